@@ -1,0 +1,281 @@
+"""The command line: thin commands, and the one place that turns errors into text."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dlnsweep.errors import DlnsweepError, Interrupted
+from dlnsweep.version import __version__
+
+app = typer.Typer(
+    name="dlnsweep",
+    help="Train thousands of theory-scale networks at once; to Parquet and figures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file (TOML).")]
+Folder = Annotated[
+    Path, typer.Argument(metavar="RESULTS", help="A results folder, such as results/fig4.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Replace a setting; VALUE is TOML. May be repeated."
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", help="Where the results folder is made."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Worker processes; one a core or GPU by default. 0: none."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"dlnsweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train thousands of theory-scale networks at once; to Parquet and figures."""
+
+
+@app.command()
+def run(
+    file: SweepFile,
+    overrides: Overrides = None,
+    out: Out = Path("results"),
+    workers: Workers = None,
+    figure: Annotated[bool, typer.Option(help="Draw the figures that the file asks for.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Run a sweep; what is done already is not computed again."""
+    from dlnsweep.spec import Sweep
+
+    sweep = Sweep.from_file(file, overrides or ())
+
+    from dlnsweep.progress import Tally, duration, reporting
+    from dlnsweep.runner import prepare, work
+    from dlnsweep.store import results_folder
+
+    prepared = prepare(sweep, results_folder(out, sweep.name))
+    root = prepared.store.root
+    left = prepared.runs - prepared.runs_done
+    _say(f"{root}: {left} of {prepared.runs} runs to do", quiet)
+    tally = Tally(prepared.runs, prepared.runs_done, sum(prepared.todo.values()))
+    with _stoppable() as should_stop:
+        try:
+            with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
+                work(prepared, workers=workers, on_event=on_event, should_stop=should_stop)
+        except Interrupted:
+            raise Interrupted(
+                f"stopped: {tally.runs_done} of {tally.runs} runs are done and kept in {root}; "
+                "the same command goes on from there."
+            ) from None
+    status = prepared.store.status()
+    _say(
+        f"{root}: {status.done} runs done ({status.diverged} diverged, {status.stopped} stopped "
+        f"early), {duration(status.seconds)} of computing",
+        quiet,
+    )
+    if figure and sweep.figures:
+        from dlnsweep.drawing import draw_figures
+
+        for path in draw_figures(root):
+            print(path)
+
+
+@app.command()
+def check(file: SweepFile, overrides: Overrides = None) -> None:
+    """Check a sweep file: every mistake at once, nothing started."""
+    from dlnsweep.spec import Sweep
+
+    sweep = Sweep.from_file(file, overrides or ())
+    axes = [
+        f"{' with '.join(group)} ({length})"
+        for group, length in zip(sweep.axes, sweep.axis_lengths, strict=True)
+    ]
+    print(f"{file}: right; {sweep.num_runs} runs: {' x '.join([*axes, f'seed ({len(sweep.seeds)})'])}")
+
+
+@app.command()
+def plan(
+    file: SweepFile,
+    overrides: Overrides = None,
+    workers: Workers = None,
+    probe: Annotated[
+        bool, typer.Option(help="Measure a second of each program to estimate the time.")
+    ] = True,
+) -> None:
+    """Show what a sweep will take: runs, programs, memory, rows, bytes, time."""
+    import numpy as np
+
+    from dlnsweep import estimate as estimates
+    from dlnsweep.execution import LocalExecutor
+    from dlnsweep.plan import make_batches, make_plan
+    from dlnsweep.progress import duration, shorten
+    from dlnsweep.spec import Sweep
+
+    sweep = Sweep.from_file(file, overrides or ())
+    planned = make_plan(sweep)
+    batches = make_batches(planned, np.arange(planned.num_runs))
+    found = estimates.estimate(planned, batches)
+    count = min(LocalExecutor(workers or None).num_workers, len(batches))
+    for name, value in (
+        ("runs", f"{planned.num_runs}"),
+        ("compiled programs", f"{planned.num_programs}"),
+        ("batches", f"{len(batches)}"),
+        ("workers", f"{count}"),
+        ("run-steps", shorten(found.run_steps)),
+        ("memory a worker", f"{_bytes(found.worker_bytes)} beside about 0.4 GB for JAX"),
+        ("rows of curves", f"{found.rows}"),
+        ("Parquet", f"about {_bytes(found.stored_bytes)}"),
+    ):
+        print(f"{name:<18} {value}")
+    if probe:
+        timing = estimates.probe(planned, batches, count)
+        print(
+            f"{'time':<18} about {duration(timing.seconds)}, of which compiling "
+            f"{duration(timing.compile_seconds)} (measured on {timing.probed} of "
+            f"{planned.num_programs} programs: {shorten(timing.steps_a_second)} run-steps/s)"
+        )
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Show how far a results folder is."""
+    from dlnsweep.progress import duration
+    from dlnsweep.store import Store
+
+    store = Store.open(folder)
+    found = store.status()
+    print(f"{store.sweep['name']}: {found.done} of {found.planned} runs done")
+    print(f"  {found.batches_done} of {found.batches} batches")
+    print(f"  {found.diverged} runs diverged, {found.stopped} stopped early")
+    print(f"  {duration(found.seconds)} of computing")
+
+
+@app.command()
+def figure(
+    folder: Folder,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Take [figure] from this sweep file instead.")
+    ] = None,
+) -> None:
+    """Draw the figures of a results folder again."""
+    from dlnsweep.drawing import draw_figures
+    from dlnsweep.spec import Sweep
+
+    for path in draw_figures(folder, Sweep.from_file(file).figures if file else None):
+        print(path)
+
+
+@app.command()
+def verify(folder: Folder) -> None:
+    """Check every byte of a results folder against its checksums."""
+    from dlnsweep.errors import StoreError
+    from dlnsweep.store import Store
+
+    problems = Store.open(folder).verify()
+    if problems:
+        raise StoreError("\n".join(problem.sentence for problem in problems))
+    print(f"{folder}: every file is as it was committed")
+
+
+@app.command()
+def gc(
+    folder: Folder,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+) -> None:
+    """Remove what interrupted commits left behind; nothing committed."""
+    from dlnsweep.store import Store
+
+    found = Store.open(folder).gc(dry_run=dry_run)
+    for path in found:
+        print(path)
+    print(f"{folder}: {len(found)} files {'would be ' if dry_run else ''}removed")
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path(
+        "sweep.toml"
+    ),
+) -> None:
+    """Write a commented starter file."""
+    from dlnsweep.starter import write_starter
+
+    write_starter(file)
+    print(f"{file}: written; try `dlnsweep check {file}`, then `dlnsweep run {file}`")
+
+
+@app.command()
+def explain(
+    kind: Annotated[str, typer.Argument(help="A section, problem or figure kind; or a key.")] = "",
+) -> None:
+    """Explain a section's or kind's keys: meaning, unit, default, static or traced."""
+    from dlnsweep.explain import explain as text
+
+    print(text(kind))
+
+
+def _say(text: str, quiet: bool = False) -> None:
+    if not quiet:
+        print(f"dlnsweep: {text}", file=sys.stderr, flush=True)
+
+
+def _bytes(count: int) -> str:
+    from dlnsweep.progress import shorten
+
+    return f"{shorten(count)}B"
+
+
+@contextmanager
+def _stoppable() -> Iterator[Any]:
+    """Turn Ctrl-C and SIGTERM into a wish to stop; a second Ctrl-C stops at once."""
+    wishes: list[int] = []
+
+    def wish(number: int, frame: Any) -> None:
+        if wishes:
+            raise KeyboardInterrupt
+        wishes.append(number)
+
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> None:
+    """Run the command line; errors of the user become text and an exit status."""
+    try:
+        app(standalone_mode=True)
+    except DlnsweepError as error:
+        print(f"dlnsweep: {error}" if str(error) else "", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""What a run costs: arithmetic, bytes and seconds, estimated from its settings alone. No JAX.
+
+The seconds are rough (a factor of two); they decide only how runs are cut into batches and
+whether widths share a program. `dlnsweep plan` measures a short probe instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlnsweep.observables import OBSERVABLES, Dimensions
+from dlnsweep.problems import PROBLEMS
+from dlnsweep.schedule import record_steps
+from dlnsweep.sections import RecordSettings
+
+# One core: multiply-adds of skinny products, and the dispatch of a step's small operations.
+_FLOPS_A_SECOND = 8e9
+_BYTES_A_SECOND = 15e9
+_DISPATCH_SECONDS = 3e-6
+# Compiling a program once more, on each of the workers that use it.
+_COMPILE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """The estimated cost of one run.
+
+    Attributes:
+        step_flops: Floating-point operations a step.
+        state_bytes: Bytes of the weights (and the optimizer's moments).
+        seconds: Seconds on one core.
+        num_records: Recorded steps.
+        record_bytes: Bytes of its records in memory.
+    """
+
+    step_flops: int
+    state_bytes: int
+    seconds: float
+    num_records: int
+    record_bytes: int
+
+
+def layer_sizes(row: Mapping[str, Any], width: int) -> tuple[int, ...]:
+    """Return the layer sizes (m, d_w, ..., d_w, d)."""
+    hidden = (width,) * (row["network.depth"] - 1)
+    return (row["problem.measurement_dim"], *hidden, row["problem.signal_dim"])
+
+
+def problem_rank(row: Mapping[str, Any]) -> int:
+    """Return the rank of the measurements."""
+    problem = PROBLEMS[row["problem.kind"]]
+    fields = {k.partition(".")[2]: v for k, v in row.items() if k.startswith("problem.")}
+    return problem.rank(problem.settings.model_validate(fields))
+
+
+def record_length(row: Mapping[str, Any]) -> int:
+    """Return the number of values of all recorded observables at one step."""
+    dims = Dimensions(
+        row["problem.signal_dim"], row["problem.measurement_dim"], row["network.depth"]
+    )
+    sizes = [OBSERVABLES[name].size for name in row["record.observables"]]
+    return sum(1 if size is None else size(dims) for size in sizes)
+
+
+def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
+    """Estimate the cost of a run with arrays of `width`."""
+    dims, rank = layer_sizes(row, width), problem_rank(row)
+    descent = row["training.optimizer"] == "gradient_descent"
+    inputs = (rank, *dims[1:]) if descent else dims
+    entries = sum(a * b for a, b in zip(inputs, inputs[1:], strict=False))
+    item = 8 if row["sweep.precision"] == "float64" else 4
+    copies = 1 if descent else 3
+    flops = 6 * rank * entries
+    step = max(
+        flops / _FLOPS_A_SECOND, (1 if descent else 8) * 3 * item * entries / _BYTES_A_SECOND
+    )
+    record = RecordSettings.model_validate(
+        {k.partition(".")[2]: v for k, v in row.items() if k.startswith("record.")}
+    )
+    num_records = len(record_steps(record, row["training.num_steps"]))
+    # An observable of the whole end-to-end matrix needs one product with all m input directions.
+    per_record = 2 * dims[0] * entries / _FLOPS_A_SECOND
+    seconds = row["training.num_steps"] * (step + _DISPATCH_SECONDS) + num_records * per_record
+    return RunCost(
+        step_flops=flops,
+        state_bytes=item * copies * entries,
+        seconds=seconds,
+        num_records=num_records,
+        record_bytes=num_records * (8 + item * record_length(row)),
+    )
+
+
+def worth_padding(
+    row: Mapping[str, Any], widths: Sequence[int], counts: Sequence[int]
+) -> list[int]:
+    """Choose the padded widths under which runs of several widths cost least in all.
+
+    Each program costs its compilation; each run costs its time at the padded width. The best cut
+    of the ascending widths into neighbouring groups is found by dynamic programming.
+
+    Args:
+        row: The settings of one of the runs.
+        widths: The distinct widths, ascending.
+        counts: The number of runs of each.
+
+    Returns:
+        The padded widths, ascending; a run takes the first that is not below its own.
+    """
+    from dlnsweep.initializers import INITIALIZERS
+
+    if not INITIALIZERS[row["network.initializer"]].paddable or row["network.depth"] == 1:
+        return list(widths)
+    seconds = [cost_of(row, width).seconds for width in widths]
+    best: list[tuple[float, list[int]]] = [(0.0, [])]
+    for end in range(1, len(widths) + 1):
+        options = []
+        for start in range(end):
+            work = sum(counts[start:end]) * seconds[end - 1]
+            cost, bounds = best[start]
+            options.append((cost + _COMPILE_SECONDS + work, [*bounds, widths[end - 1]]))
+        best.append(min(options, key=lambda option: option[0]))
+    return best[-1][1]

@@ -1,0 +1,45 @@
+"""The one error family of dlnsweep; each class carries the exit status of the command line."""
+
+from __future__ import annotations
+
+
+class DlnsweepError(Exception):
+    """A mistake that the user can mend; its message is a complete sentence.
+
+    Only the command line turns it into text and an exit status. Everything else that is raised
+    is a bug and keeps its traceback.
+    """
+
+    exit_status = 1
+
+
+class SpecError(DlnsweepError):
+    """A sweep file, a `--set` value or an argument is wrong; nothing has been started.
+
+    Args:
+        problems: One sentence a mistake, all mistakes of the file at once.
+    """
+
+    exit_status = 2
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class StoreError(DlnsweepError):
+    """A results folder cannot be used, read or written as asked."""
+
+    exit_status = 3
+
+
+class RunError(DlnsweepError):
+    """Runs could not be carried out, such as when a worker process died."""
+
+    exit_status = 4
+
+
+class Interrupted(DlnsweepError):
+    """The user or the system asked to stop; everything committed is kept."""
+
+    exit_status = 130

@@ -1,0 +1,132 @@
+"""Figures from tables: draw one `[figure]` of a sweep, and save it.
+
+Importing this package loads no matplotlib, so that the settings of figures can be read when a
+sweep file is checked; drawing does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlnsweep.errors import SpecError, StoreError
+from dlnsweep.figures.check import check
+from dlnsweep.figures.overlays import Overlay
+from dlnsweep.figures.settings import FigureSettings, file_stems, read_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from dlnsweep.figures.statistics import Results
+
+__all__ = ["FigureSettings", "Overlay", "check", "draw", "file_stems", "read_figure", "save"]
+
+# Dates and versions would make files differ that show the same.
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": "dlnsweep"},
+    "pdf": {"Creator": "dlnsweep", "Producer": "dlnsweep", "CreationDate": None},
+    "svg": {"Creator": "dlnsweep", "Date": None},
+}
+
+
+def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] = ()) -> Figure:
+    """Return a figure of a sweep's results.
+
+    Args:
+        results: The results of a sweep, finished or not: runs that are not done are counted.
+        figure: The settings of the figure.
+        overlays: Curves from formulas, drawn dashed beside the measured ones.
+
+    Raises:
+        SpecError: The figure asks for what the sweep did not record or vary.
+        StoreError: No run is done yet.
+    """
+    from dlnsweep.figures import style
+    from dlnsweep.figures.curves import draw_curves
+    from dlnsweep.figures.final import draw_final
+    from dlnsweep.figures.heatmap import draw_heatmap
+    from dlnsweep.figures.spectrum import draw_spectrum
+
+    selection = _checked_selection(results, figure)
+    with style.styled():
+        if figure.kind == "curves":
+            return draw_curves(results, figure, selection, overlays)
+        if figure.kind == "final":
+            return draw_final(results, figure, selection, overlays)
+        if figure.kind == "spectrum":
+            return draw_spectrum(results, figure, selection, overlays)
+        if overlays:
+            raise SpecError("A figure of kind 'heatmap' has no place for theory curves.")
+        return draw_heatmap(results, figure, selection)
+
+
+def save(
+    figure: Figure, path_stem: str | Path, formats: Sequence[str] = ("png", "pdf")
+) -> list[Path]:
+    """Write a figure as `path_stem`.png and so on, and return the paths.
+
+    The same figure gives the same bytes each time. A file is complete or not there.
+
+    Args:
+        figure: What `draw` returned.
+        path_stem: The path without the ending; folders that are missing are made.
+        formats: "png", "pdf", "svg".
+
+    Raises:
+        SpecError: Another format was asked for.
+        StoreError: The files cannot be written.
+    """
+    from dlnsweep.figures import style
+
+    with style.styled():
+        # Laid out anew at every save, panels would move by a fraction of a pixel.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    paths = []
+    for name in formats:
+        if name not in _METADATA:
+            allowed = ", ".join(_METADATA)
+            raise SpecError(f"figure.formats has '{name}'; a figure can be written as {allowed}.")
+        path = Path(f"{path_stem}.{name}")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with style.styled():
+                figure.savefig(partial, format=name, metadata=_METADATA[name], dpi=figure.dpi)
+            partial.replace(path)
+        except OSError as error:
+            raise StoreError(
+                f"{path}: the figure cannot be written ({error.strerror or error}); "
+                "make room or choose another folder with --out."
+            ) from error
+        finally:
+            with suppress(OSError):
+                partial.unlink()
+        paths.append(path)
+    return paths
+
+
+def _checked_selection(results: Results, figure: FigureSettings) -> Any:
+    from dlnsweep.figures.statistics import select, setting_columns
+
+    runs = results.runs()
+    settings = setting_columns(runs)
+    unknown = [name for name in figure.where if name not in settings]
+    everything = select(results, {}) if unknown else select(results, figure.where)
+    finals = {
+        name.removeprefix("final_"): everything.runs[name]
+        for name in everything.runs.columns
+        if name.startswith("final_")
+    }
+    vectors = [
+        name
+        for name, column in finals.items()
+        if any(hasattr(value, "__len__") and not isinstance(value, str) for value in column)
+    ]
+    sentences = check(figure, list(finals), settings, vectors, everything.varying)
+    if sentences:
+        raise SpecError(*sentences)
+    return everything

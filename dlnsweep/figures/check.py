@@ -1,0 +1,124 @@
+"""What in a `[figure]` cannot be drawn from a sweep, found before anything runs.
+
+Imports neither matplotlib nor pandas: it is called whenever a sweep file is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from itertools import combinations
+from typing import Any
+
+from dlnsweep.figures.settings import FigureSettings
+
+
+def check(
+    figure: FigureSettings,
+    observables: Sequence[str],
+    settings: Sequence[str],
+    vector_observables: Sequence[str] = (),
+    varying: Sequence[str] | None = None,
+    prefix: str = "figure",
+) -> list[str]:
+    """Return a sentence for each key of `figure` that cannot be drawn; none if all is well.
+
+    Args:
+        figure: The figure's settings.
+        observables: Everything that the sweep records.
+        settings: Dotted names of all settings, and "seed".
+        vector_observables: Those of the observables that are vectors.
+        varying: The settings that have several values; None if not known, then whether an axis
+            of the figure varies is not checked.
+        prefix: Where the figure stands in the file, such as "figure" or "figure[1]".
+    """
+    sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure)]
+    for key, name in _observables_of(figure):
+        sentence = _check_observable(figure.kind, name, observables, vector_observables)
+        if sentence:
+            sentences.append(f"{prefix}.{key} is '{name}'; {sentence}")
+    for key, name in _settings_of(figure):
+        if name not in settings:
+            ending = _ending(_nearest(name, settings))
+            sentences.append(f"{prefix}.{key} is '{name}', which is not a setting{ending}")
+        elif varying is not None and key in _axes_of(figure) and name not in varying:
+            others = ", ".join(varying) or "none"
+            sentences.append(
+                f"{prefix}.{key} is '{name}', which has one value in this sweep; "
+                f"settings with several values: {others}."
+            )
+    return sentences
+
+
+def _contradictions(figure: Any) -> Iterator[str]:
+    """Yield what two keys of a figure say against each other."""
+    named = {key: name for key, name in _settings_of(figure) if key != "where"}
+    for first, second in combinations(named, 2):
+        if named[first] == named[second]:
+            yield f"{first} and {second} are both '{named[first]}'; name two different settings."
+    if figure.kind == "heatmap":
+        if figure.value == "success" and figure.success is None:
+            yield (
+                "value is 'success'; say when a run succeeds: "
+                "success = { observable = 'regression_error', below = 1e-3 }."
+            )
+        if figure.value != "success" and figure.success is not None:
+            yield f"success is given, but value is '{figure.value}'; set value = 'success'."
+    elif not figure.quantiles[0] < figure.quantiles[1]:
+        yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
+
+
+def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
+    if figure.kind == "heatmap":
+        if figure.success is not None:
+            yield "success.observable", figure.success.observable
+        elif figure.value != "success":
+            yield "value", figure.value
+    elif isinstance(figure.y, str):
+        yield "y", figure.y
+    else:
+        yield from ((f"y[{index}]", name) for index, name in enumerate(figure.y))
+
+
+def _settings_of(figure: Any) -> Iterator[tuple[str, str]]:
+    for key in ("hue", "panel_by"):
+        if getattr(figure, key, None) is not None:
+            yield key, getattr(figure, key)
+    yield from ((key, getattr(figure, key)) for key in _axes_of(figure))
+    yield from (("where", name) for name in figure.where)
+
+
+def _axes_of(figure: FigureSettings) -> tuple[str, ...]:
+    return {"heatmap": ("x", "y"), "final": ("x",)}.get(figure.kind, ())
+
+
+def _check_observable(
+    kind: str, name: str, observables: Sequence[str], vectors: Sequence[str]
+) -> str:
+    """Return the end of a sentence about one observable, or nothing if it can be drawn."""
+    drawable = [each for each in observables if (each in vectors) == (kind == "spectrum")]
+    if name not in observables:
+        # A misspelt name should lead to one that this kind can draw, if there is one.
+        nearest = _nearest(name, drawable) or _nearest(name, observables)
+        return f"the sweep recorded {_listed(observables)}{_ending(nearest)}"
+    if name in vectors and kind != "spectrum":
+        return f"it is a vector, which kind = '{kind}' cannot draw; use kind = 'spectrum'."
+    if name not in vectors and kind == "spectrum":
+        return f"it is one number a step; kind = 'spectrum' draws vectors: {_listed(drawable)}."
+    return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing of that sort"
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    close = get_close_matches(name, names, n=1)
+    if not close:
+        # 'depth' for 'network.depth' is too far for difflib.
+        close = [each for each in names if each.rpartition(".")[2] == name][:1]
+    return close[0] if close else ""
+
+
+def _ending(nearest: str) -> str:
+    return f"; did you mean '{nearest}'?" if nearest else "."

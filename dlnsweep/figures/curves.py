@@ -1,0 +1,73 @@
+"""Observables against the step: the median over the seeds with a band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dlnsweep.figures import layout, style
+from dlnsweep.figures.overlays import Overlay, draw_overlays
+from dlnsweep.figures.panels import (
+    Panel,
+    band_note,
+    curve_style,
+    groups,
+    make_grid,
+    not_finite_note,
+    scale_y,
+)
+from dlnsweep.figures.settings import CurvesFigure
+from dlnsweep.figures.statistics import Records, Results, Selection, Summary
+
+
+def draw_curves(
+    results: Results, keys: CurvesFigure, selection: Selection, overlays: Sequence[Overlay]
+) -> Figure:
+    """Draw one panel for each observable, one curve for each value of the hue."""
+    records = Records(results, selection, keys.y)
+    grid = make_grid(keys, selection, keys.y)
+    per_panel: list[list[Summary]] = []
+    drawn: list[Overlay] = []
+    for panel in grid.panels:
+        shown = []
+        for index, _, colour, runs in groups(keys, selection, grid, panel):
+            summary = records.curve(panel.observable, runs, keys.band, keys.quantiles)
+            draw_summary(panel.ax, summary, color=colour, **curve_style(keys, index))
+            shown.append(summary)
+        drawn += draw_overlays(
+            panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
+            (keys.hue, grid.colour_of),
+        )  # fmt: skip
+        scale_steps(panel, keys.x_scale == "log", records)
+        per_panel.append(shown)
+    notes = [
+        *band_note(keys, [summary for shown in per_panel for summary in shown]),
+        *layout.pooled(selection, keys.hue, keys.panel_by),
+        *not_finite_note(records.num_not_finite),
+        *scale_y(keys, grid, per_panel),
+    ]
+    legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
+    layout.finish(grid.figure, keys, results, selection, notes, legend)
+    return grid.figure
+
+
+def draw_summary(ax: Axes, summary: Summary, **line: Any) -> None:
+    """Draw a median as a line and its band behind it."""
+    if summary.lower is not None and summary.upper is not None:
+        ax.fill_between(
+            summary.x, summary.lower, summary.upper, color=line["color"], alpha=0.2, linewidth=0
+        )
+    ax.plot(summary.x, summary.median, **line)
+
+
+def scale_steps(panel: Panel, log: bool, records: Records) -> None:
+    """Scale and name a horizontal axis of steps."""
+    ax = panel.ax
+    style.set_x_scale(ax, log, records.steps, "step")
+    if len(records.steps) > 1:
+        ax.set_xlim(records.steps[0], records.steps[-1])
+    if panel.lowest:
+        ax.set_xlabel("step $t$")

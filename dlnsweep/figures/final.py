@@ -1,0 +1,115 @@
+"""One number a run (at the end, at a step, or the smallest) against a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dlnsweep.figures import layout, style
+from dlnsweep.figures.labels import format_values, setting_label
+from dlnsweep.figures.overlays import Overlay, draw_overlays
+from dlnsweep.figures.panels import Panel, band_note, groups, make_grid, scale_y
+from dlnsweep.figures.settings import FinalFigure
+from dlnsweep.figures.statistics import (
+    Records,
+    Results,
+    Selection,
+    Summary,
+    is_ordered,
+    levels,
+    matches,
+    summarize,
+)
+
+
+def draw_final(
+    results: Results, keys: FinalFigure, selection: Selection, overlays: Sequence[Overlay]
+) -> Figure:
+    """Draw one panel for each observable: medians with error bars against the setting `x`."""
+    records = Records(results, selection, keys.y)
+    grid = make_grid(keys, selection, keys.y)
+    places = levels(selection.runs, keys.x)
+    numeric = is_ordered(places) and None not in places
+    per_panel: list[list[Summary]] = []
+    drawn: list[Overlay] = []
+    missing = 0
+    for panel in grid.panels:
+        value = records.per_run(panel.observable, keys.at)
+        missing = max(missing, int(np.isnan(value).sum()))
+        shown = []
+        for index, _, colour, runs in groups(keys, selection, grid, panel):
+            shift = 0.0 if numeric else _dodge(index, len(grid.hues))
+            x = np.array(places, dtype=float) if numeric else np.arange(len(places)) + shift
+            members = [runs & matches(selection.used, keys.x, place) for place in places]
+            summary = _summarize(x, value, members, keys)
+            _draw_bars(panel, summary, index, colour, joined=numeric)
+            shown.append(summary)
+        drawn += draw_overlays(
+            panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
+            (keys.hue, grid.colour_of),
+        )  # fmt: skip
+        _scale_x(panel, keys, places, numeric)
+        per_panel.append(shown)
+    notes = [
+        *at_note(keys.at),
+        *band_note(keys, [summary for shown in per_panel for summary in shown], "bars"),
+        *layout.pooled(selection, keys.x, keys.hue, keys.panel_by),
+        *missing_note(missing),
+        *scale_y(keys, grid, per_panel),
+    ]
+    legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
+    layout.finish(grid.figure, keys, results, selection, notes, legend)
+    return grid.figure
+
+
+def at_note(at: str | int) -> list[str]:
+    """Return at which step the values were taken."""
+    return {"final": ["at the end"], "min": ["smallest value over the steps"]}.get(
+        str(at), [f"at step {at}"]
+    )
+
+
+def missing_note(missing: int) -> list[str]:
+    """Return how many usable runs have no (finite) value."""
+    return [f"{missing} without a value, left out"] if missing else []
+
+
+def _summarize(
+    x: np.ndarray, value: np.ndarray, members: Sequence[np.ndarray], keys: FinalFigure
+) -> Summary:
+    table = np.full((len(x), max(int(runs.sum()) for runs in members)), np.nan)
+    for row, runs in zip(table, members, strict=True):
+        row[: int(runs.sum())] = value[runs]
+    return summarize(x, table, keys.band, keys.quantiles)
+
+
+def _draw_bars(panel: Panel, summary: Summary, index: int, colour: Any, joined: bool) -> None:
+    line = {**style.marker_style(index), "markevery": None, "color": colour}
+    if not joined:
+        line["linestyle"] = "none"
+    bars = None
+    if summary.lower is not None and summary.upper is not None:
+        bars = np.stack([summary.median - summary.lower, summary.upper - summary.median])
+    panel.ax.errorbar(
+        summary.x, summary.median, yerr=bars, elinewidth=0.8, capsize=1.8, capthick=0.8, **line
+    )
+
+
+def _dodge(index: int, count: int) -> float:
+    """Return how far to shift a group of words sideways, so that error bars do not overlap."""
+    return 0.0 if count < 2 else 0.5 * (index / (count - 1) - 0.5)
+
+
+def _scale_x(panel: Panel, keys: FinalFigure, places: list[Any], numeric: bool) -> None:
+    ax = panel.ax
+    if numeric:
+        values = np.array(places, dtype=float)
+        style.set_x_scale(ax, style.is_log(keys.x_scale, values), values, keys.x)
+    else:
+        layout.set_ticks(ax.xaxis, range(len(places)), format_values(places))
+        ax.set_xlim(-0.5, len(places) - 0.5)
+    if panel.lowest:
+        ax.set_xlabel(setting_label(keys.x))

@@ -1,0 +1,166 @@
+"""A number over two settings: a median over the seeds, or how often the runs succeed.
+
+The values of both settings stand at equal distances, whatever they are. In a frequency of success
+a diverged run counts as a failure; in a median it is left out. A cell without a value is hatched.
+"""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from dlnsweep.figures import layout, style
+from dlnsweep.figures.final import at_note, missing_note
+from dlnsweep.figures.labels import (
+    format_value,
+    format_values,
+    observable_label,
+    setting_label,
+)
+from dlnsweep.figures.panels import two_lines
+from dlnsweep.figures.settings import HeatmapFigure
+from dlnsweep.figures.statistics import Records, Results, Selection, levels, matches
+
+MOST_ANNOTATED = 80
+
+
+def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) -> Figure:
+    """Draw one cell for each pair of values of the settings `x` and `y`."""
+    columns, rows = levels(selection.runs, keys.x), levels(selection.runs, keys.y)
+    value, used = _value_of_runs(results, keys, selection)
+    in_column = [matches(selection.runs, keys.x, each) & used for each in columns]
+    in_row = [matches(selection.runs, keys.y, each) & used for each in rows]
+    frequency = keys.success is not None
+    cells = np.full((len(rows), len(columns)), np.nan)
+    number = np.zeros(cells.shape, dtype=int)
+    for i, row in enumerate(in_row):
+        for j, column in enumerate(in_column):
+            found = value[row & column]
+            found = found[np.isfinite(found)]
+            number[i, j] = len(found)
+            if len(found):
+                cells[i, j] = found.mean() if frequency else np.median(found)
+    height = float(np.clip(0.24 * len(rows) + 1.0, 1.9, 4.0))
+    figure, axes = layout.new_figure(keys, 1, 1, height)
+    norm = _norm(keys, cells)
+    _draw_cells(figure, axes[0, 0], keys, cells, norm)
+    _label_axes(axes[0, 0], keys, columns, rows)
+    missing = int((used & ~np.isfinite(value)).sum())
+    notes = [*_notes(keys, number), *at_note(keys.at), *missing_note(missing)]
+    if isinstance(norm, LogNorm) and np.any(cells <= 0):
+        notes.append("zero in the darkest colour")
+    notes += layout.pooled(selection, keys.x, keys.y)
+    left_out = "counted as failures" if frequency else "left out"
+    layout.finish(figure, keys, results, selection, notes, left_out=left_out)
+    return figure
+
+
+def _value_of_runs(
+    results: Results, keys: HeatmapFigure, selection: Selection
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a number for each selected run (1 or 0 for a frequency), and which runs count."""
+    observable = keys.success.observable if keys.success else keys.value
+    records = Records(results, selection, [observable])
+    usable = selection.runs["status"].isin(["finished", "stopped"]).to_numpy()
+    value = np.full(len(usable), np.nan)
+    value[usable] = records.per_run(observable, keys.at)
+    if keys.success is None:
+        return value, usable
+    diverged = (selection.runs["status"] == "diverged").to_numpy()
+    success = np.where(np.isnan(value), np.nan, value < keys.success.below)
+    return np.where(diverged, 0.0, success), usable | diverged
+
+
+def _norm(keys: HeatmapFigure, cells: np.ndarray) -> Normalize:
+    there = cells[np.isfinite(cells)]
+    if keys.success is not None or not len(there):
+        return Normalize(0.0, 1.0)
+    if style.is_log(keys.value_scale, there) and np.any(there > 0):
+        low, high = float(there[there > 0].min()), float(there.max())
+        # Clipping draws zeros in the darkest colour; a note says so.
+        norm = LogNorm(low, high) if high > low else LogNorm(low / 2, high * 2)
+        norm.clip = True
+        return norm
+    low, high = float(there.min()), float(there.max())
+    return Normalize(low, high) if high > low else Normalize(low - 0.5, high + 0.5)
+
+
+def _draw_cells(
+    figure: Figure, ax: Axes, keys: HeatmapFigure, cells: np.ndarray, norm: Normalize
+) -> None:
+    colours = matplotlib.colormaps["viridis"]
+    ax.grid(visible=False)
+    ax.spines[["top", "right"]].set_visible(True)
+    for i, j in np.argwhere(~np.isfinite(cells)):
+        corner = (float(j) - 0.5, float(i) - 0.5)
+        ax.add_patch(
+            Rectangle(corner, 1, 1, facecolor="white", edgecolor="0.6", hatch="////", linewidth=0)
+        )
+    shown = np.maximum(cells, norm.vmin or 0.0)
+    edges = [np.arange(size + 1) - 0.5 for size in cells.shape]
+    # Thousands of cells belong into a PDF as pixels; their edges are exact either way.
+    ax.pcolormesh(
+        edges[1], edges[0], np.ma.masked_invalid(shown), cmap=colours, norm=norm,
+        rasterized=cells.size > 2000,
+    )  # fmt: skip
+    _annotate(figure, ax, keys, cells, colours(norm(shown)))
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, aspect=25, pad=0.02)
+    bar.set_label(two_lines(_value_label(keys)))
+    if isinstance(norm, LogNorm):
+        style.set_log_ticks(bar.ax.yaxis, float(norm.vmin or 1), float(norm.vmax or 1), most=5)
+    else:
+        style.set_linear_ticks(bar.ax.yaxis)
+    bar.outline.set_linewidth(0.4)  # pyright: ignore[reportCallIssue]
+
+
+def _annotate(
+    figure: Figure, ax: Axes, keys: HeatmapFigure, cells: np.ndarray, colours: np.ndarray
+) -> None:
+    """Print the numbers into the cells, unless they would not fit (or were not wanted)."""
+    texts = {
+        place: format_value(float(f"{value:.2g}"))
+        for place, value in np.ndenumerate(cells)
+        if np.isfinite(value)
+    }
+    if keys.annotate is None:
+        room = 0.65 * figure.get_figwidth() / cells.shape[1]
+        wide = (layout.text_width(figure, text, style.SMALL) for text in set(texts.values()))
+        if cells.size > MOST_ANNOTATED or max(wide, default=0.0) > 0.95 * room:
+            return
+    elif not keys.annotate:
+        return
+    luminance = colours[..., :3] @ np.array([0.299, 0.587, 0.114])
+    for (i, j), text in texts.items():
+        ax.text(
+            j, i, text, ha="center", va="center", fontsize=style.SMALL,
+            color="white" if luminance[i, j] < 0.55 else "black",
+        )  # fmt: skip
+
+
+def _value_label(keys: HeatmapFigure) -> str:
+    if keys.success is not None:
+        return "frequency of success"
+    return observable_label(keys.value)
+
+
+def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:
+    low, high = int(number.min()), int(number.max())
+    runs = f"{high} runs" if low == high else f"{low} to {high} runs"
+    if keys.success is None:
+        return [f"median of {runs} a cell"]
+    words = observable_label(keys.success.observable).partition(" $")[0]
+    return [f"success: {words} < {format_value(keys.success.below)}", f"{runs} a cell"]
+
+
+def _label_axes(ax: Axes, keys: HeatmapFigure, columns: list, rows: list) -> None:
+    for axis, name, values, most in ((ax.xaxis, keys.x, columns, 8), (ax.yaxis, keys.y, rows, 16)):
+        stride = -(-len(values) // most)
+        places = list(range(0, len(values), stride))
+        layout.set_ticks(axis, places, [format_values(values)[place] for place in places])
+        axis.set_tick_params(length=2)
+        axis.set_label_text(setting_label(name))

@@ -1,0 +1,105 @@
+"""Words and numbers as they stand in a figure: names of observables and settings, and values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from dlnsweep.observables import OBSERVABLES
+from dlnsweep.spec import describe_setting
+
+
+def observable_label(name: str) -> str:
+    """Return what stands at an axis for an observable: words and the formula."""
+    return OBSERVABLES[name].label if name in OBSERVABLES else _words(name)
+
+
+def setting_symbol(name: str) -> tuple[str, str, str]:
+    """Return symbol (plain text, may be empty), words and unit of a dotted setting."""
+    info = describe_setting(name)
+    words = _words(name.rpartition(".")[2])
+    if info is None:
+        return "", words, ""
+    # "number of steps [steps]" says it twice.
+    unit = "" if info.unit in words else info.unit
+    return info.symbol, words, unit
+
+
+def _words(name: str) -> str:
+    words = name.replace("_", " ")
+    for short, full in _SHORT.items():
+        words = re.sub(rf"\b{short}\b", full, words)
+    return words
+
+
+_SHORT = {
+    "num": "number of",
+    "dim": "dimension",
+    "init": "initial",
+    "data fit": "data-fit",
+    "beta1": "first-moment decay",
+    "beta2": "second-moment decay",
+}
+
+
+def setting_label(name: str) -> str:
+    """Return the words, symbol and unit of a setting, such as "weight decay $λ$"."""
+    symbol, label, unit = setting_symbol(name)
+    return " ".join(filter(None, [label, math_symbol(symbol), f"[{unit}]" if unit else ""]))
+
+
+def math_symbol(symbol: str) -> str:
+    """Return a symbol of plain text as mathematics: d_w as $d_{w}$."""
+    if not symbol:
+        return ""
+    braces = r"_{\1}" if re.search(r"_\w$", symbol) else r"_{\\mathrm{\1}}"
+    return "$" + re.sub(r"_(\w+)", braces, symbol) + "$"
+
+
+def format_values(values: Sequence[Any]) -> list[str]:
+    """Return the values as one writes them beside each other: all as powers of ten, or none."""
+    numbers = [value for value in values if _is_number(value) and value != 0]
+    powers = all(_split(number)[0] == "1" for number in numbers)
+    if powers and any(not 0.01 <= abs(number) < 1e4 for number in numbers):
+        return [_scientific(value) if value in numbers else format_value(value) for value in values]
+    return [format_value(value) for value in values]
+
+
+def format_value(value: Any) -> str:
+    """Return one value: 1e-3 as $10^{-3}$, 0.25 as 0.25, an unused setting as "none"."""
+    if value is None:
+        return "none"
+    if not _is_number(value):
+        return str(value).lower() if isinstance(value, bool) else str(value).replace("_", " ")
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0 or 0.01 <= abs(value) < 1e4:
+        return f"{value:.6g}"
+    if isinstance(value, int) and abs(value) < 1e5:
+        return str(value)
+    return _scientific(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _split(value: float) -> tuple[str, int]:
+    mantissa, exponent = f"{value:.5e}".split("e")
+    return f"{float(mantissa):g}", int(exponent)
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = _split(value)
+    if mantissa in ("1", "-1"):
+        return f"${mantissa[:-1]}10^{{{exponent}}}$"
+    return rf"${mantissa}\times10^{{{exponent}}}$"
+
+
+def with_symbol(name: str, value: str) -> str:
+    """Return a setting with its formatted value, such as "$λ$ = 0.1", or "initializer balanced"."""
+    symbol, label, unit = setting_symbol(name)
+    value = f"{value} {unit}" if unit else value
+    return f"{math_symbol(symbol)} = {value}" if symbol else f"{label} {value}"

@@ -1,0 +1,223 @@
+"""The frame of a figure: panels in rows, title and legend above them, small print below.
+
+Everything is measured before it is placed: lines are broken where they would be cut off, and the
+figure grows downwards so that the panels keep their size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from dlnsweep.figures import settings, style
+from dlnsweep.figures.labels import (
+    format_value,
+    format_values,
+    setting_label,
+    setting_symbol,
+    with_symbol,
+)
+from dlnsweep.figures.overlays import DASHED, Overlay
+from dlnsweep.figures.statistics import Results, Selection, levels, setting_columns
+
+COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
+MARGIN, LINE_HEIGHT = 0.05, 1.35
+
+
+def new_figure(
+    keys: settings.Figure, rows: int, columns: int, row_height: float = 2.2
+) -> tuple[Figure, np.ndarray]:
+    """Return an empty figure and its panels as a (rows, columns) array.
+
+    `finish` sets the height, once it is known what stands above and below the panels.
+    """
+    width = keys.width_inches or (COLUMN_WIDTH if columns == 1 else PAGE_WIDTH)
+    figure = Figure(figsize=(width, rows * row_height), dpi=keys.dpi)
+    # Before there is a colour bar, which is laid out otherwise without it.
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN))
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def finish(
+    figure: Figure,
+    keys: settings.Figure,
+    results: Results,
+    selection: Selection,
+    notes: Sequence[str],
+    legend: tuple[str, Sequence[Line2D]] = ("", ()),
+    left_out: str = "left out",
+) -> None:
+    """Put title, source, legend and small print round the panels.
+
+    Args:
+        figure: The figure with its panels drawn.
+        keys: The figure's settings.
+        results: Where name and source of the sweep are taken from.
+        selection: The runs, which are counted below the figure.
+        notes: Further sentences below, such as what the band is.
+        legend: Its title and entries; no entries, no legend.
+        left_out: What happened to diverged runs.
+    """
+    width = figure.get_figwidth() - 2 * MARGIN
+    title = results.name if keys.title is None else keys.title
+    source = str(results.sweep.get("source") or "") if title else ""
+    above = [(line, style.TITLE, "0.0") for line in _broken(figure, [title], style.TITLE, width)]
+    above += [
+        (line, style.SMALL, style.GREY) for line in _broken(figure, [source], style.SMALL, width)
+    ]
+    small = [constants(selection), [*notes, *counts(selection, left_out)]]
+    below = [
+        (line, style.SMALL, style.GREY)
+        for chunks, between in zip(small, (",  ", " · "), strict=True)
+        for line in _broken(figure, chunks, style.SMALL, width, between)
+    ]
+    box = _legend(figure, *legend, width) if legend[1] else None
+    legend_height = 0.0
+    if box is not None:
+        extent = box.get_window_extent(_renderer(figure))
+        legend_height = extent.height / figure.dpi
+    header, footer = (sum(size for _, size, _ in lines) / 72 for lines in (above, below))
+    header, footer = header * LINE_HEIGHT + MARGIN, footer * LINE_HEIGHT + 2 * MARGIN
+    panels = figure.get_figheight()
+    height = keys.height_inches or panels + header + footer + legend_height
+    figure.set_figheight(height)
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    panels_height = height - header - footer - legend_height
+    engine.set(rect=(0, footer / height, 1, panels_height / height))
+    _stack(figure, above, height - MARGIN / 2, height)
+    _stack(figure, below, footer - MARGIN, height)
+    if box is not None:
+        box.set_bbox_to_anchor((0.5, (height - header) / height), figure.transFigure)
+
+
+def legend_of(
+    hue: str | None, hues: Sequence[Any], colour_of: dict[Any, Any], overlays: Sequence[Overlay]
+) -> tuple[str, list[Line2D]]:
+    """Return the legend's title and its entries: one a value of the hue, one an overlay."""
+    handles = []
+    if hue is not None:
+        handles = [
+            Line2D([], [], color=colour_of[value], label=text, **_whole_marker(index))
+            for index, (value, text) in enumerate(zip(hues, format_values(hues), strict=True))
+        ]
+    for label in dict.fromkeys(overlay.label for overlay in overlays):
+        handles.append(Line2D([], [], color="0.2", label=label, **DASHED))
+    return (setting_label(hue) if hue else "", handles)
+
+
+def constants(selection: Selection) -> list[str]:
+    """Return the settings that all runs of the figure share, those with a symbol only."""
+    shared = []
+    for name in setting_columns(selection.runs):
+        values = levels(selection.runs, name)
+        if len(values) == 1 and values[0] is not None and setting_symbol(name)[0]:
+            shared.append(with_symbol(name, format_value(values[0])))
+    return shared
+
+
+def pooled(selection: Selection, *shown: str | None) -> list[str]:
+    """Return a note on settings that vary but are not shown, so that medians run over them."""
+    hidden = [name for name in selection.varying if name not in shown and name != "seed"]
+    return ["pooled over " + ", ".join(map(setting_label, hidden))] if hidden else []
+
+
+def counts(selection: Selection, left_out: str = "left out") -> list[str]:
+    """Return how many runs there are, and how many diverged or are not done yet."""
+    parts = [f"{selection.num_diverged} diverged, {left_out}"] * bool(selection.num_diverged)
+    if selection.num_stopped:
+        parts.append(f"{selection.num_stopped} stopped early, held at the last value")
+    if selection.num_pending:
+        parts.append(f"{selection.num_pending} not done yet")
+    total = f"{selection.num_runs} run" + "s" * (selection.num_runs != 1)
+    if not selection.num_diverged:
+        parts.insert(0, "none diverged")
+    return [f"{total}: {parts[0]}", *parts[1:]]
+
+
+def set_ticks(axis: Axis, places: Sequence[float], texts: Sequence[str]) -> None:
+    """Put words at an axis, aslant if they would collide."""
+    axis.set_ticks(places, list(texts))
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    widest = max(text_width(figure, text, style.TEXT) for text in texts)
+    # The position before the layout is near the one after it.
+    inches = axis.axes.get_position().width * figure.get_figwidth()
+    if isinstance(axis, XAxis) and widest * len(texts) > 0.9 * inches:
+        for label in axis.get_ticklabels():
+            label.set(rotation=25, ha="right", rotation_mode="anchor")
+
+
+def text_width(figure: Figure, text: str, size: float) -> float:
+    """Return how wide a line is, in inches."""
+    probe = Text(0, 0, text, fontsize=size, figure=figure)
+    return probe.get_window_extent(_renderer(figure)).width / figure.dpi
+
+
+def hide(axes: Sequence[Axes]) -> None:
+    """Blank the panels that have nothing to show."""
+    for ax in axes:
+        ax.set_axis_off()
+
+
+def _whole_marker(index: int) -> dict[str, Any]:
+    return {**style.marker_style(index), "markevery": None}
+
+
+def _legend(figure: Figure, title: str, handles: Sequence[Line2D], width: float) -> Legend:
+    """Return the legend in as few rows as the figure's width allows."""
+    for rows in range(1, len(handles) + 1):
+        columns = -(-len(handles) // rows)
+        box = figure.legend(
+            handles=list(handles), title=title or None, ncols=columns, loc="upper center",
+            borderaxespad=0, borderpad=0.2,
+        )  # fmt: skip
+        box.set_in_layout(False)
+        wide = box.get_window_extent(_renderer(figure)).width / figure.dpi
+        if wide <= width or columns == 1:
+            return box
+        box.remove()
+    raise AssertionError("a legend has entries")
+
+
+def _broken(
+    figure: Figure, chunks: Sequence[str], size: float, width: float, between: str = " "
+) -> list[str]:
+    """Return the chunks joined to lines that fit the width (in inches)."""
+    lines: list[str] = []
+    for chunk in filter(None, chunks):
+        joined = lines[-1] + between + chunk if lines else chunk
+        if lines and text_width(figure, joined, size) <= width:
+            lines[-1] = joined
+        elif " " in chunk and text_width(figure, chunk, size) > width:
+            lines += _broken(figure, chunk.split(" "), size, width)
+        else:
+            lines.append(chunk)
+    return lines
+
+
+def _renderer(figure: Figure) -> Any:
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    return canvas.get_renderer()
+
+
+def _stack(
+    figure: Figure, lines: Sequence[tuple[str, float, str]], top: float, height: float
+) -> None:
+    x = MARGIN / figure.get_figwidth()
+    for text, size, colour in lines:
+        label = figure.text(x, top / height, text, fontsize=size, color=colour, va="top")
+        label.set_in_layout(False)
+        top -= size * LINE_HEIGHT / 72

@@ -1,0 +1,142 @@
+"""What curves, finals and spectra share: which panel and which colour a group of runs has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dlnsweep.figures import layout, style
+from dlnsweep.figures.labels import format_values, observable_label, with_symbol
+from dlnsweep.figures.settings import CurvesFigure, FinalFigure, SpectrumFigure
+from dlnsweep.figures.statistics import Selection, Summary, levels, matches
+
+Banded = CurvesFigure | FinalFigure | SpectrumFigure
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes: an observable, and the value of `panel_by` (None without).
+
+    `lowest` says that no panel stands below, so that the horizontal axis needs its name.
+    """
+
+    ax: Axes
+    observable: str
+    level: Any
+    runs: np.ndarray
+    lowest: bool
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The panels of a figure, and the values of its hue with their colours."""
+
+    figure: Figure
+    panels: list[Panel]
+    hues: list[Any]
+    colour_of: dict[Any, Any]
+
+
+def make_grid(keys: Banded, selection: Selection, observables: Sequence[str]) -> Grid:
+    """Lay out one panel for each observable and each value of `panel_by`.
+
+    Several observables stand beside each other, the values of `panel_by` below; with one
+    observable the values of `panel_by` stand beside each other, four in a row at most.
+    """
+    used = selection.used
+    places = levels(selection.runs, keys.panel_by) if keys.panel_by else [None]
+    if len(observables) > 1:
+        shape = (len(places), len(observables))
+    else:
+        columns = min(len(places), 4 if len(places) != 5 else 3)
+        shape = (-(-len(places) // columns), columns)
+    figure, axes = layout.new_figure(keys, *shape)
+    flat = list(axes.ravel())
+    cells = [(place, name) for place in places for name in observables]
+    layout.hide(flat[len(cells) :])
+    panels = []
+    titles = dict(zip(places, format_values(places), strict=True))
+    for ax, (place, name) in zip(flat, cells, strict=False):
+        everything = np.ones(len(used), dtype=bool)
+        runs = matches(used, keys.panel_by, place) if keys.panel_by else everything
+        if keys.panel_by:
+            ax.set_title(with_symbol(keys.panel_by, titles[place]))
+        lowest = len(panels) + shape[1] >= len(cells)
+        panels.append(Panel(ax, name, place, runs, lowest))
+    _label_y(panels, shape)
+    hues = levels(selection.runs, keys.hue) if keys.hue else [None]
+    colours = style.colours(hues) if keys.hue else [style.OKABE_ITO[0]]
+    return Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)))
+
+
+def groups(keys: Banded, selection: Selection, grid: Grid, panel: Panel) -> Iterator[Any]:
+    """Yield index, hue value, colour and runs (a boolean array) of each curve of a panel."""
+    for index, hue in enumerate(grid.hues):
+        runs = panel.runs & matches(selection.used, keys.hue, hue) if keys.hue else panel.runs
+        if runs.any():
+            yield index, hue, grid.colour_of[hue], runs
+
+
+def band_note(keys: Banded, summaries: Sequence[Summary], what: str = "band") -> list[str]:
+    """Return what line and band are, and over how many runs."""
+    counts = np.concatenate([each.num_runs for each in summaries] or [np.zeros(0, dtype=int)])
+    if not len(counts):
+        return ["nothing to draw"]
+    low, high = int(counts.min()), int(counts.max())
+    if high == 1:
+        return ["each point is one run"]
+    number = str(high) if low == high else f"{low} to {high}"
+    note = f"median of {number} runs"
+    if keys.band == "std":
+        return [f"{note}, {what}: ± one standard deviation"]
+    if keys.band == "quantile":
+        low_percent, high_percent = (f"{100 * each:g}" for each in keys.quantiles)
+        return [f"{note}, {what}: {low_percent} % to {high_percent} %"]
+    return [note]
+
+
+def not_finite_note(runs: int) -> list[str]:
+    """Return how many runs have values that cannot enter a median."""
+    return [f"{runs} with values that are not finite, left out at those steps"] if runs else []
+
+
+def curve_style(keys: Banded, index: int) -> dict[str, Any]:
+    """Return the marker of a curve; none where there is no other to tell it from."""
+    return style.marker_style(index) if keys.hue else {}
+
+
+def scale_y(keys: Banded, grid: Grid, shown: Sequence[Sequence[Summary]]) -> list[str]:
+    """Scale the vertical axes, all panels of an observable alike; return notes."""
+    notes: dict[str, None] = {}
+    for panel in grid.panels:
+        summaries = [
+            summary
+            for each, summaries in zip(grid.panels, shown, strict=True)
+            for summary in summaries
+            if each.observable == panel.observable
+        ]
+        edges = [edge for each in summaries for edge in (each.lower, each.upper)]
+        present = [edge for edge in edges if edge is not None]
+        medians = [each.median for each in summaries]
+        notes |= dict.fromkeys(style.set_y_scale(panel.ax, keys.y_scale == "log", medians, present))
+    return list(notes)
+
+
+def _label_y(panels: Sequence[Panel], shape: tuple[int, int]) -> None:
+    same = len({panel.observable for panel in panels}) == 1
+    for index, panel in enumerate(panels):
+        if not same or index % shape[1] == 0:
+            panel.ax.set_ylabel(two_lines(observable_label(panel.observable)))
+        else:
+            panel.ax.tick_params(axis="y", which="both", labelleft=False)
+
+
+def two_lines(label: str) -> str:
+    """Break a long label between words and formula, lest it be longer than its axis."""
+    words, dollar, formula = label.partition(" $")
+    return f"{words}\n${formula}" if dollar and len(label) > 30 else label

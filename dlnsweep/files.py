@@ -1,0 +1,245 @@
+"""Files that appear whole or not at all, in one folder of the local file system.
+
+The store speaks to its folder only through `LocalFiles`, by names relative to the folder, so that
+another kind of storage can stand in its place. What is written goes to `_staging/` first, is
+synchronised, and is moved to its name; nobody ever sees a part of a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dlnsweep.errors import StoreError
+from dlnsweep.system import Data, acquire, explained, make_folder, move_into_place, write_new
+
+STAGING = "_staging"
+_LOCK = f"{STAGING}/lock"
+_MAX_JSON_BYTES = 16 * 2**20
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_STAGED = re.compile(r"[0-9a-f]{32}-[A-Za-z0-9._-]{1,64}")
+
+
+class LocalFiles:
+    """The files below one folder of the local file system.
+
+    Args:
+        root: The folder; it need not exist before `create_folders`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def path(self, name: str) -> Path:
+        """Return the path of a file or folder by its name within the root."""
+        parts = name.split("/")
+        if not all(_SAFE_NAME.fullmatch(part) for part in parts):
+            raise ValueError(f"{name!r} is not a name within a results folder")
+        return self.root.joinpath(*parts)
+
+    def exists(self, name: str) -> bool:
+        """Tell whether a regular file stands under this name."""
+        with explained(self.path(name), "look at"):
+            try:
+                return stat.S_ISREG(os.lstat(self.path(name)).st_mode)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the sorted names that stand in a folder; none if there is no such folder."""
+        path = self.path(folder) if folder else self.root
+        with explained(path, "list"):
+            try:
+                return sorted(os.listdir(path))
+            except FileNotFoundError:
+                return []
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return the content of a small file (JSON).
+
+        Raises:
+            StoreError: If it cannot be read or is larger than any such file of ours.
+        """
+        path = self.path(name)
+        with explained(path, "read"), open(path, "rb") as file:
+            data = file.read(_MAX_JSON_BYTES + 1)
+        if len(data) > _MAX_JSON_BYTES:
+            raise StoreError(
+                f"{path}: is larger than {_MAX_JSON_BYTES} bytes, the most that such a file of a "
+                "results folder may have; restore it, or choose another folder with --out DIR."
+            )
+        return data
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return the JSON object in a file.
+
+        Raises:
+            StoreError: If it cannot be read or is not a JSON object.
+        """
+        try:
+            value = json.loads(self.read_bytes(name))
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise StoreError(
+                f"{self.path(name)}: is damaged: it must hold a JSON object; restore it, or move "
+                "the folder away and run the sweep again."
+            )
+        return value
+
+    def read_table(
+        self, name: str, columns: Sequence[str] | None = None, *, use_threads: bool = True
+    ) -> pa.Table:
+        """Return the table in a Parquet file, its page checksums verified.
+
+        Args:
+            name: The file.
+            columns: The columns to read; those that the file lacks are left out.
+            use_threads: Whether pyarrow may use several threads for this file.
+
+        Raises:
+            StoreError: If it cannot be read or is damaged.
+        """
+        with self._open_parquet(name) as file:
+            return file.read(columns=columns, use_threads=use_threads)
+
+    def read_schema(self, name: str) -> pa.Schema:
+        """Return the columns of a Parquet file."""
+        with self._open_parquet(name) as file:
+            return file.schema_arrow
+
+    @contextlib.contextmanager
+    def _open_parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        path = self.path(name)
+        with explained(path, "read"):
+            try:
+                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                    yield file
+            except (pa.ArrowException, OSError) as error:
+                # Of the two, only what the system says has an error number.
+                if isinstance(error, OSError) and error.errno:
+                    raise
+                raise StoreError(
+                    f"{path}: is damaged and cannot be read as Parquet "
+                    f"({str(error).partition(chr(10))[0].rstrip('.')}); `dlnsweep verify` tells "
+                    "all damage; restore it, or remove its batch's files and run the sweep again."
+                ) from error
+
+    def sha256(self, name: str) -> str:
+        """Return the SHA-256 of a file's content."""
+        with explained(self.path(name), "read"), open(self.path(name), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def create_folders(self, folders: Sequence[str]) -> list[Path]:
+        """Create the root and folders in it; return the ones that did not exist, in order.
+
+        Raises:
+            StoreError: If one cannot be made; those made before it are removed again.
+        """
+        made: list[Path] = []
+        try:
+            with explained(self.root, "create"):
+                above = [p for p in (self.root, *self.root.parents) if not p.exists()]
+            for path in [*reversed(above), *(self.path(folder) for folder in folders)]:
+                with explained(path, "create"):
+                    if make_folder(path):
+                        made.append(path)
+        except StoreError:
+            self.remove_folders(made)
+            raise
+        return made
+
+    def remove_folders(self, made: Sequence[Path]) -> None:
+        """Remove those of the folders that are empty, the last first; never raise."""
+        for path in reversed(made):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
+    def write_in_order(self, files: Sequence[tuple[str, Data]]) -> None:
+        """Write files whole; each becomes visible only after those before it are on the disk.
+
+        Args:
+            files: Pairs of name and content, the one whose presence means "done" last.
+
+        Raises:
+            StoreError: If the system refuses; each file is then as before or as asked.
+        """
+        staged: list[Path] = []
+        try:
+            for name, data in files:
+                path = self.path(f"{STAGING}/{uuid.uuid4().hex}-{name.rpartition('/')[2]}")
+                staged.append(path)
+                with explained(self.path(name), "write"):
+                    write_new(path, data)
+            for path, (name, _) in zip(staged, files, strict=True):
+                target = self.path(name)
+                with explained(target, "write"):
+                    move_into_place(path, target)
+        finally:
+            for path in staged:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+    def staged(self) -> list[str]:
+        """Return the names of files that were staged and not (yet) moved to their place."""
+        return [f"{STAGING}/{n}" for n in self.names(STAGING) if _STAGED.fullmatch(n)]
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it is there; a link is removed, not what it points to."""
+        with explained(self.path(name), "remove"), contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path(name))
+
+    def remove_lock(self) -> None:
+        """Remove the lock file, of a folder that shall be left as if nothing had begun."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.path(_LOCK))
+
+    def check_no_links(self, names: Sequence[str]) -> None:
+        """Refuse symbolic links within the folder: they would lead writes out of it.
+
+        Raises:
+            StoreError: If one of the names is a symbolic link.
+        """
+        for name in names:
+            path = self.path(name)
+            if path.is_symlink():
+                raise StoreError(
+                    f"{path}: is a symbolic link, but a results folder keeps its own files and "
+                    "folders; replace the link by what it points to, or give another --out DIR."
+                )
+
+    @contextlib.contextmanager
+    def locked(self, *, exclusive: bool, required: bool = True) -> Iterator[None]:
+        """Hold the folder's lock, which the kernel lets go when the process dies.
+
+        Args:
+            exclusive: Whether nobody else may hold it meanwhile; else many may share it.
+            required: Whether to refuse where the file system knows no locks.
+
+        Raises:
+            StoreError: If the lock file cannot be made, or there are no locks.
+        """
+        path = self.path(_LOCK)
+        with explained(path, "lock"):
+            descriptor = acquire(path, exclusive)
+        try:
+            if descriptor is None and required:
+                raise StoreError(
+                    f"{path}: this file system has no file locks, so this cannot be done safely; "
+                    "use a folder on a file system with locks."
+                )
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)

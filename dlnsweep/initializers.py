@@ -1,0 +1,119 @@
+"""How the initial weights of a deep linear network are drawn.
+
+Every initializer returns (W_1, ..., W_L) in float64; each factor is then multiplied by
+layer_init_scale and by product_init_scale^(1/L).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlnsweep.lazy import jnp
+from dlnsweep.sections import NetworkSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The layer sizes of a network: dims[0] = m, dims[1..L-1] = d_w, dims[L] = d.
+
+    Attributes:
+        dims: Sizes of the arrays, static.
+        width: The run's own hidden width, which may be traced and smaller than that of the
+            arrays; the rest is zero, and gradient descent keeps it zero.
+    """
+
+    dims: tuple[int, ...]
+    width: int | Array
+
+    def fan_in(self, layer: int) -> int | Array:
+        """Return the number of inputs of layer `layer`, counted from 0."""
+        return self.dims[0] if layer == 0 else self.width
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """A way to draw initial weights.
+
+    Attributes:
+        draw: Takes the shape and a function from purpose to PRNG key.
+        paddable: Whether it can draw a narrow network inside wider, zero-padded arrays.
+    """
+
+    draw: Callable[[Shape, Callable[[str], Array]], list[Float[Array, "..."]]]
+    paddable: bool = False
+
+
+def _fan_in_normal(shape: Shape, key: Callable[[str], Array]) -> list[Float[Array, "..."]]:
+    """Draw entries of variance 1 / fan_in (section 2 of arXiv:2502.15522)."""
+    from dlnsweep.streams import gaussian
+
+    weights = []
+    depth = len(shape.dims) - 1
+    for i, (columns, rows) in enumerate(zip(shape.dims, shape.dims[1:], strict=False)):
+        entries = gaussian(key(f"weights/{i + 1}"), rows, columns) / jnp.sqrt(shape.fan_in(i))
+        if i > 0:
+            entries = jnp.where(jnp.arange(columns) < shape.width, entries, 0.0)
+        if i < depth - 1:
+            entries = jnp.where(jnp.arange(rows)[:, None] < shape.width, entries, 0.0)
+        weights.append(entries)
+    return weights
+
+
+def _orthogonal(shape: Shape, key: Callable[[str], Array]) -> list[Float[Array, "..."]]:
+    """Draw Haar matrices with orthonormal columns or rows, whichever are fewer."""
+    from dlnsweep.streams import haar
+
+    weights = []
+    for i, (columns, rows) in enumerate(zip(shape.dims, shape.dims[1:], strict=False)):
+        tall = haar(key(f"weights/{i + 1}"), max(rows, columns), min(rows, columns))
+        weights.append(tall if rows >= columns else tall.T)
+    return weights
+
+
+def _balanced(shape: Shape, key: Callable[[str], Array]) -> list[Float[Array, "..."]]:
+    """Draw balanced weights whose product is Gaussian with entries of variance 1 / m.
+
+    With the product's singular value decomposition U diag(sigma) V^T and Haar frames Q_i of the
+    hidden layers, W_i = Q_i diag(sigma^(1/L)) Q_{i-1}^T, Q_0 = V, Q_L = U (Procedure 1 of Arora
+    et al. 2019, arXiv:1810.02281, with random instead of coordinate frames).
+    """
+    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.streams import gaussian, haar
+
+    dims, depth = shape.dims, len(shape.dims) - 1
+    product = gaussian(key("weights/product"), dims[-1], dims[0]) / jnp.sqrt(dims[0])
+    left, values, right = jnp.linalg.svd(product, full_matrices=False)
+    frames = [right.T]
+    frames += [haar(key(f"weights/frame{i}"), dims[i], len(values)) for i in range(1, depth)]
+    frames.append(left)
+    roots = values ** (1.0 / depth)
+    return [multiply(frames[i + 1] * roots, frames[i].T) for i in range(depth)]
+
+
+def _identity(shape: Shape, key: Callable[[str], Array]) -> list[Float[Array, "..."]]:
+    """Rectangular identity matrices."""
+    pairs = zip(shape.dims, shape.dims[1:], strict=False)
+    return [jnp.eye(rows, columns, dtype=jnp.float64) for columns, rows in pairs]
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "fan_in_normal": Initializer(_fan_in_normal, paddable=True),
+    "orthogonal": Initializer(_orthogonal),
+    "balanced": Initializer(_balanced),
+    "identity": Initializer(_identity),
+}
+
+
+def draw_weights(
+    settings: NetworkSettings, shape: Shape, key: Callable[[str], Array]
+) -> tuple[Float[Array, "..."], ...]:
+    """Draw the initial weights that [network] asks for, float64."""
+    depth = len(shape.dims) - 1
+    scale = settings.layer_init_scale * settings.product_init_scale ** (1.0 / depth)
+    weights = INITIALIZERS[settings.initializer].draw(shape, key)
+    return tuple(scale * weight for weight in weights)

@@ -1,0 +1,152 @@
+"""Whether every file of a results folder still holds what was committed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.errors import StoreError
+from dlnsweep.files import LocalFiles
+from dlnsweep.layout import PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
+from dlnsweep.seals import is_sealed
+
+_REDO = "remove this batch's files in curves, outcomes and receipts and run the sweep again"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a results folder that is not as it was committed.
+
+    Attributes:
+        path: The file.
+        sentence: What is wrong, and what to do.
+        leftover: Whether it is only what an interrupted commit left (harmless; `gc` removes it).
+    """
+
+    path: Path
+    sentence: str
+    leftover: bool = False
+
+
+def verify(files: LocalFiles, run_ids_of: Callable[[], dict[int, np.ndarray]]) -> list[Problem]:
+    """Return all problems of a results folder; an empty list means that every byte is right.
+
+    Args:
+        files: The folder.
+        run_ids_of: Returns the run ids of each planned batch.
+    """
+    problems = _verify_plan(files)
+    done = batches_in(files, "curves")
+    found = {number: _verify_batch(files, number) for number in done}
+    if not problems:
+        intact = [number for number in done if not found[number]]
+        problems += _verify_places(files, intact, run_ids_of)
+    problems += [problem for number in done for problem in found[number]]
+    return problems + _foreign(files) + _leftovers(files, set(done))
+
+
+def _foreign(files: LocalFiles) -> list[Problem]:
+    problems = []
+    for folder in ("curves", "outcomes"):
+        ours = {batch_name(folder, number) for number in batches_in(files, folder)}
+        for name in files.names(folder):
+            # A reader of curves/*.parquet would take it for results.
+            if name.endswith(".parquet") and f"{folder}/{name}" not in ours:
+                path = files.root / folder / name
+                problems.append(
+                    Problem(path, f"{path}: was not written by this sweep; move it elsewhere.")
+                )
+    return problems
+
+
+def _leftovers(files: LocalFiles, done: set[int]) -> list[Problem]:
+    problems = []
+    for folder in ("outcomes", "receipts"):
+        for number in sorted(set(batches_in(files, folder)) - done):
+            path = files.path(batch_name(folder, number))
+            problems.append(
+                Problem(
+                    path,
+                    f"{path}: has no file of curves beside it, because its commit was interrupted; "
+                    "run the sweep again to complete it, or `dlnsweep gc` to remove this file.",
+                    leftover=True,
+                )
+            )
+    return problems
+
+
+def _verify_plan(files: LocalFiles) -> list[Problem]:
+    receipt, problems = _receipt(files, PLAN_RECEIPT, "run the sweep again in another folder")
+    for name in (SWEEP, RUNS):
+        accepted = receipt["files"].get(name, []) if receipt else None
+        problems += _verify_file(files, name, accepted, "restore it from a copy")
+    return problems
+
+
+def _verify_batch(files: LocalFiles, number: int) -> list[Problem]:
+    name = batch_name("receipts", number)
+    receipt, problems = _receipt(files, name, _REDO)
+    if receipt and receipt.get("batch") != number:
+        path = files.path(name)
+        problems.append(Problem(path, f"{path}: belongs to batch {receipt.get('batch')}; {_REDO}."))
+        receipt = None
+    for folder in ("curves", "outcomes"):
+        accepted = [receipt["files"][folder]["sha256"]] if receipt else None
+        problems += _verify_file(files, batch_name(folder, number), accepted, _REDO)
+    return problems
+
+
+def _receipt(
+    files: LocalFiles, name: str, advice: str
+) -> tuple[dict[str, Any] | None, list[Problem]]:
+    path = files.path(name)
+    if not files.exists(name):
+        return None, [Problem(path, f"{path}: is missing; {advice}.")]
+    try:
+        data = files.read_bytes(name)
+    except StoreError as error:
+        return None, [Problem(path, str(error))]
+    if not is_sealed(data):
+        return None, [Problem(path, f"{path}: was changed after it was written; {advice}.")]
+    return json.loads(data), []
+
+
+def _verify_file(
+    files: LocalFiles, name: str, accepted: list[str] | None, advice: str
+) -> list[Problem]:
+    path = files.path(name)
+    if not files.exists(name):
+        return [Problem(path, f"{path}: is missing; {advice}.")]
+    try:
+        found = files.sha256(name)
+    except StoreError as error:
+        return [Problem(path, str(error))]
+    # Without a receipt nothing can be said of the file; the receipt's own problem is listed.
+    if accepted is None or found in accepted:
+        return []
+    sentence = f"{path}: was changed after it was written (its SHA-256 is not the receipt's)"
+    return [Problem(path, f"{sentence}; {advice}.")]
+
+
+def _verify_places(
+    files: LocalFiles, numbers: list[int], run_ids_of: Callable[[], dict[int, np.ndarray]]
+) -> list[Problem]:
+    try:
+        planned = run_ids_of()
+    except StoreError as error:
+        return [Problem(files.path(RUNS), str(error))]
+    problems = []
+    for number in numbers:
+        name = batch_name("outcomes", number)
+        found = np.sort(files.read_table(name, ["run_id"])["run_id"].to_numpy())
+        if not np.array_equal(found, np.sort(planned.get(number, np.empty(0, np.int64)))):
+            path = files.path(name)
+            problems.append(
+                Problem(path, f"{path}: holds other runs than {RUNS} plans for it; {_REDO}.")
+            )
+    return problems

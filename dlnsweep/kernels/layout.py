@@ -1,0 +1,89 @@
+"""The one place that decides how runs are batched on a device.
+
+On a CPU `vmap` does not help once a run's weights fill the cache: there each run takes its steps
+alone (`lax.map`), while its weights are in cache. Tiny networks are vectorised, else dispatch of
+their small operations would cost more than the arithmetic. On a GPU or TPU `vmap` over all runs is
+what fills the device. The measurements stand in README.md; `tests/benchmarks/` repeats them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dlnsweep.lazy import jax, lax
+
+# A vmapped group of runs should fit in a core's second-level cache (1 to 2 MiB on CPUs of today).
+_CPU_GROUP_BYTES = 512 * 1024
+_CPU_WIDEST_GROUP = 64
+_CPU_MOST_GROUPS = 16
+# Above this many bytes a run's products are large enough for one run to keep a core busy.
+_CPU_ALONE_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lanes of one call of a compiled program are executed.
+
+    Attributes:
+        vectorized: Number of lanes under one `vmap`; 1 means that each lane runs alone.
+        groups: Number of such groups, one after another.
+    """
+
+    vectorized: int
+    groups: int = 1
+
+    @property
+    def lanes(self) -> int:
+        return self.vectorized * self.groups
+
+    def batch(self, function: Callable[..., Any], num_lane_arguments: int) -> Callable[..., Any]:
+        """Extend a function of one run to all lanes.
+
+        Args:
+            function: Its first `num_lane_arguments` arguments get a leading axis of lanes; the
+                rest are shared by all.
+            num_lane_arguments: How many.
+        """
+
+        def batched(*arguments: Any) -> Any:
+            lanes, shared = arguments[:num_lane_arguments], arguments[num_lane_arguments:]
+
+            def one(lane: tuple[Any, ...]) -> Any:
+                return function(*lane, *shared)
+
+            if self.vectorized == 1:
+                return lax.map(one, lanes)
+            if self.groups == 1:
+                return jax.vmap(one)(lanes)
+            shape = (self.groups, self.vectorized)
+            grouped = jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), lanes)
+            result = lax.map(jax.vmap(one), grouped)
+            return jax.tree.map(lambda x: x.reshape(self.lanes, *x.shape[2:]), result)
+
+        return batched
+
+
+def choose_layout(platform: str, run_bytes: int, lanes: int) -> Layout:
+    """Choose the layout for a batch.
+
+    The choice depends neither on the number of cores nor on what else runs. At least 2 lanes are
+    vectorised together, or none: one lane under `vmap` gives other bits than several.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        run_bytes: Bytes of one run's changing state.
+        lanes: Number of runs of the batch; used where the device wants them all at once.
+    """
+    if platform != "cpu":
+        return Layout(max(2, lanes))
+    if run_bytes > _CPU_ALONE_BYTES:
+        # A call takes one run, so batches of any size share one program.
+        return Layout(1)
+    group = 2
+    while (
+        group < min(lanes, _CPU_WIDEST_GROUP) and 2 * group * run_bytes <= _CPU_GROUP_BYTES
+    ):
+        group *= 2
+    return Layout(group, min(_CPU_MOST_GROUPS, -(-lanes // group)))

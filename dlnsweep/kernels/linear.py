@@ -1,0 +1,228 @@
+"""What the kernels of deep linear networks share: reduced samples, and a view for observables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+
+from jaxtyping import Array, Float
+
+from dlnsweep.lazy import jnp, lax
+
+
+def multiply(left: Float[Array, "p q"], right: Float[Array, "q r"]) -> Float[Array, "p r"]:
+    """Multiply two matrices in their full precision (never TF32 on a GPU or bf16 on a TPU)."""
+    return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)
+
+
+class Reduced(NamedTuple):
+    """Signals X and measurements Y reduced to the rank r of Y, with Y = U diag(S) V^T (thin).
+
+    Gradient descent on half the squared error sees the data only through X Y^T and Y Y^T, so
+    inputs diag(S) and targets X V in the basis U give the same trajectory (Claim 1 of
+    arXiv:2502.15522).
+
+    Attributes:
+        inputs: S, the singular values of Y.
+        targets: X V.
+        range_basis: U, an orthonormal basis of range(Y).
+        off_basis: An orthonormal basis of the orthogonal complement of range(Y).
+        residual: ||X - X V V^T||_F^2, the part of the squared error that no network can change.
+        signal_norm: ||X||_F.
+    """
+
+    inputs: Float[Array, " r"]
+    targets: Float[Array, "d r"]
+    range_basis: Float[Array, "m r"]
+    off_basis: Float[Array, "m off"]
+    residual: Float[Array, ""]
+    signal_norm: Float[Array, ""]
+
+
+def reduce_samples(
+    signals: Float[Array, "d n"], measurements: Float[Array, "m n"], rank: int
+) -> Reduced:
+    """Reduce the samples to `rank`, the rank of `measurements`.
+
+    Args:
+        signals: X.
+        measurements: Y.
+        rank: The rank r of Y, static. Singular values beyond it are taken as zero.
+    """
+    left, values, rows = jnp.linalg.svd(measurements, full_matrices=False)
+    basis, columns = left[:, :rank], rows[:rank].T
+    if left.shape[0] == left.shape[1]:
+        off_basis = left[:, rank:]
+    else:
+        off_basis = jnp.linalg.qr(basis, mode="complete")[0][:, rank:]
+    targets = multiply(signals, columns)
+    # The difference itself, not a difference of squares: it is often exactly representable noise.
+    left_over = signals - multiply(targets, columns.T)
+    return Reduced(
+        inputs=values[:rank],
+        targets=targets,
+        range_basis=basis,
+        off_basis=off_basis,
+        residual=jnp.sum(left_over**2),
+        signal_norm=jnp.linalg.norm(signals),
+    )
+
+
+class TestSamples(NamedTuple):
+    """Fresh signals, their measurements, and noise for these measurements.
+
+    Attributes:
+        signals: Test signals, drawn like the training signals' subspace but afresh.
+        measurements: A times the test signals, without noise.
+        noise: Gaussian noise at the setting `record.test_noise`.
+    """
+
+    signals: Float[Array, "d k"]
+    measurements: Float[Array, "m k"]
+    noise: Float[Array, "m k"]
+
+
+class LinearView:
+    """The state of one deep linear network, as observables see it; computed on first use.
+
+    Under `jit` only what an asked-for observable uses is compiled, so an observable that is not
+    asked for costs nothing.
+
+    Args:
+        layers: W_1 restricted to range(Y), (d_1, r), then W_2, ..., W_L.
+        first_off_range: W_1(t) V_perp.
+        data: The reduced samples.
+        weight_decay: lambda.
+        data_fit_scale: c in the loss (c/2) ||W_{L:1} Y - X||_F^2 + (lambda/2) sum ||W_i||_F^2.
+        test: Fresh samples, if any observable needs them.
+    """
+
+    def __init__(
+        self,
+        layers: tuple[Float[Array, "..."], ...],
+        first_off_range: Float[Array, "d_1 off"],
+        data: Reduced,
+        weight_decay: Float[Array, ""],
+        data_fit_scale: Float[Array, ""],
+        test: TestSamples | None = None,
+    ) -> None:
+        self.layers = layers
+        self.first_off_range = first_off_range
+        self.data = data
+        self.weight_decay = weight_decay
+        self.data_fit_scale = data_fit_scale
+        self.test = test
+
+    @cached_property
+    def forward(self) -> list[Float[Array, "..."]]:
+        """W_{i:1} U for i = 0 (the identity) to L."""
+        products = [jnp.eye(self.data.inputs.shape[0], dtype=self.layers[0].dtype)]
+        for layer in self.layers:
+            products.append(multiply(layer, products[-1]))
+        return products
+
+    @property
+    def on_range(self) -> Float[Array, "d r"]:
+        """W_{L:1} U."""
+        return self.forward[-1]
+
+    @cached_property
+    def off_range(self) -> Float[Array, "d off"]:
+        """W_{L:1} V_perp."""
+        if not self.first_off_range.shape[1]:
+            return jnp.zeros((self.layers[-1].shape[0], 0), self.layers[0].dtype)
+        rest = self.layers[1:]
+        if not rest:
+            return self.first_off_range
+        if self.first_off_range.shape[1] <= rest[-1].shape[0]:
+            product = self.first_off_range
+            for layer in rest:
+                product = multiply(layer, product)
+            return product
+        product = rest[-1]
+        for layer in reversed((self.first_off_range, *rest[:-1])):
+            product = multiply(product, layer)
+        return product
+
+    @cached_property
+    def residual(self) -> Float[Array, "d r"]:
+        """Phi = W_{L:1} Y - X on the reduced samples."""
+        return self.on_range * self.data.inputs - self.data.targets
+
+    @cached_property
+    def squared_error(self) -> Float[Array, ""]:
+        """||W_{L:1} Y - X||_F^2 over all samples."""
+        return jnp.sum(self.residual**2) + self.data.residual
+
+    @cached_property
+    def rotated_end_to_end_matrix(self) -> Float[Array, "d m"]:
+        """W_{L:1} [U V_perp]: the end-to-end matrix up to a rotation of its input."""
+        return jnp.concatenate([self.on_range, self.off_range], axis=1)
+
+    @cached_property
+    def end_to_end_matrix(self) -> Float[Array, "d m"]:
+        """W_{L:1}."""
+        on = multiply(self.on_range, self.data.range_basis.T)
+        return on + multiply(self.off_range, self.data.off_basis.T)
+
+    @cached_property
+    def singular_values(self) -> Float[Array, " p"]:
+        """Singular values of the end-to-end matrix, in descending order."""
+        matrix = self.rotated_end_to_end_matrix
+        return guarded(lambda m: jnp.linalg.svd(m, compute_uv=False), matrix)
+
+    @cached_property
+    def squared_weight_norms(self) -> Float[Array, " L"]:
+        """||W_i||_F^2 of each layer."""
+        norms = jnp.stack([jnp.sum(layer**2) for layer in self.layers])
+        return norms.at[0].add(jnp.sum(self.first_off_range**2))
+
+    @cached_property
+    def layer_gaps(self) -> list[Float[Array, "..."]]:
+        """W_{l+1}^T W_{l+1} - W_l W_l^T of each pair of neighbouring layers."""
+        gaps = []
+        for i, (lower, upper) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+            outer = multiply(lower, lower.T)
+            if i == 0:
+                outer += multiply(self.first_off_range, self.first_off_range.T)
+            gaps.append(multiply(upper.T, upper) - outer)
+        return gaps
+
+    @cached_property
+    def squared_gradient_norm(self) -> Float[Array, ""]:
+        """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
+        backward = self.data_fit_scale * self.residual * self.data.inputs
+        total = jnp.sum((self.weight_decay * self.first_off_range) ** 2)
+        for i in reversed(range(len(self.layers))):
+            gradient = multiply(backward, self.forward[i].T) + self.weight_decay * self.layers[i]
+            total += jnp.sum(gradient**2)
+            backward = multiply(self.layers[i].T, backward)
+        return total
+
+
+def guarded(
+    decompose: Callable[[Float[Array, "p q"]], Float[Array, " k"]], matrix: Float[Array, "p q"]
+) -> Float[Array, " k"]:
+    """Apply a decomposition to a finite matrix; of any other return NaN.
+
+    A run that has diverged is still recorded; LAPACK would print complaints about its matrices.
+    """
+    finite = jnp.all(jnp.isfinite(matrix))
+    return jnp.where(finite, decompose(jnp.where(finite, matrix, 0.0)), jnp.nan)
+
+
+def operator_norm(matrix: Float[Array, "p q"]) -> Float[Array, ""]:
+    """Return the largest singular value, from the smaller Gram matrix.
+
+    A Gram matrix loses small singular values but not the largest one; the matrix is scaled to
+    entries of at most 1 first, so that squares neither overflow nor underflow.
+    """
+    if 0 in matrix.shape:
+        return jnp.zeros((), matrix.dtype)
+    scale = jnp.max(jnp.abs(matrix))
+    scaled = matrix / jnp.where(scale > 0, scale, 1.0)
+    if matrix.shape[0] < matrix.shape[1]:
+        scaled = scaled.T
+    largest = guarded(jnp.linalg.eigvalsh, multiply(scaled.T, scaled))[-1]
+    return scale * jnp.sqrt(jnp.maximum(largest, 0.0))

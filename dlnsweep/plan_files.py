@@ -1,0 +1,128 @@
+"""`sweep.json`, `runs.parquet` and their receipt, which are written together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dlnsweep.errors import StoreError
+from dlnsweep.files import LocalFiles
+from dlnsweep.layout import FOLDERS, PLAN_RECEIPT, RUNS, SWEEP
+from dlnsweep.records import runs_parquet
+from dlnsweep.seals import is_sealed, now, render_json, seal, sha256
+from dlnsweep.stored_plan import StoredPlan
+from dlnsweep.system import Data
+
+
+def write_first(files: LocalFiles, plan: StoredPlan, environment: dict[str, Any]) -> None:
+    """Write a plan into a new or empty folder, unless another runner does so meanwhile.
+
+    Args:
+        files: The folder; it is made where needed.
+        plan: The plan.
+        environment: For the reader of `sweep.json`.
+
+    Raises:
+        StoreError: If the folder is not free or cannot be written; then nothing is left in it.
+    """
+    _check_free(files)
+    contents: dict[str, Data] = {
+        RUNS: runs_parquet(plan.runs_table()),
+        SWEEP: render_json(plan.description(environment)),
+    }
+    made = files.create_folders(FOLDERS)
+    try:
+        with files.locked(exclusive=True, required=False):
+            if not files.exists(SWEEP):
+                with _undone_on_error(files):
+                    files.write_in_order([_receipt(contents), *contents.items()])
+    except StoreError:
+        if not files.exists(SWEEP):
+            files.remove_lock()
+            files.remove_folders(made)
+        raise
+
+
+def write_more(
+    files: LocalFiles, stored: pa.Table, plan: StoredPlan, first: int, environment: dict[str, Any]
+) -> dict[str, Any]:
+    """Append runs to `runs.parquet` and renew `sweep.json`; the caller holds the folder's lock.
+
+    Args:
+        files: The folder.
+        stored: Its `runs.parquet`, as it stands now.
+        plan: New runs; those that are stored already are left out.
+        first: What is added to their batch numbers.
+        environment: For the reader of `sweep.json`.
+
+    Returns:
+        The new content of `sweep.json`.
+
+    Raises:
+        StoreError: If the folder is damaged or cannot be written.
+    """
+    accepted = _intact_hashes(files)
+    table = replace(plan, batch=np.asarray(plan.batch) + first).runs_table()
+    new = ~np.isin(plan.run_ids, stored["run_id"].to_numpy())
+    whole = pa.concat_tables([stored, table.filter(pa.array(new))], promote_options="permissive")
+    sweep = plan.description(environment)
+    contents: dict[str, Data] = {RUNS: runs_parquet(whole), SWEEP: render_json(sweep)}
+    # Two files cannot change at one instant, so meanwhile the receipt accepts both states.
+    files.write_in_order([_receipt(contents, accepted), *contents.items()])
+    files.write_in_order([_receipt(contents)])
+    return sweep
+
+
+def _check_free(files: LocalFiles) -> None:
+    names = set(files.names())
+    if not names or SWEEP in names:
+        return
+    # A creation that was killed leaves its own files, but never a file of curves or outcomes.
+    receipts = set(files.names("receipts")) if "receipts" in names else set()
+    ours = (
+        names <= {*FOLDERS, RUNS} and receipts <= {"plan.json"} and (RUNS not in names or receipts)
+    )
+    if not ours or any(files.names(f) for f in ("curves", "outcomes") if f in names):
+        shown = ", ".join(sorted(names - set(FOLDERS))[:3]) or "files of batches"
+        raise StoreError(
+            f"{files.root}: is not empty ({shown}) and holds no {SWEEP}; results go into a new or "
+            "empty folder; give another one with --out DIR."
+        )
+
+
+@contextlib.contextmanager
+def _undone_on_error(files: LocalFiles) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        # With sweep.json in its place everything else is too, and others may use the folder.
+        if not files.exists(SWEEP):
+            for name in (RUNS, PLAN_RECEIPT):
+                with contextlib.suppress(StoreError):
+                    files.remove(name)
+        raise
+
+
+def _receipt(
+    contents: dict[str, Data], accepted: dict[str, list[str]] | None = None
+) -> tuple[str, bytes]:
+    old = accepted or {}
+    hashes = {n: list(dict.fromkeys([sha256(c), *old.get(n, [])])) for n, c in contents.items()}
+    return PLAN_RECEIPT, seal({"created": now(), "files": hashes})
+
+
+def _intact_hashes(files: LocalFiles) -> dict[str, list[str]]:
+    sealed = is_sealed(files.read_bytes(PLAN_RECEIPT))
+    accepted = files.read_json(PLAN_RECEIPT)["files"] if sealed else {}
+    for name in (RUNS, SWEEP):
+        if files.sha256(name) not in accepted.get(name, []):
+            raise StoreError(
+                f"{files.path(name)}: was changed after it was written, so no runs are added to "
+                "it; restore it, or give another folder with --out DIR."
+            )
+    return accepted

@@ -1,0 +1,72 @@
+"""Measuring a short piece of each program: `dlnsweep plan` asks a process of its own for it.
+
+`python -m dlnsweep.probe` reads a JSON list of {"columns", "shared", "padded_width"} from its
+standard input and writes, a line each, what it measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+_SECONDS = 1.0
+
+
+def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width: int) -> Any:
+    """Compile a batch's program and run its first steps.
+
+    Returns:
+        compile_seconds; seconds a run-step, start-up and recording left out; lanes and bytes of a
+        call.
+    """
+    from dlnsweep.batch import program_for
+    from dlnsweep.runtime import numerics
+
+    rows = {
+        key: np.array([np.nan if v is None else v for v in values])
+        for key, values in columns.items()
+    }
+    row = {key: values[0] for key, values in columns.items()} | shared
+    count = len(rows["seed"])
+    with numerics():
+        began = time.perf_counter()
+        program = program_for(row, padded_width, count)
+        compiled = time.perf_counter() - began
+        piece = {key: values[: program.layout.lanes] for key, values in rows.items()}
+        inputs, carry = program.start(program.arguments(piece))
+        done, steps, seconds = 0, program.delay, 0.0
+        longest = int(rows["training.num_steps"][0])
+        while seconds < _SECONDS / 4 and done < longest:
+            stop = min(longest, done + steps)
+            stops = np.full(16, stop)
+            began = time.perf_counter()
+            carry, _ = program.segment(inputs, carry, done, stops, np.zeros(16, bool))
+            np.asarray(carry.stopped_step)
+            seconds = time.perf_counter() - began
+            taken, done, steps = stop - done, stop, 2 * steps
+    used = min(count, program.layout.lanes)
+    return {
+        "compile_seconds": compiled,
+        "seconds_a_run_step": seconds / (taken * used),
+        "lanes": program.layout.lanes,
+        "call_bytes": program.call_bytes,
+    }
+
+
+def main() -> int:
+    """Measure what the standard input asks for."""
+    if hasattr(os, "sched_setaffinity"):
+        # As in a worker: one core, one thread.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    for request in json.load(sys.stdin):
+        print(json.dumps(measure(**request)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,271 @@
+"""The pandas face of a results folder: runs(), curves() and summary()."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dlnsweep import summaries
+from dlnsweep.errors import SpecError
+from dlnsweep.records import FINAL, OUTCOMES_SCHEMA
+from dlnsweep.store import Store
+from dlnsweep.tables import aligned, concat, map_in_threads, to_pandas
+
+PLANNED = "planned"
+
+
+def open_results(path: str | Path) -> Results:
+    """Open a results folder, whether its sweep is complete or still running.
+
+    Args:
+        path: The folder, such as "results/fig4_weight_decay".
+
+    Raises:
+        StoreError: If it is not a results folder.
+    """
+    return Results(Store.open(Path(path)))
+
+
+class Results:
+    """What a sweep has given so far.
+
+    Each call looks anew for what is done, so a running sweep may be watched.
+
+    Attributes:
+        path: The folder.
+        store: Its store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.path = store.root
+        self._schemas: dict[int, pa.Schema] = {}
+
+    def __repr__(self) -> str:
+        return f"Results({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the sweep."""
+        return str(self.sweep["name"])
+
+    @property
+    def sweep(self) -> dict[str, Any]:
+        """The content of `sweep.json`."""
+        return self.store.sweep
+
+    @property
+    def settings(self) -> list[str]:
+        """The dotted keys of all settings, "seed" among them."""
+        return self.store.settings
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """The settings that differ between runs, without the seed."""
+        table = self.store.runs_table()
+        keys = [key for key in self.settings if key != "seed"]
+        return [key for key in keys if len(table[key].unique()) > 1]
+
+    def runs(self, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return one row a planned run: its settings, and how it ended.
+
+        Args:
+            where: A value, or several, for each setting by which to choose runs.
+
+        Returns:
+            Columns run_id and the settings; status ("finished", "diverged", "stopped", or
+            "planned" while its batch is not done), diverged_step, last_step, kernel,
+            kernel_reason, truncation_error, and final_<observable>.
+
+        Raises:
+            SpecError: If `where` names no setting.
+            StoreError: If a file is damaged.
+        """
+        chosen = self.store.runs_table().take(pa.array(self._rows(where)))
+        runs = chosen.select(["run_id", *self.settings])
+        outcomes = self._outcomes(chosen)
+        for name in outcomes.column_names[1:]:
+            column = outcomes[name]
+            runs = runs.append_column(
+                name, column.fill_null(PLANNED) if name == "status" else column
+            )
+        return to_pandas(runs)
+
+    def curves(
+        self,
+        observables: Sequence[str] | str | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Return one row a run and recorded step, of the runs that are done.
+
+        Args:
+            observables: Names of what to read; all by default.
+            where: A value, or several, for each setting by which to choose runs.
+
+        Returns:
+            Columns run_id, step, the observables (vectors as arrays), the seed and the settings
+            that vary; sorted by batch, run and step.
+
+        Raises:
+            SpecError: If something is asked for by a name that there is not.
+            StoreError: If a file is damaged.
+        """
+        names = self._observables(observables)
+        planned = self.store.runs_table(["run_id", "batch", "seed", *self.varying])
+        chosen = planned.take(pa.array(self._rows(where)))
+        wanted = None if where is None else chosen["run_id"].to_numpy()
+
+        def read(number: int) -> pa.Table:
+            table = self.store.read_batch("curves", number, ["run_id", "step", *names])
+            if wanted is None:
+                return table
+            return table.filter(pa.array(np.isin(table["run_id"].to_numpy(), wanted)))
+
+        tables = map_in_threads(read, self._done_batches(chosen))
+        curves = concat(tables) if tables else _no_curves(names)
+        settings = aligned(chosen.drop_columns("batch"), curves["run_id"].to_numpy())
+        for name in settings.column_names[1:]:
+            curves = curves.append_column(name, settings[name])
+        return to_pandas(curves)
+
+    def summary(
+        self,
+        by: str | Sequence[str],
+        observable: str | Sequence[str] | None = None,
+        at: str | int = "final",
+    ) -> pd.DataFrame:
+        """Return statistics over the runs of each group; diverged runs are counted, not mixed in.
+
+        Reads one batch after another, so the records need not fit into memory.
+
+        Args:
+            by: The settings whose values make the groups.
+            observable: Names of numbers (not vectors); all by default.
+            at: "final" (after the last step), "min" (the smallest recorded value), or a step.
+
+        Returns:
+            One row a group. `num_runs` counts its planned runs; `num_diverged` and
+            `num_planned_missing` (not done yet) those of them that enter no statistic. For each
+            observable: <name>_count (finite values that enter), _median, _q25, _q75, _std (of a
+            sample, so none for one value), _min and _max.
+
+        Raises:
+            SpecError: If a name is none of this sweep's, or `at` is no recorded step.
+            StoreError: If a file is damaged.
+        """
+        keys = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+        for key in keys:
+            _check_name(self.path, key, self.settings, "setting")
+        if isinstance(at, bool) or not (isinstance(at, int) or at in ("final", "min")):
+            raise SpecError(f"{self.path}: at is {at!r}; it must be 'final', 'min' or a step.")
+        names = self._numbers(observable)
+        table = self.store.runs_table(["run_id", "batch", *keys])
+        outcomes = to_pandas(self._outcomes(table, names if at == "final" else []))
+        values = to_pandas(table.select(keys)).assign(status=outcomes["status"])
+        if at == "final":
+            finals = outcomes.reindex(columns=[FINAL + name for name in names])
+            values[names] = finals.to_numpy()
+        else:
+            batches = self._done_batches(table)
+            reduced = summaries.reduce_curves(
+                lambda number: self.store.read_batch("curves", number, ["run_id", "step", *names]),
+                batches,
+                names,
+                at,
+            )
+            if isinstance(at, int) and batches and reduced.empty:
+                raise SpecError(self._no_such_step(at, batches[0]))
+            by_run = reduced.set_index("run_id").reindex(table["run_id"].to_numpy())
+            values[names] = by_run[names].to_numpy()
+        return summaries.statistics(values, keys, names)
+
+    def _no_such_step(self, at: int, batch: int) -> str:
+        steps = np.unique(self.store.read_batch("curves", batch, ["step"])["step"].to_numpy())
+        near = steps[np.argsort(np.abs(steps - at))[:1]].tolist()
+        hint = f"there is one at step {near[0]}" if near else "no step was recorded at all"
+        return f"{self.path}: at is {at}, but no run has a record at that step; {hint}."
+
+    def _observables(self, names: Sequence[str] | str | None) -> list[str]:
+        known = list(self._types)
+        if names is None:
+            return known
+        asked = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+        for name in asked:
+            # While nothing is done, the sweep's own list is all there is to know.
+            _check_name(self.path, name, known or self.sweep["observables"], "recorded observable")
+        return asked
+
+    def _numbers(self, names: Sequence[str] | str | None) -> list[str]:
+        vectors = [name for name, kind in self._types.items() if pa.types.is_nested(kind)]
+        if names is None:
+            return [name for name in self._types if name not in vectors]
+        asked = self._observables(names)
+        for name in asked:
+            if name in vectors:
+                raise SpecError(
+                    f"{self.path}: {name} is a vector, but a summary takes numbers; "
+                    "use curves() for it."
+                )
+        return asked
+
+    @property
+    def _types(self) -> dict[str, pa.DataType]:
+        # Batches of other programs may record other observables; what is committed never changes.
+        new = sorted(self.store.done() - self._schemas.keys())
+        schemas = map_in_threads(lambda number: self.store.read_schema("curves", number), new)
+        self._schemas |= dict(zip(new, schemas, strict=True))
+        return {
+            field.name: field.type
+            for number in sorted(self._schemas)
+            for field in self._schemas[number]
+            if field.name not in ("run_id", "step")
+        }
+
+    def _rows(self, where: Mapping[str, Any] | None) -> np.ndarray:
+        table = self.store.runs_table()
+        chosen = np.ones(table.num_rows, dtype=bool)
+        for key, wanted in (where or {}).items():
+            _check_name(self.path, key, table.column_names, "setting")
+            values = wanted if isinstance(wanted, (list, tuple, set, np.ndarray)) else [wanted]
+            column = table[key].to_pandas()
+            asked = [value for value in values if value is not None]
+            chosen &= (column.isin(asked) | (column.isna() & (None in list(values)))).to_numpy()
+        return np.flatnonzero(chosen)
+
+    def _done_batches(self, runs: pa.Table) -> list[int]:
+        planned = np.unique(runs["batch"].to_numpy()).tolist()
+        return sorted(self.store.done().intersection(planned))
+
+    def _outcomes(self, runs: pa.Table, finals: list[str] | None = None) -> pa.Table:
+        """Return the outcomes of runs in their order, null where there is none yet."""
+        columns = None
+        names = OUTCOMES_SCHEMA.names
+        if finals is not None:
+            names = ["run_id", "status"]
+            columns = [*names, *(FINAL + name for name in finals)]
+        tables = map_in_threads(
+            lambda number: self.store.read_batch("outcomes", number, columns),
+            self._done_batches(runs),
+        )
+        known = concat([OUTCOMES_SCHEMA.empty_table().select(names), *tables])
+        return aligned(known, runs["run_id"].to_numpy())
+
+
+def _no_curves(observables: Sequence[str]) -> pa.Table:
+    keys = {name: pa.array([], pa.int64()) for name in ("run_id", "step")}
+    return pa.table(keys | {name: pa.array([], pa.float64()) for name in observables})
+
+
+def _check_name(path: Path, name: str, known: Sequence[str], kind: str) -> None:
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}."
+    raise SpecError(f"{path}: {name!r} is no {kind} of this sweep; {hint}")

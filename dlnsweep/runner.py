@@ -1,0 +1,193 @@
+"""The only room that knows plan, kernel and store: from a sweep to its results folder."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.errors import Interrupted, RunError
+from dlnsweep.execution import Event, LocalExecutor
+from dlnsweep.plan import Batch, Plan, make_batches, make_plan
+from dlnsweep.results import Results, open_results
+from dlnsweep.runtime import versions
+from dlnsweep.spec import Sweep
+from dlnsweep.store import Store, StoredPlan, results_folder
+from dlnsweep.version import NUMERICS_VERSION
+
+DEFAULT_OUT = Path("results")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A results folder that holds the plan, ready to be worked on.
+
+    Attributes:
+        store: The folder.
+        todo: Numbers of the batches that are not done, with their number of run-steps.
+        run_steps: Run-steps of the whole sweep.
+        runs: Runs of the whole sweep.
+        runs_done: Those of them that are done.
+    """
+
+    store: Store
+    todo: dict[int, int]
+    run_steps: int
+    runs: int
+    runs_done: int
+
+
+def run(
+    sweep: str | Path | Sweep,
+    out: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    workers: int | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Results:
+    """Run a sweep; runs that are done already are not computed again.
+
+    Args:
+        sweep: A sweep file's path, or a Sweep.
+        out: The folder in which the results folder (named like the sweep) is made; "results" here
+            by default.
+        overrides: "KEY=VALUE" strings that replace settings of the file, as for `--set`.
+        workers: Number of worker processes; one for each CPU core (or GPU) by default. 0 runs in
+            this process, which problems registered in it need.
+        on_event: Called with what happens.
+        should_stop: Asked often; when it says True, the run ends with `Interrupted`.
+
+    Returns:
+        The results.
+
+    Raises:
+        SpecError: If the sweep is wrong; nothing was started.
+        StoreError: If the results folder cannot be used.
+        RunError: If batches failed; all others are done.
+        Interrupted: If asked to stop; all committed batches are kept.
+    """
+    if not isinstance(sweep, Sweep):
+        sweep = Sweep.from_file(sweep, overrides)
+    prepared = prepare(sweep, results_folder(Path(out or DEFAULT_OUT), sweep.name))
+    work(prepared, workers=workers, on_event=on_event, should_stop=should_stop)
+    return open_results(prepared.store.root)
+
+
+def prepare(sweep: Sweep, root: Path) -> Prepared:
+    """Write the plan into the results folder, or add what is new to a folder that has one."""
+    plan = make_plan(sweep)
+    if Store.exists(root):
+        store = Store.open(root)
+        store.check_accepts(_stored(plan, np.arange(plan.num_runs), []))
+        missing = store.missing_rows(plan.run_ids)
+        batches = make_batches(plan, missing)
+        store.extend(_stored(plan, missing, batches), environment())
+    else:
+        rows = np.arange(plan.num_runs)
+        batches = make_batches(plan, rows)
+        store = Store.create(root, _stored(plan, rows, batches), environment())
+        missing = store.missing_rows(plan.run_ids)
+        if len(missing):
+            # Another runner made the folder at the same moment, for a smaller sweep.
+            store.extend(_stored(plan, missing, make_batches(plan, missing)), environment())
+    return remaining(store)
+
+
+def remaining(store: Store) -> Prepared:
+    """Return what is left to do in a results folder."""
+    steps = store.runs_table(["training.num_steps"])["training.num_steps"].to_numpy()
+    done = store.done()
+    todo: dict[int, int] = {}
+    runs_done = 0
+    for number, rows in store.batches():
+        if number in done:
+            runs_done += len(rows)
+        else:
+            todo[number] = int(steps[rows].sum())
+    return Prepared(store, todo, int(steps.sum()), len(steps), runs_done)
+
+
+def work(
+    prepared: Prepared,
+    *,
+    workers: int | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Compute every batch that is not done."""
+    if not prepared.todo:
+        return
+    root, numbers = prepared.store.root, list(prepared.todo)
+    if workers == 0:
+        failures = _work_here(root, numbers, on_event, should_stop)
+    else:
+        failures = LocalExecutor(workers).execute(root, numbers, on_event, should_stop)
+    if failures:
+        listed = "\n".join(f"batch {number}: {text}" for number, text in failures.items())
+        raise RunError(
+            f"{root}: {len(failures)} of {len(numbers)} batches failed; the others are done. Run "
+            f"the same command again to retry.\n{listed}"
+        )
+
+
+def _work_here(
+    root: Path,
+    numbers: Sequence[int],
+    on_event: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+) -> dict[int, str]:
+    from dlnsweep.worker import execute_batch
+
+    for number in numbers:
+        if should_stop():
+            raise Interrupted("stopped")
+        execute_batch(root, number, on_event, should_stop)
+    return {}
+
+
+def _stored(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> StoredPlan:
+    """Return some of a plan's runs as the store takes them."""
+    place = np.zeros(plan.num_runs, np.int64)
+    lane = np.zeros(plan.num_runs, np.int64)
+    padded = np.zeros(plan.num_runs, np.int64)
+    for batch in batches:
+        place[batch.runs] = batch.number
+        lane[batch.runs] = np.arange(len(batch.runs))
+        padded[batch.runs] = batch.padded_width
+    sweep = plan.sweep
+    return StoredPlan(
+        name=sweep.name,
+        source=sweep.source,
+        precision=sweep.options.precision,
+        numerics_version=NUMERICS_VERSION,
+        run_ids=plan.run_ids[rows],
+        settings={key: column[rows] for key, column in plan.settings.items()},
+        batch=place[rows],
+        lane=lane[rows],
+        record={
+            "shared": plan.shared,
+            "axes": [list(group) for group in sweep.axes],
+            "figures": [figure.model_dump(mode="json") for figure in sweep.figures],
+        },
+        observables=sweep.observables,
+        placement={"padded_width": padded[rows]},
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Describe what the results came from: versions, and the git commit of the folder we are in."""
+    found: dict[str, Any] = {"versions": versions()}
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+        if commit.returncode == 0:
+            found["git_commit"] = commit.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    return found

@@ -1,0 +1,98 @@
+"""At which steps a run is recorded, and how its steps are cut into segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlnsweep.sections import RecordSettings
+
+
+def record_steps(record: RecordSettings, num_steps: int) -> np.ndarray:
+    """Return the recorded steps, ascending, int64; always with 0 and `num_steps`.
+
+    Under "log" the `count` steps are round(T^(i / (count - 1))), i = 0, ..., count - 1, each
+    integer once; under "linear" they are round(i T / (count - 1)).
+    """
+    if record.spacing == "explicit":
+        chosen = np.asarray(record.steps, dtype=np.int64)
+        chosen = chosen[chosen <= num_steps]
+    elif record.spacing == "log":
+        chosen = np.rint(np.geomspace(1.0, float(num_steps), record.count)).astype(np.int64)
+    else:
+        chosen = np.rint(np.linspace(0.0, float(num_steps), record.count)).astype(np.int64)
+    return np.unique(np.concatenate([[0], chosen, [num_steps]]).astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of training that one call of the compiled program carries out.
+
+    Attributes:
+        start: Its first step.
+        stops: Steps to train to, one after another; padded with the last one.
+        recorded: Which of them are recorded.
+    """
+
+    start: int
+    stops: np.ndarray
+    recorded: np.ndarray
+
+    @property
+    def end(self) -> int:
+        return int(self.stops[-1])
+
+
+class Segments:
+    """Cuts a run's steps into segments of about a given number of steps.
+
+    A gap between two recorded steps is cut only at multiples of `grain` steps after the earlier
+    one, where the kernel folds its delayed updates anyway: so results do not depend on where the
+    cuts fall.
+
+    Args:
+        steps: The recorded steps, ascending.
+        length: Stops a segment, the static length of the compiled program's loop.
+        grain: The kernel's `delay`.
+    """
+
+    def __init__(self, steps: np.ndarray, length: int, grain: int) -> None:
+        self._steps = steps
+        self._length = length
+        self._grain = grain
+        self._next = 0
+        self._step = 0
+        self._last_recorded = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last recorded step has been reached."""
+        return self._next == len(self._steps)
+
+    def take(self, budget: int) -> Segment:
+        """Return the next segment, of about `budget` steps and at least one stop."""
+        start = self._step
+        stops: list[int] = []
+        recorded: list[bool] = []
+        while len(stops) < self._length and not self.finished:
+            target = int(self._steps[self._next])
+            allowed = start + max(budget, self._grain)
+            if target > allowed:
+                offset = (allowed - self._last_recorded) // self._grain * self._grain
+                cut = self._last_recorded + offset
+                if cut > self._step:
+                    stops.append(cut)
+                    recorded.append(False)
+                    self._step = cut
+                break
+            stops.append(target)
+            recorded.append(True)
+            self._step = self._last_recorded = target
+            self._next += 1
+        padding = self._length - len(stops)
+        return Segment(
+            start,
+            np.array(stops + [self._step] * padding, dtype=np.int64),
+            np.array(recorded + [False] * padding, dtype=bool),
+        )

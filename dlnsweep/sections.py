@@ -1,0 +1,157 @@
+"""The settings of the sweep file's sections [network], [training], [record] and [sweep].
+
+A problem's settings stand in its own file under problems/, a figure's in figures/settings.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from dlnsweep.settings import Describe, Settings
+
+PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Steps = Annotated[int, Field(ge=1, le=2**53)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+OptimizerName = Literal[
+    "gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop"
+]
+InitializerName = Literal["fan_in_normal", "orthogonal", "balanced", "identity"]
+
+# Which optimizers read which hyperparameter; the others must not be given it.
+HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
+    "momentum": ("momentum", "nesterov"),
+    "beta1": ("adam", "adamw"),
+    "beta2": ("adam", "adamw"),
+    "epsilon": ("adam", "adamw", "rmsprop"),
+    "rmsprop_decay": ("rmsprop",),
+}
+
+
+class NetworkSettings(Settings):
+    """[network] kind = "deep_linear": x = W_L ... W_1 y, without biases."""
+
+    kind: Annotated[
+        Literal["deep_linear"], Describe("static", "which network is trained", axis=False)
+    ] = "deep_linear"
+    depth: Annotated[PositiveInt, Describe("static", "number of weight matrices", "L")]
+    width: Annotated[PositiveInt, Describe("static", "hidden width", "d_w")]
+    initializer: Annotated[
+        InitializerName, Describe("static", "how the initial weights are drawn")
+    ] = "fan_in_normal"
+    layer_init_scale: Annotated[
+        Positive, Describe("traced", "factor on each initial weight matrix")
+    ] = 1.0
+    product_init_scale: Annotated[
+        Positive, Describe("traced", "factor on the initial product (its L-th root on each layer)")
+    ] = 1.0
+
+
+class StopWhen(Settings):
+    """training.stop_when: end a run at the first recorded step with `observable` < `below`."""
+
+    observable: Annotated[str, Describe("static", "a recorded scalar observable", axis=False)]
+    below: Annotated[Positive, Describe("static", "the value to fall below", axis=False)]
+
+
+class TrainingSettings(Settings):
+    """[training]: the optimizer and its numbers."""
+
+    optimizer: Annotated[OptimizerName, Describe("static", "how the weights are updated")] = (
+        "gradient_descent"
+    )
+    learning_rate: Annotated[Positive, Describe("traced", "learning rate", "η")]
+    weight_decay: Annotated[
+        NonNegative, Describe("traced", "weight decay; multiplies half the squared norms", "λ")
+    ] = 0.0
+    step_rule: Annotated[
+        Literal["uniform", "fan_in"],
+        Describe("static", "uniform: one η for all layers; fan_in: layer i uses η / fan_in_i"),
+    ] = "uniform"
+    data_fit_scale: Annotated[
+        Positive, Describe("traced", "factor on half the squared error", "c")
+    ] = 1.0
+    num_steps: Annotated[Steps, Describe("traced", "number of steps", "T", "steps")]
+    momentum: Annotated[Fraction, Describe("traced", "momentum (momentum, nesterov)", "μ")] = 0.9
+    beta1: Annotated[Fraction, Describe("traced", "first-moment decay (adam, adamw)", "β₁")] = 0.9
+    beta2: Annotated[Fraction, Describe("traced", "second-moment decay (adam, adamw)", "β₂")] = (
+        0.999
+    )
+    epsilon: Annotated[
+        Positive, Describe("traced", "added to the root (adam, adamw, rmsprop)", "ε")
+    ] = 1e-8
+    rmsprop_decay: Annotated[
+        Fraction, Describe("traced", "squared-gradient decay (rmsprop)", "α")
+    ] = 0.9
+    stop_when: Annotated[
+        StopWhen | None,
+        Describe("static", "{ observable = ..., below = ... }: end a run early", axis=False),
+    ] = None
+
+
+class RecordSettings(Settings):
+    """[record]: at which steps what is recorded."""
+
+    spacing: Annotated[
+        Literal["log", "linear", "explicit"],
+        Describe("static", "how recorded steps are spaced; steps 0 and T are always recorded",
+                 axis=False),
+    ] = "log"
+    count: Annotated[
+        Annotated[int, Field(ge=2, le=1_000_000)],
+        Describe("static", "number of spaced steps (log: those that coincide count once)",
+                 axis=False),
+    ] = 200
+    steps: Annotated[
+        list[Annotated[int, Field(ge=0, le=2**53)]],
+        Describe("static", 'the recorded steps under spacing = "explicit"', axis=False),
+    ] = []
+    observables: Annotated[
+        list[str], Describe("static", "what is recorded", axis=False)
+    ] = ["regression_error", "off_subspace_error"]
+    rank_threshold: Annotated[
+        Annotated[float, Field(gt=0, lt=1)],
+        Describe("traced", "numerical_rank counts singular values above this times the largest"),
+    ] = 1e-3
+    num_test_samples: Annotated[
+        PositiveInt, Describe("static", "number of fresh signals for test errors")
+    ] = 100
+    test_noise: Annotated[
+        NonNegative,
+        Describe("traced", "standard deviation of the noise on each test measurement", "σ"),
+    ] = 0.0
+
+
+class SweepSettings(Settings):
+    """[sweep]: seeds, precision, kernel, and which axes move together."""
+
+    seeds: Annotated[
+        Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0, le=2**63 - 1)]],
+        Describe("traced", "number of seeds (0, 1, ...), or a list of seeds", axis=False),
+    ] = 1
+    precision: Annotated[
+        Literal["float64", "float32"],
+        Describe("static", "precision of training; data are drawn in float64", axis=False),
+    ] = "float64"
+    kernel: Annotated[
+        Literal["auto", "dense"],
+        Describe("static", "how gradient descent is carried out", axis=False),
+    ] = "auto"
+    zip: Annotated[
+        list[list[str]], Describe("outside", "lists of keys whose axes move together", axis=False)
+    ] = []
+    max_runs: Annotated[
+        PositiveInt, Describe("outside", "most runs that a file may expand to", axis=False)
+    ] = 10_000_000
+
+
+SECTIONS: dict[str, Any] = {
+    "network": NetworkSettings,
+    "training": TrainingSettings,
+    "record": RecordSettings,
+    "sweep": SweepSettings,
+}

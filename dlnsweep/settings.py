@@ -1,0 +1,93 @@
+"""The base of all settings (which are the sweep file's keys), and how a field says what it is.
+
+A setting is declared once, on its field: its type and range, its symbol, unit and meaning, and
+whether it is *static* (a change compiles another program) or *traced* (a sweep over it never
+recompiles).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Role = Literal["static", "traced", "outside"]
+
+
+@dataclass(frozen=True)
+class Describe:
+    """What a settings field is, attached to it by `Annotated`.
+
+    Attributes:
+        role: "static" (compiled in), "traced" (an input of the compiled program) or "outside"
+            (never reaches a program, such as the name of a figure).
+        text: One line that says what the setting means.
+        symbol: The symbol of the papers, as plain text for tables and axis labels.
+        unit: The unit of the value; empty for a pure number.
+        axis: Whether a sweep file may give several values.
+    """
+
+    role: Role
+    text: str
+    symbol: str = ""
+    unit: str = ""
+    axis: bool = True
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A condition on several settings together.
+
+    Attributes:
+        keys: Dotted keys, such as "problem.signal_dim".
+        holds: Takes the values of these keys, in order.
+        sentence: What to say where it does not hold; {0}, {1}, ... are the values.
+    """
+
+    keys: tuple[str, ...]
+    holds: Callable[..., bool]
+    sentence: str
+
+
+class Settings(BaseModel):
+    """Frozen, strict settings: an unknown key or a value of another type is an error."""
+
+    constraints: ClassVar[tuple[Constraint, ...]] = ()
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+def description(settings: type[Settings], key: str) -> Describe | None:
+    """Return the `Describe` of a field, or None if the field has none."""
+    found: list[Any] = [m for m in settings.model_fields[key].metadata if isinstance(m, Describe)]
+    return found[0] if found else None
+
+
+def traced_numbers(settings: Settings) -> dict[str, float]:
+    """Return the traced float fields of some settings, by key."""
+    keys = [k for k in type(settings).model_fields if _is_traced_float(type(settings), k)]
+    return {key: float(getattr(settings, key)) for key in keys}
+
+
+def _is_traced_float(settings: type[Settings], key: str) -> bool:
+    info = description(settings, key)
+    is_float = settings.model_fields[key].annotation is float
+    return is_float and info is not None and info.role == "traced"
+
+
+def static_text(settings: Settings, without: Iterable[str] = ()) -> str:
+    """Return a text that is equal for settings which one compiled program can serve."""
+    moving = {*traced_numbers(settings), *without}
+    fields = settings.model_dump(exclude=moving)
+    return json.dumps(fields, sort_keys=True)
+
+
+def with_numbers(settings: Settings, numbers: Mapping[str, Any]) -> Any:
+    """Return the settings with other values, such as tracers, in some fields; unchecked."""
+    fields = {key: getattr(settings, key) for key in type(settings).model_fields}
+    return type(settings).model_construct(**(fields | dict(numbers)))

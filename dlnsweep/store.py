@@ -1,0 +1,344 @@
+"""The results folder of one sweep: what is planned, what is done, and how a batch is committed.
+
+A batch is done exactly when its file of curves stands in `curves/`; that file goes last, whole,
+so a process may be killed at any instant. Runners coordinate through this folder alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dlnsweep.errors import StoreError
+from dlnsweep.files import LocalFiles
+from dlnsweep.integrity import Problem, verify
+from dlnsweep.layout import FOLDERS, RUNS, SWEEP, batch_name, batches_in, results_folder
+from dlnsweep.plan_files import write_first, write_more
+from dlnsweep.records import curves_parquet, outcomes_parquet
+from dlnsweep.seals import now, seal, sha256
+from dlnsweep.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
+
+__all__ = ["Problem", "Status", "Store", "StoredPlan", "results_folder"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a sweep has come.
+
+    Attributes:
+        planned: Planned runs.
+        done: Runs of committed batches, however they ended.
+        diverged: Those of them that diverged.
+        stopped: Those of them that stopped early because they were asked to.
+        batches: Planned batches.
+        batches_done: Committed batches.
+        seconds: Computing time of the committed batches, as their receipts say.
+    """
+
+    planned: int
+    done: int
+    diverged: int
+    stopped: int
+    batches: int
+    batches_done: int
+    seconds: float
+
+
+class Store:
+    """A results folder; made by `Store.create` or `Store.open`.
+
+    Attributes:
+        root: The folder.
+        files: Its files, by name.
+        sweep: The content of `sweep.json`.
+    """
+
+    def __init__(self, files: LocalFiles, sweep: dict[str, Any]) -> None:
+        self.root = files.root
+        self.files = files
+        self.sweep = sweep
+
+    @classmethod
+    def exists(cls, root: Path) -> bool:
+        """Tell whether the folder holds a sweep."""
+        return LocalFiles(root).exists(SWEEP)
+
+    @classmethod
+    def open(cls, root: Path) -> Store:
+        """Open the folder of a sweep, for reading or for more batches.
+
+        Raises:
+            StoreError: If it is not such a folder, or not a whole one.
+        """
+        files = LocalFiles(root)
+        files.check_no_links([*FOLDERS, SWEEP, RUNS])
+        if not files.exists(SWEEP):
+            found = "holds no sweep.json" if files.root.is_dir() else "is not a folder"
+            raise StoreError(
+                f"{files.root}: {found}, so it is not the results folder of a sweep; give the "
+                "folder that `dlnsweep run` made (results/<name>)."
+            )
+        sweep = files.read_json(SWEEP)
+        if sweep.get("format") != FORMAT:
+            raise StoreError(
+                f"{files.root}: has storage format {sweep.get('format')!r}, but this version of "
+                f"dlnsweep reads format {FORMAT}; use the version that wrote it, or give another "
+                "folder with --out DIR."
+            )
+        if not files.exists(RUNS):
+            raise StoreError(
+                f"{files.root}: holds no {RUNS} (the table of planned runs) beside its {SWEEP}; "
+                "restore it, or move the folder away and run the sweep again."
+            )
+        return cls(files, sweep)
+
+    @classmethod
+    def create(cls, root: Path, plan: StoredPlan, environment: dict[str, Any]) -> Store:
+        """Write a plan into a new or empty folder, before any work.
+
+        If another runner made the same folder at the same moment, open that one; it may hold
+        fewer runs, which `missing_rows` tells.
+
+        Args:
+            root: The folder; folders above it are made too.
+            plan: What is to be run.
+            environment: Versions, git commit and device kind, for the reader of `sweep.json`.
+
+        Raises:
+            StoreError: If the folder is not free or cannot be written; then nothing is left in
+                it.
+        """
+        files = LocalFiles(root)
+        files.check_no_links([*FOLDERS, SWEEP, RUNS])
+        write_first(files, plan, environment)
+        store = cls.open(root)
+        store.check_accepts(plan)
+        return store
+
+    def check_accepts(self, plan: StoredPlan) -> None:
+        """Refuse a plan that is neither the stored sweep nor an enlargement of it.
+
+        Args:
+            plan: The whole plan; its batches and lanes do not matter.
+
+        Raises:
+            StoreError: If it is another sweep, or another precision or numerics version.
+        """
+        check_compatible(self.root, self.sweep, self.runs_table(), plan)
+
+    def known_run_ids(self) -> np.ndarray:
+        """Return the ids of all planned runs, in the order of `runs.parquet`."""
+        return self._run_ids
+
+    def missing_rows(self, run_ids: np.ndarray) -> np.ndarray:
+        """Return the places in `run_ids` of runs that are not planned here yet."""
+        return np.flatnonzero(~np.isin(run_ids, self._run_ids))
+
+    def extend(self, plan: StoredPlan, environment: dict[str, Any]) -> int:
+        """Add runs to the plan; stored runs keep their places and batches.
+
+        Runs that another runner added meanwhile are not added twice. Without new runs this only
+        brings `sweep.json` up to date, if the record changed (another figure, say).
+
+        Args:
+            plan: The new runs only, their batches counted from any number; name, record and so
+                on of the enlarged sweep. Batch b becomes batch (returned number) + b.
+            environment: As for `create`.
+
+        Returns:
+            What was added to the batch numbers: one more than the largest stored number.
+
+        Raises:
+            StoreError: If the folder cannot be written; then everything stored is as before.
+        """
+        unchanged = self.sweep.get("sweep_sha256") == plan.record_sha256()
+        if unchanged and not len(self.missing_rows(plan.run_ids)):
+            return self._next_number()
+        self._prepare_to_write()
+        with self.files.locked(exclusive=True, required=False):
+            self._forget()
+            first = self._next_number()
+            self.sweep = write_more(self.files, self.runs_table(), plan, first, environment)
+            self._forget()
+        return first
+
+    def runs_table(self, columns: list[str] | None = None) -> pa.Table:
+        """Return `runs.parquet`, or some columns of it: run_id, batch, lane and the settings."""
+        if columns is not None and "_runs" not in self.__dict__:
+            return self.files.read_table(RUNS, columns)
+        return self._runs if columns is None else self._runs.select(columns)
+
+    def read_batch(self, folder: str, number: int, columns: list[str] | None = None) -> pa.Table:
+        """Return a committed batch's table in "curves" or "outcomes", or some columns of it.
+
+        Raises:
+            StoreError: If it cannot be read or is damaged.
+        """
+        # Readers of many batches use a thread for each.
+        return self.files.read_table(batch_name(folder, number), columns, use_threads=False)
+
+    def read_schema(self, folder: str, number: int) -> pa.Schema:
+        """Return the columns of a committed batch's table."""
+        return self.files.read_schema(batch_name(folder, number))
+
+    @property
+    def settings(self) -> list[str]:
+        """The dotted keys of the settings, which are columns of `runs_table`."""
+        return [name for name in self._runs.column_names if is_setting(name)]
+
+    def batches(self) -> list[tuple[int, np.ndarray]]:
+        """Return number and rows (of `runs_table`, in lane order) of every planned batch."""
+        return list(self._rows_of_batches.items())
+
+    def done(self) -> set[int]:
+        """Return the numbers of the committed batches."""
+        return set(batches_in(self.files, "curves"))
+
+    def commit(
+        self, number: int, curves: pa.Table, outcomes: pa.Table, receipt: dict[str, Any]
+    ) -> bool:
+        """Make a batch's results permanent, all or nothing.
+
+        Args:
+            number: The batch.
+            curves: As `records.curves_table` returns it.
+            outcomes: As `records.outcomes_table` returns it, one row for each run of the batch.
+            receipt: What is volatile: seconds, steps, device, versions.
+
+        Returns:
+            False if another runner had committed the batch already; its files then stay.
+
+        Raises:
+            StoreError: If the system refuses; then the batch is as if it had not been run.
+        """
+        planned = self._run_ids[self._rows_of_batches.get(number, slice(0))]
+        if not np.array_equal(np.sort(outcomes["run_id"].to_numpy()), np.sort(planned)):
+            raise ValueError(f"these are not the outcomes of the runs of batch {number}")
+        parts = {
+            "outcomes": (outcomes_parquet(outcomes), outcomes.num_rows),
+            "curves": (curves_parquet(curves), curves.num_rows),
+        }
+        counts = outcomes["status"].value_counts().to_pylist()
+        sealed = seal(
+            {
+                "batch": number,
+                "created": now(),
+                **receipt,
+                "runs": outcomes.num_rows,
+                "status": {c["values"]: c["counts"] for c in counts},
+                "files": {
+                    folder: {"sha256": sha256(data), "bytes": len(data), "rows": rows}
+                    for folder, (data, rows) in parts.items()
+                },
+            }
+        )
+        names = {folder: batch_name(folder, number) for folder in ("receipts", *parts)}
+        self._prepare_to_write()
+        # Shared: runners commit side by side, but not while `gc` looks for what nobody owns.
+        with self.files.locked(exclusive=False, required=False):
+            if self.files.exists(names["curves"]):
+                return False
+            self.files.write_in_order(
+                [
+                    (names["receipts"], sealed),
+                    (names["outcomes"], parts["outcomes"][0]),
+                    (names["curves"], parts["curves"][0]),
+                ]
+            )
+        return True
+
+    def status(self) -> Status:
+        """Return how far the sweep has come."""
+        batch = self.runs_table(["batch"])["batch"].to_numpy()
+        planned = set(np.unique(batch).tolist())
+        done = sorted(self.done() & planned)
+        receipts = [self.files.read_json(batch_name("receipts", number)) for number in done]
+        ended = [receipt.get("status", {}) for receipt in receipts]
+        return Status(
+            planned=len(batch),
+            done=int(np.isin(batch, done).sum()),
+            diverged=sum(counts.get("diverged", 0) for counts in ended),
+            stopped=sum(counts.get("stopped", 0) for counts in ended),
+            batches=len(planned),
+            batches_done=len(done),
+            seconds=float(sum(receipt.get("seconds", 0.0) for receipt in receipts)),
+        )
+
+    def verify(self) -> list[Problem]:
+        """Return everything in the folder that is not as it was committed."""
+        self._forget()
+        return verify(self.files, self._run_ids_of_batches)
+
+    def gc(self, *, dry_run: bool = False) -> list[Path]:
+        """Remove what interrupted commits left behind; never anything committed.
+
+        Args:
+            dry_run: Only tell what would go (of a running sweep this may name files in use).
+
+        Returns:
+            The files removed, or to be removed.
+
+        Raises:
+            StoreError: If they cannot be removed, or the file system has no locks and so a
+                running commit could be hit.
+        """
+        self.files.check_no_links(FOLDERS)
+        if dry_run:
+            return [self.files.path(name) for name in self._leftovers()]
+        self._prepare_to_write()
+        with self.files.locked(exclusive=True):
+            leftovers = self._leftovers()
+            for name in leftovers:
+                self.files.remove(name)
+        return [self.files.path(name) for name in leftovers]
+
+    def _leftovers(self) -> list[str]:
+        # What has no curves is read before what has them: a commit in between only spares files.
+        orphans = {
+            batch_name(folder, number): number
+            for folder in ("receipts", "outcomes")
+            for number in batches_in(self.files, folder)
+        }
+        staged, done = self.files.staged(), self.done()
+        return staged + [name for name, number in orphans.items() if number not in done]
+
+    @cached_property
+    def _runs(self) -> pa.Table:
+        return self.files.read_table(RUNS)
+
+    @cached_property
+    def _run_ids(self) -> np.ndarray:
+        return self.runs_table(["run_id"])["run_id"].to_numpy()
+
+    @cached_property
+    def _rows_of_batches(self) -> dict[int, np.ndarray]:
+        table = self.runs_table(["batch", "lane"])
+        batch = table["batch"].to_numpy()
+        order = np.lexsort((table["lane"].to_numpy(), batch))
+        numbers, starts = np.unique(batch[order], return_index=True)
+        return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
+
+    def _run_ids_of_batches(self) -> dict[int, np.ndarray]:
+        return {number: self._run_ids[rows] for number, rows in self._rows_of_batches.items()}
+
+    def _next_number(self) -> int:
+        return 1 + max(self._rows_of_batches, default=-1)
+
+    def _forget(self) -> None:
+        for name in ("_runs", "_run_ids", "_rows_of_batches"):
+            self.__dict__.pop(name, None)
+
+    def _prepare_to_write(self) -> None:
+        if not self.files.exists(SWEEP):
+            raise StoreError(
+                f"{self.root}: lost its {SWEEP} meanwhile, so nothing more is written to it; "
+                "restore the folder or run the sweep again."
+            )
+        self.files.check_no_links(FOLDERS)
+        # Tools that copy folders may leave out empty ones.
+        self.files.create_folders(FOLDERS)

@@ -1,0 +1,159 @@
+"""What the store keeps of a plan, and whether two plans may share a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dlnsweep.errors import StoreError
+from dlnsweep.records import settings_table
+
+FORMAT = 1
+_SHOWN_SETTINGS = 3
+_SHOWN_VALUES = 4
+
+
+@dataclass(frozen=True)
+class StoredPlan:
+    """The plan of a sweep as the store takes it.
+
+    Attributes:
+        name: The sweep's name.
+        source: What it reproduces; may be empty.
+        precision: "float32" or "float64".
+        numerics_version: Raised whenever numbers can change.
+        run_ids: One id a run, int64, all different.
+        settings: One column a setting, by its dotted key; NaN and None stand for "not used".
+        batch: The batch of each run.
+        lane: The place of each run in its batch.
+        record: Everything else of the resolved sweep, as a value for JSON.
+        observables: What is recorded; two plans that record different things may not mix.
+        placement: More integer columns that say how a run is computed but are no settings, such
+            as the width to which its batch is padded; names without a dot.
+    """
+
+    name: str
+    source: str
+    precision: str
+    numerics_version: int
+    run_ids: np.ndarray
+    settings: dict[str, np.ndarray]
+    batch: np.ndarray
+    lane: np.ndarray
+    record: dict[str, Any] = field(default_factory=dict)
+    observables: tuple[str, ...] = ()
+    placement: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def runs_table(self) -> pa.Table:
+        """Return the table of `runs.parquet`: keys, the seed, then every other setting."""
+        seed_first = sorted(self.settings, key=lambda name: name != "seed")
+        keys = {
+            "run_id": pa.array(np.asarray(self.run_ids, dtype=np.int64)),
+            "batch": pa.array(np.asarray(self.batch, dtype=np.int32)),
+            "lane": pa.array(np.asarray(self.lane, dtype=np.int32)),
+        }
+        keys |= {name: pa.array(np.asarray(c, np.int64)) for name, c in self.placement.items()}
+        settings = settings_table({name: self.settings[name] for name in seed_first})
+        columns = keys | dict(zip(settings.column_names, settings.columns, strict=True))
+        return pa.table(columns)
+
+    def description(self, environment: dict[str, Any]) -> dict[str, Any]:
+        """Return the content of `sweep.json`."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "source": self.source,
+            "precision": self.precision,
+            "numerics_version": self.numerics_version,
+            "observables": list(self.observables),
+            "sweep_sha256": self.record_sha256(),
+            "environment": environment,
+            "sweep": self.record,
+        }
+
+    def record_sha256(self) -> str:
+        """Return the hash by which a changed record is noticed."""
+        canonical = json.dumps(self.record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def is_setting(column: str) -> bool:
+    """Tell whether a column of `runs.parquet` is a setting, by its dotted key."""
+    return column == "seed" or "." in column
+
+
+def check_compatible(root: Path, stored: dict[str, Any], runs: pa.Table, plan: StoredPlan) -> None:
+    """Refuse a plan whose results must not mix with what a folder holds.
+
+    Args:
+        root: The folder.
+        stored: Its `sweep.json`.
+        runs: Its `runs.parquet`.
+        plan: The plan that asks to use it.
+
+    Raises:
+        StoreError: If precision, numerics version or observables differ, or if a stored run is
+            not in the plan.
+    """
+    for key, word, here in (
+        ("precision", "precision", plan.precision),
+        ("numerics_version", "numerics version", plan.numerics_version),
+        ("observables", "observables", list(plan.observables)),
+    ):
+        there = stored.get(key)
+        if there != here:
+            raise StoreError(
+                f"{root}: holds results of {word} {_shown(there)}, but this sweep asks for {word} "
+                f"{_shown(here)}; a folder holds one {word} only; give another folder with "
+                "--out DIR or give the sweep another name."
+            )
+    known = runs["run_id"].to_numpy()
+    if np.isin(known, plan.run_ids).all():
+        return
+    differences = differing_settings(runs, settings_table(plan.settings))
+    raise StoreError(
+        f"{root}: holds another sweep's results ({'; '.join(differences[:_SHOWN_SETTINGS])}); a "
+        "folder takes the sweep that it holds, or one with more runs; give another folder with "
+        "--out DIR or give the sweep another name."
+    )
+
+
+def differing_settings(there: pa.Table, here: pa.Table) -> list[str]:
+    """Return one phrase for each setting whose values are not the same in two tables."""
+    names = [n for n in dict.fromkeys(there.column_names + here.column_names)]
+    phrases = []
+    for name in names:
+        if not is_setting(name):
+            continue
+        left, right = _values(there, name), _values(here, name)
+        if left != right:
+            phrases.append(f"{name} is {_listed(left)} there and {_listed(right)} here")
+    return phrases or ["the same values of every setting, but in other combinations"]
+
+
+def _values(table: pa.Table, name: str) -> list[Any]:
+    if name not in table.column_names:
+        return [None]
+    values = table[name].unique().to_pylist()
+    return sorted(values, key=lambda v: (v is None, str(type(v)), v if v is not None else 0))
+
+
+def _listed(values: Sequence[Any]) -> str:
+    shown = [_shown(value) for value in values[:_SHOWN_VALUES]]
+    more = len(values) - len(shown)
+    return f"[{', '.join(shown)}{f', ... {more} more' if more > 0 else ''}]"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)

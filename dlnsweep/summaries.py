@@ -1,0 +1,86 @@
+"""Statistics over groups of runs, from records that need not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dlnsweep.tables import map_in_threads
+
+_QUANTILES = {"q25": 0.25, "q75": 0.75}
+
+
+def reduce_curves(
+    read: Callable[[int], pa.Table], batches: Sequence[int], names: Sequence[str], at: str | int
+) -> pd.DataFrame:
+    """Return one row a run: its values at a step, or the smallest of each.
+
+    Args:
+        read: Returns the curves of a batch: run_id, step and observables, sorted by run.
+        batches: The batches to read; each is given back before many others are read.
+        names: The observables, which are numbers; a batch may lack some.
+        at: "min", or a step; runs without a record at that step have no row.
+    """
+
+    def reduce(number: int) -> pd.DataFrame:
+        table = read(number)
+        run_ids = table["run_id"].to_numpy()
+        starts = np.flatnonzero(np.diff(run_ids, prepend=run_ids[:1] - 1))
+        rows = starts if at == "min" else np.flatnonzero(table["step"].to_numpy() == at)
+        columns = {"run_id": run_ids[rows]}
+        for name in names:
+            values = _numbers(table, name)
+            if at == "min" and len(starts):
+                # fmin passes over NaN.
+                columns[name] = np.fmin.reduceat(values, starts)
+            else:
+                columns[name] = values[rows]
+        return pd.DataFrame(columns)
+
+    nothing = pd.DataFrame({"run_id": np.empty(0, np.int64)} | {n: np.empty(0) for n in names})
+    parts = [part for part in map_in_threads(reduce, batches) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else nothing
+
+
+def statistics(values: pd.DataFrame, by: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
+    """Return counts of each group's runs, and statistics of those that ended well.
+
+    Args:
+        values: One row a planned run: the columns of `by`, status (missing: not done yet), and
+            one column a name.
+        by: The columns that make the groups; none for a single group of all.
+        names: The observables.
+    """
+    groups = [values[key] for key in by] or [pd.Series(0, index=values.index, name="all")]
+    status = values["status"]
+    counts = {
+        "num_runs": pd.Series(1, index=values.index),
+        "num_diverged": (status == "diverged").astype(np.int64),
+        "num_planned_missing": status.isna().astype(np.int64),
+    }
+    columns: dict[str, Any] = {
+        name: count.groupby(groups, dropna=False).sum() for name, count in counts.items()
+    }
+    ended_well = (status.notna() & (status != "diverged")).to_numpy()
+    for name in names:
+        numbers = values[name].astype(np.float64)
+        usable = numbers.where(ended_well & np.isfinite(numbers.to_numpy()))
+        column = usable.groupby(groups, dropna=False)
+        columns[f"{name}_count"] = column.count()
+        columns[f"{name}_median"] = column.median()
+        for label, quantile in _QUANTILES.items():
+            columns[f"{name}_{label}"] = column.quantile(quantile)
+        columns[f"{name}_std"] = column.std()
+        columns[f"{name}_min"] = column.min()
+        columns[f"{name}_max"] = column.max()
+    return pd.DataFrame(columns).reset_index(drop=not by)
+
+
+def _numbers(table: pa.Table, name: str) -> np.ndarray:
+    if name not in table.column_names:
+        return np.full(table.num_rows, np.nan)
+    return table[name].to_numpy().astype(np.float64, copy=False)

@@ -1,0 +1,118 @@
+"""What is asked of the operating system to write durably, and its refusals as sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from dlnsweep.errors import StoreError
+
+Data = bytes | pa.Buffer
+
+_NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+_ADVICE = {
+    errno.ENOSPC: "free space on this disk and run the same command again",
+    errno.EDQUOT: "free space within your quota and run the same command again",
+    errno.EFBIG: "raise the file size limit (ulimit -f) and run the same command again",
+    errno.EACCES: "choose a folder that you may write with --out DIR",
+    errno.EPERM: "choose a folder that you may write with --out DIR",
+    errno.EROFS: "choose a folder that you may write with --out DIR",
+    errno.ENOTDIR: "a folder is needed, and a part of this path is a file; give another --out DIR",
+    errno.EEXIST: "a folder is needed, and this is a file; give another --out DIR",
+    errno.ENAMETOOLONG: "give a shorter --out DIR or a shorter sweep name",
+    errno.ENOENT: "it vanished meanwhile; restore it, or run the sweep again",
+}
+
+
+@contextlib.contextmanager
+def explained(path: Path, action: str) -> Iterator[None]:
+    """Turn an `OSError` of the block into a `StoreError` that says what to do.
+
+    Args:
+        path: What the block works on.
+        action: What the block does, as the sentence says it ("write", "read").
+
+    Raises:
+        StoreError: If the operating system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        code = error.errno or 0
+        found = error.strerror or str(error)
+        advice = _ADVICE.get(code, "mend this and run the same command again")
+        raise StoreError(
+            f"{path}: cannot {action} it ({found}); every committed batch is kept; {advice}."
+        ) from error
+
+
+def acquire(path: Path, exclusive: bool) -> int | None:
+    """Lock a file, which is made if needed; return its descriptor, None without locks here."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            # A failed creation removes its lock file; a lock on a removed file excludes nobody.
+            if os.fstat(descriptor).st_nlink > 0:
+                return descriptor
+            os.close(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in _NO_LOCKS_HERE:
+                return None
+            raise
+
+
+def make_folder(path: Path) -> bool:
+    """Make a folder durably; return False if it stood there."""
+    # Another runner may create the same folder at the same time.
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return False
+    try:
+        synchronise_folder(path.parent)
+    except OSError:
+        os.rmdir(path)
+        raise
+    return True
+
+
+def write_new(path: Path, data: Data) -> None:
+    """Write a file that does not exist yet, down to the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        rest = memoryview(data).cast("B")
+        while rest:
+            # One write moves at most 2 GiB, and may move less.
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def move_into_place(path: Path, target: Path) -> None:
+    """Give a whole file its name, durably; what had the name before is replaced at one instant."""
+    os.replace(path, target)
+    synchronise_folder(target.parent)
+
+
+def synchronise_folder(path: Path) -> None:
+    """Bring the names in a folder down to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems know no synchronisation of folders.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,74 @@
+"""Arrow tables of many files: read side by side, put together, handed to pandas."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+def map_in_threads(function: Callable[[Item], Value], items: Iterable[Item]) -> list[Value]:
+    """Return `function` of each item, in their order; reading and unpacking run side by side."""
+    # More than the cores, because some wait for the disk.
+    with ThreadPoolExecutor(min(16, 2 + (os.cpu_count() or 1))) as pool:
+        return list(pool.map(function, items))
+
+
+def concat(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return tables below each other; a column that one lacks is null there.
+
+    Vectors whose length differs from table to table become lists of any length.
+    """
+    types: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            types.setdefault(field.name, set()).add(field.type)
+    mixed = {name for name, found in types.items() if _differ_in_length(found)}
+    return pa.concat_tables(
+        [_with_free_lengths(table, mixed) for table in tables], promote_options="permissive"
+    )
+
+
+def aligned(table: pa.Table, run_ids: np.ndarray) -> pa.Table:
+    """Return a table's rows in the order of `run_ids`; null where it has no such run."""
+    own = table["run_id"].to_numpy()
+    if len(own) == 0:
+        nowhere = pa.nulls(len(run_ids), pa.int64())
+        return pa.table({name: table[name].take(nowhere) for name in table.column_names})
+    order = np.argsort(own, kind="stable")
+    place = order[np.searchsorted(own, run_ids, sorter=order).clip(max=len(own) - 1)]
+    return table.take(pa.array(place, mask=own[place] != run_ids))
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Return a DataFrame; whole numbers stay whole where some are missing (dtype Int64)."""
+    gaps = [
+        f.name for f in table.schema if pa.types.is_integer(f.type) and table[f.name].null_count
+    ]
+    frame = table.drop_columns(gaps).to_pandas(split_blocks=True)
+    for name in gaps:
+        frame[name] = table[name].cast(pa.int64()).to_pandas(types_mapper=_NULLABLE.get)
+    return frame[table.column_names] if gaps else frame
+
+
+_NULLABLE = {pa.int64(): pd.Int64Dtype()}
+
+
+def _differ_in_length(types: set[pa.DataType]) -> bool:
+    return len(types) > 1 and any(pa.types.is_fixed_size_list(t) for t in types)
+
+
+def _with_free_lengths(table: pa.Table, names: set[str]) -> pa.Table:
+    for i, field in enumerate(table.schema):
+        if field.name in names and pa.types.is_fixed_size_list(field.type):
+            free = pa.list_(pa.field("element", field.type.value_type))
+            table = table.set_column(i, field.name, table[field.name].cast(free))
+    return table

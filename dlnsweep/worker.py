@@ -1,0 +1,166 @@
+"""A worker process: `python -m dlnsweep.worker FOLDER` computes the batches that it is told to.
+
+It reads one JSON object a line from its standard input ({"batch": 12}) and writes events, one a
+line, to its standard output. It ends when its input ends, or between two segments on SIGTERM.
+`execute_batch` is the one idempotent function that any executor may call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
+from dlnsweep.execution import Event
+
+_REPORT_SECONDS = 0.2
+
+
+def execute_batch(
+    root: Path,
+    number: int,
+    on_event: Callable[[Event], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Compute one batch of a results folder and commit it, unless it stands there already.
+
+    Raises:
+        Interrupted: If `should_stop` said so; nothing of the batch is kept.
+        StoreError: If the folder cannot be read or written.
+    """
+    from dlnsweep.batch import Progress, train_batch
+    from dlnsweep.records import curves_table, outcomes_table
+    from dlnsweep.runtime import device_description, versions
+    from dlnsweep.store import Store
+
+    store = Store.open(root)
+    rows = dict(store.batches())[number]
+    if number in store.done():
+        steps = store.runs_table(["training.num_steps"])["training.num_steps"].to_numpy()
+        on_event(Event("done", number, int(steps[rows].sum()), len(rows)))
+        return
+    columns, shared, padded_width = _inputs(store, rows)
+    total = int(columns["training.num_steps"].sum())
+    told, waiting, last_report = 0, 0, time.monotonic()
+
+    def report(progress: Progress) -> None:
+        nonlocal told, waiting, last_report
+        waiting += progress.run_steps
+        if time.monotonic() - last_report > _REPORT_SECONDS:
+            on_event(Event("progress", number, waiting, diverged=progress.diverged))
+            told, waiting, last_report = told + waiting, 0, time.monotonic()
+
+    began = time.perf_counter()
+    trained = train_batch(columns, shared, padded_width, report, should_stop)
+    run_ids = columns["run_id"]
+    count = len(run_ids)
+    last = np.maximum(trained.num_rows - 1, 0)
+    diverged = trained.diverged_step >= 0
+    # A run that diverged has no final value: its last finite record is not what it ended with.
+    final = {
+        name: np.where(
+            _alike(diverged, values[:, 0]), np.nan, values[np.arange(count), last]
+        ).astype(values.dtype)
+        for name, values in trained.observables.items()
+    }
+    curves = curves_table(run_ids, trained.steps, trained.observables, trained.num_rows)
+    outcomes = outcomes_table(
+        run_ids,
+        status=trained.status,
+        diverged_step=trained.diverged_step,
+        last_step=np.where(diverged, trained.diverged_step, trained.steps[last]),
+        kernel=["dense"] * count,
+        kernel_reason=["the only kernel so far"] * count,
+        truncation_error=np.full(count, np.nan),
+        final=final,
+    )
+    device = device_description()
+    receipt = {
+        "seconds": time.perf_counter() - began,
+        "compile_seconds": trained.compile_seconds,
+        "training_seconds": trained.seconds,
+        "run_steps": total,
+        "device": {key: device[key] for key in ("platform", "kind")},
+        "versions": versions(),
+    }
+    store.commit(number, curves, outcomes, receipt)
+    # Runs that ended early have no more steps to do.
+    on_event(Event("done", number, total - told, count, int(np.sum(diverged))))
+
+
+def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return mask.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _inputs(store: Any, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
+    """Return the runs' columns, the settings that are no column, and the padded width."""
+    import pyarrow as pa
+
+    table = store.runs_table().take(pa.array(rows))
+    columns = {}
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_floating(column.type):
+            column = column.fill_null(np.nan)
+        columns[name] = column.to_numpy(zero_copy_only=False)
+    return columns, store.sweep["sweep"]["shared"], int(columns["padded_width"][0])
+
+
+def main() -> int:
+    """Serve batches until the standard input ends."""
+    parser = argparse.ArgumentParser(prog="python -m dlnsweep.worker", description=__doc__)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--cores", default="")
+    arguments = parser.parse_args()
+    if arguments.cores and hasattr(os, "sched_setaffinity"):
+        # Before JAX starts: XLA makes as many threads as it finds cores.
+        os.sched_setaffinity(0, {int(core) for core in arguments.cores.split(",")})
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Only events may go to the pipe; whatever else prints goes to the terminal.
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def say(**fields: Any) -> None:
+        output.write(json.dumps(fields) + "\n")
+
+    def on_event(event: Event) -> None:
+        say(**vars(event))
+
+    from dlnsweep.runtime import device_description
+
+    try:
+        say(kind="ready", text=device_description()["kind"])
+        for line in sys.stdin:
+            number = int(json.loads(line)["batch"])
+            try:
+                execute_batch(arguments.root, number, on_event, lambda: bool(stopping))
+            except Interrupted:
+                return 0
+            except StoreError as error:
+                say(kind="refused", text=str(error))
+            except DlnsweepError as error:
+                say(kind="failed", batch=number, text=str(error))
+            except Exception:
+                say(kind="failed", batch=number, text=traceback.format_exc())
+            if stopping:
+                return 0
+    except BrokenPipeError:
+        # Nobody listens any more: the runner has died.
+        os._exit(1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Benchmarks beside peers; scripts that print tables, not tests. See `engine.py`."""

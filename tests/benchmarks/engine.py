@@ -1,0 +1,311 @@
+"""Benchmarks of the engine beside its peers: `python -m tests.benchmarks.engine [NAME...]`.
+
+Needs the extra `bench` (PyTorch). Peers do the same work in turns, so that noise meets all alike;
+the tables show medians. `--quick` is for trying the scripts, not for numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dlnsweep.cost import cost_of
+from dlnsweep.lazy import jax, jnp
+from dlnsweep.runtime import numerics, usable_cores
+from tests.benchmarks.ours import LEARNING_RATE, WEIGHT_DECAY, SweepRow, sweep_document
+from tests.benchmarks.peers import JaxScan, TorchLoop
+from tests.benchmarks.pinned import Pinned
+from tests.benchmarks.tables import Table, machine, verdict
+from tests.benchmarks.timing import in_turns, read_bandwidth, timed, update_bandwidth
+
+_NUMBERS = (LEARNING_RATE, WEIGHT_DECAY)
+
+
+def one_run(quick: bool) -> Table:
+    """One run at the paper's sizes, beside a PyTorch loop and a JAX scan."""
+    table = Table(
+        "One run, d=64, m=32, s=4, n=1000, d_w=1000: microseconds a step",
+        ["precision", "L", "ours, 1 core", "ours", "JAX scan, 4 samples", "PyTorch, 4 samples",
+         "PyTorch, n=1000", "PyTorch n=1000 / ours", "scan / ours", "MB a step",
+         "memory limit", "limit / ours"],
+    )  # fmt: skip
+    cases = [("float32", 3), ("float32", 2), ("float32", 4), ("float64", 3), ("float64", 2)]
+    cases = cases[:1] if quick else [*cases, ("float64", 4)]
+    scan_steps, torch_steps, rounds = (16, 2, 2) if quick else (64, 6, 9)
+    for precision, depth in cases:
+        document = sweep_document(depth=depth, width=1000, steps=10**6, precision=precision)
+        ours = SweepRow(document)
+        signals, measurements = ours.samples()
+        reduced = np.asarray(ours.data.range_basis * ours.data.inputs)
+        targets = np.asarray(ours.data.targets)
+        scan = JaxScan(ours.weights, targets, reduced, *_NUMBERS, steps=scan_steps)
+        loop = TorchLoop(ours.weights, signals, measurements, *_NUMBERS)
+        small_loop = TorchLoop(ours.weights, targets, reduced, *_NUMBERS)
+        _check_same_work(ours, scan, loop, small_loop, scan_steps)
+        delay = ours.program.delay
+        with Pinned(usable_cores()[:1]) as core:
+
+            def pinned() -> float:
+                arguments = {"document": document, "steps": 2 * scan_steps}
+                return core.call("step_row", [arguments])[0]["answer"]
+
+            found = in_turns(
+                {
+                    "core": pinned,
+                    "ours": lambda: timed(lambda: ours.advance(2 * scan_steps)) / 2 / scan_steps,
+                    "scan": lambda: timed(scan.advance) / scan_steps,
+                    "small": lambda: timed(lambda: small_loop.advance(4 * torch_steps))
+                    / 4
+                    / torch_steps,
+                    "torch": lambda: timed(lambda: loop.advance(torch_steps)) / torch_steps,
+                },
+                rounds,
+            )
+        state = cost_of(ours.row, 1000).state_bytes
+        read, update = read_bandwidth(1000, precision), update_bandwidth(1000, precision)
+        limit = 2 * state / read + 2 * state / delay / update
+        table.add(
+            precision, depth, *(1e6 * found[k] for k in ("core", "ours", "scan", "small", "torch")),
+            found["torch"] / found["ours"], found["scan"] / found["ours"],
+            state * (2 + 2 / delay) / 1e6, 1e6 * limit, limit / found["ours"],
+        )  # fmt: skip
+        if (precision, depth) == ("float32", 3):
+            table.notes.append(
+                f"float32, L=3: PyTorch / ours {verdict(found['torch'] / found['ours'], 35)}; "
+                f"scan / ours {verdict(found['scan'] / found['ours'], 1)}."
+            )
+    table.notes.append(
+        "Memory limit: every matrix is read twice a step (forward, backward) and read and written "
+        f"once in {delay} steps, at the speeds of NumPy's matrix-vector product and of scaling in "
+        f"place ({read / 1e9:.0f} and {update / 1e9:.0f} GB/s for the last row)."
+    )
+    return table
+
+
+def _check_same_work(
+    ours: SweepRow, scan: JaxScan, loop: TorchLoop, small_loop: TorchLoop, steps: int
+) -> None:
+    """Train all for the same steps and compare their squared errors."""
+    ours.advance(steps)
+    scan.advance()
+    loop.advance(steps)
+    small_loop.advance(steps)
+    errors = np.array([ours.error(), scan.error(), loop.error(), small_loop.error()])
+    if np.ptp(errors) > 1e-3 * errors[0]:
+        raise AssertionError(f"the peers did other work: squared errors {errors}")
+
+
+def sixteen_runs(quick: bool) -> Table:
+    """16 runs on all cores, beside one `jit(vmap(scan))` over all of them."""
+    runs, depth = 16, 3
+    steps, vmap_steps, rounds = (64, 4, 1) if quick else (1000, 40, 5)
+    cores = usable_cores()
+    table = Table(
+        f"{runs} runs, d=64, m=32, s=4, d_w=1000, L=3, float32, {len(cores)} cores",
+        ["way", "microseconds a run-step", "ours is faster by"],
+    )
+    shares = np.array_split(np.arange(runs), len(cores))
+    jobs = [
+        {
+            "document": sweep_document(
+                depth=depth, width=1000, steps=steps, seeds=[int(s) for s in share]
+            )
+        }
+        for share in shares
+    ]
+    rows = [
+        SweepRow(sweep_document(depth=depth, width=1000, steps=steps, seeds=[seed]))
+        for seed in range(runs)
+    ]
+    weights = tuple(jnp.stack(layer) for layer in zip(*(r.weights for r in rows), strict=True))
+    signals = jnp.stack([r.data.targets for r in rows])
+    measurements = jnp.stack([r.data.range_basis * r.data.inputs for r in rows])
+    del rows
+    peers = {
+        over: JaxScan(weights, signals, measurements, *_NUMBERS, steps=vmap_steps, over=over)
+        for over in ("vmap", "map")
+    }
+    with Pinned() as processes:
+
+        def ours() -> float:
+            # The whole of `train_batch`: drawing data and weights and recording included.
+            answers = processes.call("train", jobs)
+            return max(a["answer"]["training"] for a in answers) / (runs * steps)
+
+        found = in_turns(
+            {
+                "ours": ours,
+                **{
+                    over: lambda peer=peer: timed(peer.advance) / (runs * vmap_steps)
+                    for over, peer in peers.items()
+                },
+            },
+            rounds,
+        )
+    table.add("ours: one process a core", 1e6 * found["ours"], 1.0)
+    names = {"vmap": "jit(vmap(scan)), 4 samples", "map": "jit(lax.map(scan)), 4 samples"}
+    for over, name in names.items():
+        table.add(name, 1e6 * found[over], found[over] / found["ours"])
+    table.notes.append(f"vmap / ours {verdict(found['vmap'] / found['ours'], 1.3)}.")
+    return table
+
+
+def matrix_completion(quick: bool) -> Table:
+    """Three-layer products of 100 x 100 matrices, 12 runs, beside plain `vmap`."""
+    from tests.benchmarks.ours import matrix_products
+
+    size, depth, runs = 100, 3, 12
+    steps, rounds = (100, 1) if quick else (2000, 7)
+    cores = usable_cores()
+    table = Table(
+        f"{runs} runs of {depth}-layer products of {size}x{size} matrices, Y = I, float32, "
+        f"{len(cores)} cores",
+        ["way", "microseconds a run-step", "ours is faster by", "Gflop/s"],
+    )
+    weights, target, _ = matrix_products(size, depth, runs)
+    shares = [len(a) for a in np.array_split(np.arange(runs), len(cores))]
+    jobs = [{"size": size, "depth": depth, "lanes": n, "steps": steps} for n in shares]
+    peers = {
+        over: JaxScan(weights, target, None, *_NUMBERS, steps=steps, over=over)
+        for over in ("vmap", "map")
+    }
+    with Pinned() as processes:
+
+        def ours() -> float:
+            answers = processes.call("products", jobs)
+            return max(a["seconds"] for a in answers) / (runs * steps)
+
+        found = in_turns(
+            {
+                "ours": ours,
+                **{
+                    over: lambda peer=peer: timed(peer.advance) / (runs * steps)
+                    for over, peer in peers.items()
+                },
+            },
+            rounds,
+        )
+    # Forward 2, backward 1, and a gradient each of three layers: six products.
+    flops = 6 * 2 * size**3
+    names = {"ours": "ours: one process a core", "vmap": "jit(vmap(scan))", "map": "jit(lax.map)"}
+    for key, name in names.items():
+        table.add(name, 1e6 * found[key], found[key] / found["ours"], flops / found[key] / 1e9)
+    table.notes.append(f"vmap / ours {verdict(found['vmap'] / found['ours'], 1.2)}.")
+    return table
+
+
+def recording(quick: bool) -> Table:
+    """What 200 log-spaced records and writing them add to a run."""
+    steps, rounds = (2000, 1) if quick else (20_000, 9)
+    table = Table(
+        f"Recording 200 log-spaced rows and writing Parquet: {steps} steps, d_w=200, L=3, one core",
+        ["precision", "2 rows, nothing written (s)", "2 rows, written (s)",
+         "200 rows, written (s)", "added"],
+    )  # fmt: skip
+    for precision in ("float32",) if quick else ("float32", "float64"):
+        few, many = (
+            sweep_document(depth=3, width=200, steps=steps, precision=precision, count=count)
+            for count in (2, 200)
+        )
+        with Pinned(usable_cores()[:1]) as core:
+            found = in_turns(
+                {
+                    "train": lambda: core.call("train", [{"document": few}])[0]["answer"][
+                        "training"
+                    ],
+                    "few": lambda: core.call("execute", [{"document": few}])[0]["answer"],
+                    "many": lambda: core.call("execute", [{"document": many}])[0]["answer"],
+                },
+                rounds,
+            )
+        added = found["many"] / found["train"] - 1
+        missed = ", MISSED" if added > 0.05 else ""
+        table.add(
+            precision, found["train"], found["few"], found["many"],
+            f"{100 * added:.1f} % (target 5 %{missed})",
+        )  # fmt: skip
+    return table
+
+
+def tiny_runs(quick: bool) -> Table:
+    """Many tiny runs: overhead a run, and opening their records."""
+    import dlnsweep
+    from dlnsweep.spec import Sweep
+
+    runs = 4_000 if quick else 100_000
+    table = Table(
+        f"{runs} runs, d=8, m=4, s=2, d_w=16, L=2, 100 steps, 20 log-spaced records, float64",
+        ["what", "value", "target"],
+    )
+    document = sweep_document(
+        name="tiny", depth=2, width=16, steps=100, precision="float64", seeds=runs, count=20,
+        signal_dim=8, measurement_dim=4, subspace_dim=2, num_samples=16,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="dlnsweep-benchmark-") as folder:
+        with Pinned(usable_cores()[:1]) as core:
+            arguments = {"document": document, "folder": f"{folder}/one"}
+            one = core.call("run_here", [arguments])[0]["answer"]
+        began = time.perf_counter()
+        results = dlnsweep.run(Sweep.from_dict(document), f"{folder}/all")
+        wall = time.perf_counter() - began
+        receipts = [
+            json.loads(path.read_text())
+            for path in Path(folder, "all", "tiny", "receipts").glob("batch-*.json")
+        ]
+        opening = [
+            timed(lambda: dlnsweep.open_results(f"{folder}/all/tiny").curves()) for _ in range(3)
+        ]
+        rows = len(results.curves())
+    overhead = one["seconds"] - one["compiled"]
+    training = sum(r["training_seconds"] for r in receipts) / len(usable_cores())
+    table.add("one core: compiled calls, ms a run", 1e3 * one["compiled"] / runs, "")
+    table.add("one core: overhead, ms a run", 1e3 * overhead / runs, _under(overhead / runs, 2e-4))
+    table.add("  of it compiling, ms a run", 1e3 * one["compiling"] / runs, "")
+    table.add(f"{len(usable_cores())} workers: wall, s", wall, "")
+    table.add("  overhead: wall less training a worker, ms a run", 1e3 * (wall - training) / runs,
+              _under((wall - training) / runs, 2e-4))  # fmt: skip
+    table.add(f"curves() of {rows} rows, s", float(np.median(opening)), _under(opening[1], 5.0))
+    return table
+
+
+def _under(value: float, target: float) -> str:
+    return f"under {target:g} s{'' if value < target else ', MISSED'}"
+
+
+BENCHMARKS: dict[str, Callable[[bool], Table]] = {
+    "one_run": one_run,
+    "sixteen_runs": sixteen_runs,
+    "matrix_completion": matrix_completion,
+    "recording": recording,
+    "tiny_runs": tiny_runs,
+}
+
+
+def main() -> int:
+    """Run the named benchmarks, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="short, to try the scripts")
+    parser.add_argument("--markdown", action="store_true", help="tables for the README")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(BENCHMARKS)}")
+    print(machine(), flush=True)
+    for name in arguments.names or BENCHMARKS:
+        with numerics():
+            table = BENCHMARKS[name](arguments.quick)
+        print("\n" + (table.markdown() if arguments.markdown else table.text()), flush=True)
+        jax.clear_caches()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""What pinned processes are asked to do: the engine's own calls, on one core."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.runtime import numerics
+from tests.benchmarks.ours import Direct, SweepRow, matrix_products, plan_of, random_networks
+from tests.benchmarks.timing import read_bandwidth, update_bandwidth
+
+
+def train(document: dict[str, Any]) -> dict[str, float]:
+    """Train a whole sweep with `train_batch`, as a worker does; return its seconds."""
+    from dlnsweep.batch import train_batch
+
+    plan = plan_of(document)
+    width = int(plan.settings["network.width"][0])
+    trained = train_batch(plan.settings, plan.shared, width)
+    assert np.all(trained.diverged_step < 0)
+    return {"training": trained.seconds, "compiling": trained.compile_seconds}
+
+
+_ROWS: dict[str, SweepRow] = {}
+
+
+def step_row(document: dict[str, Any], steps: int) -> float:
+    """Return the seconds a step of a sweep's first run."""
+    with numerics():
+        key = repr(document)
+        if key not in _ROWS:
+            _ROWS.clear()
+            _ROWS[key] = SweepRow(document)
+            _ROWS[key].advance(steps)
+        began = time.perf_counter()
+        _ROWS[key].advance(steps)
+        lanes = _ROWS[key].program.layout.lanes
+        return (time.perf_counter() - began) / steps / lanes
+
+
+@lru_cache(maxsize=1)
+def _products(size: int, depth: int, lanes: int) -> Direct:
+    weights, target, identity = matrix_products(size, depth, lanes)
+    return Direct(weights, target, identity, size)
+
+
+def products(size: int, depth: int, lanes: int, steps: int) -> None:
+    """Train `lanes` products of square matrices."""
+    with numerics():
+        _products(size, depth, lanes).advance(steps)
+
+
+def direct_step(
+    dims: list[int],
+    rank: int,
+    precision: str,
+    delay: int,
+    vectorized: int,
+    steps: int,
+    rounds: int,
+) -> float:
+    """Return the seconds a step and run of the dense kernel: the best of some rounds."""
+    from dlnsweep.kernels.layout import Layout
+
+    with numerics():
+        weights, signals, measurements = random_networks(tuple(dims), rank, precision, vectorized)
+        direct = Direct(
+            weights,
+            signals,
+            measurements,
+            rank,
+            delay=delay,
+            layout=Layout(vectorized),
+            learning_rate=1e-3,
+        )
+        direct.advance(steps)
+        times = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            direct.advance(steps)
+            times.append(time.perf_counter() - began)
+    return min(times) / steps / vectorized
+
+
+def execute(document: dict[str, Any]) -> float:
+    """Train a sweep of one batch and commit it, as a worker does; return the seconds of both."""
+    from dlnsweep.runner import prepare
+    from dlnsweep.spec import Sweep
+    from dlnsweep.worker import execute_batch
+
+    folder = Path(tempfile.mkdtemp(prefix="dlnsweep-benchmark-"))
+    try:
+        prepared = prepare(Sweep.from_dict(document), folder / "results")
+        began = time.perf_counter()
+        for number in prepared.todo:
+            execute_batch(prepared.store.root, number)
+        return time.perf_counter() - began
+    finally:
+        shutil.rmtree(folder)
+
+
+def run_here(document: dict[str, Any], folder: str) -> dict[str, float]:
+    """Run a sweep in this process; return its seconds, those in compiled calls, and compiling."""
+    import dlnsweep
+    from dlnsweep.lazy import jax
+    from dlnsweep.program import Program
+    from dlnsweep.spec import Sweep
+
+    spent = {"compiled": 0.0, "compiling": 0.0}
+
+    def counted(name: str, key: str) -> Any:
+        original = getattr(Program, name)
+
+        def call(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            result = jax.block_until_ready(original(*arguments))
+            spent[key] += time.perf_counter() - began
+            return result
+
+        return original, call
+
+    counting = {"start": "compiled", "segment": "compiled", "_compile": "compiling"}
+    originals = {}
+    for name, key in counting.items():
+        originals[name], call = counted(name, key)
+        setattr(Program, name, call)
+    try:
+        began = time.perf_counter()
+        dlnsweep.run(Sweep.from_dict(document), folder, workers=0)
+        return {"seconds": time.perf_counter() - began, **spent}
+    finally:
+        for name, original in originals.items():
+            setattr(Program, name, original)
+
+
+def bandwidths(size: int, precision: str) -> list[float]:
+    """Return the bandwidths of reading, and of reading and writing, of this process's cores."""
+    return [read_bandwidth(size, precision), update_bandwidth(size, precision)]

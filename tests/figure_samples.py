@@ -1,0 +1,92 @@
+"""A small sweep as tables, in place of a results folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+STEPS = np.array([0, 1, 10, 100, 1000])
+DECAYS = [0.001, 0.1, 0.01]
+DEPTHS = [2, 3]
+NUM_SEEDS = 5
+NUM_SINGULAR_VALUES = 3
+
+
+class Tables:
+    """What a figure reads of results: a name, the sweep, runs() and curves()."""
+
+    def __init__(self, runs: pd.DataFrame, curves: pd.DataFrame) -> None:
+        self.name = "small_sweep"
+        self.sweep = {"name": self.name, "source": "arXiv:2502.15522, Figure 4"}
+        self.run_table: Any = runs
+        self.curve_table: Any = curves
+
+    def runs(self) -> Any:
+        return self.run_table.copy()
+
+    def curves(self, observables: list[str]) -> Any:
+        return self.curve_table[["run_id", "step", *observables]].copy()
+
+    def values(self, observable: str, **settings: Any) -> np.ndarray:
+        """Return (steps, runs) of the finished runs with these settings, by plain loops."""
+        columns = []
+        for _, run in self.run_table.iterrows():
+            if run["status"] != "finished":
+                continue
+            if any(run[name.replace("__", ".")] != value for name, value in settings.items()):
+                continue
+            rows = self.curve_table[self.curve_table["run_id"] == run["run_id"]].sort_values("step")
+            columns.append(np.stack(rows[observable].tolist()))
+        return np.stack(columns, axis=1)
+
+
+def make_tables(status: dict[tuple[float, int, int], str] | None = None) -> Tables:
+    """Return a sweep of 3 weight decays, 2 depths and 5 seeds.
+
+    Args:
+        status: The status of the runs (weight decay, depth, seed) that are not "finished". A
+            diverged run has NaN in its last two rows, a stopped one lacks them.
+    """
+    status = status or {}
+    rng = np.random.default_rng(7)
+    runs, curves = [], []
+    for decay in DECAYS:
+        for depth in DEPTHS:
+            for seed in range(NUM_SEEDS):
+                run_id = int(rng.integers(1 << 60))
+                ended = status.get((decay, depth, seed), "finished")
+                error = rng.lognormal(size=len(STEPS)) * decay / depth
+                spectrum = -np.sort(-rng.lognormal(size=(len(STEPS), NUM_SINGULAR_VALUES)))
+                if ended == "diverged":
+                    error[-2:] = np.nan
+                kept = {"planned": 0, "stopped": 3}.get(ended, len(STEPS))
+                runs.append(
+                    {
+                        "run_id": run_id,
+                        "problem.signal_dim": 64,
+                        "network.depth": depth,
+                        "network.initializer": "balanced" if seed % 2 else "fan_in_normal",
+                        "training.learning_rate": 1e-3,
+                        "training.weight_decay": decay,
+                        "seed": seed,
+                        "status": ended,
+                        "final_regression_error": error[kept - 1] if kept else np.nan,
+                        "final_loss": error[kept - 1] ** 2 if kept else np.nan,
+                        "final_singular_values": spectrum[-1] if kept else None,
+                    }
+                )
+                curves.append(
+                    pd.DataFrame(
+                        {
+                            "run_id": run_id,
+                            "step": STEPS[:kept],
+                            "regression_error": error[:kept],
+                            "loss": error[:kept] ** 2,
+                            "singular_values": list(spectrum[:kept]),
+                        }
+                    )
+                )
+    frame = pd.concat(curves, ignore_index=True)
+    return Tables(pd.DataFrame(runs), frame.sample(frac=1, random_state=3))

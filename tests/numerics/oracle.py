@@ -1,0 +1,221 @@
+"""Deep linear networks in plain NumPy float64: transcriptions that share no code with dlnsweep.
+
+Everything works on all n samples and on the full matrices; nothing is reduced, delayed or
+rescaled. Equation numbers are those of arXiv:2502.15522.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Weights = list[np.ndarray]
+
+
+def product(weights: Weights) -> np.ndarray:
+    """W_L ... W_1."""
+    result = np.eye(weights[0].shape[1])
+    for weight in weights:
+        result = weight @ result
+    return result
+
+
+def residual(weights: Weights, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """W_{L:1} Y - X, applied layer after layer."""
+    output = y
+    for weight in weights:
+        output = weight @ output
+    return output - x
+
+
+def loss(weights: Weights, x: np.ndarray, y: np.ndarray, decay: float, fit: float) -> float:
+    """Equation (4), with the factor `fit` on half the squared error."""
+    squares = sum(float(np.sum(w * w)) for w in weights)
+    return 0.5 * fit * float(np.sum(residual(weights, x, y) ** 2)) + 0.5 * decay * squares
+
+
+def gradients(
+    weights: Weights, x: np.ndarray, y: np.ndarray, decay: float, fit: float
+) -> Weights:
+    """Gradient of `loss` in each W_i: c W_{L:i+1}^T Phi Y^T W_{i-1:1}^T + lambda W_i."""
+    depth = len(weights)
+    phi = residual(weights, x, y)
+    found = []
+    for i in range(depth):
+        left = phi
+        for weight in reversed(weights[i + 1 :]):
+            left = weight.T @ left
+        right = y
+        for weight in weights[:i]:
+            right = weight @ right
+        found.append(fit * (left @ right.T) + decay * weights[i])
+    return found
+
+
+@dataclass
+class Descent:
+    """An optimizer in its textbook form: `step` returns the next weights.
+
+    eta_i is `learning_rate`, or `learning_rate` / (columns of W_i) under "fan_in".
+    """
+
+    name: str = "gradient_descent"
+    learning_rate: float = 0.01
+    weight_decay: float = 0.0
+    step_rule: str = "uniform"
+    data_fit_scale: float = 1.0
+    momentum: float = 0.9
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    rmsprop_decay: float = 0.9
+    memory: dict = field(default_factory=dict)
+    count: int = 0
+
+    def step(self, weights: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
+        self.count += 1
+        # Loshchilov & Hutter 2019: AdamW's gradient is that of the data fit alone.
+        decay = 0.0 if self.name == "adamw" else self.weight_decay
+        grads = gradients(weights, x, y, decay, self.data_fit_scale)
+        new = []
+        for i, (weight, gradient) in enumerate(zip(weights, grads, strict=True)):
+            eta = self.learning_rate
+            if self.step_rule == "fan_in":
+                eta = eta / weight.shape[1]
+            new.append(weight - eta * self.direction(i, weight, gradient))
+        return new
+
+    def direction(self, i: int, weight: np.ndarray, g: np.ndarray) -> np.ndarray:
+        zero = np.zeros_like(g)
+        if self.name == "gradient_descent":
+            return g
+        if self.name in ("momentum", "nesterov"):
+            # Sutskever et al. 2013: v <- mu v + g; Nesterov looks ahead by g + mu v.
+            v = self.memory[i] = self.momentum * self.memory.get(i, zero) + g
+            return g + self.momentum * v if self.name == "nesterov" else v
+        if self.name == "rmsprop":
+            # Tieleman & Hinton 2012.
+            v = self.rmsprop_decay * self.memory.get(i, zero) + (1 - self.rmsprop_decay) * g * g
+            self.memory[i] = v
+            return g / (np.sqrt(v) + self.epsilon)
+        # Kingma & Ba 2015, algorithm 1.
+        m, v = self.memory.get(i, (zero, zero))
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
+        self.memory[i] = (m, v)
+        m_hat = m / (1 - self.beta1**self.count)
+        v_hat = v / (1 - self.beta2**self.count)
+        update = m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return update + self.weight_decay * weight if self.name == "adamw" else update
+
+
+@dataclass
+class Path:
+    """The weights at the recorded steps, and the first step with a non-finite residual."""
+
+    weights: dict[int, Weights]
+    last: Weights
+    diverged_step: int | None
+
+
+def descend(
+    weights: Weights, x: np.ndarray, y: np.ndarray, descent: Descent, steps: list[int]
+) -> Path:
+    """Take max(steps) steps and keep the weights at `steps`."""
+    weights = [np.array(w, dtype=np.float64) for w in weights]
+    kept: dict[int, Weights] = {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        for now in range(max(steps) + 1):
+            if not np.all(np.isfinite(residual(weights, x, y))):
+                return Path(kept, weights, now)
+            if now in steps:
+                kept[now] = weights
+            if now < max(steps):
+                weights = descent.step(weights, x, y)
+    return Path(kept, weights, None)
+
+
+def range_projector(y: np.ndarray) -> np.ndarray:
+    """The orthogonal projector onto range(Y)."""
+    left, values, _ = np.linalg.svd(y, full_matrices=False)
+    basis = left[:, values > 1e-10 * values[0]]
+    return basis @ basis.T
+
+
+def off_projector(y: np.ndarray) -> np.ndarray:
+    """The orthogonal projector onto the complement of range(Y)."""
+    return np.eye(y.shape[0]) - range_projector(y)
+
+
+def curvature(weights: Weights, y: np.ndarray, fit: float, step_rule: str) -> float:
+    """A bound on the largest curvature at a fitted network: sum of squared layer gains."""
+    total = 0.0
+    for i, weight in enumerate(weights):
+        left = np.eye(weights[-1].shape[0])
+        for upper in reversed(weights[i + 1 :]):
+            left = left @ upper
+        right = y
+        for lower in weights[:i]:
+            right = lower @ right
+        gain = np.linalg.norm(left, 2) ** 2 * np.linalg.norm(right, 2) ** 2
+        total += gain / (weight.shape[1] if step_rule == "fan_in" else 1)
+    return fit * total
+
+
+@dataclass
+class State:
+    """A network with its data and numbers, as the observables below see it."""
+
+    weights: Weights
+    x: np.ndarray
+    y: np.ndarray
+    weight_decay: float = 0.0
+    data_fit_scale: float = 1.0
+    rank_threshold: float = 1e-3
+
+
+def _unbalancedness(state: State, order: str) -> float:
+    pairs = zip(state.weights, state.weights[1:], strict=False)
+    return max((np.linalg.norm(b.T @ b - a @ a.T, order) for a, b in pairs), default=0.0)
+
+
+def _spectrum(state: State) -> np.ndarray:
+    return np.linalg.svd(product(state.weights), compute_uv=False)
+
+
+def _effective_rank(state: State) -> float:
+    shares = _spectrum(state) / np.sum(_spectrum(state))
+    entropy = 0.0
+    for share in shares:
+        if share > 0:
+            entropy -= share * np.log(share)
+    return float(np.exp(entropy))
+
+
+def _oracle_distance(state: State) -> float:
+    oracle = state.x @ np.linalg.pinv(state.y, rcond=1e-10)
+    return float(np.linalg.norm(product(state.weights) - oracle) / np.linalg.norm(oracle))
+
+
+def _gradient_norm(state: State) -> float:
+    grads = gradients(state.weights, state.x, state.y, state.weight_decay, state.data_fit_scale)
+    return float(np.sqrt(sum(np.sum(g * g) for g in grads)))
+
+
+OBSERVABLES = {
+    "loss": lambda s: loss(s.weights, s.x, s.y, s.weight_decay, s.data_fit_scale),
+    "regression_error": lambda s: (
+        np.linalg.norm(residual(s.weights, s.x, s.y)) / np.linalg.norm(s.x)
+    ),
+    "off_subspace_error": lambda s: np.linalg.norm(product(s.weights) @ off_projector(s.y), 2),
+    "singular_values": _spectrum,
+    "weight_norms": lambda s: np.array([np.linalg.norm(w) for w in s.weights]),
+    "unbalancedness": lambda s: _unbalancedness(s, "fro"),
+    "unbalancedness_nuclear": lambda s: _unbalancedness(s, "nuc"),
+    "effective_rank": _effective_rank,
+    "stable_rank": lambda s: np.sum(_spectrum(s) ** 2) / np.max(_spectrum(s)) ** 2,
+    "numerical_rank": lambda s: np.sum(_spectrum(s) > s.rank_threshold * np.max(_spectrum(s))),
+    "gradient_norm": _gradient_norm,
+    "oracle_distance": _oracle_distance,
+}

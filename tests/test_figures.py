@@ -1,0 +1,471 @@
+"""Figures, tested by the data that matplotlib is given, against plain NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from figure_samples import DECAYS, DEPTHS, NUM_SEEDS, NUM_SINGULAR_VALUES, STEPS, make_tables
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from dlnsweep.errors import SpecError, StoreError
+from dlnsweep.figures import Overlay, draw, read_figure, save
+from dlnsweep.figures.labels import format_value, format_values, math_symbol, setting_label
+from dlnsweep.figures.style import colours
+
+DECAY = "training.weight_decay"
+# Nothing is computed twice in another order, so only the last bits may differ.
+ROUNDING = 1e-12
+
+
+def drawn(tables: Any = None, overlays: Any = (), **table: Any) -> Figure:
+    return draw(tables or make_tables(), read_figure(table), overlays)
+
+
+def texts(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.texts)
+
+
+def lines(ax: Axes) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in ax.get_lines()]
+
+
+def bands(ax: Axes) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return lower and upper edge of each band, as functions of the recorded steps."""
+    edges = []
+    for band in ax.collections:
+        if not isinstance(band, PolyCollection):
+            continue
+        vertices = np.asarray(band.get_paths()[0].vertices)
+        found = [np.unique(vertices[vertices[:, 0] == x, 1]) for x in STEPS]
+        edges.append((np.array([y[0] for y in found]), np.array([y[-1] for y in found])))
+    return edges
+
+
+def test_curves_are_medians_with_quantile_bands() -> None:
+    tables = make_tables()
+    figure = drawn(tables, kind="curves", y=["regression_error", "loss"], hue=DECAY)
+    assert len(figure.axes) == 2
+    for ax, name in zip(figure.axes, ["regression_error", "loss"], strict=True):
+        assert len(lines(ax)) == len(bands(ax)) == len(DECAYS)
+        for decay, (x, y), (low, high) in zip(sorted(DECAYS), lines(ax), bands(ax), strict=True):
+            values = tables.values(name, training__weight_decay=decay)
+            assert values.shape == (len(STEPS), len(DEPTHS) * NUM_SEEDS)
+            np.testing.assert_array_equal(x, STEPS)
+            np.testing.assert_allclose(y, np.median(values, axis=1), rtol=ROUNDING)
+            np.testing.assert_allclose(low, np.quantile(values, 0.25, axis=1), rtol=ROUNDING)
+            np.testing.assert_allclose(high, np.quantile(values, 0.75, axis=1), rtol=ROUNDING)
+    assert "median of 10 runs, band: 25 % to 75 %" in texts(figure)
+    assert "pooled over depth $L$" in texts(figure)
+
+
+def test_a_standard_deviation_is_drawn_round_the_median() -> None:
+    tables = make_tables()
+    figure = drawn(tables, kind="curves", y="loss", hue=DECAY, band="std", y_scale="linear")
+    for decay, (low, high) in zip(sorted(DECAYS), bands(figure.axes[0]), strict=True):
+        values = tables.values("loss", training__weight_decay=decay)
+        median, deviation = np.median(values, axis=1), np.std(values, axis=1, ddof=1)
+        np.testing.assert_allclose(low, median - deviation, rtol=ROUNDING, atol=ROUNDING)
+        np.testing.assert_allclose(high, median + deviation, rtol=ROUNDING)
+    assert "band: ± one standard deviation" in texts(figure)
+
+
+def test_an_edge_below_zero_reaches_down_to_the_frame_of_a_log_axis() -> None:
+    figure = drawn(kind="curves", y="loss", hue=DECAY, band="std")
+    (ax,) = figure.axes
+    medians = np.concatenate([y for _, y in lines(ax)])
+    lower = np.concatenate([low for low, _ in bands(ax)])
+    assert lower.min() < 0
+    # The frame stands near the smallest median, wherever the lower edges are.
+    assert medians.min() / 20 < ax.get_ylim()[0] < medians.min()
+
+
+def test_no_band_when_none_is_wanted() -> None:
+    figure = drawn(kind="curves", y="loss", band="none")
+    assert bands(figure.axes[0]) == []
+    assert "median of 30 runs" in texts(figure)
+    assert "band" not in texts(figure)
+
+
+def test_diverged_runs_are_left_out_and_counted() -> None:
+    status = {(0.1, 2, 0): "diverged", (0.1, 3, 1): "diverged", (0.01, 2, 2): "planned"}
+    tables = make_tables(status)
+    figure = drawn(tables, kind="curves", y="regression_error", hue=DECAY, band="none")
+    _, y = lines(figure.axes[0])[2]
+    values = tables.values("regression_error", training__weight_decay=0.1)
+    assert values.shape[1] == 8
+    np.testing.assert_allclose(y, np.median(values, axis=1), rtol=ROUNDING)
+    assert "median of 8 to 10 runs" in texts(figure)
+    assert "30 runs: 2 diverged, left out · 1 not done yet" in texts(figure)
+
+
+def test_without_divergence_the_note_says_so() -> None:
+    assert "30 runs: none diverged" in texts(drawn(kind="curves", y="loss"))
+
+
+def test_a_stopped_run_holds_its_last_value() -> None:
+    tables = make_tables({(0.1, 2, seed): "stopped" for seed in range(3)})
+    figure = drawn(
+        tables, kind="curves", y="loss", band="none", where={DECAY: 0.1, "network.depth": 2}
+    )
+    finished = tables.values("loss", training__weight_decay=0.1, network__depth=2)
+    runs = tables.runs()
+    held = []
+    for run_id in runs.loc[runs["status"] == "stopped", "run_id"]:
+        rows = tables.curve_table[tables.curve_table["run_id"] == run_id].sort_values("step")
+        held.append([*rows["loss"], rows["loss"].iloc[-1], rows["loss"].iloc[-1]])
+    expected = np.median(np.concatenate([finished, np.transpose(held)], axis=1), axis=1)
+    x, y = lines(figure.axes[0])[0]
+    np.testing.assert_array_equal(x, STEPS)
+    np.testing.assert_allclose(y, expected, rtol=ROUNDING)
+    assert "3 stopped early, held at the last value" in texts(figure)
+
+
+def test_runs_with_other_record_steps_enter_where_they_have_records() -> None:
+    tables = make_tables()
+    curves = tables.curve_table
+    short = tables.runs()["run_id"][0]
+    tables.curve_table = curves[(curves["run_id"] != short) | (curves["step"] != 1000)]
+    figure = drawn(
+        tables, kind="curves", y="loss", band="none", where={DECAY: 0.001, "network.depth": 2}
+    )
+    _, y = lines(figure.axes[0])[0]
+    last = curves[(curves["step"] == 1000) & (curves["run_id"] != short)]
+    ids = tables.runs()["run_id"][1:NUM_SEEDS]
+    assert y[-1] == pytest.approx(np.median(last[last["run_id"].isin(ids)]["loss"]), rel=ROUNDING)
+    assert "median of 4 to 5 runs" in texts(figure)
+
+
+def test_values_that_are_not_finite_enter_no_median_and_are_counted() -> None:
+    tables = make_tables()
+    first = tables.runs()["run_id"][0]
+    rows = (tables.curve_table["run_id"] == first) & (tables.curve_table["step"] == 10)
+    tables.curve_table.loc[rows, "loss"] = np.inf
+    figure = drawn(
+        tables, kind="curves", y="loss", band="none", where={DECAY: 0.001, "network.depth": 2}
+    )
+    values = tables.values("loss", training__weight_decay=0.001, network__depth=2)[2]
+    expected = np.median(values[np.isfinite(values)])
+    assert lines(figure.axes[0])[0][1][2] == pytest.approx(expected, rel=ROUNDING)
+    assert "1 with values that are not finite" in texts(figure)
+
+
+def test_step_zero_stands_at_the_left_end_of_a_log_axis() -> None:
+    (ax,) = drawn(kind="curves", y="loss").axes
+    assert ax.get_xscale() == "symlog"
+    assert ax.get_xlim() == (0, 1000)
+    ticks = list(ax.get_xticks())
+    assert ticks == [0, 1, 10, 100, 1000]
+    labels = [ax.xaxis.get_major_formatter()(tick) for tick in ticks]
+    assert labels == ["0", "$10^{0}$", "$10^{1}$", "$10^{2}$", "$10^{3}$"]
+
+
+def test_a_median_of_zero_is_not_on_a_log_axis_and_a_note_says_so() -> None:
+    tables = make_tables()
+    tables.curve_table.loc[tables.curve_table["step"] == 1000, "loss"] = 0.0
+    figure = drawn(tables, kind="curves", y="loss", band="none")
+    y = lines(figure.axes[0])[0][1]
+    assert np.isnan(y[-1])
+    assert np.all(y[:-1] > 0)
+    assert "zeros are not on the logarithmic axis" in texts(figure)
+
+
+def test_an_observable_without_positive_values_gets_a_linear_axis() -> None:
+    tables = make_tables()
+    tables.curve_table["loss"] = 0.0
+    figure = drawn(tables, kind="curves", y="loss")
+    assert figure.axes[0].get_yscale() == "linear"
+    assert "no positive value, hence a linear axis" in texts(figure)
+
+
+def test_legend_labels_and_small_print() -> None:
+    figure = drawn(kind="curves", y=["regression_error"], hue=DECAY, panel_by="network.depth")
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "weight decay $λ$"
+    entries = [text.get_text() for text in legend.get_texts()]
+    assert entries == ["$10^{-3}$", "$10^{-2}$", "$10^{-1}$"]
+    assert [ax.get_title() for ax in figure.axes] == ["$L$ = 2", "$L$ = 3"]
+    assert figure.axes[0].get_ylabel().startswith("regression error\n$")
+    assert figure.axes[0].get_xlabel() == "step $t$"
+    assert "small_sweep" in texts(figure)
+    assert "arXiv:2502.15522, Figure 4" in texts(figure)
+    assert "$d$ = 64,  $η$ = $10^{-3}$" in texts(figure)
+    assert "pooled over depth" not in texts(figure)
+
+
+def test_a_title_replaces_the_name_and_an_empty_one_removes_it() -> None:
+    assert "My title" in texts(drawn(kind="curves", y="loss", title="My title"))
+    bare = texts(drawn(kind="curves", y="loss", title=""))
+    assert "small_sweep" not in bare
+    assert "arXiv" not in bare
+
+
+def test_panels_of_an_observable_have_the_same_axes() -> None:
+    figure = drawn(kind="curves", y="loss", panel_by="network.depth", hue=DECAY)
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+
+
+def test_colours_are_ordered_for_numbers_and_distinct_for_words() -> None:
+    def luminance(colour: str) -> float:
+        red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        return 0.299 * red + 0.587 * green + 0.114 * blue
+
+    shades = [luminance(each) for each in colours([1e-4, 1e-3, 1e-2, 0.1])]
+    assert shades == sorted(shades)
+    assert shades[-1] < 0.75
+    assert colours(["adam", "momentum"]) == ["#0072B2", "#D55E00"]
+    assert colours([0.9, None])[1] == "#7F7F7F"
+
+
+def test_final_values_against_a_setting() -> None:
+    tables = make_tables({(0.1, 2, 0): "diverged"})
+    figure = drawn(tables, kind="final", y="regression_error", x=DECAY, hue="network.depth")
+    (ax,) = figure.axes
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlabel() == "weight decay $λ$"
+    for container, depth in zip(ax.containers, DEPTHS, strict=True):
+        line, _, (bars,) = container
+        assert list(line.get_xdata()) == sorted(DECAYS)
+        for i, decay in enumerate(sorted(DECAYS)):
+            settings = {"training__weight_decay": decay, "network__depth": depth}
+            values = tables.values("regression_error", **settings)[-1]
+            assert line.get_ydata()[i] == pytest.approx(np.median(values), rel=ROUNDING)
+            edges = bars.get_segments()[i][:, 1]
+            np.testing.assert_allclose(edges, np.quantile(values, [0.25, 0.75]), rtol=ROUNDING)
+    assert "at the end" in texts(figure)
+    assert "30 runs: 1 diverged, left out" in texts(figure)
+
+
+@pytest.mark.parametrize("at", ["min", 10, 1000])
+def test_other_values_of_a_run(at: str | int) -> None:
+    tables = make_tables()
+    figure = drawn(tables, kind="final", y="loss", x=DECAY, at=at, band="none")
+    _, y = lines(figure.axes[0])[0]
+    for i, decay in enumerate(sorted(DECAYS)):
+        values = tables.values("loss", training__weight_decay=decay)
+        each = values.min(axis=0) if at == "min" else values[list(STEPS).index(at)]
+        assert y[i] == pytest.approx(np.median(each), rel=ROUNDING)
+    assert ("smallest value over the steps" if at == "min" else f"at step {at}") in texts(figure)
+
+
+def test_a_run_stopped_before_the_step_counts_with_its_last_value() -> None:
+    tables = make_tables({(0.1, 2, 0): "stopped"})
+    figure = drawn(tables, kind="final", y="loss", x=DECAY, at=1000, band="none")
+    runs = tables.runs()
+    stopped = runs.loc[runs["status"] == "stopped", "run_id"].item()
+    rows = tables.curve_table[
+        (tables.curve_table["run_id"] == stopped) & (tables.curve_table["step"] == 10)
+    ]
+    values = tables.values("loss", training__weight_decay=0.1)[-1]
+    expected = np.median([*values, rows["loss"].item()])
+    assert lines(figure.axes[0])[0][1][-1] == pytest.approx(expected, rel=ROUNDING)
+
+
+def test_final_against_words_shifts_the_hues_apart() -> None:
+    figure = drawn(kind="final", y="loss", x="network.initializer", hue=DECAY)
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["fan in normal", "balanced"]
+    starts = [container[0].get_xdata()[0] for container in ax.containers]
+    assert starts == [-0.25, 0.0, 0.25]
+
+
+def heatmap_cells(figure: Figure) -> np.ma.MaskedArray:
+    (mesh,) = [each for each in figure.axes[0].collections if isinstance(each, QuadMesh)]
+    return np.ma.asarray(mesh.get_array())
+
+
+def test_heatmap_of_medians() -> None:
+    tables = make_tables({(0.1, 3, seed): "diverged" for seed in range(NUM_SEEDS)})
+    figure = drawn(tables, kind="heatmap", x=DECAY, y="network.depth", value="regression_error")
+    cells = heatmap_cells(figure)
+    assert cells.shape == (2, 3)
+    for i, depth in enumerate(DEPTHS):
+        for j, decay in enumerate(sorted(DECAYS)):
+            if (depth, decay) == (3, 0.1):
+                assert np.ma.getmaskarray(cells)[i, j]
+                continue
+            settings = {"training__weight_decay": decay, "network__depth": depth}
+            values = tables.values("regression_error", **settings)[-1]
+            assert cells[i, j] == pytest.approx(np.median(values), rel=ROUNDING)
+    hatched = [each for each in figure.axes[0].patches if isinstance(each, Rectangle)]
+    assert [patch.get_xy() for patch in hatched] == [(1.5, 0.5)]
+    assert "median of 0 to 5 runs a cell" in texts(figure)
+    assert "5 diverged, left out" in texts(figure)
+    assert figure.axes[1].get_ylabel().startswith("regression error")
+
+
+def test_heatmap_of_a_success_frequency_counts_divergence_as_failure() -> None:
+    tables = make_tables({(0.1, 3, 0): "diverged", (0.01, 2, 1): "planned"})
+    below = 0.01
+    figure = drawn(
+        tables, kind="heatmap", x=DECAY, y="network.depth", value="success",
+        success={"observable": "regression_error", "below": below}, at="min",
+    )  # fmt: skip
+    cells = heatmap_cells(figure)
+    for i, depth in enumerate(DEPTHS):
+        for j, decay in enumerate(sorted(DECAYS)):
+            settings = {"training__weight_decay": decay, "network__depth": depth}
+            values = tables.values("regression_error", **settings)
+            num_runs = 4 if (depth, decay) == (2, 0.01) else 5
+            assert cells[i, j] == pytest.approx((values.min(axis=0) < below).sum() / num_runs)
+    assert "success: regression error < 0.01 · 4 to 5 runs a cell" in texts(figure)
+    assert "1 diverged, counted as failures · 1 not done yet" in texts(figure)
+    printed = [text.get_text() for text in figure.axes[0].texts]
+    assert printed == [format_value(float(f"{cell:.2g}")) for cell in cells.ravel()]
+
+
+def test_spectrum_has_a_line_for_each_singular_value() -> None:
+    tables = make_tables()
+    figure = drawn(tables, kind="spectrum", where={DECAY: 0.1})
+    ax, bar = figure.axes
+    values = tables.values("singular_values", training__weight_decay=0.1)
+    assert values.shape == (len(STEPS), 10, NUM_SINGULAR_VALUES)
+    assert len(lines(ax)) == NUM_SINGULAR_VALUES
+    for i, ((x, y), (low, high)) in enumerate(zip(lines(ax), bands(ax), strict=True)):
+        np.testing.assert_array_equal(x, STEPS)
+        np.testing.assert_allclose(y, np.median(values[:, :, i], axis=1), rtol=ROUNDING)
+        edges = np.quantile(values[:, :, i], [0.25, 0.75], axis=1)
+        np.testing.assert_allclose([low, high], edges, rtol=ROUNDING)
+    assert bar.get_ylabel() == "index $i$"
+
+
+def test_spectrum_of_the_largest_values_by_hue() -> None:
+    figure = drawn(kind="spectrum", hue=DECAY, num_values=2)
+    assert len(figure.axes) == 1
+    assert len(lines(figure.axes[0])) == 2 * len(DECAYS)
+    assert len(figure.legends) == 1
+
+
+def test_overlays_are_dashed_and_named_and_in_the_colour_of_their_curve() -> None:
+    x, y = np.array([1.0, 1000.0]), np.array([1.0, 1e-3])
+    overlays = [
+        Overlay("loss", "rate", x, y, {DECAY: 0.1, "network.depth": 3}),
+        Overlay("regression_error", "elsewhere", x, y),
+    ]
+    figure = drawn(
+        None, overlays, kind="curves", y="loss", hue=DECAY, panel_by="network.depth", band="none"
+    )
+    shallow, deep = figure.axes
+    assert len(shallow.get_lines()) == 3
+    assert len(deep.get_lines()) == 4
+    measured, theory = deep.get_lines()[2], deep.get_lines()[3]
+    assert theory.get_color() == measured.get_color()
+    assert theory.is_dashed()
+    assert not measured.is_dashed()
+    np.testing.assert_array_equal(theory.get_ydata(), y)
+    assert [text.get_text() for text in figure.legends[0].get_texts()][3:] == ["rate"]
+    with pytest.raises(SpecError, match="kind 'heatmap' has no place for theory curves"):
+        drawn(None, overlays, kind="heatmap", x=DECAY, y="network.depth", value="loss")
+
+
+def test_bad_requests_have_sentences() -> None:
+    with pytest.raises(SpecError, match=r"figure.y\[0\] is 'los'; .* did you mean 'loss'\?"):
+        drawn(kind="curves", y="los")
+    with pytest.raises(SpecError, match="which has one value in this sweep"):
+        drawn(kind="heatmap", x="problem.signal_dim", y="network.depth", value="loss")
+    with pytest.raises(
+        SpecError, match=r"figure.where selects no run: network.depth is one of 2, 3"
+    ):
+        drawn(kind="curves", y="loss", where={"network.depth": 7})
+    with pytest.raises(SpecError, match=r"figure.where is 'network.dept', which is not a setting"):
+        drawn(kind="curves", y="loss", where={"network.dept": 7})
+    with pytest.raises(SpecError, match=r"figure.at is 12, .* nearest recorded step is 10"):
+        drawn(kind="final", y="loss", x=DECAY, at=12)
+
+
+def test_nothing_done_yet_has_a_sentence() -> None:
+    everything = {(a, b, c): "planned" for a in DECAYS for b in DEPTHS for c in range(NUM_SEEDS)}
+    with pytest.raises(StoreError, match="None of the 30 runs of 'small_sweep' is done yet"):
+        drawn(make_tables(everything), kind="curves", y="loss")
+
+
+def test_a_sweep_in_which_all_runs_diverged_says_so() -> None:
+    everything = {(a, b, c): "diverged" for a in DECAYS for b in DEPTHS for c in range(NUM_SEEDS)}
+    for table in (
+        {"kind": "curves", "y": "loss", "hue": DECAY},
+        {"kind": "final", "y": "loss", "x": DECAY},
+        {"kind": "heatmap", "x": DECAY, "y": "network.depth", "value": "loss"},
+        {"kind": "spectrum"},
+    ):
+        figure = drawn(make_tables(everything), **table)
+        assert "30 runs: 30 diverged, left out" in texts(figure)
+
+
+@pytest.mark.parametrize("width", [None, 2.5])
+def test_nothing_is_cut_off(width: float | None, tmp_path: Path) -> None:
+    figure = drawn(kind="curves", y=["regression_error"], hue=DECAY, width_inches=width)
+    save(figure, tmp_path / "figure", ["png"])
+    canvas: Any = figure.canvas
+    page = figure.bbox
+    for artist in [*figure.texts, *figure.legends, *figure.axes]:
+        box = artist.get_tightbbox(canvas.get_renderer())
+        assert box is not None
+        assert page.x0 <= box.x0 <= box.x1 <= page.x1, artist
+        assert page.y0 <= box.y0 <= box.y1 <= page.y1, artist
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"kind": "curves", "y": ["loss"], "hue": DECAY},
+        {"kind": "heatmap", "x": DECAY, "y": "network.depth", "value": "loss"},
+    ],
+)
+def test_the_same_figure_gives_the_same_bytes(table: dict, tmp_path: Path) -> None:
+    formats = ["png", "pdf", "svg"]
+    first = save(drawn(**table, dpi=60), tmp_path / "first", formats)
+    second = save(drawn(**table, dpi=60), tmp_path / "deep" / "second.v2", formats)
+    assert [path.name for path in second] == ["second.v2.png", "second.v2.pdf", "second.v2.svg"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "first.pdf", "first.png", "first.svg",
+    ]  # fmt: skip
+
+
+def test_saving_the_same_figure_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    figure = drawn(kind="spectrum", where={DECAY: 0.1}, dpi=60)
+    (first,) = save(figure, tmp_path / "first", ["png"])
+    (second,) = save(figure, tmp_path / "second", ["png"])
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_place_that_cannot_be_written_has_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    figure = drawn(kind="curves", y="loss")
+    with pytest.raises(StoreError, match="the figure cannot be written"):
+        save(figure, tmp_path / "file" / "figure")
+    with pytest.raises(SpecError, match=r"figure.formats has 'jpg'; .* png, pdf, svg"):
+        save(figure, tmp_path / "figure", ["jpg"])
+
+
+def test_the_users_own_matplotlib_settings_neither_matter_nor_change(tmp_path: Path) -> None:
+    import matplotlib
+
+    table = {"kind": "curves", "y": "loss", "dpi": 60}
+    (plain,) = save(drawn(**table), tmp_path / "plain", ["png"])
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "lines.linewidth": 9}):
+        (styled,) = save(drawn(**table), tmp_path / "styled", ["png"])
+        assert matplotlib.rcParams["font.size"] == 20
+    assert plain.read_bytes() == styled.read_bytes()
+
+
+def test_values_are_written_as_one_writes_them() -> None:
+    assert format_values([1e-3, 1e-2, 0.1]) == ["$10^{-3}$", "$10^{-2}$", "$10^{-1}$"]
+    assert format_values([0.0, 1e-4, 0.1]) == ["0", "$10^{-4}$", "$10^{-1}$"]
+    assert format_values([2, 3, 10]) == ["2", "3", "10"]
+    assert format_values([0.1, 0.01]) == ["0.1", "0.01"]
+    assert format_values([3e-4, 0.5, None]) == [r"$3\times10^{-4}$", "0.5", "none"]
+    assert format_values(["fan_in_normal", True]) == ["fan in normal", "true"]
+    assert format_value(1000) == "1000"
+    assert format_value(200_000) == r"$2\times10^{5}$"
+    assert format_value(-1e-3) == "$-10^{-3}$"
+    assert math_symbol("d_w") == "$d_{w}$"
+    assert math_symbol("σ_min") == r"$σ_{\mathrm{min}}$"
+    assert setting_label("network.width") == "width $d_{w}$"
+    assert setting_label("training.unknown_key") == "unknown key"
