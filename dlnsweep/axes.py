@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Annotated, Any, Literal
+from functools import cache
+from types import GenericAlias
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from dlnsweep.sentences import requirement, sentences, show
+from dlnsweep.sentences import findings, sentences, show
 from dlnsweep.settings import Settings, description
 
 _LONGEST_AXIS = 10_000_000
+_MOST_REPORTED = 3
 
 
 class Range(Settings):
@@ -29,17 +31,17 @@ def range_values(wanted: Range) -> list[float] | list[int]:
     "log" spaces them by a constant factor, "linear" by a constant difference, and "integer"
     rounds the linear ones to integers, each once.
     """
-    a, b, n = wanted.start, wanted.to, wanted.count
-    if n == 1:
+    a, b, last = wanted.start, wanted.to, wanted.count - 1
+    if last == 0:
         values = [a]
     elif wanted.spacing == "log":
         low, high = math.log10(a), math.log10(b)
-        # A power is exact at the ends and clean in between (1e-05, not 9.999999999999999e-06).
-        values = [_clean(10 ** (low + (high - low) * i / (n - 1))) for i in range(n)]
-        values[0], values[-1] = a, b
+        # A power is clean in between (1e-05, not 9.999999999999999e-06), the ends are exact.
+        middle = [_clean(10 ** (low + (high - low) * i / last)) for i in range(1, last)]
+        values = [a, *middle, b]
     else:
-        values = [_clean(a + (b - a) * i / (n - 1)) for i in range(n)]
-        values[0], values[-1] = a, b
+        middle = [(a * (last - i) + b * i) / last for i in range(1, last)]
+        values = [a, *(v if v.is_integer() else _clean(v) for v in middle), b]
     if wanted.spacing == "integer":
         return list(dict.fromkeys(round(v) for v in values))
     return values
@@ -50,19 +52,38 @@ def _clean(value: float) -> float:
     return float(f"{value:.14g}")
 
 
-@lru_cache(maxsize=None)
-def _adapter(settings: type[Settings], key: str) -> TypeAdapter[Any]:
+def num_values(raw: Any) -> int:
+    """Return how many values a list or range stands for, without making them.
+
+    Whatever is neither, or is wrong, counts as one value.
+    """
+    if isinstance(raw, list):
+        return max(1, len(raw))
+    if not isinstance(raw, dict):
+        return 1
+    count, a, b = raw.get("count"), raw.get("from"), raw.get("to")
+    if not isinstance(count, int) or count < 1:
+        return 1
+    if raw.get("spacing") == "integer" and isinstance(a, int) and isinstance(b, int):
+        # Integers that coincide count once.
+        return min(count, abs(b - a) + 1)
+    return count
+
+
+@cache
+def _adapter(settings: type[Settings], key: str, several: bool) -> TypeAdapter[Any]:
     field = settings.model_fields[key]
     annotation: Any = field.annotation
     for item in field.metadata:
         annotation = Annotated[annotation, item]
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
+    if _is_settings(annotation):
         return TypeAdapter(annotation)
-    return TypeAdapter(annotation, config=settings.model_config)
+    wanted: Any = GenericAlias(list, (annotation,)) if several else annotation
+    return TypeAdapter(wanted, config=settings.model_config)
 
 
 def read_values(
-    settings: type[Settings], key: str, raw: Any, place: str
+    settings: type[Settings], key: str, raw: Any, place: str, *, expand: bool = True
 ) -> tuple[tuple[Any, ...], bool, list[str]]:
     """Validate the value, list or range that a sweep file gives for one setting.
 
@@ -71,85 +92,124 @@ def read_values(
         key: The setting, which exists.
         raw: What the file holds.
         place: The dotted key, for messages.
+        expand: Whether to make all values of a range; else its ends only, to check it.
 
     Returns:
         The values, whether the file gave several (an axis), and the mistakes as sentences.
     """
     info = description(settings, key)
     may_vary = info is None or info.axis
-    if not may_vary:
-        value, problems = _validate(settings, key, raw, place)
-        return (value,), False, problems
-    if isinstance(raw, dict):
-        return _read_range(settings, key, raw, place)
-    if not isinstance(raw, list):
-        value, problems = _validate(settings, key, raw, place)
-        return (value,), False, problems
+    if may_vary and isinstance(raw, dict):
+        return _read_range(settings, key, raw, place, expand)
+    if may_vary and isinstance(raw, list):
+        return _read_list(settings, key, raw, place)
+    value, problems = _validate(settings, key, raw, place)
+    several = isinstance(raw, list) or (isinstance(raw, dict) and "from" in raw)
+    if problems and several and problems[0].startswith(f"{place} is "):
+        problems = [f"{problems[0][:-1]}, one value for all runs of the file."]
+    return (value,), False, problems
+
+
+def _read_list(
+    settings: type[Settings], key: str, raw: list[Any], place: str
+) -> tuple[tuple[Any, ...], bool, list[str]]:
     if not raw:
         return (), True, [f"{place} is an empty list; give at least one value, or leave it out."]
-    values, problems = [], []
-    for i, item in enumerate(raw):
-        value, found = _validate(settings, key, item, f"{place}[{i}]")
-        values.append(value)
-        problems += found
-    if not problems:
-        seen: dict[Any, int] = {}
-        for i, value in enumerate(values):
-            if value in seen:
-                problems.append(
-                    f"{place}[{i}] is {show(value)}, as is {place}[{seen[value]}]; "
-                    "give each value once."
-                )
-            seen.setdefault(value, i)
-    return tuple(values), True, problems
+    values, problems = _validate_all(settings, key, raw, place)
+    seen: dict[Any, int] = {}
+    for i, value in enumerate(values):
+        if value in seen:
+            problems.append(
+                f"{place}[{i}] is {show(value)}, as is {place}[{seen[value]}]; "
+                "give each value once."
+            )
+        seen.setdefault(value, i)
+    return values, True, problems
 
 
 def _read_range(
-    settings: type[Settings], key: str, raw: dict[str, Any], place: str
+    settings: type[Settings], key: str, raw: dict[str, Any], place: str, expand: bool
 ) -> tuple[tuple[Any, ...], bool, list[str]]:
     try:
         wanted = Range.model_validate(raw)
     except ValidationError as error:
-        return (), True, sentences(error, place, Range)
-    if wanted.spacing == "log" and (wanted.start <= 0 or wanted.to <= 0):
-        return (), True, [
-            f"{place} is a range from {wanted.start:g} to {wanted.to:g} with spacing 'log'; "
-            "both ends must be positive."
-        ]
+        return (), True, sentences(error, place, Range, "a range")
+    problem = _wrong_range(wanted)
+    if problem:
+        return (), True, [f"{place} is a range {problem}"]
+    if not expand:
+        wanted = wanted.model_copy(update={"count": min(wanted.count, 2)})
     values: list[Any] = list(range_values(wanted))
-    if wanted.spacing != "integer" and all(float(v).is_integer() for v in values):
-        # An integer setting may be given by an ordinary range that falls on integers.
-        whole = [int(v) for v in values]
-        if not _validate(settings, key, whole[0], place)[1]:
-            values = whole
-    if wanted.count > 1 and len(set(values)) != len(values):
+    if len(set(values)) != len(values):
         return (), True, [f"{place} is a range whose values coincide; lower its count."]
-    problems: list[str] = []
-    checked = []
-    for i, value in enumerate(values):
-        result, found = _validate(settings, key, value, f"{place}[{i}]")
-        checked.append(result)
-        problems += found
-        if len(problems) >= 3:
-            break
-    return tuple(checked), True, problems
+    if _wants_integers(settings, key):
+        # An integer setting may be given by an ordinary range that falls on integers.
+        broken = next((v for v in values if not float(v).is_integer()), None)
+        if broken is not None:
+            return (
+                (),
+                True,
+                [
+                    f"{place} is a range with the value {broken!r}, which is not an integer; "
+                    'choose another count, or spacing = "integer".'
+                ],
+            )
+        values = [int(v) for v in values]
+    checked, problems = _validate_all(settings, key, values, place)
+    return checked, True, problems[:_MOST_REPORTED]
 
 
-def _validate(
-    settings: type[Settings], key: str, raw: Any, place: str
-) -> tuple[Any, list[str]]:
-    adapter = _adapter(settings, key)
+def _wants_integers(settings: type[Settings], key: str) -> bool:
     try:
-        return adapter.validate_python(raw), []
+        _adapter(settings, key, False).validate_python(1.5)
     except ValidationError as error:
-        inner = [e for e in error.errors() if e["loc"] and isinstance(e["loc"][0], str)]
+        return any(item["type"] in ("int_type", "int_from_float") for item in error.errors())
+    return False
+
+
+def _wrong_range(wanted: Range) -> str:
+    """Return what is wrong with a range in itself, as the end of a sentence."""
+    ends = f"from {wanted.start:g} to {wanted.to:g}"
+    if wanted.spacing == "log" and (wanted.start <= 0 or wanted.to <= 0):
+        return f"{ends} with spacing 'log'; both ends must be positive."
+    if wanted.spacing == "integer" and not (wanted.start.is_integer() and wanted.to.is_integer()):
+        return f"{ends} with spacing 'integer'; both ends must be integers."
+    if math.isinf(max(abs(wanted.start), abs(wanted.to)) * wanted.count):
+        return f"{ends} with count {wanted.count}; its ends are too large."
+    if wanted.count == 1 and wanted.start != wanted.to:
+        return f"{ends} with count 1; it must be 2 or more, to hold both ends."
+    return ""
+
+
+def _validate_all(
+    settings: type[Settings], key: str, raw: list[Any], place: str
+) -> tuple[tuple[Any, ...], list[str]]:
+    """Validate a list of values; only if one is wrong, each alone, for the sentences."""
+    try:
+        values = _adapter(settings, key, True).validate_python(raw)
+    except ValidationError:
+        problems: list[str] = []
+        for i, item in enumerate(raw):
+            problems += _validate(settings, key, item, f"{place}[{i}]")[1]
+        return (), problems
+    return tuple(map(_without_sign_of_zero, values)), []
+
+
+def _validate(settings: type[Settings], key: str, raw: Any, place: str) -> tuple[Any, list[str]]:
+    try:
+        value = _adapter(settings, key, False).validate_python(raw)
+    except ValidationError as error:
         field = settings.model_fields[key].annotation
-        nested = [a for a in (field, *getattr(field, "__args__", ())) if _is_settings(a)]
-        if inner and nested and isinstance(raw, dict):
-            return None, sentences(error, place, nested[0])
-        item = dict(error.errors()[0])
-        path = "".join(f"[{p}]" for p in item["loc"] if isinstance(p, int))
-        return None, [f"{place}{path} is {show(item['input'])}; {requirement(item)}."]
+        for nested in (field, *get_args(field)):
+            if _is_settings(nested) and isinstance(raw, dict):
+                return None, sentences(error, place, cast(type[Settings], nested))
+        return None, findings(error, place)
+    return _without_sign_of_zero(value), []
+
+
+def _without_sign_of_zero(value: Any) -> Any:
+    # -0.0 is 0.0 to every kernel, but would be another run to the hash.
+    return 0.0 if isinstance(value, float) and value == 0 else value
 
 
 def _is_settings(candidate: Any) -> bool:

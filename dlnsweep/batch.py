@@ -37,7 +37,7 @@ class Trained:
         steps: The recorded steps.
         observables: (runs, steps) or (runs, steps, length) arrays by name.
         num_rows: How many leading steps of each run are valid.
-        diverged_step: First step whose residual is not finite, or -1.
+        diverged_step: First step whose squared error is not finite, or -1.
         stopped_step: The step at which `stop_when` was met, or -1.
         compile_seconds: Seconds that compiling took; 0 where the program was at hand.
         seconds: Seconds of training, drawing and recording.
@@ -53,6 +53,7 @@ class Trained:
 
     @property
     def status(self) -> list[str]:
+        """How each run ended, as the word that is stored."""
         return [
             "diverged" if d >= 0 else "stopped" if s >= 0 else "finished"
             for d, s in zip(self.diverged_step, self.stopped_step, strict=True)
@@ -64,11 +65,12 @@ _PROGRAMS: dict[str, Program] = {}
 
 def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Program:
     """Return the program for a batch, compiled once in this process."""
-    key = Program.key(row, padded_width, lanes)
+    device = device_description()
+    key = Program.key(row, padded_width, lanes, device)
     if key not in _PROGRAMS:
         if len(_PROGRAMS) >= _MOST_PROGRAMS:
             _PROGRAMS.pop(next(iter(_PROGRAMS)))
-        _PROGRAMS[key] = Program(row, padded_width, lanes, device_description())
+        _PROGRAMS[key] = Program(row, padded_width, lanes, device)
     return _PROGRAMS[key]
 
 

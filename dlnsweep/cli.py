@@ -80,7 +80,12 @@ def run(
     root = prepared.store.root
     left = prepared.runs - prepared.runs_done
     _say(f"{root}: {left} of {prepared.runs} runs to do", quiet)
-    tally = Tally(prepared.runs, prepared.runs_done, sum(prepared.todo.values()))
+    tally = Tally(
+        prepared.runs,
+        prepared.runs_done,
+        sum(prepared.todo.values()),
+        prepared.store.status().diverged,
+    )
     with _stoppable() as should_stop:
         try:
             with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
@@ -91,9 +96,10 @@ def run(
                 "the same command goes on from there."
             ) from None
     status = prepared.store.status()
+    stopped = f", {status.stopped} stopped early" if status.stopped else ""
     _say(
-        f"{root}: {status.done} runs done ({status.diverged} diverged, {status.stopped} stopped "
-        f"early), {duration(status.seconds)} of computing",
+        f"{root}: {status.done} runs done, {status.diverged} diverged{stopped}; "
+        f"{duration(status.seconds)} of computing",
         quiet,
     )
     if figure and sweep.figures:
@@ -113,7 +119,8 @@ def check(file: SweepFile, overrides: Overrides = None) -> None:
         f"{' with '.join(group)} ({length})"
         for group, length in zip(sweep.axes, sweep.axis_lengths, strict=True)
     ]
-    print(f"{file}: right; {sweep.num_runs} runs: {' x '.join([*axes, f'seed ({len(sweep.seeds)})'])}")
+    crossed = " x ".join([*axes, f"seed ({len(sweep.seeds)})"])
+    print(f"{file}: right; {sweep.num_runs} runs: {crossed}")
 
 
 @app.command()
@@ -253,7 +260,7 @@ def _stoppable() -> Iterator[Any]:
     """Turn Ctrl-C and SIGTERM into a wish to stop; a second Ctrl-C stops at once."""
     wishes: list[int] = []
 
-    def wish(number: int, frame: Any) -> None:
+    def wish(number: int, _frame: Any) -> None:
         if wishes:
             raise KeyboardInterrupt
         wishes.append(number)

@@ -6,9 +6,12 @@ whether widths share a program. `dlnsweep plan` measures a short probe instead.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from dlnsweep.observables import OBSERVABLES, Dimensions
 from dlnsweep.problems import PROBLEMS
@@ -69,7 +72,7 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     dims, rank = layer_sizes(row, width), problem_rank(row)
     descent = row["training.optimizer"] == "gradient_descent"
     inputs = (rank, *dims[1:]) if descent else dims
-    entries = sum(a * b for a, b in zip(inputs, inputs[1:], strict=False))
+    entries = sum(a * b for a, b in itertools.pairwise(inputs))
     item = 8 if row["sweep.precision"] == "float64" else 4
     copies = 1 if descent else 3
     flops = 6 * rank * entries
@@ -112,13 +115,16 @@ def worth_padding(
 
     if not INITIALIZERS[row["network.initializer"]].paddable or row["network.depth"] == 1:
         return list(widths)
-    seconds = [cost_of(row, width).seconds for width in widths]
-    best: list[tuple[float, list[int]]] = [(0.0, [])]
+    seconds = np.array([cost_of(row, width).seconds for width in widths])
+    runs = np.concatenate([[0], np.cumsum(counts)])
+    # least[i]: the least cost of the i narrowest widths; starts[i]: where its last group starts.
+    least, starts = np.zeros(len(widths) + 1), np.zeros(len(widths) + 1, np.int64)
     for end in range(1, len(widths) + 1):
-        options = []
-        for start in range(end):
-            work = sum(counts[start:end]) * seconds[end - 1]
-            cost, bounds = best[start]
-            options.append((cost + _COMPILE_SECONDS + work, [*bounds, widths[end - 1]]))
-        best.append(min(options, key=lambda option: option[0]))
-    return best[-1][1]
+        costs = least[:end] + (runs[end] - runs[:end]) * seconds[end - 1] + _COMPILE_SECONDS
+        starts[end] = np.argmin(costs)
+        least[end] = costs[starts[end]]
+    bounds, end = [], len(widths)
+    while end:
+        bounds.append(widths[end - 1])
+        end = int(starts[end])
+    return bounds[::-1]

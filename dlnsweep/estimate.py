@@ -43,11 +43,14 @@ def estimate(plan: Plan, batches: list[Batch]) -> Estimate:
     """Estimate a plan's rows, bytes and memory from its settings."""
     rows = stored = memory = 0
     longest: RunCost | None = None
+    num_steps = plan.settings["training.num_steps"]
+    known: dict[tuple[int, int], tuple[RunCost, int]] = {}
     for batch in batches:
-        first = int(batch.runs[0])
-        cost = plan.cost(first)
-        count = len(batch.runs)
-        values = record_length(plan.row(first))
+        first, count = int(batch.runs[0]), len(batch.runs)
+        alike = int(plan.programs[first]), int(num_steps[first])
+        if alike not in known:
+            known[alike] = plan.cost(first), record_length(plan.row(first))
+        cost, values = known[alike]
         rows += count * cost.num_records
         a_value = _STORED_BYTES[plan.sweep.options.precision]
         stored += int(count * cost.num_records * (values * a_value + _STORED_KEY_BYTES))
@@ -55,7 +58,7 @@ def estimate(plan: Plan, batches: list[Batch]) -> Estimate:
         if longest is None or cost.seconds > longest.seconds:
             longest = cost
     assert longest is not None
-    steps = int(plan.settings["training.num_steps"].sum())
+    steps = sum(int(num_steps[batch.runs].sum()) for batch in batches)
     return Estimate(rows, stored, steps, memory, longest)
 
 
@@ -124,4 +127,3 @@ def _request(plan: Plan, batch: Batch) -> dict[str, Any]:
 
     columns = {key: values(column) for key, column in plan.settings.items()}
     return {"columns": columns, "shared": plan.shared, "padded_width": batch.padded_width}
-

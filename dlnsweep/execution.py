@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -13,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from dlnsweep.errors import Interrupted, StoreError
+from dlnsweep.errors import Interrupted, RunError, StoreError
 from dlnsweep.runtime import accelerators, available_memory, usable_cores
 
 # A worker of a CPU holds JAX and its compiled programs.
@@ -23,6 +24,13 @@ _WORKER_BYTES = 400 * 1024**2
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 60.0
 _TRIES = 2
+# A worker that ends before it is ready has had no batch: something is wrong with all of them.
+_MOST_FAILED_STARTS = 3
+# Unlike with -m, no module in the user's folder can stand in the place of one of ours.
+_BOOTSTRAP = (
+    "import sys; home = sys.argv.pop(1); home in sys.path or sys.path.insert(0, home); "
+    "from {module} import main; sys.exit(main())"
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,8 @@ class Event:
     """Something that happened while batches are computed.
 
     Attributes:
-        kind: "ready" (a worker has started), "progress", "done" or "failed".
+        kind: "ready" (a worker has started), "progress", "done", "failed", "retry" (the batch's
+            worker died; what it did does not count) or "stopping" (no batch is begun any more).
         batch: The batch, or -1.
         run_steps: Run-steps done since the batch's last event.
         runs: Runs of the batch; of "done".
@@ -53,8 +62,14 @@ class _Worker:
     process: subprocess.Popen[bytes]
     place: dict[str, str]
     cores: list[int] | None
+    ready: bool = False
     batch: int | None = None
     buffer: bytes = b""
+
+    @property
+    def output(self) -> IO[bytes]:
+        assert self.process.stdout is not None
+        return self.process.stdout
 
 
 class LocalExecutor:
@@ -83,6 +98,7 @@ class LocalExecutor:
 
     @property
     def num_workers(self) -> int:
+        """Number of worker processes, if there are as many batches."""
         return len(self._places)
 
     def execute(
@@ -100,57 +116,136 @@ class LocalExecutor:
         Raises:
             Interrupted: If `should_stop` said so.
             StoreError: If the folder cannot be written; the other batches are not tried.
+            RunError: If no worker process can start.
         """
-        waiting = deque(numbers)
-        tries = dict.fromkeys(numbers, 0)
-        failures: dict[int, str] = {}
-        workers: list[_Worker] = []
-        selector = selectors.DefaultSelector()
+        crew = _Crew(root, numbers, on_event)
         try:
-            for place, cores in self._places[: len(waiting)]:
-                workers.append(_start(root, place, cores, selector))
-            while workers:
-                for worker in workers:
-                    if worker.batch is None and waiting:
-                        worker.batch = waiting.popleft()
-                        tries[worker.batch] += 1
-                        _send(worker, {"batch": worker.batch})
-                if not waiting and all(worker.batch is None for worker in workers):
-                    return failures
+            for place, cores in self._places[: len(numbers)]:
+                crew.hire(place, cores)
+            while crew.has_work:
+                crew.hand_out()
                 if should_stop():
+                    on_event(Event("stopping"))
                     raise Interrupted("stopped")
-                for key, _ in selector.select(_POLL_SECONDS):
-                    worker = key.data
-                    for message in _receive(worker):
-                        _handle(worker, message, failures, on_event)
-                for worker in [w for w in workers if w.process.poll() is not None]:
-                    selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
-                    workers.remove(worker)
-                    number = worker.batch
-                    if number is not None:
-                        reason = _death(worker)
-                        if tries[number] < _TRIES:
-                            waiting.append(number)
-                        else:
-                            failures[number] = reason
-                            on_event(Event("failed", number, text=reason))
-                    elif not waiting:
-                        continue
-                    workers.append(_start(root, worker.place, worker.cores, selector))
-            return failures
+                crew.listen()
+                crew.replace_dead()
+            return crew.failures
         finally:
-            _stop(workers)
-            selector.close()
+            crew.dismiss()
 
 
-def _start(
-    root: Path,
-    place: dict[str, str],
-    cores: list[int] | None,
-    selector: selectors.BaseSelector,
-) -> _Worker:
+class _Crew:
+    """The workers of one call of `execute`, and what is left for them to do."""
+
+    def __init__(
+        self, root: Path, numbers: Sequence[int], on_event: Callable[[Event], None]
+    ) -> None:
+        self.failures: dict[int, str] = {}
+        self._root = root
+        self._on_event = on_event
+        self._waiting = deque(numbers)
+        self._tries = dict.fromkeys(numbers, 0)
+        self._failed_starts = 0
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    @property
+    def _num_busy(self) -> int:
+        return sum(worker.batch is not None for worker in self._workers)
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._waiting) or self._num_busy > 0
+
+    def hire(self, place: dict[str, str], cores: list[int] | None) -> None:
+        worker = _start(self._root, place, cores)
+        self._workers.append(worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+
+    def hand_out(self) -> None:
+        for worker in self._workers:
+            if worker.ready and worker.batch is None and self._waiting:
+                worker.batch = self._waiting.popleft()
+                self._tries[worker.batch] += 1
+                _send(worker, {"batch": worker.batch})
+
+    def listen(self) -> None:
+        for key, _ in self._selector.select(_POLL_SECONDS):
+            self._hear(key.data)
+
+    def replace_dead(self) -> None:
+        for worker in [w for w in self._workers if w.process.poll() is not None]:
+            # What it said last may still lie in the pipe.
+            self._hear(worker)
+            self._selector.unregister(worker.output)
+            self._workers.remove(worker)
+            _close(worker)
+            self._take_back(worker)
+            if len(self._workers) < len(self._waiting) + self._num_busy:
+                self.hire(worker.place, worker.cores)
+
+    def dismiss(self) -> None:
+        """End all workers: gently; by force after a time, or at once if interrupted again."""
+        self._selector.close()
+        deadline = time.monotonic() + _STOP_SECONDS
+        try:
+            for worker in self._workers:
+                worker.process.terminate()
+                # It must not wait for us to read what it still says.
+                _close(worker)
+            for worker in self._workers:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            for worker in self._workers:
+                worker.process.kill()
+                worker.process.wait()
+                _close(worker)
+
+    def _hear(self, worker: _Worker) -> None:
+        for message in _receive(worker):
+            if message["kind"] == "refused":
+                # The folder cannot be written (a full disk, say): no other batch will fare better.
+                raise StoreError(message["text"])
+            event = Event(**message)
+            worker.ready = True
+            if event.kind == "failed":
+                self.failures[event.batch] = event.text
+            if event.kind in ("done", "failed"):
+                worker.batch = None
+            self._on_event(event)
+
+    def _take_back(self, worker: _Worker) -> None:
+        """Try the batch of a dead worker again, or give it up."""
+        number, reason = worker.batch, _death(worker.process.returncode)
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _MOST_FAILED_STARTS:
+                raise RunError(
+                    f"worker processes cannot start: the last one {reason}. What it said stands "
+                    "above; mend it and run the same command again."
+                )
+        elif number is not None and self._tries[number] < _TRIES:
+            self._waiting.append(number)
+            self._on_event(Event("retry", number, text=reason))
+        elif number is not None:
+            self.failures[number] = f"its worker process {reason}, {_TRIES} times"
+            self._on_event(Event("failed", number, text=self.failures[number]))
+
+
+def python_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module's `main` in another process of this Python.
+
+    The module is found wherever this package was imported from, and the folder that we are in
+    is not searched for modules.
+    """
+    home = str(Path(__file__).resolve().parent.parent)
+    return [sys.executable, "-P", "-c", _BOOTSTRAP.format(module=module), home, *arguments]
+
+
+def _start(root: Path, place: dict[str, str], cores: list[int] | None) -> _Worker:
     environment = {**os.environ, **place}
-    command = [sys.executable, "-m", "dlnsweep.worker", str(root)]
+    command = python_command("dlnsweep.worker", str(root))
     if cores is not None:
         environment.setdefault("JAX_PLATFORMS", "cpu")
         command += ["--cores", ",".join(map(str, cores))]
@@ -162,26 +257,22 @@ def _start(
         # A Ctrl-C of the terminal reaches us alone; we tell the workers.
         start_new_session=True,
     )
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
     worker = _Worker(process, place, cores)
-    selector.register(process.stdout, selectors.EVENT_READ, worker)
+    os.set_blocking(worker.output.fileno(), False)
     return worker
 
 
 def _send(worker: _Worker, message: dict[str, Any]) -> None:
     assert worker.process.stdin is not None
-    try:
+    # If it has died, its batch is taken back when its end is noticed.
+    with contextlib.suppress(BrokenPipeError):
         worker.process.stdin.write(json.dumps(message).encode() + b"\n")
         worker.process.stdin.flush()
-    except BrokenPipeError:
-        # It has died; its batch is taken back when its end is noticed.
-        pass
 
 
 def _receive(worker: _Worker) -> list[dict[str, Any]]:
-    assert worker.process.stdout is not None
-    chunk = worker.process.stdout.read()
+    """Return the messages that have come in whole; never wait for more."""
+    chunk = worker.output.read()
     if not chunk:
         # End of file comes a moment before the process can be waited for.
         time.sleep(0.01)
@@ -191,48 +282,16 @@ def _receive(worker: _Worker) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line]
 
 
-def _handle(
-    worker: _Worker,
-    message: dict[str, Any],
-    failures: dict[int, str],
-    on_event: Callable[[Event], None],
-) -> None:
-    if message["kind"] == "refused":
-        # The folder cannot be written (a full disk, say): no other batch will fare better.
-        raise StoreError(message["text"])
-    event = Event(**message)
-    if event.kind == "failed":
-        failures[event.batch] = event.text
-    if event.kind in ("done", "failed"):
-        worker.batch = None
-    on_event(event)
+def _close(worker: _Worker) -> None:
+    assert worker.process.stdin is not None
+    for stream in (worker.process.stdin, worker.output):
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
 
 
-def _death(worker: _Worker) -> str:
-    code = worker.process.returncode
-    if code < 0:
-        name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else code
-        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"its worker process was killed by {name}{hint}, {_TRIES} times"
-    return f"its worker process ended with status {code}, {_TRIES} times"
-
-
-def _stop(workers: list[_Worker]) -> None:
-    """End all workers: gently, then after a time by force."""
-    for worker in workers:
-        if worker.process.poll() is None:
-            worker.process.terminate()
-    deadline = time.monotonic() + _STOP_SECONDS
-    for worker in workers:
-        # The worker must not wait for us to read what it still says.
-        for stream in (worker.process.stdin, worker.process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except BrokenPipeError:
-                    pass
-        try:
-            worker.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            worker.process.kill()
-            worker.process.wait()
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"ended with status {code}"
+    name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else code
+    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"

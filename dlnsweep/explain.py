@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
-from typing import Any
+from collections.abc import Iterable
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from dlnsweep.errors import SpecError
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import SECTIONS
-from dlnsweep.sentences import did_you_mean
+from dlnsweep.sentences import did_you_mean, show
 from dlnsweep.settings import Settings, description
 
 _WIDTH = 96
@@ -25,32 +26,49 @@ def explain(word: str) -> str:
     """
     topics = _topics()
     if not word:
-        return "Explain what? One of:\n" + textwrap.fill(
-            ", ".join(topics), _WIDTH, initial_indent="  ", subsequent_indent="  "
-        )
+        return _listed("Explain what? One of:", topics)
+    kinds = _kinds()
+    if word in kinds:
+        return _listed(f"[{word}] has a kind; explain one of:", kinds[word])
     if word in topics:
         kind = topics[word]
         return _explain_observables() if kind is None else _explain_settings(word, kind)
-    section, _, key = word.partition(".")
-    classes = [c for name, c in topics.items() if c is not None and name == section]
-    if section == "problem":
-        classes = [problem.settings for problem in PROBLEMS.values()]
-    for settings in classes:
-        if key in settings.model_fields:
-            return "\n".join(_explain_key(settings, key))
     if word in OBSERVABLES:
-        return f"{word}: {OBSERVABLES[word].text}"
-    raise SpecError(f"explain: '{word}' is not known{did_you_mean(word, [*topics, *OBSERVABLES])}")
+        return textwrap.fill(f"{word}: {OBSERVABLES[word].text}", _WIDTH, subsequent_indent="    ")
+    section, dot, key = word.rpartition(".")
+    sections = {
+        "problem": list(kinds["problem"].values()),
+        "figure": list(kinds["figure"].values()),
+    }
+    sections |= {name: [settings] for name, settings in SECTIONS.items()}
+    chosen = sections.get(section, []) if dot else [c for each in sections.values() for c in each]
+    found = {"\n".join(_explain_key(c, key)) for c in chosen if key in c.model_fields}
+    if found:
+        return "\n".join(sorted(found))
+    keys = [
+        f"{name}.{k}" for name, classes in sections.items() for c in classes for k in c.model_fields
+    ]
+    hint = did_you_mean(word, list(dict.fromkeys([*topics, *kinds, *OBSERVABLES, *keys])))
+    raise SpecError(f"explain: {show(word)} is not known{hint}")
+
+
+def _listed(title: str, words: Iterable[str]) -> str:
+    body = textwrap.fill(", ".join(words), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return f"{title}\n{body}"
+
+
+def _kinds() -> dict[str, dict[str, type[Settings]]]:
+    from dlnsweep.figures.settings import FIGURES
+
+    problems = {kind: problem.settings for kind, problem in PROBLEMS.items()}
+    return {"problem": problems, "figure": dict(FIGURES)}
 
 
 def _topics() -> dict[str, type[Settings] | None]:
-    from dlnsweep.figures.settings import FIGURES
-
-    topics: dict[str, type[Settings] | None] = {k: p.settings for k, p in PROBLEMS.items()}
-    topics |= SECTIONS
+    kinds = _kinds()
+    topics: dict[str, type[Settings] | None] = {**kinds["problem"], **SECTIONS}
     topics["deep_linear"] = SECTIONS["network"]
-    topics |= FIGURES
-    return topics | {"observables": None}
+    return topics | kinds["figure"] | {"observables": None}
 
 
 def _explain_settings(word: str, settings: type[Settings]) -> str:
@@ -106,10 +124,29 @@ def _bound(item: Any) -> str:
     return found[0] if found else ""
 
 
+_WORDS = {float: "a number", int: "an integer", str: "a string", bool: "true or false"}
+_SEVERAL = {
+    "a number": "numbers",
+    "an integer": "integers",
+    "a string": "strings",
+    "a list of strings": "lists of strings",
+}
+
+
 def _type(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    text = re.sub(r"typing\.|dlnsweep\.[a-z_.]+\.|annotated_types\.", "", text)
-    text = re.sub(r"Annotated\[([^,\]]+), [^\]]*\]", r"\1", text)
-    text = re.sub(r"Literal\[(.*)\]", lambda m: m.group(1).replace(", ", " | "), text)
-    names = {"float": "a number", "int": "an integer", "str": "a string", "bool": "true or false"}
-    return names.get(text, text)
+    """Return a type as a user would say it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is type(None):
+        return "none"
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return " | ".join(map(repr, arguments))
+    if origin in (Union, UnionType):
+        return " or ".join(_type(each) for each in arguments if each is not type(None))
+    if origin in (list, tuple):
+        each = _type(arguments[0])
+        return f"a list of {_SEVERAL.get(each, each)}"
+    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Settings)):
+        return "a table"
+    return _WORDS.get(annotation, str(annotation))

@@ -5,6 +5,9 @@ another kind of storage can stand in its place. What is written goes to `_stagin
 synchronised, and is moved to its name; nobody ever sees a part of a file.
 """
 
+# Tests make each of these operations fail through the name `os`.
+# ruff: noqa: PTH106, PTH108, PTH123, PTH208
+
 from __future__ import annotations
 
 import contextlib

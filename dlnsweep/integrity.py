@@ -13,6 +13,7 @@ import numpy as np
 from dlnsweep.errors import StoreError
 from dlnsweep.files import LocalFiles
 from dlnsweep.layout import PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
+from dlnsweep.records import integers
 from dlnsweep.seals import is_sealed
 
 _REDO = "remove this batch's files in curves, outcomes and receipts and run the sweep again"
@@ -143,7 +144,7 @@ def _verify_places(
     problems = []
     for number in numbers:
         name = batch_name("outcomes", number)
-        found = np.sort(files.read_table(name, ["run_id"])["run_id"].to_numpy())
+        found = np.sort(integers(files.read_table(name, ["run_id"])["run_id"]))
         if not np.array_equal(found, np.sort(planned.get(number, np.empty(0, np.int64)))):
             path = files.path(name)
             problems.append(

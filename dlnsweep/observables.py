@@ -158,7 +158,8 @@ def _unbalancedness_nuclear(view: LinearView, record: RecordSettings) -> Float[A
 def _effective_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     values = view.singular_values
     shares = values / jnp.sum(values)
-    entropy = -jnp.sum(jnp.where(shares > 0, shares * jnp.log(jnp.where(shares > 0, shares, 1)), 0))
+    # Of a zero matrix, and of one that is not finite, the shares are NaN, and so is the result.
+    entropy = -jnp.sum(shares * jnp.log(jnp.where(shares == 0, 1, shares)))
     return jnp.exp(entropy)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,8 @@ import numpy as np
 
 from dlnsweep.cost import RunCost, cost_of, worth_padding
 from dlnsweep.sections import HYPERPARAMETERS, RecordSettings
-from dlnsweep.settings import Settings
-from dlnsweep.spec import Sweep, describe_setting
+from dlnsweep.settings import Settings, description
+from dlnsweep.spec import Sweep, sweep_classes
 from dlnsweep.version import NUMERICS_VERSION
 
 # Settings that are no column of the run table: they are lists or tables, the same for all runs.
@@ -30,6 +31,7 @@ _WANTED_BATCHES = 16
 _BATCH_SECONDS = (2.0, 60.0)
 _MOST_LANES = 4096
 _BATCH_RECORD_BYTES = 256 * 1024**2
+_HASHED_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Plan:
         run_ids: One int64 a run, all different.
         settings: A column for each setting, in file order, and "seed".
         programs: For each run, the number of the program that trains it.
-        num_programs: Number of programs to compile.
+        program_widths: The width of each program's arrays.
     """
 
     sweep: Sweep
@@ -67,10 +69,12 @@ class Plan:
 
     @property
     def num_runs(self) -> int:
+        """Number of runs, each counted once."""
         return len(self.run_ids)
 
     @property
     def num_programs(self) -> int:
+        """Number of programs to compile."""
         return len(self.program_widths)
 
     @property
@@ -80,8 +84,7 @@ class Plan:
 
     def row(self, index: int) -> dict[str, Any]:
         """Return the settings of one run, dotted, with those that are no column."""
-        row = {key: _scalar(column[index]) for key, column in self.settings.items()}
-        return row | self.shared
+        return _row(self.sweep, self.settings, index)
 
     def cost(self, index: int) -> RunCost:
         """Return the estimated cost of one run in its program."""
@@ -90,102 +93,149 @@ class Plan:
 
 def make_plan(sweep: Sweep) -> Plan:
     """Expand a sweep into its runs."""
-    columns, labels = _expand(sweep)
-    _blank_unused(columns, labels)
-    ids = _run_ids(sweep, columns, labels)
+    expansion = _expand(sweep)
+    _blank_unused(expansion)
+    ids = _run_ids(sweep, expansion)
     unique, first = np.unique(ids, return_index=True)
     if len(unique) < len(ids):
         # Crossing optimizers with a hyperparameter that some do not use repeats runs.
         keep = np.sort(first)
         ids = ids[keep]
-        columns = {key: column[keep] for key, column in columns.items()}
-    programs, widths = _group(sweep, columns)
+        expansion = {key: setting.take(keep) for key, setting in expansion.items()}
+    columns = {key: setting.column(len(ids)) for key, setting in expansion.items()}
+    programs, widths = _group(sweep, expansion, columns)
     return Plan(sweep, ids, columns, programs, widths)
 
 
-def _expand(sweep: Sweep) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return each setting's column, and for each the canonical text of its entries."""
+@dataclass(frozen=True)
+class _Setting:
+    """One setting of all runs: its distinct values, and which of them each run has.
+
+    Attributes:
+        values: The values.
+        texts: The canonical text of each value, which is hashed.
+        index: For each run the place of its value; None where all runs have the first.
+    """
+
+    values: np.ndarray
+    texts: tuple[str, ...]
+    index: np.ndarray | None
+
+    def take(self, rows: np.ndarray) -> _Setting:
+        index = None if self.index is None else self.index[rows]
+        return _Setting(self.values, self.texts, index)
+
+    def column(self, total: int) -> np.ndarray:
+        # A view of one element takes no memory, however many runs share it.
+        shared = self.index is None
+        return np.broadcast_to(self.values[:1], total) if shared else self.values[self.index]
+
+
+def _expand(sweep: Sweep) -> dict[str, _Setting]:
+    """Cross the axes: the first setting of the file changes slowest, the seed fastest."""
     lengths = (*sweep.axis_lengths, len(sweep.seeds))
-    total = int(np.prod(lengths, dtype=np.int64))
-    columns: dict[str, np.ndarray] = {}
-    labels: dict[str, np.ndarray] = {}
+    total = math.prod(lengths)
     place = {key: i for i, group in enumerate(sweep.axes) for key in group}
-    indices = np.unravel_index(np.arange(total), lengths)
-    for key, values in sweep.values.items():
-        if key in _NOT_COLUMNS:
-            continue
-        array = _column(values)
-        texts = np.array([json.dumps(_plain(v)) for v in values], dtype=object)
-        index = indices[place[key]] if key in place else np.zeros(total, np.int64)
-        columns[key], labels[key] = array[index], texts[index]
+    place["seed"] = len(sweep.axes)
+
+    def index(key: str) -> np.ndarray | None:
+        if key not in place or lengths[place[key]] == 1:
+            return None
+        inner = math.prod(lengths[place[key] + 1 :])
+        once = np.repeat(np.arange(lengths[place[key]], dtype=np.int32), inner)
+        return np.tile(once, total // len(once))
+
+    settings = {
+        key: _Setting(_array(values), tuple(json.dumps(_plain(v)) for v in values), index(key))
+        for key, values in sweep.values.items()
+        if key not in _NOT_COLUMNS
+    }
     seeds = np.asarray(sweep.seeds, dtype=np.int64)
-    columns["seed"] = seeds[indices[-1]]
-    labels["seed"] = np.array([str(s) for s in seeds.tolist()], dtype=object)[indices[-1]]
-    return columns, labels
+    settings["seed"] = _Setting(seeds, tuple(map(str, seeds.tolist())), index("seed"))
+    return settings
 
 
-def _column(values: Sequence[Any]) -> np.ndarray:
-    first = values[0]
-    if isinstance(first, bool):
-        return np.array(values, dtype=bool)
-    if isinstance(first, int):
-        return np.array(values, dtype=np.int64)
-    if isinstance(first, float):
-        return np.array(values, dtype=np.float64)
+def _array(values: Sequence[Any]) -> np.ndarray:
+    for kind, dtype in ((bool, np.bool_), (int, np.int64), (float, np.float64)):
+        if isinstance(values[0], kind):
+            return np.array(values, dtype=dtype)
     return np.array(values, dtype=object)
 
 
-def _blank_unused(columns: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> None:
+def _blank_unused(settings: dict[str, _Setting]) -> None:
     """Set hyperparameters to NaN in the runs whose optimizer does not use them."""
-    optimizer = columns["training.optimizer"]
+    optimizer = settings["training.optimizer"]
     for key, users in HYPERPARAMETERS.items():
-        unused = ~np.isin(optimizer.astype(str), users)
         dotted = f"training.{key}"
-        columns[dotted] = np.where(unused, np.nan, columns[dotted])
-        labels[dotted] = np.where(unused, "null", labels[dotted])
+        setting = settings[dotted]
+        used = np.isin(optimizer.values.astype(str), users)
+        if optimizer.index is None:
+            if not used[0]:
+                settings[dotted] = _Setting(np.array([np.nan]), ("null",), None)
+            continue
+        own = 0 if setting.index is None else setting.index
+        blank = len(setting.values)
+        index = np.where(used[optimizer.index], own, np.int32(blank))
+        values = np.append(setting.values, np.nan)
+        settings[dotted] = _Setting(values, (*setting.texts, "null"), index)
 
 
-def _run_ids(
-    sweep: Sweep, columns: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]
-) -> np.ndarray:
+def _run_ids(sweep: Sweep, settings: Mapping[str, _Setting]) -> np.ndarray:
     """Hash each run's settings into an int64.
 
     The text that is hashed holds every setting that differs from its default, the seed and the
     numerics version: so a later version can add a setting, with a default that keeps what was
     done before, and old results keep their ids. Changing a default raises the numerics version.
     """
-    parts: list[tuple[str, np.ndarray]] = []
     constant = {"numerics_version": str(NUMERICS_VERSION)}
     for key in _NOT_COLUMNS:
         text = json.dumps(_plain(sweep.values[key][0]))
-        if text != _default_text(key):
+        if text != _default_text(sweep, key):
             constant[key] = text
-    for key, texts in labels.items():
-        default = _default_text(key)
-        if all(t == default for t in texts[:1]) and np.all(texts == default):
-            continue
-        parts.append((key, np.where(texts == default, "", f"{key}=" + texts + "\n")))
     head = "".join(f"{key}={constant[key]}\n" for key in sorted(constant))
-    lines = [texts.tolist() for _, texts in sorted(parts)]
-    ids = np.empty(len(labels["seed"]), dtype=np.int64)
+    varying: list[tuple[list[str], np.ndarray]] = []
+    for key, setting in sorted(settings.items(), key=lambda item: item[0]):
+        default = _default_text(sweep, key)
+        lines = ["" if text == default else f"{key}={text}\n" for text in setting.texts]
+        if setting.index is not None:
+            varying.append((lines, setting.index))
+        elif varying:
+            last, index = varying[-1]
+            varying[-1] = ([line + lines[0] for line in last], index)
+        else:
+            head += lines[0]
     base = hashlib.blake2b(head.encode(), digest_size=8)
-    for i, fields in enumerate(zip(*lines, strict=True)):
+    total = max((len(index) for _, index in varying), default=1)
+    return np.concatenate(
+        [
+            _hashes(base, [(lines, index[i : i + _HASHED_AT_ONCE]) for lines, index in varying])
+            for i in range(0, total, _HASHED_AT_ONCE)
+        ]
+    )
+
+
+def _hashes(base: Any, varying: Sequence[tuple[list[str], np.ndarray]]) -> np.ndarray:
+    """Return the hash of some runs: of what `base` has taken in, and of a line each setting."""
+    columns = [map(lines.__getitem__, index.tolist()) for lines, index in varying]
+    digests = []
+    for fields in zip(*columns, strict=True) if columns else [()]:
         digest = base.copy()
         digest.update("".join(fields).encode())
-        # 63 bits: a positive number is easier to read, and to paste into a query.
-        ids[i] = int.from_bytes(digest.digest(), "big") >> 1
-    return ids
+        digests.append(digest.digest())
+    # 63 bits: a positive number is easier to read, and to paste into a query.
+    return (np.frombuffer(b"".join(digests), dtype=">u8") >> np.uint64(1)).astype(np.int64)
 
 
-def _default_text(dotted: str) -> str | None:
-    from dlnsweep.spec import setting_classes
-
+def _default_text(sweep: Sweep, dotted: str) -> str | None:
+    if dotted == "problem.kind":
+        # The default of every problem's own class, but only one can go without saying.
+        return json.dumps("subspace")
     section, _, key = dotted.partition(".")
-    for settings in setting_classes().get(section, ()):
-        field = settings.model_fields.get(key)
-        if field is not None and not field.is_required():
-            return json.dumps(_plain(field.get_default(call_default_factory=True)))
-    return None
+    settings = sweep_classes(sweep.problem_kind).get(section)
+    field = settings.model_fields.get(key) if settings else None
+    if field is None or field.is_required():
+        return None
+    return json.dumps(_plain(field.get_default(call_default_factory=True)))
 
 
 def _plain(value: Any) -> Any:
@@ -197,32 +247,35 @@ def _scalar(value: Any) -> Any:
 
 
 def _group(
-    sweep: Sweep, columns: Mapping[str, np.ndarray]
+    sweep: Sweep, settings: Mapping[str, _Setting], columns: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Give every run the number of its program, and every program its padded width."""
-    static = [
-        key
-        for key in columns
-        if key not in ("seed", "network.width") and _is_static(key) and len(sweep.values[key]) > 1
-    ]
     total = len(columns["seed"])
     codes = np.zeros(total, dtype=np.int64)
-    for key in static:
-        _, inverse = np.unique(columns[key].astype(str), return_inverse=True)
-        codes = codes * (int(inverse.max()) + 1) + inverse
-    _, codes = np.unique(codes, return_inverse=True)
+    for key, setting in settings.items():
+        apart = key not in ("seed", "network.width") and _is_static(sweep, key)
+        if apart and setting.index is not None:
+            pairs = codes * len(setting.values) + setting.index
+            codes = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
     programs = np.empty(total, dtype=np.int64)
     widths: list[int] = []
-    for code in range(int(codes.max()) + 1):
-        rows = np.flatnonzero(codes == code)
+    for rows in _parts(codes):
         for bound, chosen in _pad(sweep, columns, rows):
             programs[chosen] = len(widths)
             widths.append(bound)
     return programs, tuple(widths)
 
 
-def _is_static(dotted: str) -> bool:
-    info = describe_setting(dotted)
+def _parts(*keys: np.ndarray) -> list[np.ndarray]:
+    """Return the places of equal keys, by ascending first, second, ... key; each ascending."""
+    order = np.lexsort(keys[::-1])
+    changes = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
+    return np.split(order, np.flatnonzero(changes) + 1)
+
+
+def _is_static(sweep: Sweep, dotted: str) -> bool:
+    section, _, key = dotted.partition(".")
+    info = description(sweep_classes(sweep.problem_kind)[section], key)
     return info is None or info.role == "static"
 
 
@@ -231,15 +284,17 @@ def _pad(
 ) -> list[tuple[int, np.ndarray]]:
     """Group the widths of one program's runs: neighbours share arrays where that pays."""
     width = columns["network.width"][rows]
-    distinct = np.unique(width)
+    distinct, counts = np.unique(width, return_counts=True)
     if len(distinct) == 1:
         return [(int(distinct[0]), rows)]
-    plan = Plan(sweep, np.zeros(0, np.int64), dict(columns), np.zeros(0, np.int64), ())
-    counts = [int(np.sum(width == w)) for w in distinct]
-    row = plan.row(int(rows[0]))
-    bounds = worth_padding(row, [int(w) for w in distinct], counts)
+    bounds = worth_padding(_row(sweep, columns, int(rows[0])), distinct.tolist(), counts.tolist())
     edges = np.searchsorted(bounds, width)
     return [(bound, rows[edges == i]) for i, bound in enumerate(bounds)]
+
+
+def _row(sweep: Sweep, columns: Mapping[str, np.ndarray], index: int) -> dict[str, Any]:
+    row = {key: _scalar(column[index]) for key, column in columns.items()}
+    return row | {key: _plain(sweep.values[key][0]) for key in _NOT_COLUMNS}
 
 
 def make_batches(plan: Plan, rows: np.ndarray, first_number: int = 0) -> list[Batch]:
@@ -250,18 +305,16 @@ def make_batches(plan: Plan, rows: np.ndarray, first_number: int = 0) -> list[Ba
         rows: Rows of the run table that have no batch yet.
         first_number: The number of the first new batch.
     """
-    groups: list[tuple[int, np.ndarray, RunCost]] = []
-    steps = plan.settings["training.num_steps"]
-    for program in range(plan.num_programs):
-        mine = rows[plan.programs[rows] == program]
-        for count in np.unique(steps[mine]):
-            # Runs of a batch share their record steps.
-            group = mine[steps[mine] == count]
-            groups.append((plan.program_widths[program], group, plan.cost(int(group[0]))))
-    work = sum(len(group) * cost.seconds for _, group, cost in groups)
+    if not len(rows):
+        return []
+    # Runs of a batch share their program and their record steps.
+    parts = _parts(plan.programs[rows], plan.settings["training.num_steps"][rows])
+    groups = [(rows[part], plan.cost(int(rows[part[0]]))) for part in parts]
+    work = sum(len(group) * cost.seconds for group, cost in groups)
     seconds = float(np.clip(work / _WANTED_BATCHES, *_BATCH_SECONDS))
     batches: list[Batch] = []
-    for width, group, cost in groups:
+    for group, cost in groups:
+        width = plan.program_widths[plan.programs[group[0]]]
         pieces = -(-len(group) // _most_lanes(cost, seconds))
         for piece in np.array_split(group, pieces):
             batches.append(Batch(first_number + len(batches), piece, width))

@@ -13,7 +13,7 @@ import pyarrow as pa
 from dlnsweep.errors import StoreError
 from dlnsweep.files import LocalFiles
 from dlnsweep.layout import FOLDERS, PLAN_RECEIPT, RUNS, SWEEP
-from dlnsweep.records import runs_parquet
+from dlnsweep.records import integers, runs_parquet
 from dlnsweep.seals import is_sealed, now, render_json, seal, sha256
 from dlnsweep.stored_plan import StoredPlan
 from dlnsweep.system import Data
@@ -68,7 +68,7 @@ def write_more(
     """
     accepted = _intact_hashes(files)
     table = replace(plan, batch=np.asarray(plan.batch) + first).runs_table()
-    new = ~np.isin(plan.run_ids, stored["run_id"].to_numpy())
+    new = ~np.isin(plan.run_ids, integers(stored["run_id"]))
     whole = pa.concat_tables([stored, table.filter(pa.array(new))], promote_options="permissive")
     sweep = plan.description(environment)
     contents: dict[str, Data] = {RUNS: runs_parquet(whole), SWEEP: render_json(sweep)}

@@ -103,19 +103,22 @@ class Program:
         self.precision = row["sweep.precision"]
         self.rank = problem_rank(row)
         self.dims = layer_sizes(row, padded_width)
-        state_bytes = cost_of(row, padded_width).state_bytes
         self._memory = device["memory_bytes"] * _MEMORY_SHARE
-        self.layout = choose_layout(device["platform"], state_bytes, lanes)
+        self.layout = _wanted_layout(row, padded_width, lanes, device)
         self._compile()
 
     @staticmethod
-    def key(row: Mapping[str, Any], padded_width: int, lanes: int) -> str:
+    def key(
+        row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
+    ) -> str:
         """Return a text that is equal for batches which can share a program."""
         sections = Sections.from_row(row)
-        return f"{sections.static_key()} {row['sweep.precision']} {padded_width} {lanes}"
+        layout = _wanted_layout(row, padded_width, lanes, device)
+        return f"{sections.static_key()} {row['sweep.precision']} {padded_width} {layout}"
 
     @property
     def delay(self) -> int:
+        """Number of steps whose weight decay the kernel applies together."""
         return self.kernel.delay
 
     def _compile(self) -> None:
@@ -203,6 +206,12 @@ class Program:
         signals, measurements = problem.draw_test(sections.problem, key, count)
         noise = gaussian(key("test/noise"), measurements.shape[0], count)
         return TestSamples(signals, measurements, sections.record.test_noise * noise)
+
+
+def _wanted_layout(
+    row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
+) -> Layout:
+    return choose_layout(device["platform"], cost_of(row, padded_width).state_bytes, lanes)
 
 
 def _bytes_of(compiled: Any) -> int:

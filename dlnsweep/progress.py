@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
 
 from dlnsweep.execution import Event
 
 _PLAIN_SECONDS = 30.0
 _RATE_SECONDS = 15.0
-
-
-class Reporter(Protocol):
-    """Takes events."""
-
-    def __call__(self, event: Event) -> None: ...
 
 
 class Tally:
@@ -27,41 +21,58 @@ class Tally:
         runs: Runs of the whole sweep.
         runs_done: Those that were done before.
         run_steps: Run-steps still to do.
+        diverged: Diverged ones among the runs that were done before.
     """
 
-    def __init__(self, runs: int, runs_done: int, run_steps: int) -> None:
+    def __init__(self, runs: int, runs_done: int, run_steps: int, diverged: int = 0) -> None:
         self.runs = runs
         self.runs_done = runs_done
         self.run_steps = run_steps
         self.steps_done = 0
         self.failed = 0
         self.workers = 0
-        self._diverged: dict[int, int] = {}
-        self._start: float | None = None
-        self._recent: list[tuple[float, int]] = []
+        self.stopping = False
+        self._diverged = diverged
+        # Run-steps and diverged runs of the batches that are being computed.
+        self._open: dict[int, tuple[int, int]] = {}
+        self._recent: deque[tuple[float, int]] = deque()
 
     @property
     def diverged(self) -> int:
-        return sum(self._diverged.values())
+        """Runs that diverged so far."""
+        return self._diverged + sum(diverged for _, diverged in self._open.values())
 
     def add(self, event: Event) -> None:
         """Count an event."""
-        now = time.monotonic()
         if event.kind == "ready":
             self.workers += 1
-            return
-        if event.kind == "failed":
-            self.failed += 1
-            return
-        if self._start is None:
-            self._start = now
+        elif event.kind == "stopping":
+            self.stopping = True
+        elif event.kind in ("failed", "retry"):
+            self.failed += event.kind == "failed"
+            self.workers -= event.kind == "retry"
+            self.steps_done -= self._open.pop(event.batch, (0, 0))[0]
+            self._recent.clear()
+        else:
+            self._advance(event)
+
+    def _advance(self, event: Event) -> None:
         self.steps_done += event.run_steps
-        self._diverged[event.batch] = max(event.diverged, self._diverged.get(event.batch, 0))
+        steps, _ = self._open.pop(event.batch, (0, 0))
         if event.kind == "done":
             self.runs_done += event.runs
+            self._diverged += event.diverged
+        else:
+            self._open[event.batch] = (steps + event.run_steps, event.diverged)
+        now = time.monotonic()
         self._recent.append((now, self.steps_done))
-        while self._recent and now - self._recent[0][0] > _RATE_SECONDS:
-            self._recent.pop(0)
+        while len(self._recent) > 2 and now - self._recent[0][0] > _RATE_SECONDS:
+            self._recent.popleft()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether training has begun, or was resumed."""
+        return self.steps_done > 0 or self.failed > 0
 
     @property
     def rate(self) -> float:
@@ -77,17 +88,30 @@ class Tally:
         rate = self.rate
         return (self.run_steps - self.steps_done) / rate if rate > 0 else None
 
-    def line(self) -> str:
-        """Return one line that says how far the sweep is."""
-        parts = [f"{self.runs_done} of {self.runs} runs done"]
+    def line(self, width: int | None = None) -> str:
+        """Return one line that says how far the sweep is.
+
+        Args:
+            width: The most characters that it may have; what matters least is left out.
+        """
+        long = self._parts(f"{self.runs_done} of {self.runs} runs done", "run-steps/s")
+        short = self._parts(f"{self.runs_done}/{self.runs} runs", "steps/s")
+        without_rate = [part for part in short if not part.endswith("/s")]
+        lines = [", ".join(parts) for parts in (long, short, without_rate)]
+        if width is None:
+            return lines[0]
+        return next((line for line in lines if len(line) <= width), lines[-1][:width])
+
+    def _parts(self, runs: str, unit: str) -> list[str]:
+        parts = [runs]
         if self.rate:
-            parts.append(f"{shorten(self.rate)} run-steps/s")
+            parts.append(f"{shorten(self.rate)} {unit}")
         if self.seconds_left is not None and self.steps_done < self.run_steps:
             parts.append(f"{duration(self.seconds_left)} left")
         parts.append(f"{self.diverged} diverged")
         if self.failed:
-            parts.append(f"{self.failed} batches failed")
-        return ", ".join(parts)
+            parts.append(f"{self.failed} {'batch' if self.failed == 1 else 'batches'} failed")
+        return parts
 
 
 def shorten(number: float) -> str:
@@ -109,7 +133,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def reporting(tally: Tally, *, quiet: bool = False) -> Iterator[Reporter]:
+def reporting(tally: Tally, *, quiet: bool = False) -> Iterator[Callable[[Event], None]]:
     """Show progress while the block runs.
 
     Args:
@@ -119,8 +143,8 @@ def reporting(tally: Tally, *, quiet: bool = False) -> Iterator[Reporter]:
     if quiet:
         yield tally.add
     elif sys.stderr.isatty():
-        with _bar(tally) as reporter:
-            yield reporter
+        with _bar(tally) as report:
+            yield report
     else:
         yield _Plain(tally)
 
@@ -143,27 +167,51 @@ class _Plain:
 
 
 @contextmanager
-def _bar(tally: Tally) -> Iterator[Reporter]:
+def _bar(tally: Tally) -> Iterator[Callable[[Event], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
+    from rich.text import Text
 
-    progress: Any = Progress(
+    console = Console(stderr=True)
+    began = time.monotonic()
+    bar = BarColumn()
+
+    class Words(ProgressColumn):
+        """What the tally says, in what the other columns leave of the line."""
+
+        def render(self, task: object) -> Text:  # noqa: ARG002
+            # The line stays free of its last columns: there the terminal writes ^C.
+            bar.bar_width = 24 if console.width >= 100 else 12 if console.width >= 70 else 6
+            room = max(10, console.width - bar.bar_width - 14)
+            return Text(_words(tally, time.monotonic() - began, room), no_wrap=True)
+
+    progress = Progress(
         SpinnerColumn(),
-        BarColumn(bar_width=24),
-        TextColumn("[progress.percentage]{task.percentage:>3.0f} %"),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=False,
+        bar,
+        TextColumn("{task.percentage:>3.0f} %"),
+        Words(),
+        console=console,
     )
     with progress:
-        task = progress.add_task("starting workers", total=max(1, tally.run_steps))
+        task = progress.add_task("", total=max(1, tally.run_steps))
 
         def report(event: Event) -> None:
             tally.add(event)
-            started = tally.steps_done or tally.runs_done
-            text = tally.line() if started else f"compiling on {tally.workers} workers"
-            progress.update(task, completed=tally.steps_done, description=text)
+            progress.update(task, completed=tally.steps_done)
 
-        yield report
-        progress.update(task, description=tally.line())
+        try:
+            yield report
+        finally:
+            # The last thing shown is how far it came.
+            tally.stopping = False
+
+
+def _words(tally: Tally, seconds: float, room: int) -> str:
+    if tally.stopping:
+        return "stopping; Ctrl-C again: at once"[:room]
+    if tally.has_begun:
+        return tally.line(room)
+    if not tally.workers:
+        return f"starting, {duration(seconds)}"
+    workers = "1 worker" if tally.workers == 1 else f"{tally.workers} workers"
+    return f"compiling on {workers}, {duration(seconds)}"[:room]

@@ -122,6 +122,13 @@ def settings_table(columns: Mapping[str, np.ndarray]) -> pa.Table:
     return pa.table({name: pa.array(a, from_pandas=True) for name, a in columns.items()})
 
 
+def integers(column: pa.ChunkedArray) -> np.ndarray:
+    """Return a column of whole numbers, none missing, as a NumPy array."""
+    # pyarrow's own to_numpy imports pandas, for which `dlnsweep status` would wait.
+    chunks = [np.from_dlpack(chunk) for chunk in column.chunks if len(chunk)]
+    return np.concatenate(chunks) if chunks else np.empty(0, np.int64)
+
+
 def curves_parquet(table: pa.Table) -> pa.Buffer:
     """Return a curves table as the content of a Parquet file."""
     return _to_parquet(table, _CURVE_KEYS)

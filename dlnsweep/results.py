@@ -110,8 +110,8 @@ class Results:
             where: A value, or several, for each setting by which to choose runs.
 
         Returns:
-            Columns run_id, step, the observables (vectors as arrays), the seed and the settings
-            that vary; sorted by batch, run and step.
+            Columns run_id, step, the observables (vectors as arrays, which take long for millions
+            of rows), the seed and the settings that vary; sorted by batch, run and step.
 
         Raises:
             SpecError: If something is asked for by a name that there is not.

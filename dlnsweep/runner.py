@@ -20,6 +20,7 @@ from dlnsweep.store import Store, StoredPlan, results_folder
 from dlnsweep.version import NUMERICS_VERSION
 
 DEFAULT_OUT = Path("results")
+_MOST_REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def run(
     *,
     overrides: Sequence[str] = (),
     workers: int | None = None,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Results:
     """Run a sweep; runs that are done already are not computed again.
@@ -58,7 +59,8 @@ def run(
             by default.
         overrides: "KEY=VALUE" strings that replace settings of the file, as for `--set`.
         workers: Number of worker processes; one for each CPU core (or GPU) by default. 0 runs in
-            this process, which problems registered in it need.
+            this process, which problems registered in it need; XLA then splits large sums over
+            the process's threads, so that numbers may differ from a worker's in the last bits.
         on_event: Called with what happens.
         should_stop: Asked often; when it says True, the run ends with `Interrupted`.
 
@@ -116,7 +118,7 @@ def work(
     prepared: Prepared,
     *,
     workers: int | None = None,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Compute every batch that is not done."""
@@ -128,11 +130,25 @@ def work(
     else:
         failures = LocalExecutor(workers).execute(root, numbers, on_event, should_stop)
     if failures:
-        listed = "\n".join(f"batch {number}: {text}" for number, text in failures.items())
         raise RunError(
             f"{root}: {len(failures)} of {len(numbers)} batches failed; the others are done. Run "
-            f"the same command again to retry.\n{listed}"
+            f"the same command again to retry.\n{_listed(failures)}"
         )
+
+
+def _listed(failures: dict[int, str]) -> str:
+    """Return the reasons of failures; one bug often makes many of them."""
+    batches: dict[str, list[int]] = {}
+    for number, text in sorted(failures.items()):
+        batches.setdefault(text.rstrip(), []).append(number)
+    lines = []
+    for text, numbers in list(batches.items())[:_MOST_REASONS]:
+        named = ", ".join(map(str, numbers[:_MOST_REASONS]))
+        more = f" and {len(numbers) - _MOST_REASONS} more" if len(numbers) > _MOST_REASONS else ""
+        lines.append(f"batch {named}{more}: {text}")
+    if len(batches) > _MOST_REASONS:
+        lines.append(f"and {len(batches) - _MOST_REASONS} other reasons")
+    return "\n".join(lines)
 
 
 def _work_here(

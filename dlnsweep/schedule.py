@@ -41,6 +41,7 @@ class Segment:
 
     @property
     def end(self) -> int:
+        """The step that it ends at."""
         return int(self.stops[-1])
 
 

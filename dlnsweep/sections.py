@@ -12,14 +12,14 @@ from pydantic import Field
 from dlnsweep.settings import Describe, Settings
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+# Each layer is compiled by itself: compiling thousands would not end.
+Depth = Annotated[int, Field(ge=1, le=10_000)]
 Steps = Annotated[int, Field(ge=1, le=2**53)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
-OptimizerName = Literal[
-    "gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop"
-]
+OptimizerName = Literal["gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
 InitializerName = Literal["fan_in_normal", "orthogonal", "balanced", "identity"]
 
 # Which optimizers read which hyperparameter; the others must not be given it.
@@ -38,7 +38,7 @@ class NetworkSettings(Settings):
     kind: Annotated[
         Literal["deep_linear"], Describe("static", "which network is trained", axis=False)
     ] = "deep_linear"
-    depth: Annotated[PositiveInt, Describe("static", "number of weight matrices", "L")]
+    depth: Annotated[Depth, Describe("static", "number of weight matrices", "L")]
     width: Annotated[PositiveInt, Describe("static", "hidden width", "d_w")]
     initializer: Annotated[
         InitializerName, Describe("static", "how the initial weights are drawn")
@@ -98,21 +98,23 @@ class RecordSettings(Settings):
 
     spacing: Annotated[
         Literal["log", "linear", "explicit"],
-        Describe("static", "how recorded steps are spaced; steps 0 and T are always recorded",
-                 axis=False),
+        Describe(
+            "static", "how recorded steps are spaced; steps 0 and T are always recorded", axis=False
+        ),
     ] = "log"
     count: Annotated[
         Annotated[int, Field(ge=2, le=1_000_000)],
-        Describe("static", "number of spaced steps (log: those that coincide count once)",
-                 axis=False),
+        Describe(
+            "static", "number of spaced steps (log: those that coincide count once)", axis=False
+        ),
     ] = 200
     steps: Annotated[
         list[Annotated[int, Field(ge=0, le=2**53)]],
         Describe("static", 'the recorded steps under spacing = "explicit"', axis=False),
-    ] = []
-    observables: Annotated[
-        list[str], Describe("static", "what is recorded", axis=False)
-    ] = ["regression_error", "off_subspace_error"]
+    ] = Field(default_factory=list)
+    observables: Annotated[list[str], Describe("static", "what is recorded", axis=False)] = Field(
+        default_factory=lambda: ["regression_error", "off_subspace_error"]
+    )
     rank_threshold: Annotated[
         Annotated[float, Field(gt=0, lt=1)],
         Describe("traced", "numerical_rank counts singular values above this times the largest"),
@@ -143,7 +145,7 @@ class SweepSettings(Settings):
     ] = "auto"
     zip: Annotated[
         list[list[str]], Describe("outside", "lists of keys whose axes move together", axis=False)
-    ] = []
+    ] = Field(default_factory=list)
     max_runs: Annotated[
         PositiveInt, Describe("outside", "most runs that a file may expand to", axis=False)
     ] = 10_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +11,36 @@ from pydantic import ValidationError
 from dlnsweep.settings import Settings
 
 _LONGEST_VALUE = 60
+_LONGEST_KEY = 80
+_MOST_LISTED = 15
+
+_TYPES = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def printable(text: str, longest: int | None = None) -> str:
+    """Return a text without control characters, cut to a length."""
+    # Cut first: a hostile text may be long, and an escape is longer than its character.
+    cut = text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def show(value: Any) -> str:
@@ -20,18 +50,31 @@ def show(value: Any) -> str:
     elif isinstance(value, str):
         text = f"'{value}'"
     else:
-        text = str(value)
-    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+        try:
+            text = str(value)
+        except ValueError:
+            # Python refuses to write integers of more than 4300 digits.
+            text = "a huge integer" if isinstance(value, int) else "a value with a huge integer"
+    return printable(text, _LONGEST_VALUE)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the nearest of the known words, else a list of them."""
-    known = list(known)
+def show_key(key: str) -> str:
+    """Return a key, which may be any string, as it may stand in a message."""
+    return printable(key, _LONGEST_KEY)
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """Return the end of a sentence: the nearest of the known words, else all, if they are few."""
     near = difflib.get_close_matches(word[:100], known, n=1, cutoff=0.6)
+    # 'depth' for 'network.depth' is too far for difflib.
+    near = near or [each for each in known if each.rpartition(".")[2] == word]
     if near:
         return f"; did you mean '{near[0]}'?"
-    return f"; known are {', '.join(known)}." if known else "."
+    if not known:
+        return "."
+    if len(known) > _MOST_LISTED:
+        return "; `dlnsweep explain` lists what there is."
+    return f"; known are {', '.join(known)}."
 
 
 def _number(bound: Any) -> str:
@@ -42,49 +85,75 @@ def requirement(error: dict[str, Any]) -> str:
     """Return what a pydantic error asks for, as "it must be ..."."""
     context = error.get("ctx", {})
     kind = error["type"]
-    bounds = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt",
-              "less_than_equal": "le"}
     if kind == "greater_than" and context["gt"] == 0:
         return "it must be positive"
     if kind == "greater_than_equal" and context["ge"] == 0:
         return "it must not be negative"
-    if kind in bounds:
-        words = kind.replace("_equal", " or equal to").replace("_", " ")
-        words = {"greater_than": "greater than", "greater_than_equal": "at least",
-                 "less_than": "less than", "less_than_equal": "at most"}[kind]
-        return f"it must be {words} {_number(context[bounds[kind]])}"
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"it must be {words} {_number(context[name])}"
     if kind == "finite_number":
         return "it must be finite"
     if kind == "literal_error":
         return f"it must be {context['expected']}"
     if kind == "value_error":
         return str(context["error"]).rstrip(".")
-    types = {
-        "int_type": "an integer", "int_from_float": "an integer", "float_type": "a number",
-        "string_type": "a string", "bool_type": "true or false", "list_type": "a list",
-        "dict_type": "a table", "model_type": "a table", "model_attributes_type": "a table",
-    }
-    if kind in types:
-        return f"it must be {types[kind]}"
+    if kind == "float_type" and _is_integer(error["input"]):
+        return "it must be a number below 1.8e308"
+    if kind == "string_pattern_mismatch":
+        return f"it must match {context['pattern']}"
+    if kind in _TYPES:
+        return f"it must be {_TYPES[kind]}"
     return "it is not allowed: " + error["msg"][0].lower() + error["msg"][1:]
 
 
-def sentences(error: ValidationError, place: str, settings: type[Settings]) -> list[str]:
-    """Return one sentence for each finding.
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def findings(error: ValidationError, place: str) -> list[str]:
+    """Return one sentence for each finding about a single value.
+
+    Args:
+        error: What pydantic raised.
+        place: The dotted key of the value.
+    """
+    items: list[dict[str, Any]] = [dict(item) for item in error.errors()]
+    # Every member of a union complains. Those that expected another type than was given only
+    # distract from what is wrong inside the member that was meant.
+    inside = [
+        e for e in items if e["type"] not in _TYPES or any(isinstance(p, int) for p in e["loc"])
+    ]
+    if not inside:
+        wanted = " or ".join(dict.fromkeys(requirement(e) for e in items))
+        wanted = wanted.replace(" or it must be ", " or ")
+        return [f"{place} is {show(items[0]['input'])}; {wanted}."]
+    found = []
+    for item in inside:
+        path = "".join(f"[{p}]" for p in item["loc"] if isinstance(p, int))
+        found.append(f"{place}{path} is {show(item['input'])}; {requirement(item)}.")
+    return found
+
+
+def sentences(
+    error: ValidationError, place: str, settings: type[Settings], what: str = ""
+) -> list[str]:
+    """Return one sentence for each finding about a table.
 
     Args:
         error: What pydantic raised.
         place: The dotted place of the settings, such as "training"; empty for bare arguments.
         settings: The settings class, for its keys.
+        what: What the table is, where it is no section; "[place]" if empty.
     """
+    known = [field.alias or key for key, field in settings.model_fields.items()]
     found = []
     for item in error.errors():
-        path = [str(p) if not isinstance(p, int) else f"[{p}]" for p in item["loc"]]
+        path = [show_key(p) if not isinstance(p, int) else f"[{p}]" for p in item["loc"]]
         dotted = ".".join(filter(None, [place, *path])).replace(".[", "[")
         if item["type"] == "extra_forbidden":
-            name = str(item["loc"][-1])
-            where = f" of [{place}]" if place else ""
-            hint = did_you_mean(name, settings.model_fields)
+            where = f" of {what or f'[{place}]'}" if place else ""
+            hint = did_you_mean(str(item["loc"][-1]), known)
             found.append(f"{dotted} is not a key{where}{hint}")
         elif item["type"] == "missing":
             found.append(f"{dotted} is missing; it has no default.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dlnsweep import sweepfile
-from dlnsweep.axes import read_values
+from dlnsweep import consistency, sweepfile
+from dlnsweep.axes import num_values, read_values
 from dlnsweep.errors import SpecError
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
-from dlnsweep.sections import HYPERPARAMETERS, SECTIONS, SweepSettings
-from dlnsweep.sentences import did_you_mean, sentences, show
-from dlnsweep.settings import Constraint, Describe, Settings, description
+from dlnsweep.sections import SECTIONS, SweepSettings
+from dlnsweep.sentences import did_you_mean, printable, sentences, show, show_key
+from dlnsweep.settings import Describe, Settings, description
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_TEXT = 500
-_MOST_COMBINATIONS = 200_000
+_OUTSIDE_RUNS = ("sweep.seeds", "sweep.zip", "sweep.max_runs")
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,17 @@ class Sweep:
 
     @property
     def axis_lengths(self) -> tuple[int, ...]:
+        """Number of values of each axis."""
         return tuple(len(self.values[group[0]]) for group in self.axes)
 
     @property
     def problem_kind(self) -> str:
+        """The kind of problem, the same for all runs."""
         return self.values["problem.kind"][0]
 
     @property
     def observables(self) -> tuple[str, ...]:
+        """What is recorded, the same for all runs."""
         return tuple(self.values["record.observables"][0])
 
     @classmethod
@@ -89,13 +92,18 @@ class Sweep:
         """
         reader = _Reader(document)
         sweep = reader.read()
-        if reader.problems or sweep is None:
-            raise SpecError(*(f"{where}: {problem}" for problem in reader.problems))
+        if sweep is None:
+            name = printable(where)
+            raise SpecError(*(f"{name}: {problem}" for problem in reader.problems))
         return sweep
 
 
 class _Reader:
-    """One reading of a document; collects the mistakes."""
+    """One reading of a document; collects the mistakes.
+
+    `values` holds the settings that are right by themselves, so that conditions on several
+    settings are checked wherever they can be, and all mistakes are reported at once.
+    """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
@@ -103,52 +111,52 @@ class _Reader:
         self.values: dict[str, tuple[Any, ...]] = {}
         self.varying: list[str] = []
         self.given: set[str] = set()
+        self.classes: dict[str, type[Settings]] = {}
 
     def read(self) -> Sweep | None:
-        document = self.document
+        self._check_keys()
+        name = self._name()
+        source = self._text("source", required=False) or ""
+        self.classes = self._settings_classes()
+        too_many = self._too_many_runs()
+        self.problems += [too_many] if too_many else []
+        for section, settings in self.classes.items():
+            self._section(section, settings, expand=not too_many)
+        order = {f"{s}.{k}": i for i, (s, k) in enumerate(self._places())}
+        self.varying.sort(key=order.__getitem__)
+        values, given = self.values, self.given
+        self.problems += [
+            *consistency.check_observables(values),
+            *consistency.check_stopping(values),
+            *consistency.check_recording(values, given),
+            *consistency.check_hyperparameters(values, given),
+        ]
+        seeds = self._seeds()
+        if not too_many:
+            self._check_constraints(self._axes())
+        figures = self._figures(all_right=not self.problems)
+        if self.problems:
+            return None
+        assert name is not None
+        options = SweepSettings(**{k: values[f"sweep.{k}"][0] for k in SweepSettings.model_fields})
+        columns = {k: v for k, v in values.items() if k not in _OUTSIDE_RUNS}
+        return Sweep(name, source, columns, self._axes(), seeds, options, figures)
+
+    def _check_keys(self) -> None:
         known = ["name", "source", "problem", *SECTIONS, "figure"]
-        for key in document:
+        for key in self.document:
             if key not in known:
-                self.problems.append(f"{key} is not a section or key{did_you_mean(key, known)}")
+                hint = did_you_mean(key, known)
+                self.problems.append(f"{show_key(key)} is not a section or key{hint}")
+
+    def _name(self) -> str | None:
         name = self._text("name", required=True)
         if name is not None and not _NAME.fullmatch(name):
             self.problems.append(
                 f"name is {show(name)}; it must be letters, digits, '.', '_' and '-', "
                 "100 at most, and begin with a letter or digit (it names the results folder)."
             )
-        source = self._text("source", required=False) or ""
-        classes = self._classes()
-        for section, settings in classes.items():
-            self._section(section, settings)
-        if self.problems:
-            # Conditions on several settings make sense only where each alone is right.
-            self._check_names(strict=False)
-            self._read_figures(strict=False)
-            return None
-        options = SweepSettings(
-            **{k: self.values[f"sweep.{k}"][0] for k in SweepSettings.model_fields}
-        )
-        axes = self._axes(options)
-        seeds = self._seeds(options)
-        if self.problems or axes is None:
-            return None
-        self._check_names(strict=True)
-        figures = self._read_figures(strict=True)
-        count = math.prod(len(self.values[g[0]]) for g in axes) * len(seeds)
-        if count > options.max_runs:
-            self.problems.append(
-                f"the sweep has {count} runs; at most {options.max_runs} are allowed; give fewer "
-                "values, or raise sweep.max_runs."
-            )
-            return None
-        self._check_hyperparameters()
-        self._check_constraints(classes, axes)
-        if self.problems:
-            return None
-        outside = {"sweep.seeds", "sweep.zip", "sweep.max_runs"}
-        values = {k: v for k, v in self.values.items() if k not in outside}
-        assert name is not None
-        return Sweep(name, source, values, axes, seeds, options, figures)
+        return name
 
     def _text(self, key: str, *, required: bool) -> str | None:
         value = self.document.get(key)
@@ -158,31 +166,66 @@ class _Reader:
             return None
         if not isinstance(value, str) or not value.isprintable() or len(value) > _LONGEST_TEXT:
             self.problems.append(
-                f"{key} is {show(value)}; it must be a line of at most {_LONGEST_TEXT} characters."
+                f"{key} is {show(value)}; it must be a string, a line of at most {_LONGEST_TEXT} "
+                "characters."
             )
             return None
         return value
 
-    def _classes(self) -> dict[str, type[Settings]]:
-        classes: dict[str, type[Settings]] = {}
+    def _settings_classes(self) -> dict[str, type[Settings]]:
         problem = self.document.get("problem")
         kind = problem.get("kind") if isinstance(problem, dict) else None
+        known = ", ".join(f"'{each}'" for each in PROBLEMS)
         if problem is None:
-            self.problems.append("[problem] is missing; it must name a kind, such as 'subspace'.")
+            self.problems.append(f"[problem] is missing; it must name a kind: {known}.")
         elif not isinstance(problem, dict):
-            self.problems.append(f"problem is {show(problem)}; it must be a table.")
+            self.problems.append(f"problem is {show(problem)}; it must be a table, [problem].")
         elif kind is None:
-            self.problems.append(
-                f"problem.kind is missing; known are {', '.join(map(repr, PROBLEMS))}."
-            )
+            self.problems.append(f"problem.kind is missing; known are {known}.")
         elif not isinstance(kind, str) or kind not in PROBLEMS:
-            hint = did_you_mean(str(kind), PROBLEMS)
+            hint = did_you_mean(str(kind)[:100], PROBLEMS) if isinstance(kind, str) else ""
+            hint = hint or f"; known are {known}."
             self.problems.append(f"problem.kind is {show(kind)}, which is not known{hint}")
         else:
-            classes["problem"] = PROBLEMS[kind].settings
-        return classes | SECTIONS
+            return sweep_classes(kind)
+        return dict(SECTIONS)
 
-    def _section(self, section: str, settings: type[Settings]) -> None:
+    def _places(self) -> Iterable[tuple[str, str]]:
+        """Yield the section and key of each setting that the file gives, in the file's order."""
+        for section, raw in self.document.items():
+            if section in self.classes and isinstance(raw, dict):
+                yield from ((section, k) for k in raw if k in self.classes[section].model_fields)
+
+    def _too_many_runs(self) -> str:
+        """Return a sentence if the file asks for too many runs, before anything is expanded."""
+        lengths = {
+            f"{section}.{key}": num_values(self.document[section][key])
+            for section, key in self._places()
+            if may_vary(self.classes[section], key)
+        }
+        options = self.document.get("sweep")
+        options = options if isinstance(options, dict) else {}
+        groups = options.get("zip")
+        for group in groups if isinstance(groups, list) else ():
+            zipped = [k for k in group if isinstance(k, str)] if isinstance(group, list) else []
+            for key in zipped[1:]:
+                lengths[zipped[0]] = max(lengths.get(zipped[0], 1), lengths.pop(key, 1))
+        seeds = options.get("seeds")
+        lengths["sweep.seeds"] = max(seeds, 1) if isinstance(seeds, int) else num_values(seeds)
+        most = options.get("max_runs")
+        if not isinstance(most, int) or most < 1:
+            most = SweepSettings.model_fields["max_runs"].default
+        count = math.prod(lengths.values())
+        if count <= most:
+            return ""
+        longest = sorted(lengths.items(), key=lambda item: -item[1])[:3]
+        listed = ", ".join(f"{key} {show(length)}" for key, length in longest if length > 1)
+        return (
+            f"the sweep has {show(count)} runs ({listed} values); at most {most} are allowed; give "
+            "fewer values, or raise sweep.max_runs."
+        )
+
+    def _section(self, section: str, settings: type[Settings], *, expand: bool) -> None:
         raw = self.document.get(section, {})
         if not isinstance(raw, dict):
             self.problems.append(f"{section} is {show(raw)}; it must be a table, [{section}].")
@@ -190,181 +233,110 @@ class _Reader:
         for key in raw:
             if key not in settings.model_fields:
                 hint = did_you_mean(key, settings.model_fields)
-                self.problems.append(f"{section}.{key} is not a key of [{section}]{hint}")
+                shown = f"{section}.{show_key(key)}"
+                self.problems.append(f"{shown} is not a key of [{section}]{hint}")
         for key, field in settings.model_fields.items():
             dotted = f"{section}.{key}"
-            if key not in raw:
-                if field.is_required():
-                    info = description(settings, key)
-                    what = f" ({info.text})" if info else ""
-                    self.problems.append(f"{dotted} is missing; it has no default{what}.")
-                else:
-                    self.values[dotted] = (field.get_default(call_default_factory=True),)
-                continue
-            values, several, problems = read_values(settings, key, raw[key], dotted)
-            self.problems += problems
-            self.values[dotted] = values
-            self.given.add(dotted)
-            if several and len(values) > 1:
-                self.varying.append(dotted)
-        # Axes nest in the file's order, which `raw` has kept.
-        order = {f"{section}.{key}": i for i, key in enumerate(raw)}
-        mine = [v for v in self.varying if v in order]
-        rest = [v for v in self.varying if v not in order]
-        self.varying = rest + sorted(mine, key=lambda v: order[v])
+            if key in raw:
+                self.given.add(dotted)
+                values, several, problems = read_values(
+                    settings, key, raw[key], dotted, expand=expand
+                )
+                self.problems += problems
+                if not problems:
+                    self.values[dotted] = values
+                    self.varying += [dotted] if several and len(values) > 1 else []
+            elif field.is_required():
+                info = description(settings, key)
+                what = f" ({info.text})" if info else ""
+                self.problems.append(f"{dotted} is missing; it has no default{what}.")
+            else:
+                self.values[dotted] = (field.get_default(call_default_factory=True),)
 
-    def _seeds(self, options: SweepSettings) -> tuple[int, ...] | range:
-        if isinstance(options.seeds, int):
-            return range(options.seeds)
-        if not options.seeds:
+    def _seeds(self) -> tuple[int, ...] | range:
+        seeds = self.values.get("sweep.seeds", (1,))[0]
+        if isinstance(seeds, int):
+            # Too many seeds are reported; len() does not take all of Python's integers.
+            return range(min(seeds, 2**31))
+        if not seeds:
             self.problems.append("sweep.seeds is an empty list; give at least one seed.")
-        if len(set(options.seeds)) != len(options.seeds):
-            self.problems.append("sweep.seeds names a seed twice; give each seed once.")
-        return tuple(options.seeds)
+        if len(set(seeds)) < len(seeds):
+            twice = next(seed for seed, count in Counter(seeds).items() if count > 1)
+            self.problems.append(f"sweep.seeds names the seed {twice} twice; give each seed once.")
+        return tuple(seeds)
 
-    def _axes(self, options: SweepSettings) -> tuple[tuple[str, ...], ...] | None:
-        before = len(self.problems)
-        group_of: dict[str, tuple[str, ...]] = {}
-        for i, group in enumerate(options.zip):
-            place = f"sweep.zip[{i}]"
-            if len(group) < 2:
-                self.problems.append(f"{place} names {len(group)} keys; it must name two or more.")
-            for key in group:
-                if key not in self.values:
-                    hint = did_you_mean(key, self.values)
-                    self.problems.append(f"{place} names '{key}', which is not a setting{hint}")
-                elif key not in self.varying:
-                    self.problems.append(f"{place} names '{key}', which has one value only.")
-                elif key in group_of:
-                    self.problems.append(f"{place} names '{key}', which is zipped already.")
-                group_of[key] = tuple(group)
-            lengths = {key: len(self.values[key]) for key in group if key in self.values}
-            if len(set(lengths.values())) > 1:
-                listed = ", ".join(f"{key} has {count}" for key, count in lengths.items())
-                self.problems.append(f"{place} zips axes of unequal lengths: {listed} values.")
-        if len(self.problems) > before:
-            return None
-        axes: list[tuple[str, ...]] = []
-        for key in self.varying:
-            group = group_of.get(key, (key,))
-            if group not in axes:
-                axes.append(group)
-        return tuple(axes)
+    def _axes(self) -> tuple[tuple[str, ...], ...]:
+        groups = self.values.get("sweep.zip", ([],))[0]
+        group_of = {key: tuple(group) for group in groups for key in group}
+        return tuple(dict.fromkeys(group_of.get(key, (key,)) for key in self.varying))
 
-    def _check_names(self, *, strict: bool) -> None:
-        """Check the observables, and what refers to them."""
-        recorded = self.values.get("record.observables", ((),))
-        names = recorded[0] if recorded and recorded[0] else []
-        if strict and not names:
-            self.problems.append("record.observables is empty; name at least one observable.")
-        for i, name in enumerate(names):
-            if name not in OBSERVABLES:
-                hint = did_you_mean(name, OBSERVABLES)
-                self.problems.append(
-                    f"record.observables[{i}] is {show(name)}, which is not known{hint}"
-                )
-        if len(set(names)) != len(names):
-            self.problems.append("record.observables names an observable twice.")
-        if not strict:
+    def _known_settings(self) -> list[str]:
+        known = list(known_settings()) if "problem" not in self.classes else []
+        mine = [f"{s}.{k}" for s, settings in self.classes.items() for k in settings.model_fields]
+        return list(dict.fromkeys([*mine, *known]))
+
+    def _check_constraints(self, axes: Sequence[tuple[str, ...]]) -> None:
+        groups = self.values.get("sweep.zip", ([],))[0]
+        found = list(
+            consistency.check_zip(groups, self.values, self.varying, self._known_settings())
+        )
+        self.problems += found
+        if found:
+            # It is not known which values meet.
             return
-        condition = self.values["training.stop_when"][0]
-        if condition is not None:
-            scalars = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is None]
-            if condition.observable not in scalars:
-                self.problems.append(
-                    f"training.stop_when.observable is {show(condition.observable)}; it must be a "
-                    f"recorded scalar observable: {', '.join(scalars) or 'none is recorded'}."
-                )
-        spacing, steps = self.values["record.spacing"][0], self.values["record.steps"][0]
-        if spacing == "explicit" and not steps:
-            self.problems.append('record.steps is empty; spacing = "explicit" needs it.')
-        if spacing != "explicit" and steps:
-            self.problems.append(
-                f'record.steps is given, which needs record.spacing = "explicit"; it is '
-                f"{show(spacing)}."
-            )
-        if "noisy_test_error" in names and 0.0 in self.values["record.test_noise"]:
-            self.problems.append(
-                "record.test_noise is 0; noisy_test_error needs it to be positive."
-            )
+        constraints = [c for settings in self.classes.values() for c in settings.constraints]
+        for constraint in (*constraints, consistency.BALANCED_WIDTH):
+            sentence = consistency.check_constraint(constraint, self.values, axes)
+            self.problems += [sentence] if sentence else []
 
-    def _check_hyperparameters(self) -> None:
-        used = set(self.values["training.optimizer"])
-        for key, optimizers in HYPERPARAMETERS.items():
-            if f"training.{key}" in self.given and not used.intersection(optimizers):
-                self.problems.append(
-                    f"training.{key} is given, but {', '.join(sorted(used))} does not use it; "
-                    f"it belongs to {', '.join(optimizers)}."
-                )
-
-    def _check_constraints(
-        self, classes: Mapping[str, type[Settings]], axes: Sequence[tuple[str, ...]]
-    ) -> None:
-        constraints = [c for settings in classes.values() for c in settings.constraints]
-        for constraint in (*constraints, *_CROSS_CONSTRAINTS):
-            if all(key in self.values for key in constraint.keys):
-                self._check_constraint(constraint, axes)
-
-    def _check_constraint(
-        self, constraint: Constraint, axes: Sequence[tuple[str, ...]]
-    ) -> None:
-        involved = [group for group in axes if set(group) & set(constraint.keys)]
-        places = {key: 0 for key in constraint.keys}
-        choices = [range(len(self.values[group[0]])) for group in involved]
-        for combination in itertools.islice(itertools.product(*choices), _MOST_COMBINATIONS):
-            for group, index in zip(involved, combination, strict=True):
-                places.update({key: index for key in group if key in places})
-            found = [self.values[key][places[key]] for key in constraint.keys]
-            if not constraint.holds(*found):
-                self.problems.append(constraint.sentence.format(*(show(v) for v in found)))
-                return
-
-    def _read_figures(self, *, strict: bool) -> tuple[Any, ...]:
+    def _figures(self, *, all_right: bool) -> tuple[Any, ...]:
         raw = self.document.get("figure")
         if raw is None:
             return ()
+        tables = raw if isinstance(raw, list) else [raw]
+        places = [f"figure[{i}]" if isinstance(raw, list) else "figure" for i in range(len(tables))]
+        figures = [self._figure(t, p, all_right) for t, p in zip(tables, places, strict=True)]
+        return tuple(figures)
+
+    def _figure(self, table: Any, place: str, all_right: bool) -> Any:
         from dlnsweep.figures.check import check
         from dlnsweep.figures.settings import FIGURES
 
-        tables = raw if isinstance(raw, list) else [raw]
-        figures: list[Any] = []
-        for i, table in enumerate(tables):
-            place = f"figure[{i}]" if isinstance(raw, list) else "figure"
-            kind = table.get("kind") if isinstance(table, dict) else None
-            if not isinstance(kind, str) or kind not in FIGURES:
-                self.problems.append(
-                    f"{place}.kind is {show(kind)}; it must be one of {', '.join(FIGURES)}."
-                )
-                continue
-            try:
-                figure = FIGURES[kind].model_validate(table)
-            except ValidationError as error:
-                self.problems += sentences(error, place, FIGURES[kind])
-                continue
-            figures.append(figure)
-            if strict:
-                names = [n for n in self.values["record.observables"][0] if n in OBSERVABLES]
-                vectors = [n for n in names if OBSERVABLES[n].size is not None]
-                settings = [*self.values, "seed"]
-                varying = [*self.varying, "seed"]
-                self.problems += check(figure, names, settings, vectors, varying, place)
-        return tuple(figures)
+        if not isinstance(table, dict):
+            self.problems.append(f"{place} is {show(table)}; it must be a table, [figure].")
+            return None
+        kind = table.get("kind")
+        if not isinstance(kind, str) or kind not in FIGURES:
+            found = "missing" if kind is None else show(kind)
+            self.problems.append(
+                f"{place}.kind is {found}; it must be one of {', '.join(FIGURES)}."
+            )
+            return None
+        try:
+            figure: Any = FIGURES[kind].model_validate(table)
+        except ValidationError as error:
+            self.problems += sentences(error, place, FIGURES[kind])
+            return None
+        if "record.observables" in self.values:
+            names = list(self.values["record.observables"][0])
+            vectors = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is not None]
+            settings = [*self._known_settings(), "seed"]
+            # Which settings vary is known only where all are right.
+            varying = [*self.varying, "seed"] if all_right else None
+            found = check(figure, names, settings, vectors, varying, place)
+            self.problems += map(printable, found)
+        return figure
 
 
-_CROSS_CONSTRAINTS = (
-    Constraint(
-        (
-            "network.initializer",
-            "network.width",
-            "network.depth",
-            "problem.signal_dim",
-            "problem.measurement_dim",
-        ),
-        lambda init, width, depth, d, m: init != "balanced" or depth == 1 or width >= min(d, m),
-        "network.initializer is {0} and network.width is {1}; balanced weights need a width of at "
-        "least min(signal_dim, measurement_dim) of {3} and {4}.",
-    ),
-)
+def sweep_classes(kind: str) -> dict[str, type[Settings]]:
+    """Return the settings class of each section for a kind of problem."""
+    return {"problem": PROBLEMS[kind].settings, **SECTIONS}
+
+
+def may_vary(settings: type[Settings], key: str) -> bool:
+    """Return whether a sweep file may give several values of a setting."""
+    info = description(settings, key)
+    return info is None or info.axis
 
 
 def setting_classes() -> dict[str, list[type[Settings]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dlnsweep.errors import SpecError
 
-STARTER = '''\
+STARTER = """\
 # A sweep file is one run's settings, in which any value may be replaced by several: a list, or a
 # range such as { from = 1e-6, to = 1e-1, count = 11, spacing = "log" }  (linear | log | integer).
 # Axes cross. `dlnsweep explain training` lists the keys of a section with their meaning.
@@ -48,7 +48,7 @@ precision = "float64"
 kind = "curves"                  # or "final", "heatmap", "spectrum"
 y = ["regression_error", "off_subspace_error"]
 hue = "training.weight_decay"
-'''
+"""
 
 
 def write_starter(path: Path) -> None:

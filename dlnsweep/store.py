@@ -19,7 +19,7 @@ from dlnsweep.files import LocalFiles
 from dlnsweep.integrity import Problem, verify
 from dlnsweep.layout import FOLDERS, RUNS, SWEEP, batch_name, batches_in, results_folder
 from dlnsweep.plan_files import write_first, write_more
-from dlnsweep.records import curves_parquet, outcomes_parquet
+from dlnsweep.records import curves_parquet, integers, outcomes_parquet
 from dlnsweep.seals import now, seal, sha256
 from dlnsweep.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
 
@@ -217,7 +217,7 @@ class Store:
             StoreError: If the system refuses; then the batch is as if it had not been run.
         """
         planned = self._run_ids[self._rows_of_batches.get(number, slice(0))]
-        if not np.array_equal(np.sort(outcomes["run_id"].to_numpy()), np.sort(planned)):
+        if not np.array_equal(np.sort(integers(outcomes["run_id"])), np.sort(planned)):
             raise ValueError(f"these are not the outcomes of the runs of batch {number}")
         parts = {
             "outcomes": (outcomes_parquet(outcomes), outcomes.num_rows),
@@ -254,7 +254,7 @@ class Store:
 
     def status(self) -> Status:
         """Return how far the sweep has come."""
-        batch = self.runs_table(["batch"])["batch"].to_numpy()
+        batch = integers(self.runs_table(["batch"])["batch"])
         planned = set(np.unique(batch).tolist())
         done = sorted(self.done() & planned)
         receipts = [self.files.read_json(batch_name("receipts", number)) for number in done]
@@ -313,13 +313,13 @@ class Store:
 
     @cached_property
     def _run_ids(self) -> np.ndarray:
-        return self.runs_table(["run_id"])["run_id"].to_numpy()
+        return integers(self.runs_table(["run_id"])["run_id"])
 
     @cached_property
     def _rows_of_batches(self) -> dict[int, np.ndarray]:
         table = self.runs_table(["batch", "lane"])
-        batch = table["batch"].to_numpy()
-        order = np.lexsort((table["lane"].to_numpy(), batch))
+        batch = integers(table["batch"])
+        order = np.lexsort((integers(table["lane"]), batch))
         numbers, starts = np.unique(batch[order], return_index=True)
         return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
-from dlnsweep.records import settings_table
+from dlnsweep.records import integers, settings_table
 
 FORMAT = 1
 _SHOWN_SETTINGS = 3
@@ -114,7 +114,7 @@ def check_compatible(root: Path, stored: dict[str, Any], runs: pa.Table, plan: S
                 f"{_shown(here)}; a folder holds one {word} only; give another folder with "
                 "--out DIR or give the sweep another name."
             )
-    known = runs["run_id"].to_numpy()
+    known = integers(runs["run_id"])
     if np.isin(known, plan.run_ids).all():
         return
     differences = differing_settings(runs, settings_table(plan.settings))
@@ -127,9 +127,8 @@ def check_compatible(root: Path, stored: dict[str, Any], runs: pa.Table, plan: S
 
 def differing_settings(there: pa.Table, here: pa.Table) -> list[str]:
     """Return one phrase for each setting whose values are not the same in two tables."""
-    names = [n for n in dict.fromkeys(there.column_names + here.column_names)]
     phrases = []
-    for name in names:
+    for name in dict.fromkeys(there.column_names + here.column_names):
         if not is_setting(name):
             continue
         left, right = _values(there, name), _values(here, name)

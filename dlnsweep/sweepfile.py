@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from dlnsweep.errors import SpecError
+from dlnsweep.sentences import printable
 
 LARGEST_FILE = 64 * 1024
 LONGEST_LINE = 4 * 1024
 _DEEPEST_NESTING = 8
+_LONGEST_SHOWN = 80
+_TOO_DEEP = f"tables or lists are nested deeper than {_DEEPEST_NESTING}; no setting needs that."
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -23,15 +26,22 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # A path with a NUL in it is a ValueError.
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise SpecError(
-            f"{path}: the sweep file cannot be read: {error.strerror}; name a TOML file."
+            f"{printable(str(path))}: the sweep file cannot be read: {why}; name a TOML file."
         ) from None
     return parse(content, str(path))
 
 
 def parse(content: bytes, name: str) -> dict[str, Any]:
-    """Parse the content of a sweep file; `name` stands in the messages."""
+    """Parse the content of a sweep file; `name` stands in the messages.
+
+    Raises:
+        SpecError: If it is too large, or is not UTF-8 or TOML.
+    """
+    name = printable(name)
     if len(content) > LARGEST_FILE:
         raise SpecError(
             f"{name}: the file is larger than {LARGEST_FILE // 1024} KiB, the most that a sweep "
@@ -55,22 +65,28 @@ def parse(content: bytes, name: str) -> dict[str, Any]:
 
 
 def _loads(text: str, name: str) -> dict[str, Any]:
+    # Editors on Windows put a byte order mark first, which tomllib does not know.
+    text = text.removeprefix("\ufeff")
+    problem = ""
+    document: dict[str, Any] = {}
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{name}: not TOML: {_first_line(error)}.") from None
-    except (ValueError, RecursionError) as error:
-        what = "nested too deeply" if isinstance(error, RecursionError) else _first_line(error)
-        raise SpecError(f"{name}: not a usable TOML file: {what}.") from None
-    if _depth(document) > _DEEPEST_NESTING:
-        raise SpecError(f"{name}: tables or lists are nested deeper than {_DEEPEST_NESTING}.")
+    except RecursionError:
+        problem = _TOO_DEEP
+    except ValueError as error:
+        # Python's own limit on the digits of an integer is a ValueError, but no TOMLDecodeError.
+        problem = f"not TOML: {_first_line(error)}."
+    else:
+        if _depth(document) > _DEEPEST_NESTING:
+            problem = _TOO_DEEP
+    if problem:
+        raise SpecError(f"{name}: {problem}")
     return document
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    text = text.encode("unicode_escape").decode() if not text.isprintable() else text
-    return text[:200].rstrip(".")
+    text = str(error).partition("\n")[0] or type(error).__name__
+    return printable(text, 200).rstrip(".")
 
 
 def _depth(value: Any) -> int:
@@ -99,33 +115,43 @@ def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[
     result = {k: dict(v) if isinstance(v, dict) else v for k, v in document.items()}
     problems = []
     for override in overrides:
-        key, equals, text = override.partition("=")
-        parts = key.strip().split(".")
-        if not equals or not all(p.isidentifier() for p in parts) or len(parts) > 2:
-            problems.append(
-                f"--set {_short(override)} is not KEY=VALUE with a key such as training.num_steps."
-            )
-            continue
         try:
-            value = _loads(f"value = {text}", "--set")["value"]
+            _apply(result, override)
         except SpecError as error:
-            bare = text.strip()
-            if not bare or not bare.replace("_", "").replace("-", "").isalnum():
-                problems.append(f"--set {_short(override)}: the value is {error}")
-                continue
-            value = bare
-        if len(parts) == 1:
-            result[parts[0]] = value
-        else:
-            section = result.setdefault(parts[0], {})
-            if not isinstance(section, dict):
-                problems.append(f"--set {_short(override)}: {parts[0]} is not a table.")
-                continue
-            section[parts[1]] = value
+            problems.append(f"--set {printable(override, _LONGEST_SHOWN)}: {error}")
     if problems:
         raise SpecError(*problems)
     return result
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:77] + "..."
+def _apply(document: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) > 2 or not all(p.isidentifier() for p in parts):
+        raise SpecError("it must be KEY=VALUE, with a key such as training.num_steps.")
+    value = _read_value(text.strip())
+    if len(parts) == 1:
+        document[parts[0]] = value
+        return
+    section = document.setdefault(parts[0], {})
+    if not isinstance(section, dict):
+        what = "a list of tables" if isinstance(section, list) else "no table"
+        raise SpecError(f"{parts[0]} is {what} in the file; a key of it cannot be set.")
+    section[parts[1]] = value
+
+
+def _read_value(text: str) -> Any:
+    if len(text) > LONGEST_LINE:
+        raise SpecError(f"the value is longer than {LONGEST_LINE // 1024} KiB.")
+    try:
+        found = _loads(f"value = {text}", "the value")
+    except SpecError as error:
+        if text and text.replace("_", "").replace("-", "").isalnum():
+            return text
+        raise SpecError(
+            f"{error} Give a number, true, a list [1, 2], a table {{ a = 1 }}, or a string in "
+            "quotes."
+        ) from None
+    if len(found) > 1:
+        raise SpecError("the value holds several lines; give one value.")
+    return found["value"]

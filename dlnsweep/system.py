@@ -1,5 +1,8 @@
 """What is asked of the operating system to write durably, and its refusals as sentences."""
 
+# Tests make each of these operations fail through the name `os`.
+# ruff: noqa: PTH102, PTH105, PTH106
+
 from __future__ import annotations
 
 import contextlib

@@ -14,8 +14,8 @@ from dlnsweep.errors import SpecError
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.runtime import numerics
 from dlnsweep.schedule import Segments
-from dlnsweep.sections import RecordSettings, TrainingSettings
-from dlnsweep.sentences import sentences
+from dlnsweep.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
+from dlnsweep.sentences import did_you_mean, sentences, show
 from dlnsweep.settings import static_text, traced_numbers, with_numbers
 
 _STOPS_A_SEGMENT = 16
@@ -30,7 +30,7 @@ class Trajectory:
         observables: Arrays with one value (or vector) a recorded step, by name.
         weights: W_1, ..., W_L after the last step; of a diverged run, at its diverged step.
         status: "finished", "diverged" or "stopped".
-        diverged_step: The first step whose residual is not finite, or None.
+        diverged_step: The first step whose squared error is not finite, or None.
         kernel: The kernel that ran.
     """
 
@@ -113,7 +113,7 @@ def train(
             step_rule=step_rule,
             optimizer=optimizer,
             data_fit_scale=data_fit_scale,
-            stop_when=dict(stop_when) if stop_when is not None else None,
+            stop_when=dict(stop_when) if isinstance(stop_when, Mapping) else stop_when,
             **hyperparameters,
         ),
         dict(
@@ -137,7 +137,11 @@ def _check_arrays(
     named += [("signals", signals), ("measurements", measurements)]
     found, problems = [], []
     for name, value in named:
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            problems.append(f"{name} is not a matrix: its rows have unequal lengths.")
+            continue
         if array.dtype.kind not in "fiu":
             problems.append(f"{name} has dtype {array.dtype}; it must hold real numbers.")
         elif array.ndim != 2 or not array.size:
@@ -145,7 +149,7 @@ def _check_arrays(
         elif not np.all(np.isfinite(array)):
             problems.append(f"{name} holds values that are not finite.")
         found.append(array)
-    if not weights:
+    if not len(weights):
         problems.append("weights is empty; it must hold at least one matrix.")
     if problems:
         raise SpecError(*problems)
@@ -204,10 +208,13 @@ def _check_settings(
             )
         elif OBSERVABLES[name].needs_test_samples:
             problems.append(f"observables names {name!r}, which needs a problem to draw tests from.")
+    problems += _check_hyperparameters(training)
     condition = training["stop_when"]
-    if condition and condition.get("observable") not in record["observables"]:
+    scalars = [n for n in record["observables"] if n in OBSERVABLES and not OBSERVABLES[n].size]
+    if isinstance(condition, dict) and condition.get("observable") not in scalars:
         problems.append(
-            f"stop_when names {condition.get('observable')!r}; it must be one of the observables."
+            f"stop_when.observable is {show(condition.get('observable'))}; it must be a recorded "
+            f"scalar observable: {', '.join(scalars) or 'none is recorded'}."
         )
     made: list[Any] = []
     for section, values, cls in (
@@ -221,6 +228,22 @@ def _check_settings(
     if problems:
         raise SpecError(*problems)
     return made[0], made[1]
+
+
+def _check_hyperparameters(training: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the optimizer's hyperparameters, and take that out."""
+    problems = []
+    others = ("num_steps", *(k for k in training if k not in TrainingSettings.model_fields))
+    for key in [k for k in others if k in training]:
+        del training[key]
+        problems.append(f"{key} is not a hyperparameter{did_you_mean(key, HYPERPARAMETERS)}")
+    for key, users in HYPERPARAMETERS.items():
+        if key in training and training["optimizer"] not in users:
+            problems.append(
+                f"{key} is given, but {training['optimizer']} does not use it; "
+                f"it belongs to {', '.join(users)}."
+            )
+    return problems
 
 
 def _train(

@@ -29,7 +29,7 @@ _REPORT_SECONDS = 0.2
 def execute_batch(
     root: Path,
     number: int,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Compute one batch of a results folder and commit it, unless it stands there already.
@@ -126,7 +126,7 @@ def main() -> int:
         # Before JAX starts: XLA makes as many threads as it finds cores.
         os.sched_setaffinity(0, {int(core) for core in arguments.cores.split(",")})
     stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Only events may go to the pipe; whatever else prints goes to the terminal.
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)

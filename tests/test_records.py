@@ -23,15 +23,17 @@ def naive_rows(run_ids, steps, values, num_rows):
 def test_curves_are_the_valid_rows_sorted_by_run_and_step(data):
     lanes, count = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 5))
     run_ids = np.array(
-        data.draw(st.lists(st.integers(-(2**62), 2**62), min_size=lanes, max_size=lanes, unique=True))
+        data.draw(
+            st.lists(st.integers(-(2**62), 2**62), min_size=lanes, max_size=lanes, unique=True)
+        )
     )
-    num_rows = np.array(
-        data.draw(st.lists(st.integers(0, count), min_size=lanes, max_size=lanes))
-    )
+    num_rows = np.array(data.draw(st.lists(st.integers(0, count), min_size=lanes, max_size=lanes)))
     steps = np.arange(count) ** 2
     values = np.arange(lanes * count, dtype=np.float64).reshape(lanes, count)
     table = records.curves_table(run_ids, steps, {"loss": values}, num_rows)
-    found = list(zip(*(table[name].to_pylist() for name in ("run_id", "step", "loss")), strict=True))
+    found = list(
+        zip(*(table[name].to_pylist() for name in ("run_id", "step", "loss")), strict=True)
+    )
     assert found == naive_rows(run_ids, steps, values, num_rows)
 
 
@@ -152,6 +154,4 @@ def test_page_checksums_find_a_flipped_byte():
     data = bytearray(records.curves_parquet(curves()))
     data[300] ^= 1
     with pytest.raises(OSError, match="CRC"):
-        pq.ParquetFile(
-            pa.BufferReader(bytes(data)), page_checksum_verification=True
-        ).read()
+        pq.ParquetFile(pa.BufferReader(bytes(data)), page_checksum_verification=True).read()

@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import store_samples as samples
@@ -136,10 +137,25 @@ def test_status_counts(tmp_path):
     store = Store.create(tmp_path / "a", samples.plan(), {})
     assert store.status() == Status(12, 0, 0, 0, 2, 0, 0.0)
     samples.commit(store, 1)
-    curves, outcomes = samples.records(store.known_run_ids()[6:])
+    _, outcomes = samples.records(store.known_run_ids()[6:])
     diverged = outcomes["status"].to_pylist().count("diverged")
     assert diverged > 0
     assert store.status() == Status(12, 6, diverged, 0, 2, 1, 1.5)
+
+
+def test_status_and_verify_import_neither_jax_nor_pandas(tmp_path):
+    root = samples.complete(tmp_path / "a").root
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from dlnsweep.store import Store
+store = Store.open(Path({str(root)!r}))
+assert store.status().done == 12
+assert store.verify() == store.gc() == []
+assert sys.modules.keys().isdisjoint({{"jax", "pandas"}})
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 # Enlarging.
@@ -231,7 +247,9 @@ def test_what_may_not_mix_is_refused(tmp_path, changes, parts):
 def test_another_sweep_is_refused_and_the_difference_named(tmp_path):
     store = Store.create(tmp_path / "a", samples.plan((0.1, 0.01)), {})
     other = samples.plan((0.1, 0.5, 0.25, 0.125, 0.0))
-    sentence = refused(lambda: store.check_accepts(other), str(store.root), "another sweep's results")
+    sentence = refused(
+        lambda: store.check_accepts(other), str(store.root), "another sweep's results"
+    )
     assert (
         "training.weight_decay is [0.01, 0.1] there and [0.0, 0.1, 0.125, 0.25, ... 1 more] here"
         in sentence
@@ -274,7 +292,11 @@ def test_folder_with_other_things_is_refused_and_left_alone(tmp_path):
     root.mkdir()
     (root / "thesis.tex").write_text("years of work")
     refused(
-        lambda: Store.create(root, samples.plan(), {}), str(root), "thesis.tex", "not empty", "--out"
+        lambda: Store.create(root, samples.plan(), {}),
+        str(root),
+        "thesis.tex",
+        "not empty",
+        "--out",
     )
     assert [p.name for p in root.iterdir()] == ["thesis.tex"]
 
@@ -308,7 +330,7 @@ def test_unreadable_sweep_json_is_refused(tmp_path, content):
 
 def test_huge_sweep_json_is_not_read(tmp_path):
     root = samples.complete(tmp_path / "a").root
-    with open(root / "sweep.json", "wb") as file:
+    with (root / "sweep.json").open("wb") as file:
         file.truncate(2**30)
     refused(lambda: Store.open(root), "is larger than")
 
@@ -363,7 +385,8 @@ def test_a_link_above_the_folder_is_fine(tmp_path):
 
 def test_folder_that_vanishes_is_not_made_again(tmp_path):
     store = Store.create(tmp_path / "a", samples.plan(), {})
-    store.known_run_ids(), store.batches()
+    assert len(store.batches()) == 2
+    assert len(store.known_run_ids()) == 12
     shutil.rmtree(store.root)
     refused(lambda: samples.commit(store, 0), "lost its sweep.json")
     assert not store.root.exists()
@@ -383,11 +406,11 @@ def test_empty_folders_lost_in_copying_come_back(tmp_path):
 
 
 def test_every_flipped_byte_of_small_files_is_found(tmp_path):
-    store = samples.complete(tmp_path / "a")
-    for name in ("sweep.json", "receipts/plan.json", "receipts/batch-000001.json"):
+    store = samples.complete(tmp_path / "a", samples.plan((0.1,)))
+    for name in ("sweep.json", "receipts/plan.json", "receipts/batch-000000.json"):
         path = store.root / name
         good = path.read_bytes()
-        for i in range(len(good)):
+        for i in range(0, len(good), 5 if name == "sweep.json" else 1):
             bad = bytearray(good)
             # Case and kind of white space are what a careless reader would pass over.
             bad[i] ^= 0x20 if i % 2 else 0x01
@@ -395,6 +418,18 @@ def test_every_flipped_byte_of_small_files_is_found(tmp_path):
             assert str(path) in {str(p.path) for p in store.verify()}, (name, i)
         path.write_bytes(good)
     assert store.verify() == []
+
+
+def test_changed_white_space_is_found(tmp_path):
+    store = samples.complete(tmp_path / "a", samples.plan((0.1,)))
+    for name in ("sweep.json", "receipts/plan.json", "receipts/batch-000000.json"):
+        path = store.root / name
+        good = path.read_bytes()
+        assert json.loads(good.replace(b"\n  ", b"\n\t ")) == json.loads(good)
+        for bad in (good.replace(b"\n  ", b"\n\t ", 1), good[:-1], good + b"\n"):
+            path.write_bytes(bad)
+            assert path in {p.path for p in store.verify()}
+        path.write_bytes(good)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +447,9 @@ def test_flipped_bytes_of_data_are_found(tmp_path, name):
         problems = store.verify()
         assert [p.path for p in problems] == [path]
         assert not problems[0].leftover
-        assert re.search(r"was changed after it was written .*; (restore|remove) .*\.$", problems[0].sentence)
+        assert re.search(
+            r"was changed after it was written .*; (restore|remove) .*\.$", problems[0].sentence
+        )
 
 
 def test_truncated_emptied_and_missing_files_are_found(tmp_path):
@@ -441,7 +478,9 @@ def test_files_in_the_wrong_place_are_found(tmp_path):
         content = one.read_bytes()
         one.write_bytes(two.read_bytes())
         two.write_bytes(content)
-    assert all("belongs to batch" in p.sentence for p in store.verify() if "receipts" in str(p.path))
+    assert all(
+        "belongs to batch" in p.sentence for p in store.verify() if "receipts" in str(p.path)
+    )
     assert len(store.verify()) == 2
 
 
@@ -517,8 +556,8 @@ def test_files_open_with_polars(tmp_path):
     assert joined["singular_values"].dtype == polars.Array(polars.Float64, 3)
 
 
-def test_a_million_planned_runs_are_fast(tmp_path):
-    count = 1_000_000
+def test_many_planned_runs_are_fast(tmp_path):
+    count = 200_000
     rng = np.random.default_rng(0)
     run_ids = rng.permutation(count).astype(np.int64) * 9223372036853
     settings = {
@@ -536,7 +575,7 @@ def test_a_million_planned_runs_are_fast(tmp_path):
     created = time.perf_counter()
     status = Store.open(tmp_path / "a").status()
     answered = time.perf_counter()
-    assert (status.planned, status.batches) == (count, 3907)
-    # Measured: 0.9 s and 0.05 s; the bounds only keep out a Python loop over the runs.
-    assert created - start < 10
-    assert answered - created < 2
+    assert (status.planned, status.batches) == (count, 782)
+    # Measured: 0.8 s and 0.02 s; the bounds only keep out a Python loop over the runs.
+    assert created - start < 8
+    assert answered - created < 1

@@ -118,9 +118,14 @@ def legend_of(
 
 
 def constants(selection: Selection) -> list[str]:
-    """Return the settings that all runs of the figure share, those with a symbol only."""
+    """Return the settings that all runs of the figure share, those with a symbol only.
+
+    What [record] says is left out: it does not act on the runs.
+    """
     shared = []
     for name in setting_columns(selection.runs):
+        if name.startswith("record."):
+            continue
         values = levels(selection.runs, name)
         if len(values) == 1 and values[0] is not None and setting_symbol(name)[0]:
             shared.append(with_symbol(name, format_value(values[0])))

@@ -76,6 +76,7 @@ class DenseKernel:
 
     @property
     def is_gradient_descent(self) -> bool:
+        """Whether the optimizer is plain gradient descent."""
         return self.training.optimizer == "gradient_descent"
 
     def start(
@@ -151,7 +152,7 @@ class DenseKernel:
         return carry._replace(state=state)
 
     def observe(self, inputs: Inputs, carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
-        """Return whether the residual is finite, and the recorded observables."""
+        """Return whether the squared error is finite, and the recorded observables."""
         view = self.view(inputs, carry)
         record = RecordSettings.model_construct(**inputs.record)
         dtype = view.layers[0].dtype
@@ -159,7 +160,7 @@ class DenseKernel:
             name: OBSERVABLES[name].compute(view, record).astype(dtype)
             for name in self.record.observables
         }
-        return jnp.isfinite(jnp.sum(jnp.abs(view.residual))), values
+        return jnp.isfinite(jnp.sum(view.residual**2)), values
 
     def segment(
         self,

@@ -52,7 +52,7 @@ class State(NamedTuple):
         scales: c_i, float64.
         first_off_scale: rho_1^t, float64.
         active: False once the run has diverged or was stopped; an inactive run does not change.
-        diverged_step: First step whose residual is not finite, or -1.
+        diverged_step: First step whose squared error is not finite, or -1.
     """
 
     matrices: tuple[Float[Array, "..."], ...]
@@ -142,7 +142,7 @@ def _check(
     state: State, residual: Float[Array, "d r"], now: Int[Array, ""]
 ) -> tuple[Bool[Array, ""], Int[Array, ""]]:
     """Return whether the run is still active at step `now`, and its diverged step."""
-    finite = jnp.isfinite(jnp.sum(jnp.abs(residual)))
+    finite = jnp.isfinite(jnp.sum(residual**2))
     diverged = state.active & ~finite
     return state.active & finite, jnp.where(diverged, now, state.diverged_step)
 

@@ -36,6 +36,7 @@ class Layout:
 
     @property
     def lanes(self) -> int:
+        """Number of lanes of one call."""
         return self.vectorized * self.groups
 
     def batch(self, function: Callable[..., Any], num_lane_arguments: int) -> Callable[..., Any]:

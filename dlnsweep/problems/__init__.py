@@ -49,7 +49,5 @@ def register(problem: Problem) -> Problem:
 
 
 register(
-    Problem(
-        "subspace", subspace.SubspaceSettings, subspace.draw, subspace.draw_test, subspace.rank
-    )
+    Problem("subspace", subspace.SubspaceSettings, subspace.draw, subspace.draw_test, subspace.rank)
 )

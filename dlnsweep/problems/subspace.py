@@ -1,9 +1,9 @@
 """Signals in one random subspace, seen through a Gaussian operator (arXiv:2502.15522, section 2).
 
-    A = G / sqrt(m)          G (m, d) standard Gaussian
-    R (d, s)                 orthogonal factor of a Gaussian matrix (Haar)
-    Z (s, n)                 random singular vectors, singular values equally spaced in [1/kappa, 1]
-    X = R Z,  Y = A X
+A = G / sqrt(m)          G (m, d) standard Gaussian
+R (d, s)                 orthogonal factor of a Gaussian matrix (Haar)
+Z (s, n)                 random singular vectors, singular values equally spaced in [1/kappa, 1]
+X = R Z,  Y = A X
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,9 @@ class SweepRow:
         columns = {key: column[:1] for key, column in plan.settings.items()}
         self.inputs, self._carry = self.program.start(self.program.arguments(columns))
         # Taken now: the first segment is given the state.
-        self.weights = self._lane(jax.jit(jax.vmap(self.program.kernel.weights))(
-            self.inputs, self._carry
-        ))
+        self.weights = self._lane(
+            jax.jit(jax.vmap(self.program.kernel.weights))(self.inputs, self._carry)
+        )
         self.data = self._lane(self.inputs.constants.data)
 
     @staticmethod
@@ -168,7 +169,7 @@ def random_networks(
     rng = np.random.default_rng(0)
     weights = tuple(
         (rng.normal(size=(lanes, rows, columns)) / np.sqrt(columns)).astype(precision)
-        for columns, rows in zip(dims, dims[1:], strict=False)
+        for columns, rows in pairwise(dims)
     )
     measurements = np.linalg.qr(rng.normal(size=(dims[0], rank)))[0]
     signals = rng.normal(size=(dims[-1], rank)) / np.sqrt(dims[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dlnsweep.runtime import usable_cores, versions
 
@@ -34,9 +35,7 @@ class Table:
         """Return the table in aligned columns."""
         cells = [self.columns, *([_cell(c) for c in row] for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
-        lines = [
-            "  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in cells
-        ]
+        lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in cells]
         lines.insert(1, "-" * len(lines[0]))
         return "\n".join([self.title, *lines, *self.notes, ""])
 
@@ -58,7 +57,7 @@ def machine() -> str:
     """Return a line that says what the numbers were measured on."""
     name = platform.processor() or platform.machine()
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as lines:
             models = [line.partition(":")[2].strip() for line in lines if "model name" in line]
         name = models[0] if models else name
     except OSError:

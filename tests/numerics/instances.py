@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import itertools
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,5 @@ def draw(
     rows, _ = np.linalg.qr(rng.normal(size=(n, r)))
     y = frame @ np.diag(np.linspace(1.0, 1.0 / condition_number, r)) @ rows.T
     x = rng.normal(size=(d, m)) @ y / np.sqrt(m) + noise * rng.normal(size=(d, n)) / np.sqrt(n * d)
-    weights = [
-        rng.normal(size=(b, a)) / np.sqrt(a) for a, b in zip(dims, dims[1:], strict=False)
-    ]
+    weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in itertools.pairwise(dims)]
     return Instance(weights, x, y)

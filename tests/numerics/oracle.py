@@ -35,9 +35,7 @@ def loss(weights: Weights, x: np.ndarray, y: np.ndarray, decay: float, fit: floa
     return 0.5 * fit * float(np.sum(residual(weights, x, y) ** 2)) + 0.5 * decay * squares
 
 
-def gradients(
-    weights: Weights, x: np.ndarray, y: np.ndarray, decay: float, fit: float
-) -> Weights:
+def gradients(weights: Weights, x: np.ndarray, y: np.ndarray, decay: float, fit: float) -> Weights:
     """Gradient of `loss` in each W_i: c W_{L:i+1}^T Phi Y^T W_{i-1:1}^T + lambda W_i."""
     depth = len(weights)
     phi = residual(weights, x, y)
@@ -112,7 +110,7 @@ class Descent:
 
 @dataclass
 class Path:
-    """The weights at the recorded steps, and the first step with a non-finite residual."""
+    """The weights at the recorded steps, and the first step with a non-finite squared error."""
 
     weights: dict[int, Weights]
     last: Weights
@@ -127,7 +125,7 @@ def descend(
     kept: dict[int, Weights] = {}
     with np.errstate(over="ignore", invalid="ignore"):
         for now in range(max(steps) + 1):
-            if not np.all(np.isfinite(residual(weights, x, y))):
+            if not np.isfinite(np.sum(residual(weights, x, y) ** 2)):
                 return Path(kept, weights, now)
             if now in steps:
                 kept[now] = weights

@@ -1,0 +1,149 @@
+"""Conditions on several settings of a sweep together, each yielding its mistakes as sentences.
+
+Each looks only at settings that are right by themselves: what is wrong alone has been reported,
+and is left out of `values`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from dlnsweep.observables import OBSERVABLES
+from dlnsweep.sections import HYPERPARAMETERS
+from dlnsweep.sentences import did_you_mean, show, show_key
+from dlnsweep.settings import Constraint
+
+Values = Mapping[str, Sequence[Any]]
+Axes = Sequence[tuple[str, ...]]
+
+
+def check_observables(values: Values) -> Iterator[str]:
+    """Check the names under record.observables."""
+    names = values.get("record.observables", (None,))[0]
+    if names is None:
+        return
+    if not names:
+        yield "record.observables is empty; name at least one observable."
+    for i, name in enumerate(names):
+        if name not in OBSERVABLES:
+            hint = did_you_mean(name, OBSERVABLES)
+            yield f"record.observables[{i}] is {show(name)}, which is not known{hint}"
+        elif name in names[:i]:
+            yield f"record.observables[{i}] is {show(name)}, as is an earlier one; name it once."
+    if "noisy_test_error" in names and 0.0 in values.get("record.test_noise", ()):
+        yield "record.test_noise is 0; noisy_test_error needs it to be positive."
+
+
+def check_stopping(values: Values) -> Iterator[str]:
+    """Check that training.stop_when refers to what is recorded."""
+    condition = values.get("training.stop_when", (None,))[0]
+    names = values.get("record.observables", (None,))[0]
+    if condition is None or names is None:
+        return
+    scalars = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is None]
+    if condition.observable not in scalars:
+        yield (
+            f"training.stop_when.observable is {show(condition.observable)}; it must be a "
+            f"recorded scalar observable: {', '.join(scalars) or 'none is recorded'}."
+        )
+
+
+def check_recording(values: Values, given: Collection[str]) -> Iterator[str]:
+    """Check that the keys of [record] fit its spacing, and its steps the number of steps."""
+    if not {"record.spacing", "record.steps"} <= values.keys():
+        return
+    spacing, steps = values["record.spacing"][0], values["record.steps"][0]
+    if spacing == "explicit":
+        if not steps:
+            yield 'record.steps is empty; spacing = "explicit" needs it.'
+        if "record.count" in given:
+            yield 'record.count is given, which spacing = "explicit" does not use; leave it out.'
+        longest = max(values.get("training.num_steps", ()), default=None)
+        beyond = [step for step in steps if longest is not None and step > longest]
+        if beyond:
+            yield (
+                f"record.steps names {beyond[0]}; it must not exceed training.num_steps, which is "
+                f"{longest}."
+            )
+    elif steps:
+        yield (
+            f'record.steps is given, which needs record.spacing = "explicit"; it is '
+            f"{show(spacing)}."
+        )
+
+
+def check_hyperparameters(values: Values, given: Collection[str]) -> Iterator[str]:
+    """Check that each given hyperparameter belongs to one of the optimizers."""
+    used = values.get("training.optimizer", ())
+    for key, optimizers in HYPERPARAMETERS.items():
+        if used and f"training.{key}" in given and not set(used) & set(optimizers):
+            yield (
+                f"training.{key} is given, but {', '.join(used)} does not use it; it belongs to "
+                f"{', '.join(optimizers)}."
+            )
+
+
+def check_zip(
+    groups: Sequence[Sequence[str]], values: Values, varying: Sequence[str], known: Sequence[str]
+) -> Iterator[str]:
+    """Check that sweep.zip names axes of equal lengths, each once.
+
+    Args:
+        groups: The lists of keys.
+        values: The values of the settings that are right.
+        varying: The settings with several values.
+        known: All settings.
+    """
+    taken: set[str] = set()
+    for i, group in enumerate(groups):
+        place = f"sweep.zip[{i}]"
+        if len(group) < 2:
+            yield f"{place} names {len(group)} keys; it must name two or more."
+        for key in group:
+            if key not in known:
+                hint = did_you_mean(key, known)
+                yield f"{place} names '{show_key(key)}', which is not a setting{hint}"
+            elif key in values and key not in varying:
+                yield (
+                    f"{place} names '{key}', which has one value only; give it a list, or leave "
+                    "it out."
+                )
+            elif key in taken:
+                yield f"{place} names '{key}', which is zipped already; name it once."
+            taken.add(key)
+        lengths = {key: len(values[key]) for key in group if key in values and key in varying}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{key} has {count}" for key, count in lengths.items())
+            yield f"{place} zips axes of unequal lengths: {listed} values."
+
+
+def check_constraint(constraint: Constraint, values: Values, axes: Axes) -> str:
+    """Return the first combination for which a condition does not hold, as a sentence."""
+    if not all(key in values for key in constraint.keys):
+        return ""
+    groups = [group for group in axes if set(group) & set(constraint.keys)]
+    place = {key: i for i, group in enumerate(groups) for key in group}
+    # Zipped keys move together; a key that does not vary has its one value in every combination.
+    choices = [range(len(values[group[0]])) for group in groups]
+    read = [(values[key], place.get(key)) for key in constraint.keys]
+    for combination in itertools.product(*choices):
+        found = [column[0] if i is None else column[combination[i]] for column, i in read]
+        if not constraint.holds(*found):
+            return constraint.sentence.format(*(show(v) for v in found))
+    return ""
+
+
+BALANCED_WIDTH = Constraint(
+    (
+        "network.initializer",
+        "network.width",
+        "network.depth",
+        "problem.signal_dim",
+        "problem.measurement_dim",
+    ),
+    lambda init, width, depth, d, m: init != "balanced" or depth == 1 or width >= min(d, m),
+    "network.initializer is {0} and network.width is {1}; balanced weights need a width of at "
+    "least min(signal_dim, measurement_dim) of {3} and {4}.",
+)

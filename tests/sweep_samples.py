@@ -1,0 +1,102 @@
+"""Sweeps of a moment for the tests of the engine, and what to look at in their folders."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parent.parent
+
+# Runs with different numbers of steps are different batches of one compiled program.
+SMALL = """
+name = "small"
+[problem]
+kind = "subspace"
+signal_dim = 8
+measurement_dim = 4
+subspace_dim = 2
+num_samples = 20
+[network]
+depth = 2
+width = 8
+[training]
+learning_rate = 0.05
+weight_decay = [1e-2, 1e-3]
+num_steps = [30, 40, 50]
+[record]
+count = 10
+observables = ["regression_error", "off_subspace_error"]
+[sweep]
+seeds = 2
+[figure]
+kind = "curves"
+y = "regression_error"
+hue = "training.weight_decay"
+"""
+# Seconds of training, so that there is something to interrupt.
+LONG = SMALL.replace('"small"', '"long"').replace(
+    "[30, 40, 50]", "[200_000, 210_000, 220_000, 230_000, 240_000, 250_000]"
+)
+
+
+def write(folder: Path, text: str = SMALL, name: str = "sweep.toml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def data_files(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all data files of a results folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.parquet"))}
+
+
+def everything_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def start(*arguments: str | Path, cwd: Path, **options: Any) -> subprocess.Popen[str]:
+    """Start the command line in a process of its own, as a user would."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    for name in ("COLUMNS", "LINES"):
+        environment.pop(name, None)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "dlnsweep", *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Return the ids of the living worker processes of a results folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+        except OSError:
+            continue
+        if str(folder).encode() in command and b"-P" in command:
+            found.append(int(entry.name))
+    return found
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def kill(*numbers: int) -> None:
+    for number in numbers:
+        try:
+            os.kill(number, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

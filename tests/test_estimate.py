@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import numpy as np
+import pytest
+from spec_samples import sweep
+
+from dlnsweep import estimate as estimates
+from dlnsweep.cost import cost_of, layer_sizes, problem_rank, record_length
+from dlnsweep.errors import RunError
+from dlnsweep.plan import Batch, Plan, make_batches, make_plan
+
+
+def planned(**changes: Any) -> tuple[Plan, list[Batch]]:
+    plan = make_plan(sweep(**changes))
+    return plan, make_batches(plan, np.arange(plan.num_runs))
+
+
+def test_a_run_costs_what_its_layers_say():
+    row = make_plan(sweep(network__depth=3)).row(0)
+    assert layer_sizes(row, 16) == (4, 16, 16, 8)
+    assert problem_rank(row) == 2
+    assert record_length(row) == 2
+    cost = cost_of(row, 16)
+    # Gradient descent sees the samples reduced to their rank.
+    entries = 2 * 16 + 16 * 16 + 16 * 8
+    assert cost.state_bytes == 8 * entries
+    assert cost.step_flops == 6 * 2 * entries
+    # The 200 log-spaced steps of 100 are 0, 1, ..., with repetitions dropped.
+    assert 50 < cost.num_records < 101
+    assert cost.record_bytes == cost.num_records * (8 + 8 * 2)
+
+
+def test_vector_observables_count_with_their_length():
+    names = ["loss", "singular_values", "weight_norms"]
+    row = make_plan(sweep(network__depth=3, record__observables=names)).row(0)
+    assert record_length(row) == 1 + 4 + 3
+
+
+def test_costs_grow_with_width_steps_and_precision():
+    def cost(width: int = 16, **changes: Any) -> Any:
+        return cost_of(make_plan(sweep(**changes)).row(0), width)
+
+    assert cost(width=1600).seconds > cost().seconds
+    assert cost(training__num_steps=1000).seconds > cost().seconds
+    assert cost(sweep__precision="float32").state_bytes * 2 == cost().state_bytes
+    assert cost(training__optimizer="adam").state_bytes > 3 * cost().state_bytes
+
+
+def test_the_estimate_counts_rows_and_steps():
+    plan, batches = planned(
+        training__num_steps=[10, 1000],
+        record__spacing="linear",
+        record__count=11,
+        sweep__seeds=3,
+    )
+    found = estimates.estimate(plan, batches)
+    assert found.rows == 6 * 11
+    assert found.run_steps == 3 * (10 + 1000)
+    assert found.longest_run == plan.cost(5)
+    assert found.stored_bytes == sum(int(3 * 11 * (2 * 6.5 + 0.3)) for _ in range(2))
+    assert found.worker_bytes > 0
+
+
+def test_the_estimate_of_the_rest_counts_the_rest():
+    plan, _ = planned(sweep__seeds=10)
+    rest = make_batches(plan, np.arange(4))
+    assert estimates.estimate(plan, rest).run_steps == 4 * 100
+
+
+class Probed:
+    """Answers the probe's process: every program takes `seconds` a run-step."""
+
+    def __init__(self, returncode: int = 0) -> None:
+        self.returncode = returncode
+        self.requests: list[Any] = []
+
+    def __call__(self, command: list[str], **options: Any) -> Any:
+        assert command[1:] == ["-m", "dlnsweep.probe"]
+        self.requests = json.loads(options["input"])
+        measured = {"compile_seconds": 2.0, "seconds_a_run_step": 1e-3, "lanes": 4}
+        lines = "\n".join(json.dumps(measured) for _ in self.requests)
+        return subprocess.CompletedProcess(command, self.returncode, lines, "it broke")
+
+
+def test_the_probe_carries_what_it_measured_over_to_the_sweep(monkeypatch: pytest.MonkeyPatch):
+    answer = Probed()
+    monkeypatch.setattr(subprocess, "run", answer)
+    plan, batches = planned(sweep__seeds=8)
+    timing = estimates.probe(plan, batches, workers=2)
+    assert timing.probed == 1
+    assert timing.compile_seconds == 2.0
+    assert timing.seconds == pytest.approx(8 * 100 * 1e-3 / 2 + 2.0)
+    assert timing.steps_a_second == pytest.approx(2000)
+    (request,) = answer.requests
+    assert set(request) == {"columns", "shared", "padded_width"}
+    assert request["columns"]["training.momentum"] == [None] * 8
+    assert request["columns"]["seed"] == list(range(8))
+    assert request["shared"] == plan.shared
+    assert request["padded_width"] == 16
+
+
+def test_the_probe_measures_the_costliest_programs_only(monkeypatch: pytest.MonkeyPatch):
+    answer = Probed()
+    monkeypatch.setattr(subprocess, "run", answer)
+    plan, batches = planned(network__depth=list(range(1, 11)), sweep__seeds=2)
+    timing = estimates.probe(plan, batches, workers=1)
+    assert timing.probed == 6
+    depths = [request["columns"]["network.depth"][0] for request in answer.requests]
+    assert depths == [10, 9, 8, 7, 6, 5]
+    assert timing.compile_seconds == pytest.approx(20)
+    # The others are scaled by their estimated cost, which is less than that of the measured.
+    assert 6 * 2 * 100 * 1e-3 < timing.seconds - timing.compile_seconds < 10 * 2 * 100 * 1e-3
+
+
+def test_a_failed_probe_says_why(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(subprocess, "run", Probed(returncode=1))
+    with pytest.raises(RunError) as caught:
+        estimates.probe(*planned(), workers=1)
+    assert str(caught.value) == "the probe failed; --no-probe leaves it out.\nit broke"

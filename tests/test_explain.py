@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from dlnsweep.errors import SpecError
+from dlnsweep.explain import explain
+from dlnsweep.observables import OBSERVABLES
+from dlnsweep.spec import known_settings
+
+TOPICS = [
+    "subspace",
+    "network",
+    "deep_linear",
+    "training",
+    "record",
+    "sweep",
+    "curves",
+    "final",
+    "heatmap",
+    "spectrum",
+    "observables",
+]
+
+
+def test_without_a_word_the_topics_are_listed():
+    text = explain("")
+    assert text.startswith("Explain what? One of:\n")
+    assert all(topic in text for topic in TOPICS)
+
+
+@pytest.mark.parametrize(
+    "word", ["", "problem", "figure", *TOPICS, *OBSERVABLES, *known_settings()]
+)
+def test_everything_is_explained_in_short_plain_lines(word: str):
+    text = explain(word)
+    assert text.strip()
+    assert all(line.isprintable() and len(line) <= 100 for line in text.splitlines())
+    # Names of Python's types say nothing to who writes TOML.
+    for leaked in ("Annotated", "Union", "typing", "NoneType", "FieldInfo", "int)", "list["):
+        assert leaked not in text
+
+
+def test_a_section_shows_each_key_with_type_bounds_default_and_role():
+    text = explain("training")
+    assert "learning_rate (η)\n    learning rate. [a number; > 0; required; traced]" in text
+    assert (
+        "weight_decay (λ)\n    weight decay; multiplies half the squared norms. "
+        "[a number; >= 0; default 0.0; traced]" in text
+    )
+    assert "unit: steps" in text
+    assert "'uniform' | 'fan_in'" in text
+    assert "one value a file" in " ".join(text.split())
+
+
+def test_a_key_is_found_with_and_without_its_section():
+    expected = "learning_rate (η)\n    learning rate. [a number; > 0; required; traced]"
+    assert explain("training.learning_rate") == expected
+    assert explain("learning_rate") == expected
+    assert "an integer or a list of integers" in explain("sweep.seeds")
+    assert "a list of lists of strings" in explain("sweep.zip")
+    assert "a list of integers" in explain("record.steps")
+
+
+def test_sections_with_kinds_list_them():
+    assert explain("problem") == "[problem] has a kind; explain one of:\n  subspace"
+    assert "curves, final, heatmap, spectrum" in explain("figure")
+    assert "the setting on the horizontal axis" in explain("figure.x")
+
+
+def test_an_observable_is_explained():
+    assert explain("loss").startswith("loss: objective (4)")
+    assert "singular_values (a vector)" in explain("observables")
+
+
+@pytest.mark.parametrize(
+    ("word", "ending"),
+    [
+        ("trainign", "'trainign' is not known; did you mean 'training'?"),
+        (
+            "training.learnin_rate",
+            "'training.learnin_rate' is not known; did you mean 'training.learning_rate'?",
+        ),
+        ("zzz", "'zzz' is not known; `dlnsweep explain` lists what there is."),
+        ("\x1b[2J", "'\\x1b[2J' is not known; `dlnsweep explain` lists what there is."),
+    ],
+)
+def test_what_is_not_known_is_refused(word: str, ending: str):
+    with pytest.raises(SpecError) as caught:
+        explain(word)
+    assert str(caught.value) == f"explain: {ending}"
