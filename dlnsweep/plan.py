@@ -196,7 +196,9 @@ def _run_ids(sweep: Sweep, settings: Mapping[str, _Setting]) -> np.ndarray:
     varying: list[tuple[list[str], np.ndarray]] = []
     for key, setting in sorted(settings.items(), key=lambda item: item[0]):
         default = _default_text(sweep, key)
-        lines = ["" if text == default else f"{key}={text}\n" for text in setting.texts]
+        # "null" is a hyperparameter that the run does not use: it says nothing of the run.
+        silent = (default, "null")
+        lines = ["" if text in silent else f"{key}={text}\n" for text in setting.texts]
         if setting.index is not None:
             varying.append((lines, setting.index))
         elif varying:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 
-
 @contextmanager
 def numerics() -> Iterator[None]:
     """Set what our numbers rest on, for the calls inside, and leave the process as it was.

@@ -41,7 +41,7 @@ hue = "training.weight_decay"
 """
 # Seconds of training, so that there is something to interrupt.
 LONG = SMALL.replace('"small"', '"long"').replace(
-    "[30, 40, 50]", "[200_000, 210_000, 220_000, 230_000, 240_000, 250_000]"
+    "[30, 40, 50]", "[50_000, 60_000, 70_000, 80_000, 90_000, 100_000]"
 )
 
 

@@ -19,14 +19,13 @@ PACKAGE = Path(dlnsweep.__file__).parent
 # functions count, those for type checkers alone do not.
 HOUSE: list[tuple[str, ...]] = [
     ("errors", "version", "lazy", "settings"),
-    ("sentences", "system", "runtime", "kernels.linear", "kernels.layout", "streams", "kernels"),
+    ("sentences", "runtime", "kernels.linear", "kernels.layout", "streams", "kernels"),
     ("problems.subspace", "problems", "sections", "observables", "figures.settings"),
     ("figures.check", "axes", "sweepfile", "schedule", "initializers", "optimizers", "consistency"),
     ("cost", "kernels.gradient_descent", "kernels.optax_descent", "kernels.dense"),
     ("spec", "program", "training", "starter", "explain"),
     ("plan", "batch"),
-    ("estimate", "files", "records", "tables", "summaries"),
-    ("layout", "seals", "stored_plan", "integrity", "plan_files"),
+    ("estimate", "records"),
     ("store",),
     ("results", "figures"),
     ("drawing", "execution", "probe"),
@@ -39,10 +38,9 @@ FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 
 # Rooms that answer without JAX.
 WITHOUT_JAX = {
-    "axes", "consistency", "cost", "drawing", "errors", "estimate", "explain", "figures", "files",
-    "integrity", "layout", "plan", "plan_files", "problems", "records", "results", "schedule",
-    "seals", "sections", "sentences", "settings", "spec", "starter", "store", "stored_plan",
-    "summaries", "sweepfile", "system", "tables", "version",
+    "axes", "consistency", "cost", "drawing", "errors", "estimate", "explain", "figures", "plan",
+    "problems", "records", "results", "schedule", "sections", "sentences", "settings", "spec",
+    "starter", "store", "sweepfile", "version",
 }  # fmt: skip
 HEAVY = ("jax", "jaxlib", "optax", "pandas", "pyarrow", "matplotlib")
 

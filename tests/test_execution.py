@@ -55,7 +55,7 @@ def executor(
         workers: int = 2,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> tuple[dict[int, str], list[Event]]:
-        script = STAND_IN.format(body=textwrap.dedent(body))
+        script = STAND_IN.replace("{body}", textwrap.dedent(body))
         monkeypatch.setattr(
             execution,
             "python_command",

@@ -12,8 +12,8 @@ import store_samples as samples
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.records import curves_table, outcomes_table
 from dlnsweep.results import Results, open_results
+from dlnsweep.results.tables import to_pandas
 from dlnsweep.store import Store
-from dlnsweep.tables import to_pandas
 
 
 @pytest.fixture

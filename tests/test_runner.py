@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sweep_samples import SMALL, data_files, everything_below, write
 
 import dlnsweep
 from dlnsweep import runner, worker
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event
-from sweep_samples import SMALL, data_files, everything_below, write
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_the_second_of_two_runners_finds_the_batch_committed(
 def test_a_full_disk_ends_the_run_with_a_sentence(
     sweep: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlnsweep import files
+    from dlnsweep.store import files
 
     write_new, written = files.write_new, []
 

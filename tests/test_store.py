@@ -15,8 +15,8 @@ import pytest
 import store_samples as samples
 
 from dlnsweep.errors import StoreError
-from dlnsweep.layout import results_folder
 from dlnsweep.store import Status, Store
+from dlnsweep.store.layout import results_folder
 
 
 def refused(action, *parts: str) -> str:

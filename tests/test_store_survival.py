@@ -22,9 +22,8 @@ import numpy as np
 import pytest
 import store_samples as samples
 
-from dlnsweep import files, system
 from dlnsweep.errors import StoreError
-from dlnsweep.store import Store
+from dlnsweep.store import Store, files, system
 
 WRITING = ("open", "mkdir", "write", "fsync", "replace")
 REMOVING = ("unlink", "rmdir", "close")

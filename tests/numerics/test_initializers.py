@@ -6,6 +6,7 @@ wide, so a correct draw would fail one with a probability below 6e-7.
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from functools import cache, partial
 
@@ -20,7 +21,6 @@ from dlnsweep.runtime import numerics
 from dlnsweep.sections import NetworkSettings
 from dlnsweep.settings import with_numbers
 from dlnsweep.streams import gaussian, haar, purpose_key, threefry2x32
-import itertools
 
 SIGMAS = 5.0
 # Products of a few orthonormal factors, each rounded at 1.1e-16 an entry.

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.errors import StoreError
-from dlnsweep.files import LocalFiles
-from dlnsweep.layout import PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
 from dlnsweep.records import integers
-from dlnsweep.seals import is_sealed
+from dlnsweep.store.files import LocalFiles
+from dlnsweep.store.layout import PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
+from dlnsweep.store.seals import is_sealed
 
 _REDO = "remove this batch's files in curves, outcomes and receipts and run the sweep again"
 

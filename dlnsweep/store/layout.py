@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from dlnsweep.errors import StoreError
-from dlnsweep.files import STAGING, LocalFiles
+from dlnsweep.store.files import STAGING, LocalFiles
 
 SWEEP = "sweep.json"
 RUNS = "runs.parquet"

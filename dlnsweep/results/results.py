@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlnsweep import summaries
 from dlnsweep.errors import SpecError
 from dlnsweep.records import FINAL, OUTCOMES_SCHEMA
+from dlnsweep.results import summaries
+from dlnsweep.results.tables import aligned, concat, map_in_threads, to_pandas
 from dlnsweep.store import Store
-from dlnsweep.tables import aligned, concat, map_in_threads, to_pandas
 
 PLANNED = "planned"
 

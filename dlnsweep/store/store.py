@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
-from dlnsweep.files import LocalFiles
-from dlnsweep.integrity import Problem, verify
-from dlnsweep.layout import FOLDERS, RUNS, SWEEP, batch_name, batches_in, results_folder
-from dlnsweep.plan_files import write_first, write_more
 from dlnsweep.records import curves_parquet, integers, outcomes_parquet
-from dlnsweep.seals import now, seal, sha256
-from dlnsweep.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
+from dlnsweep.store.files import LocalFiles
+from dlnsweep.store.integrity import Problem, verify
+from dlnsweep.store.layout import FOLDERS, RUNS, SWEEP, batch_name, batches_in, results_folder
+from dlnsweep.store.plan_files import write_first, write_more
+from dlnsweep.store.seals import now, seal, sha256
+from dlnsweep.store.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
 
 __all__ = ["Problem", "Status", "Store", "StoredPlan", "results_folder"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlnsweep.tables import map_in_threads
+from dlnsweep.results.tables import map_in_threads
 
 _QUANTILES = {"q25": 0.25, "q75": 0.75}
 

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
-from dlnsweep.files import LocalFiles
-from dlnsweep.layout import FOLDERS, PLAN_RECEIPT, RUNS, SWEEP
 from dlnsweep.records import integers, runs_parquet
-from dlnsweep.seals import is_sealed, now, render_json, seal, sha256
-from dlnsweep.stored_plan import StoredPlan
-from dlnsweep.system import Data
+from dlnsweep.store.files import LocalFiles
+from dlnsweep.store.layout import FOLDERS, PLAN_RECEIPT, RUNS, SWEEP
+from dlnsweep.store.seals import is_sealed, now, render_json, seal, sha256
+from dlnsweep.store.stored_plan import StoredPlan
+from dlnsweep.store.system import Data
 
 
 def write_first(files: LocalFiles, plan: StoredPlan, environment: dict[str, Any]) -> None:

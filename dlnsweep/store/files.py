@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlnsweep.errors import StoreError
-from dlnsweep.system import Data, acquire, explained, make_folder, move_into_place, write_new
+from dlnsweep.store.system import Data, acquire, explained, make_folder, move_into_place, write_new
 
 STAGING = "_staging"
 _LOCK = f"{STAGING}/lock"

@@ -1,0 +1,5 @@
+"""The pandas face of a results folder."""
+
+from dlnsweep.results.results import Results, open_results
+
+__all__ = ["Results", "open_results"]
