@@ -181,6 +181,27 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
+def summary(
+    folder: Folder,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Group by this setting; all that vary by default."),
+    ] = None,
+    at: Annotated[
+        str, typer.Option(metavar="WHEN", help="final, min (over the records), or a step.")
+    ] = "final",
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this file as well.")] = None,
+) -> None:
+    """Show medians and quartiles over the seeds for each setting."""
+    from dlnsweep.drawing import summary_table
+
+    table = summary_table(folder, by, at)
+    print(table.to_string(index=False))
+    if csv is not None:
+        table.to_csv(csv, index=False)
+
+
+@app.command()
 def figure(
     folder: Folder,
     file: Annotated[
@@ -202,9 +223,15 @@ def verify(folder: Folder) -> None:
     from dlnsweep.store import Store
 
     problems = Store.open(folder).verify()
-    if problems:
-        raise StoreError("\n".join(problem.sentence for problem in problems))
+    damage = [problem.sentence for problem in problems if not problem.leftover]
+    if damage:
+        raise StoreError("\n".join(damage))
     print(f"{folder}: every file is as it was committed")
+    if problems:
+        print(
+            f"{len(problems)} leftovers of interrupted commits do no harm; `dlnsweep gc` removes "
+            "them"
+        )
 
 
 @app.command()
@@ -276,7 +303,7 @@ def _stoppable() -> Iterator[Any]:
 def main() -> None:
     """Run the command line; errors of the user become text and an exit status."""
     try:
-        app(standalone_mode=True)
+        app(prog_name="dlnsweep")
     except DlnsweepError as error:
         print(f"dlnsweep: {error}" if str(error) else "", file=sys.stderr)
         sys.exit(error.exit_status)

@@ -1,14 +1,17 @@
-"""The figures of a results folder: drawn as its sweep asks, and kept in its `figures/`."""
+"""The figures and the summary table of a results folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import draw, file_stems, read_figure, save
 from dlnsweep.results import Results, open_results
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def draw_figures(folder: str | Path, figures: Sequence[Any] | None = None) -> list[Path]:
@@ -42,3 +45,28 @@ def draw_figures(folder: str | Path, figures: Sequence[Any] | None = None) -> li
 def stored_figures(results: Results) -> list[Any]:
     """Return the figures that the sweep asked for when it was last run."""
     return [read_figure(table) for table in results.sweep["sweep"]["figures"]]
+
+
+def summary_table(folder: str | Path, by: Sequence[str] | None, at: str) -> pd.DataFrame:
+    """Return medians and quartiles of all scalar observables, rounded to four digits.
+
+    Args:
+        folder: The results folder.
+        by: The settings to group by; all that vary by default.
+        at: "final", "min", or a step as text.
+
+    Raises:
+        SpecError: If `by` or `at` names what there is not.
+    """
+    results = open_results(folder)
+    groups = list(by) if by else results.varying or ["network.depth"]
+    table = results.summary(by=groups, at=int(at) if at.isdecimal() else at)
+    kept = [*groups, "num_runs", "num_diverged", "num_planned_missing"]
+    kept += [name for name in table.columns if name.endswith(("_q25", "_median", "_q75"))]
+    table = table[[name for name in kept if name in table.columns]]
+    rounded = {
+        name: [float(f"{value:.4g}") for value in table[name]]
+        for name in table.columns
+        if name.endswith(("_q25", "_median", "_q75"))
+    }
+    return table.assign(**rounded)

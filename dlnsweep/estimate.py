@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from dlnsweep.cost import RunCost, record_length
 from dlnsweep.errors import RunError
 from dlnsweep.plan import Batch, Plan
+from dlnsweep.runtime import python_command
 
 # Parquet bytes a stored float64 and float32, as measured on sweeps like those under sweeps/.
 _STORED_BYTES = {"float64": 6.5, "float32": 3.2}
@@ -95,7 +95,7 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
     groups = sorted(work.values(), key=weight, reverse=True)
     requests = [_request(plan, group[0]) for group in groups[:_MOST_PROBED]]
     done = subprocess.run(
-        [sys.executable, "-m", "dlnsweep.probe"],
+        python_command("dlnsweep.probe"),
         input=json.dumps(requests),
         capture_output=True,
         text=True,

@@ -8,7 +8,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dlnsweep.errors import Interrupted, RunError, StoreError
-from dlnsweep.runtime import accelerators, available_memory, usable_cores
+from dlnsweep.runtime import accelerators, available_memory, python_command, usable_cores
 
 # A worker of a CPU holds JAX and its compiled programs.
 _WORKER_BYTES = 400 * 1024**2
@@ -26,11 +25,6 @@ _STOP_SECONDS = 60.0
 _TRIES = 2
 # A worker that ends before it is ready has had no batch: something is wrong with all of them.
 _MOST_FAILED_STARTS = 3
-# Unlike with -m, no module in the user's folder can stand in the place of one of ours.
-_BOOTSTRAP = (
-    "import sys; home = sys.argv.pop(1); home in sys.path or sys.path.insert(0, home); "
-    "from {module} import main; sys.exit(main())"
-)
 
 
 @dataclass(frozen=True)
@@ -231,16 +225,6 @@ class _Crew:
         elif number is not None:
             self.failures[number] = f"its worker process {reason}, {_TRIES} times"
             self._on_event(Event("failed", number, text=self.failures[number]))
-
-
-def python_command(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module's `main` in another process of this Python.
-
-    The module is found wherever this package was imported from, and the folder that we are in
-    is not searched for modules.
-    """
-    home = str(Path(__file__).resolve().parent.parent)
-    return [sys.executable, "-P", "-c", _BOOTSTRAP.format(module=module), home, *arguments]
 
 
 def _start(root: Path, place: dict[str, str], cores: list[int] | None) -> _Worker:

@@ -174,14 +174,14 @@ def _bar(tally: Tally) -> Iterator[Callable[[Event], None]]:
 
     console = Console(stderr=True)
     began = time.monotonic()
-    bar = BarColumn()
+    # The line stays free of its last columns: there the terminal writes ^C.
+    bar = BarColumn(_bar_width(console.width))
 
     class Words(ProgressColumn):
         """What the tally says, in what the other columns leave of the line."""
 
         def render(self, task: object) -> Text:  # noqa: ARG002
-            # The line stays free of its last columns: there the terminal writes ^C.
-            bar.bar_width = 24 if console.width >= 100 else 12 if console.width >= 70 else 6
+            bar.bar_width = _bar_width(console.width)
             room = max(10, console.width - bar.bar_width - 14)
             return Text(_words(tally, time.monotonic() - began, room), no_wrap=True)
 
@@ -204,6 +204,10 @@ def _bar(tally: Tally) -> Iterator[Callable[[Event], None]]:
         finally:
             # The last thing shown is how far it came.
             tally.stopping = False
+
+
+def _bar_width(columns: int) -> int:
+    return 24 if columns >= 100 else 12 if columns >= 70 else 6
 
 
 def _words(tally: Tally, seconds: float, room: int) -> str:

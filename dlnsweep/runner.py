@@ -13,6 +13,7 @@ import numpy as np
 from dlnsweep.errors import Interrupted, RunError
 from dlnsweep.execution import Event, LocalExecutor
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan
+from dlnsweep.records import integers
 from dlnsweep.results import Results, open_results
 from dlnsweep.runtime import versions
 from dlnsweep.spec import Sweep
@@ -102,7 +103,7 @@ def prepare(sweep: Sweep, root: Path) -> Prepared:
 
 def remaining(store: Store) -> Prepared:
     """Return what is left to do in a results folder."""
-    steps = store.runs_table(["training.num_steps"])["training.num_steps"].to_numpy()
+    steps = integers(store.runs_table(["training.num_steps"])["training.num_steps"])
     done = store.done()
     todo: dict[int, int] = {}
     runs_done = 0

@@ -5,9 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+# Unlike with -m, no module in the user's folder can stand in the place of one of ours.
+_BOOTSTRAP = (
+    "import sys; home = sys.argv.pop(1); home in sys.path or sys.path.insert(0, home); "
+    "from {module} import main; sys.exit(main())"
+)
 
 
 @contextmanager
@@ -97,3 +105,13 @@ def accelerators() -> list[str]:
     except OSError:
         return []
     return [str(i) for i in range(len(present))]
+
+
+def python_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module's `main` in another process of this Python.
+
+    The module is found wherever this package was imported from, and the folder that we are in
+    is not searched for modules.
+    """
+    home = str(Path(__file__).resolve().parent.parent)
+    return [sys.executable, "-P", "-c", _BOOTSTRAP.format(module=module), home, *arguments]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -60,13 +61,30 @@ def everything_below(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def start(*arguments: str | Path, cwd: Path, **options: Any) -> subprocess.Popen[str]:
-    """Start the command line in a process of its own, as a user would."""
+# Makes the standard input the controlling terminal, from which Ctrl-C comes.
+_ON_A_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+def start(
+    *arguments: str | Path, cwd: Path, terminal: int | None = None, **options: Any
+) -> subprocess.Popen[str]:
+    """Start the command line in a process of its own, as a user would.
+
+    With the descriptor of a pseudo-terminal it is in the foreground there.
+    """
+    command = ["-W", "error", "-m", "dlnsweep", *map(str, arguments)]
+    if terminal is not None:
+        command = ["-c", _ON_A_TERMINAL, *command]
+        options |= dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+        options["start_new_session"] = True
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     for name in ("COLUMNS", "LINES"):
         environment.pop(name, None)
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "dlnsweep", *map(str, arguments)],
+        [sys.executable, *command],
         cwd=cwd,
         env=environment,
         text=True,
@@ -96,7 +114,5 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
 
 def kill(*numbers: int) -> None:
     for number in numbers:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from sweep_samples import LONG, data_files, kill, start, wait_until, workers_of,
 import dlnsweep
 from dlnsweep import execution, runtime
 from dlnsweep.errors import Interrupted, RunError, StoreError
-from dlnsweep.execution import Event, LocalExecutor, python_command
+from dlnsweep.execution import Event, LocalExecutor
+from dlnsweep.runtime import python_command
 
 # A worker without JAX: `work` is called with each batch's number.
 STAND_IN = """
@@ -46,7 +47,7 @@ for line in sys.stdin:
 @pytest.fixture
 def executor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[dict[int, str], list[Event]]]:
+) -> Iterator[Callable[..., tuple[dict[int, str], list[Event]]]]:
     """Return a function that executes batches with stand-ins that run the code given."""
 
     def execute(
@@ -65,12 +66,11 @@ def executor(
         failures = LocalExecutor(workers).execute(tmp_path, numbers, events.append, should_stop)
         return failures, events
 
-    descriptors = len(os.listdir("/proc/self/fd"))
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setattr(execution, "_BOOTSTRAP", "unused")
-    yield execute  # type: ignore[misc]
+    yield execute
     # Neither pipes nor zombies are left.
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
@@ -159,7 +159,8 @@ def test_what_a_worker_said_before_it_died_counts(executor) -> None:
     body = """
     def work(batch):
         done(batch)
-        os._exit(1)
+        if first_time("died"):
+            os._exit(1)
     """
     failures, events = executor(body)
     assert failures == {}
@@ -283,9 +284,8 @@ def test_a_run_survives_its_deaths(tmp_path: Path) -> None:
     assert kept
 
     # Everything is killed at a random instant.
-    delay = random.Random(7).uniform(1, 6)
     process, _ = begin()
-    time.sleep(delay)
+    time.sleep(random.uniform(0.5, 8))
     kill(process.pid, *workers_of(root))
     process.communicate()
     wait_until(lambda: not workers_of(root), 10)

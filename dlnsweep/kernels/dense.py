@@ -16,10 +16,9 @@ from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.sections import RecordSettings, TrainingSettings
 
-# Measured on two cores (tests/benchmarks/kernel_tuning.py): delaying updates pays once a matrix
-# is too large for the first caches, as long as the delayed factors stay thin beside it.
-_LONGEST_DELAY = 8
-_NARROWEST_DELAYED = 128
+# See `delay_for`.
+_DELAYED_ENTRIES = 400 * 400
+_WIDTH_A_SAMPLE = 16
 
 
 class Inputs(NamedTuple):
@@ -51,11 +50,15 @@ class Carry(NamedTuple):
 
 
 def delay_for(dims: tuple[int, ...], rank: int) -> int:
-    """Return how many steps' updates are delayed, for layer sizes `dims` and `rank` samples."""
-    hidden = dims[1:-1]
-    if not hidden or max(hidden) < _NARROWEST_DELAYED:
-        return 1
-    return max(1, min(_LONGEST_DELAY, max(hidden) // (4 * rank)))
+    """Return how many steps' updates are delayed, for layer sizes `dims` and `rank` samples.
+
+    Delaying saves writes of large matrices and costs products with the delayed factors. Measured
+    on two cores (tests/benchmarks/kernel_tuning.py): two steps are best where the largest matrix
+    beyond the first layer is large and the factors are thin beside it, and one elsewhere.
+    """
+    entries = max((a * b for a, b in zip(dims[1:], dims[2:], strict=False)), default=0)
+    thin = max(dims) >= _WIDTH_A_SAMPLE * rank
+    return 2 if entries >= _DELAYED_ENTRIES and thin else 1
 
 
 @dataclass(frozen=True)

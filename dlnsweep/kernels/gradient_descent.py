@@ -24,6 +24,9 @@ from dlnsweep.lazy import jnp, lax
 
 # Folding M_i <- c_i M_i costs one rounding, so it is done only once c_i has left this interval.
 _SCALE_LOW, _SCALE_HIGH = 0.5, 2.0
+# Up to this many columns a product of factors is faster as a sum of outer products, which XLA
+# fuses with the update of the large matrix and makes in place.
+_LARGEST_OUTER = 8
 
 
 class Constants(NamedTuple):
@@ -126,6 +129,8 @@ def advance(
             return now + 1, _single_step(constants, state, now)
         return now + count, _delayed_steps(constants, state, now, count, delay)
 
+    if delay == 1 and constants.data.inputs.shape[0] <= _LARGEST_OUTER:
+        return _lagging_steps(constants, state, step, stop, early_exit=early_exit)
     return lax.while_loop(unfinished, fold, (step, state))[1]
 
 
@@ -148,11 +153,11 @@ def _check(
 
 
 def _single_step(constants: Constants, state: State, now: Int[Array, ""]) -> State:
-    """One step with its update made at once: for small layers, where M_i stays in cache."""
+    """One step with its update made at once: for small layers and many samples."""
     data, depth, dtype = constants.data, len(state.matrices), state.matrices[0].dtype
     scales = state.scales.astype(dtype)
-    forward = [jnp.diag(data.inputs)]
-    for i in range(depth):
+    forward = [data.inputs, scales[0] * state.matrices[0] * data.inputs]
+    for i in range(1, depth):
         forward.append(scales[i] * multiply(state.matrices[i], forward[i]))
     residual = forward.pop() - data.targets
     active, diverged_step = _check(state, residual, now)
@@ -162,12 +167,89 @@ def _single_step(constants: Constants, state: State, now: Int[Array, ""]) -> Sta
     backward = jnp.where(active, residual, 0.0)
     matrices = list(state.matrices)
     for i in reversed(range(depth)):
-        update = multiply(rates[i].astype(dtype) * backward, jnp.where(active, forward[i], 0.0).T)
+        left = rates[i].astype(dtype) * backward
+        if i:
+            update = multiply(left, jnp.where(active, forward[i], 0.0).T)
+        else:
+            update = left * data.inputs
         matrices[i] = fold[i].astype(dtype) * state.matrices[i] - update
         if i:
             backward = scales[i] * multiply(backward.T, state.matrices[i]).T
     off_scale = state.first_off_scale * decays[0]
     return State(tuple(matrices), new_scales, off_scale, active, diverged_step)
+
+
+def _lagging_steps(
+    constants: Constants,
+    state: State,
+    step: Int[Array, ""],
+    stop: Int[Array, ""],
+    *,
+    early_exit: bool,
+) -> State:
+    """Steps that begin with the update that the step before has found: for small layers.
+
+    Written before they are read, the matrices are updated in place; the other way round XLA
+    copies each of them once a step.
+    """
+    data, depth, dtype = constants.data, len(state.matrices), state.matrices[0].dtype
+    rank = data.inputs.shape[0]
+
+    def update(
+        matrices: tuple[Float[Array, "..."], ...],
+        fold: Float[Array, " L"],
+        lefts: tuple[Float[Array, "r _"], ...],
+        rights: tuple[Float[Array, "r _"], ...],
+    ) -> tuple[Float[Array, "..."], ...]:
+        # In the basis of range(Y) the first layer's inputs are a diagonal matrix.
+        made = [fold[0].astype(dtype) * matrices[0] - lefts[0].T * data.inputs]
+        for i in range(1, depth):
+            kept = fold[i].astype(dtype) * matrices[i]
+            made.append(kept - _outer(lefts[i], rights[i - 1]))
+        return tuple(made)
+
+    def unfinished(carry) -> Bool[Array, ""]:
+        within = carry[0] < stop
+        return within & carry[1].active if early_exit else within
+
+    def one_step(carry):
+        now, state, *pending = carry
+        matrices, scales = update(state.matrices, *pending), state.scales.astype(dtype)
+        forward = [scales[0] * matrices[0] * data.inputs]
+        for i in range(1, depth):
+            forward.append(scales[i] * multiply(matrices[i], forward[-1]))
+        residual = forward.pop() - data.targets
+        active, diverged_step = _check(state, residual, now)
+        decays = jnp.where(active, constants.decays, 1.0)
+        new_scales, fold = _rescale(state.scales, decays)
+        rates = constants.learning_rates * constants.data_fit_scale / new_scales
+        rows = jnp.where(active, residual, 0.0).T
+        lefts = [rates[-1].astype(dtype) * rows]
+        for i in reversed(range(1, depth)):
+            rows = scales[i] * multiply(rows, matrices[i])
+            lefts.insert(0, rates[i - 1].astype(dtype) * rows)
+        rights = tuple(jnp.where(active, f, 0.0).T for f in forward)
+        off_scale = state.first_off_scale * decays[0]
+        state = State(matrices, new_scales, off_scale, active, diverged_step)
+        return now + 1, state, fold, tuple(lefts), rights
+
+    carry = (
+        step,
+        state,
+        jnp.ones(depth, jnp.float64),
+        tuple(jnp.zeros((rank, m.shape[0]), dtype) for m in state.matrices),
+        tuple(jnp.zeros((rank, m.shape[1]), dtype) for m in state.matrices[1:]),
+    )
+    _, state, *pending = lax.while_loop(unfinished, one_step, carry)
+    return state._replace(matrices=update(state.matrices, *pending))
+
+
+def _outer(left: Float[Array, "k rows"], right: Float[Array, "k columns"]) -> Array:
+    """Return left^T right."""
+    count = left.shape[0]
+    if count > _LARGEST_OUTER:
+        return multiply(left.T, right)
+    return sum(left[j, :, None] * right[j, None, :] for j in range(count))
 
 
 def _delayed_steps(
@@ -235,7 +317,7 @@ def _delayed_steps(
     scales, fold = _rescale(state.scales, decayed)
     matrices = tuple(
         fold[i].astype(dtype) * matrix
-        - multiply((spread(coefficients[i] / scales[i]) * flat(lefts[i])).T, flat(rights[i]))
+        - _outer(spread(coefficients[i] / scales[i]) * flat(lefts[i]), flat(rights[i]))
         for i, matrix in enumerate(state.matrices)
     )
     return State(matrices, scales, off_scale, active, diverged_step)

@@ -15,8 +15,8 @@ from typing import Any
 from dlnsweep.lazy import jax, lax
 
 # A vmapped group of runs should fit in a core's second-level cache (1 to 2 MiB on CPUs of today).
-_CPU_GROUP_BYTES = 512 * 1024
-_CPU_WIDEST_GROUP = 64
+_CPU_GROUP_BYTES = 256 * 1024
+_CPU_WIDEST_GROUP = 32
 _CPU_MOST_GROUPS = 16
 # Above this many bytes a run's products are large enough for one run to keep a core busy.
 _CPU_ALONE_BYTES = 32 * 1024

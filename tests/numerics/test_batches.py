@@ -40,7 +40,8 @@ def plan_of(**sections):
         "network": {"depth": 3, "width": 8},
         "training": {"learning_rate": 0.05, "weight_decay": 0.1, "num_steps": 150},
         "record": {"count": 12},
-        "sweep": {"seeds": 2},
+        # Four runs: most tests then share the compiled programs.
+        "sweep": {"seeds": 4},
     }
     for section, changes in sections.items():
         document[section] = document[section] | changes
@@ -146,7 +147,7 @@ GRID = {
 @pytest.fixture(scope="module")
 def grid():
     """Sixteen runs in one batch, trained once for several tests."""
-    plan = plan_of(**GRID)
+    plan = plan_of(**GRID, sweep={"seeds": 2})
     return plan, train_rows(plan)
 
 
@@ -173,7 +174,9 @@ def test_the_same_batch_twice_gives_the_same_bits(grid):
     plan, trained = grid
     assert same_bits(trained, train_rows(plan))
     batch._PROGRAMS.clear()
-    assert same_bits(trained, train_rows(plan)), "also from a program compiled afresh"
+    with Compilations() as seen:
+        assert same_bits(trained, train_rows(plan)), "also from a program compiled afresh"
+    assert seen.count > 0
 
 
 def test_a_runs_place_in_the_batch_does_not_matter(grid):
@@ -216,9 +219,6 @@ def test_traced_numbers_do_not_recompile(grid):
         trained = train_rows(others)
     assert trained.compile_seconds < 0.5
     assert seen.count == 0
-    with Compilations() as seen:
-        train_rows(plan_of(network={"depth": 2, "width": 8}))
-    assert seen.count > 0, "the counter counts"
 
 
 @pytest.mark.parametrize(("width", "optimizer"), [(8, "gradient_descent"), (8, "adam")])
@@ -272,7 +272,7 @@ def test_where_segments_are_cut_does_not_change_bits(monkeypatch, width, optimiz
         monkeypatch.setattr(batch, "_SEGMENT_SECONDS", seconds)
         reports = []
         trained = train_rows(plan, on_progress=reports.append)
-        assert sum(r.run_steps for r in reports) == 2 * 533
+        assert sum(r.run_steps for r in reports) == 4 * 533
         if whole is None:
             whole, fewest = trained, len(reports)
         assert same_bits(whole, trained)
@@ -339,8 +339,8 @@ def test_optimizers_follow_their_textbook_forms(name, numbers):
     assert not np.array_equal(first[0], first[1]), "the hyperparameter reaches its lane"
 
 
-@pytest.mark.parametrize("initializer", ["orthogonal", "balanced", "identity"])
-def test_every_initializer_trains(initializer):
+@pytest.mark.parametrize("initializer", ["orthogonal", "balanced"])
+def test_other_initializers_train(initializer):
     plan = plan_of(
         network={"depth": 2, "width": 8, "initializer": initializer, "layer_init_scale": 0.7},
         record={"count": 5},
@@ -352,9 +352,9 @@ def test_every_initializer_trains(initializer):
 def test_stop_when_ends_runs_one_by_one():
     condition = {"observable": "regression_error", "below": 0.5}
     numbers = {"learning_rate": [0.01, 0.03], "weight_decay": 0.0, "num_steps": 400}
-    record = {"spacing": "linear", "count": 81}
-    free = train_rows(plan_of(training=numbers, record=record))
-    plan = plan_of(training=numbers | {"stop_when": condition}, record=record)
+    seeds = {"seeds": 2}
+    free = train_rows(plan_of(training=numbers, sweep=seeds))
+    plan = plan_of(training=numbers | {"stop_when": condition}, sweep=seeds)
     trained = train_rows(plan)
     assert trained.status == ["stopped"] * 4
     for lane in range(4):
@@ -368,7 +368,7 @@ def test_stop_when_ends_runs_one_by_one():
 
 
 def test_runs_that_take_their_steps_alone_do_not_see_the_batch():
-    plan = plan_of(network={"depth": 3, "width": 130}, sweep={"seeds": 3})
+    plan = plan_of(network={"depth": 3, "width": 130})
     whole = train_rows(plan)
     programs = len(batch._PROGRAMS)
     for row in range(3):
@@ -398,7 +398,7 @@ def test_test_errors_are_those_of_fresh_samples():
 
 
 def test_float32_batches_record_float32():
-    plan = plan_of(sweep={"seeds": 2, "precision": "float32"})
+    plan = plan_of(sweep={"seeds": 4, "precision": "float32"})
     double = train_rows(plan_of())
     single = train_rows(plan)
     for name, values in single.observables.items():

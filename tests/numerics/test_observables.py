@@ -154,6 +154,6 @@ def test_registering_refuses_bad_names():
         sentence = f"observable name {name!r} is not a lower-case identifier"
         with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
             register(Observable(name, "l", "t", compute))
-    with pytest.raises(ValueError, match="^an observable named 'loss' is registered already$"):
+    with pytest.raises(ValueError, match=r"^an observable named 'loss' is registered already$"):
         register(Observable("loss", "l", "t", compute))
     assert before == OBSERVABLES

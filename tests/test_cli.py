@@ -1,0 +1,486 @@
+"""The command line as a user meets it: what it prints, its exit status, what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sweep_samples import (
+    LONG,
+    REPOSITORY,
+    SMALL,
+    everything_below,
+    start,
+    wait_until,
+    workers_of,
+    write,
+)
+
+import dlnsweep
+from dlnsweep import cli
+from dlnsweep.errors import DlnsweepError
+from dlnsweep.runner import prepare
+
+# The text that interrupts a terminal's foreground process.
+CONTROL_C = b"\x03"
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., SimpleNamespace]:
+    """Return a function that runs a command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["dlnsweep", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return SimpleNamespace(status=ended.value.code or 0, out=said.out, err=said.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of a finished run of the small sweep; its file stands beside it."""
+    folder = tmp_path_factory.mktemp("finished")
+    return dlnsweep.run(write(folder), folder, workers=0).path
+
+
+def test_help_and_version(command) -> None:
+    shown = command("--help")
+    assert shown.status == 0
+    for name in ("run", "check", "plan", "status", "figure", "verify", "gc", "init", "explain"):
+        assert re.search(rf"^  {name} ", shown.out, re.M)
+    assert command("--version").out == f"dlnsweep {dlnsweep.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("nosuch",), "No such command 'nosuch'"),
+        (("run",), "Missing argument 'FILE'"),
+        (("run", "a.toml", "--workers", "-1"), "Invalid value for '--workers'"),
+        (("status", "a", "b"), "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2(command, arguments: tuple[str, ...], text: str) -> None:
+    ended = command(*arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert text in ended.err
+
+
+def test_check(command, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    ended = command("check", path)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out == (
+        f"{path}: right; 12 runs: training.weight_decay (2) x training.num_steps (3) x seed (2)\n"
+    )
+    ended = command("check", path, "--set", "sweep.seeds=5", "--set", "training.num_steps=7")
+    assert ended.out == f"{path}: right; 10 runs: training.weight_decay (2) x seed (5)\n"
+
+
+def test_set_says_what_is_wrong(command, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    ended = command("check", path, "--set", "training.weigth_decay=1.0", "--set", "name=[")
+    assert (ended.status, ended.out) == (2, "")
+    assert "name=[" in ended.err
+    ended = command("check", path, "--set", "training.weigth_decay=1.0")
+    assert "did you mean 'weight_decay'" in ended.err
+
+
+def test_a_wrong_sweep_starts_nothing(tmp_path: Path) -> None:
+    """Exit status 2, all mistakes, no folder, no JAX."""
+    path = write(
+        tmp_path,
+        SMALL.replace("learning_rate = 0.05", "learning_rate = -1.0").replace(
+            "depth = 2", "depth = 0"
+        ),
+    )
+    code = (
+        "import sys\nfrom dlnsweep.cli import main\n"
+        "try:\n    main()\nfinally:\n    print('jax' in sys.modules)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, "run", path],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "False\n")
+    assert ended.stderr.startswith("dlnsweep: ")
+    assert "training.learning_rate is -1.0" in ended.stderr
+    assert "network.depth is 0" in ended.stderr
+    assert everything_below(tmp_path) == ["sweep.toml"]
+
+
+def test_a_missing_file_is_a_sentence(command) -> None:
+    ended = command("run", "nosuch.toml")
+    assert ended.status == 2
+    assert ended.err.startswith("dlnsweep: nosuch.toml: the sweep file cannot be read")
+
+
+def test_plan_without_a_probe(command, tmp_path: Path) -> None:
+    ended = command("plan", write(tmp_path), "--no-probe", "--workers", "2")
+    assert (ended.status, ended.err) == (0, "")
+    said = dict(re.split(r"  +", line, maxsplit=1) for line in ended.out.splitlines())
+    assert list(said) == [
+        "runs", "compiled programs", "batches", "workers", "run-steps", "memory a worker",
+        "rows of curves", "Parquet",
+    ]  # fmt: skip
+    assert [said[key] for key in ("runs", "compiled programs", "batches", "workers")] == [
+        "12", "1", "3", "2",
+    ]  # fmt: skip
+    assert said["run-steps"] == "480"
+    assert everything_below(tmp_path) == ["sweep.toml"]
+
+
+def test_plan_measures_the_time(command, tmp_path: Path) -> None:
+    ended = command("plan", write(tmp_path), "--workers", "1")
+    assert (ended.status, ended.err) == (0, "")
+    assert re.search(
+        r"^time +about \d+ s, of which compiling \d+ s "
+        r"\(measured on 1 of 1 programs: [\d.e+]+ [kM]? ?run-steps/s\)$",
+        ended.out,
+        re.M,
+    )
+
+
+def test_run_again_draws_and_says_so(command, finished: Path) -> None:
+    ended = command("run", finished.parent / "sweep.toml", "--out", finished.parent)
+    assert ended.status == 0
+    assert re.fullmatch(
+        rf"dlnsweep: {finished}: 0 of 12 runs to do\n"
+        rf"dlnsweep: {finished}: 12 runs done, 0 diverged; \d+ s of computing\n",
+        ended.err,
+    )
+    assert ended.out.splitlines() == [
+        str(finished / "figures" / name) for name in ("curves.png", "curves.pdf")
+    ]
+    assert all(Path(line).stat().st_size > 1000 for line in ended.out.splitlines())
+
+
+def test_quiet_runs_in_this_process(command, tmp_path: Path) -> None:
+    ended = command("run", write(tmp_path), "--workers", "0", "--quiet", "--no-figure")
+    assert (ended.status, ended.out, ended.err) == (0, "", "")
+    assert len(list((tmp_path / "results" / "small" / "curves").iterdir())) == 3
+
+
+def test_plain_progress_is_a_few_lines(command, tmp_path: Path) -> None:
+    ended = command("run", write(tmp_path), "--workers", "0", "--no-figure")
+    lines = ended.err.splitlines()
+    assert lines[0] == f"dlnsweep: {Path('results/small')}: 12 of 12 runs to do"
+    assert lines[-2].startswith("dlnsweep: 12 of 12 runs done")
+    assert 3 <= len(lines) <= 6
+
+
+def test_status(command, finished: Path) -> None:
+    ended = command("status", finished)
+    assert (ended.status, ended.err) == (0, "")
+    assert re.fullmatch(
+        r"small: 12 of 12 runs done\n  3 of 3 batches\n  0 runs diverged, 0 stopped early\n"
+        r"  \d+ s of computing\n",
+        ended.out,
+    )
+
+
+@pytest.mark.parametrize("name", ["status", "figure", "verify", "gc"])
+def test_a_folder_without_results_is_a_sentence(command, tmp_path: Path, name: str) -> None:
+    ended = command(name, tmp_path / "nosuch")
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err == (
+        f"dlnsweep: {tmp_path / 'nosuch'}: is not a folder, so it is not the results folder of a "
+        "sweep; give the folder that `dlnsweep run` made (results/<name>).\n"
+    )
+    assert everything_below(tmp_path) == []
+
+
+def test_figure(command, finished: Path, tmp_path: Path) -> None:
+    ended = command("figure", finished)
+    assert (ended.status, ended.err) == (0, "")
+    assert [Path(line).name for line in ended.out.splitlines()] == ["curves.png", "curves.pdf"]
+    other = write(tmp_path, SMALL.replace('"curves"', '"final"').replace(
+        'hue = "training.weight_decay"', 'x = "training.weight_decay"'
+    ))  # fmt: skip
+    ended = command("figure", finished, "--file", other)
+    assert [Path(line).name for line in ended.out.splitlines()] == ["final.png", "final.pdf"]
+
+
+def test_figure_of_a_file_without_one(command, finished: Path, tmp_path: Path) -> None:
+    bare = write(tmp_path, SMALL.partition("[figure]")[0])
+    ended = command("figure", finished, "--file", bare)
+    assert (ended.status, ended.out) == (2, "")
+    assert "has no [figure]; add one" in ended.err
+
+
+def test_verify_finds_a_flipped_byte(command, finished: Path, tmp_path: Path) -> None:
+    ended = command("verify", finished)
+    assert (ended.status, ended.out) == (0, f"{finished}: every file is as it was committed\n")
+    path = finished / "curves" / "batch-000001.parquet"
+    right = path.read_bytes()
+    try:
+        path.write_bytes(right[:100] + bytes([right[100] ^ 1]) + right[101:])
+        ended = command("verify", finished)
+    finally:
+        path.write_bytes(right)
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err.startswith(f"dlnsweep: {path}: was changed after it was written")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_gc(command, finished: Path) -> None:
+    left = finished / "_staging" / f"{'0' * 32}-batch-000009.parquet"
+    left.write_bytes(b"part of a file")
+    ended = command("gc", finished, "--dry-run")
+    assert ended.out == f"{left}\n{finished}: 1 files would be removed\n"
+    assert left.exists()
+    ended = command("gc", finished)
+    assert ended.out == f"{left}\n{finished}: 1 files removed\n"
+    assert not left.exists()
+    assert command("gc", finished).out == f"{finished}: 0 files removed\n"
+    assert command("verify", finished).status == 0
+
+
+def test_init_writes_a_file_that_is_right(command, tmp_path: Path) -> None:
+    ended = command("init")
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out == (
+        "sweep.toml: written; try `dlnsweep check sweep.toml`, then `dlnsweep run sweep.toml`\n"
+    )
+    assert command("check", "sweep.toml").status == 0
+    before = (tmp_path / "sweep.toml").read_bytes()
+    ended = command("init")
+    assert ended.status == 2
+    assert "there is a file of this name already, which is kept" in ended.err
+    assert (tmp_path / "sweep.toml").read_bytes() == before
+    assert "cannot be written" in command("init", "nosuch/a.toml").err
+
+
+def test_explain(command) -> None:
+    ended = command("explain", "training")
+    assert ended.status == 0
+    for word in ("learning_rate", "weight_decay", "traced", "static"):
+        assert word in ended.out
+    assert "subspace" in command("explain").out
+    ended = command("explain", "nosuch")
+    assert (ended.status, ended.out) == (2, "")
+    assert "'nosuch' is not known" in ended.err
+
+
+def test_another_sweep_in_the_folder(command, finished: Path, tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL.replace("depth = 2", "depth = 3"))
+    before = everything_below(finished)
+    ended = command("run", path, "--out", finished.parent)
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err.startswith(f"dlnsweep: {finished}: holds another sweep")
+    assert "network.depth" in ended.err
+    assert "--out DIR" in ended.err
+    assert everything_below(finished) == before
+
+
+def test_other_files_in_the_folder(command, tmp_path: Path) -> None:
+    (tmp_path / "results" / "small").mkdir(parents=True)
+    (tmp_path / "results" / "small" / "thesis.tex").write_text("mine")
+    path = write(tmp_path)
+    before = everything_below(tmp_path)
+    ended = command("run", path)
+    assert (ended.status, ended.out) == (3, "")
+    assert re.match(r"dlnsweep: results/small: is not empty \(thesis.tex\)", ended.err)
+    assert everything_below(tmp_path) == before
+
+
+def test_a_path_below_a_file(command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    path = write(tmp_path)
+    ended = command("run", path, "--out", tmp_path / "file" / "out")
+    assert (ended.status, ended.out) == (3, "")
+    assert "a part of this path is a file; give another --out DIR" in ended.err
+    assert everything_below(tmp_path) == ["file", "sweep.toml"]
+
+
+@pytest.fixture
+def mounted(tmp_path: Path):
+    """Return a function that mounts a small file system, if this process may."""
+    mounts: list[Path] = []
+
+    def mount(*options: str) -> Path:
+        path = tmp_path / f"mount{len(mounts)}"
+        path.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", path],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip("this process may not mount file systems")
+        mounts.append(path)
+        return path
+
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root on Linux may mount file systems")
+    yield mount
+    for path in mounts:
+        subprocess.run(["umount", path], check=True)
+
+
+def test_a_read_only_folder(command, tmp_path: Path, mounted) -> None:
+    folder = mounted("size=64k", "ro")
+    ended = command("run", write(tmp_path), "--out", folder)
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err == (
+        f"dlnsweep: {folder / 'small'}: cannot create it (Read-only file system); every committed "
+        "batch is kept; choose a folder that you may write with --out DIR.\n"
+    )
+
+
+def test_a_full_disk(command, tmp_path: Path, mounted) -> None:
+    tiny = mounted("size=16k")
+    ended = command("run", write(tmp_path), "--out", tiny, "--workers", "0", "--no-figure")
+    assert (ended.status, ended.out) == (3, "")
+    assert "(No space left on device)" in ended.err
+    assert everything_below(tiny) == []
+    nearly_full = mounted("size=1m")
+    prepare(dlnsweep.Sweep.from_file(tmp_path / "sweep.toml"), nearly_full / "small")
+    before = everything_below(nearly_full)
+    free = os.statvfs(nearly_full)
+    # A receipt fits, and half of the rest.
+    (nearly_full / "other").write_bytes(bytes((free.f_bavail - 2) * free.f_bsize))
+    arguments = ("run", tmp_path / "sweep.toml", "--out", nearly_full, "--no-figure")
+    ended = command(*arguments, "--workers", "1")
+    assert ended.status == 3
+    assert "free space on this disk and run the same command again" in ended.err
+    assert everything_below(nearly_full / "small") == [
+        name.removeprefix("small/") for name in before if name != "small"
+    ]
+    (nearly_full / "other").unlink()
+    assert command(*arguments, "--workers", "0").status == 0
+    assert command("verify", nearly_full / "small").status == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    process = start("explain", "training", cwd=tmp_path)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(30) in (0, 1)
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("dlnsweep.spec.Sweep.from_file", broken)
+    monkeypatch.setattr(sys, "argv", ["dlnsweep", "check", "a.toml"])
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        cli.main()
+
+
+def test_every_error_class_has_its_exit_status(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for error in DlnsweepError.__subclasses__():
+
+        def fail(*_: object, error: type[DlnsweepError] = error) -> None:
+            raise error("a sentence.")
+
+        monkeypatch.setattr("dlnsweep.spec.Sweep.from_file", fail)
+        ended = command("check", "a.toml")
+        found[error.__name__] = (ended.status, ended.err)
+    sentence = "dlnsweep: a sentence.\n"
+    assert found == {
+        "SpecError": (2, sentence),
+        "StoreError": (3, sentence),
+        "RunError": (4, sentence),
+        "Interrupted": (130, sentence),
+    }
+
+
+def test_an_interruption_outside_a_run_ends_with_130(
+    command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dlnsweep.spec.Sweep.from_file", interrupted)
+    ended = command("check", "a.toml")
+    assert ended.status == 130
+    assert "Traceback" not in ended.err
+
+
+def test_a_second_wish_interrupts_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with cli._stoppable() as should_stop:
+        assert not should_stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert should_stop()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("columns", [60])
+def test_control_c_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    """The bar stays on its line; Ctrl-C ends with 130, says how to resume, leaves no worker."""
+    path = write(tmp_path, LONG)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = start(
+        *("run", path, "--workers", "1", "--out", tmp_path),
+        cwd=tmp_path,
+        terminal=theirs,
+    )
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    said = b""
+
+    def more() -> None:
+        nonlocal said
+        with contextlib.suppress(OSError):
+            said += os.read(ours, 65536)
+
+    def trained() -> bool:
+        more()
+        return b"steps/s" in said or b" left" in said or b"/24 runs" in said
+
+    def ended() -> bool:
+        more()
+        return process.poll() is not None
+
+    wait_until(trained)
+    os.write(ours, CONTROL_C)
+    wait_until(ended)
+    more()
+    os.close(ours)
+    assert process.returncode == 130
+    text = ANSI.sub("", said.decode())
+    assert "starting, 0 s" in text
+    assert "compiling on 1 worker" in text
+    assert re.search(
+        r"stopped: \d+ of 24 runs are done and kept in \S+; the same command goes on from there",
+        text,
+    )
+    assert "Traceback" not in text
+    drawn = [line for line in re.split(r"[\r\n]+", text) if "━" in line]
+    assert drawn
+    # Room is left for the ^C that the terminal writes behind it.
+    assert max(map(len, drawn)) <= columns - 2
+    assert not workers_of(tmp_path / "long")

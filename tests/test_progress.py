@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import pytest
+
+from dlnsweep import progress
+from dlnsweep.execution import Event
+from dlnsweep.progress import Tally, duration, reporting, shorten
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def tell(tally: Tally, clock: Clock, *events: Event) -> None:
+    for event in events:
+        clock.now += 1.0
+        tally.add(event)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (18720, "5 h 12 min")],
+)
+def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (999, "999"), (1000, "1 k"), (23_400, "23.4 k"), (2.5e6, "2.5 M"), (7e9, "7 G")],
+)
+def test_numbers_have_three_digits(number: float, text: str) -> None:
+    assert shorten(number) == text
+
+
+def test_a_tally_counts_runs_rate_and_time_left(clock: Clock) -> None:
+    tally = Tally(runs=10, runs_done=2, run_steps=8000, diverged=1)
+    assert tally.line() == "2 of 10 runs done, 1 diverged"
+    tell(
+        tally,
+        clock,
+        Event("ready", text="cpu"),
+        Event("progress", 0, 1000, diverged=1),
+        Event("progress", 1, 1000),
+        Event("progress", 0, 1000, diverged=2),
+    )
+    assert tally.line() == "2 of 10 runs done, 1 k run-steps/s, 5 s left, 3 diverged"
+    tell(tally, clock, Event("done", 0, 1000, runs=4, diverged=2))
+    assert tally.line() == "6 of 10 runs done, 1 k run-steps/s, 4 s left, 3 diverged"
+    tell(tally, clock, Event("done", 1, 4000, runs=4))
+    assert tally.line() == "10 of 10 runs done, 1.75 k run-steps/s, 3 diverged"
+
+
+def test_what_a_dead_worker_did_does_not_count(clock: Clock) -> None:
+    tally = Tally(runs=4, runs_done=0, run_steps=1000)
+    tell(tally, clock, Event("progress", 0, 600, diverged=1), Event("retry", 0))
+    assert (tally.steps_done, tally.diverged) == (0, 0)
+    tell(tally, clock, Event("progress", 0, 600), Event("failed", 0))
+    assert tally.line() == "0 of 4 runs done, 0 diverged, 1 batch failed"
+
+
+def test_the_rate_survives_long_segments(clock: Clock) -> None:
+    tally = Tally(runs=1, runs_done=0, run_steps=100)
+    for _ in range(3):
+        clock.now += 60.0
+        tally.add(Event("progress", 0, 6))
+    assert tally.rate == pytest.approx(0.1)
+
+
+def test_the_line_fits_its_width(clock: Clock) -> None:
+    tally = Tally(runs=20_000, runs_done=10_000, run_steps=10**9)
+    tell(tally, clock, Event("progress", 0, 23_700), Event("progress", 1, 23_700))
+    lines = {width: tally.line(width) for width in range(8, 90)}
+    assert all(len(line) <= width for width, line in lines.items())
+    assert lines[80] == (
+        "10000 of 20000 runs done, 23.7 k run-steps/s, 11 h 43 min left, 0 diverged"
+    )
+    assert lines[70] == "10000/20000 runs, 23.7 k steps/s, 11 h 43 min left, 0 diverged"
+    assert lines[50] == "10000/20000 runs, 11 h 43 min left, 0 diverged"
+
+
+def test_plain_lines_come_at_commits_but_not_many(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = Tally(runs=100, runs_done=0, run_steps=1000)
+    with reporting(tally) as report:
+        for batch in range(100):
+            clock.now += 0.1
+            report(Event("done", batch, 10, runs=1))
+    lines = capsys.readouterr().err.splitlines()
+    assert 9 <= len(lines) <= 11
+    assert lines[-1] == "dlnsweep: 100 of 100 runs done, 100 run-steps/s, 0 diverged"
+
+
+def test_a_plain_line_comes_every_half_minute(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = Tally(runs=1, runs_done=0, run_steps=10_000)
+    with reporting(tally) as report:
+        for _ in range(95):
+            clock.now += 1.0
+            report(Event("progress", 0, 10))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[0] == "dlnsweep: 0 of 1 runs done, 10 run-steps/s, 16 min 10 s left, 0 diverged"
+
+
+def test_a_failed_batch_is_told_at_once(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with reporting(Tally(4, 0, 100)) as report:
+        report(Event("failed", 0, text="killed"))
+    expected = "dlnsweep: 0 of 4 runs done, 0 diverged, 1 batch failed\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = Tally(4, 0, 100)
+    with reporting(tally, quiet=True) as report:
+        report(Event("done", 0, 100, runs=4))
+    assert (capsys.readouterr().err, tally.runs_done) == ("", 4)
+
+
+def test_the_bar_says_what_it_waits_for() -> None:
+    tally = Tally(4, 0, 100)
+    assert progress._words(tally, 2.2, 60) == "starting, 2 s"
+    tally.add(Event("ready"))
+    assert progress._words(tally, 4.0, 60) == "compiling on 1 worker, 4 s"
+    tally.add(Event("ready"))
+    assert progress._words(tally, 4.0, 60) == "compiling on 2 workers, 4 s"
+    tally.add(Event("progress", 0, 10))
+    assert progress._words(tally, 9.0, 60) == "0 of 4 runs done, 0 diverged"
+    tally.add(Event("stopping"))
+    assert progress._words(tally, 9.0, 60) == "stopping; Ctrl-C again: at once"
