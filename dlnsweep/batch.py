@@ -78,7 +78,7 @@ def train_batch(
     rows: Mapping[str, np.ndarray],
     shared: Mapping[str, Any],
     padded_width: int,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train the runs of one batch.

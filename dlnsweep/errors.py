@@ -39,7 +39,7 @@ class RunError(DlnsweepError):
     exit_status = 4
 
 
-class Interrupted(DlnsweepError):
+class Interrupted(DlnsweepError):  # noqa: N818 - a wish, not a mistake
     """The user or the system asked to stop; everything committed is kept."""
 
     exit_status = 130

@@ -14,7 +14,7 @@ from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
 from dlnsweep.kernels.dense import DenseKernel, delay_for
 from dlnsweep.kernels.layout import Layout, choose_layout
 from dlnsweep.kernels.linear import TestSamples, reduce_samples
-from dlnsweep.lazy import jax, jnp
+from dlnsweep.lazy import jax
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import NetworkSettings, RecordSettings, TrainingSettings
@@ -194,9 +194,7 @@ class Program:
             lambda x: x.astype(self.precision), (weights, data, test)
         )
         fan_ins = tuple(shape.fan_in(i) for i in range(len(self.dims) - 1))
-        record = {
-            k.partition(".")[2]: v for k, v in arguments.items() if k.startswith("record.")
-        }
+        record = {k.partition(".")[2]: v for k, v in arguments.items() if k.startswith("record.")}
         return self.kernel.start(weights, data, fan_ins, sections.training, record, test)
 
     def _draw_test(self, sections: Sections, key: Any) -> TestSamples | None:

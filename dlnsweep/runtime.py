@@ -57,7 +57,7 @@ def device_description() -> dict[str, Any]:
 def available_memory() -> int:
     """Return the bytes of main memory that can be taken without swapping."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
             for line in lines:
                 if line.startswith("MemAvailable:"):
                     return int(line.split()[1]) * 1024
@@ -101,7 +101,7 @@ def accelerators() -> list[str]:
     if visible is not None:
         return [v for v in visible.split(",") if v.strip() not in ("", "-1")]
     try:
-        present = os.listdir("/proc/driver/nvidia/gpus")
+        present = list(Path("/proc/driver/nvidia/gpus").iterdir())
     except OSError:
         return []
     return [str(i) for i in range(len(present))]

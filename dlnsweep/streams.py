@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING
 from dlnsweep.lazy import jnp, lax
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Array, Float, Int, UInt32
 
     Words = tuple[UInt32[Array, "..."], UInt32[Array, "..."]]
+    # A run's keys by purpose.
+    Keys = Callable[[str], Words]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA

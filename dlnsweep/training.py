@@ -116,11 +116,11 @@ def train(
             stop_when=dict(stop_when) if isinstance(stop_when, Mapping) else stop_when,
             **hyperparameters,
         ),
-        dict(
-            spacing="explicit",
-            observables=list(observables),
-            rank_threshold=rank_threshold,
-        ),
+        {
+            "spacing": "explicit",
+            "observables": list(observables),
+            "rank_threshold": rank_threshold,
+        },
         record_steps,
         kernel,
         precision,
@@ -207,7 +207,9 @@ def _check_settings(
                 f"{', '.join(OBSERVABLES)}."
             )
         elif OBSERVABLES[name].needs_test_samples:
-            problems.append(f"observables names {name!r}, which needs a problem to draw tests from.")
+            problems.append(
+                f"observables names {name!r}, which needs a problem to draw tests from."
+            )
     problems += _check_hyperparameters(training)
     condition = training["stop_when"]
     scalars = [n for n in record["observables"] if n in OBSERVABLES and not OBSERVABLES[n].size]

@@ -469,3 +469,14 @@ def test_values_are_written_as_one_writes_them() -> None:
     assert math_symbol("σ_min") == r"$σ_{\mathrm{min}}$"
     assert setting_label("network.width") == "width $d_{w}$"
     assert setting_label("training.unknown_key") == "unknown key"
+
+
+def test_a_lowest_value_cuts_the_log_axis_and_a_note_says_so() -> None:
+    whole = drawn(kind="curves", y="regression_error", hue=DECAY)
+    lowest = 3 * whole.axes[0].get_ylim()[0]
+    cut = drawn(kind="curves", y="regression_error", hue=DECAY, y_min=lowest)
+    assert lowest / 2 < cut.axes[0].get_ylim()[0] <= lowest
+    assert "are not shown" in texts(cut)
+    assert "are not shown" not in texts(whole)
+    below_everything = drawn(kind="curves", y="regression_error", hue=DECAY, y_min=1e-300)
+    assert below_everything.axes[0].get_ylim() == whole.axes[0].get_ylim()

@@ -123,7 +123,8 @@ def scale_y(keys: Banded, grid: Grid, shown: Sequence[Sequence[Summary]]) -> lis
         edges = [edge for each in summaries for edge in (each.lower, each.upper)]
         present = [edge for edge in edges if edge is not None]
         medians = [each.median for each in summaries]
-        notes |= dict.fromkeys(style.set_y_scale(panel.ax, keys.y_scale == "log", medians, present))
+        log = keys.y_scale == "log"
+        notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, present, keys.y_min))
     return list(notes)
 
 

@@ -111,6 +111,10 @@ class _Banded(Figure):
     ] = "quantile"
     quantiles: Annotated[Quantiles, _outside("the two quantiles of the band")] = (0.25, 0.75)
     y_scale: Annotated[Scale, _outside("log or linear")] = "log"
+    y_min: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        _outside("where a logarithmic vertical axis ends below; at the data if absent"),
+    ] = None
 
 
 class CurvesFigure(_Banded):

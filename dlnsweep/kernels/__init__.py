@@ -1,0 +1,1 @@
+"""Ways to carry out gradient descent, written for one run, and how runs are batched."""

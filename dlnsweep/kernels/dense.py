@@ -5,6 +5,7 @@ Written for one run; `layout.py` puts `vmap` or `lax.map` round it.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from dlnsweep.kernels.linear import LinearView, Reduced, TestSamples, multiply
 from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings import with_numbers
 
 # See `delay_for`.
 _DELAYED_ENTRIES = 400 * 400
@@ -41,11 +43,11 @@ class Carry(NamedTuple):
     """What changes during a run.
 
     Attributes:
-        state: The state of the way of descent.
+        state: The State of `gradient_descent` or of `optax_descent`.
         stopped_step: The recorded step at which `stop_when` was met, or -1.
     """
 
-    state: gradient_descent.State | optax_descent.State
+    state: Any
     stopped_step: Int[Array, ""]
 
 
@@ -56,7 +58,7 @@ def delay_for(dims: tuple[int, ...], rank: int) -> int:
     on two cores (tests/benchmarks/kernel_tuning.py): two steps are best where the largest matrix
     beyond the first layer is large and the factors are thin beside it, and one elsewhere.
     """
-    entries = max((a * b for a, b in zip(dims[1:], dims[2:], strict=False)), default=0)
+    entries = max((a * b for a, b in itertools.pairwise(dims)), default=0)
     thin = max(dims) >= _WIDTH_A_SAMPLE * rank
     return 2 if entries >= _DELAYED_ENTRIES and thin else 1
 
@@ -84,7 +86,7 @@ class DenseKernel:
 
     def start(
         self,
-        weights: tuple[Float[Array, "..."], ...],
+        weights: tuple[Float[Array, ...], ...],
         data: Reduced,
         fan_ins: tuple[Any, ...],
         numbers: TrainingSettings,
@@ -126,7 +128,7 @@ class DenseKernel:
         view.test = inputs.test
         return view
 
-    def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, "..."], ...]:
+    def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, ...], ...]:
         """Return W_1, ..., W_L."""
         view = self.view(inputs, carry)
         on_range = multiply(view.layers[0], view.data.range_basis.T)
@@ -157,7 +159,7 @@ class DenseKernel:
     def observe(self, inputs: Inputs, carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
         """Return whether the squared error is finite, and the recorded observables."""
         view = self.view(inputs, carry)
-        record = RecordSettings.model_construct(**inputs.record)
+        record = with_numbers(self.record, inputs.record)
         dtype = view.layers[0].dtype
         values = {
             name: OBSERVABLES[name].compute(view, record).astype(dtype)
@@ -189,9 +191,7 @@ class DenseKernel:
             carry, step = scanned
             stop, record = target
             carry = self._advance(inputs, carry, step, stop)
-            finite, values = lax.cond(
-                record, lambda c: self.observe(inputs, c), blank, carry
-            )
+            finite, values = lax.cond(record, lambda c: self.observe(inputs, c), blank, carry)
             return (self._settle(carry, stop, record, finite, values), stop), values
 
         (carry, _), values = lax.scan(part, (carry, start), (stops, recorded))

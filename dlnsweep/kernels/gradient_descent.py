@@ -2,7 +2,7 @@
 
 One step changes layer i by a matrix of rank r (the number of reduced samples),
 
-    W_i(t+1) = rho_i W_i(t) - eta_i b_i(t) f_{i-1}(t)^T,     f_i = W_i f_{i-1},  b_{i-1} = W_i^T b_i,
+    W_i(t+1) = rho_i W_i(t) - eta_i b_i(t) f_{i-1}(t)^T,   f_i = W_i f_{i-1}, b_{i-1} = W_i^T b_i,
 
 so the factors of up to `delay` steps are kept beside the weights and folded into them together:
 
@@ -15,7 +15,9 @@ decay, so that in float32 a decay of 1 - 1e-7 a step is not rounded to 1 - 1.19e
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import operator
+from functools import reduce
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
@@ -58,7 +60,7 @@ class State(NamedTuple):
         diverged_step: First step whose squared error is not finite, or -1.
     """
 
-    matrices: tuple[Float[Array, "..."], ...]
+    matrices: tuple[Float[Array, ...], ...]
     scales: Float[Array, " L"]
     first_off_scale: Float[Array, ""]
     active: Bool[Array, ""]
@@ -66,7 +68,7 @@ class State(NamedTuple):
 
 
 def start(
-    weights: tuple[Float[Array, "..."], ...], data: Reduced
+    weights: tuple[Float[Array, ...], ...], data: Reduced
 ) -> tuple[State, Float[Array, "d_1 off"]]:
     """Split the first layer along range(Y) and make the state at step 0."""
     first_on_range = multiply(weights[0], data.range_basis)
@@ -80,9 +82,7 @@ def start(
     return state, multiply(weights[0], data.off_basis)
 
 
-def view(
-    constants: Constants, state: State, weight_decay: Float[Array, ""]
-) -> LinearView:
+def view(constants: Constants, state: State, weight_decay: Float[Array, ""]) -> LinearView:
     """Return the view of the state that observables see."""
     dtype = state.matrices[0].dtype
     layers = tuple(m * state.scales[i].astype(dtype) for i, m in enumerate(state.matrices))
@@ -168,10 +168,7 @@ def _single_step(constants: Constants, state: State, now: Int[Array, ""]) -> Sta
     matrices = list(state.matrices)
     for i in reversed(range(depth)):
         left = rates[i].astype(dtype) * backward
-        if i:
-            update = multiply(left, jnp.where(active, forward[i], 0.0).T)
-        else:
-            update = left * data.inputs
+        update = multiply(left, jnp.where(active, forward[i], 0.0).T) if i else left * data.inputs
         matrices[i] = fold[i].astype(dtype) * state.matrices[i] - update
         if i:
             backward = scales[i] * multiply(backward.T, state.matrices[i]).T
@@ -196,11 +193,11 @@ def _lagging_steps(
     rank = data.inputs.shape[0]
 
     def update(
-        matrices: tuple[Float[Array, "..."], ...],
+        matrices: tuple[Float[Array, ...], ...],
         fold: Float[Array, " L"],
         lefts: tuple[Float[Array, "r _"], ...],
         rights: tuple[Float[Array, "r _"], ...],
-    ) -> tuple[Float[Array, "..."], ...]:
+    ) -> tuple[Float[Array, ...], ...]:
         # In the basis of range(Y) the first layer's inputs are a diagonal matrix.
         made = [fold[0].astype(dtype) * matrices[0] - lefts[0].T * data.inputs]
         for i in range(1, depth):
@@ -233,7 +230,7 @@ def _lagging_steps(
         state = State(matrices, new_scales, off_scale, active, diverged_step)
         return now + 1, state, fold, tuple(lefts), rights
 
-    carry = (
+    carry: Any = (
         step,
         state,
         jnp.ones(depth, jnp.float64),
@@ -249,7 +246,8 @@ def _outer(left: Float[Array, "k rows"], right: Float[Array, "k columns"]) -> Ar
     count = left.shape[0]
     if count > _LARGEST_OUTER:
         return multiply(left.T, right)
-    return sum(left[j, :, None] * right[j, None, :] for j in range(count))
+    products = [left[j, :, None] * right[j, None, :] for j in range(count)]
+    return reduce(operator.add, products)
 
 
 def _delayed_steps(

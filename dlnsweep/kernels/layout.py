@@ -83,8 +83,6 @@ def choose_layout(platform: str, run_bytes: int, lanes: int) -> Layout:
         # A call takes one run, so batches of any size share one program.
         return Layout(1)
     group = 2
-    while (
-        group < min(lanes, _CPU_WIDEST_GROUP) and 2 * group * run_bytes <= _CPU_GROUP_BYTES
-    ):
+    while group < min(lanes, _CPU_WIDEST_GROUP) and 2 * group * run_bytes <= _CPU_GROUP_BYTES:
         group *= 2
     return Layout(group, min(_CPU_MOST_GROUPS, -(-lanes // group)))

@@ -38,17 +38,18 @@ class State(NamedTuple):
         optimizer: The state of the optax transformation.
     """
 
-    weights: tuple[Float[Array, "..."], ...]
+    weights: tuple[Float[Array, ...], ...]
     optimizer: Any
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
 
 
 def _settings(name: str, numbers: dict[str, Float[Array, ""]]) -> TrainingSettings:
-    return TrainingSettings.model_construct(optimizer=name, **numbers)
+    fields: dict[str, Any] = {"optimizer": name, **numbers}
+    return TrainingSettings.model_construct(**fields)
 
 
-def start(weights: tuple[Float[Array, "..."], ...], constants: Constants, name: str) -> State:
+def start(weights: tuple[Float[Array, ...], ...], constants: Constants, name: str) -> State:
     """Make the state at step 0."""
     transformation = DIRECTIONS[name](_settings(name, constants.numbers))
     return State(
@@ -90,7 +91,7 @@ def advance(
     coupled_decay = 0.0 if name in DECOUPLED_DECAY else numbers["weight_decay"]
 
     def objective(
-        weights: tuple[Float[Array, "..."], ...],
+        weights: tuple[Float[Array, ...], ...],
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         output = measurements
         for weight in weights:
@@ -110,7 +111,8 @@ def advance(
         finite = jnp.isfinite(squared_error)
         active = state.active & finite
         diverged_step = jnp.where(state.active & ~finite, now, state.diverged_step)
-        directions, optimizer = transformation.update(gradients, state.optimizer, state.weights)
+        updates, optimizer = transformation.update(gradients, state.optimizer, state.weights)
+        directions: Any = updates
         scaled = tuple(-rate * d for rate, d in zip(rates, directions, strict=True))
         weights = optax.apply_updates(state.weights, scaled)
 

@@ -8,7 +8,6 @@ X = R Z,  Y = A X
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -18,6 +17,8 @@ from dlnsweep.settings import Constraint, Describe, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
+
+    from dlnsweep.streams import Keys
 
 Dimension = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -58,7 +59,7 @@ def rank(settings: SubspaceSettings) -> int:
 
 
 def _operator_and_basis(
-    settings: SubspaceSettings, key: Callable[[str], Array]
+    settings: SubspaceSettings, key: Keys
 ) -> tuple[Float[Array, "m d"], Float[Array, "d s"]]:
     from dlnsweep.streams import gaussian, haar
 
@@ -66,9 +67,7 @@ def _operator_and_basis(
     return gaussian(key("data/operator"), m, d) / jnp.sqrt(m), haar(key("data/basis"), d, s)
 
 
-def draw(
-    settings: SubspaceSettings, key: Callable[[str], Array]
-) -> tuple[Float[Array, "d n"], Float[Array, "m n"]]:
+def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Float[Array, "m n"]]:
     """Draw the training signals X and measurements Y.
 
     Args:
@@ -88,7 +87,7 @@ def draw(
 
 
 def draw_test(
-    settings: SubspaceSettings, key: Callable[[str], Array], count: int
+    settings: SubspaceSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh signals R z with z ~ N(0, I_s / s), of mean square norm 1, and measure them."""
     from dlnsweep.kernels.linear import multiply
