@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import ValidationError
 
-from dlnsweep.errors import SpecError
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.arguments import check_arrays, check_settings
 from dlnsweep.runtime import numerics
 from dlnsweep.schedule import Segments
-from dlnsweep.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
-from dlnsweep.sentences import did_you_mean, sentences, show
+from dlnsweep.sections import RecordSettings, TrainingSettings
 from dlnsweep.settings import static_text, traced_numbers, with_numbers
 
 _STOPS_A_SEGMENT = 16
@@ -105,8 +102,8 @@ def train(
     References:
         Laus et al. 2025, arXiv:2502.15522, equations (3), (4), (23), (28).
     """
-    arrays = _check_arrays(weights, signals, measurements)
-    training, record = _check_settings(
+    arrays = check_arrays(weights, signals, measurements)
+    training, record = check_settings(
         dict(
             learning_rate=learning_rate,
             weight_decay=weight_decay,
@@ -128,124 +125,6 @@ def train(
     steps = np.unique(np.asarray(record_steps, dtype=np.int64))
     with numerics():
         return _train(*arrays, training, record, steps, precision)
-
-
-def _check_arrays(
-    weights: Sequence[ArrayLike], signals: ArrayLike, measurements: ArrayLike
-) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
-    named = [(f"weights[{i}]", w) for i, w in enumerate(weights)]
-    named += [("signals", signals), ("measurements", measurements)]
-    found, problems = [], []
-    for name, value in named:
-        try:
-            array = np.asarray(value)
-        except ValueError:
-            problems.append(f"{name} is not a matrix: its rows have unequal lengths.")
-            continue
-        if array.dtype.kind not in "fiu":
-            problems.append(f"{name} has dtype {array.dtype}; it must hold real numbers.")
-        elif array.ndim != 2 or not array.size:
-            problems.append(f"{name} has shape {array.shape}; it must be a non-empty matrix.")
-        elif not np.all(np.isfinite(array)):
-            problems.append(f"{name} holds values that are not finite.")
-        found.append(array)
-    if not len(weights):
-        problems.append("weights is empty; it must hold at least one matrix.")
-    if problems:
-        raise SpecError(*problems)
-    matrices = tuple(a.astype(np.float64) for a in found)
-    *layers, x, y = matrices
-    if x.shape[1] != y.shape[1]:
-        problems.append(
-            f"signals has {x.shape[1]} columns and measurements has {y.shape[1]}; "
-            "they must have one a sample each."
-        )
-    sizes = [y.shape[0], *[w.shape[0] for w in layers]]
-    for i, weight in enumerate(layers):
-        if weight.shape[1] != sizes[i]:
-            source = "measurements" if i == 0 else f"weights[{i - 1}]"
-            problems.append(
-                f"weights[{i}] has {weight.shape[1]} columns; it must have {sizes[i]}, "
-                f"the number of rows of {source}."
-            )
-    if sizes[-1] != x.shape[0]:
-        problems.append(
-            f"weights[{len(layers) - 1}] has {sizes[-1]} rows; it must have {x.shape[0]}, "
-            "the number of rows of signals."
-        )
-    if not np.any(y):
-        problems.append("measurements is zero everywhere; it must have rank 1 at least.")
-    if not np.any(x):
-        problems.append("signals is zero everywhere; errors relative to it have no meaning.")
-    if problems:
-        raise SpecError(*problems)
-    return tuple(layers), x, y
-
-
-def _check_settings(
-    training: dict[str, Any],
-    record: dict[str, Any],
-    record_steps: Sequence[int],
-    kernel: str,
-    precision: str,
-) -> tuple[TrainingSettings, RecordSettings]:
-    problems = []
-    steps = np.asarray(record_steps)
-    if steps.ndim != 1 or not steps.size or steps.dtype.kind not in "iu" or steps.min() < 0:
-        problems.append(
-            f"record_steps is {record_steps!r}; it must be a non-empty list of steps >= 0."
-        )
-        steps = np.array([1])
-    if kernel not in ("auto", "dense"):
-        problems.append(f"kernel is {kernel!r}; it must be 'auto' or 'dense'.")
-    if precision not in ("float64", "float32"):
-        problems.append(f"precision is {precision!r}; it must be 'float64' or 'float32'.")
-    for name in record["observables"]:
-        if name not in OBSERVABLES:
-            problems.append(
-                f"observables names {name!r}, which is not known; known are "
-                f"{', '.join(OBSERVABLES)}."
-            )
-        elif OBSERVABLES[name].needs_test_samples:
-            problems.append(
-                f"observables names {name!r}, which needs a problem to draw tests from."
-            )
-    problems += _check_hyperparameters(training)
-    condition = training["stop_when"]
-    scalars = [n for n in record["observables"] if n in OBSERVABLES and not OBSERVABLES[n].size]
-    if isinstance(condition, dict) and condition.get("observable") not in scalars:
-        problems.append(
-            f"stop_when.observable is {show(condition.get('observable'))}; it must be a recorded "
-            f"scalar observable: {', '.join(scalars) or 'none is recorded'}."
-        )
-    made: list[Any] = []
-    for section, values, cls in (
-        ("", {**training, "num_steps": max(1, int(steps.max()))}, TrainingSettings),
-        ("", record, RecordSettings),
-    ):
-        try:
-            made.append(cls(**values))
-        except ValidationError as error:
-            problems += sentences(error, section, cls)
-    if problems:
-        raise SpecError(*problems)
-    return made[0], made[1]
-
-
-def _check_hyperparameters(training: dict[str, Any]) -> list[str]:
-    """Return what is wrong with the optimizer's hyperparameters, and take that out."""
-    problems = []
-    others = ("num_steps", *(k for k in training if k not in TrainingSettings.model_fields))
-    for key in [k for k in others if k in training]:
-        del training[key]
-        problems.append(f"{key} is not a hyperparameter{did_you_mean(key, HYPERPARAMETERS)}")
-    for key, users in HYPERPARAMETERS.items():
-        if key in training and training["optimizer"] not in users:
-            problems.append(
-                f"{key} is given, but {training['optimizer']} does not use it; "
-                f"it belongs to {', '.join(users)}."
-            )
-    return problems
 
 
 def _train(
@@ -317,7 +196,7 @@ def _functions(
     from dlnsweep.kernels.dense import DenseKernel
     from dlnsweep.kernels.linear import reduce_samples
 
-    key = (static_text(training, ["num_steps"]), static_text(record), dims, rank, precision)
+    key = (static_text(training, ["num_steps"]), static_text(record), dims, rank, delay, precision)
     if key in _FUNCTIONS:
         return _FUNCTIONS[key]
     kernel = DenseKernel(training, record, delay=delay, early_exit=True)
