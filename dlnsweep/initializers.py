@@ -46,11 +46,11 @@ class Initializer:
         paddable: Whether it can draw a narrow network inside wider, zero-padded arrays.
     """
 
-    draw: Callable[[Shape, Keys], list[Float[Array, ...]]]
+    draw: Callable[[Shape, Keys], list[Float[Array, "..."]]]
     paddable: bool = False
 
 
-def _fan_in_normal(shape: Shape, key: Keys) -> list[Float[Array, ...]]:
+def _fan_in_normal(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
     """Draw entries of variance 1 / fan_in (section 2 of arXiv:2502.15522)."""
     from dlnsweep.streams import gaussian
 
@@ -66,7 +66,7 @@ def _fan_in_normal(shape: Shape, key: Keys) -> list[Float[Array, ...]]:
     return weights
 
 
-def _orthogonal(shape: Shape, key: Keys) -> list[Float[Array, ...]]:
+def _orthogonal(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
     """Draw Haar matrices with orthonormal columns or rows, whichever are fewer."""
     from dlnsweep.streams import haar
 
@@ -77,7 +77,7 @@ def _orthogonal(shape: Shape, key: Keys) -> list[Float[Array, ...]]:
     return weights
 
 
-def _balanced(shape: Shape, key: Keys) -> list[Float[Array, ...]]:
+def _balanced(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
     """Draw balanced weights whose product is Gaussian with entries of variance 1 / m.
 
     With the product's singular value decomposition U diag(sigma) V^T and Haar frames Q_i of the
@@ -97,7 +97,7 @@ def _balanced(shape: Shape, key: Keys) -> list[Float[Array, ...]]:
     return [multiply(frames[i + 1] * roots, frames[i].T) for i in range(depth)]
 
 
-def _identity(shape: Shape, key: Keys) -> list[Float[Array, ...]]:
+def _identity(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
     """Rectangular identity matrices."""
     pairs = zip(shape.dims, shape.dims[1:], strict=False)
     return [jnp.eye(rows, columns, dtype=jnp.float64) for columns, rows in pairs]
@@ -113,7 +113,7 @@ INITIALIZERS: dict[str, Initializer] = {
 
 def draw_weights(
     settings: NetworkSettings, shape: Shape, key: Keys
-) -> tuple[Float[Array, ...], ...]:
+) -> tuple[Float[Array, "..."], ...]:
     """Draw the initial weights that [network] asks for, float64."""
     depth = len(shape.dims) - 1
     scale = settings.layer_init_scale * settings.product_init_scale ** (1.0 / depth)

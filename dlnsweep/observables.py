@@ -45,7 +45,7 @@ class Observable:
     name: str
     label: str
     text: str
-    compute: Callable[[LinearView, RecordSettings], Float[Array, ...]]
+    compute: Callable[[LinearView, RecordSettings], Float[Array, "..."]]
     size: Callable[[Dimensions], int] | None = None
     needs_test_samples: bool = False
 

@@ -86,7 +86,7 @@ class DenseKernel:
 
     def start(
         self,
-        weights: tuple[Float[Array, ...], ...],
+        weights: tuple[Float[Array, "..."], ...],
         data: Reduced,
         fan_ins: tuple[Any, ...],
         numbers: TrainingSettings,
@@ -128,7 +128,7 @@ class DenseKernel:
         view.test = inputs.test
         return view
 
-    def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, ...], ...]:
+    def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, "..."], ...]:
         """Return W_1, ..., W_L."""
         view = self.view(inputs, carry)
         on_range = multiply(view.layers[0], view.data.range_basis.T)

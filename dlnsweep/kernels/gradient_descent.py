@@ -60,7 +60,7 @@ class State(NamedTuple):
         diverged_step: First step whose squared error is not finite, or -1.
     """
 
-    matrices: tuple[Float[Array, ...], ...]
+    matrices: tuple[Float[Array, "..."], ...]
     scales: Float[Array, " L"]
     first_off_scale: Float[Array, ""]
     active: Bool[Array, ""]
@@ -68,7 +68,7 @@ class State(NamedTuple):
 
 
 def start(
-    weights: tuple[Float[Array, ...], ...], data: Reduced
+    weights: tuple[Float[Array, "..."], ...], data: Reduced
 ) -> tuple[State, Float[Array, "d_1 off"]]:
     """Split the first layer along range(Y) and make the state at step 0."""
     first_on_range = multiply(weights[0], data.range_basis)
@@ -193,11 +193,11 @@ def _lagging_steps(
     rank = data.inputs.shape[0]
 
     def update(
-        matrices: tuple[Float[Array, ...], ...],
+        matrices: tuple[Float[Array, "..."], ...],
         fold: Float[Array, " L"],
         lefts: tuple[Float[Array, "r _"], ...],
         rights: tuple[Float[Array, "r _"], ...],
-    ) -> tuple[Float[Array, ...], ...]:
+    ) -> tuple[Float[Array, "..."], ...]:
         # In the basis of range(Y) the first layer's inputs are a diagonal matrix.
         made = [fold[0].astype(dtype) * matrices[0] - lefts[0].T * data.inputs]
         for i in range(1, depth):

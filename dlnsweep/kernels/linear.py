@@ -100,7 +100,7 @@ class LinearView:
 
     def __init__(
         self,
-        layers: tuple[Float[Array, ...], ...],
+        layers: tuple[Float[Array, "..."], ...],
         first_off_range: Float[Array, "d_1 off"],
         data: Reduced,
         weight_decay: Float[Array, ""],
@@ -115,7 +115,7 @@ class LinearView:
         self.test = test
 
     @cached_property
-    def forward(self) -> list[Float[Array, ...]]:
+    def forward(self) -> list[Float[Array, "..."]]:
         """W_{i:1} U for i = 0 (the identity) to L."""
         products = [jnp.eye(self.data.inputs.shape[0], dtype=self.layers[0].dtype)]
         for layer in self.layers:
@@ -179,7 +179,7 @@ class LinearView:
         return norms.at[0].add(jnp.sum(self.first_off_range**2))
 
     @cached_property
-    def layer_gaps(self) -> list[Float[Array, ...]]:
+    def layer_gaps(self) -> list[Float[Array, "..."]]:
         """W_{l+1}^T W_{l+1} - W_l W_l^T of each pair of neighbouring layers."""
         gaps = []
         for i, (lower, upper) in enumerate(zip(self.layers, self.layers[1:], strict=False)):

@@ -38,7 +38,7 @@ class State(NamedTuple):
         optimizer: The state of the optax transformation.
     """
 
-    weights: tuple[Float[Array, ...], ...]
+    weights: tuple[Float[Array, "..."], ...]
     optimizer: Any
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
@@ -49,7 +49,7 @@ def _settings(name: str, numbers: dict[str, Float[Array, ""]]) -> TrainingSettin
     return TrainingSettings.model_construct(**fields)
 
 
-def start(weights: tuple[Float[Array, ...], ...], constants: Constants, name: str) -> State:
+def start(weights: tuple[Float[Array, "..."], ...], constants: Constants, name: str) -> State:
     """Make the state at step 0."""
     transformation = DIRECTIONS[name](_settings(name, constants.numbers))
     return State(
@@ -91,7 +91,7 @@ def advance(
     coupled_decay = 0.0 if name in DECOUPLED_DECAY else numbers["weight_decay"]
 
     def objective(
-        weights: tuple[Float[Array, ...], ...],
+        weights: tuple[Float[Array, "..."], ...],
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         output = measurements
         for weight in weights:

@@ -79,7 +79,7 @@ def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Fl
 
     operator, basis = _operator_and_basis(settings, key)
     r = rank(settings)
-    values = jnp.linspace(1.0 / settings.condition_number, 1.0, r, dtype=jnp.float64)[::-1]
+    values = jnp.linspace(1.0, 1.0 / settings.condition_number, r, dtype=jnp.float64)
     left = haar(key("data/left"), settings.subspace_dim, r)
     right = haar(key("data/right"), settings.num_samples, r)
     signals = multiply(basis, multiply(left * values, right.T))
