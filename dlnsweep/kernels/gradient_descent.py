@@ -1,4 +1,4 @@
-"""Plain gradient descent on a deep linear network, on the reduced data, with delayed updates.
+"""Plain gradient descent on a deep linear network, on the reduced data.
 
 One step changes layer i by a matrix of rank r (the number of reduced samples),
 
@@ -9,8 +9,11 @@ so the factors of up to `delay` steps are kept beside the weights and folded int
     W_i(t+k) = rho_i^k W_i(t) - sum_{l<k} eta_i rho_i^{k-1-l} b_i(t+l) f_{i-1}(t+l)^T.
 
 That is the same gradient descent; it reads a large matrix twice a step and writes it once every
-`delay` steps. The weights are stored as W_i = c_i M_i with c_i a float64 number that carries the
-decay, so that in float32 a decay of 1 - 1e-7 a step is not rounded to 1 - 1.19e-7.
+`delay` steps. Small matrices are updated at every step (`delay` 1): for few samples, by iterations
+that begin with the last step's update, which XLA then makes in place.
+
+The weights are stored as W_i = c_i M_i with c_i a float64 number that carries the decay, so that
+in float32 a decay of 1 - 1e-7 a step is not rounded to 1 - 1.19e-7.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 On a CPU `vmap` does not help once a run's weights fill the cache: there each run takes its steps
 alone (`lax.map`), while its weights are in cache. Tiny networks are vectorised, else dispatch of
 their small operations would cost more than the arithmetic. On a GPU or TPU `vmap` over all runs is
-what fills the device. The measurements stand in README.md; `tests/benchmarks/` repeats them.
+what fills the device. `tests/benchmarks/kernel_tuning.py` repeats the measurements.
 """
 
 from __future__ import annotations
