@@ -195,7 +195,7 @@ def command(*arguments: str) -> str:
 @pytest.fixture(scope="module")
 def sweep_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sweep") / "small.toml"
-    path.write_text((PACKAGE.parent / "sweeps" / "smoke.toml").read_text())
+    path.write_text((Path(__file__).parents[1] / "sweeps" / "smoke.toml").read_text())
     return path
 
 

@@ -392,7 +392,7 @@ def test_kill_9_while_committing(tmp_path):
         with start(killed) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "committed\n"
-            time.sleep(instants.uniform(0, 0.1))
+            time.sleep(instants.uniform(0, 0.02))
             process.send_signal(signal.SIGKILL)
             told = process.stdout.read().count("committed\n")
         assert_sound(killed)
@@ -400,7 +400,9 @@ def test_kill_9_while_committing(tmp_path):
         now_done = len(Store.open(killed).done())
         assert 0 <= now_done - (done + 1 + told) <= 1
         done = now_done
-        assert done < total
+        if done == total:
+            # A fast disk: nothing is left to be killed in.
+            break
     with start(killed) as process:
         process.communicate(timeout=60)
     assert process.returncode == 0
