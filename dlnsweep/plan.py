@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.cost import RunCost, cost_of, worth_padding
-from dlnsweep.sections import HYPERPARAMETERS, RecordSettings
+from dlnsweep.sections import HYPERPARAMETERS
 from dlnsweep.settings import Settings, description
 from dlnsweep.spec import Sweep, sweep_classes
 from dlnsweep.version import NUMERICS_VERSION
@@ -327,9 +327,3 @@ def _most_lanes(cost: RunCost, seconds: float) -> int:
     by_time = int(seconds / max(cost.seconds, 1e-9))
     by_records = _BATCH_RECORD_BYTES // max(1, cost.record_bytes)
     return max(1, min(_MOST_LANES, by_time, by_records))
-
-
-def record_settings(row: Mapping[str, Any]) -> RecordSettings:
-    """Return the [record] settings of a run's row."""
-    fields = {k.partition(".")[2]: v for k, v in row.items() if k.startswith("record.")}
-    return RecordSettings.model_validate(fields)

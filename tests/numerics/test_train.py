@@ -29,7 +29,7 @@ ROUNDING = 1e-15
 
 # Layer sizes (m, ..., d), s, n: depth 1 to 6, n below and above s; the last has rank(Y) = m. The
 # fixture `paths` sends them through all three ways to take a step: "lagging" up to rank 3,
-# "single" above it, and "delayed" from width 128.
+# "single" above it, and "delayed"; each path is forced by shape below.
 SHAPES = [
     ((5, 7), 3, 9),
     ((6, 12, 7), 3, 2),
