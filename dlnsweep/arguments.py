@@ -78,6 +78,7 @@ def check_settings(
     record_steps: Sequence[int],
     kernel: str,
     precision: str,
+    tolerance: float,
 ) -> tuple[TrainingSettings, RecordSettings]:
     """Return [training] and [record] as settings; see `training.train` for the arguments.
 
@@ -91,8 +92,10 @@ def check_settings(
             f"record_steps is {record_steps!r}; it must be a non-empty list of steps >= 0."
         )
         steps = np.array([1])
-    if kernel not in ("auto", "dense"):
-        problems.append(f"kernel is {kernel!r}; it must be 'auto' or 'dense'.")
+    if kernel not in ("auto", "dense", "reduced"):
+        problems.append(f"kernel is {kernel!r}; it must be 'auto', 'dense' or 'reduced'.")
+    if not isinstance(tolerance, int | float) or not 1e-9 <= tolerance <= 0.1:
+        problems.append(f"tolerance is {tolerance!r}; it must lie between 1e-9 and 0.1.")
     if precision not in ("float64", "float32"):
         problems.append(f"precision is {precision!r}; it must be 'float64' or 'float32'.")
     for name in record["observables"]:

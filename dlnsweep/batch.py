@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from dlnsweep.cost import must_reduce, why_dense
+from dlnsweep.draws import Sections
 from dlnsweep.errors import Interrupted
+from dlnsweep.kernels.layout import reduced_layout
+from dlnsweep.kernels.reduced import ReducedKernel
 from dlnsweep.program import STOPS_A_SEGMENT, Program
+from dlnsweep.reducing import Lane, ReducedDraw, ReducedProgram, common_sizes, outcome_of
 from dlnsweep.runtime import device_description, numerics
 from dlnsweep.schedule import Segments, record_steps
 
@@ -39,6 +44,9 @@ class Trained:
         num_rows: How many leading steps of each run are valid.
         diverged_step: First step whose squared error is not finite, or -1.
         stopped_step: The step at which `stop_when` was met, or -1.
+        kernel: The kernel of each run.
+        kernel_reason: Why it was this kernel.
+        truncation_error: The reduced kernel's estimate of its relative error; NaN for dense runs.
         compile_seconds: Seconds that compiling took; 0 where the program was at hand.
         seconds: Seconds of training, drawing and recording.
     """
@@ -48,6 +56,9 @@ class Trained:
     num_rows: np.ndarray
     diverged_step: np.ndarray
     stopped_step: np.ndarray
+    kernel: list[str]
+    kernel_reason: list[str]
+    truncation_error: np.ndarray
     compile_seconds: float
     seconds: float
 
@@ -60,18 +71,51 @@ class Trained:
         ]
 
 
-_PROGRAMS: dict[str, Program] = {}
+_PROGRAMS: dict[Any, Any] = {}
 
 
-def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Program:
-    """Return the program for a batch, compiled once in this process."""
-    device = device_description()
-    key = Program.key(row, padded_width, lanes, device)
+def _program(key: Any, make: Callable[[], Any]) -> Any:
+    """Return a compiled program, made once in this process."""
     if key not in _PROGRAMS:
         if len(_PROGRAMS) >= _MOST_PROGRAMS:
             _PROGRAMS.pop(next(iter(_PROGRAMS)))
-        _PROGRAMS[key] = Program(row, padded_width, lanes, device)
+        _PROGRAMS[key] = make()
     return _PROGRAMS[key]
+
+
+def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Program:
+    """Return the dense program for a batch."""
+    device = device_description()
+    key = Program.key(row, padded_width, lanes, device)
+    return _program(key, lambda: Program(row, padded_width, lanes, device))
+
+
+def draw_for(row: Mapping[str, Any], padded_width: int) -> ReducedDraw:
+    """Return what draws the networks of a batch for the reduced kernel."""
+    key = ("draw", Sections.from_row(row).static_key(), padded_width, row["sweep.tolerance"])
+    return _program(key, lambda: ReducedDraw(row, padded_width))
+
+
+def reduced_program_for(
+    row: Mapping[str, Any], draw: ReducedDraw, lanes: Sequence[Lane]
+) -> ReducedProgram:
+    """Return the reduced program for some runs."""
+    platform = device_description()["platform"]
+    sections = draw.drawing.sections
+    sizes, layout = common_sizes(lanes), reduced_layout(platform, len(lanes))
+    key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout)
+
+    def make() -> ReducedProgram:
+        kernel = ReducedKernel(
+            sections.training,
+            sections.record,
+            early_exit=layout.vectorized == 1,
+            precision=row["sweep.precision"],
+            fused=platform == "cpu" and sections.training.optimizer == "gradient_descent",
+        )
+        return ReducedProgram(kernel, lanes, layout)
+
+    return _program(key, make)
 
 
 def train_batch(
@@ -105,49 +149,153 @@ def _train_batch(
     should_stop: Callable[[], bool],
 ) -> Trained:
     count = len(rows["seed"])
-    row = {k: v[0].item() if isinstance(v[0], np.generic) else v[0] for k, v in rows.items()}
-    row |= shared
+    row = _row(rows, 0) | shared
+    watch = _Watch(on_progress, should_stop)
     began = time.perf_counter()
-    program = program_for(row, padded_width, count)
-    compiled = time.perf_counter()
-    steps = record_steps(program.sections.record, row["training.num_steps"])
+    reason = why_dense(row, padded_width)
+    if reason:
+        parts = [_train_dense(rows, row, padded_width, [reason] * count, watch)]
+        order = np.arange(count)
+    else:
+        parts, order = _train_reduced(rows, row, padded_width, watch)
+    trained = _joined(parts, order)
+    seconds = time.perf_counter() - began - watch.compile_seconds
+    return replace(trained, compile_seconds=watch.compile_seconds, seconds=seconds)
+
+
+def _row(rows: Mapping[str, np.ndarray], index: int) -> dict[str, Any]:
+    values = {key: column[index] for key, column in rows.items()}
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+
+
+@dataclass
+class _Watch:
+    """What a batch tells and asks while it runs, and what compiling has taken."""
+
+    on_progress: Callable[[Progress], None]
+    should_stop: Callable[[], bool]
+    diverged: int = 0
+    compile_seconds: float = 0.0
+
+    def check(self) -> None:
+        if self.should_stop():
+            raise Interrupted("stopped")
+
+
+def _train_dense(
+    rows: Mapping[str, np.ndarray],
+    row: Mapping[str, Any],
+    padded_width: int,
+    reasons: list[str],
+    watch: _Watch,
+) -> Trained:
+    began = time.perf_counter()
+    program = program_for(row, padded_width, len(rows["seed"]))
+    watch.compile_seconds += time.perf_counter() - began
+
+    def start(piece: slice) -> tuple[Any, Any]:
+        return program.start(program.arguments({k: column[piece] for k, column in rows.items()}))
+
+    outcome = [("dense", reason, np.nan) for reason in reasons]
+    return _train_pieces(program, row, start, outcome, watch)
+
+
+def _train_reduced(
+    rows: Mapping[str, np.ndarray], row: Mapping[str, Any], padded_width: int, watch: _Watch
+) -> tuple[list[Trained], np.ndarray]:
+    """Train the runs that can be certified by the reduced kernel, and the rest by the dense one.
+
+    Returns:
+        The parts, and for each run of the batch its place in them.
+    """
+    forced = must_reduce(row)
+    draw = draw_for(row, padded_width)
+    lanes: list[Lane] = []
+    reasons: list[str] = []
+    hint = None
+    for index in range(len(rows["seed"])):
+        lane = draw.lane(_row(rows, index), hint)
+        hint = hint or lane.prepared.thresholds
+        lanes.append(lane)
+        reasons.append(lane.prepared.refusal or draw.why_not_smaller(lane))
+        watch.check()
+    taken = [i for i, reason in enumerate(reasons) if forced or not reason]
+    left = [i for i in range(len(lanes)) if i not in set(taken)]
     parts = []
-    diverged = 0
-    for first in range(0, count, program.layout.lanes):
-        piece = slice(first, min(count, first + program.layout.lanes))
-        chunk = {key: column[piece] for key, column in rows.items()}
-        part = _train_lanes(program, chunk, steps, diverged, on_progress, should_stop)
-        diverged += int(np.sum(part.diverged_step >= 0))
+    if taken:
+        outcome = [
+            (
+                "reduced",
+                outcome_of(lanes[i].prepared),
+                lanes[i].prepared.estimate,
+            )
+            for i in taken
+        ]
+        chosen = [lanes[i] for i in taken]
+        began = time.perf_counter()
+        program = reduced_program_for(row, draw, chosen)
+        watch.compile_seconds += time.perf_counter() - began
+        parts.append(
+            _train_pieces(program, row, lambda piece: program.start(chosen[piece]), outcome, watch)
+        )
+    if left:
+        some = {key: column[left] for key, column in rows.items()}
+        parts.append(_train_dense(some, row, padded_width, [reasons[i] for i in left], watch))
+    return parts, np.argsort(np.array(taken + left))
+
+
+def _train_pieces(
+    program: Any,
+    row: Mapping[str, Any],
+    start: Callable[[slice], tuple[Any, Any]],
+    outcome: list[tuple[str, str, float]],
+    watch: _Watch,
+) -> Trained:
+    """Train runs, as many at a time as a call of the program takes."""
+    record = Sections.from_row(row).record
+    steps = record_steps(record, row["training.num_steps"])
+    parts = []
+    for first in range(0, len(outcome), program.layout.lanes):
+        piece = slice(first, min(len(outcome), first + program.layout.lanes))
+        part = _train_lanes(program, start(piece), outcome[piece], steps, watch)
+        watch.diverged += int(np.sum(part.diverged_step >= 0))
         parts.append(part)
+    return _joined(parts, np.arange(len(outcome)))
 
-    def joined(values: list[np.ndarray]) -> np.ndarray:
-        return values[0] if len(values) == 1 else np.concatenate(values)
 
+def _joined(parts: list[Trained], order: np.ndarray) -> Trained:
+    """Join parts, and take their runs in an order."""
+
+    def joined(values: list[Any]) -> Any:
+        if isinstance(values[0], list):
+            whole = [item for value in values for item in value]
+            return [whole[i] for i in order]
+        return np.concatenate(values)[order]
+
+    names = ("num_rows", "diverged_step", "stopped_step", "kernel", "kernel_reason")
     return Trained(
-        steps=steps,
+        steps=parts[0].steps,
         observables={
             name: joined([p.observables[name] for p in parts]) for name in parts[0].observables
         },
-        num_rows=joined([p.num_rows for p in parts]),
-        diverged_step=joined([p.diverged_step for p in parts]),
-        stopped_step=joined([p.stopped_step for p in parts]),
-        compile_seconds=compiled - began,
-        seconds=time.perf_counter() - compiled,
+        **{name: joined([getattr(p, name) for p in parts]) for name in names},
+        truncation_error=joined([p.truncation_error for p in parts]),
+        compile_seconds=0.0,
+        seconds=0.0,
     )
 
 
 def _train_lanes(
-    program: Program,
-    rows: Mapping[str, np.ndarray],
+    program: Any,
+    started: tuple[Any, Any],
+    outcome: list[tuple[str, str, float]],
     steps: np.ndarray,
-    diverged_before: int,
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    watch: _Watch,
 ) -> Trained:
     """Train as many runs as one call of the program takes."""
-    count = len(rows["seed"])
-    inputs, carry = program.start(program.arguments(rows))
-    segments = Segments(steps, STOPS_A_SEGMENT, program.delay)
+    count = len(outcome)
+    inputs, carry = started
+    segments = Segments(steps, STOPS_A_SEGMENT, program.grain)
     records: list[dict[str, np.ndarray]] = []
     reached = 0
     budget = _FIRST_SEGMENT_STEPS
@@ -166,9 +314,9 @@ def _train_lanes(
         elapsed = time.perf_counter() - began
         done = segment.end - segment.start
         budget = _next_budget(budget, done, elapsed)
-        on_progress(Progress(done * count, diverged_before + int(np.sum(diverged_step >= 0))))
-        if should_stop():
-            raise Interrupted("stopped")
+        diverged = watch.diverged + int(np.sum(diverged_step >= 0))
+        watch.on_progress(Progress(done * count, diverged))
+        watch.check()
     stopped_step = np.asarray(carry.stopped_step)[:count]
     diverged_step = np.asarray(carry.state.diverged_step)[:count]
     before_divergence = np.searchsorted(steps, diverged_step, side="left")
@@ -182,6 +330,9 @@ def _train_lanes(
         num_rows=np.minimum(num_rows, reached),
         diverged_step=diverged_step,
         stopped_step=stopped_step,
+        kernel=[kernel for kernel, _, _ in outcome],
+        kernel_reason=[reason for _, reason, _ in outcome],
+        truncation_error=np.array([error for _, _, error in outcome]),
         compile_seconds=0.0,
         seconds=0.0,
     )

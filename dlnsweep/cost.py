@@ -22,6 +22,14 @@ from dlnsweep.sections import RecordSettings
 _FLOPS_A_SECOND = 8e9
 _BYTES_A_SECOND = 15e9
 _DISPATCH_SECONDS = 3e-6
+# Optimizers whose steps keep the weights in the spaces that gradient descent visits.
+_REDUCIBLE = ("gradient_descent", "momentum", "nesterov")
+# A pilot takes about so many steps itself, and so many seconds; a dense run below this many
+# floating-point operations takes less.
+_FEWEST_STEPS = 1000
+_LEAST_FLOPS = 1e10
+_PILOT_SECONDS = 1.5
+_REDUCED_STEP_SECONDS = 8e-6
 # Compiling a program once more, on each of the workers that use it.
 _COMPILE_SECONDS = 5.0
 
@@ -67,12 +75,65 @@ def record_length(row: Mapping[str, Any]) -> int:
     return sum(1 if size is None else size(dims) for size in sizes)
 
 
+def dense_flops(dims: Sequence[int], rank: int) -> int:
+    """Return the floating-point operations of a dense step on reduced samples."""
+    inputs = (rank, *dims[1:])
+    return 6 * rank * sum(a * b for a, b in zip(inputs, dims[1:], strict=False))
+
+
+def must_reduce(row: Mapping[str, Any]) -> bool:
+    """Return whether a run is trained by the reduced kernel whatever the pilot finds."""
+    return row["sweep.kernel"] == "reduced" or row["network.initial_weights"] == "law"
+
+
+def why_dense(row: Mapping[str, Any], width: int) -> str:
+    """Return why a run gets the dense kernel; empty if the reduced one is to try.
+
+    The rule reads the settings alone, never the machine, so that a run gets the same kernel
+    anywhere. What the settings leave open the pilot decides: under "auto" a run that it cannot
+    certify is trained by the dense kernel.
+    """
+    if row["sweep.kernel"] == "dense":
+        return "asked for"
+    depth, optimizer = row["network.depth"], row["training.optimizer"]
+    reason = why_not_reduced(optimizer, depth, row["record.observables"])
+    if reason or must_reduce(row):
+        return reason
+    return why_not_worth(layer_sizes(row, width), problem_rank(row), row["training.num_steps"])
+
+
+def why_not_worth(dims: Sequence[int], rank: int, num_steps: int) -> str:
+    """Return why a run is not worth a pilot; empty if it is.
+
+    Args:
+        dims: The layer sizes m, d_1, ..., d.
+        rank: The rank of the measurements.
+        num_steps: The number of steps.
+    """
+    if num_steps < _FEWEST_STEPS or num_steps * dense_flops(dims, rank) < _LEAST_FLOPS:
+        return "too short or too narrow for a pilot to pay"
+    return ""
+
+
+def why_not_reduced(optimizer: str, depth: int, observables: Sequence[str]) -> str:
+    """Return why the reduced kernel cannot train a run; empty if it can."""
+    if optimizer not in _REDUCIBLE:
+        return f"{optimizer} does not keep to the spaces that gradient descent visits"
+    if depth == 1:
+        return "a network of depth 1 has no hidden layer"
+    for name in observables:
+        if OBSERVABLES[name].needs_layers:
+            return f"{name} needs the weights themselves"
+    return ""
+
+
 def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     """Estimate the cost of a run with arrays of `width`."""
     dims, rank = layer_sizes(row, width), problem_rank(row)
     descent = row["training.optimizer"] == "gradient_descent"
     inputs = (rank, *dims[1:]) if descent else dims
     entries = sum(a * b for a, b in itertools.pairwise(inputs))
+    reduced = not why_dense(row, width)
     item = 8 if row["sweep.precision"] == "float64" else 4
     copies = 1 if descent else 3
     flops = 6 * rank * entries
@@ -86,6 +147,8 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     # An observable of the whole end-to-end matrix needs one product with all m input directions.
     per_record = 2 * dims[0] * entries / _FLOPS_A_SECOND
     seconds = row["training.num_steps"] * (step + _DISPATCH_SECONDS) + num_records * per_record
+    if reduced:
+        seconds = _PILOT_SECONDS + row["training.num_steps"] * _REDUCED_STEP_SECONDS
     return RunCost(
         step_flops=flops,
         state_bytes=item * copies * entries,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlnsweep.lazy import jnp
 from dlnsweep.sections import NetworkSettings
@@ -111,11 +111,15 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
+def init_scale(settings: NetworkSettings, depth: int) -> Any:
+    """Return the factor on each initial weight matrix that [network] asks for."""
+    return settings.layer_init_scale * settings.product_init_scale ** (1.0 / depth)
+
+
 def draw_weights(
     settings: NetworkSettings, shape: Shape, key: Keys
 ) -> tuple[Float[Array, "..."], ...]:
     """Draw the initial weights that [network] asks for, float64."""
-    depth = len(shape.dims) - 1
-    scale = settings.layer_init_scale * settings.product_init_scale ** (1.0 / depth)
+    scale = init_scale(settings, len(shape.dims) - 1)
     weights = INITIALIZERS[settings.initializer].draw(shape, key)
     return tuple(scale * weight for weight in weights)

@@ -40,6 +40,8 @@ class Observable:
         compute: Takes the view and the settings of [record]; returns a scalar or a vector.
         size: Length of the vector for given dimensions; None for a scalar.
         needs_test_samples: Whether fresh samples must be drawn for it.
+        needs_layers: Whether it reads the layers themselves, which the reduced kernel never
+            forms; all else that a `LinearView` offers it has.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Observable:
     compute: Callable[[LinearView, RecordSettings], Float[Array, "..."]]
     size: Callable[[Dimensions], int] | None = None
     needs_test_samples: bool = False
+    needs_layers: bool = True
 
 
 OBSERVABLES: dict[str, Observable] = {}
@@ -69,6 +72,7 @@ def register(observable: Observable) -> Observable:
 
 def _observable(name: str, label: str, text: str, **options: Any) -> Callable[[Any], Any]:
     def add(compute: Callable[..., Any]) -> Callable[..., Any]:
+        options.setdefault("needs_layers", False)
         register(Observable(name, label, text, compute, **options))
         return compute
 
@@ -129,10 +133,11 @@ def _weight_norms(view: LinearView, record: RecordSettings) -> Float[Array, " L"
     "unbalancedness",
     r"unbalancedness $\max_l\|W_{l+1}^\top W_{l+1}-W_lW_l^\top\|_F$",
     "largest Frobenius norm of W_{l+1}^T W_{l+1} - W_l W_l^T (Definition 1 of arXiv:2408.13767)",
+    needs_layers=True,
 )
 def _unbalancedness(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     if not view.layer_gaps:
-        return jnp.zeros((), view.layers[0].dtype)
+        return jnp.zeros((), view.dtype)
     return jnp.max(jnp.stack([jnp.linalg.norm(gap) for gap in view.layer_gaps]))
 
 
@@ -140,10 +145,11 @@ def _unbalancedness(view: LinearView, record: RecordSettings) -> Float[Array, ""
     "unbalancedness_nuclear",
     r"unbalancedness $\max_l\|W_{l+1}^\top W_{l+1}-W_lW_l^\top\|_*$",
     "the same in the nuclear norm; costs an eigenvalue decomposition of d_w x d_w a record",
+    needs_layers=True,
 )
 def _unbalancedness_nuclear(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     if not view.layer_gaps:
-        return jnp.zeros((), view.layers[0].dtype)
+        return jnp.zeros((), view.dtype)
     from dlnsweep.kernels.linear import guarded
 
     norms = [jnp.sum(jnp.abs(guarded(jnp.linalg.eigvalsh, gap))) for gap in view.layer_gaps]
@@ -179,7 +185,7 @@ def _stable_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
 )
 def _numerical_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     threshold = record.rank_threshold * view.singular_values[0]
-    return jnp.sum(view.singular_values > threshold).astype(view.layers[0].dtype)
+    return jnp.sum(view.singular_values > threshold).astype(view.dtype)
 
 
 @_observable(

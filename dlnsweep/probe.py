@@ -39,7 +39,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         compiled = time.perf_counter() - began
         piece = {key: values[: program.layout.lanes] for key, values in rows.items()}
         inputs, carry = program.start(program.arguments(piece))
-        done, steps, taken, seconds = 0, program.delay, 1, 0.0
+        done, steps, taken, seconds = 0, program.grain, 1, 0.0
         longest = int(rows["training.num_steps"][0])
         while seconds < _SECONDS / 4 and done < longest:
             stop = min(longest, done + steps)

@@ -3,86 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from dlnsweep.cost import cost_of, layer_sizes, problem_rank
-from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
+from dlnsweep.cost import cost_of
+from dlnsweep.draws import Drawing, Sections, record_numbers
 from dlnsweep.kernels.dense import DenseKernel, delay_for
 from dlnsweep.kernels.layout import Layout, choose_layout
-from dlnsweep.kernels.linear import TestSamples, reduce_samples
 from dlnsweep.lazy import jax
-from dlnsweep.observables import OBSERVABLES
-from dlnsweep.problems import PROBLEMS
-from dlnsweep.sections import NetworkSettings, RecordSettings, TrainingSettings
-from dlnsweep.settings import static_text, traced_numbers, with_numbers
-from dlnsweep.streams import gaussian, purpose_key
 
 # Stops a call: enough that dispatch is nothing beside the records, few enough that a short
 # schedule wastes little.
 STOPS_A_SEGMENT = 16
 # Share of the free memory that one call may take.
 _MEMORY_SHARE = 0.6
-
-
-@dataclass(frozen=True)
-class Sections:
-    """The settings of one run, section by section; traced fields may hold tracers."""
-
-    problem: Any
-    network: NetworkSettings
-    training: TrainingSettings
-    record: RecordSettings
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Sections:
-        """Read a run's dotted settings; NaN and None stand for "not used by this run"."""
-        classes = (
-            PROBLEMS[row["problem.kind"]].settings,
-            NetworkSettings,
-            TrainingSettings,
-            RecordSettings,
-        )
-        names = ("problem", "network", "training", "record")
-        made = []
-        for name, settings in zip(names, classes, strict=True):
-            fields = {k: row.get(f"{name}.{k}") for k in settings.model_fields}
-            used = {k: v for k, v in fields.items() if v is not None and v == v}
-            made.append(settings.model_validate(used))
-        return cls(*made)
-
-    def traced(self) -> dict[str, float]:
-        """Return the traced numbers by dotted key."""
-        return {
-            f"{name}.{key}": value
-            for name, section in vars(self).items()
-            for key, value in traced_numbers(section).items()
-        }
-
-    def static_key(self) -> str:
-        """Return a text that is equal for runs which one program can train."""
-        return " ".join(
-            (
-                static_text(self.problem),
-                static_text(self.network, without=["width"]),
-                static_text(self.training, without=["num_steps"]),
-                static_text(self.record),
-            )
-        )
-
-    def with_numbers(self, numbers: Mapping[str, Any], width: Any) -> Sections:
-        """Return the same settings with tracers in the places of the traced numbers."""
-
-        def fill(name: str, **more: Any) -> Any:
-            mine = {k.partition(".")[2]: v for k, v in numbers.items() if k.startswith(f"{name}.")}
-            return with_numbers(getattr(self, name), mine | more)
-
-        return Sections(
-            fill("problem"), fill("network", width=width), fill("training"), fill("record")
-        )
 
 
 class Program:
@@ -98,11 +33,10 @@ class Program:
     def __init__(
         self, row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
     ) -> None:
-        self.sections = Sections.from_row(row)
+        self.drawing = Drawing.from_row(row, padded_width)
+        self.sections = self.drawing.sections
         self.padded_width = padded_width
         self.precision = row["sweep.precision"]
-        self.rank = problem_rank(row)
-        self.dims = layer_sizes(row, padded_width)
         self._memory = device["memory_bytes"] * _MEMORY_SHARE
         self.layout = _wanted_layout(row, padded_width, lanes, device)
         self._compile()
@@ -117,9 +51,9 @@ class Program:
         return f"{sections.static_key()} {row['sweep.precision']} {padded_width} {layout}"
 
     @property
-    def delay(self) -> int:
-        """Number of steps whose weight decay the kernel applies together."""
-        return self.kernel.delay
+    def grain(self) -> int:
+        """Number of steps that the kernel carries out together."""
+        return self.kernel.grain
 
     def _compile(self) -> None:
         """Compile for as many lanes a call as the layout wants and the memory holds."""
@@ -127,7 +61,7 @@ class Program:
             self.kernel = DenseKernel(
                 self.sections.training,
                 self.sections.record,
-                delay=delay_for(self.dims, self.rank),
+                delay=delay_for(self.drawing.dims, self.drawing.rank),
                 early_exit=self.layout.vectorized == 1,
             )
             start = jax.jit(self.layout.batch(self._start, 1))
@@ -178,32 +112,12 @@ class Program:
         return self._segment_compiled(inputs, carry, np.int64(start), stops, recorded)
 
     def _start(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
-        arguments = dict(arguments)
-        seed, width = arguments.pop("seed"), arguments.pop("network.width")
-        initializer = INITIALIZERS[self.sections.network.initializer]
-        width = width if initializer.paddable else self.padded_width
-        sections = self.sections.with_numbers(arguments, width)
-        key = partial(purpose_key, seed)
-        problem = PROBLEMS[sections.problem.kind]
-        signals, measurements = problem.draw(sections.problem, key)
-        data = reduce_samples(signals, measurements, self.rank)
-        shape = Shape(self.dims, width)
-        weights = draw_weights(sections.network, shape, key)
-        test = self._draw_test(sections, key)
-        weights, data, test = jax.tree.map(
-            lambda x: x.astype(self.precision), (weights, data, test)
-        )
-        fan_ins = tuple(shape.fan_in(i) for i in range(len(self.dims) - 1))
-        record = {k.partition(".")[2]: v for k, v in arguments.items() if k.startswith("record.")}
+        sections, shape, key = self.drawing.read(arguments)
+        drawn = self.drawing.draw(sections, shape, key)
+        weights, data, test = jax.tree.map(lambda x: x.astype(self.precision), drawn)
+        fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
+        record = record_numbers(arguments)
         return self.kernel.start(weights, data, fan_ins, sections.training, record, test)
-
-    def _draw_test(self, sections: Sections, key: Any) -> TestSamples | None:
-        if not any(OBSERVABLES[n].needs_test_samples for n in sections.record.observables):
-            return None
-        problem, count = PROBLEMS[sections.problem.kind], sections.record.num_test_samples
-        signals, measurements = problem.draw_test(sections.problem, key, count)
-        noise = gaussian(key("test/noise"), measurements.shape[0], count)
-        return TestSamples(signals, measurements, sections.record.test_noise * noise)
 
 
 def _wanted_layout(

@@ -12,6 +12,7 @@ from pydantic import Field
 from dlnsweep.settings import Describe, Settings
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Width = Annotated[int, Field(ge=1, le=10**12)]
 # Each layer is compiled by itself: compiling thousands would not end.
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 Steps = Annotated[int, Field(ge=1, le=2**53)]
@@ -39,10 +40,17 @@ class NetworkSettings(Settings):
         Literal["deep_linear"], Describe("static", "which network is trained", axis=False)
     ] = "deep_linear"
     depth: Annotated[Depth, Describe("static", "number of weight matrices", "L")]
-    width: Annotated[PositiveInt, Describe("static", "hidden width", "d_w")]
+    width: Annotated[Width, Describe("static", "hidden width", "d_w")]
     initializer: Annotated[
         InitializerName, Describe("static", "how the initial weights are drawn")
     ] = "fan_in_normal"
+    initial_weights: Annotated[
+        Literal["drawn", "law"],
+        Describe(
+            "static",
+            "drawn: the weights themselves; law: compressed, from their exact law, at any width",
+        ),
+    ] = "drawn"
     layer_init_scale: Annotated[
         Positive, Describe("traced", "factor on each initial weight matrix")
     ] = 1.0
@@ -140,9 +148,13 @@ class SweepSettings(Settings):
         Describe("static", "precision of training; data are drawn in float64", axis=False),
     ] = "float64"
     kernel: Annotated[
-        Literal["auto", "dense"],
+        Literal["auto", "dense", "reduced"],
         Describe("static", "how gradient descent is carried out", axis=False),
     ] = "auto"
+    tolerance: Annotated[
+        Annotated[float, Field(ge=1e-9, le=1e-1)],
+        Describe("static", "relative error that the reduced kernel may cause", axis=False),
+    ] = 1e-6
     zip: Annotated[
         list[list[str]], Describe("outside", "lists of keys whose axes move together", axis=False)
     ] = Field(default_factory=list)

@@ -11,11 +11,7 @@ from numpy.typing import ArrayLike
 
 from dlnsweep.arguments import check_arrays, check_settings
 from dlnsweep.runtime import numerics
-from dlnsweep.schedule import Segments
-from dlnsweep.sections import RecordSettings, TrainingSettings
-from dlnsweep.settings import static_text, traced_numbers, with_numbers
-
-_STOPS_A_SEGMENT = 16
+from dlnsweep.single import Problem, run
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,9 @@ class Trajectory:
         status: "finished", "diverged" or "stopped".
         diverged_step: The first step whose squared error is not finite, or None.
         kernel: The kernel that ran.
+        kernel_reason: Why it was this kernel, and whether a reduced run is certified.
+        truncation_error: The reduced kernel's estimate of its largest relative error; NaN for
+            the dense kernel, infinite where nothing is known.
     """
 
     steps: np.ndarray
@@ -37,6 +36,8 @@ class Trajectory:
     status: str
     diverged_step: int | None
     kernel: str
+    kernel_reason: str
+    truncation_error: float
 
     def __getattr__(self, name: str) -> np.ndarray:
         observables = self.__dict__.get("observables", {})
@@ -60,6 +61,7 @@ def train(
     optimizer: str = "gradient_descent",
     data_fit_scale: float = 1.0,
     kernel: str = "auto",
+    tolerance: float = 1e-6,
     precision: str = "float64",
     rank_threshold: float = 1e-3,
     stop_when: Mapping[str, Any] | None = None,
@@ -87,7 +89,11 @@ def train(
         observables: Names of what to record; see `dlnsweep explain observables`.
         optimizer: "gradient_descent", "momentum", "nesterov", "adam", "adamw" or "rmsprop".
         data_fit_scale: c > 0.
-        kernel: "dense", or "auto", which chooses; so far it always takes "dense".
+        kernel: "dense" trains the weights as they are; "reduced" trains in the small spaces that
+            the run visits, for gradient descent with or without momentum on two layers or more;
+            "auto" takes "reduced" where it pays and is certified to meet the tolerance.
+        tolerance: The relative error that "reduced" may cause in what is recorded, in [1e-9, 0.1].
+            Asked for by name it also runs where that cannot be certified, and says so.
         precision: "float64" or "float32".
         rank_threshold: numerical_rank counts singular values above this times the largest.
         stop_when: {"observable": name, "below": value}: end at the first recorded step with it.
@@ -121,99 +127,19 @@ def train(
         record_steps,
         kernel,
         precision,
+        tolerance,
     )
     steps = np.unique(np.asarray(record_steps, dtype=np.int64))
     with numerics():
-        return _train(*arrays, training, record, steps, precision)
-
-
-def _train(
-    weights: tuple[np.ndarray, ...],
-    signals: np.ndarray,
-    measurements: np.ndarray,
-    training: TrainingSettings,
-    record: RecordSettings,
-    steps: np.ndarray,
-    precision: str,
-) -> Trajectory:
-    from dlnsweep.kernels.dense import delay_for
-
-    values = np.linalg.svd(measurements, compute_uv=False)
-    threshold = max(measurements.shape) * np.finfo(np.float64).eps * values[0]
-    rank = int(np.sum(values > threshold))
-    dims = (measurements.shape[0], *[w.shape[0] for w in weights])
-    delay = delay_for(dims, rank)
-    start, run, final_weights = _functions(training, record, dims, rank, delay, precision)
-    numbers = (traced_numbers(training), traced_numbers(record))
-    inputs, carry = start(weights, signals, measurements, *numbers)
-    segments = Segments(steps, _STOPS_A_SEGMENT, delay)
-    records: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-    while not segments.finished and bool(carry.state.active):
-        # One call however long: there is nothing to report in between.
-        piece = segments.take(2**60)
-        carry, values = run(inputs, carry, piece.start, piece.stops, piece.recorded)
-        kept = {name: np.asarray(value)[piece.recorded] for name, value in values.items()}
-        records.append((piece.stops[piece.recorded], kept))
-    reached = np.concatenate([r[0] for r in records])
-    diverged, stopped = int(carry.state.diverged_step), int(carry.stopped_step)
-    valid = np.ones(len(reached), bool)
-    if diverged >= 0:
-        valid = reached < diverged
-    elif stopped >= 0:
-        valid = reached <= stopped
-    final = final_weights(inputs, carry)
+        ran = run(Problem.make(*arrays, steps), training, record, precision, kernel, tolerance)
+    diverged, stopped = ran.diverged_step, ran.stopped_step
     return Trajectory(
-        steps=reached[valid],
-        observables={
-            name: np.concatenate([r[1][name] for r in records])[valid]
-            for name in record.observables
-        },
-        weights=tuple(np.asarray(w) for w in final),
+        steps=ran.steps,
+        observables=ran.observables,
+        weights=ran.weights,
         status="diverged" if diverged >= 0 else "stopped" if stopped >= 0 else "finished",
         diverged_step=diverged if diverged >= 0 else None,
-        kernel="dense",
+        kernel=ran.kernel,
+        kernel_reason=ran.kernel_reason,
+        truncation_error=ran.truncation_error,
     )
-
-
-_FUNCTIONS: dict[tuple[Any, ...], tuple[Any, Any, Any]] = {}
-_MOST_FUNCTIONS = 64
-
-
-def _functions(
-    training: TrainingSettings,
-    record: RecordSettings,
-    dims: tuple[int, ...],
-    rank: int,
-    delay: int,
-    precision: str,
-) -> tuple[Any, Any, Any]:
-    """Return jitted functions that start, train and read a network, made once for each setting.
-
-    Calls that differ only in numbers and arrays of the same shapes share what is compiled.
-    """
-    import jax
-
-    from dlnsweep.kernels.dense import DenseKernel
-    from dlnsweep.kernels.linear import reduce_samples
-
-    key = (static_text(training, ["num_steps"]), static_text(record), dims, rank, delay, precision)
-    if key in _FUNCTIONS:
-        return _FUNCTIONS[key]
-    kernel = DenseKernel(training, record, delay=delay, early_exit=True)
-
-    def start(weights, signals, measurements, numbers, record_numbers):
-        def cast(tree):
-            return jax.tree.map(lambda x: x.astype(precision), tree)
-
-        data = reduce_samples(signals, measurements, rank)
-        settings = with_numbers(training, numbers)
-        return kernel.start(cast(weights), cast(data), dims[:-1], settings, record_numbers)
-
-    if len(_FUNCTIONS) >= _MOST_FUNCTIONS:
-        _FUNCTIONS.pop(next(iter(_FUNCTIONS)))
-    _FUNCTIONS[key] = (
-        jax.jit(start),
-        jax.jit(kernel.segment, donate_argnums=1),
-        jax.jit(kernel.weights),
-    )
-    return _FUNCTIONS[key]

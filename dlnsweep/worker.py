@@ -79,9 +79,9 @@ def execute_batch(
         status=trained.status,
         diverged_step=trained.diverged_step,
         last_step=np.where(diverged, trained.diverged_step, trained.steps[last]),
-        kernel=["dense"] * count,
-        kernel_reason=["the only kernel so far"] * count,
-        truncation_error=np.full(count, np.nan),
+        kernel=trained.kernel,
+        kernel_reason=trained.kernel_reason,
+        truncation_error=trained.truncation_error,
         final=final,
     )
     device = device_description()

@@ -86,3 +86,43 @@ def choose_layout(platform: str, run_bytes: int, lanes: int) -> Layout:
     while group < min(lanes, _CPU_WIDEST_GROUP) and 2 * group * run_bytes <= _CPU_GROUP_BYTES:
         group *= 2
     return Layout(group, min(_CPU_MOST_GROUPS, -(-lanes // group)))
+
+
+# How XLA's CPU compiler makes fast code of a loop of small float64 products: its own inlined
+# matrix products rather than calls of a library for each (tests/benchmarks/reduced.py). Beyond
+# this size its own are slow.
+ONE_FUNCTION_OPTIONS: dict[str, Any] = {
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    "xla_cpu_multi_thread_eigen": False,
+    "xla_cpu_prefer_vector_width": 512,
+}
+LARGEST_IN_ONE_FUNCTION = 128
+
+
+def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function for XLA's CPU compiler to compile as one, loops and all.
+
+    Else every operation in a loop is dispatched by itself, which costs more than a small product.
+    It needs the compiler options above. The arguments must not be literals when XLA compiles:
+    large ones would stop the process (jax 0.10.2), so call it only with what comes from the
+    arguments of the program.
+    """
+    from jax.experimental.xla_metadata import set_xla_metadata
+
+    compiled = jax.jit(function)
+
+    def call(*arguments: Any) -> Any:
+        with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
+            return compiled(*arguments)
+
+    return call
+
+
+def reduced_layout(platform: str, lanes: int) -> Layout:
+    """Choose the layout for a batch of reduced runs.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        lanes: Number of runs of the batch; used where the device wants them all at once.
+    """
+    return Layout(1) if platform == "cpu" else Layout(max(2, lanes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
@@ -113,6 +113,11 @@ class LinearView:
         self.weight_decay = weight_decay
         self.data_fit_scale = data_fit_scale
         self.test = test
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of training."""
+        return self.layers[0].dtype
 
     @cached_property
     def forward(self) -> list[Float[Array, "..."]]:

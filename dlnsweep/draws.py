@@ -1,0 +1,150 @@
+"""What one run draws: its settings as a program sees them, its samples and its initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float
+
+from dlnsweep.cost import layer_sizes, problem_rank
+from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
+from dlnsweep.kernels.linear import Reduced, TestSamples, reduce_samples
+from dlnsweep.observables import OBSERVABLES
+from dlnsweep.problems import PROBLEMS
+from dlnsweep.sections import NetworkSettings, RecordSettings, TrainingSettings
+from dlnsweep.settings import static_text, traced_numbers, with_numbers
+from dlnsweep.streams import gaussian, purpose_key
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The settings of one run, section by section; traced fields may hold tracers."""
+
+    problem: Any
+    network: NetworkSettings
+    training: TrainingSettings
+    record: RecordSettings
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Sections:
+        """Read a run's dotted settings; NaN and None stand for "not used by this run"."""
+        classes = (
+            PROBLEMS[row["problem.kind"]].settings,
+            NetworkSettings,
+            TrainingSettings,
+            RecordSettings,
+        )
+        names = ("problem", "network", "training", "record")
+        made = []
+        for name, settings in zip(names, classes, strict=True):
+            fields = {k: row.get(f"{name}.{k}") for k in settings.model_fields}
+            used = {k: v for k, v in fields.items() if v is not None and v == v}
+            made.append(settings.model_validate(used))
+        return cls(*made)
+
+    def traced(self) -> dict[str, float]:
+        """Return the traced numbers by dotted key."""
+        return {
+            f"{name}.{key}": value
+            for name, section in vars(self).items()
+            for key, value in traced_numbers(section).items()
+        }
+
+    def static_key(self) -> str:
+        """Return a text that is equal for runs which one program can train."""
+        return " ".join(
+            (
+                static_text(self.problem),
+                static_text(self.network, without=["width"]),
+                static_text(self.training, without=["num_steps"]),
+                static_text(self.record),
+            )
+        )
+
+    def with_numbers(self, numbers: Mapping[str, Any], width: Any) -> Sections:
+        """Return the same settings with tracers in the places of the traced numbers."""
+
+        def fill(name: str, **more: Any) -> Any:
+            mine = {k.partition(".")[2]: v for k, v in numbers.items() if k.startswith(f"{name}.")}
+            return with_numbers(getattr(self, name), mine | more)
+
+        return Sections(
+            fill("problem"), fill("network", width=width), fill("training"), fill("record")
+        )
+
+
+class Drawn(NamedTuple):
+    """What a run starts from, in float64.
+
+    Attributes:
+        weights: W_1, ..., W_L.
+        data: The reduced samples.
+        test: Fresh samples, or None where no observable needs them.
+    """
+
+    weights: tuple[Float[Array, "..."], ...]
+    data: Reduced
+    test: TestSamples | None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the runs of a batch draw, with arrays of one size.
+
+    Attributes:
+        sections: The settings of one of the runs.
+        dims: The layer sizes of the arrays.
+        rank: The rank of the measurements.
+    """
+
+    sections: Sections
+    dims: tuple[int, ...]
+    rank: int
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> Drawing:
+        """Read a run's dotted settings."""
+        return cls(Sections.from_row(row), layer_sizes(row, padded_width), problem_rank(row))
+
+    def example_arguments(self) -> dict[str, float]:
+        """Return the arguments of one run."""
+        return {**self.sections.traced(), "seed": 0, "network.width": max(self.dims[1:-1] or (1,))}
+
+    def read(self, arguments: Mapping[str, Any]) -> tuple[Sections, Shape, Any]:
+        """Return the settings with their numbers, the shape of the network, and the run's keys.
+
+        Args:
+            arguments: The traced numbers by dotted key, the seed and the width.
+        """
+        numbers = dict(arguments)
+        seed, width = numbers.pop("seed"), numbers.pop("network.width")
+        initializer = INITIALIZERS[self.sections.network.initializer]
+        if not initializer.paddable and len(self.dims) > 2:
+            width = self.dims[1]
+        sections = self.sections.with_numbers(numbers, width)
+        return sections, Shape(self.dims, width), partial(purpose_key, seed)
+
+    def samples(self, sections: Sections, key: Any) -> tuple[Reduced, TestSamples | None]:
+        """Draw the reduced training samples, and test samples where they are needed."""
+        problem = PROBLEMS[sections.problem.kind]
+        signals, measurements = problem.draw(sections.problem, key)
+        data = reduce_samples(signals, measurements, self.rank)
+        if not any(OBSERVABLES[n].needs_test_samples for n in sections.record.observables):
+            return data, None
+        count = sections.record.num_test_samples
+        signals, measurements = problem.draw_test(sections.problem, key, count)
+        noise = gaussian(key("test/noise"), measurements.shape[0], count)
+        return data, TestSamples(signals, measurements, sections.record.test_noise * noise)
+
+    def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
+        """Draw a run's samples and weights."""
+        data, test = self.samples(sections, key)
+        return Drawn(draw_weights(sections.network, shape, key), data, test)
+
+
+def record_numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the traced numbers of [record], by name."""
+    return {k.partition(".")[2]: v for k, v in arguments.items() if k.startswith("record.")}

@@ -1,0 +1,226 @@
+"""A deep linear network in coordinates: what gradient descent on it needs, and nothing else.
+
+Training changes layer i by Delta_i = B_i D_i F_{i-1}^T, with orthonormal bases F_j of the forward
+activations f_j = W_{j:1} Y and B_j of the backward signals b_j = W_{L:j+1}^T Phi that the run
+visits. In coordinates of these bases gradient descent on half the squared error is
+
+    f_j = c_j A_j f_{j-1} + G_j D_j f_{j-1},        A_j = F_j^T W_j(0) F_{j-1},   G_j = F_j^T B_j
+    b_{j-1} = c_j N_j^T b_j + G_{j-1}^T D_j^T b_j,  N_j = B_j^T W_j(0) B_{j-1}
+    D_j <- rho_j D_j - eta_j b_j f_{j-1}^T,         c_j <- rho_j c_j,   rho_j = 1 - eta_j lambda
+
+with f_0 = S and b_L = c Phi = c (f_L - X). Here it is written in NumPy, for the pilot that finds
+the bases and for the rehearsal that measures what they leave out; `reduced.py` has the same for
+JAX. Layers are counted from 1 as in the papers: entry 0 of a list stands for the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+
+Matrix = Float[np.ndarray, "rows columns"]
+
+# Damping of the Chebyshev stages, as in the cited article.
+_DAMPING = 2 / 13
+
+
+@dataclass(frozen=True)
+class Descent:
+    """The numbers of a run of gradient descent.
+
+    Attributes:
+        inputs: S, the singular values of Y.
+        targets: X V, in the basis of the output layer.
+        rates: eta_i of each layer.
+        weight_decay: lambda.
+        data_fit_scale: c.
+        momentum: The momentum, 0 for plain gradient descent.
+        nesterov: Whether the momentum is Nesterov's.
+    """
+
+    inputs: Float[np.ndarray, " r"]
+    targets: Matrix
+    rates: Float[np.ndarray, " L"]
+    weight_decay: float
+    data_fit_scale: float
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    @property
+    def stable_below(self) -> float:
+        """The eigenvalue of a plain step beyond which the run is unstable."""
+        beta = self.momentum
+        return 2 * (1 + beta) / (1 + 2 * beta) if self.nesterov else 2 * (1 + beta)
+
+
+@dataclass
+class Chain:
+    """The matrices of the coordinates, and the state of a run.
+
+    Attributes:
+        forward: A_1, ..., A_L (A_L = B_L^T W_L(0) F_{L-1}).
+        mixed: G_1, ..., G_{L-1}.
+        backward: N_2, ..., N_L; entry 0 is None.
+        corrections: D_1, ..., D_L.
+        scales: c_i.
+        memory: What momentum keeps of earlier changes; None where there is none yet.
+        residual_norm: ||Phi|| where `velocity` was last asked for.
+    """
+
+    descent: Descent
+    forward: list[Matrix]
+    mixed: list[Matrix]
+    backward: list[Matrix]
+    corrections: list[Matrix]
+    scales: Float[np.ndarray, " L"]
+    memory: list[Matrix] | None = None
+    residual_norm: float = np.nan
+
+    @property
+    def depth(self) -> int:
+        """L."""
+        return len(self.corrections)
+
+    def activations(self) -> list[Matrix]:
+        """Return f_0, ..., f_L."""
+        values = [np.diag(self.descent.inputs)]
+        for j in range(self.depth):
+            change = self.corrections[j] @ values[-1]
+            if j < self.depth - 1:
+                change = self.mixed[j] @ change
+            values.append(self.scales[j] * (self.forward[j] @ values[-1]) + change)
+        return values
+
+    def signals(self, residual: Matrix) -> list[Matrix]:
+        """Return b_1, ..., b_L for the residual Phi."""
+        values = [self.descent.data_fit_scale * residual]
+        for j in range(self.depth - 1, 0, -1):
+            change = self.mixed[j - 1].T @ (self.corrections[j].T @ values[0])
+            values.insert(0, self.scales[j] * (self.backward[j].T @ values[0]) + change)
+        return values
+
+    def velocity(self) -> list[Matrix]:
+        """Return the change of D_1, ..., D_L and of the c_i by one step."""
+        activations = self.activations()
+        residual = activations[-1] - self.descent.targets
+        self.residual_norm = float(np.linalg.norm(residual))
+        signals = self.signals(residual)
+        rates, decay = self.descent.rates, self.descent.rates * self.descent.weight_decay
+        changes = [
+            -decay[j] * self.corrections[j] - (rates[j] * signals[j]) @ activations[j].T
+            for j in range(self.depth)
+        ]
+        return [*changes, -decay * self.scales]
+
+    def advance(self, steps: float, stages: int) -> None:
+        """Advance by `steps` steps of gradient descent, or along its flow.
+
+        No stage: one step of gradient descent itself, with its momentum. One stage: a step of
+        Euler's method along the flow. More: one of the second-order Runge-Kutta-Chebyshev method,
+        which is stable for steps longer by about the square of their number (Sommeijer, Shampine,
+        Verwer 1998, equations 2.1 to 2.6).
+        """
+        if not stages:
+            self._step()
+            return
+        # Once its memory has settled, a run with momentum follows the flow 1 / (1 - beta) times
+        # as fast.
+        steps = steps / (1 - self.descent.momentum)
+        start = [*self.corrections, self.scales]
+        first = [steps * change for change in self.velocity()]
+        if stages == 1:
+            self._set([y + change for y, change in zip(start, first, strict=True)])
+            return
+        w0, w1, values, b = _chebyshev(stages)
+        before = start
+        self._set([y + b[1] * w1 * change for y, change in zip(start, first, strict=True)])
+        for j in range(2, stages + 1):
+            now = [*self.corrections, self.scales]
+            mu, nu, rate = 2 * w0 * b[j] / b[j - 1], -b[j] / b[j - 2], 2 * w1 * b[j] / b[j - 1]
+            last = (b[j - 1] * values[j - 1] - 1) * rate
+            self._set(
+                [
+                    (1 - mu - nu) * y0 + mu * y + nu * y2 + (rate * steps) * v + last * v0
+                    for y0, y, y2, v, v0 in zip(
+                        start, now, before, self.velocity(), first, strict=True
+                    )
+                ]
+            )
+            before = now
+
+    def grow(self, layer: int, rows: int = 0, columns: int = 0) -> None:
+        """Give the corrections of a layer, counted from 0, more rows or columns of zeros."""
+        pad = ((0, rows), (0, columns))
+        self.corrections[layer] = np.pad(self.corrections[layer], pad)
+        if self.memory is not None:
+            self.memory[layer] = np.pad(self.memory[layer], pad)
+
+    def _step(self) -> None:
+        changes, beta = self.velocity(), self.descent.momentum
+        if self.memory is not None and beta:
+            changes = [c + beta * m for c, m in zip(changes, self.memory, strict=True)]
+        state = [y + c for y, c in zip([*self.corrections, self.scales], changes, strict=True)]
+        if beta and self.descent.nesterov:
+            # changes = v + beta m here; Nesterov's step is v + beta (v + beta m).
+            before = self.memory or [np.zeros_like(c) for c in changes]
+            state = [
+                y + beta * (c - m)
+                for y, c, m in zip(state, changes, before, strict=True)
+            ]
+        self.memory = changes if beta else None
+        self._set(state)
+
+    def _set(self, state: list[Matrix]) -> None:
+        *self.corrections, self.scales = state
+
+    def sharpness(self, activations: list[Matrix]) -> float:
+        """Return the largest eigenvalue of the step's linear part on the residuals.
+
+        The residual changes by -sum_i eta_i c W_{L:i+1} W_{L:i+1}^T Phi f_{i-1}^T f_{i-1} a step
+        (to the first order); a step is stable where this operator stays below 2.
+        """
+        back = np.eye(self.corrections[-1].shape[0])
+        pairs = []
+        for j in range(self.depth - 1, -1, -1):
+            pairs.append((back.T @ back, activations[j].T @ activations[j]))
+            if j:
+                change = self.mixed[j - 1].T @ (self.corrections[j].T @ back)
+                back = self.scales[j] * (self.backward[j].T @ back) + change
+        rates = self.descent.rates[::-1] * self.descent.data_fit_scale
+        # The operator is a positive sum of Kronecker products: power iteration from a positive
+        # definite start converges fast enough for a bound with a margin.
+        vector = activations[-1] - self.descent.targets
+        vector = vector / (np.linalg.norm(vector) or 1.0) + 1e-3
+        value = 0.0
+        for _ in range(12):
+            image = sum(
+                eta * (left @ vector @ right)
+                for eta, (left, right) in zip(rates, pairs, strict=True)
+            )
+            value = float(np.linalg.norm(image)) / (float(np.linalg.norm(vector)) or 1.0)
+            vector = image / (float(np.linalg.norm(image)) or 1.0)
+        return value
+
+
+@lru_cache(maxsize=1024)
+def _chebyshev(stages: int) -> tuple[float, float, list[float], list[float]]:
+    """Return w_0, w_1, T_j(w_0) and b_j of the cited method."""
+    w0 = 1 + _DAMPING / stages**2
+    t, dt, ddt = [1.0, w0], [0.0, 1.0], [0.0, 0.0]
+    for _ in range(2, stages + 1):
+        ddt.append(4 * dt[-1] + 2 * w0 * ddt[-1] - ddt[-2])
+        dt.append(2 * t[-1] + 2 * w0 * dt[-1] - dt[-2])
+        t.append(2 * w0 * t[-1] - t[-2])
+    b = [ddt[j] / dt[j] ** 2 if j > 1 else 0.0 for j in range(stages + 1)]
+    b[0] = b[1] = b[2]
+    return w0, dt[stages] / ddt[stages], t, b
+
+
+def stages_for(stiffness: float) -> int:
+    """Return how many stages a step needs whose largest eigenvalue is `stiffness`."""
+    # Half more than the linear part needs: the residual's own curvature is left out there.
+    limit = 2 / 3 * (1 - 2 / 15 * _DAMPING)
+    return max(2, int(np.ceil(np.sqrt(1.5 * stiffness / limit + 1))))

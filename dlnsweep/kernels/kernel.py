@@ -1,0 +1,147 @@
+"""What all kernels share: a run from its inputs to its records, segment by segment.
+
+Written for one run; `layout.py` puts `vmap` or `lax.map` round it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.kernels.linear import LinearView, TestSamples
+from dlnsweep.lazy import jax, jnp, lax
+from dlnsweep.observables import OBSERVABLES
+from dlnsweep.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings import with_numbers
+
+
+class Inputs(NamedTuple):
+    """What one run is given; nothing in it changes during training.
+
+    Attributes:
+        constants: The constants of the way of descent.
+        weight_decay: lambda, float64.
+        record: The traced numbers of [record], by name.
+        test: Fresh samples, or None.
+    """
+
+    constants: Any
+    weight_decay: Float[Array, ""]
+    record: dict[str, Float[Array, ""]]
+    test: TestSamples | None
+
+
+class Carry(NamedTuple):
+    """What changes during a run.
+
+    Attributes:
+        state: The state of the way of descent; it has `active` and `diverged_step`.
+        stopped_step: The recorded step at which `stop_when` was met, or -1.
+    """
+
+    state: Any
+    stopped_step: Int[Array, ""]
+
+
+def layer_rates(
+    training: TrainingSettings, numbers: TrainingSettings, fan_ins: tuple[Any, ...]
+) -> Float[Array, " L"]:
+    """Return eta_i of each layer, float64.
+
+    Args:
+        training: The settings of [training]; its step rule is read.
+        numbers: [training] with its traced fields filled in.
+        fan_ins: The number of inputs of each layer.
+    """
+    eta = jnp.asarray(numbers.learning_rate, jnp.float64)
+    fan_in = jnp.stack([jnp.asarray(f, jnp.float64) for f in fan_ins])
+    return eta / fan_in if training.step_rule == "fan_in" else eta * jnp.ones_like(fan_in)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A way to carry out gradient descent.
+
+    Attributes:
+        training: The settings of [training]; only its static fields are read.
+        record: The settings of [record]; only its static fields are read.
+        early_exit: Whether a run may leave its loop once it is inactive; not under `vmap`.
+    """
+
+    training: TrainingSettings
+    record: RecordSettings
+    early_exit: bool
+
+    @property
+    def grain(self) -> int:
+        """Number of steps that the kernel carries out together."""
+        return 1
+
+    def view(self, inputs: Inputs, carry: Carry) -> LinearView:
+        """Return the view of the state that observables see."""
+        raise NotImplementedError
+
+    def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
+        """Return the state after the steps `step`, ..., `stop` - 1."""
+        raise NotImplementedError
+
+    def observe(self, inputs: Inputs, carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
+        """Return whether the squared error is finite, and the recorded observables."""
+        view = self.view(inputs, carry)
+        record = with_numbers(self.record, inputs.record)
+        values = {
+            name: OBSERVABLES[name].compute(view, record).astype(view.dtype)
+            for name in self.record.observables
+        }
+        return jnp.isfinite(jnp.sum(view.residual**2)), values
+
+    def segment(
+        self,
+        inputs: Inputs,
+        carry: Carry,
+        start: Int[Array, ""],
+        stops: Int[Array, " k"],
+        recorded: Bool[Array, " k"],
+    ) -> tuple[Carry, dict[str, Float[Array, "k ..."]]]:
+        """Train from step `start` to each of `stops` in turn, recording where `recorded` says so.
+
+        A stop that is not recorded gives zeros. `start`, `stops` and `recorded` are shared by all
+        runs of a batch.
+        """
+
+        def blank(carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
+            shapes = jax.eval_shape(lambda c: self.observe(inputs, c), carry)
+            return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        def part(
+            scanned: tuple[Carry, Array], target: tuple[Array, Array]
+        ) -> tuple[tuple[Carry, Array], dict[str, Array]]:
+            carry, step = scanned
+            stop, record = target
+            carry = carry._replace(state=self.advance(inputs, carry.state, step, stop))
+            finite, values = lax.cond(record, lambda c: self.observe(inputs, c), blank, carry)
+            return (self._settle(carry, stop, record, finite, values), stop), values
+
+        (carry, _), values = lax.scan(part, (carry, start), (stops, recorded))
+        return carry, values
+
+    def _settle(
+        self, carry: Carry, step: Array, record: Array, finite: Array, values: dict[str, Array]
+    ) -> Carry:
+        """Mark a run that a record shows to have diverged, or to have met `stop_when`."""
+        state = carry.state
+        diverged = state.active & record & ~finite
+        state = state._replace(
+            active=state.active & ~diverged,
+            diverged_step=jnp.where(diverged, step, state.diverged_step),
+        )
+        condition = self.training.stop_when
+        if condition is None:
+            return carry._replace(state=state)
+        met = state.active & record & (values[condition.observable] < condition.below)
+        return Carry(
+            state._replace(active=state.active & ~met),
+            jnp.where(met, step, carry.stopped_step),
+        )

@@ -1,0 +1,331 @@
+"""A pilot run that finds the spaces which gradient descent visits, for one network.
+
+The pilot follows the flow of gradient descent with ever longer steps (a few hundred in all) in
+coordinates of bases that grow as it goes: at checkpoints it forms the activations and signals in
+full, and where they leave the span of the basis by more than a tolerance it adds the direction and
+multiplies the initial weights onto it, once. So each large matrix is read a few hundred times in
+all, however many steps the run has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from dlnsweep.kernels.chain import Chain, Descent, Matrix, stages_for
+
+# Once a direction must be added, all are that leave the span by more than this share of the
+# tolerance, so that the next checkpoint does not read the matrices for the rest.
+_HYSTERESIS = 0.25
+# Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
+# steps are made one by one until it has fallen to this share.
+_SETTLED = 1e-7
+# No step is longer than the time in which the residual decays by this share, until it is rounding.
+_DECAY = 0.15
+_ROUNDING = 1e-12
+# A residual below this share of the targets makes the tolerance finer, down to the last number.
+_TINY, _TINY_WITHOUT_DECAY = 1e-3, 0.1
+_FINEST = 1e-13
+# So many short steps come before a checkpoint; see `_relax`.
+_RELAXING = 12
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How closely a pilot follows the run.
+
+    Attributes:
+        tolerance: Largest relative part of an activation or signal that may leave the bases.
+        exact: So many steps are made one by one (more with momentum).
+        stride: After that a step is this share of the steps made since.
+        checks: Between checkpoints the number of steps grows by this factor.
+    """
+
+    tolerance: float
+    exact: int
+    stride: float
+    checks: float
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network at step 0, with the reduced samples.
+
+    Attributes:
+        first: W_1 U, the first layer on range(Y).
+        first_off: W_1 V_perp, the first layer off range(Y).
+        rest: W_2, ..., W_L.
+        squared_norms: ||W_i||_F^2; of the first layer that of its part on range(Y).
+        descent: The numbers of the run; its targets are X V.
+    """
+
+    first: Matrix
+    first_off: Matrix
+    rest: tuple[Matrix, ...]
+    squared_norms: Float[np.ndarray, " L"]
+    descent: Descent
+
+    @property
+    def depth(self) -> int:
+        """L."""
+        return len(self.rest) + 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the pilot visits at a checkpoint: coordinates, which later bases extend by zeros.
+
+    Attributes:
+        weight: Square root of the number of steps that it stands for.
+        activations: f_1, ..., f_{L-1}.
+        signals: b_1, ..., b_L.
+        corrections: D_1, ..., D_L.
+        scales: c_i.
+    """
+
+    weight: float
+    activations: list[Matrix]
+    signals: list[Matrix]
+    corrections: list[Matrix]
+    scales: Float[np.ndarray, " L"]
+
+
+class Pilot:
+    """The pilot's bases and its chain.
+
+    Args:
+        network: The network.
+        num_steps: Steps of gradient descent to cover.
+        pace: How closely to follow them.
+        largest_share: The pilot gives up once its bases hold more than this share of a layer.
+
+    Attributes:
+        chain: The chain in the pilot's own bases; its output basis is the identity.
+        forward_bases: F_1, ..., F_{L-1}.
+        backward_bases: B_1, ..., B_L.
+        samples: What was visited at the checkpoints.
+        schedule: (steps, stages) of each advance, and whether a checkpoint follows.
+        stiffness: The largest eigenvalue of a step of gradient descent; stable below 2.
+        refusal: Why the pilot gave up; empty if it did not.
+        leak: Largest relative part that checkpoints have left outside the bases.
+        streams: How many times a large matrix was read.
+    """
+
+    def __init__(
+        self, network: Network, num_steps: int, pace: Pace, largest_share: float = 1.0
+    ) -> None:
+        self.network = network
+        self.largest_share = largest_share
+        self.pace = pace
+        depth = network.depth
+        outputs = network.descent.targets.shape[0]
+        sizes = [network.first.shape[0], *[w.shape[0] for w in network.rest]]
+        self.weights = [network.first, *network.rest]
+        rank = network.first.shape[1]
+        self.forward_bases = [np.zeros((n, 0)) for n in sizes[:-1]]
+        self.backward_bases = [*[np.zeros((n, 0)) for n in sizes[:-1]], np.eye(outputs)]
+        # W_{j+1} F_j with F_0 the identity, and W_j^T B_j.
+        self.images = [network.first, *[np.zeros((n, 0)) for n in sizes[1:]]]
+        self.preimages: list[Matrix] = [np.zeros((n, 0)) for n in [0, *sizes[:-1]]]
+        if depth > 1:
+            self.preimages[-1] = network.rest[-1].T.copy()
+        inner = [rank, *[0] * (depth - 1)]
+        outer = [*[0] * (depth - 1), outputs]
+        self.chain = Chain(
+            network.descent,
+            forward=[np.zeros((o, i)) for o, i in zip([*inner[1:], outputs], inner, strict=True)],
+            mixed=[np.zeros((0, 0)) for _ in range(depth - 1)],
+            backward=[np.zeros((outer[j], outer[j - 1] if j else 0)) for j in range(depth)],
+            corrections=[np.zeros((o, i)) for o, i in zip(outer, inner, strict=True)],
+            scales=np.ones(depth),
+        )
+        if depth == 1:
+            self.chain.forward[0] = network.first
+        self._largest = np.zeros(depth)
+        self.refusal = ""
+        self.samples: list[Sample] = []
+        self.schedule: list[tuple[float, int, bool]] = []
+        self.stiffness = self._now_stiffness = 0.0
+        self.leak = 0.0
+        self.streams = 0
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._run(num_steps)
+
+    @classmethod
+    def complete(cls, network: Network) -> Pilot:
+        """Return bases that hold everything: no pilot is run, and nothing is left out."""
+        pilot = cls(network, 0, Pace(np.inf, 0, 0.0, 0.0))
+        for j in range(network.depth - 1):
+            size = network.rest[j].shape[1]
+            pilot.forward_bases[j] = np.eye(size)
+            pilot.backward_bases[j] = np.eye(size)
+            pilot.images[j + 1] = network.rest[j]
+        weights = pilot.weights
+        pilot.preimages = [w.T for w in weights]
+        chain = pilot.chain
+        chain.forward = list(weights)
+        chain.mixed = [np.eye(w.shape[0]) for w in weights[:-1]]
+        chain.backward = [np.zeros((weights[0].shape[0], 0)), *network.rest]
+        chain.corrections = [np.zeros_like(w) for w in weights]
+        chain.scales = np.ones(network.depth)
+        pilot.samples, pilot.schedule = [], []
+        return pilot
+
+    def _run(self, num_steps: int) -> None:
+        speed = 1 / (1 - self.network.descent.momentum)
+        exact = self.pace.exact * speed
+        now, check, since, decay, last = 0.0, 0.0, 1.0, 0.0, 1.0
+        while True:
+            checking = now >= check or now >= num_steps
+            if checking:
+                self._check(max(since, 1.0))
+                check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
+                if self.refusal:
+                    return
+                if now <= exact:
+                    exact = max(exact, speed * _settling(self._now_stiffness))
+            if self.schedule:
+                self.schedule[-1] = (*self.schedule[-1][:2], checking)
+            if now >= num_steps:
+                return
+            longest = self.pace.stride * (now - exact)
+            if decay > 0:
+                longest = min(longest, _DECAY / decay)
+            steps = min(max(1.0, longest), num_steps - now)
+            exactly = now < exact or steps == 1
+            stages = 0 if exactly else stages_for(steps * speed * self._now_stiffness)
+            before = self.chain.residual_norm
+            self.chain.advance(steps, stages)
+            self.schedule.append((steps, stages, False))
+            decay = self._decay(before, last)
+            last = steps
+            now, since = now + steps, since + steps
+            if stages and now >= check:
+                now += self._relax()
+
+    def _decay(self, before: float, steps: float) -> float:
+        """Return how fast the residual decays, a step, where it is not yet rounding.
+
+        Args:
+            before: The norm of the residual before the last step but one.
+            steps: The length of that step.
+        """
+        now = self.chain.residual_norm
+        if not now > _ROUNDING * float(np.linalg.norm(self.network.descent.targets)):
+            return 0.0
+        return float(np.log(before / now)) / steps if before > now else 0.0
+
+    def _relax(self) -> float:
+        """Take a few short steps, after which the residual has forgotten the last long one.
+
+        The residual is a small difference, and a long step leaves an error in it that is none of
+        the run's own.
+        """
+        steps = min(1.0, 1 / max(self._now_stiffness, 1e-300)) * (1 - self.network.descent.momentum)
+        for _ in range(_RELAXING):
+            self.chain.advance(steps, 1)
+            self.schedule.append((steps, 1, False))
+        return _RELAXING * steps
+
+    def _check(self, steps: float) -> None:
+        """Form activations and signals in full, extend the bases, and keep what was visited."""
+        chain, depth = self.chain, self.network.depth
+        tolerance = self._tolerance()
+        activations = [np.diag(self.network.descent.inputs)]
+        for j in range(depth - 1):
+            full = chain.scales[j] * (self.images[j] @ activations[-1])
+            full += self.backward_bases[j] @ (chain.corrections[j] @ activations[-1])
+            self._extend_forward(j, full, tolerance * float(np.linalg.norm(full)))
+            activations.append(self.forward_bases[j].T @ full)
+        output = chain.scales[-1] * (self.images[-1] @ activations[-1])
+        output += chain.corrections[-1] @ activations[-1]
+        if not np.all(np.isfinite(output)):
+            self.refusal = "the pilot run diverged"
+            return
+        full = chain.descent.data_fit_scale * (output - chain.descent.targets)
+        weight = np.sqrt(steps)
+        signals = [full]
+        self._largest[-1] = max(self._largest[-1], weight * np.linalg.norm(full))
+        for j in range(depth - 1, 0, -1):
+            below = chain.scales[j] * (self.preimages[j] @ signals[0])
+            below += self.forward_bases[j - 1] @ (chain.corrections[j].T @ signals[0])
+            self._largest[j - 1] = max(self._largest[j - 1], weight * np.linalg.norm(below))
+            self._extend_backward(j - 1, below, tolerance * self._largest[j - 1] / weight)
+            signals.insert(0, self.backward_bases[j - 1].T @ below)
+        self.samples.append(
+            Sample(weight, activations[1:], signals, list(chain.corrections), chain.scales)
+        )
+        self._now_stiffness = chain.sharpness([*activations, output])
+        self.stiffness = max(self.stiffness, self._now_stiffness)
+        shares = [basis.shape[1] / basis.shape[0] for basis in self.backward_bases[:-1]]
+        if max(shares, default=0.0) > self.largest_share:
+            self.refusal = "the run visits too large a part of the hidden layers"
+
+    def _tolerance(self) -> float:
+        """Return the tolerance at the residual's present size.
+
+        What is left out acts on the residual; once that is tiny (without weight decay it decays
+        to nothing) less may be left out, down to rounding.
+        """
+        share = self.chain.residual_norm / float(np.linalg.norm(self.network.descent.targets))
+        if not np.isfinite(share):
+            return self.pace.tolerance
+        tiny = _TINY if self.network.descent.weight_decay else _TINY_WITHOUT_DECAY
+        return max(self.pace.tolerance * min(1.0, share / tiny), _FINEST)
+
+    def _extend_forward(self, j: int, full: Matrix, allowed: float) -> None:
+        """Let F_{j+1} hold `full` up to `allowed`."""
+        new = self._beyond(self.forward_bases[j], full, allowed)
+        if not new.shape[1]:
+            return
+        chain = self.chain
+        self.streams += 1
+        image = self.weights[j + 1] @ new
+        chain.forward[j] = np.vstack([chain.forward[j], new.T @ self.images[j]])
+        chain.mixed[j] = np.vstack([chain.mixed[j], new.T @ self.backward_bases[j]])
+        above = image if j + 2 == chain.depth else self.forward_bases[j + 1].T @ image
+        chain.forward[j + 1] = np.hstack([chain.forward[j + 1], above])
+        chain.grow(j + 1, columns=new.shape[1])
+        self.forward_bases[j] = np.hstack([self.forward_bases[j], new])
+        self.images[j + 1] = np.hstack([self.images[j + 1], image])
+
+    def _extend_backward(self, j: int, full: Matrix, allowed: float) -> None:
+        """Let B_{j+1} hold `full` up to `allowed`."""
+        new = self._beyond(self.backward_bases[j], full, allowed)
+        if not new.shape[1]:
+            return
+        chain = self.chain
+        chain.mixed[j] = np.hstack([chain.mixed[j], self.forward_bases[j].T @ new])
+        above = self.preimages[j + 1].T @ new
+        chain.backward[j + 1] = np.hstack([chain.backward[j + 1], above])
+        if j:
+            self.streams += 1
+            preimage = self.weights[j].T @ new
+            below = preimage.T @ self.backward_bases[j - 1]
+            chain.backward[j] = np.vstack([chain.backward[j], below])
+            self.preimages[j] = np.hstack([self.preimages[j], preimage])
+        chain.grow(j, rows=new.shape[1])
+        self.backward_bases[j] = np.hstack([self.backward_bases[j], new])
+
+    def _beyond(self, basis: Matrix, vectors: Matrix, allowed: float) -> Matrix:
+        """Return orthonormal directions of `vectors` outside `basis`, if they exceed `allowed`."""
+        outside = vectors - basis @ (basis.T @ vectors)
+        length = float(np.linalg.norm(outside))
+        if not length > allowed:
+            if allowed > 0:
+                self.leak = max(self.leak, self.pace.tolerance * length / allowed)
+            return np.zeros((basis.shape[0], 0))
+        left, values, _ = np.linalg.svd(outside, full_matrices=False)
+        left = left[:, values > _HYSTERESIS * allowed]
+        left = left[:, : basis.shape[0] - basis.shape[1]]
+        # Once more: a small remainder is not orthogonal to the basis to the last digit.
+        left = left - basis @ (basis.T @ left)
+        return np.linalg.qr(left)[0]
+
+
+def _settling(stiffness: float) -> float:
+    """Return after how many steps the oscillation of a stiff mode has died out."""
+    factor = min(abs(1 - stiffness), 0.999)
+    return np.log(_SETTLED) / np.log(factor) if stiffness > 1 else 0.0

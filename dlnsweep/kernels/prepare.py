@@ -1,0 +1,141 @@
+"""From a network at step 0 to a certified reduction, or to the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dlnsweep.kernels.pilot import Network, Pace, Pilot
+from dlnsweep.kernels.reduction import Reduction, Sizes
+
+# Share of the limit of stability beyond which a run may not follow its flow, as the pilot does.
+_STABLE_SHARE = 0.995
+# The estimate is aimed at this share of the tolerance, and is near enough above the second.
+_AIM, _NEAR = 0.6, 0.25
+_MOST_TRIALS = 6
+# How much the pilot's own truncation may matter: a rehearsal compares with the pilot, and does not
+# see it. Truncations matter 1 to 30 times as much as what they leave out.
+_LEAK_GAIN = 30.0
+# After its first steps the pilot follows the flow, from which momentum strays further.
+_MOMENTUM_SAFETY = 8.0
+# How the two thresholds are traded for one another: forward by the first, backward by the second.
+_TRADES = ((4.0, 1.0), (1.0, 2.0), (4.0, 0.7), (0.5, 2.0))
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Below which values directions are left out."""
+
+    forward: float
+    backward: float
+
+    def times(self, forward: float, backward: float) -> Thresholds:
+        """Return the thresholds multiplied by two factors."""
+        return Thresholds(forward * self.forward, backward * self.backward)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network with the bases in which it can be trained.
+
+    Attributes:
+        reduction: The pilot's spaces.
+        sizes: The numbers of basis vectors that are used.
+        estimate: Largest relative error that the truncation is expected to cause.
+        thresholds: Those that gave the sizes: a good start for a similar network.
+        refusal: Why the bases are complete, not small and certified; empty if they are the latter.
+    """
+
+    reduction: Reduction
+    sizes: Sizes
+    estimate: float
+    thresholds: Thresholds | None = None
+    refusal: str = ""
+
+
+def paces(tolerance: float) -> list[Pace]:
+    """Return how to follow a run for a tolerance: at first, and once more if that fails."""
+    if tolerance >= 3e-5:
+        first = Pace(tolerance / 1e4, exact=50, stride=0.15, checks=0.06)
+    else:
+        first = Pace(tolerance / 100, exact=100, stride=0.1, checks=0.02)
+    second = Pace(first.tolerance / 10, 4 * first.exact, first.stride / 2, first.checks / 2)
+    return [first, second]
+
+
+def prepare(
+    network: Network,
+    num_steps: int,
+    tolerance: float,
+    hint: Thresholds | None = None,
+    *,
+    largest_share: float = 0.5,
+) -> Prepared:
+    """Find bases with which the run's records are right to `tolerance`.
+
+    Where none are found the result says why, and has complete bases, which are exact and large.
+
+    Args:
+        network: The network at step 0.
+        num_steps: The steps that the run will have.
+        tolerance: Largest relative error of the regression error, of the off-subspace error and
+            of the end-to-end matrix on range(Y).
+        hint: The thresholds of a similar network; they spare trials.
+        largest_share: Give up once the bases hold more than this share of a hidden layer.
+    """
+    refusal = ""
+    for pace in paces(tolerance):
+        pilot = Pilot(network, num_steps, pace, largest_share)
+        limit = network.descent.stable_below
+        refusal = pilot.refusal
+        if not refusal and pilot.stiffness > _STABLE_SHARE * limit:
+            refusal = f"a step is near instability ({pilot.stiffness:.3f} of {limit:.3f})"
+        if refusal:
+            break
+        found = _search(Reduction(pilot), tolerance, hint)
+        if not found.refusal:
+            return found
+        refusal = found.refusal
+    everything = Reduction(Pilot.complete(network))
+    return Prepared(everything, everything.everything, 0.0, refusal=refusal)
+
+
+def _search(reduction: Reduction, tolerance: float, hint: Thresholds | None) -> Prepared:
+    """Return the cheapest truncation tried that meets the tolerance, or the best one."""
+    rank = reduction.pilot.network.first.shape[1]
+    thresholds = hint or Thresholds(tolerance, tolerance / 4)
+    best: Prepared | None = None
+    nearest: Prepared | None = None
+
+    def attempt(thresholds: Thresholds) -> Prepared:
+        sizes = reduction.sizes_for(thresholds.forward, thresholds.backward)
+        estimate = max(reduction.rehearse(sizes), _LEAK_GAIN * reduction.pilot.leak)
+        if reduction.pilot.network.descent.momentum:
+            estimate *= _MOMENTUM_SAFETY
+        return Prepared(reduction, sizes, estimate, thresholds)
+
+    for _ in range(_MOST_TRIALS):
+        tried = attempt(thresholds)
+        if nearest is None or tried.estimate < nearest.estimate:
+            nearest = tried
+        if tried.estimate <= tolerance:
+            best = tried
+            if hint or tried.estimate >= _NEAR * tolerance:
+                break
+        elif best:
+            break
+        # The error is about proportional to the thresholds.
+        factor = float(np.clip(_AIM * tolerance / max(tried.estimate, 1e-300), 0.02, 10.0))
+        thresholds = thresholds.times(factor, factor)
+    if best is None:
+        assert nearest is not None
+        text = f"the error estimate stayed at {nearest.estimate:.1e}, above the tolerance"
+        return replace(nearest, refusal=text)
+    for factors in () if hint else _TRADES:
+        assert best.thresholds is not None
+        tried = attempt(best.thresholds.times(*factors))
+        cheaper = tried.sizes.step_flops(rank) < best.sizes.step_flops(rank)
+        if tried.estimate <= tolerance and cheaper:
+            best = tried
+    return best

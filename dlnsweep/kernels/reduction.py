@@ -1,0 +1,318 @@
+"""The smallest chain that meets a tolerance: the pilot's spaces, truncated and rehearsed.
+
+The spaces that the pilot has visited are truncated by weighted singular value decompositions,
+separately for activations and signals. The truncated chain then repeats the pilot's schedule, as
+the whole one does, and the largest deviation between their records is the estimate of what
+truncation costs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from dlnsweep.kernels.chain import Chain, Matrix
+from dlnsweep.kernels.pilot import Pilot, Sample
+
+# How much a change of an activation counts beside the largest activation, and how much a signal
+# counts at least beside the largest one. Measured: see tests/benchmarks/basis_size.py.
+_CHANGE_SHARE = 0.03
+_SIGNAL_SHARE = 0.003
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of basis vectors.
+
+    Attributes:
+        forward: Of F_1, ..., F_{L-1}.
+        backward: Of B_1, ..., B_L.
+    """
+
+    forward: tuple[int, ...]
+    backward: tuple[int, ...]
+
+    def step_flops(self, rank: int) -> int:
+        """Return the floating-point operations of one step, a multiply-add counted as two.
+
+        Args:
+            rank: r, the number of reduced samples.
+        """
+        inner = (rank, *self.forward)
+        depth = len(self.backward)
+        entries = 0
+        for j, outer in enumerate(self.backward):
+            # D_j in both products and its update; A_j; G_j forward and back; N_j.
+            entries += 3 * outer * inner[j]
+            if j < depth - 1:
+                entries += self.forward[j] * (inner[j] + 2 * outer)
+            else:
+                entries += outer * inner[j]
+            if j:
+                entries += outer * self.backward[j - 1]
+        return 2 * rank * entries
+
+
+@dataclass(frozen=True)
+class OffRange:
+    """Fixed blocks that give W_{L:1}(t) V_perp from the corrections, without large matrices.
+
+    With Z = W_1(0) V_perp and y_i = D_i F_{i-1}^T z_{i-1},
+
+        F_j^T z_j = c_j...c_1 F_j^T W_j...W_2 Z + sum_{i=2..j} c_j...c_{i+1} F_j^T W_j...W_{i+1} B_i y_i
+
+    where the W are those at step 0; for j = L the factor F_j^T is left out.
+
+    Attributes:
+        start: F_j^T W_j...W_2 Z for j = 1, ..., L.
+        blocks: For j = 1, ..., L those of i = 2, ..., j.
+    """
+
+    start: list[Matrix]
+    blocks: list[list[Matrix]]
+
+    def product(self, corrections: list[Matrix], scales: Float[np.ndarray, " L"]) -> Matrix:
+        """Return W_{L:1}(t) V_perp."""
+        inputs: list[Matrix] = []
+        value = scales[0] * self.start[0]
+        for j in range(1, len(self.start)):
+            inputs.append(corrections[j] @ value)
+            value = np.prod(scales[: j + 1]) * self.start[j]
+            for i, vector in enumerate(inputs, start=1):
+                value = value + np.prod(scales[i + 1 : j + 1]) * (self.blocks[j][i - 1] @ vector)
+        return value
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a rehearsal compares: the norm of the residual, W_{L:1} U, and ||W_{L:1} V_perp||_op."""
+
+    error: float
+    on_range: Matrix
+    off_norm: float
+
+
+def off_range_blocks(pilot: Pilot) -> OffRange:
+    """Push Z and every B_i through the later layers."""
+    depth = pilot.network.depth
+    pushed = [pilot.network.first_off]
+    start, blocks = [], []
+    for j in range(depth):
+        if j:
+            pushed = [pilot.weights[j] @ block for block in pushed]
+            pushed.append(pilot.backward_bases[j])
+        left = pilot.forward_bases[j].T if j < depth - 1 else None
+        seen = [block if left is None else left @ block for block in pushed]
+        start.append(seen[0])
+        blocks.append(seen[1:])
+    return OffRange(start, blocks)
+
+
+def _sized(matrix: Matrix, rows: int, columns: int) -> Matrix:
+    """Return `matrix` with zeros up to the given size."""
+    return np.pad(matrix, ((0, rows - matrix.shape[0]), (0, columns - matrix.shape[1])))
+
+
+def _principal(blocks: list[Matrix]) -> tuple[Matrix, Float[np.ndarray, " k"]]:
+    """Return the principal directions of all columns together, and their singular values."""
+    stacked = np.hstack(blocks)
+    if stacked.shape[1] > stacked.shape[0]:
+        stacked = np.linalg.qr(stacked.T, mode="r").T
+    left, values, _ = np.linalg.svd(stacked, full_matrices=False)
+    return left, values
+
+
+def _everything(basis: Matrix) -> tuple[Matrix, Float[np.ndarray, " k"]]:
+    """Return the space of a whole basis."""
+    return np.eye(basis.shape[1]), np.ones(basis.shape[1])
+
+
+def _with_targets(
+    targets: Matrix, left: Matrix, values: Float[np.ndarray, " k"]
+) -> tuple[Matrix, Float[np.ndarray, " k"]]:
+    """Return the residual's space with the range of the targets before all else.
+
+    What is left out of the targets would never be learned, however small the residual becomes.
+    """
+    own, sizes, _ = np.linalg.svd(targets, full_matrices=False)
+    own = own[:, sizes > sizes[0] * 1e-14]
+    rest, less = _principal([(left - own @ (own.T @ left)) * values])
+    kept = len(left) - own.shape[1]
+    rest = np.linalg.qr(np.hstack([own, rest[:, :kept]]))[0]
+    return rest, np.concatenate([np.full(own.shape[1], np.inf), less[:kept]])
+
+
+def _forward_space(samples: list[Sample], j: int, size: int) -> tuple[Matrix, np.ndarray]:
+    """Return the space of the activations f_{j+1}, and of their changes.
+
+    An activation that is slightly wrong but constant does no harm, gradient descent makes up for
+    it; a change that is missing acts on a residual which may be small by then. So each change
+    counts beside the activations, relative to its own size.
+    """
+    blocks = [_sized(s.activations[j], size, s.activations[j].shape[1]) for s in samples]
+    largest = max(float(np.linalg.norm(block)) for block in blocks)
+    scaled = [block / (largest or 1.0) for block in blocks]
+    for before, after in itertools.pairwise(blocks):
+        length = float(np.linalg.norm(after - before))
+        if length > 0:
+            scaled.append(_CHANGE_SHARE / length * (after - before))
+    return _principal(scaled)
+
+
+def _backward_space(samples: list[Sample], j: int, size: int) -> tuple[Matrix, np.ndarray]:
+    """Return the space of the signals b_{j+1}.
+
+    A signal counts by the root of the number of steps that it acts for, and not below a small
+    share of the largest one, however small it has become: the residual it belongs to shall be
+    right relative to itself.
+    """
+    lengths = np.array([np.linalg.norm(s.signals[j]) for s in samples])
+    weights = np.array([s.weight for s in samples])
+    factors = weights / (np.max(weights * lengths) or 1.0)
+    with np.errstate(divide="ignore"):
+        factors = np.where(lengths > 0, np.maximum(factors, _SIGNAL_SHARE / lengths), 0.0)
+    return _principal(
+        [
+            factor * _sized(s.signals[j], size, s.signals[j].shape[1])
+            for factor, s in zip(factors, samples, strict=True)
+        ]
+    )
+
+
+class Reduction:
+    """The pilot's spaces in order of importance, and the chains that they give.
+
+    Args:
+        pilot: A finished pilot, or one with complete bases.
+
+    Attributes:
+        forward: (directions, values) of the activations of each hidden layer.
+        backward: (directions, values) of the signals of each layer.
+        everything: The sizes of all that the pilot visited.
+        records: The records of the whole chain, one a checkpoint.
+    """
+
+    def __init__(self, pilot: Pilot) -> None:
+        self.pilot = pilot
+        depth, samples = pilot.network.depth, pilot.samples
+        if samples:
+            self.forward = [
+                _forward_space(samples, j, pilot.forward_bases[j].shape[1])
+                for j in range(depth - 1)
+            ]
+            self.backward = [
+                _backward_space(samples, j, pilot.backward_bases[j].shape[1])
+                for j in range(depth)
+            ]
+            self.backward[-1] = _with_targets(pilot.network.descent.targets, *self.backward[-1])
+        else:
+            self.forward = [_everything(basis) for basis in pilot.forward_bases]
+            self.backward = [_everything(basis) for basis in pilot.backward_bases]
+        self.off = off_range_blocks(pilot)
+        self.everything = self.sizes_for(-1.0, -1.0)
+        self.records = list(self._follow(self.everything))
+
+    def _follow(self, sizes: Sizes) -> Iterator[Record]:
+        """Let the leading directions repeat the pilot's schedule; yield its records."""
+        chain, off, left = self.truncated(sizes)
+        yield self._observe(chain, off, left)
+        for steps, stages, checked in self.pilot.schedule:
+            chain.advance(steps, stages)
+            if checked:
+                yield self._observe(chain, off, left)
+
+    def _observe(self, chain: Chain, off: OffRange, left: Matrix) -> Record:
+        output = chain.activations()[-1]
+        targets = self.pilot.network.descent.targets
+        missing = np.linalg.norm(targets - left @ chain.descent.targets)
+        off_range = off.product(chain.corrections, chain.scales)
+        return Record(
+            float(np.hypot(np.linalg.norm(output - chain.descent.targets), missing)),
+            left @ output / chain.descent.inputs,
+            float(np.linalg.norm(off_range, 2)) if off_range.size else 0.0,
+        )
+
+    def sizes_for(self, forward: float, backward: float) -> Sizes:
+        """Return how many directions have values above a threshold, one for either kind."""
+        return Sizes(
+            tuple(int(np.sum(values > forward)) for _, values in self.forward),
+            tuple(int(np.sum(values > backward)) for _, values in self.backward),
+        )
+
+    def truncated(self, sizes: Sizes) -> tuple[Chain, OffRange, Matrix]:
+        """Return the chain of the leading directions at step 0, its blocks, and its output basis."""
+        pilot, depth = self.pilot, self.pilot.network.depth
+        source = pilot.chain
+        rank = pilot.network.first.shape[1]
+        f = [left[:, :k] for (left, _), k in zip(self.forward, sizes.forward, strict=True)]
+        b = [left[:, :k] for (left, _), k in zip(self.backward, sizes.backward, strict=True)]
+        inner = [np.eye(rank), *f]
+        above = [*f, b[-1]]
+        descent = source.descent
+        chain = Chain(
+            replace(descent, targets=b[-1].T @ descent.targets),
+            forward=[above[j].T @ source.forward[j] @ inner[j] for j in range(depth)],
+            mixed=[f[j].T @ source.mixed[j] @ b[j] for j in range(depth - 1)],
+            backward=[
+                b[j].T @ source.backward[j] @ b[j - 1] if j else source.backward[0]
+                for j in range(depth)
+            ],
+            corrections=[np.zeros((b[j].shape[1], inner[j].shape[1])) for j in range(depth)],
+            scales=np.ones(depth),
+        )
+        start, blocks = [], []
+        for j in range(depth):
+            left = f[j].T if j < depth - 1 else np.eye(b[-1].shape[0])
+            start.append(left @ self.off.start[j])
+            blocks.append([left @ block @ b[i] for i, block in enumerate(self.off.blocks[j], 1)])
+        return chain, OffRange(start, blocks), b[-1]
+
+    def overlaps(self, sizes: Sizes) -> list[Matrix]:
+        """Return B_i^T W_i(0) F_{i-1} of each layer, for the leading directions."""
+        pilot = self.pilot
+        f = [left[:, :k] for (left, _), k in zip(self.forward, sizes.forward, strict=True)]
+        b = [left[:, :k] for (left, _), k in zip(self.backward, sizes.backward, strict=True)]
+        inner = [np.eye(pilot.network.first.shape[1]), *f]
+        triples = zip(pilot.backward_bases, pilot.images, range(len(b)), strict=True)
+        return [b[j].T @ (basis.T @ image) @ inner[j] for basis, image, j in triples]
+
+    def bases(self, sizes: Sizes) -> tuple[list[Matrix], list[Matrix]]:
+        """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L."""
+        pilot = self.pilot
+        f = [
+            basis @ left[:, :k]
+            for basis, (left, _), k in zip(
+                pilot.forward_bases, self.forward, sizes.forward, strict=True
+            )
+        ]
+        b = [
+            basis @ left[:, :k]
+            for basis, (left, _), k in zip(
+                pilot.backward_bases, self.backward, sizes.backward, strict=True
+            )
+        ]
+        return [np.eye(pilot.network.first.shape[1]), *f], b
+
+    def rehearse(self, sizes: Sizes) -> float:
+        """Return the largest relative deviation of the truncated chain along the schedule."""
+        worst = 0.0
+        for found, true in zip(self._follow(sizes), self.records, strict=True):
+            worst = max(worst, self._deviation(found, true))
+            if not np.isfinite(worst):
+                return np.inf
+        return worst
+
+    @staticmethod
+    def _deviation(found: Record, true: Record) -> float:
+        tiny = np.finfo(np.float64).tiny
+        errors = [
+            abs(found.error - true.error) / max(true.error, tiny),
+            np.linalg.norm(found.on_range - true.on_range)
+            / max(float(np.linalg.norm(true.on_range)), tiny),
+            abs(found.off_norm - true.off_norm) / max(true.off_norm, tiny),
+        ]
+        return float(max(errors))
