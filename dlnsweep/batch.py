@@ -209,7 +209,9 @@ def _train_reduced(
         The parts, and for each run of the batch its place in them.
     """
     forced = must_reduce(row)
+    began = time.perf_counter()
     draw = draw_for(row, padded_width)
+    watch.compile_seconds += time.perf_counter() - began
     lanes: list[Lane] = []
     reasons: list[str] = []
     hint = None

@@ -10,10 +10,13 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.observables import OBSERVABLES, why_not_reduced
 from dlnsweep.sections import HYPERPARAMETERS
 from dlnsweep.sentences import did_you_mean, show, show_key
 from dlnsweep.settings import Constraint
+
+# A middle layer of this width takes 34 GB in float64.
+WIDEST_DRAWN = 65_536
 
 Values = Mapping[str, Sequence[Any]]
 Axes = Sequence[tuple[str, ...]]
@@ -133,6 +136,51 @@ def check_constraint(constraint: Constraint, values: Values, axes: Axes) -> str:
         if not constraint.holds(*found):
             return constraint.sentence.format(*(show(v) for v in found))
     return ""
+
+
+def check_kernel(values: Values) -> Iterator[str]:
+    """Check that what is asked of the reduced kernel is what it can do."""
+    needed = {
+        "sweep.kernel", "network.initial_weights", "training.optimizer", "network.depth",
+        "record.observables",
+    }  # fmt: skip
+    if not needed <= values.keys():
+        return
+    kernel = values["sweep.kernel"][0]
+    law = "law" in values["network.initial_weights"]
+    if law and kernel == "dense":
+        yield (
+            'sweep.kernel is "dense"; network.initial_weights = "law" has no weights to train it '
+            'on: take "auto" or "reduced".'
+        )
+    if law and set(values.get("network.initializer", ())) - {"fan_in_normal"}:
+        yield (
+            'network.initial_weights is "law", which is known for Gaussian weights only: set '
+            'network.initializer to "fan_in_normal".'
+        )
+    if not law and kernel != "reduced":
+        return
+    asked = 'network.initial_weights is "law"' if law else 'sweep.kernel is "reduced"'
+    names = [n for n in values["record.observables"][0] or () if n in OBSERVABLES]
+    for optimizer, depth in itertools.product(
+        values["training.optimizer"], values["network.depth"]
+    ):
+        reason = why_not_reduced(optimizer, depth, names)
+        if reason:
+            yield f"{asked}, but {reason}."
+            return
+
+
+def check_width(values: Values) -> Iterator[str]:
+    """Check that no weights are drawn that no machine holds."""
+    if not {"network.width", "network.initial_weights", "network.depth"} <= values.keys():
+        return
+    widest = max(values["network.width"])
+    if "drawn" in values["network.initial_weights"] and widest > WIDEST_DRAWN:
+        yield (
+            f"network.width is {widest}; drawn weights are limited to {WIDEST_DRAWN}. Set "
+            'network.initial_weights = "law" for wider networks.'
+        )
 
 
 BALANCED_WIDTH = Constraint(

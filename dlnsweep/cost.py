@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.observables import OBSERVABLES, Dimensions
+from dlnsweep.observables import OBSERVABLES, Dimensions, why_not_reduced
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.schedule import record_steps
 from dlnsweep.sections import RecordSettings
@@ -22,12 +22,12 @@ from dlnsweep.sections import RecordSettings
 _FLOPS_A_SECOND = 8e9
 _BYTES_A_SECOND = 15e9
 _DISPATCH_SECONDS = 3e-6
-# Optimizers whose steps keep the weights in the spaces that gradient descent visits.
-_REDUCIBLE = ("gradient_descent", "momentum", "nesterov")
 # A pilot takes about so many steps itself, and so many seconds; a dense run below this many
 # floating-point operations takes less.
 _FEWEST_STEPS = 1000
 _LEAST_FLOPS = 1e10
+# Roughly the width of a network that is compressed to its law.
+_COMPRESSED_WIDTH = 400
 _PILOT_SECONDS = 1.5
 _REDUCED_STEP_SECONDS = 8e-6
 # Compiling a program once more, on each of the workers that use it.
@@ -44,6 +44,7 @@ class RunCost:
         seconds: Seconds on one core.
         num_records: Recorded steps.
         record_bytes: Bytes of its records in memory.
+        reduced: Whether the reduced kernel is to try.
     """
 
     step_flops: int
@@ -51,6 +52,7 @@ class RunCost:
     seconds: float
     num_records: int
     record_bytes: int
+    reduced: bool
 
 
 def layer_sizes(row: Mapping[str, Any], width: int) -> tuple[int, ...]:
@@ -115,20 +117,10 @@ def why_not_worth(dims: Sequence[int], rank: int, num_steps: int) -> str:
     return ""
 
 
-def why_not_reduced(optimizer: str, depth: int, observables: Sequence[str]) -> str:
-    """Return why the reduced kernel cannot train a run; empty if it can."""
-    if optimizer not in _REDUCIBLE:
-        return f"{optimizer} does not keep to the spaces that gradient descent visits"
-    if depth == 1:
-        return "a network of depth 1 has no hidden layer"
-    for name in observables:
-        if OBSERVABLES[name].needs_layers:
-            return f"{name} needs the weights themselves"
-    return ""
-
-
 def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     """Estimate the cost of a run with arrays of `width`."""
+    if row["network.initial_weights"] == "law":
+        width = min(width, _COMPRESSED_WIDTH)
     dims, rank = layer_sizes(row, width), problem_rank(row)
     descent = row["training.optimizer"] == "gradient_descent"
     inputs = (rank, *dims[1:]) if descent else dims
@@ -155,6 +147,7 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
         seconds=seconds,
         num_records=num_records,
         record_bytes=num_records * (8 + item * record_length(row)),
+        reduced=reduced,
     )
 
 

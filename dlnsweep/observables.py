@@ -7,7 +7,7 @@ Register your own with `register`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -235,3 +235,19 @@ def _test_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
 )
 def _noisy_test_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     return _relative_test_error(view, with_noise=True)
+
+
+# Optimizers whose steps keep the weights in the spaces that gradient descent visits.
+_REDUCIBLE = ("gradient_descent", "momentum", "nesterov")
+
+
+def why_not_reduced(optimizer: str, depth: int, observables: Sequence[str]) -> str:
+    """Return why the reduced kernel cannot train a run; empty if it can."""
+    if optimizer not in _REDUCIBLE:
+        return f"{optimizer} does not keep to the spaces that gradient descent visits"
+    if depth == 1:
+        return "a network of depth 1 has no hidden layer"
+    for name in observables:
+        if OBSERVABLES[name].needs_layers:
+            return f"{name} needs the weights themselves"
+    return ""

@@ -29,6 +29,7 @@ _NOT_COLUMNS = ("record.observables", "record.steps", "training.stop_when")
 # so many runs and bytes that its records stay small beside a machine's memory.
 _WANTED_BATCHES = 16
 _BATCH_SECONDS = (2.0, 60.0)
+_LEAST_REDUCED_SECONDS = 10.0
 _MOST_LANES = 4096
 _BATCH_RECORD_BYTES = 256 * 1024**2
 _HASHED_AT_ONCE = 1 << 16
@@ -287,8 +288,9 @@ def _pad(
     """Group the widths of one program's runs: neighbours share arrays where that pays."""
     width = columns["network.width"][rows]
     distinct, counts = np.unique(width, return_counts=True)
-    if len(distinct) == 1:
-        return [(int(distinct[0]), rows)]
+    if len(distinct) == 1 or columns["network.initial_weights"][rows[0]] == "law":
+        # Drawn from the law, the size of a network does not depend on its width.
+        return [(int(distinct[-1]), rows)]
     bounds = worth_padding(_row(sweep, columns, int(rows[0])), distinct.tolist(), counts.tolist())
     edges = np.searchsorted(bounds, width)
     return [(bound, rows[edges == i]) for i, bound in enumerate(bounds)]
@@ -313,10 +315,12 @@ def make_batches(plan: Plan, rows: np.ndarray, first_number: int = 0) -> list[Ba
     parts = _parts(plan.programs[rows], plan.settings["training.num_steps"][rows])
     groups = [(rows[part], plan.cost(int(rows[part[0]]))) for part in parts]
     work = sum(len(group) * cost.seconds for group, cost in groups)
-    seconds = float(np.clip(work / _WANTED_BATCHES, *_BATCH_SECONDS))
+    wanted = float(np.clip(work / _WANTED_BATCHES, *_BATCH_SECONDS))
     batches: list[Batch] = []
     for group, cost in groups:
         width = plan.program_widths[plan.programs[group[0]]]
+        # Every batch of reduced runs may need a program of its own, for the sizes that it finds.
+        seconds = max(wanted, _LEAST_REDUCED_SECONDS) if cost.reduced else wanted
         pieces = -(-len(group) // _most_lanes(cost, seconds))
         for piece in np.array_split(group, pieces):
             batches.append(Batch(first_number + len(batches), piece, width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,15 +24,13 @@ from dlnsweep.kernels.law import (
 from dlnsweep.kernels.layout import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
 from dlnsweep.kernels.linear import Reduced, TestSamples, multiply
 from dlnsweep.kernels.pilot import Network
-from dlnsweep.kernels.prepare import Prepared, Thresholds, prepare
+from dlnsweep.kernels.prepare import COARSE, Prepared, Thresholds, prepare
 from dlnsweep.kernels.reduced import ReducedKernel, State, constants_of, stacked
 from dlnsweep.kernels.reduction import Sizes
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.program import STOPS_A_SEGMENT
 from dlnsweep.sections import TrainingSettings
 
-# Sizes are rounded up to a multiple of this, so that batches share compiled programs.
-_GRAIN = 8
 # The small products of a reduced step do fewer operations a second than the large ones of a dense
 # step by about this factor.
 _WORSE = 1.5
@@ -41,7 +40,8 @@ def levels_for(depth: int, tolerance: float) -> int:
     """Return the level of the compressed network whose own truncation is below the tolerance."""
     if depth == 2:
         return 0
-    return 3 if tolerance >= 3e-5 else 4
+    # One level more for every layer more, and for every factor 100.
+    return depth - 1 + (tolerance < 3e-5) + (tolerance < 3e-7)
 
 
 class Start(NamedTuple):
@@ -98,6 +98,7 @@ def prepare_lane(
     hint: Thresholds | None = None,
     *,
     forced: bool = False,
+    coarser: tuple[int, ...] | None = None,
 ) -> Lane:
     """Find the bases of one run.
 
@@ -108,6 +109,7 @@ def prepare_lane(
         tolerance: The relative error that reducing may cause.
         hint: Thresholds that a similar run got.
         forced: Whether the run is reduced however large its bases are.
+        coarser: See `prepare`.
     """
     momentum = 0.0 if training.optimizer == "gradient_descent" else training.momentum
     descent = Descent(
@@ -121,7 +123,9 @@ def prepare_lane(
     )
     network = Network(start.first, start.first_off, start.rest, start.squared_norms, descent)
     share = 1.0 if forced else 0.5
-    prepared = prepare(network, training.num_steps, tolerance, hint, largest_share=share)
+    prepared = prepare(
+        network, training.num_steps, tolerance, hint, largest_share=share, coarser=coarser
+    )
     return Lane(start, descent, record, prepared)
 
 
@@ -169,7 +173,19 @@ class ReducedDraw:
         self.drawing = Drawing.from_row(row, padded_width)
         self.tolerance = row["sweep.tolerance"]
         self.forced = must_reduce(row)
-        self._start = jax.jit(self._drawn)
+        law = self.drawing.sections.network.initial_weights == "law"
+        self._levels = levels_for(len(self.drawing.dims) - 1, self.tolerance) if law else 0
+        self._most_levels = self._levels + 2 if self._levels else 0
+        self._programs: dict[int, Any] = {}
+        self._program()
+
+    def _program(self) -> Any:
+        """Return the program that draws a run, compiled once for every level."""
+        if self._levels not in self._programs:
+            start = jax.jit(partial(self._drawn, levels=self._levels))
+            example = {k: np.asarray(v) for k, v in self.drawing.example_arguments().items()}
+            self._programs[self._levels] = start.lower(example).compile()
+        return self._programs[self._levels]
 
     def lane(self, row: Mapping[str, Any], hint: Thresholds | None = None) -> Lane:
         """Draw one run and find its bases.
@@ -182,18 +198,34 @@ class ReducedDraw:
         for key, example in self.drawing.example_arguments().items():
             value = row[key]
             # NaN marks a hyperparameter that the optimizer does not use.
-            arguments[key] = np.asarray(example if value != value else value)
-        start = jax.tree.map(np.asarray, self._start(arguments))
+            known = example if value != value else value
+            arguments[key] = np.asarray(known, np.asarray(example).dtype)
         sections = self.drawing.sections.with_numbers(arguments, None)
-        training = sections.training.model_copy(update={"num_steps": int(row["training.num_steps"])})
+        num_steps = int(row["training.num_steps"])
+        training = sections.training.model_copy(update={"num_steps": num_steps})
         numbers = record_numbers(arguments)
-        return prepare_lane(start, training, numbers, self.tolerance, hint, forced=self.forced)
+        while True:
+            start = jax.tree.map(np.asarray, self._program()(arguments))
+            lane = prepare_lane(
+                start,
+                training,
+                numbers,
+                self.tolerance,
+                hint,
+                forced=self.forced,
+                coarser=self._plan(self._levels - 1).sizes[1:-1] if self._levels else None,
+            )
+            too_coarse = lane.prepared.refusal.startswith(COARSE)
+            if not too_coarse or self._levels >= self._most_levels:
+                return lane
+            # Deeper levels extend the shallower ones, with the same numbers.
+            self._levels += 1
 
     def why_not_smaller(self, lane: Lane) -> str:
         """See the function of this name."""
         return why_not_smaller(lane, self.drawing.dims, self.drawing.rank)
 
-    def _drawn(self, arguments: dict[str, Any]) -> Start:
+    def _drawn(self, arguments: dict[str, Any], levels: int) -> Start:
         sections, shape, key = self.drawing.read(arguments)
         fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
         rates = layer_rates(self.drawing.sections.training, sections.training, fan_ins)
@@ -205,29 +237,37 @@ class ReducedDraw:
         sigmas = init_scale(sections.network, len(fan_ins)) / jnp.sqrt(
             jnp.stack([jnp.asarray(f, jnp.float64) for f in fan_ins])
         )
-        weights = draw_compressed(self._plan, width, sigmas, key)
-        norms = squared_norms(self._plan, weights, width, sigmas, key)
+        plan = self._plan(levels)
+        weights = draw_compressed(plan, width, sigmas, key)
+        norms = squared_norms(plan, weights, width, sigmas, key)
         # The compressed first layer is complete, in the coordinates [U, V_perp] of its input.
         first, first_off = weights[0][:, : self.drawing.rank], weights[0][:, self.drawing.rank :]
         norms = norms.at[0].set(jnp.sum(first**2))
         return Start(first, first_off, weights[1:], norms, data, test, rates)
 
-    @property
-    def _plan(self) -> Plan:
+    def _plan(self, levels: int) -> Plan:
         dims = self.drawing.dims
-        levels = levels_for(len(dims) - 1, self.tolerance)
         return level_plan(len(dims) - 1, dims[0], self.drawing.rank, dims[-1], levels)
 
 
 def common_sizes(lanes: Sequence[Lane]) -> Sizes:
-    """Return sizes that hold the bases of all lanes."""
+    """Return sizes that hold the bases of all lanes, rounded up so that batches share programs.
 
-    def largest(sizes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-        return tuple(_GRAIN * -(-max(column) // _GRAIN) for column in zip(*sizes, strict=True))
+    Batches of a sweep need nearly the same sizes; a program takes longer to compile than the
+    arithmetic on a few zeros.
+    """
 
+    def rounded(size: int) -> int:
+        grain = 8 if size <= 64 else 16
+        return grain * -(-size // grain)
+
+    forward = [lane.prepared.sizes.forward for lane in lanes]
+    backward = [lane.prepared.sizes.backward for lane in lanes]
+    *hidden, last = (max(column) for column in zip(*backward, strict=True))
+    widest = max(hidden, default=last)
     return Sizes(
-        largest([lane.prepared.sizes.forward for lane in lanes]),
-        largest([lane.prepared.sizes.backward for lane in lanes]),
+        tuple(rounded(max(column)) for column in zip(*forward, strict=True)),
+        (*[rounded(widest) for _ in hidden], rounded(last)),
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.cost import why_not_reduced, why_not_worth
+from dlnsweep.cost import why_not_worth
+from dlnsweep.observables import why_not_reduced
 from dlnsweep.schedule import Segments
 from dlnsweep.sections import RecordSettings, TrainingSettings
 from dlnsweep.settings import static_text, traced_numbers, with_numbers

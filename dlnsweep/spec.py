@@ -128,6 +128,8 @@ class _Reader:
         self.problems += [
             *consistency.check_observables(values),
             *consistency.check_stopping(values),
+            *consistency.check_kernel(values),
+            *consistency.check_width(values),
             *consistency.check_recording(values, given),
             *consistency.check_hyperparameters(values, given),
         ]

@@ -39,7 +39,7 @@ HOUSE: list[tuple[str, ...]] = [
     ("results", "figures"),
     ("drawing", "execution", "probe"),
     ("worker", "progress"),
-    ("runner",),
+    ("runner", "comparison"),
     ("cli",),
     ("__main__",),
 ]
@@ -47,9 +47,9 @@ FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 
 # Rooms that answer without JAX.
 WITHOUT_JAX = {
-    "axes", "consistency", "cost", "drawing", "errors", "estimate", "explain", "figures", "plan",
-    "problems", "records", "results", "schedule", "sections", "sentences", "settings", "spec",
-    "starter", "store", "sweepfile", "version",
+    "axes", "comparison", "consistency", "cost", "drawing", "errors", "estimate", "explain",
+    "figures", "plan", "problems", "records", "results", "schedule", "sections", "sentences",
+    "settings", "spec", "starter", "store", "sweepfile", "version",
 }  # fmt: skip
 HEAVY = ("jax", "jaxlib", "optax", "pandas", "pyarrow", "matplotlib")
 

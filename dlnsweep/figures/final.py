@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_values, setting_label
-from dlnsweep.figures.overlays import Overlay, draw_overlays
+from dlnsweep.figures.overlays import DASHED, Overlay, draw_overlays
 from dlnsweep.figures.panels import Panel, band_note, groups, make_grid, scale_y
 from dlnsweep.figures.settings import FinalFigure
 from dlnsweep.figures.statistics import (
@@ -51,6 +51,7 @@ def draw_final(
             panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
             (keys.hue, grid.colour_of),
         )  # fmt: skip
+        drawn += _draw_marks(panel, keys)
         _scale_x(panel, keys, places, numeric)
         per_panel.append(shown)
     notes = [
@@ -63,6 +64,15 @@ def draw_final(
     legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
     layout.finish(grid.figure, keys, results, selection, notes, legend)
     return grid.figure
+
+
+def _draw_marks(panel: Panel, keys: FinalFigure) -> list[Overlay]:
+    for mark in keys.marks:
+        panel.ax.axvline(mark.at, color="0.2", **DASHED)
+    return [
+        Overlay(panel.observable, mark.label, np.array([mark.at]), np.array([np.nan]))
+        for mark in keys.marks
+    ]
 
 
 def at_note(at: str | int) -> list[str]:

@@ -35,6 +35,12 @@ def _read_list(value: Any) -> Any:
     return tuple(value)
 
 
+def _read_marks(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError("it must be a list of tables { at = ..., label = ... }")
+    return tuple(value)
+
+
 def _read_quantiles(value: Any) -> Any:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("it must be a list of two numbers from 0 to 1")
@@ -117,6 +123,17 @@ class _Banded(Figure):
     ] = None
 
 
+
+class Mark(Settings):
+    """A value of the horizontal axis that is marked by a dashed line."""
+
+    at: Annotated[float, _outside("the value")]
+    label: Annotated[str, _outside("what it is, for the legend")]
+
+
+Marks = Annotated[tuple[Mark, ...], BeforeValidator(_read_marks)]
+
+
 class CurvesFigure(_Banded):
     """Observables against the step: the median over the seeds with a band, a panel for each."""
 
@@ -138,6 +155,9 @@ class FinalFigure(_Banded):
     x_scale: Annotated[
         AutoScale, _outside("auto: log if the values are numbers >= 0 over more than a decade")
     ] = "auto"
+    marks: Annotated[
+        Marks, _outside("values of x to mark by dashed lines: { at = ..., label = ... }")
+    ] = ()
 
 
 class Success(Settings):

@@ -3,7 +3,7 @@
 The entries of W_i are independent N(0, sigma_i^2). Each hidden layer V_j (j = 1, ..., L-1, of
 dimension d_w) gets a growing orthonormal basis, and a matrix is revealed only by multiplying it
 with vectors of these bases: a vector b of V_{i-1} is *pushed*, W_i b, or a vector a of V_i is
-*pulled*, W_i^T a. Then the entries of Q_i^T W_i Q_{i-1} in these bases are known without W_i
+*pulled*, W_i^T a. Then the entries of Q_i^T W_i Q_{i-1} in these bases are known without W_i.
 When b is pushed while V_i has the vectors e_0, ..., e_{q-1},
 
     e_p^T W_i b = what pulling e_p has shown      if e_p was pulled (0 if b came after that)
@@ -40,10 +40,11 @@ Keys = Callable[[str], tuple[UInt32[Array, ""], UInt32[Array, ""]]]
 
 # The time of what does not happen.
 _NEVER = np.iinfo(np.int32).max
-# The vectors that off-range directions add enter the levels so many levels late. They never feed
-# back into training, but what is pushed later has components of size 1 / sqrt(d_w) along them, so
-# pulling them never would stop the error at some 1e-6 (d_w = 400). Measured for L = 3 and 4, two
-# levels late costs a factor 3 of accuracy and saves 28 of 196 to 256 dimensions.
+# The vectors of off-range directions enter the levels so many levels late. They never feed back
+# into training, but what is pushed after them has components of relative size sqrt((m - r) / d_w)
+# along them, so pulling them never would stop the error at 1e-6 (L = 3) or 1e-4 (L = 4, both
+# d_w = 400). Two levels late costs a factor 3 to 7 of accuracy there and saves 28 to 56 dimensions
+# of each layer, which bring more when spent on levels.
 _OFF_RANGE_DELAY = 2
 
 

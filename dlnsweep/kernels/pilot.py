@@ -9,7 +9,8 @@ all, however many steps the run has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -71,6 +72,22 @@ class Network:
     def depth(self) -> int:
         """L."""
         return len(self.rest) + 1
+
+    def leading(self, sizes: tuple[int, ...]) -> Network:
+        """Return the network of the leading `sizes` neurons of each hidden layer, others zero."""
+        bounds = [*sizes, self.rest[-1].shape[0]]
+
+        def kept(matrix: Matrix, rows: int, columns: int) -> Matrix:
+            result = np.zeros_like(matrix)
+            result[:rows, :columns] = matrix[:rows, :columns]
+            return result
+
+        return replace(
+            self,
+            first=kept(self.first, bounds[0], self.first.shape[1]),
+            first_off=kept(self.first_off, bounds[0], self.first_off.shape[1]),
+            rest=tuple(kept(w, bounds[j + 1], bounds[j]) for j, w in enumerate(self.rest)),
+        )
 
 
 @dataclass(frozen=True)
@@ -172,6 +189,37 @@ class Pilot:
         chain.scales = np.ones(network.depth)
         pilot.samples, pilot.schedule = [], []
         return pilot
+
+    def within(self, sizes: tuple[int, ...]) -> Pilot:
+        """Return the same bases for a network that has only the leading neurons of each layer.
+
+        Args:
+            sizes: How many neurons of each hidden layer are left; the others get no weights.
+        """
+        other = copy.copy(self)
+        other.network = self.network.leading(sizes)
+        other.weights = weights = [other.network.first, *other.network.rest]
+        other.images = [weights[0]]
+        for basis, weight in zip(self.forward_bases, weights[1:], strict=True):
+            other.images.append(weight @ basis)
+        other.preimages = [
+            weight.T @ basis for basis, weight in zip(self.backward_bases, weights, strict=True)
+        ]
+        above = [*self.forward_bases, self.backward_bases[-1]]
+        other.chain = replace(
+            self.chain,
+            forward=[a.T @ image for a, image in zip(above, other.images, strict=True)],
+            backward=[
+                self.chain.backward[0],
+                *[
+                    preimage.T @ below
+                    for preimage, below in zip(
+                        other.preimages[1:], self.backward_bases, strict=False
+                    )
+                ],
+            ],
+        )
+        return other
 
     def _run(self, num_steps: int) -> None:
         speed = 1 / (1 - self.network.descent.momentum)

@@ -14,9 +14,15 @@ _STABLE_SHARE = 0.995
 # The estimate is aimed at this share of the tolerance, and is near enough above the second.
 _AIM, _NEAR = 0.6, 0.25
 _MOST_TRIALS = 6
+# A level of the compressed network has at most this share of the last one's error: 1/10 was seen
+# for depth 4, 1/30 and less for depth 3 (kernels/law.py).
+_LEVEL_GAIN = 10.0
+COARSE = "the compressed network is too coarse"
 # How much the pilot's own truncation may matter: a rehearsal compares with the pilot, and does not
-# see it. Truncations matter 1 to 30 times as much as what they leave out.
-_LEAK_GAIN = 30.0
+# see it. Truncations matter 1 to 100 times as much as what they leave out.
+_LEAK_GAIN = 100.0
+# Directions below this share of the tolerance are left out of the rehearsal's yardstick too.
+_FINEST_SHARE = 1e-3
 # After its first steps the pilot follows the flow, from which momentum strays further.
 _MOMENTUM_SAFETY = 8.0
 # How the two thresholds are traded for one another: forward by the first, backward by the second.
@@ -57,9 +63,9 @@ class Prepared:
 def paces(tolerance: float) -> list[Pace]:
     """Return how to follow a run for a tolerance: at first, and once more if that fails."""
     if tolerance >= 3e-5:
-        first = Pace(tolerance / 1e4, exact=50, stride=0.15, checks=0.06)
+        first = Pace(tolerance / 3e3, exact=50, stride=0.15, checks=0.06)
     else:
-        first = Pace(tolerance / 100, exact=100, stride=0.1, checks=0.02)
+        first = Pace(tolerance / 300, exact=100, stride=0.1, checks=0.02)
     second = Pace(first.tolerance / 10, 4 * first.exact, first.stride / 2, first.checks / 2)
     return [first, second]
 
@@ -71,6 +77,7 @@ def prepare(
     hint: Thresholds | None = None,
     *,
     largest_share: float = 0.5,
+    coarser: tuple[int, ...] | None = None,
 ) -> Prepared:
     """Find bases with which the run's records are right to `tolerance`.
 
@@ -83,8 +90,11 @@ def prepare(
             of the end-to-end matrix on range(Y).
         hint: The thresholds of a similar network; they spare trials.
         largest_share: Give up once the bases hold more than this share of a hidden layer.
+        coarser: Of a network that is itself a truncation, the sizes of the hidden layers of the
+            next coarser one: their difference tells how much this one lacks.
     """
     refusal = ""
+    missing = 0.0
     for pace in paces(tolerance):
         pilot = Pilot(network, num_steps, pace, largest_share)
         limit = network.descent.stable_below
@@ -93,12 +103,20 @@ def prepare(
             refusal = f"a step is near instability ({pilot.stiffness:.3f} of {limit:.3f})"
         if refusal:
             break
-        found = _search(Reduction(pilot), tolerance, hint)
+        reduction = Reduction(pilot, _FINEST_SHARE * tolerance)
+        if coarser is not None:
+            missing = reduction.deviation_within(coarser) / _LEVEL_GAIN
+            if missing > tolerance:
+                refusal = f"{COARSE} ({missing:.1e})"
+                break
+        found = _search(reduction, tolerance, hint)
         if not found.refusal:
-            return found
+            return replace(found, estimate=max(found.estimate, missing))
         refusal = found.refusal
+    if coarser is not None and not missing:
+        missing = np.inf
     everything = Reduction(Pilot.complete(network))
-    return Prepared(everything, everything.everything, 0.0, refusal=refusal)
+    return Prepared(everything, everything.everything, missing, refusal=refusal)
 
 
 def _search(reduction: Reduction, tolerance: float, hint: Thresholds | None) -> Prepared:

@@ -8,6 +8,7 @@ truncation costs.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -188,6 +189,8 @@ class Reduction:
 
     Args:
         pilot: A finished pilot, or one with complete bases.
+        finest: Directions with values below this stay out of all chains, also of the whole one
+            that truncated ones are compared with.
 
     Attributes:
         forward: (directions, values) of the activations of each hidden layer.
@@ -196,7 +199,7 @@ class Reduction:
         records: The records of the whole chain, one a checkpoint.
     """
 
-    def __init__(self, pilot: Pilot) -> None:
+    def __init__(self, pilot: Pilot, finest: float = -1.0) -> None:
         self.pilot = pilot
         depth, samples = pilot.network.depth, pilot.samples
         if samples:
@@ -213,7 +216,7 @@ class Reduction:
             self.forward = [_everything(basis) for basis in pilot.forward_bases]
             self.backward = [_everything(basis) for basis in pilot.backward_bases]
         self.off = off_range_blocks(pilot)
-        self.everything = self.sizes_for(-1.0, -1.0)
+        self.everything = self.sizes_for(finest, finest)
         self.records = list(self._follow(self.everything))
 
     def _follow(self, sizes: Sizes) -> Iterator[Record]:
@@ -306,9 +309,21 @@ class Reduction:
                 return np.inf
         return worst
 
+    def deviation_within(self, sizes: tuple[int, ...]) -> float:
+        """Return how much the records change if only the leading neurons have weights.
+
+        Args:
+            sizes: How many neurons of each hidden layer are left.
+        """
+        other = copy.copy(self)
+        other.pilot = self.pilot.within(sizes)
+        other.off = off_range_blocks(other.pilot)
+        return other.rehearse(self.everything)
+
     @staticmethod
     def _deviation(found: Record, true: Record) -> float:
-        tiny = np.finfo(np.float64).tiny
+        # Below this the numbers lose digits themselves, on the way to zero.
+        tiny = 1e-200
         errors = [
             abs(found.error - true.error) / max(true.error, tiny),
             np.linalg.norm(found.on_range - true.on_range)

@@ -1,0 +1,312 @@
+"""What the reduced kernel certifies, against plain gradient descent on the full matrices.
+
+Random cases with fixed seeds, in groups that prepare one after another as the runs of a batch do,
+each with the thresholds of the first as a hint. The truth trains all layers in full, in NumPy and
+float64, and shares no code with the package. The truncated chain takes the same steps in a
+transcription of the equations at the head of `kernels/chain.py`; that the compiled kernel follows
+these is shown in test_reduced.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+
+from dlnsweep.kernels.chain import Descent
+from dlnsweep.kernels.pilot import Network
+from dlnsweep.kernels.prepare import Prepared, prepare
+
+GROUPS, LANES = 42, 5
+CASES = GROUPS * LANES
+# A certified error may be this much above its estimate: both are largest values over a run, one
+# along the pilot's few long steps and the other along all steps, of slightly different paths.
+SAFETY = 3.0
+# The error is a difference of numbers of the size of the targets, each rounded at 1.1e-16 in
+# thousands of steps.
+ROUNDING = 1e-13
+# Complete bases leave nothing out: rounding that grows with the number of steps and with the
+# condition of the run, as in test_train.py.
+EXACT = 1e-9
+# A certificate that is refused costs time only, but it is of no use if it always is.
+FAIR_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class Group:
+    """Networks of the same sizes with numbers of their own, as arrays with an axis of lanes."""
+
+    dims: tuple[int, ...]
+    weights: list[np.ndarray]
+    range_bases: np.ndarray
+    off_bases: np.ndarray
+    inputs: np.ndarray
+    targets: np.ndarray
+    rates: np.ndarray
+    decays: np.ndarray
+    fits: np.ndarray
+    momentum: float
+    nesterov: bool
+    steps: np.ndarray
+    tolerance: float
+
+    def network(self, lane: int) -> Network:
+        first = self.weights[0][lane]
+        rest = tuple(w[lane] for w in self.weights[1:])
+        descent = Descent(
+            self.inputs[lane],
+            self.targets[lane],
+            self.rates[lane],
+            float(self.decays[lane]),
+            float(self.fits[lane]),
+            self.momentum,
+            self.nesterov,
+        )
+        on, off = first @ self.range_bases[lane], first @ self.off_bases[lane]
+        return Network(on, off, rest, np.array([np.sum(w**2) for w in (on, *rest)]), descent)
+
+
+def curvature(weights: list[np.ndarray], y: np.ndarray, shares: np.ndarray) -> float:
+    """A bound on the largest curvature of the data fit at step 0, layer i weighted by its share."""
+    total, left = 0.0, np.eye(weights[-1].shape[0])
+    forward = [y]
+    for weight in weights:
+        forward.append(weight @ forward[-1])
+    for share, weight, right in zip(shares[::-1], weights[::-1], forward[-2::-1], strict=True):
+        total += share * np.linalg.norm(left, 2) ** 2 * np.linalg.norm(right, 2) ** 2
+        left = left @ weight
+    return total
+
+
+def draw(number: int) -> Group:
+    """Draw a group of cases."""
+    rng = np.random.default_rng(number)
+    depth = 2 + number % 5
+    d = int(rng.integers(6, 17))
+    m = int(rng.integers(4, d + 1))
+    s = int(rng.integers(1, min(4, m) + 1))
+    dims = (m, *rng.integers(24, 65, depth - 1).tolist(), d)
+    kind = rng.choice(["plain", "momentum", "nesterov"], p=[0.7, 0.15, 0.15])
+    momentum = 0.0 if kind == "plain" else float(rng.uniform(0.3, 0.9))
+    fan_in = rng.random() < 0.25
+    shares = np.array([1 / n if fan_in else 1.0 for n in dims[:-1]])
+    count = int(np.exp(rng.uniform(np.log(1500), np.log(4000))))
+    # Every fifth group is about the finest tolerances, for which preparing takes longest.
+    fine = number % 5 == 4 - number // 5 % 5
+    tolerance = 10 ** rng.uniform(*((-6.5, -5.0) if fine else (-4.5, -3.0)))
+    weights: list[list[np.ndarray]] = [[] for _ in range(depth)]
+    columns: list[list[np.ndarray]] = [[] for _ in range(7)]
+    for _ in range(LANES):
+        kappa = np.exp(rng.uniform(0, np.log(10)))
+        values = np.linspace(1.0, 1.0 / kappa, s)
+        frame = np.linalg.qr(rng.normal(size=(d, s)))[0] * values
+        operator = rng.normal(size=(m, d)) / np.sqrt(m)
+        left, inputs, rows = np.linalg.svd(operator @ frame)
+        targets = frame @ rows.T
+        scale = rng.choice([1.0, 0.7, 0.5])
+        own = [scale * rng.normal(size=(b, a)) / np.sqrt(a) for a, b in itertools.pairwise(dims)]
+        fit = float(rng.choice([1.0, 1.0, 0.25, 4.0]))
+        bound = fit * curvature(own, left[:, :s] * inputs, shares)
+        rate = np.exp(rng.uniform(np.log(0.05), np.log(0.9))) / bound * (1 - momentum)
+        # The decay acts 0.1 to 4 times over the run; at the upper end the second phase is over.
+        times = 0.0 if rng.random() < 0.15 else np.exp(rng.uniform(np.log(0.1), np.log(4.0)))
+        decay = times * (1 - momentum) / (rate * np.max(shares) * count)
+        for i, weight in enumerate(own):
+            weights[i].append(weight)
+        found = (left[:, :s], left[:, s:], inputs, targets, rate * shares, decay, fit)
+        for column, value in zip(columns, found, strict=True):
+            column.append(value)
+    steps = np.unique(np.concatenate([[0], np.geomspace(1, count, 24).astype(int), [count]]))
+    return Group(
+        dims,
+        [np.array(w) for w in weights],
+        *[np.array(c) for c in columns],
+        momentum,
+        kind == "nesterov",
+        steps,
+        tolerance,
+    )
+
+
+@dataclass(frozen=True)
+class Records:
+    """What runs show at the recorded steps, (steps, lanes, ...)."""
+
+    error: np.ndarray
+    on_range: np.ndarray
+    off_norm: np.ndarray
+
+
+class Truth:
+    """Gradient descent on all layers in full."""
+
+    def __init__(self, group: Group) -> None:
+        y = group.range_bases * group.inputs[:, None, :]
+        weights = [w.copy() for w in group.weights]
+        moments = [np.zeros_like(w) for w in weights]
+        rates = [r[:, None, None] for r in group.rates.T]
+        decay, fit = group.decays[:, None, None], group.fits[:, None, None]
+        beta, found = group.momentum, []
+        # The first step with an error above that at the start: the run is not stable there.
+        self.unstable = np.full(LANES, group.steps[-1] + 1)
+        for step in range(group.steps[-1] + 1):
+            active = [y]
+            for weight in weights:
+                active.append(weight @ active[-1])
+            phi = active[-1] - group.targets
+            error = np.sqrt(np.sum(phi**2, (1, 2)))
+            start = error if step == 0 else start
+            rises = ~(error <= 1.01 * start)
+            self.unstable = np.where(rises, np.minimum(self.unstable, step), self.unstable)
+            if step in group.steps:
+                whole = weights[0]
+                for weight in weights[1:]:
+                    whole = weight @ whole
+                found.append((error, whole @ group.range_bases, norms(whole @ group.off_bases)))
+            signal = fit * phi
+            for i in reversed(range(len(weights))):
+                gradient = signal @ active[i].swapaxes(1, 2) + decay * weights[i]
+                signal = weights[i].swapaxes(1, 2) @ signal
+                if beta:
+                    moments[i] = beta * moments[i] + gradient
+                    gradient = gradient + beta * moments[i] if group.nesterov else moments[i]
+                weights[i] -= rates[i] * gradient
+        self.records = Records(*map(np.array, zip(*found, strict=True)))
+
+
+def norms(matrices: np.ndarray) -> np.ndarray:
+    """The largest singular values; NaN where a run has diverged, 0 for matrices without columns."""
+    finite = np.all(np.isfinite(matrices), axis=(1, 2))
+    if not matrices.shape[2]:
+        return np.zeros(len(matrices))
+    found = np.linalg.svd(np.where(finite[:, None, None], matrices, 0.0), compute_uv=False)[:, 0]
+    return np.where(finite, found, np.nan)
+
+
+def padded(matrices: list[np.ndarray]) -> np.ndarray:
+    """Stack matrices, filled up with zeros."""
+    shape = np.max([m.shape for m in matrices], axis=0)
+    return np.array([np.pad(m, [(0, a - b) for a, b in zip(shape, m.shape)]) for m in matrices])
+
+
+def follow(group: Group, lanes: list[int], prepared: list[Prepared]) -> Records:
+    """Take all steps in the prepared bases; the equations are those of kernels/chain.py."""
+    made = [p.reduction.truncated(p.sizes) for p in prepared]
+    chains = [chain for chain, _, _ in made]
+    depth, beta = len(group.dims) - 1, group.momentum
+    straight = [padded([c.forward[j] for c in chains]) for j in range(depth)]
+    mixed = [padded([c.mixed[j] for c in chains]) for j in range(depth - 1)]
+    back = [padded([c.backward[j] for c in chains]) for j in range(1, depth)]
+    targets = padded([c.descent.targets for c in chains])
+    inputs = np.array([np.diag(group.inputs[i]) for i in lanes])
+    rates = group.rates[lanes].T[:, :, None, None]
+    decays = rates * group.decays[lanes][:, None, None]
+    fit = group.fits[lanes][:, None, None]
+    state = [padded([c.corrections[j] for c in chains]) for j in range(depth)]
+    state.append(np.ones((depth, len(lanes), 1, 1)))
+    moments = [np.zeros_like(x) for x in state]
+    found = []
+    for step in range(group.steps[-1] + 1):
+        *d, c = state
+        f = [inputs]
+        for j in range(depth):
+            change = d[j] @ f[-1]
+            change = mixed[j] @ change if j < depth - 1 else change
+            f.append(c[j] * (straight[j] @ f[-1]) + change)
+        if step in group.steps:
+            found.append(observe(group, lanes, made, state, f[-1]))
+        b, changes = fit * (f[-1] - targets), [-decays * c]
+        for j in reversed(range(depth)):
+            changes.insert(0, -decays[j] * d[j] - (rates[j] * b) @ f[j].swapaxes(1, 2))
+            if j:
+                down = mixed[j - 1].swapaxes(1, 2) @ (d[j].swapaxes(1, 2) @ b)
+                b = c[j] * (back[j - 1].swapaxes(1, 2) @ b) + down
+        if beta:
+            moments = [beta * v + x for v, x in zip(moments, changes, strict=True)]
+            if group.nesterov:
+                changes = [x + beta * v for v, x in zip(moments, changes, strict=True)]
+            else:
+                changes = moments
+        state = [x + change for x, change in zip(state, changes, strict=True)]
+    return Records(*map(np.array, zip(*found, strict=True)))
+
+
+def observe(group, lanes, made, state, output):
+    """Return the records of all lanes, each from its own directions without the padding."""
+    errors, products, offs = [], [], []
+    for k, (chain, off, left) in enumerate(made):
+        pairs = zip(state[:-1], chain.corrections, strict=True)
+        corrections = [d[k, : own.shape[0], : own.shape[1]] for d, own in pairs]
+        whole = left @ output[k, : left.shape[1]]
+        errors.append(np.linalg.norm(whole - group.targets[lanes[k]]))
+        products.append(whole / group.inputs[lanes[k]])
+        offs.append(off.product(corrections, state[-1][:, k, 0, 0]))
+    return np.array(errors), np.array(products), norms(np.array(offs))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One case: how it was prepared, and the errors of its records, (steps, 3)."""
+
+    prepared: Prepared
+    tolerance: float
+    errors: np.ndarray
+    stable: np.ndarray
+
+    @property
+    def ratio(self) -> float:
+        """The largest error beside what is allowed."""
+        allowed = max(self.tolerance, SAFETY * self.prepared.estimate)
+        return float(np.max(self.errors)) / allowed
+
+
+def relative(found: np.ndarray, true: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """The relative error, in which differences of rounding count as none; (steps, lanes)."""
+    axes = tuple(range(2, true.ndim))
+    apart = np.sqrt(np.sum((found - true) ** 2, axes)) - ROUNDING * size
+    return np.maximum(apart, 0.0) / np.maximum(np.sqrt(np.sum(true**2, axes)), 1e-300)
+
+
+@cache
+def outcomes(number: int) -> list[Outcome]:
+    """Prepare and train a group."""
+    group, hint, prepared = draw(number), None, []
+    for lane in range(LANES):
+        share = {"largest_share": 1.0}
+        network = group.network(lane)
+        prepared.append(prepare(network, int(group.steps[-1]), group.tolerance, hint, **share))
+        hint = hint or prepared[-1].thresholds
+    # A step that is too long diverges, here as there.
+    with np.errstate(over="ignore", invalid="ignore"):
+        truth = Truth(group)
+        true, made = truth.records, [None] * LANES
+        for refused in (False, True):
+            lanes = [i for i, p in enumerate(prepared) if bool(p.refusal) == refused]
+            if not lanes:
+                continue
+            found = follow(group, lanes, [prepared[i] for i in lanes])
+            size = np.linalg.norm(group.targets[lanes], axis=(1, 2))
+            errors = [
+                relative(found.error, true.error[:, lanes], size),
+                relative(found.on_range, true.on_range[:, lanes], size),
+                relative(found.off_norm, true.off_norm[:, lanes], np.ones(len(lanes))),
+            ]
+            for k, lane in enumerate(lanes):
+                own = np.stack([e[:, k] for e in errors], axis=1)
+                stable = group.steps < truth.unstable[lane]
+                made[lane] = Outcome(prepared[lane], group.tolerance, own, stable)
+    return made
+
+
+@pytest.mark.parametrize("number", range(GROUPS))
+def test_a_certified_run_is_as_right_as_it_says(number: int):
+    for case in outcomes(number):
+        if case.prepared.refusal:
+            continue
+        assert 0 < case.prepared.estimate <= case.tolerance
+        assert case.prepared.sizes != case.prepared.reduction.everything
+        assert np.all(np.isfinite(case.errors))
+        assert case.ratio <= 1, (case.ratio, case.prepared.estimate, np.max(case.errors, axis=0))
