@@ -149,7 +149,7 @@ def _train_batch(
     should_stop: Callable[[], bool],
 ) -> Trained:
     count = len(rows["seed"])
-    row = _row(rows, 0) | shared
+    row = _row(rows, 0) | dict(shared)
     watch = _Watch(on_progress, should_stop)
     began = time.perf_counter()
     reason = why_dense(row, padded_width)

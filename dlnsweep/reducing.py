@@ -45,7 +45,7 @@ def levels_for(depth: int, tolerance: float) -> int:
 
 
 class Start(NamedTuple):
-    """A network at step 0, split along range(Y).
+    """A network at step 0, split along range(Y); arrays of JAX where drawn, else of NumPy.
 
     Attributes:
         first: W_1 U.
@@ -57,13 +57,13 @@ class Start(NamedTuple):
         rates: eta_i.
     """
 
-    first: Float[Array, "d_1 r"]
-    first_off: Float[Array, "d_1 off"]
-    rest: tuple[Float[Array, "..."], ...]
-    squared_norms: Float[Array, " L"]
-    data: Reduced
+    first: Any
+    first_off: Any
+    rest: Any
+    squared_norms: Any
+    data: Any
     test: TestSamples | None
-    rates: Float[Array, " L"]
+    rates: Any
 
 
 def split(weights: tuple[Float[Array, "..."], ...], data: Reduced) -> tuple[Any, Any, Any, Any]:
@@ -122,7 +122,7 @@ def prepare_lane(
         nesterov=training.optimizer == "nesterov",
     )
     network = Network(start.first, start.first_off, start.rest, start.squared_norms, descent)
-    share = 1.0 if forced else 0.5
+    share = 1.0 if forced else 0.9
     prepared = prepare(
         network, training.num_steps, tolerance, hint, largest_share=share, coarser=coarser
     )
@@ -179,6 +179,19 @@ class ReducedDraw:
         self._programs: dict[int, Any] = {}
         self._program()
 
+    def _arguments(self, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        arguments = {}
+        for key, example in self.drawing.example_arguments().items():
+            value = row[key]
+            # NaN marks a hyperparameter that the optimizer does not use.
+            known = example if value != value else value
+            arguments[key] = np.asarray(known, np.asarray(example).dtype)
+        return arguments
+
+    def draw(self, row: Mapping[str, Any]) -> Start:
+        """Draw one run; arrays of NumPy."""
+        return jax.tree.map(np.asarray, self._program()(self._arguments(row)))
+
     def _program(self) -> Any:
         """Return the program that draws a run, compiled once for every level."""
         if self._levels not in self._programs:
@@ -194,18 +207,13 @@ class ReducedDraw:
             row: The run's settings.
             hint: Thresholds that a similar run got.
         """
-        arguments = {}
-        for key, example in self.drawing.example_arguments().items():
-            value = row[key]
-            # NaN marks a hyperparameter that the optimizer does not use.
-            known = example if value != value else value
-            arguments[key] = np.asarray(known, np.asarray(example).dtype)
+        arguments = self._arguments(row)
         sections = self.drawing.sections.with_numbers(arguments, None)
         num_steps = int(row["training.num_steps"])
         training = sections.training.model_copy(update={"num_steps": num_steps})
         numbers = record_numbers(arguments)
         while True:
-            start = jax.tree.map(np.asarray, self._program()(arguments))
+            start = self.draw(row)
             lane = prepare_lane(
                 start,
                 training,
@@ -307,8 +315,7 @@ class ReducedProgram:
         """Return the inputs and the state at step 0; missing lanes are copies of the last."""
         places = np.minimum(np.arange(self.layout.lanes), len(lanes) - 1)
         constants = [
-            constants_of(lane.prepared, self.sizes, lane.start.data, lane.descent)
-            for lane in lanes
+            constants_of(lane.prepared, self.sizes, lane.start.data, lane.descent) for lane in lanes
         ]
         # A run with fewer directions than the program has gets zeros.
         whole = stacked([*constants, self._blank(constants[0])])

@@ -90,9 +90,7 @@ def run(
     """Train one network; `kernel` is "dense", "reduced" or "auto"."""
     reason = "asked for" if kernel == "dense" else ""
     if not reason:
-        reason = why_not_reduced(
-            training.optimizer, len(problem.weights), record.observables
-        )
+        reason = why_not_reduced(training.optimizer, len(problem.weights), record.observables)
     if not reason and kernel == "auto":
         reason = why_not_worth(problem.dims, problem.rank, training.num_steps)
     if not reason:
@@ -148,9 +146,7 @@ def _dense(
     from dlnsweep.kernels.dense import delay_for
 
     delay = delay_for(problem.dims, problem.rank)
-    start, train, final = _functions(
-        training, record, problem.dims, problem.rank, delay, precision
-    )
+    start, train, final = _functions(training, record, problem.dims, problem.rank, delay, precision)
     arrays = (problem.weights, problem.signals, problem.measurements)
     inputs, carry = start(*arrays, traced_numbers(training), traced_numbers(record))
     carry, fields = _segments(train, (inputs, carry), problem.steps, delay, record.observables)
@@ -225,9 +221,11 @@ def _reduced(
     from dlnsweep.kernels.linear import reduce_samples
     from dlnsweep.kernels.reduced import ReducedKernel
 
-    data = reduce_samples(problem.signals, problem.measurements, problem.rank)
+    arrays = (problem.weights, problem.signals, problem.measurements)
+    weights, signals, measurements = jax.tree.map(jax.numpy.asarray, arrays)
+    data = reduce_samples(signals, measurements, problem.rank)
     start = reducing.Start(
-        *reducing.split(problem.weights, data),
+        *reducing.split(weights, data),
         data,
         None,
         layer_rates(training, training, problem.dims[:-1]),

@@ -123,7 +123,6 @@ class _Banded(Figure):
     ] = None
 
 
-
 class Mark(Settings):
     """A value of the horizontal axis that is marked by a dashed line."""
 

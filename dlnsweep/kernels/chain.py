@@ -78,7 +78,7 @@ class Chain:
     scales: Float[np.ndarray, " L"]
     memory: list[np.ndarray] | None = None
     residual_norm: float = np.nan
-    _mode: Matrix | None = None
+    _mode: np.ndarray | None = None
 
     @property
     def depth(self) -> int:
@@ -167,10 +167,7 @@ class Chain:
         if beta and self.descent.nesterov:
             # changes = v + beta m here; Nesterov's step is v + beta (v + beta m).
             before = self.memory or [np.zeros_like(c) for c in changes]
-            state = [
-                y + beta * (c - m)
-                for y, c, m in zip(state, changes, before, strict=True)
-            ]
+            state = [y + beta * (c - m) for y, c, m in zip(state, changes, before, strict=True)]
         self.memory = changes if beta else None
         self._set(state)
 
@@ -206,7 +203,8 @@ class Chain:
             )
             value = float(np.linalg.norm(image)) / (float(np.linalg.norm(vector)) or 1.0)
             vector = image / (float(np.linalg.norm(image)) or 1.0)
-        self._mode = vector
+        # Zero says nothing of what is to come.
+        self._mode = np.asarray(vector) if value else None
         return value
 
 

@@ -3,7 +3,8 @@
 `chain.py` has the mathematics. Between two records the loop carries, beside the corrections D_i,
 the matrices that a step multiplies with, merged,
 
-    M_j = F_j^T W_j F_{j-1} = c_j A_j + G_j D_j,     N_j = B_j^T W_j B_{j-1} = c_j N_j(0) + D_j G_{j-1},
+    M_j = F_j^T W_j F_{j-1} = c_j A_j + G_j D_j,
+    N_j = B_j^T W_j B_{j-1} = c_j N_j(0) + D_j G_{j-1},
 
 so that a step is a chain of single products (rows stand for columns here: everything is kept
 transposed, r rows at a time, which is what XLA multiplies fastest on a CPU),

@@ -23,8 +23,13 @@ COARSE = "the compressed network is too coarse"
 _LEAK_GAIN = 100.0
 # Directions below this share of the tolerance are left out of the rehearsal's yardstick too.
 _FINEST_SHARE = 1e-3
-# After its first steps the pilot follows the flow, from which momentum strays further.
-_MOMENTUM_SAFETY = 8.0
+# Momentum strays from the flow that the pilot follows after its first steps, and where the residual
+# decays to nothing a slightly wrong rate adds up: there an error may be larger than the rehearsal's
+# by about this factor.
+_SAFETY = 8.0
+# Below the first tolerance the distance between the flow and the run itself begins to count.
+_FINE, _FINE_SAFETY = 3e-5, 2.0
+_NOTHING = 1e-5
 # How the two thresholds are traded for one another: forward by the first, backward by the second.
 _TRADES = ((4.0, 1.0), (1.0, 2.0), (4.0, 0.7), (0.5, 2.0))
 
@@ -62,7 +67,7 @@ class Prepared:
 
 def paces(tolerance: float) -> list[Pace]:
     """Return how to follow a run for a tolerance: at first, and once more if that fails."""
-    if tolerance >= 3e-5:
+    if tolerance >= _FINE:
         first = Pace(tolerance / 3e3, exact=50, stride=0.15, checks=0.06)
     else:
         first = Pace(tolerance / 300, exact=100, stride=0.1, checks=0.02)
@@ -76,7 +81,7 @@ def prepare(
     tolerance: float,
     hint: Thresholds | None = None,
     *,
-    largest_share: float = 0.5,
+    largest_share: float = 0.9,
     coarser: tuple[int, ...] | None = None,
 ) -> Prepared:
     """Find bases with which the run's records are right to `tolerance`.
@@ -119,18 +124,26 @@ def prepare(
     return Prepared(everything, everything.everything, missing, refusal=refusal)
 
 
+def _strays(reduction: Reduction) -> bool:
+    """Return whether a run may stray further from the rehearsal than others; see `_SAFETY`."""
+    descent = reduction.pilot.network.descent
+    smallest = min(record.error for record in reduction.records)
+    nothing = smallest < _NOTHING * float(np.linalg.norm(descent.targets))
+    return descent.momentum > 0 or nothing
+
+
 def _search(reduction: Reduction, tolerance: float, hint: Thresholds | None) -> Prepared:
     """Return the cheapest truncation tried that meets the tolerance, or the best one."""
     rank = reduction.pilot.network.first.shape[1]
     thresholds = hint or Thresholds(tolerance, tolerance / 4)
+    fine = tolerance < _FINE
     best: Prepared | None = None
     nearest: Prepared | None = None
 
     def attempt(thresholds: Thresholds) -> Prepared:
         sizes = reduction.sizes_for(thresholds.forward, thresholds.backward)
         estimate = max(reduction.rehearse(sizes), _LEAK_GAIN * reduction.pilot.leak)
-        if reduction.pilot.network.descent.momentum:
-            estimate *= _MOMENTUM_SAFETY
+        estimate *= _SAFETY if _strays(reduction) else _FINE_SAFETY if fine else 1.0
         return Prepared(reduction, sizes, estimate, thresholds)
 
     for _ in range(_MOST_TRIALS):

@@ -53,7 +53,7 @@ class ReducedView(LinearView):
     def _output(self) -> Float[Array, "q r"]:
         return activations(self._constants, self._state)[-1]
 
-    @cached_property
+    @property
     def on_range(self) -> Float[Array, "d r"]:
         """W_{L:1} U."""
         return multiply(self._constants.blocks.output_basis, self._output / self.data.inputs)
@@ -185,9 +185,7 @@ class ReducedKernel(Kernel):
         return jax.tree.map(lambda x, y: jnp.where(active, x, y), new, kept)
 
 
-def constants_of(
-    prepared: Prepared, sizes: Sizes, data: Reduced, descent: Descent
-) -> Constants:
+def constants_of(prepared: Prepared, sizes: Sizes, data: Reduced, descent: Descent) -> Constants:
     """Return the constants of a run in the leading directions of its spaces, as NumPy arrays.
 
     Args:
@@ -199,7 +197,10 @@ def constants_of(
     reduction = prepared.reduction
     chain, off, left = reduction.truncated(sizes)
     network = reduction.pilot.network
-    return Constants(
+    # NumPy arrays stand in for JAX's until the program takes them.
+    array: Any = Constants
+    blocks: Any = Blocks
+    return array(
         data=data,
         targets=chain.descent.targets,
         forward=tuple(chain.forward),
@@ -209,7 +210,7 @@ def constants_of(
         weight_decay=np.float64(descent.weight_decay),
         data_fit_scale=np.float64(descent.data_fit_scale),
         momentum=np.float64(descent.momentum),
-        blocks=Blocks(
+        blocks=blocks(
             output_basis=left,
             off_start=tuple(off.start),
             off_blocks=tuple(map(tuple, off.blocks)),

@@ -64,7 +64,8 @@ class OffRange:
 
     With Z = W_1(0) V_perp and y_i = D_i F_{i-1}^T z_{i-1},
 
-        F_j^T z_j = c_j...c_1 F_j^T W_j...W_2 Z + sum_{i=2..j} c_j...c_{i+1} F_j^T W_j...W_{i+1} B_i y_i
+        F_j^T z_j = c_j...c_1 F_j^T W_j...W_2 Z
+                    + sum_{i=2..j} c_j...c_{i+1} F_j^T W_j...W_{i+1} B_i y_i
 
     where the W are those at step 0; for j = L the factor F_j^T is left out.
 
@@ -122,7 +123,7 @@ def _principal(blocks: list[Matrix]) -> tuple[Matrix, Float[np.ndarray, " k"]]:
     """Return the principal directions of all columns together, and their singular values."""
     stacked = np.hstack(blocks)
     if stacked.shape[1] > stacked.shape[0]:
-        stacked = np.linalg.qr(stacked.T, mode="r").T
+        stacked = np.asarray(np.linalg.qr(stacked.T, mode="r")).T
     left, values, _ = np.linalg.svd(stacked, full_matrices=False)
     return left, values
 
@@ -208,8 +209,7 @@ class Reduction:
                 for j in range(depth - 1)
             ]
             self.backward = [
-                _backward_space(samples, j, pilot.backward_bases[j].shape[1])
-                for j in range(depth)
+                _backward_space(samples, j, pilot.backward_bases[j].shape[1]) for j in range(depth)
             ]
             self.backward[-1] = _with_targets(pilot.network.descent.targets, *self.backward[-1])
         else:
@@ -247,7 +247,7 @@ class Reduction:
         )
 
     def truncated(self, sizes: Sizes) -> tuple[Chain, OffRange, Matrix]:
-        """Return the chain of the leading directions at step 0, its blocks, and its output basis."""
+        """Return the chain of the leading directions at step 0, its blocks, its output basis."""
         pilot, depth = self.pilot, self.pilot.network.depth
         source = pilot.chain
         rank = pilot.network.first.shape[1]

@@ -73,7 +73,7 @@ def _one_run(table: Table, precision: str, depth: int, quick: bool) -> None:
             },
             rounds,
         )
-    delay = ours.program.delay
+    delay = ours.program.grain
     state = cost_of(ours.row, 1000).state_bytes
     limit = 2 * state / read + 2 * state / delay / update
     slower, scan_slower = found["torch"] / found["ours"], found["scan"] / found["ours"]

@@ -27,6 +27,71 @@ def train(document: dict[str, Any]) -> dict[str, float]:
     return {"training": trained.seconds, "compiling": trained.compile_seconds}
 
 
+def peak() -> float:
+    """Return the float64 operations a second of a large product on this core."""
+    size = 512
+    matrix = np.ones((size, size))
+    best = np.inf
+    for _ in range(20):
+        began = time.perf_counter()
+        np.matmul(matrix, matrix)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def reduced_parts(document: dict[str, Any], truth: bool) -> dict[str, Any]:
+    """Return what a sweep's first run is made of under the reduced kernel.
+
+    Seconds of drawing and of finding the bases (compiling left out), seconds a step, sizes, the
+    estimate, and with `truth` the error found beside the dense kernel.
+    """
+    from dlnsweep import batch
+    from dlnsweep.runtime import numerics
+
+    plan = plan_of(document)
+    width = int(plan.settings["network.width"][0])
+    row = plan.row(0) | plan.shared
+    with numerics():
+        draw = batch.draw_for(row, width)
+        lane = draw.lane(row)
+        began = time.perf_counter()
+        draw.draw(row)
+        drawing = time.perf_counter() - began
+        began = time.perf_counter()
+        lane = draw.lane(row, lane.prepared.thresholds)
+        pilot = time.perf_counter() - began - drawing
+        program = batch.reduced_program_for(row, draw, [lane])
+        inputs, carry = program.start([lane])
+        steps, stops = 2000, np.full(16, 2000, np.int64)
+        best = np.inf
+        for _ in range(8):
+            began = time.perf_counter()
+            carry, _ = program.segment(inputs, carry, 0, stops, np.zeros(16, bool))
+            np.asarray(carry.stopped_step)
+            best = min(best, time.perf_counter() - began)
+    error = None
+    if truth:
+        one = {key: column[:1] for key, column in plan.settings.items()}
+        reduced = batch.train_batch(one, plan.shared, width)
+        one["sweep.kernel"] = np.array(["dense"])
+        dense = batch.train_batch(one, plan.shared, width)
+        error = max(
+            float(np.max(np.abs(reduced.observables[name] / dense.observables[name] - 1)))
+            for name in dense.observables
+        )
+    sizes = lane.prepared.sizes
+    return {
+        "drawing": drawing,
+        "pilot": pilot,
+        "step": best / steps,
+        "flops": sizes.step_flops(draw.drawing.rank),
+        "forward": sizes.forward,
+        "backward": sizes.backward,
+        "estimate": lane.prepared.estimate,
+        "error": error,
+    }
+
+
 _ROWS: dict[str, SweepRow] = {}
 
 

@@ -10,11 +10,11 @@ import oracle
 import pytest
 
 from dlnsweep import batch
+from dlnsweep.draws import Sections
 from dlnsweep.errors import Interrupted
 from dlnsweep.initializers import Shape, draw_weights
 from dlnsweep.plan import make_batches, make_plan
 from dlnsweep.problems import subspace
-from dlnsweep.program import Sections
 from dlnsweep.runtime import numerics
 from dlnsweep.schedule import record_steps
 from dlnsweep.spec import Sweep
@@ -40,8 +40,9 @@ def plan_of(**sections):
         "network": {"depth": 3, "width": 8},
         "training": {"learning_rate": 0.05, "weight_decay": 0.1, "num_steps": 150},
         "record": {"count": 12},
-        # Four runs: most tests then share the compiled programs.
-        "sweep": {"seeds": 4},
+        # Four runs: most tests then share the compiled programs. The reduced kernel has its own
+        # tests.
+        "sweep": {"seeds": 4, "kernel": "dense"},
     }
     for section, changes in sections.items():
         document[section] = document[section] | changes

@@ -10,7 +10,7 @@ these is shown in test_reduced.py.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -20,18 +20,18 @@ from dlnsweep.kernels.chain import Descent
 from dlnsweep.kernels.pilot import Network
 from dlnsweep.kernels.prepare import Prepared, prepare
 
-GROUPS, LANES = 42, 5
-CASES = GROUPS * LANES
+GROUPS, LANES = 26, 8
 # A certified error may be this much above its estimate: both are largest values over a run, one
 # along the pilot's few long steps and the other along all steps, of slightly different paths.
 SAFETY = 3.0
 # The error is a difference of numbers of the size of the targets, each rounded at 1.1e-16 in
 # thousands of steps.
 ROUNDING = 1e-13
-# Complete bases leave nothing out: rounding that grows with the number of steps and with the
-# condition of the run, as in test_train.py.
-EXACT = 1e-9
-# A certificate that is refused costs time only, but it is of no use if it always is.
+# Complete bases leave nothing out. A run is compared as long as it does not amplify rounding by
+# itself: as long as another one, whose weights start apart by NUDGE, stays within NEAR of it.
+NUDGE, NEAR, EXACT = 1e-14, 1e-11, 1e-9
+# A refused certificate costs time only, but one that is always refused is of no use. Of the cases
+# here some 15 % take steps near the limit of stability or beyond it.
 FAIR_SHARE = 0.6
 
 
@@ -88,12 +88,12 @@ def draw(number: int) -> Group:
     d = int(rng.integers(6, 17))
     m = int(rng.integers(4, d + 1))
     s = int(rng.integers(1, min(4, m) + 1))
-    dims = (m, *rng.integers(24, 65, depth - 1).tolist(), d)
+    dims = (m, *rng.integers(24, 57, depth - 1).tolist(), d)
     kind = rng.choice(["plain", "momentum", "nesterov"], p=[0.7, 0.15, 0.15])
     momentum = 0.0 if kind == "plain" else float(rng.uniform(0.3, 0.9))
     fan_in = rng.random() < 0.25
     shares = np.array([1 / n if fan_in else 1.0 for n in dims[:-1]])
-    count = int(np.exp(rng.uniform(np.log(1500), np.log(4000))))
+    count = int(np.exp(rng.uniform(np.log(1500), np.log(3000))))
     # Every fifth group is about the finest tolerances, for which preparing takes longest.
     fine = number % 5 == 4 - number // 5 % 5
     tolerance = 10 ** rng.uniform(*((-6.5, -5.0) if fine else (-4.5, -3.0)))
@@ -140,41 +140,34 @@ class Records:
     off_norm: np.ndarray
 
 
-class Truth:
-    """Gradient descent on all layers in full."""
-
-    def __init__(self, group: Group) -> None:
-        y = group.range_bases * group.inputs[:, None, :]
-        weights = [w.copy() for w in group.weights]
-        moments = [np.zeros_like(w) for w in weights]
-        rates = [r[:, None, None] for r in group.rates.T]
-        decay, fit = group.decays[:, None, None], group.fits[:, None, None]
-        beta, found = group.momentum, []
-        # The first step with an error above that at the start: the run is not stable there.
-        self.unstable = np.full(LANES, group.steps[-1] + 1)
-        for step in range(group.steps[-1] + 1):
-            active = [y]
-            for weight in weights:
-                active.append(weight @ active[-1])
-            phi = active[-1] - group.targets
+def train(group: Group) -> Records:
+    """Take all steps on all layers in full."""
+    y = group.range_bases * group.inputs[:, None, :]
+    weights = [w.copy() for w in group.weights]
+    moments = [np.zeros_like(w) for w in weights]
+    rates = [r[:, None, None] for r in group.rates.T]
+    decay, fit = group.decays[:, None, None], group.fits[:, None, None]
+    beta, found = group.momentum, []
+    for step in range(group.steps[-1] + 1):
+        active = [y]
+        for weight in weights:
+            active.append(weight @ active[-1])
+        phi = active[-1] - group.targets
+        if step in group.steps:
             error = np.sqrt(np.sum(phi**2, (1, 2)))
-            start = error if step == 0 else start
-            rises = ~(error <= 1.01 * start)
-            self.unstable = np.where(rises, np.minimum(self.unstable, step), self.unstable)
-            if step in group.steps:
-                whole = weights[0]
-                for weight in weights[1:]:
-                    whole = weight @ whole
-                found.append((error, whole @ group.range_bases, norms(whole @ group.off_bases)))
-            signal = fit * phi
-            for i in reversed(range(len(weights))):
-                gradient = signal @ active[i].swapaxes(1, 2) + decay * weights[i]
-                signal = weights[i].swapaxes(1, 2) @ signal
-                if beta:
-                    moments[i] = beta * moments[i] + gradient
-                    gradient = gradient + beta * moments[i] if group.nesterov else moments[i]
-                weights[i] -= rates[i] * gradient
-        self.records = Records(*map(np.array, zip(*found, strict=True)))
+            whole = weights[0]
+            for weight in weights[1:]:
+                whole = weight @ whole
+            found.append((error, whole @ group.range_bases, norms(whole @ group.off_bases)))
+        signal = fit * phi
+        for i in reversed(range(len(weights))):
+            gradient = signal @ active[i].swapaxes(1, 2) + decay * weights[i]
+            signal = weights[i].swapaxes(1, 2) @ signal
+            if beta:
+                moments[i] = beta * moments[i] + gradient
+                gradient = gradient + beta * moments[i] if group.nesterov else moments[i]
+            weights[i] -= rates[i] * gradient
+    return Records(*map(np.array, zip(*found, strict=True)))
 
 
 def norms(matrices: np.ndarray) -> np.ndarray:
@@ -189,7 +182,10 @@ def norms(matrices: np.ndarray) -> np.ndarray:
 def padded(matrices: list[np.ndarray]) -> np.ndarray:
     """Stack matrices, filled up with zeros."""
     shape = np.max([m.shape for m in matrices], axis=0)
-    return np.array([np.pad(m, [(0, a - b) for a, b in zip(shape, m.shape)]) for m in matrices])
+    whole = np.zeros((len(matrices), *shape))
+    for lane, matrix in enumerate(matrices):
+        whole[lane, : matrix.shape[0], : matrix.shape[1]] = matrix
+    return whole
 
 
 def follow(group: Group, lanes: list[int], prepared: list[Prepared]) -> Records:
@@ -254,7 +250,6 @@ class Outcome:
     prepared: Prepared
     tolerance: float
     errors: np.ndarray
-    stable: np.ndarray
 
     @property
     def ratio(self) -> float:
@@ -263,11 +258,20 @@ class Outcome:
         return float(np.max(self.errors)) / allowed
 
 
-def relative(found: np.ndarray, true: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """The relative error, in which differences of rounding count as none; (steps, lanes)."""
-    axes = tuple(range(2, true.ndim))
-    apart = np.sqrt(np.sum((found - true) ** 2, axes)) - ROUNDING * size
-    return np.maximum(apart, 0.0) / np.maximum(np.sqrt(np.sum(true**2, axes)), 1e-300)
+def apart(found: Records, true: Records, sizes: np.ndarray, lanes: list[int]) -> np.ndarray:
+    """Return relative errors, in which differences of rounding count as none; (steps, 3, lanes)."""
+
+    def relative(one: np.ndarray, other: np.ndarray, size: np.ndarray) -> np.ndarray:
+        axes = tuple(range(2, other.ndim))
+        rest = np.sqrt(np.sum((one - other) ** 2, axes)) - ROUNDING * size
+        return np.maximum(rest, 0.0) / np.maximum(np.sqrt(np.sum(other**2, axes)), 1e-300)
+
+    errors = [
+        relative(found.error, true.error[:, lanes], sizes[lanes]),
+        relative(found.on_range, true.on_range[:, lanes], sizes[lanes]),
+        relative(found.off_norm, true.off_norm[:, lanes], np.ones(len(lanes))),
+    ]
+    return np.stack(errors, axis=1)
 
 
 @cache
@@ -275,30 +279,30 @@ def outcomes(number: int) -> list[Outcome]:
     """Prepare and train a group."""
     group, hint, prepared = draw(number), None, []
     for lane in range(LANES):
-        share = {"largest_share": 1.0}
-        network = group.network(lane)
-        prepared.append(prepare(network, int(group.steps[-1]), group.tolerance, hint, **share))
-        hint = hint or prepared[-1].thresholds
-    # A step that is too long diverges, here as there.
+        count = int(group.steps[-1])
+        one = prepare(group.network(lane), count, group.tolerance, hint, largest_share=1.0)
+        hint = hint or one.thresholds
+        prepared.append(one)
+    sizes = np.linalg.norm(group.targets, axis=(1, 2))
+    made: dict[int, Outcome] = {}
+    # Where a step is too long runs diverge, here as there.
     with np.errstate(over="ignore", invalid="ignore"):
-        truth = Truth(group)
-        true, made = truth.records, [None] * LANES
-        for refused in (False, True):
-            lanes = [i for i, p in enumerate(prepared) if bool(p.refusal) == refused]
-            if not lanes:
-                continue
+        true = train(group)
+        rng = np.random.default_rng(number)
+        nudged = [w * (1 + NUDGE * rng.normal(size=w.shape)) for w in group.weights]
+        refused = [i for i, p in enumerate(prepared) if p.refusal]
+        if refused:
+            other = train(replace(group, weights=nudged))
+            moved = np.max(apart(other, true, sizes, list(range(LANES))), axis=1)
+            calm = np.logical_and.accumulate(moved < NEAR)
+        certified = [i for i, p in enumerate(prepared) if not p.refusal]
+        for lanes in filter(None, (certified, refused)):
             found = follow(group, lanes, [prepared[i] for i in lanes])
-            size = np.linalg.norm(group.targets[lanes], axis=(1, 2))
-            errors = [
-                relative(found.error, true.error[:, lanes], size),
-                relative(found.on_range, true.on_range[:, lanes], size),
-                relative(found.off_norm, true.off_norm[:, lanes], np.ones(len(lanes))),
-            ]
-            for k, lane in enumerate(lanes):
-                own = np.stack([e[:, k] for e in errors], axis=1)
-                stable = group.steps < truth.unstable[lane]
-                made[lane] = Outcome(prepared[lane], group.tolerance, own, stable)
-    return made
+            errors = apart(found, true, sizes, lanes)
+            for k, i in enumerate(lanes):
+                kept = calm[:, i] if prepared[i].refusal else slice(None)
+                made[i] = Outcome(prepared[i], group.tolerance, errors[kept, :, k])
+    return [made[i] for i in range(LANES)]
 
 
 @pytest.mark.parametrize("number", range(GROUPS))
@@ -307,6 +311,31 @@ def test_a_certified_run_is_as_right_as_it_says(number: int):
         if case.prepared.refusal:
             continue
         assert 0 < case.prepared.estimate <= case.tolerance
-        assert case.prepared.sizes != case.prepared.reduction.everything
         assert np.all(np.isfinite(case.errors))
         assert case.ratio <= 1, (case.ratio, case.prepared.estimate, np.max(case.errors, axis=0))
+
+
+@pytest.mark.parametrize("number", range(GROUPS))
+def test_a_run_without_a_certificate_is_told_why_and_leaves_nothing_out(number: int):
+    group = draw(number)
+    for case in outcomes(number):
+        if not case.prepared.refusal:
+            continue
+        assert case.prepared.estimate == 0.0
+        assert case.prepared.sizes.forward == group.dims[1:-1]
+        assert case.prepared.sizes.backward == group.dims[1:]
+        assert len(case.errors) > 1, "the step at least that the start determines"
+        assert np.max(case.errors) <= EXACT
+
+
+def test_most_runs_get_a_certificate(record_property):
+    cases = [case for number in range(GROUPS) for case in outcomes(number)]
+    certified = [case for case in cases if not case.prepared.refusal]
+    record_property("certified", len(certified))
+    record_property("worst_ratio", max(case.ratio for case in certified))
+    assert len(cases) >= 200
+    assert len(certified) >= FAIR_SHARE * len(cases)
+    assert len(certified) < len(cases), "the refusals above need some"
+    # The bases are small, or nothing would be gained; and errors are there to be estimated.
+    assert min(sum(case.prepared.sizes.forward) for case in certified) < 12
+    assert np.median([np.max(case.errors) / case.prepared.estimate for case in certified]) > 0.01

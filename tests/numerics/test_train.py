@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from instances import Instance, draw
 from scipy.integrate import solve_ivp
 
-from dlnsweep import training
+from dlnsweep import single
 from dlnsweep.errors import SpecError
 from dlnsweep.kernels import dense, gradient_descent
 from dlnsweep.training import train
@@ -56,7 +56,7 @@ def paths():
         return min(8, wide // (4 * rank)) if wide >= 128 else 1
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_FUNCTIONS", {})
+        patch.setattr(single, "_FUNCTIONS", {})
         patch.setattr(dense, "delay_for", delay)
         patch.setattr(gradient_descent, "_LARGEST_OUTER", 3)
         yield
@@ -571,7 +571,10 @@ BAD_NUMBERS = [
         "optimizer is 'sgd'; it must be 'gradient_descent', 'momentum', 'nesterov', 'adam', "
         "'adamw' or 'rmsprop'.",
     ),
-    ({"kernel": "fast"}, "kernel is 'fast'; it must be 'auto' or 'dense'."),
+    ({"kernel": "fast"}, "kernel is 'fast'; it must be 'auto', 'dense' or 'reduced'."),
+    ({"tolerance": 1}, "tolerance is 1; it must lie between 1e-9 and 0.1."),
+    ({"tolerance": 1e-10}, "tolerance is 1e-10; it must lie between 1e-9 and 0.1."),
+    ({"tolerance": "fine"}, "tolerance is 'fine'; it must lie between 1e-9 and 0.1."),
     ({"precision": "half"}, "precision is 'half'; it must be 'float64' or 'float32'."),
     ({"rank_threshold": 2.0}, "rank_threshold is 2.0; it must be less than 1."),
     (

@@ -1,0 +1,369 @@
+"""The chain, the pilot that finds its bases, and their truncation, each against what it means."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import oracle
+import pytest
+
+from dlnsweep.kernels.chain import Chain, Descent, stages_for
+from dlnsweep.kernels.pilot import Network, Pace, Pilot
+from dlnsweep.kernels.prepare import Thresholds, paces, prepare
+from dlnsweep.kernels.reduction import Reduction, Sizes, off_range_blocks
+
+# Identities of exact arithmetic, over a few hundred steps of rounding at 1.1e-16 each.
+EXACT = 1e-12
+
+
+def network_of(
+    widths: tuple[int, ...] = (40, 50),
+    rank: int = 2,
+    seed: int = 0,
+    rate: float = 0.05,
+    **numbers,
+) -> Network:
+    """Draw a network with 5 inputs and 7 outputs, split along range(Y) as it is handed over."""
+    rng = np.random.default_rng(seed)
+    sizes = (5, *widths, 7)
+    weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in itertools.pairwise(sizes)]
+    depth = len(weights)
+    descent = Descent(
+        inputs=np.linspace(1.0, 0.5, rank),
+        targets=rng.normal(size=(7, rank)) / np.sqrt(7),
+        rates=rate * np.linspace(1.0, 0.8, depth),
+        weight_decay=numbers.pop("decay", 0.03),
+        data_fit_scale=0.9,
+        **numbers,
+    )
+    first, off = weights[0][:, :rank], weights[0][:, rank:]
+    norms = np.array([np.sum(w**2) for w in (first, *weights[1:])])
+    return Network(first, off, tuple(weights[1:]), norms, descent)
+
+
+PACE = Pace(1e-9, exact=50, stride=0.15, checks=0.06)
+NETWORKS = {
+    "two layers": {"widths": (30,)},
+    "three layers": {},
+    "four layers, rank 1": {"widths": (24, 40, 31), "rank": 1},
+    "all of the inputs": {"rank": 5},
+}
+networks = pytest.mark.parametrize("options", NETWORKS.values(), ids=NETWORKS)
+
+
+@pytest.fixture(scope="module")
+def pilot() -> Pilot:
+    return Pilot(network_of(), 2000, PACE)
+
+
+def relative(found, expected) -> float:
+    return float(np.max(np.abs(found - expected)) / np.max(np.abs(expected)))
+
+
+# Steps along the flow
+
+
+def scalar_chain(inputs: np.ndarray, rate: float, decay: float = 0.0) -> Chain:
+    """A chain of depth 1 with one output: linear, each input by itself."""
+    count = len(inputs)
+    descent = Descent(inputs, np.ones((1, count)), np.array([rate]), decay, 1.0)
+    return Chain(
+        descent,
+        forward=[np.zeros((1, count))],
+        mixed=[],
+        backward=[np.zeros((1, 0))],
+        corrections=[np.zeros((1, count))],
+        scales=np.ones(1),
+    )
+
+
+@pytest.mark.parametrize(("stages", "order"), [(1, 1), (2, 2), (3, 2), (5, 2), (12, 2)])
+def test_steps_along_the_flow_have_their_order(stages: int, order: int):
+    inputs, rate, decay, duration = np.array([1.0, 0.7, 0.2]), 1.0, 0.1, 2.0
+    speed = decay + inputs**2
+    exact = inputs / speed * (1 - np.exp(-duration * speed))
+    errors, counts = [], np.array([16, 32, 64, 128])
+    for count in counts:
+        chain = scalar_chain(inputs, rate, decay)
+        for _ in range(count):
+            chain.advance(duration / count, stages)
+        errors.append(np.max(np.abs(chain.corrections[0][0] - exact)))
+        assert abs(chain.scales[0] - np.exp(-duration * decay)) <= 2 * errors[0]
+    slopes = -np.diff(np.log(errors)) / np.diff(np.log(counts))
+    # The next order in 1 / count is still seen.
+    assert np.all(np.abs(slopes - order) < 0.2), slopes
+
+
+@pytest.mark.parametrize("stiffness", [0.3, 1.0, 2.5, 10.0, 100.0, 1e3])
+def test_a_step_has_stages_enough_for_its_stiffness(stiffness: float):
+    # All eigenvalues of a step from 0 to its stiffness at once.
+    inputs = np.sqrt(np.linspace(0, stiffness, 200))
+
+    def residual_after(stages: int) -> float:
+        chain = scalar_chain(inputs, 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(40):
+                chain.advance(1.0, stages)
+        return float(np.max(np.abs(chain.activations()[-1] - chain.descent.targets)))
+
+    assert residual_after(stages_for(stiffness)) <= 1 + EXACT
+    if stiffness > 50:
+        assert not residual_after(stages_for(stiffness) // 2) < 1e3, "fewer are not enough"
+
+
+def test_a_step_without_stages_is_a_step_of_gradient_descent():
+    # And the flow at twice the momentum's speed: see `advance`.
+    network = network_of(momentum=0.5)
+    chain = Pilot.complete(network).chain
+    before = [d.copy() for d in chain.corrections]
+    velocity = chain.velocity()
+    chain.advance(1.0, 0)
+    for d, old, change in zip(chain.corrections, before, velocity, strict=False):
+        assert np.array_equal(d, old + change)
+    chain = Pilot.complete(network).chain
+    chain.advance(0.25, 1)
+    for d, old, change in zip(chain.corrections, before, velocity, strict=False):
+        assert np.array_equal(d, old + 0.5 * change)
+
+
+# Complete bases
+
+
+@networks
+@pytest.mark.parametrize(
+    "numbers",
+    [{}, {"momentum": 0.8}, {"momentum": 0.7, "nesterov": True}],
+    ids=["plain", "momentum", "nesterov"],
+)
+def test_complete_bases_are_the_network(options, numbers):
+    network = network_of(**options, rate=0.02, **numbers)
+    chain = Pilot.complete(network).chain
+    names = {0: "gradient_descent", 1: "momentum", 2: "nesterov"}
+    descent = network.descent
+    layers = []
+    # One rate a layer; the oracle has one for all of them, so each layer gets an oracle of its own.
+    for rate in descent.rates:
+        layers.append(
+            oracle.Descent(
+                name=names[len(numbers)],
+                learning_rate=float(rate),
+                weight_decay=descent.weight_decay,
+                data_fit_scale=descent.data_fit_scale,
+                momentum=descent.momentum,
+            )
+        )
+    weights = [network.first, *network.rest]
+    start = [w.copy() for w in weights]
+    y = np.diag(descent.inputs)
+    for _ in range(200):
+        weights = [layer.step(weights, descent.targets, y)[i] for i, layer in enumerate(layers)]
+        chain.advance(1.0, 0)
+    for i, weight in enumerate(weights):
+        found = chain.scales[i] * start[i] + chain.corrections[i]
+        assert relative(found, weight) <= EXACT
+
+
+@networks
+def test_blocks_give_the_product_off_the_range(options):
+    network = network_of(**options)
+    for pilot in (Pilot.complete(network), Pilot(network, 300, PACE)):
+        rng = np.random.default_rng(1)
+        scales = rng.uniform(0.5, 1.0, network.depth)
+        corrections = [rng.normal(size=d.shape) / 10 for d in pilot.chain.corrections]
+        forward = [np.eye(network.first.shape[1]), *pilot.forward_bases]
+        product = scales[0] * network.first_off
+        for i in range(1, network.depth):
+            change = pilot.backward_bases[i] @ corrections[i] @ forward[i].T
+            product = (scales[i] * network.rest[i - 1] + change) @ product
+        found = off_range_blocks(pilot).product(corrections, scales)
+        assert found.shape == product.shape
+        assert np.max(np.abs(found - product), initial=0) <= EXACT
+        everything = Reduction(pilot)
+        _, off, left = everything.truncated(everything.everything)
+        # In the order of importance: other bases of the same spaces.
+        assert off.product([0 * d for d in corrections], scales).shape == found.shape
+        assert relative(left.T @ left, np.eye(left.shape[1])) <= EXACT
+
+
+# The pilot
+
+
+@networks
+def test_bases_grow_without_losing_orthogonality(options):
+    pilot = Pilot(network_of(**options), 2000, PACE)
+    assert not pilot.refusal
+    for basis in (*pilot.forward_bases, *pilot.backward_bases):
+        assert basis.shape[1] > 0
+        assert np.max(np.abs(basis.T @ basis - np.eye(basis.shape[1]))) <= EXACT
+    weights, chain = pilot.weights, pilot.chain
+    forward = [np.eye(weights[0].shape[1]), *pilot.forward_bases]
+    backward = pilot.backward_bases
+    for i, weight in enumerate(weights):
+        above = forward[i + 1] if i + 1 < len(weights) else backward[-1]
+        assert np.max(np.abs(chain.forward[i] - above.T @ weight @ forward[i])) <= EXACT
+        if i:
+            straight = backward[i].T @ weight @ backward[i - 1]
+            assert np.max(np.abs(chain.backward[i] - straight)) <= EXACT
+            assert np.max(np.abs(chain.mixed[i - 1] - forward[i].T @ backward[i - 1])) <= EXACT
+        assert chain.corrections[i].shape == (backward[i].shape[1], forward[i].shape[1])
+
+
+def test_the_pilot_reads_large_matrices_seldom(pilot):
+    # Every read extends a basis, so there are no more of them than basis vectors.
+    vectors = sum(b.shape[1] for b in (*pilot.forward_bases, *pilot.backward_bases[:-1]))
+    assert 0 < pilot.streams <= vectors
+    assert vectors < 2 * (40 + 50)
+
+
+def test_the_schedule_covers_the_run(pilot):
+    steps = np.array([s for s, _, _ in pilot.schedule])
+    stages = np.array([s for _, s, _ in pilot.schedule])
+    assert 2000 * (1 - EXACT) <= np.sum(steps) <= 2000 + 12
+    assert np.all(steps[:50] == 1)
+    assert np.all(stages[:50] == 0)
+    assert np.max(steps) > 50, "it is a pilot: long steps later"
+    assert len(pilot.samples) == 1 + sum(checked for _, _, checked in pilot.schedule)
+    assert pilot.schedule[-1][2]
+    assert np.isclose(sum(s.weight**2 for s in pilot.samples), 2000, rtol=0.02)
+
+
+def test_the_bases_hold_what_the_run_visits():
+    network = network_of()
+    pilot = Pilot(network, 400, PACE)
+    chain = Pilot.complete(network).chain
+    for step in range(401):
+        if step in (0, 1, 10, 60, 200, 400):
+            values = chain.activations()
+            backward = chain.signals(values[-1] - network.descent.targets)
+            for basis, value in zip(pilot.forward_bases, values[1:], strict=False):
+                left = np.linalg.norm(value - basis @ (basis.T @ value))
+                # The flow strays from gradient descent by about the rate: that is in the bases
+                # only as far as they are wider than what the pilot visits itself.
+                assert left <= 1e-4 * np.linalg.norm(value), step
+            for basis, value in zip(pilot.backward_bases, backward, strict=True):
+                left = np.linalg.norm(value - basis @ (basis.T @ value))
+                assert left <= 1e-3 * np.linalg.norm(value), step
+        chain.advance(1.0, 0)
+
+
+def test_sharpness_is_the_largest_eigenvalue():
+    network = network_of((12, 9), decay=0.1)
+    chain = Pilot.complete(network).chain
+    for _ in range(30):
+        chain.advance(1.0, 0)
+    descent = network.descent
+    weights = [
+        chain.scales[i] * weight + chain.corrections[i]
+        for i, weight in enumerate([network.first, *network.rest])
+    ]
+    operator = np.zeros((7 * 2, 7 * 2))
+    for i, rate in enumerate(descent.rates):
+        left, right = np.eye(7), np.diag(descent.inputs)
+        for weight in reversed(weights[i + 1 :]):
+            left = left @ weight
+        for weight in weights[:i]:
+            right = weight @ right
+        operator += rate * descent.data_fit_scale * np.kron(left @ left.T, right.T @ right)
+    largest = float(np.linalg.eigvalsh(operator)[-1])
+    chain = replace(chain, _mode=None)
+    values = [chain.sharpness(chain.activations()) for _ in range(40)]
+    # A power iteration comes from below; 20 rounds are enough to judge stability by.
+    assert 0.97 * largest < values[0] <= largest * (1 + EXACT)
+    assert abs(values[-1] / largest - 1) < 1e-9
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+def test_a_step_is_stable_below_its_limit(beta: float, nesterov: bool):
+    limit = replace(network_of().descent, momentum=beta, nesterov=nesterov).stable_below
+    for share, stable in [(0.99, True), (1.01, False)]:
+        x, memory = 1.0, 0.0
+        for _ in range(3000):
+            gradient = share * limit * x
+            memory = beta * memory + gradient
+            x -= gradient + beta * memory if nesterov else memory
+        assert (abs(x) < 1e-3) == stable, (x, share)
+
+
+# Truncation
+
+
+def test_the_whole_chain_rehearses_without_error(pilot):
+    reduction = Reduction(pilot)
+    # Its own records, once more: the same numbers.
+    assert reduction.rehearse(reduction.everything) == 0.0
+    smaller = [reduction.rehearse(reduction.sizes_for(t, t / 4)) for t in (1e-2, 1e-4, 1e-6)]
+    assert smaller[0] > 10 * smaller[1] > 100 * smaller[2] > 0
+
+
+def test_thresholds_choose_leading_directions(pilot):
+    reduction = Reduction(pilot)
+    sizes = reduction.sizes_for(1e-3, 1e-4)
+    for (left, values), size in zip(reduction.forward, sizes.forward, strict=True):
+        assert np.all(np.diff(values) <= 0)
+        assert np.max(np.abs(left.T @ left - np.eye(left.shape[1]))) <= EXACT
+        assert values[size - 1] > 1e-3 >= values[size]
+    inner, outer = reduction.bases(sizes)
+    assert tuple(b.shape[1] for b in inner[1:]) == sizes.forward
+    assert tuple(b.shape[1] for b in outer) == sizes.backward
+    weights = pilot.weights
+    for overlap, b, w, f in zip(reduction.overlaps(sizes), outer, weights, inner, strict=True):
+        assert np.max(np.abs(b.T @ b - np.eye(b.shape[1]))) <= EXACT
+        assert np.max(np.abs(overlap - b.T @ w @ f)) <= EXACT
+    # The last layer's space holds the targets, whatever is left out.
+    targets = pilot.network.descent.targets
+    smallest = reduction.bases(reduction.sizes_for(np.inf, 1e300))[1][-1]
+    assert smallest.shape[1] == 2
+    assert relative(smallest @ (smallest.T @ targets), targets) <= EXACT
+
+
+def test_operations_of_a_step_are_counted():
+    # Depth 2, r = 2, |F_1| = 3, |B_1| = 5, |B_2| = 4, multiply-adds: D_1 3*5*2, A_1 3*2, G_1 twice
+    # 3*5; D_2 3*4*3, A_2 4*3, N_2 4*5. Each for 2 columns and as 2 operations.
+    entries = (3 * 5 * 2 + 3 * 2 + 2 * 3 * 5) + (3 * 4 * 3 + 4 * 3 + 4 * 5)
+    assert Sizes((3,), (5, 4)).step_flops(2) == 2 * 2 * entries
+
+
+# Refusals
+
+
+def test_refusals_say_why():
+    complete = Sizes((40, 50), (40, 50, 7))
+    for options, share, words in [
+        ({"rate": 50.0}, 1.0, "the pilot run diverged"),
+        ({}, 0.05, "the run visits too large a part of the hidden layers"),
+    ]:
+        found = prepare(network_of(**options), 1000, 1e-4, largest_share=share)
+        assert found.refusal == words
+        assert found.sizes == complete
+        assert found.thresholds is None
+        assert not found.reduction.pilot.schedule
+    # Above an eigenvalue of 2 and not yet diverged: gradient descent at the edge of stability.
+    stiffness = Pilot(network_of(rate=0.01), 50, PACE).stiffness
+    found = prepare(network_of(rate=0.01 * 2.2 / stiffness), 200, 1e-4, largest_share=1.0)
+    assert found.refusal.startswith("a step is near instability (2."), found.refusal
+    assert found.refusal.endswith(" of 2.000)")
+
+
+def test_a_hint_is_taken_as_it_is_where_it_will_do():
+    first = prepare(network_of(), 500, 1e-3, largest_share=1.0)
+    assert not first.refusal
+    assert first.thresholds is not None
+    assert first.estimate <= 1e-3
+    second = prepare(network_of(seed=1), 500, 1e-3, first.thresholds, largest_share=1.0)
+    assert not second.refusal
+    assert second.estimate <= 1e-3
+    useless = prepare(network_of(), 500, 1e-3, Thresholds(1.0, 1.0), largest_share=1.0)
+    assert not useless.refusal
+    assert useless.estimate <= 1e-3
+
+
+def test_a_second_try_is_finer():
+    for tolerance in (1e-3, 1e-6):
+        first, second = paces(tolerance)
+        assert second.tolerance < first.tolerance < tolerance
+        assert second.stride < first.stride
+        assert second.checks < first.checks
+        assert second.exact > first.exact
