@@ -171,7 +171,9 @@ def worth_padding(
 
     if not INITIALIZERS[row["network.initializer"]].paddable or row["network.depth"] == 1:
         return list(widths)
-    seconds = np.array([cost_of(row, width).seconds for width in widths])
+    # What the pilot does not certify is trained on the padded arrays.
+    dense = {**row, "sweep.kernel": "dense"}
+    seconds = np.array([cost_of(dense, width).seconds for width in widths])
     runs = np.concatenate([[0], np.cumsum(counts)])
     # least[i]: the least cost of the i narrowest widths; starts[i]: where its last group starts.
     least, starts = np.zeros(len(widths) + 1), np.zeros(len(widths) + 1, np.int64)

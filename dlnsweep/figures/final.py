@@ -51,7 +51,6 @@ def draw_final(
             panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
             (keys.hue, grid.colour_of),
         )  # fmt: skip
-        drawn += _draw_marks(panel, keys)
         _scale_x(panel, keys, places, numeric)
         per_panel.append(shown)
     notes = [
@@ -61,14 +60,19 @@ def draw_final(
         *missing_note(missing),
         *scale_y(keys, grid, per_panel),
     ]
+    for panel in grid.panels:
+        drawn += _draw_marks(panel, keys)
     legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
     layout.finish(grid.figure, keys, results, selection, notes, legend)
     return grid.figure
 
 
 def _draw_marks(panel: Panel, keys: FinalFigure) -> list[Overlay]:
+    """Mark values of x over the whole height of a panel, whose axes are scaled already."""
+    bottom, top = panel.ax.get_ylim()
     for mark in keys.marks:
-        panel.ax.axvline(mark.at, color="0.2", **DASHED)
+        panel.ax.plot([mark.at, mark.at], [bottom, top], color="0.2", **DASHED)
+    panel.ax.set_ylim(bottom, top)
     return [
         Overlay(panel.observable, mark.label, np.array([mark.at]), np.array([np.nan]))
         for mark in keys.marks

@@ -107,8 +107,10 @@ def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
     large ones would stop the process (jax 0.10.2), so call it only with what comes from the
     arguments of the program.
     """
-    from jax.experimental.xla_metadata import set_xla_metadata
-
+    try:
+        from jax.experimental.xla_metadata import set_xla_metadata
+    except ImportError:
+        return function
     compiled = jax.jit(function)
 
     def call(*arguments: Any) -> Any:

@@ -233,10 +233,15 @@ class Reduction:
         targets = self.pilot.network.descent.targets
         missing = np.linalg.norm(targets - left @ chain.descent.targets)
         off_range = off.product(chain.corrections, chain.scales)
+        largest = 0.0
+        if off_range.size:
+            # LAPACK raises for what is not finite, which a truncation that is too coarse becomes.
+            finite = bool(np.all(np.isfinite(off_range)))
+            largest = float(np.linalg.norm(off_range, 2)) if finite else np.inf
         return Record(
             float(np.hypot(np.linalg.norm(output - chain.descent.targets), missing)),
             left @ output / chain.descent.inputs,
-            float(np.linalg.norm(off_range, 2)) if off_range.size else 0.0,
+            largest,
         )
 
     def sizes_for(self, forward: float, backward: float) -> Sizes:
@@ -303,10 +308,11 @@ class Reduction:
     def rehearse(self, sizes: Sizes) -> float:
         """Return the largest relative deviation of the truncated chain along the schedule."""
         worst = 0.0
-        for found, true in zip(self._follow(sizes), self.records, strict=True):
-            worst = max(worst, self._deviation(found, true))
-            if not np.isfinite(worst):
-                return np.inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            for found, true in zip(self._follow(sizes), self.records, strict=True):
+                worst = max(worst, self._deviation(found, true))
+                if not np.isfinite(worst):
+                    return np.inf
         return worst
 
     def deviation_within(self, sizes: tuple[int, ...]) -> float:
@@ -330,4 +336,4 @@ class Reduction:
             / max(float(np.linalg.norm(true.on_range)), tiny),
             abs(found.off_norm - true.off_norm) / max(true.off_norm, tiny),
         ]
-        return float(max(errors))
+        return float(max(errors)) if np.all(np.isfinite(errors)) else np.inf

@@ -107,9 +107,9 @@ def draw_figure(found: dict[int, list[dict[str, Any]]], path: Path) -> None:
             ax.plot(x, [r["estimate"] for r in rows], color=colour, linewidth=0.8,
                     linestyle=(0, (4, 1.6)))  # fmt: skip
     axes[0].plot([], [], color="0.2", linewidth=0.8, linestyle=(0, (4, 1.6)), label="estimate")
-    axes[0].set_xlabel("mean number of basis vectors of a layer (of 400)")
-    axes[1].set_xlabel("arithmetic of a step / that of the dense kernel")
-    axes[0].set_ylabel("largest relative error")
+    axes[0].set_xlabel("basis vectors of a layer, mean (of 400)", fontsize=9)
+    axes[1].set_xlabel("arithmetic of a step, dense kernel = 1", fontsize=9)
+    axes[0].set_ylabel("largest relative error", fontsize=9)
     axes[0].set_yscale("log")
     axes[1].set_xscale("log")
     axes[0].legend(frameon=False, fontsize=7)

@@ -29,7 +29,7 @@ SAFETY = 3.0
 ROUNDING = 1e-13
 # Complete bases leave nothing out. A run is compared as long as it does not amplify rounding by
 # itself: as long as another one, whose weights start apart by NUDGE, stays within NEAR of it.
-NUDGE, NEAR, EXACT = 1e-14, 1e-11, 1e-9
+NUDGE, NEAR, EXACT = 1e-12, 3e-10, 1e-9
 # A refused certificate costs time only, but one that is always refused is of no use. Of the cases
 # here some 15 % take steps near the limit of stability or beyond it.
 FAIR_SHARE = 0.6

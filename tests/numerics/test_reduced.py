@@ -207,8 +207,9 @@ def test_a_lane_that_diverges_leaves_the_others_bit_identical():
         a, b = (run(c, start(c, lanes=True), 0, STEPS) for c in (calm, rough))
     assert np.asarray(a.active).tolist() == [True] * 4
     assert np.asarray(b.active).tolist() == [True, False, False, True]
-    assert 0 < b.diverged_step[1] < 20
-    assert np.asarray(b.diverged_step)[[0, 2, 3]].tolist() == [-1, 0, -1]
+    diverged = np.asarray(b.diverged_step)
+    assert 0 < diverged[1] < 20
+    assert diverged[[0, 2, 3]].tolist() == [-1, 0, -1]
     for one, two in zip(leaves(a), leaves(b), strict=True):
         assert np.array_equal(one[[0, 3]], two[[0, 3]])
     # What a run had before it diverged is kept, finite.
@@ -257,6 +258,7 @@ def test_the_step_of_divergence_is_the_same_on_all_ways(way: str):
 # Runs on the caller's arrays
 
 RECORDED = [0, 1, 2, 7, 30, 100, 101, 400]
+ERRORS = ["regression_error", "off_subspace_error"]
 SCALARS = [
     "loss", "regression_error", "off_subspace_error", "singular_values", "weight_norms",
     "effective_rank", "stable_rank", "numerical_rank", "gradient_norm", "oracle_distance",
@@ -269,12 +271,13 @@ SHAPES = {
     "m = r": ((3, 26, 22, 28, 6), 3, 12, 1.5),
     "five layers": ((5, 30, 24, 28, 22, 6), 2, 6, 1.0),
 }
-OPTIMIZERS = {
-    "two layers": ("gradient_descent", "momentum"),
-    "n < s": ("nesterov", "gradient_descent"),
-    "m = r": ("gradient_descent", "nesterov"),
-    "five layers": ("gradient_descent", "momentum"),
-}
+CASES = [
+    ("two layers", "uniform", "gradient_descent", ERRORS),
+    ("two layers", "fan_in", "momentum", ERRORS),
+    ("n < s", "uniform", "nesterov", SCALARS),
+    ("m = r", "uniform", "gradient_descent", ERRORS),
+    ("five layers", "fan_in", "gradient_descent", ERRORS),
+]
 
 
 def numbers_for(instance: Instance, optimizer: str, step_rule: str, share: float = 0.2) -> dict:
@@ -303,21 +306,19 @@ def follow(instance: Instance, numbers: dict, steps: list[int] = RECORDED) -> or
     return oracle.descend(instance.weights, instance.x, instance.y, descent, steps)
 
 
-@pytest.mark.parametrize("step_rule", ["uniform", "fan_in"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_agrees_with_the_plain_recursion(shape: str, step_rule: str):
+@pytest.mark.parametrize(("shape", "step_rule", "optimizer", "names"), CASES)
+def test_agrees_with_the_plain_recursion(shape, step_rule, optimizer, names):
     dims, s, n, kappa = SHAPES[shape]
     instance = draw(dims, s, n, seed=len(dims), condition_number=kappa)
-    optimizer = OPTIMIZERS[shape][step_rule == "fan_in"]
     numbers = numbers_for(instance, optimizer, step_rule)
-    found = run(instance, numbers, observables=SCALARS)
+    found = run(instance, numbers, observables=names)
     assert (found.status, found.kernel, found.kernel_reason) == ("finished", "reduced", "certified")
     assert 0 < found.truncation_error <= TOLERANCE
     assert found.steps.tolist() == RECORDED
     path = follow(instance, numbers)
     allowed = max(TOLERANCE, SAFETY * found.truncation_error)
     decay, fit = numbers["weight_decay"], numbers["data_fit_scale"]
-    for name in SCALARS:
+    for name in names:
         for k, step in enumerate(RECORDED):
             state = oracle.State(path.weights[step], instance.x, instance.y, decay, fit)
             expected = np.asarray(oracle.OBSERVABLES[name](state))
@@ -417,10 +418,8 @@ def test_equal_shapes_share_their_program(monkeypatch):
     for seed in (9, 10):
         instance = draw(*SMALL, seed=seed)
         numbers = numbers_for(instance, "gradient_descent", "uniform")
-        first = run(instance, numbers, tolerance=1e-5)
-        again = run(instance, numbers, tolerance=1e-5)
-        assert np.array_equal(first.regression_error, again.regression_error)
-    assert 1 <= len(single._FUNCTIONS) <= 2, "sizes are rounded up"
+        assert run(instance, numbers, tolerance=1e-2).kernel_reason == "certified"
+    assert len(single._FUNCTIONS) == 1, "sizes are rounded up"
 
 
 def test_sizes_of_a_program_are_rounded_up():

@@ -1,0 +1,181 @@
+"""Batches of the reduced kernel: against NumPy, mixed with the dense one, and of any width."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import oracle
+import pytest
+from test_batches import drawn, expected, plan_of, train_rows
+
+from dlnsweep import batch, cost, reducing
+from dlnsweep.observables import OBSERVABLES
+
+TOLERANCE = 1e-4
+# The estimate may be a third of the true error.
+SAFETY = 3.0
+# Relative errors are differences of numbers of size 1.
+ROUNDING = 1e-14
+WITHOUT_LAYERS = [name for name, one in OBSERVABLES.items() if not one.needs_layers]
+FRESH = {"test_error": 0.0, "noisy_test_error": 1.0}
+
+
+def plan(kernel: str = "reduced", **sections):
+    """Four runs, of which two have a larger weight decay."""
+    defaults = {
+        "network": {"depth": 3, "width": 60},
+        "training": {"learning_rate": 0.03, "weight_decay": [0.05, 0.2], "num_steps": 300},
+        "record": {"count": 12},
+        "sweep": {"seeds": 2, "tolerance": TOLERANCE, "kernel": kernel},
+    }
+    return plan_of(**{name: defaults.get(name, {}) | sections.get(name, {}) for name in defaults})
+
+
+# All tests of these observables share their programs.
+RECORD = {"observables": WITHOUT_LAYERS, "test_noise": 0.3, "num_test_samples": 20}
+
+
+@pytest.fixture(scope="module")
+def four():
+    made = plan(record=RECORD)
+    return made, train_rows(made)
+
+
+@pytest.fixture(scope="module")
+def dense():
+    return train_rows(plan("dense", record=RECORD))
+
+
+def test_a_batch_agrees_with_the_plain_recursion(four):
+    made, trained = four
+    assert trained.kernel == ["reduced"] * 4
+    assert trained.kernel_reason == ["certified"] * 4
+    assert trained.status == ["finished"] * 4
+    assert np.all((trained.truncation_error > 0) & (trained.truncation_error <= TOLERANCE))
+    assert sorted(trained.observables) == sorted(WITHOUT_LAYERS)
+    for row in range(4):
+        allowed = max(TOLERANCE, SAFETY * trained.truncation_error[row])
+        signals, measurements, noise = drawn(made, row)[-1]
+        for k, state in enumerate(expected(made, row)):
+            for name in WITHOUT_LAYERS:
+                if name in FRESH:
+                    error = oracle.product(state.weights) @ (measurements + FRESH[name] * noise)
+                    wanted = np.linalg.norm(error - signals) / np.linalg.norm(signals)
+                    # Off the range, where these look too, a product is right beside the whole.
+                    size = 1 + wanted
+                else:
+                    wanted = oracle.OBSERVABLES[name](state)
+                    size = np.max(np.abs(wanted))
+                got = trained.observables[name][row, k]
+                assert np.all(np.abs(got - wanted) <= allowed * size + ROUNDING), (name, row, k)
+
+
+def test_a_batch_follows_the_dense_kernel(four, dense):
+    _, trained = four
+    assert dense.kernel == ["dense"] * 4
+    assert np.all(np.isnan(dense.truncation_error))
+    assert np.array_equal(dense.steps, trained.steps)
+    for name, values in dense.observables.items():
+        size = np.max(np.abs(values), axis=-1, keepdims=True) if values.ndim > 2 else np.abs(values)
+        size = size + 1 if name in FRESH else size
+        apart = np.abs(trained.observables[name] - values)
+        assert np.all(apart <= SAFETY * TOLERANCE * size + ROUNDING), name
+
+
+def test_a_batch_equals_its_runs_alone(four):
+    made, trained = four
+    for row in (0, 3):
+        alone = train_rows(made, [row])
+        assert alone.kernel == ["reduced"]
+        for name in ("regression_error", "off_subspace_error", "weight_norms"):
+            # A run alone finds its own thresholds, where in the batch it takes the first run's.
+            one, whole = alone.observables[name][0], trained.observables[name][row]
+            assert np.all(np.abs(one - whole) <= 2 * SAFETY * TOLERANCE * np.abs(whole))
+    again = train_rows(made)
+    assert all(np.array_equal(again.observables[n], trained.observables[n]) for n in WITHOUT_LAYERS)
+
+
+def test_a_mixed_batch_keeps_the_order_of_its_runs(dense, monkeypatch):
+    monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(reducing, "_WORSE", 0.0)
+    seen = []
+
+    def some(network, *arguments, **options):
+        found = prepare(network, *arguments, **options)
+        seen.append(network)
+        return replace(found, refusal="refused here") if len(seen) % 2 else found
+
+    prepare = reducing.prepare
+    monkeypatch.setattr(reducing, "prepare", some)
+    trained = train_rows(plan("auto", record=RECORD))
+    assert len(seen) == 4
+    assert trained.kernel == ["dense", "reduced"] * 2
+    assert trained.kernel_reason == ["refused here", "certified"] * 2
+    assert np.isnan(trained.truncation_error).tolist() == [True, False] * 2
+    errors, wanted = (t.observables["regression_error"] for t in (trained, dense))
+    apart = np.max(np.abs(errors / wanted - 1), axis=1)
+    # The dense runs share another program than when all four are dense: rounding alone.
+    assert np.all(apart[::2] <= 1e-9)
+    assert np.all(apart[1::2] <= SAFETY * TOLERANCE)
+    assert np.all(apart[1::2] > 0)
+    others = np.max(np.abs(wanted[[0, 2]] / wanted[[1, 3]] - 1))
+    assert others > 100 * SAFETY * TOLERANCE, "runs out of order would be noticed"
+    # Asked for by name, all are reduced, and say why they are not certified.
+    seen.clear()
+    forced = train_rows(plan("reduced", record=RECORD), [1, 2])
+    assert forced.kernel == ["reduced"] * 2
+    assert forced.kernel_reason == ["complete bases: refused here", "certified"]
+
+
+def test_runs_of_a_reduced_batch_diverge_and_stop_one_by_one():
+    condition = {"observable": "regression_error", "below": 0.5}
+    made = plan(
+        training={"learning_rate": [0.03, 40.0], "weight_decay": 0.01, "stop_when": condition},
+        record={"observables": ["regression_error"]},
+    )
+    reports = []
+    trained = train_rows(made, on_progress=reports.append)
+    rates = made.settings["training.learning_rate"]
+    for lane in range(4):
+        if rates[lane] > 1:
+            assert trained.status[lane] == "diverged"
+            assert 0 < trained.diverged_step[lane] < 30
+            assert trained.num_rows[lane] == np.sum(trained.steps < trained.diverged_step[lane])
+            assert trained.kernel_reason[lane] == "complete bases: the pilot run diverged"
+        else:
+            assert trained.status[lane] == "stopped"
+            rows = trained.num_rows[lane]
+            kept = trained.observables["regression_error"][lane, :rows]
+            assert np.flatnonzero(kept < 0.5).tolist() == [rows - 1]
+    assert reports[-1].diverged == 2
+
+
+def test_networks_of_any_width_come_from_their_law():
+    widths = [50, 10**3, 10**6, 10**9]
+    made = plan(
+        "auto",
+        network={"width": widths, "initial_weights": "law"},
+        # Under the fan-in rule a wide network trains like any other.
+        training={
+            "learning_rate": 0.4,
+            "weight_decay": 0.02,
+            "num_steps": 200,
+            "step_rule": "fan_in",
+        },
+        record={"observables": ["regression_error"]},
+        sweep={"seeds": 1, "tolerance": 1e-3},
+    )
+    assert (made.num_runs, made.num_programs) == (4, 1)
+    before = set(batch._PROGRAMS)
+    trained = train_rows(made)
+    assert len(set(batch._PROGRAMS) - before) == 2, "one draws, one trains"
+    assert trained.status == ["finished"] * 4
+    assert trained.kernel == ["reduced"] * 4
+    assert trained.kernel_reason == ["certified"] * 4
+    errors = trained.observables["regression_error"]
+    assert np.all(errors[:, -1] < 0.3 * errors[:, 0])
+    # Two wide networks differ by their fluctuations, of relative size 1 / sqrt(width).
+    assert np.max(np.abs(errors[3] / errors[2] - 1)) < 0.02
+    assert np.max(np.abs(errors[1] / errors[0] - 1)) > 0.02
