@@ -15,7 +15,15 @@ from dlnsweep.errors import Interrupted
 from dlnsweep.kernels.layout import reduced_layout
 from dlnsweep.kernels.reduced import ReducedKernel
 from dlnsweep.program import STOPS_A_SEGMENT, Program
-from dlnsweep.reducing import Lane, ReducedDraw, ReducedProgram, common_sizes, outcome_of
+from dlnsweep.reducing import (
+    Lane,
+    ReducedDraw,
+    ReducedProgram,
+    common_sizes,
+    complete,
+    left_its_rehearsal,
+    outcome_of,
+)
 from dlnsweep.runtime import device_description, numerics
 from dlnsweep.schedule import Segments, record_steps
 
@@ -47,6 +55,7 @@ class Trained:
         kernel: The kernel of each run.
         kernel_reason: Why it was this kernel.
         truncation_error: The reduced kernel's estimate of its relative error; NaN for dense runs.
+        residual_norm: ||Phi|| of reduced runs after the last step; NaN for dense runs.
         compile_seconds: Seconds that compiling took; 0 where the program was at hand.
         seconds: Seconds of training, drawing and recording.
     """
@@ -59,6 +68,7 @@ class Trained:
     kernel: list[str]
     kernel_reason: list[str]
     truncation_error: np.ndarray
+    residual_norm: np.ndarray
     compile_seconds: float
     seconds: float
 
@@ -222,28 +232,37 @@ def _train_reduced(
         reasons.append(lane.prepared.refusal or draw.why_not_smaller(lane))
         watch.check()
     taken = [i for i, reason in enumerate(reasons) if forced or not reason]
-    left = [i for i in range(len(lanes)) if i not in set(taken)]
-    parts = []
-    if taken:
-        outcome = [
-            (
-                "reduced",
-                outcome_of(lanes[i].prepared),
-                lanes[i].prepared.estimate,
-            )
-            for i in taken
-        ]
+    parts: list[Trained] = []
+    order: list[int] = []
+    while taken:
         chosen = [lanes[i] for i in taken]
+        outcome = [
+            ("reduced", outcome_of(lane.prepared), lane.prepared.estimate) for lane in chosen
+        ]
         began = time.perf_counter()
         program = reduced_program_for(row, draw, chosen)
         watch.compile_seconds += time.perf_counter() - began
-        parts.append(
-            _train_pieces(program, row, lambda piece: program.start(chosen[piece]), outcome, watch)
-        )
+
+        def start(piece: slice, program: Any = program, chosen: list[Lane] = chosen) -> Any:
+            return program.start(chosen[piece])
+
+        part = _train_pieces(program, row, start, outcome, watch)
+        found = [left_its_rehearsal(chosen[k], norm) for k, norm in enumerate(part.residual_norm)]
+        kept = [k for k, reason in enumerate(found) if not reason or part.stopped_step[k] >= 0]
+        if kept:
+            parts.append(_joined([part], np.array(kept)))
+            order += [taken[k] for k in kept]
+        again = [k for k in range(len(taken)) if k not in set(kept)]
+        for k in again:
+            reasons[taken[k]] = found[k]
+            if forced:
+                lanes[taken[k]] = complete(chosen[k], found[k])
+        taken = [taken[k] for k in again] if forced else []
+    left = [i for i in range(len(lanes)) if i not in set(order)]
     if left:
         some = {key: column[left] for key, column in rows.items()}
         parts.append(_train_dense(some, row, padded_width, [reasons[i] for i in left], watch))
-    return parts, np.argsort(np.array(taken + left))
+    return parts, np.argsort(np.array(order + left))
 
 
 def _train_pieces(
@@ -274,7 +293,14 @@ def _joined(parts: list[Trained], order: np.ndarray) -> Trained:
             return [whole[i] for i in order]
         return np.concatenate(values)[order]
 
-    names = ("num_rows", "diverged_step", "stopped_step", "kernel", "kernel_reason")
+    names = (
+        "residual_norm",
+        "num_rows",
+        "diverged_step",
+        "stopped_step",
+        "kernel",
+        "kernel_reason",
+    )
     return Trained(
         steps=parts[0].steps,
         observables={
@@ -319,6 +345,9 @@ def _train_lanes(
         diverged = watch.diverged + int(np.sum(diverged_step >= 0))
         watch.on_progress(Progress(done * count, diverged))
         watch.check()
+    norms = np.full(count, np.nan)
+    if isinstance(program, ReducedProgram):
+        norms = program.residual_norms(inputs, carry)[:count]
     stopped_step = np.asarray(carry.stopped_step)[:count]
     diverged_step = np.asarray(carry.state.diverged_step)[:count]
     before_divergence = np.searchsorted(steps, diverged_step, side="left")
@@ -335,6 +364,7 @@ def _train_lanes(
         kernel=[kernel for kernel, _, _ in outcome],
         kernel_reason=[reason for _, reason, _ in outcome],
         truncation_error=np.array([error for _, _, error in outcome]),
+        residual_norm=norms,
         compile_seconds=0.0,
         seconds=0.0,
     )

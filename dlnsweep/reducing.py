@@ -23,14 +23,17 @@ from dlnsweep.kernels.law import (
 )
 from dlnsweep.kernels.layout import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
 from dlnsweep.kernels.linear import Reduced, TestSamples, multiply
-from dlnsweep.kernels.pilot import Network
+from dlnsweep.kernels.pilot import Network, Pilot
 from dlnsweep.kernels.prepare import COARSE, Prepared, Thresholds, prepare
 from dlnsweep.kernels.reduced import ReducedKernel, State, constants_of, stacked
-from dlnsweep.kernels.reduction import Sizes
+from dlnsweep.kernels.reduction import Reduction, Sizes
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.program import STOPS_A_SEGMENT
 from dlnsweep.sections import TrainingSettings
 
+# The residual at the end of a run is that of its rehearsal to this share (the rehearsal follows the
+# flow of gradient descent, not its steps), and to rounding, relative to the targets.
+_LIKENESS, _ROUNDING = 0.03, 1e-7
 # The small products of a reduced step do fewer operations a second than the large ones of a dense
 # step by about this factor.
 _WORSE = 1.5
@@ -134,6 +137,41 @@ def why_not_smaller(lane: Lane, dims: Sequence[int], rank: int) -> str:
     if lane.prepared.sizes.step_flops(rank) * _WORSE > dense_flops(dims, rank):
         return "the bases are too large beside the network"
     return ""
+
+
+def left_its_rehearsal(lane: Lane, residual_norm: float) -> str:
+    """Return how a finished run differs from its rehearsal; empty if it does not.
+
+    A truncated chain is not the gradient descent of a network, and may be unstable where that is
+    stable; the rehearsal's method damps what a plain step lets grow. Rarely seen (one run in
+    several hundred, at a coarse tolerance), and plain to see at the end of the run.
+
+    Args:
+        lane: The run.
+        residual_norm: ||Phi|| after its last step.
+    """
+    if lane.prepared.refusal:
+        # Complete bases: there was no rehearsal, and nothing can be unstable in them.
+        return ""
+    expected = lane.prepared.reduction.records[-1].error
+    rounding = _ROUNDING * float(np.linalg.norm(lane.descent.targets))
+    if abs(residual_norm - expected) <= _LIKENESS * expected + rounding:
+        return ""
+    return f"the reduced run ended at a residual of {residual_norm:.2e}, rehearsed {expected:.2e}"
+
+
+def complete(lane: Lane, reason: str) -> Lane:
+    """Return a run with complete bases, which are exact and slow.
+
+    Args:
+        lane: The run.
+        reason: Why it gets them.
+    """
+    network = lane.prepared.reduction.pilot.network
+    reduction = Reduction(Pilot.complete(network))
+    missing = lane.prepared.missing
+    prepared = Prepared(reduction, reduction.everything, missing, refusal=reason, missing=missing)
+    return replace(lane, prepared=prepared)
 
 
 def outcome_of(prepared: Prepared) -> str:
@@ -331,6 +369,15 @@ class ReducedProgram:
     ) -> tuple[Any, dict[str, Any]]:
         """Train all lanes; see `Kernel.segment`. The carry is given away."""
         return self._segment(inputs, carry, np.int64(start), stops, recorded)
+
+    def residual_norms(self, inputs: Any, carry: Any) -> np.ndarray:
+        """Return ||Phi|| of every lane now."""
+
+        def norm(inputs: Any, carry: Any) -> Any:
+            view = self.kernel.view(inputs, carry)
+            return jnp.sqrt(jnp.maximum(view.squared_error - view.data.residual, 0.0))
+
+        return np.asarray(jax.vmap(norm)(inputs, carry))
 
     def _blank(self, example: Any) -> Any:
         """Return constants of zeros in the program's own sizes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -239,23 +240,26 @@ def _reduced(
     if reason and kernel == "auto":
         return None, reason
     own = ReducedKernel(training, record, early_exit=True, precision=precision)
-    key = (
-        "reduced",
-        static_text(training, ["num_steps"]),
-        static_text(record),
-        reducing.common_sizes([lane]),
-        (problem.dims[0], problem.dims[-1], problem.rank),
-        precision,
-    )
-    program = _made_once(key, lambda: reducing.ReducedProgram(own, [lane], Layout(1)))
-    carry, fields = _segments(
-        program.segment, program.start([lane]), problem.steps, 1, record.observables, lane=0
-    )
+    statics = (static_text(training, ["num_steps"]), static_text(record), precision)
+    while True:
+        key = ("reduced", *statics, reducing.common_sizes([lane]), problem.dims, problem.rank)
+        program = _made_once(key, partial(reducing.ReducedProgram, own, [lane], Layout(1)))
+        inputs, carry = program.start([lane])
+        carry, fields = _segments(
+            program.segment, (inputs, carry), problem.steps, 1, record.observables, lane=0
+        )
+        norm = float(program.residual_norms(inputs, carry)[0])
+        left = "" if fields["stopped_step"] >= 0 else reducing.left_its_rehearsal(lane, norm)
+        if not left:
+            break
+        if kernel == "auto":
+            return None, left
+        lane = reducing.complete(lane, left)
     weights = reducing.final_weights(lane, problem.weights, program.sizes, carry.state)
     return Ran(
         **fields,
         weights=weights,
         kernel="reduced",
-        kernel_reason=reducing.outcome_of(prepared),
-        truncation_error=prepared.estimate,
+        kernel_reason=reducing.outcome_of(lane.prepared),
+        truncation_error=lane.prepared.estimate,
     ), ""

@@ -56,6 +56,7 @@ class Prepared:
         estimate: Largest relative error that the truncation is expected to cause.
         thresholds: Those that gave the sizes: a good start for a similar network.
         refusal: Why the bases are complete, not small and certified; empty if they are the latter.
+        missing: Of a network that is itself a truncation, what that may cause.
     """
 
     reduction: Reduction
@@ -63,6 +64,7 @@ class Prepared:
     estimate: float
     thresholds: Thresholds | None = None
     refusal: str = ""
+    missing: float = 0.0
 
 
 def paces(tolerance: float) -> list[Pace]:
@@ -116,12 +118,12 @@ def prepare(
                 break
         found = _search(reduction, tolerance, hint)
         if not found.refusal:
-            return replace(found, estimate=max(found.estimate, missing))
+            return replace(found, estimate=max(found.estimate, missing), missing=missing)
         refusal = found.refusal
     if coarser is not None and not missing:
         missing = np.inf
     everything = Reduction(Pilot.complete(network))
-    return Prepared(everything, everything.everything, missing, refusal=refusal)
+    return Prepared(everything, everything.everything, missing, refusal=refusal, missing=missing)
 
 
 def _strays(reduction: Reduction) -> bool:

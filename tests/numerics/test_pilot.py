@@ -226,7 +226,8 @@ def test_the_schedule_covers_the_run(pilot):
     assert np.max(steps) > 50, "it is a pilot: long steps later"
     assert len(pilot.samples) == 1 + sum(checked for _, _, checked in pilot.schedule)
     assert pilot.schedule[-1][2]
-    assert np.isclose(sum(s.weight**2 for s in pilot.samples), 2000, rtol=0.02)
+    # The short steps before each checkpoint are left out of its weight.
+    assert 0.8 * 2000 < sum(s.weight**2 for s in pilot.samples) < 1.01 * 2000
 
 
 def test_the_bases_hold_what_the_run_visits():

@@ -415,10 +415,11 @@ def test_float32_rounds_the_records_alone():
 
 def test_equal_shapes_share_their_program(monkeypatch):
     monkeypatch.setattr(single, "_FUNCTIONS", {})
-    for seed in (9, 10):
-        instance = draw(*SMALL, seed=seed)
-        numbers = numbers_for(instance, "gradient_descent", "uniform")
-        assert run(instance, numbers, tolerance=1e-2).kernel_reason == "certified"
+    instance = draw(*SMALL, seed=9)
+    numbers = numbers_for(instance, "gradient_descent", "uniform")
+    for decay in (0.01, 0.011):
+        found = run(instance, numbers | {"weight_decay": decay}, tolerance=1e-4)
+        assert found.kernel_reason == "certified"
     assert len(single._FUNCTIONS) == 1, "sizes are rounded up"
 
 
