@@ -147,7 +147,7 @@ def test_a_reduced_run_costs_no_more_for_its_width():
 
     assert seconds(2000, sweep__kernel="dense") > 3 * seconds(500, sweep__kernel="dense")
     assert seconds(10**9, **LAW) < 2 * seconds(10**3, **LAW)
-    plan = make_plan(sweep(**LONG, sweep__kernel=["auto"][0]))
+    plan = make_plan(sweep(**LONG))
     assert plan.cost(0).reduced
     assert not make_plan(sweep()).cost(0).reduced
 
@@ -213,7 +213,8 @@ def test_auto_takes_reduced_where_it_is_certified_and_smaller(
 
 @pytest.mark.usefixtures("worth_it")
 def test_auto_takes_dense_where_nothing_is_certified(arrays: dict[str, Any]):
-    found = train(**arrays | {"learning_rate": 1e3})
+    changed: dict[str, Any] = arrays | {"learning_rate": 1e3}
+    found = train(**changed)
     assert (found.kernel, found.kernel_reason) == ("dense", "the pilot run diverged")
     assert found.status == "diverged"
 

@@ -42,12 +42,14 @@ class Pace:
         exact: So many steps are made one by one (more with momentum).
         stride: After that a step is this share of the steps made since.
         checks: Between checkpoints the number of steps grows by this factor.
+        shrink: No step is longer than the time in which weight decay takes this share.
     """
 
     tolerance: float
     exact: int
     stride: float
     checks: float
+    shrink: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,9 @@ class Pilot:
         return other
 
     def _run(self, num_steps: int) -> None:
-        speed = 1 / (1 - self.network.descent.momentum)
+        descent = self.network.descent
+        speed = 1 / (1 - descent.momentum)
+        loss = float(np.max(descent.rates)) * descent.weight_decay * speed
         exact = self.pace.exact * speed
         now, check, since, decay, last = 0.0, 0.0, 1.0, 0.0, 1.0
         while True:
@@ -241,6 +245,8 @@ class Pilot:
             longest = self.pace.stride * (now - exact)
             if decay > 0:
                 longest = min(longest, _DECAY / decay)
+            if loss > 0:
+                longest = min(longest, self.pace.shrink / loss)
             steps = min(max(1.0, longest), num_steps - now)
             exactly = now < exact or steps == 1
             stages = 0 if exactly else stages_for(steps * speed * self._now_stiffness)
@@ -251,7 +257,8 @@ class Pilot:
             last = steps
             now, since = now + steps, since + steps
             if stages and now >= check:
-                now += self._relax()
+                relaxed = self._relax()
+                now, since = now + relaxed, since + relaxed
 
     def _decay(self, before: float, steps: float) -> float:
         """Return how fast the residual decays, a step, where it is not yet rounding.

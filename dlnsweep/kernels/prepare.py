@@ -28,7 +28,7 @@ _FINEST_SHARE = 1e-3
 # by about this factor.
 _SAFETY = 8.0
 # Below the first tolerance the distance between the flow and the run itself begins to count.
-_FINE, _FINE_SAFETY = 3e-5, 2.0
+_FINE, _FINE_SAFETY = 3e-5, 8.0
 _NOTHING = 1e-5
 # How the two thresholds are traded for one another: forward by the first, backward by the second.
 _TRADES = ((4.0, 1.0), (1.0, 2.0), (4.0, 0.7), (0.5, 2.0))
@@ -72,8 +72,14 @@ def paces(tolerance: float) -> list[Pace]:
     if tolerance >= _FINE:
         first = Pace(tolerance / 3e3, exact=50, stride=0.15, checks=0.06)
     else:
-        first = Pace(tolerance / 300, exact=100, stride=0.1, checks=0.02)
-    second = Pace(first.tolerance / 10, 4 * first.exact, first.stride / 2, first.checks / 2)
+        first = Pace(tolerance / 300, exact=100, stride=0.1, checks=0.02, shrink=0.05)
+    second = Pace(
+        first.tolerance / 10,
+        4 * first.exact,
+        first.stride / 2,
+        first.checks / 2,
+        min(first.shrink, 0.1) / 2,
+    )
     return [first, second]
 
 
