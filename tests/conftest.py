@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-import jaxtyping
+import os
 
-jaxtyping.install_import_hook("dlnsweep.kernels", "beartype.beartype")
+# Before NumPy starts: threads that wait for each other make small products many times slower.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import jaxtyping  # noqa: E402
+
+# Not chain, pilot and reduction: NumPy calls their functions thousands of times a run, and the
+# check of an annotation takes longer than the product it guards.
+CHECKED = ("compact_descent", "dense", "gradient_descent", "kernel", "law", "linear",
+           "optax_descent", "reduced")  # fmt: skip
+jaxtyping.install_import_hook([f"dlnsweep.kernels.{name}" for name in CHECKED], "beartype.beartype")
