@@ -14,16 +14,9 @@ from dlnsweep.draws import Sections
 from dlnsweep.errors import Interrupted
 from dlnsweep.kernels.layout import reduced_layout
 from dlnsweep.kernels.reduced import ReducedKernel
+from dlnsweep.lanes import Lane, complete, left_its_rehearsal, outcome_of
 from dlnsweep.program import STOPS_A_SEGMENT, Program
-from dlnsweep.reducing import (
-    Lane,
-    ReducedDraw,
-    ReducedProgram,
-    common_sizes,
-    complete,
-    left_its_rehearsal,
-    outcome_of,
-)
+from dlnsweep.reducing import ReducedDraw, ReducedProgram, common_sizes
 from dlnsweep.runtime import device_description, numerics
 from dlnsweep.schedule import Segments, record_steps
 

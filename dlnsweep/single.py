@@ -216,7 +216,7 @@ def _reduced(
     """Train by the reduced kernel; under "auto" only if that is certified and pays."""
     import jax
 
-    from dlnsweep import reducing
+    from dlnsweep import lanes, reducing
     from dlnsweep.kernels.kernel import layer_rates
     from dlnsweep.kernels.layout import Layout
     from dlnsweep.kernels.linear import reduce_samples
@@ -225,18 +225,18 @@ def _reduced(
     arrays = (problem.weights, problem.signals, problem.measurements)
     weights, signals, measurements = jax.tree.map(jax.numpy.asarray, arrays)
     data = reduce_samples(signals, measurements, problem.rank)
-    start = reducing.Start(
-        *reducing.split(weights, data),
+    start = lanes.Start(
+        *lanes.split(weights, data),
         data,
         None,
         layer_rates(training, training, problem.dims[:-1]),
     )
     start = jax.tree.map(np.asarray, start)
-    lane = reducing.prepare_lane(
+    lane = lanes.prepare_lane(
         start, training, traced_numbers(record), tolerance, forced=kernel == "reduced"
     )
     prepared = lane.prepared
-    reason = prepared.refusal or reducing.why_not_smaller(lane, problem.dims, problem.rank)
+    reason = prepared.refusal or lanes.why_not_smaller(lane, problem.dims, problem.rank)
     if reason and kernel == "auto":
         return None, reason
     own = ReducedKernel(training, record, early_exit=True, precision=precision)
@@ -249,17 +249,17 @@ def _reduced(
             program.segment, (inputs, carry), problem.steps, 1, record.observables, lane=0
         )
         norm = float(program.residual_norms(inputs, carry)[0])
-        left = "" if fields["stopped_step"] >= 0 else reducing.left_its_rehearsal(lane, norm)
+        left = "" if fields["stopped_step"] >= 0 else lanes.left_its_rehearsal(lane, norm)
         if not left:
             break
         if kernel == "auto":
             return None, left
-        lane = reducing.complete(lane, left)
-    weights = reducing.final_weights(lane, problem.weights, program.sizes, carry.state)
+        lane = lanes.complete(lane, left)
+    weights = lanes.final_weights(lane, problem.weights, program.sizes, carry.state)
     return Ran(
         **fields,
         weights=weights,
         kernel="reduced",
-        kernel_reason=reducing.outcome_of(lane.prepared),
+        kernel_reason=lanes.outcome_of(lane.prepared),
         truncation_error=lane.prepared.estimate,
     ), ""

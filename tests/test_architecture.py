@@ -53,7 +53,7 @@ HOUSE: list[tuple[str, ...]] = [
         "arguments",
     ),
     ("cost", "draws", "kernels.gradient_descent", "kernels.optax_descent", "kernels.dense"),
-    ("spec", "program", "reducing", "single", "training", "starter", "explain"),
+    ("spec", "program", "lanes", "reducing", "single", "training", "starter", "explain"),
     ("plan", "batch"),
     ("estimate", "records"),
     ("store",),

@@ -63,6 +63,7 @@ def trained(kernel: str = "dense", **changes: Any) -> Trained:
         kernel=[kernel],
         kernel_reason=[fields["kernel_reason"]],
         truncation_error=np.array([fields["truncation_error"]]),
+        residual_norm=np.array([np.nan]),
         compile_seconds=1.0,
         seconds=fields["seconds"],
     )

@@ -132,26 +132,27 @@ def prepare(
     return Prepared(everything, everything.everything, missing, refusal=refusal, missing=missing)
 
 
-def _strays(reduction: Reduction) -> bool:
-    """Return whether a run may stray further from the rehearsal than others; see `_SAFETY`."""
+def _safety(reduction: Reduction, tolerance: float) -> float:
+    """Return by how much a run may stray further than its rehearsal; see `_SAFETY`."""
     descent = reduction.pilot.network.descent
     smallest = min(record.error for record in reduction.records)
     nothing = smallest < _NOTHING * float(np.linalg.norm(descent.targets))
-    return descent.momentum > 0 or nothing
+    factor = _SAFETY ** (int(descent.momentum > 0) + int(nothing))
+    return max(factor, _FINE_SAFETY if tolerance < _FINE else 1.0)
 
 
 def _search(reduction: Reduction, tolerance: float, hint: Thresholds | None) -> Prepared:
     """Return the cheapest truncation tried that meets the tolerance, or the best one."""
     rank = reduction.pilot.network.first.shape[1]
     thresholds = hint or Thresholds(tolerance, tolerance / 4)
-    fine = tolerance < _FINE
+    safety = _safety(reduction, tolerance)
     best: Prepared | None = None
     nearest: Prepared | None = None
 
     def attempt(thresholds: Thresholds) -> Prepared:
         sizes = reduction.sizes_for(thresholds.forward, thresholds.backward)
         estimate = max(reduction.rehearse(sizes), _LEAK_GAIN * reduction.pilot.leak)
-        estimate *= _SAFETY if _strays(reduction) else _FINE_SAFETY if fine else 1.0
+        estimate *= safety
         return Prepared(reduction, sizes, estimate, thresholds)
 
     for _ in range(_MOST_TRIALS):
