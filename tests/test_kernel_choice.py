@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from spec_samples import problems, sweep
 
-from dlnsweep import cost, reducing, train
+from dlnsweep import cost, lanes, train
 from dlnsweep.cost import must_reduce, why_dense
 from dlnsweep.errors import SpecError
 from dlnsweep.observables import OBSERVABLES
@@ -201,7 +201,7 @@ def test_auto_takes_reduced_where_it_is_certified_and_smaller(
     # The estimate may be a third of the true error.
     assert np.max(np.abs(found.regression_error / dense.regression_error - 1)) <= 3e-4
     assert np.max(np.abs(found.off_subspace_error / dense.off_subspace_error - 1)) <= 3e-4
-    monkeypatch.setattr(reducing, "_WORSE", 1e3)
+    monkeypatch.setattr(lanes, "_WORSE", 1e3)
     found = train(**arrays)
     assert (found.kernel, found.kernel_reason) == (
         "dense",
@@ -255,4 +255,4 @@ def test_train_refuses_with_a_sentence(
 
 def test_a_reason_is_recorded_for_every_reduced_run():
     for refusal, words in [("", "certified"), ("so", "complete bases: so")]:
-        assert reducing.outcome_of(SimpleNamespace(refusal=refusal)) == words  # type: ignore[arg-type]
+        assert lanes.outcome_of(SimpleNamespace(refusal=refusal)) == words  # type: ignore[arg-type]
