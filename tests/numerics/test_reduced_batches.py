@@ -9,7 +9,7 @@ import oracle
 import pytest
 from test_batches import drawn, expected, plan_of, train_rows
 
-from dlnsweep import batch, cost, reducing
+from dlnsweep import batch, cost, lanes
 from dlnsweep.observables import OBSERVABLES
 
 TOLERANCE = 1e-4
@@ -99,7 +99,7 @@ def test_a_batch_equals_its_runs_alone(four):
 def test_a_mixed_batch_keeps_the_order_of_its_runs(dense, monkeypatch):
     monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
     monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
-    monkeypatch.setattr(reducing, "_WORSE", 0.0)
+    monkeypatch.setattr(lanes, "_WORSE", 0.0)
     seen = []
 
     def some(network, *arguments, **options):
@@ -107,8 +107,8 @@ def test_a_mixed_batch_keeps_the_order_of_its_runs(dense, monkeypatch):
         seen.append(network)
         return replace(found, refusal="refused here") if len(seen) % 2 else found
 
-    prepare = reducing.prepare
-    monkeypatch.setattr(reducing, "prepare", some)
+    prepare = lanes.prepare
+    monkeypatch.setattr(lanes, "prepare", some)
     trained = train_rows(plan("auto", record=RECORD))
     assert len(seen) == 4
     assert trained.kernel == ["dense", "reduced"] * 2
