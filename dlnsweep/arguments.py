@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from dlnsweep.errors import SpecError
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.observables import OBSERVABLES, why_not_reduced
 from dlnsweep.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
 from dlnsweep.sentences import did_you_mean, sentences, show
 
@@ -79,6 +79,7 @@ def check_settings(
     kernel: str,
     precision: str,
     tolerance: float,
+    depth: int,
 ) -> tuple[TrainingSettings, RecordSettings]:
     """Return [training] and [record] as settings; see `training.train` for the arguments.
 
@@ -109,6 +110,10 @@ def check_settings(
                 f"observables names {name!r}, which needs a problem to draw tests from."
             )
     problems += _check_hyperparameters(training)
+    known = [name for name in record["observables"] if name in OBSERVABLES]
+    reason = why_not_reduced(training["optimizer"], depth, known) if kernel == "reduced" else ""
+    if reason:
+        problems.append(f"kernel is 'reduced', but {reason}.")
     condition = training["stop_when"]
     scalars = [n for n in record["observables"] if n in OBSERVABLES and not OBSERVABLES[n].size]
     if isinstance(condition, dict) and condition.get("observable") not in scalars:

@@ -95,7 +95,8 @@ def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Progra
 
 def draw_for(row: Mapping[str, Any], padded_width: int) -> ReducedDraw:
     """Return what draws the networks of a batch for the reduced kernel."""
-    key = ("draw", Sections.from_row(row).static_key(), padded_width, row["sweep.tolerance"])
+    sections = Sections.from_row(row)
+    key = ("draw", sections.static_key(), padded_width, row["sweep.tolerance"], must_reduce(row))
     return _program(key, lambda: ReducedDraw(row, padded_width))
 
 

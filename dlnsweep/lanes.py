@@ -105,9 +105,8 @@ def prepare_lane(
         nesterov=training.optimizer == "nesterov",
     )
     network = Network(start.first, start.first_off, start.rest, start.squared_norms, descent)
-    share = 1.0 if forced else 0.9
     prepared = prepare(
-        network, training.num_steps, tolerance, hint, largest_share=share, coarser=coarser
+        network, training.num_steps, tolerance, hint, however_large=forced, coarser=coarser
     )
     return Lane(start, descent, record, prepared)
 

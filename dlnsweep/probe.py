@@ -69,7 +69,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         "compile_seconds": compiled,
         "seconds_a_run_step": seconds / (taken * used) + pilot / longest,
         "lanes": program.layout.lanes,
-        "call_bytes": getattr(program, "call_bytes", 0),
+        "call_bytes": program.call_bytes,
     }
 
 

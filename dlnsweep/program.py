@@ -72,9 +72,7 @@ class Program:
             stops = np.zeros(STOPS_A_SEGMENT, np.int64)
             lowered = segment.lower(inputs, carry, np.int64(0), stops, stops.astype(bool))
             self._segment_compiled = lowered.compile()
-            self.call_bytes = max(
-                _bytes_of(self._start_compiled), _bytes_of(self._segment_compiled)
-            )
+            self.call_bytes = max(bytes_of(self._start_compiled), bytes_of(self._segment_compiled))
             if self.call_bytes <= self._memory or self.layout.lanes <= 2:
                 return
             if self.layout.groups > 1:
@@ -126,7 +124,7 @@ def _wanted_layout(
     return choose_layout(device["platform"], cost_of(row, padded_width).state_bytes, lanes)
 
 
-def _bytes_of(compiled: Any) -> int:
+def bytes_of(compiled: Any) -> int:
     """Return the bytes that a call of a compiled program takes, as the compiler measured them."""
     memory = compiled.memory_analysis()
     if memory is None:

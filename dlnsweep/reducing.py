@@ -25,7 +25,11 @@ from dlnsweep.kernels.reduced import ReducedKernel, constants_of, stacked
 from dlnsweep.kernels.reduction import Sizes
 from dlnsweep.lanes import Lane, Start, prepare_lane, split, why_not_smaller
 from dlnsweep.lazy import jax, jnp
-from dlnsweep.program import STOPS_A_SEGMENT
+from dlnsweep.program import STOPS_A_SEGMENT, bytes_of
+
+# A compressed network that proves too coarse is drawn again up to so many levels deeper, which
+# extends it with the same numbers.
+_MOST_DEEPER = 2
 
 
 def levels_for(depth: int, tolerance: float) -> int:
@@ -50,9 +54,8 @@ class ReducedDraw:
         self.forced = must_reduce(row)
         law = self.drawing.sections.network.initial_weights == "law"
         self._levels = levels_for(len(self.drawing.dims) - 1, self.tolerance) if law else 0
-        self._most_levels = self._levels + 2 if self._levels else 0
         self._programs: dict[int, Any] = {}
-        self._program()
+        self._program(self._levels)
 
     def _arguments(self, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
         arguments = {}
@@ -63,17 +66,23 @@ class ReducedDraw:
             arguments[key] = np.asarray(known, np.asarray(example).dtype)
         return arguments
 
-    def draw(self, row: Mapping[str, Any]) -> Start:
-        """Draw one run; arrays of NumPy."""
-        return jax.tree.map(np.asarray, self._program()(self._arguments(row)))
+    def draw(self, row: Mapping[str, Any], deeper: int = 0) -> Start:
+        """Draw one run; arrays of NumPy.
 
-    def _program(self) -> Any:
+        Args:
+            row: The run's settings.
+            deeper: Of a network compressed by its law, how many levels deeper than usual.
+        """
+        program = self._program(self._levels + deeper)
+        return jax.tree.map(np.asarray, program(self._arguments(row)))
+
+    def _program(self, levels: int) -> Any:
         """Return the program that draws a run, compiled once for every level."""
-        if self._levels not in self._programs:
-            start = jax.jit(partial(self._drawn, levels=self._levels))
+        if levels not in self._programs:
+            start = jax.jit(partial(self._drawn, levels=levels))
             example = {k: np.asarray(v) for k, v in self.drawing.example_arguments().items()}
-            self._programs[self._levels] = start.lower(example).compile()
-        return self._programs[self._levels]
+            self._programs[levels] = start.lower(example).compile()
+        return self._programs[levels]
 
     def lane(self, row: Mapping[str, Any], hint: Thresholds | None = None) -> Lane:
         """Draw one run and find its bases.
@@ -87,22 +96,23 @@ class ReducedDraw:
         num_steps = int(row["training.num_steps"])
         training = sections.training.model_copy(update={"num_steps": num_steps})
         numbers = record_numbers(arguments)
+        # Every run begins at the same level, whatever others needed: what a run gets must not
+        # depend on its neighbours.
+        deeper = 0
         while True:
-            start = self.draw(row)
+            coarser = self._plan(self._levels + deeper - 1).sizes[1:-1] if self._levels else None
             lane = prepare_lane(
-                start,
+                self.draw(row, deeper),
                 training,
                 numbers,
                 self.tolerance,
                 hint,
                 forced=self.forced,
-                coarser=self._plan(self._levels - 1).sizes[1:-1] if self._levels else None,
+                coarser=coarser,
             )
-            too_coarse = lane.prepared.refusal.startswith(COARSE)
-            if not too_coarse or self._levels >= self._most_levels:
+            if deeper == _MOST_DEEPER or not lane.prepared.refusal.startswith(COARSE):
                 return lane
-            # Deeper levels extend the shallower ones, with the same numbers.
-            self._levels += 1
+            deeper += 1
 
     def why_not_smaller(self, lane: Lane) -> str:
         """See the function of this name."""
@@ -170,6 +180,7 @@ class ReducedProgram:
         self.grain = kernel.grain
         inputs, carry = self.start(lanes[:1])
         self._segment = self._compiled(inputs, carry)
+        self.call_bytes = bytes_of(self._segment)
 
     def _compiled(self, inputs: Any, carry: Any) -> Any:
         stops = np.zeros(STOPS_A_SEGMENT, np.int64)

@@ -128,6 +128,7 @@ def train(
         kernel,
         precision,
         tolerance,
+        len(weights),
     )
     steps = np.unique(np.asarray(record_steps, dtype=np.int64))
     with numerics():

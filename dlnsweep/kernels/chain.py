@@ -9,20 +9,22 @@ visits. In coordinates of these bases gradient descent on half the squared error
     D_j <- rho_j D_j - eta_j b_j f_{j-1}^T,         c_j <- rho_j c_j,   rho_j = 1 - eta_j lambda
 
 with f_0 = S and b_L = c Phi = c (f_L - X). Here it is written in NumPy, for the pilot that finds
-the bases and for the rehearsal that measures what they leave out; `reduced.py` has the same for
-JAX. Layers are counted from 1 as in the papers: entry 0 of a list stands for the input.
+the bases and for the rehearsal that measures what they leave out; `compact_descent.py` has the same
+for JAX. Lists run over the layers, so entry j belongs to layer j + 1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
 Matrix = Float[np.ndarray, "_ _"]
 
+# Share of the limit of stability beyond which a run may not follow its flow, as the pilot does.
+_STABLE_SHARE = 0.995
 # Damping of the Chebyshev stages, as in the cited article.
 _DAMPING = 2 / 13
 
@@ -55,6 +57,30 @@ class Descent:
         beta = self.momentum
         return 2 * (1 + beta) / (1 + 2 * beta) if self.nesterov else 2 * (1 + beta)
 
+    def unstable(self, stiffness: float) -> bool:
+        """Whether a step is at the limit of stability, given its largest eigenvalue."""
+        return stiffness > _STABLE_SHARE * self.stable_below
+
+    @cached_property
+    def speeds(self) -> Float[np.ndarray, " L"]:
+        """The time along the flow that a step takes in each layer, near 1 / (1 - momentum).
+
+        With it the flow decays as the run does: by r a step, the larger root of
+        r^2 - (1 + beta - eta lambda) r + beta = 0, with Nesterov's momentum of
+        r^2 - (1 - eta lambda) ((1 + beta) r - beta) = 0; without momentum r = 1 - eta lambda. What
+        is forced slowly then follows the run too, not only what decays freely.
+        """
+        beta, decay = self.momentum, self.rates * self.weight_decay
+        keep = 1 - decay
+        half = (keep * (1 + beta) if self.nesterov else keep + beta) / 2
+        product = keep * beta if self.nesterov else beta * np.ones_like(keep)
+        # Oscillating decay is no flow's: such a run is refused for its stiffness, or has steps
+        # that are all made one by one.
+        root = half + np.sqrt(np.maximum(half**2 - product, 0.0))
+        slow = (decay > 1e-9) & (root > 0)
+        exact = -np.log(np.where(slow, root, 1.0)) / np.where(slow, decay, 1.0)
+        return np.where(slow, exact, 1 / (1 - beta))
+
 
 @dataclass
 class Chain:
@@ -63,7 +89,7 @@ class Chain:
     Attributes:
         forward: A_1, ..., A_L (A_L = B_L^T W_L(0) F_{L-1}).
         mixed: G_1, ..., G_{L-1}.
-        backward: N_2, ..., N_L; entry 0 is None.
+        backward: N_1, ..., N_L, of which N_1 is empty.
         corrections: D_1, ..., D_L.
         scales: c_i.
         memory: What momentum keeps of earlier changes; None where there is none yet.
@@ -127,11 +153,8 @@ class Chain:
         if not stages:
             self._step()
             return
-        # Once its memory has settled, a run with momentum follows the flow 1 / (1 - beta) times
-        # as fast.
-        steps = steps / (1 - self.descent.momentum)
         start = [*self.corrections, self.scales]
-        first = [steps * change for change in self.velocity()]
+        first = [steps * change for change in self._flow()]
         if stages == 1:
             self._set([y + change for y, change in zip(start, first, strict=True)])
             return
@@ -146,11 +169,17 @@ class Chain:
                 [
                     (1 - mu - nu) * y0 + mu * y + nu * y2 + (rate * steps) * v + last * v0
                     for y0, y, y2, v, v0 in zip(
-                        start, now, before, self.velocity(), first, strict=True
+                        start, now, before, self._flow(), first, strict=True
                     )
                 ]
             )
             before = now
+
+    def _flow(self) -> list[np.ndarray]:
+        """Return the velocity of the flow that the steps follow."""
+        *changes, scales = self.velocity()
+        speeds = self.descent.speeds
+        return [*(speed * x for speed, x in zip(speeds, changes, strict=True)), speeds * scales]
 
     def grow(self, layer: int, rows: int = 0, columns: int = 0) -> None:
         """Give the corrections of a layer, counted from 0, more rows or columns of zeros."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -23,8 +24,14 @@ _HYSTERESIS = 0.25
 # Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
 # steps are made one by one until it has fallen to this share.
 _SETTLED = 1e-7
+# Gradient descent may begin where it is unstable and leave for where it is not. Where it stays for
+# longer than so many steps it is chaotic, and no truncation follows it.
+_MOST_UNSTABLE = 20
 # No step is longer than the time in which the residual decays by this share, until it is rounding.
 _DECAY = 0.15
+# Between two checkpoints the residual decays by more than this only on its way to nothing, or to
+# where weight decay holds it.
+_DECAYING = 0.02
 _ROUNDING = 1e-12
 # A residual below this share of the targets makes the tolerance finer, down to the last number.
 _TINY, _TINY_WITHOUT_DECAY = 1e-3, 0.1
@@ -100,15 +107,56 @@ class Sample:
         weight: Square root of the number of steps that it stands for.
         activations: f_1, ..., f_{L-1}.
         signals: b_1, ..., b_L.
-        corrections: D_1, ..., D_L.
-        scales: c_i.
     """
 
     weight: float
     activations: list[Matrix]
     signals: list[Matrix]
-    corrections: list[Matrix]
-    scales: Float[np.ndarray, " L"]
+
+
+class Advance(NamedTuple):
+    """A part of a schedule.
+
+    Attributes:
+        steps: How many steps of gradient descent it covers.
+        stages: See `Chain.advance`.
+        stiffness: The largest eigenvalue of a step there.
+        checked: Whether a checkpoint follows.
+    """
+
+    steps: float
+    stages: int
+    stiffness: float
+    checked: bool = False
+
+
+def coarser(schedule: list[Advance], descent: Descent) -> list[Advance]:
+    """Return a schedule of about twice as long steps, with half as many exact ones.
+
+    Its path is off the pilot's by about as much as the pilot's is off that of gradient descent, or
+    by more.
+    """
+    exact = next((i for i, part in enumerate(schedule) if part.stages), len(schedule))
+    unstable = [i for i, part in enumerate(schedule[:exact]) if descent.unstable(part.stiffness)]
+    last = max(unstable, default=0)
+    exact = last + (exact - last) // 2
+    made, group = schedule[:exact], list[Advance]()
+    for i, part in enumerate(schedule[exact:], exact + 1):
+        group.append(part)
+        relaxing = i < len(schedule) and schedule[i].stages == 1
+        if i < len(schedule) and (relaxing or sum(one.stages != 1 for one in group) < 2):
+            continue
+        # The short steps before the last checkpoint stay; earlier ones are passed over.
+        last = next((k for k, one in enumerate(group[::-1]) if one.stages != 1), len(group))
+        merged, kept = group[: len(group) - last], group[len(group) - last :]
+        steps = sum(one.steps for one in merged)
+        stiffness = max(one.stiffness for one in merged)
+        stages = stages_for(steps / (1 - descent.momentum) * stiffness)
+        checked = any(one.checked for one in group)
+        made += [Advance(steps, stages, stiffness), *kept]
+        made[-1] = made[-1]._replace(checked=checked)
+        group = []
+    return made
 
 
 class Pilot:
@@ -125,9 +173,11 @@ class Pilot:
         forward_bases: F_1, ..., F_{L-1}.
         backward_bases: B_1, ..., B_L.
         samples: What was visited at the checkpoints.
-        schedule: (steps, stages) of each advance, and whether a checkpoint follows.
-        stiffness: The largest eigenvalue of a step of gradient descent; stable below 2.
+        schedule: What it did.
+        stiffness: The largest eigenvalue of a step of gradient descent, stable below 2, but for
+            the first steps.
         refusal: Why the pilot gave up; empty if it did not.
+        residual_norm: ||Phi|| at the last checkpoint.
         leak: Largest relative part that checkpoints have left outside the bases.
         streams: How many times a large matrix was read.
     """
@@ -165,8 +215,9 @@ class Pilot:
         self._largest = np.zeros(depth)
         self.refusal = ""
         self.samples: list[Sample] = []
-        self.schedule: list[tuple[float, int, bool]] = []
+        self.schedule: list[Advance] = []
         self.stiffness = self._now_stiffness = 0.0
+        self.residual_norm = np.nan
         self.leak = 0.0
         self.streams = 0
         with np.errstate(over="ignore", invalid="ignore"):
@@ -228,18 +279,25 @@ class Pilot:
         speed = 1 / (1 - descent.momentum)
         loss = float(np.max(descent.rates)) * descent.weight_decay * speed
         exact = self.pace.exact * speed
-        now, check, since, decay, last = 0.0, 0.0, 1.0, 0.0, 1.0
+        unstable = 0.0
+        now, check, since, decay, relaxing = 0.0, 0.0, 1.0, 0.0, 0.0
         while True:
             checking = now >= check or now >= num_steps
             if checking:
+                before = self.residual_norm
                 self._check(max(since, 1.0))
-                check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
                 if self.refusal:
                     return
+                decay = self._decay(before, since, relaxing)
+                check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
+                if now > _MOST_UNSTABLE * speed:
+                    self.stiffness = max(self.stiffness, self._now_stiffness)
+                elif descent.unstable(self._now_stiffness):
+                    unstable = now
                 if now <= exact:
-                    exact = max(exact, speed * _settling(self._now_stiffness))
+                    exact = max(exact, unstable + speed * _settling(self._now_stiffness))
             if self.schedule:
-                self.schedule[-1] = (*self.schedule[-1][:2], checking)
+                self.schedule[-1] = self.schedule[-1]._replace(checked=checking)
             if now >= num_steps:
                 return
             longest = self.pace.stride * (now - exact)
@@ -247,42 +305,67 @@ class Pilot:
                 longest = min(longest, _DECAY / decay)
             if loss > 0:
                 longest = min(longest, self.pace.shrink / loss)
-            steps = min(max(1.0, longest), num_steps - now)
-            exactly = now < exact or steps == 1
+            left = num_steps - now
+            relaxation = _RELAXING * self._shortest()
+            steps = min(max(1.0, longest), left)
+            exactly = now < exact or (steps == 1 and left > relaxation)
+            if not exactly:
+                # The last short steps end with the run.
+                steps = min(steps, max(left - relaxation, 0.0))
             stages = 0 if exactly else stages_for(steps * speed * self._now_stiffness)
-            before = self.chain.residual_norm
-            self.chain.advance(steps, stages)
-            self.schedule.append((steps, stages, False))
-            decay = self._decay(before, last)
-            last = steps
-            now, since = now + steps, since + steps
-            if stages and now >= check:
-                relaxed = self._relax()
-                now, since = now + relaxed, since + relaxed
+            if steps > 0:
+                self.chain.advance(steps, stages)
+                self.schedule.append(Advance(steps, stages, self._now_stiffness))
+            now, since, relaxing = now + steps, since + steps, 0.0
+            if stages and now >= min(check, num_steps - relaxation):
+                relaxed = min(relaxation, num_steps - now)
+                relaxing = self._relax(relaxed / _RELAXING)
+                # To the last digit, or a step of rounding would follow.
+                now = num_steps if left <= steps + relaxation else now + relaxed
+                since += relaxed
 
-    def _decay(self, before: float, steps: float) -> float:
+    def _decay(self, before: float, steps: float, relaxing: float) -> float:
         """Return how fast the residual decays, a step, where it is not yet rounding.
 
         Args:
-            before: The norm of the residual before the last step but one.
-            steps: The length of that step.
+            before: The norm of the residual at the last checkpoint.
+            steps: So many steps ago.
+            relaxing: How fast it has decayed in the short steps before this checkpoint.
         """
-        now = self.chain.residual_norm
+        now = self.residual_norm
         if not now > _ROUNDING * float(np.linalg.norm(self.network.descent.targets)):
             return 0.0
-        return float(np.log(before / now)) / steps if before > now else 0.0
+        if not before > now:
+            return 0.0
+        decay = float(np.log(before / now))
+        # A long step adds to a residual that is decaying to nothing, so that it seems to decay
+        # slowly; the short steps show how fast it would.
+        return max(decay / steps, relaxing) if decay > _DECAYING else decay / steps
 
-    def _relax(self) -> float:
+    def _shortest(self) -> float:
+        """Return the length of a step after which the stiffest mode is gone."""
+        return min(1.0, 1 / max(self._now_stiffness, 1e-300)) * (1 - self.network.descent.momentum)
+
+    def _relax(self, steps: float) -> float:
         """Take a few short steps, after which the residual has forgotten the last long one.
 
         The residual is a small difference, and a long step leaves an error in it that is none of
         the run's own.
+
+        Args:
+            steps: The length of each.
+
+        Returns:
+            How fast the residual decayed in the last of them.
         """
-        steps = min(1.0, 1 / max(self._now_stiffness, 1e-300)) * (1 - self.network.descent.momentum)
+        norms = []
         for _ in range(_RELAXING):
             self.chain.advance(steps, 1)
-            self.schedule.append((steps, 1, False))
-        return _RELAXING * steps
+            norms.append(self.chain.residual_norm)
+            self.schedule.append(Advance(steps, 1, self._now_stiffness))
+        rest = len(norms) // 2
+        decay = float(np.log(norms[rest - 1] / norms[-1])) if norms[-1] > 0 else 0.0
+        return decay / (rest * steps)
 
     def _check(self, steps: float) -> None:
         """Form activations and signals in full, extend the bases, and keep what was visited."""
@@ -299,7 +382,9 @@ class Pilot:
         if not np.all(np.isfinite(output)):
             self.refusal = "the pilot run diverged"
             return
-        full = chain.descent.data_fit_scale * (output - chain.descent.targets)
+        residual = output - chain.descent.targets
+        self.residual_norm = float(np.linalg.norm(residual))
+        full = chain.descent.data_fit_scale * residual
         weight = np.sqrt(steps)
         signals = [full]
         self._largest[-1] = max(self._largest[-1], weight * np.linalg.norm(full))
@@ -309,11 +394,8 @@ class Pilot:
             self._largest[j - 1] = max(self._largest[j - 1], weight * np.linalg.norm(below))
             self._extend_backward(j - 1, below, tolerance * self._largest[j - 1] / weight)
             signals.insert(0, self.backward_bases[j - 1].T @ below)
-        self.samples.append(
-            Sample(weight, activations[1:], signals, list(chain.corrections), chain.scales)
-        )
+        self.samples.append(Sample(weight, activations[1:], signals))
         self._now_stiffness = chain.sharpness([*activations, output])
-        self.stiffness = max(self.stiffness, self._now_stiffness)
         shares = [basis.shape[1] / basis.shape[0] for basis in self.backward_bases[:-1]]
         if max(shares, default=0.0) > self.largest_share:
             self.refusal = "the run visits too large a part of the hidden layers"
@@ -382,5 +464,5 @@ class Pilot:
 
 def _settling(stiffness: float) -> float:
     """Return after how many steps the oscillation of a stiff mode has died out."""
-    factor = min(abs(1 - stiffness), 0.999)
+    factor = min(abs(1 - stiffness), 0.99)
     return np.log(_SETTLED) / np.log(factor) if stiffness > 1 else 0.0

@@ -281,7 +281,7 @@ def outcomes(number: int) -> list[Outcome]:
     group, hint, prepared = draw(number), None, []
     for lane in range(LANES):
         count = int(group.steps[-1])
-        one = prepare(group.network(lane), count, group.tolerance, hint, largest_share=1.0)
+        one = prepare(group.network(lane), count, group.tolerance, hint, however_large=True)
         hint = hint or one.thresholds
         prepared.append(one)
     sizes = np.linalg.norm(group.targets, axis=(1, 2))

@@ -62,7 +62,7 @@ def prepared(seed: int = 0, nesterov: bool = False, momentum: float = 0.0) -> tu
         data.inputs, data.targets, np.array([0.05, 0.04, 0.03]), 0.05, 0.9, momentum, nesterov
     )
     norms = np.array([np.sum(w**2) for w in (on, *rest)])
-    found = prepare(Network(on, off, tuple(rest), norms, descent), STEPS, 1e-4, largest_share=1.0)
+    found = prepare(Network(on, off, tuple(rest), norms, descent), STEPS, 1e-4, however_large=True)
     assert not found.refusal
     return found, data, descent
 
@@ -361,24 +361,21 @@ def test_divergence_is_marked_at_the_step_of_the_dense_kernel(factor: float):
     assert found.truncation_error == 0.0
 
 
-def test_a_run_at_the_edge_of_stability_has_complete_bases():
+def test_a_run_that_begins_unstable_is_followed():
     instance = draw(*SMALL, seed=8)
     numbers = numbers_for(instance, "gradient_descent", "uniform", share=0.2)
-    rate = numbers["learning_rate"]
-    refused = []
-    for factor in (8.0, 12.0, 16.0):
+    rate, overshot = numbers["learning_rate"], 0
+    steps = [*range(20), 40]
+    for factor in (12.0, 16.0, 20.0):
         numbers["learning_rate"] = factor * rate
-        found = run(instance, numbers, record_steps=[0, 10, 40])
-        path = follow(instance, numbers, [0, 10, 40])
-        if found.kernel_reason == "certified" or path.diverged_step is not None:
-            continue
-        assert "instability" in found.kernel_reason
-        refused.append(factor)
+        found = run(instance, numbers, record_steps=steps)
+        path = follow(instance, numbers, steps)
+        assert found.kernel_reason == "certified"
         states = [oracle.State(w, instance.x, instance.y) for w in path.weights.values()]
         errors = np.array([oracle.OBSERVABLES["regression_error"](s) for s in states])
-        # Nothing is left out; an oscillation amplifies rounding, in 40 steps by a few digits.
-        assert relative(found.regression_error, errors) <= 1e-9
-    assert refused, "the test needs a run near instability that does not diverge"
+        assert relative(found.regression_error, errors) <= 3 * TOLERANCE
+        overshot += bool(np.any(np.diff(errors) > 0))
+    assert overshot, "the test needs a run that overshoots"
 
 
 def test_stop_when_ends_at_the_first_recorded_step_below():
