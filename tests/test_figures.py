@@ -241,6 +241,24 @@ def test_final_values_against_a_setting() -> None:
     assert "30 runs: 1 diverged, left out" in texts(figure)
 
 
+def test_marks_are_lines_over_the_whole_height_with_their_names() -> None:
+    inside, outside = 0.03, 7.0
+    marks = [{"at": inside, "label": "here"}, {"at": outside, "label": "beyond all runs"}]
+    plain = drawn(kind="final", y="regression_error", x=DECAY)
+    figure = drawn(kind="final", y="regression_error", x=DECAY, marks=marks)
+    (ax,), (other,) = figure.axes, plain.axes
+    assert ax.get_ylim() == other.get_ylim()
+    found = [(x, y) for x, y in lines(ax) if len(x) == 2 and x[0] == x[1]]
+    assert [x[0] for x, _ in found] == [inside, outside]
+    for _, y in found:
+        assert tuple(y) == ax.get_ylim()
+    left, right = ax.get_xlim()
+    assert left < min(DECAYS)
+    assert outside < right
+    legend = [text.get_text() for one in figure.legends for text in one.get_texts()]
+    assert {"here", "beyond all runs"} <= set(legend)
+
+
 @pytest.mark.parametrize("at", ["min", 10, 1000])
 def test_other_values_of_a_run(at: str | int) -> None:
     tables = make_tables()

@@ -212,6 +212,30 @@ def test_auto_takes_reduced_where_it_is_certified_and_smaller(
 
 
 @pytest.mark.usefixtures("worth_it")
+def test_train_repeats_a_run_that_leaves_its_rehearsal(
+    arrays: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    exact = train(**arrays, kernel="dense")
+    seen: list[float] = []
+
+    def leaves(lane: lanes.Lane, norm: float) -> str:
+        seen.append(norm)
+        return "" if lane.prepared.refusal else "it left"
+
+    monkeypatch.setattr(lanes, "left_its_rehearsal", leaves)
+    for kernel, reason in [("auto", "it left"), ("reduced", "complete bases: it left")]:
+        found = train(**arrays, kernel=kernel)
+        assert found.kernel == ("dense" if kernel == "auto" else "reduced")
+        assert found.kernel_reason == reason
+        for name in ("regression_error", "off_subspace_error"):
+            apart = getattr(found, name) / getattr(exact, name) - 1
+            assert np.max(np.abs(apart)) <= 1e-9
+    # The norm that is judged is the residual's own.
+    size = np.linalg.norm(arrays["signals"])
+    assert abs(seen[0] / (exact.regression_error[-1] * size) - 1) <= 3e-4
+
+
+@pytest.mark.usefixtures("worth_it")
 def test_auto_takes_dense_where_nothing_is_certified(arrays: dict[str, Any]):
     changed: dict[str, Any] = arrays | {"learning_rate": 1e3}
     found = train(**changed)

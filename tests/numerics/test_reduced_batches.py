@@ -10,7 +10,10 @@ import pytest
 from test_batches import drawn, expected, plan_of, train_rows
 
 from dlnsweep import batch, cost, lanes
+from dlnsweep.kernels.prepare import COARSE
+from dlnsweep.kernels.prepare import prepare as prepare_network
 from dlnsweep.observables import OBSERVABLES
+from dlnsweep.runtime import numerics
 
 TOLERANCE = 1e-4
 # The estimate may be a third of the true error.
@@ -127,6 +130,126 @@ def test_a_mixed_batch_keeps_the_order_of_its_runs(dense, monkeypatch):
     forced = train_rows(plan("reduced", record=RECORD), [1, 2])
     assert forced.kernel == ["reduced"] * 2
     assert forced.kernel_reason == ["complete bases: refused here", "certified"]
+
+
+@pytest.fixture
+def float64():
+    with numerics():
+        yield
+
+
+@pytest.mark.parametrize("kernel", ["auto", "reduced"])
+def test_a_run_that_leaves_its_rehearsal_is_trained_again(kernel, dense, four, monkeypatch):
+    monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(lanes, "_WORSE", 0.0)
+    asked = []
+
+    def second_leaves(lane, norm):
+        asked.append(lanes.left_its_rehearsal(lane, norm))
+        return "it left" if len(asked) == 2 else asked[-1]
+
+    monkeypatch.setattr(batch, "left_its_rehearsal", second_leaves)
+    trained = train_rows(plan(kernel, record=RECORD))
+    # All four as rehearsed, then, with complete bases, the second again.
+    assert asked == [""] * (5 if kernel == "reduced" else 4)
+    again = "it left" if kernel == "auto" else "complete bases: it left"
+    assert trained.kernel_reason == ["certified", again, "certified", "certified"]
+    assert trained.kernel[1] == ("dense" if kernel == "auto" else "reduced")
+    errors, first, exact = (t.observables["regression_error"] for t in (trained, four[1], dense))
+    assert np.array_equal(errors[[0, 2, 3]], first[[0, 2, 3]])
+    # Nothing is left out the second time.
+    assert np.max(np.abs(errors[1] / exact[1] - 1)) <= 1e-9
+    assert np.max(np.abs(first[1] / exact[1] - 1)) > 1e-9, "the test needs a difference to see"
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_run_is_compared_with_its_rehearsal():
+    made = plan(sweep={"seeds": 1})
+    row = made.row(0) | made.shared
+    lane = batch.draw_for(row, 60).lane(row)
+    assert not lane.prepared.refusal
+    expected = lane.prepared.reduction.records[-1].error
+    for share, left in [(1.0, False), (1.02, False), (0.98, False), (1.05, True), (0.9, True)]:
+        found = lanes.left_its_rehearsal(lane, share * expected)
+        assert bool(found) == left
+        assert not left or found == (
+            f"the reduced run ended at a residual of {share * expected:.2e}, "
+            f"rehearsed {expected:.2e}"
+        )
+    assert lanes.left_its_rehearsal(lane, np.nan)
+    assert not lanes.left_its_rehearsal(lanes.complete(lane, "so"), np.nan)
+
+
+LAW = {
+    "network": {"width": [50, 10**6], "initial_weights": "law", "depth": 4},
+    "training": {"step_rule": "fan_in", "learning_rate": 0.4, "weight_decay": 0.02},
+    "record": {"observables": ["regression_error"]},
+    "sweep": {"seeds": 2, "tolerance": 1e-3},
+}
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_network_of_too_coarse_a_level_is_drawn_deeper(monkeypatch):
+    made = plan(**LAW)
+    rows = [made.row(i) | made.shared for i in range(made.num_runs)]
+    draw = batch.ReducedDraw(rows[0], int(made.settings["network.width"].max()))
+    usual, deeper = (draw.draw(rows[1], k) for k in (0, 1))
+    # The same numbers, and more of them: what the first level reveals stays as it is.
+    assert len(usual.first) < len(deeper.first)
+    assert np.array_equal(usual.first, deeper.first[: len(usual.first)])
+    sizes = [w.shape for w in usual.rest]
+    assert sizes != [w.shape for w in deeper.rest]
+    for small, large in zip(usual.rest, deeper.rest, strict=True):
+        both = tuple(slice(min(a, b)) for a, b in zip(small.shape, large.shape, strict=True))
+        assert np.count_nonzero(small[both] == large[both]) > 0.5 * small[both].size
+    asked = []
+
+    def coarse_twice(network, *arguments, **options):
+        found = prepare(network, *arguments, **options)
+        asked.append(network.first.shape[0])
+        return replace(found, refusal=f"{COARSE} (so)") if len(asked) < 3 else found
+
+    prepare = lanes.prepare
+    plain = draw.lane(rows[1])
+    monkeypatch.setattr(lanes, "prepare", coarse_twice)
+    lane = draw.lane(rows[1])
+    assert not lane.prepared.refusal
+    assert len(asked) == 3
+    assert lane.start.rest[1].shape > plain.start.rest[1].shape
+    # What one run needed is not what the next one gets.
+    asked += [0] * 3
+    other = draw.lane(rows[1])
+    assert all(
+        np.array_equal(a, b) for a, b in zip(other.start.rest, plain.start.rest, strict=True)
+    )
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_level_that_lacks_too_much_says_so():
+    made = plan(**LAW)
+    row = made.row(1) | made.shared
+    draw = batch.ReducedDraw(row, int(made.settings["network.width"].max()))
+    lane = draw.lane(row)
+    assert 0 < lane.prepared.missing <= lane.prepared.estimate <= 1e-3
+    network = lane.prepared.reduction.pilot.network
+    # One neuron a layer: next to nothing is left of the network.
+    found = prepare_network(
+        network, 300, 1e-3, however_large=True, coarser=(1,) * (network.depth - 1)
+    )
+    assert found.refusal.startswith(f"{COARSE} (")
+    assert found.missing > 1e-3
+
+
+@pytest.mark.usefixtures("float64")
+def test_kept_draws_know_what_they_draw_for():
+    made = plan("auto")
+    row = made.row(0) | made.shared
+    asked = batch.draw_for(row | {"sweep.kernel": "reduced"}, 60)
+    assert batch.draw_for(row, 60) is not asked
+    assert batch.draw_for(row | {"sweep.tolerance": 1e-5}, 60).tolerance == 1e-5
+    assert asked.forced
+    assert not batch.draw_for(row, 60).forced
 
 
 def test_runs_of_a_reduced_batch_diverge_and_stop_one_by_one():
