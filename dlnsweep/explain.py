@@ -14,6 +14,7 @@ from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import SECTIONS
 from dlnsweep.sentences import did_you_mean, show
 from dlnsweep.settings import Settings, description
+from dlnsweep.theory_curves import THEORY_CURVES
 
 _WIDTH = 96
 
@@ -32,7 +33,7 @@ def explain(word: str) -> str:
         return _listed(f"[{word}] has a kind; explain one of:", kinds[word])
     if word in topics:
         kind = topics[word]
-        return _explain_observables() if kind is None else _explain_settings(word, kind)
+        return _WITHOUT_KEYS[word]() if kind is None else _explain_settings(word, kind)
     if word in OBSERVABLES:
         return textwrap.fill(f"{word}: {OBSERVABLES[word].text}", _WIDTH, subsequent_indent="    ")
     section, dot, key = word.rpartition(".")
@@ -68,7 +69,7 @@ def _topics() -> dict[str, type[Settings] | None]:
     kinds = _kinds()
     topics: dict[str, type[Settings] | None] = {**kinds["problem"], **SECTIONS}
     topics["deep_linear"] = SECTIONS["network"]
-    return topics | kinds["figure"] | {"observables": None}
+    return topics | kinds["figure"] | dict.fromkeys(_WITHOUT_KEYS)
 
 
 def _explain_settings(word: str, settings: type[Settings]) -> str:
@@ -109,6 +110,18 @@ def _explain_observables() -> str:
         lines += [f"{name}{shape}"]
         lines += [f"    {line}" for line in textwrap.wrap(observable.text, _WIDTH - 4)]
     return "\n".join(lines)
+
+
+def _explain_theory() -> str:
+    lines = ["What theory = [...] of a [figure] can name.", ""]
+    for name, curve in THEORY_CURVES.items():
+        needs = [f"{key} = {' or '.join(map(str, some))}" for key, some in curve.needs.items()]
+        body = f"{curve.text}. [beside {', '.join(curve.observables)}; for {'; '.join(needs)}]"
+        lines += [name, *[f"    {line}" for line in textwrap.wrap(body, _WIDTH - 4)]]
+    return "\n".join(lines)
+
+
+_WITHOUT_KEYS = {"observables": _explain_observables, "theory": _explain_theory}
 
 
 def _shown(value: Any) -> str:

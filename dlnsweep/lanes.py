@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from dlnsweep.cost import dense_flops
 from dlnsweep.kernels.chain import Descent
 from dlnsweep.kernels.linear import Reduced, TestSamples, multiply
-from dlnsweep.kernels.pilot import Network, Pilot
+from dlnsweep.kernels.network import Network
+from dlnsweep.kernels.pilot import Pilot
 from dlnsweep.kernels.prepare import Prepared, Thresholds, prepare
 from dlnsweep.kernels.reduced import State
 from dlnsweep.kernels.reduction import Reduction, Sizes

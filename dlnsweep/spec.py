@@ -325,7 +325,7 @@ class _Reader:
             settings = [*self._known_settings(), "seed"]
             # Which settings vary is known only where all are right.
             varying = [*self.varying, "seed"] if all_right else None
-            found = check(figure, names, settings, vectors, varying, place)
+            found = check(figure, names, settings, vectors, varying, place, self.values)
             self.problems += map(printable, found)
         return figure
 

@@ -18,7 +18,7 @@ PACKAGE = Path(dlnsweep.__file__).parent
 # From the ground floor up. A module imports modules of lower rooms, or of its own; imports inside
 # functions count, those for type checkers alone do not.
 HOUSE: list[tuple[str, ...]] = [
-    ("errors", "version", "lazy", "settings"),
+    ("errors", "version", "lazy", "settings", "theory"),
     (
         "sentences",
         "runtime",
@@ -28,6 +28,8 @@ HOUSE: list[tuple[str, ...]] = [
         "kernels.layout",
         "kernels.law",
         "kernels.chain",
+        "kernels.network",
+        "kernels.path",
         "kernels.pilot",
         "kernels.reduction",
         "kernels.prepare",
@@ -36,6 +38,7 @@ HOUSE: list[tuple[str, ...]] = [
     (
         "problems.subspace",
         "problems",
+        "theory_curves",
         "sections",
         "observables",
         "figures.settings",

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.figures.check import check
 from dlnsweep.figures.overlays import Overlay
-from dlnsweep.figures.settings import FigureSettings, file_stems, read_figure
+from dlnsweep.figures.settings import (
+    CurvesFigure,
+    FigureSettings,
+    FinalFigure,
+    file_stems,
+    read_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +57,10 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     from dlnsweep.figures.spectrum import draw_spectrum
 
     selection = _checked_selection(results, figure)
+    if isinstance(figure, CurvesFigure | FinalFigure):
+        from dlnsweep.figures.theory import theory_overlays
+
+        overlays = [*overlays, *theory_overlays(results, figure, selection)]
     with style.styled():
         if figure.kind == "curves":
             return draw_curves(results, figure, selection, overlays)
@@ -126,7 +136,8 @@ def _checked_selection(results: Results, figure: FigureSettings) -> Any:
         for name, column in finals.items()
         if any(hasattr(value, "__len__") and not isinstance(value, str) for value in column)
     ]
-    sentences = check(figure, list(finals), settings, vectors, everything.varying)
+    values = {name: runs[name].unique().tolist() for name in settings}
+    sentences = check(figure, list(finals), settings, vectors, everything.varying, values=values)
     if sentences:
         raise SpecError(*sentences)
     return everything

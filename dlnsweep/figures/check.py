@@ -5,12 +5,13 @@ Imports neither matplotlib nor pandas: it is called whenever a sweep file is che
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
 from dlnsweep.figures.settings import FigureSettings
+from dlnsweep.theory_curves import check_theory
 
 
 def check(
@@ -20,6 +21,7 @@ def check(
     vector_observables: Sequence[str] = (),
     varying: Sequence[str] | None = None,
     prefix: str = "figure",
+    values: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[str]:
     """Return a sentence for each key of `figure` that cannot be drawn; none if all is well.
 
@@ -31,8 +33,12 @@ def check(
         varying: The settings that have several values; None if not known, then whether an axis
             of the figure varies is not checked.
         prefix: Where the figure stands in the file, such as "figure" or "figure[1]".
+        values: The values of the settings, as far as they are known.
     """
     sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure)]
+    theory = getattr(figure, "theory", ())
+    ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), values or {})
+    sentences += [f"{prefix}.{end}" for end in ends]
     for key, name in _observables_of(figure):
         sentence = _check_observable(figure.kind, name, observables, vector_observables)
         if sentence:

@@ -21,6 +21,7 @@ from dlnsweep.figures.panels import (
 )
 from dlnsweep.figures.settings import CurvesFigure
 from dlnsweep.figures.statistics import Records, Results, Selection, Summary
+from dlnsweep.figures.theory import beyond_note
 
 
 def draw_curves(
@@ -47,7 +48,8 @@ def draw_curves(
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
         *layout.pooled(selection, keys.hue, keys.panel_by),
         *not_finite_note(records.num_not_finite),
-        *scale_y(keys, grid, per_panel),
+        *scale_y(keys, grid, per_panel, drawn),
+        *beyond_note(drawn, float(records.steps.max(initial=0))),
     ]
     legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
     layout.finish(grid.figure, keys, results, selection, notes, legend)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_values, setting_label
-from dlnsweep.figures.overlays import DASHED, Overlay, draw_overlays
+from dlnsweep.figures.overlays import Overlay, dashed, draw_overlays
 from dlnsweep.figures.panels import Panel, band_note, groups, make_grid, scale_y
 from dlnsweep.figures.settings import FinalFigure
 from dlnsweep.figures.statistics import (
@@ -58,7 +58,7 @@ def draw_final(
         *band_note(keys, [summary for shown in per_panel for summary in shown], "bars"),
         *layout.pooled(selection, keys.x, keys.hue, keys.panel_by),
         *missing_note(missing),
-        *scale_y(keys, grid, per_panel),
+        *scale_y(keys, grid, per_panel, drawn),
     ]
     for panel in grid.panels:
         drawn += _draw_marks(panel, keys)
@@ -70,12 +70,16 @@ def draw_final(
 def _draw_marks(panel: Panel, keys: FinalFigure) -> list[Overlay]:
     """Mark values of x over the whole height of a panel, whose axes are scaled already."""
     bottom, top = panel.ax.get_ylim()
-    for mark in keys.marks:
-        panel.ax.plot([mark.at, mark.at], [bottom, top], color="0.2", **DASHED)
+    # After the formulas' own patterns.
+    first = len(keys.theory)
+    for pattern, mark in enumerate(keys.marks, first):
+        panel.ax.plot([mark.at, mark.at], [bottom, top], color="0.2", **dashed(pattern))
     panel.ax.set_ylim(bottom, top)
     return [
-        Overlay(panel.observable, mark.label, np.array([mark.at]), np.array([np.nan]))
-        for mark in keys.marks
+        Overlay(
+            panel.observable, mark.label, np.array([mark.at]), np.array([np.nan]), pattern=pattern
+        )
+        for pattern, mark in enumerate(keys.marks, first)
     ]
 
 

@@ -27,7 +27,7 @@ from dlnsweep.figures.labels import (
     setting_symbol,
     with_symbol,
 )
-from dlnsweep.figures.overlays import DASHED, Overlay
+from dlnsweep.figures.overlays import Overlay, dashed
 from dlnsweep.figures.statistics import Results, Selection, levels, setting_columns
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
@@ -112,8 +112,9 @@ def legend_of(
             Line2D([], [], color=colour_of[value], label=text, **_whole_marker(index))
             for index, (value, text) in enumerate(zip(hues, format_values(hues), strict=True))
         ]
-    for label in dict.fromkeys(overlay.label for overlay in overlays):
-        handles.append(Line2D([], [], color="0.2", label=label, **DASHED))
+    patterns = {overlay.label: overlay.pattern for overlay in overlays}
+    for label, pattern in patterns.items():
+        handles.append(Line2D([], [], color="0.2", label=label, **dashed(pattern)))
     return (setting_label(hue) if hue else "", handles)
 
 

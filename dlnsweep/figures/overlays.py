@@ -22,6 +22,8 @@ class Overlay:
         y: The formula's values, in the unit of the observable.
         where: The settings that it was evaluated for: it is drawn only in the panels of such
             runs, and in the colour of such curves (dark grey if it names no hue).
+        vertical: Whether it is a vertical line at the one value of `x`.
+        pattern: Which pattern of dashes it has, so that formulas can be told apart.
     """
 
     observable: str
@@ -29,9 +31,17 @@ class Overlay:
     x: np.ndarray
     y: np.ndarray
     where: Mapping[str, Any] = field(default_factory=dict)
+    vertical: bool = False
+    pattern: int = 0
 
 
-DASHED: dict[str, Any] = {"linestyle": (0, (4, 1.6)), "linewidth": 1.0, "zorder": 3}
+_PATTERNS = ((4, 1.6), (1, 1.3), (6, 1.3, 1, 1.3), (2.2, 1.3))
+
+
+def dashed(pattern: int = 0) -> dict[str, Any]:
+    """Return how a formula's line looks."""
+    dashes = _PATTERNS[pattern % len(_PATTERNS)]
+    return {"linestyle": (0, dashes), "linewidth": 1.0, "zorder": 3}
 
 
 def draw_overlays(
@@ -57,6 +67,10 @@ def draw_overlays(
             continue
         name, colour_of = hue
         colour = colour_of.get(overlay.where.get(str(name)), "0.2")
-        ax.plot(overlay.x, overlay.y, color=colour, label=overlay.label, **DASHED)
+        line = {"color": colour, "label": overlay.label, **dashed(overlay.pattern)}
+        if overlay.vertical:
+            ax.axvline(overlay.x[0], **line)
+        else:
+            ax.plot(overlay.x, overlay.y, **line)
         drawn.append(overlay)
     return drawn

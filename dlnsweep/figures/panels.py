@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_values, observable_label, with_symbol
+from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.settings import CurvesFigure, FinalFigure, SpectrumFigure
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
 
@@ -110,8 +111,16 @@ def curve_style(keys: Banded, index: int) -> dict[str, Any]:
     return style.marker_style(index) if keys.hue else {}
 
 
-def scale_y(keys: Banded, grid: Grid, shown: Sequence[Sequence[Summary]]) -> list[str]:
-    """Scale the vertical axes, all panels of an observable alike; return notes."""
+def scale_y(
+    keys: Banded,
+    grid: Grid,
+    shown: Sequence[Sequence[Summary]],
+    overlays: Sequence[Overlay] = (),
+) -> list[str]:
+    """Scale the vertical axes, all panels of an observable alike; return notes.
+
+    Formulas stretch a logarithmic axis too, by a decade and a half at most on either side.
+    """
     notes: dict[str, None] = {}
     for panel in grid.panels:
         summaries = [
@@ -123,9 +132,25 @@ def scale_y(keys: Banded, grid: Grid, shown: Sequence[Sequence[Summary]]) -> lis
         edges = [edge for each in summaries for edge in (each.lower, each.upper)]
         present = [edge for edge in edges if edge is not None]
         medians = [each.median for each in summaries]
+        formulas = [each.y for each in overlays if each.observable == panel.observable]
+        medians += _near(formulas, [*medians, *present])
         log = keys.y_scale == "log"
         notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, present, keys.y_min))
     return list(notes)
+
+
+# By this factor a formula may stretch a logarithmic axis beyond the measurements.
+_STRETCH = 30.0
+
+
+def _near(formulas: Sequence[np.ndarray], measured: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the values of formulas that are not far from everything measured."""
+    known = np.concatenate([np.ravel(each) for each in measured] or [np.zeros(0)])
+    known = known[np.isfinite(known) & (known > 0)]
+    if not len(known):
+        return []
+    low, high = known.min() / _STRETCH, known.max() * _STRETCH
+    return [each[(each >= low) & (each <= high)] for each in formulas]
 
 
 def _label_y(panels: Sequence[Panel], shape: tuple[int, int]) -> None:

@@ -35,6 +35,11 @@ def _read_list(value: Any) -> Any:
     return tuple(value)
 
 
+def _read_theory(value: Any) -> Any:
+    # No formula is as good as any.
+    return () if value in ([], ()) else _read_names(value)
+
+
 def _read_marks(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         raise ValueError("it must be a list of tables { at = ..., label = ... }")
@@ -69,6 +74,7 @@ def _read_where(value: Any) -> Any:
 # The readers say in one sentence what pydantic would say once for each member of a union, and
 # turn TOML's lists, which strict settings would refuse, into tuples.
 Names = Annotated[tuple[str, ...], BeforeValidator(_read_names)]
+Theory = Annotated[tuple[str, ...], BeforeValidator(_read_theory)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Quantiles = Annotated[tuple[Fraction, Fraction], BeforeValidator(_read_quantiles)]
 Formats = Annotated[tuple[Literal["png", "pdf", "svg"], ...], BeforeValidator(_read_list)]
@@ -106,6 +112,9 @@ class Figure(Settings):
     ]
 
 
+_THEORY = "formulas to draw dashed beside the measurements; see: dlnsweep explain theory"
+
+
 class _Banded(Figure):
     """Figures of medians with a band or bars round them."""
 
@@ -140,6 +149,7 @@ class CurvesFigure(_Banded):
     x: Annotated[Literal["step"], _outside("the horizontal axis")] = "step"
     y: Annotated[Names, _outside("one observable or several, a panel for each")]
     x_scale: Annotated[Scale, _outside("log (step 0 at the left edge) or linear")] = "log"
+    theory: Annotated[Theory, _outside(_THEORY)] = ()
 
 
 class FinalFigure(_Banded):
@@ -154,6 +164,7 @@ class FinalFigure(_Banded):
     x_scale: Annotated[
         AutoScale, _outside("auto: log if the values are numbers >= 0 over more than a decade")
     ] = "auto"
+    theory: Annotated[Theory, _outside(_THEORY)] = ()
     marks: Annotated[
         Marks, _outside("values of x to mark by dashed lines: { at = ..., label = ... }")
     ] = ()

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
-from dlnsweep.kernels.chain import Chain, Descent, Matrix, stages_for
+from dlnsweep.kernels.chain import Chain, Matrix, stages_for
+from dlnsweep.kernels.network import Network
+from dlnsweep.kernels.path import Advance
 
 # Once a direction must be added, all are that leave the span by more than this share of the
 # tolerance, so that the next checkpoint does not read the matrices for the rest.
@@ -60,46 +60,6 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Network:
-    """One network at step 0, with the reduced samples.
-
-    Attributes:
-        first: W_1 U, the first layer on range(Y).
-        first_off: W_1 V_perp, the first layer off range(Y).
-        rest: W_2, ..., W_L.
-        squared_norms: ||W_i||_F^2; of the first layer that of its part on range(Y).
-        descent: The numbers of the run; its targets are X V.
-    """
-
-    first: Matrix
-    first_off: Matrix
-    rest: tuple[Matrix, ...]
-    squared_norms: Float[np.ndarray, " L"]
-    descent: Descent
-
-    @property
-    def depth(self) -> int:
-        """L."""
-        return len(self.rest) + 1
-
-    def leading(self, sizes: tuple[int, ...]) -> Network:
-        """Return the network of the leading `sizes` neurons of each hidden layer, others zero."""
-        bounds = [*sizes, self.rest[-1].shape[0]]
-
-        def kept(matrix: Matrix, rows: int, columns: int) -> Matrix:
-            result = np.zeros_like(matrix)
-            result[:rows, :columns] = matrix[:rows, :columns]
-            return result
-
-        return replace(
-            self,
-            first=kept(self.first, bounds[0], self.first.shape[1]),
-            first_off=kept(self.first_off, bounds[0], self.first_off.shape[1]),
-            rest=tuple(kept(w, bounds[j + 1], bounds[j]) for j, w in enumerate(self.rest)),
-        )
-
-
-@dataclass(frozen=True)
 class Sample:
     """What the pilot visits at a checkpoint: coordinates, which later bases extend by zeros.
 
@@ -112,51 +72,6 @@ class Sample:
     weight: float
     activations: list[Matrix]
     signals: list[Matrix]
-
-
-class Advance(NamedTuple):
-    """A part of a schedule.
-
-    Attributes:
-        steps: How many steps of gradient descent it covers.
-        stages: See `Chain.advance`.
-        stiffness: The largest eigenvalue of a step there.
-        checked: Whether a checkpoint follows.
-    """
-
-    steps: float
-    stages: int
-    stiffness: float
-    checked: bool = False
-
-
-def coarser(schedule: list[Advance], descent: Descent) -> list[Advance]:
-    """Return a schedule of about twice as long steps, with half as many exact ones.
-
-    Its path is off the pilot's by about as much as the pilot's is off that of gradient descent, or
-    by more.
-    """
-    exact = next((i for i, part in enumerate(schedule) if part.stages), len(schedule))
-    unstable = [i for i, part in enumerate(schedule[:exact]) if descent.unstable(part.stiffness)]
-    last = max(unstable, default=0)
-    exact = last + (exact - last) // 2
-    made, group = schedule[:exact], list[Advance]()
-    for i, part in enumerate(schedule[exact:], exact + 1):
-        group.append(part)
-        relaxing = i < len(schedule) and schedule[i].stages == 1
-        if i < len(schedule) and (relaxing or sum(one.stages != 1 for one in group) < 2):
-            continue
-        # The short steps before the last checkpoint stay; earlier ones are passed over.
-        last = next((k for k, one in enumerate(group[::-1]) if one.stages != 1), len(group))
-        merged, kept = group[: len(group) - last], group[len(group) - last :]
-        steps = sum(one.steps for one in merged)
-        stiffness = max(one.stiffness for one in merged)
-        stages = stages_for(steps / (1 - descent.momentum) * stiffness)
-        checked = any(one.checked for one in group)
-        made += [Advance(steps, stages, stiffness), *kept]
-        made[-1] = made[-1]._replace(checked=checked)
-        group = []
-    return made
 
 
 class Pilot:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlnsweep.kernels.pilot import Network, Pace, Pilot
+from dlnsweep.kernels.network import Network
+from dlnsweep.kernels.pilot import Pace, Pilot
 from dlnsweep.kernels.reduction import Reduction, Sizes
 
 # A pilot gives up once its bases hold more than this share of a hidden layer.

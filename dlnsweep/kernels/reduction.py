@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.kernels.chain import Chain, Matrix
-from dlnsweep.kernels.pilot import Pilot, Sample, coarser
+from dlnsweep.kernels.path import coarser
+from dlnsweep.kernels.pilot import Pilot, Sample
 
 # How much a change of an activation counts beside the largest activation, and how much a signal
 # counts at least beside the largest one. Chosen on three networks of depth 3 and 4: without either

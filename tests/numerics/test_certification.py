@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from dlnsweep.kernels.chain import Descent
-from dlnsweep.kernels.pilot import Network
+from dlnsweep.kernels.network import Network
 from dlnsweep.kernels.prepare import Prepared, prepare
 
 GROUPS, LANES = 18, 12

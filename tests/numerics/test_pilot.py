@@ -10,7 +10,9 @@ import oracle
 import pytest
 
 from dlnsweep.kernels.chain import Chain, Descent, stages_for
-from dlnsweep.kernels.pilot import Advance, Network, Pace, Pilot, coarser
+from dlnsweep.kernels.network import Network
+from dlnsweep.kernels.path import Advance, coarser
+from dlnsweep.kernels.pilot import Pace, Pilot
 from dlnsweep.kernels.prepare import Thresholds, paces, prepare
 from dlnsweep.kernels.reduction import Reduction, Sizes, off_range_blocks
 

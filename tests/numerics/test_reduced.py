@@ -17,7 +17,7 @@ from dlnsweep.kernels import compact_descent
 from dlnsweep.kernels.chain import Chain, Descent
 from dlnsweep.kernels.layout import ONE_FUNCTION_OPTIONS
 from dlnsweep.kernels.linear import reduce_samples
-from dlnsweep.kernels.pilot import Network
+from dlnsweep.kernels.network import Network
 from dlnsweep.kernels.prepare import Prepared, prepare
 from dlnsweep.kernels.reduced import ReducedKernel, constants_of, stacked
 from dlnsweep.kernels.reduction import Sizes

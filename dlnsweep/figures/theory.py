@@ -1,0 +1,132 @@
+"""Theory curves of a figure, evaluated with the settings of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlnsweep.figures.labels import format_value
+from dlnsweep.figures.overlays import Overlay
+from dlnsweep.figures.settings import CurvesFigure, FinalFigure
+from dlnsweep.figures.statistics import (
+    Results,
+    Selection,
+    is_ordered,
+    levels,
+    matches,
+    setting_columns,
+)
+from dlnsweep.theory_curves import THEORY_CURVES, Setup, TheoryCurve
+
+
+def theory_overlays(
+    results: Results, keys: CurvesFigure | FinalFigure, selection: Selection
+) -> list[Overlay]:
+    """Return the curves that `theory` names, one for each panel and colour.
+
+    Where a median runs over several settings, so does the curve. Runs that a formula is not for
+    are left out of it.
+    """
+    if not keys.theory:
+        return []
+    shown = sorted({o for name in keys.theory for o in THEORY_CURVES[name].observables})
+    shown = [name for name in shown if name in keys.y]
+    table = results.curves(observables=shown)
+    steps = np.unique(np.asarray(table["step"]))
+    starts = table.loc[table["step"] == 0].set_index("run_id")
+    overlays = []
+    for pattern, name in enumerate(keys.theory):
+        curve = THEORY_CURVES[name]
+        for observable in (each for each in curve.observables if each in keys.y):
+            start = starts[observable].reindex(selection.used.index)
+            runs = selection.used.assign(**{"start": start})
+            found = _of_observable(curve, observable, keys, runs, steps)
+            overlays += [replace(overlay, pattern=pattern) for overlay in found]
+    return overlays
+
+
+def _of_observable(
+    curve: TheoryCurve,
+    observable: str,
+    keys: CurvesFigure | FinalFigure,
+    runs: pd.DataFrame,
+    steps: np.ndarray,
+) -> Iterator[Overlay]:
+    for place in levels(runs, keys.panel_by) if keys.panel_by else [None]:
+        where = {keys.panel_by: place} if keys.panel_by else {}
+        here = runs.loc[matches(runs, keys.panel_by, place)] if keys.panel_by else runs
+        made = []
+        for hue in levels(here, keys.hue) if keys.hue else [None]:
+            group = here.loc[matches(here, keys.hue, hue)] if keys.hue else here
+            x, y = _against(curve, keys, group, steps)
+            if np.any(np.isfinite(x if curve.vertical else y)):
+                more = {keys.hue: hue} if keys.hue else {}
+                made.append(
+                    Overlay(observable, curve.label, x, y, where | more, vertical=curve.vertical)
+                )
+        first = made[0] if made else None
+        if first and all(_same(first, other) for other in made[1:]):
+            # One line for all colours, in none of them.
+            made = [replace(first, where=where)]
+        yield from made
+
+
+def _same(one: Overlay, other: Overlay) -> bool:
+    return all(
+        a.shape == b.shape and np.allclose(a, b, rtol=1e-12, atol=0, equal_nan=True)
+        for a, b in ((one.x, other.x), (one.y, other.y))
+    )
+
+
+def _against(
+    curve: TheoryCurve, keys: CurvesFigure | FinalFigure, runs: pd.DataFrame, steps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a curve over the figure's horizontal axis."""
+    if isinstance(keys, CurvesFigure):
+        values = _median(curve, runs, steps)
+        return (values, np.full(1, np.nan)) if curve.vertical else (steps, values)
+    places = levels(runs, keys.x)
+    x = np.array(places if is_ordered(places) else range(len(places)), dtype=float)
+    found = []
+    for place in places:
+        group = runs.loc[matches(runs, keys.x, place)]
+        ends = np.asarray(group["training.num_steps"], dtype=float)
+        last = keys.at if isinstance(keys.at, int) else np.median(ends)
+        found.append(_median(curve, group, np.array([last], dtype=float))[0])
+    return x, np.array(found)
+
+
+def _median(curve: TheoryCurve, runs: pd.DataFrame, steps: np.ndarray) -> np.ndarray:
+    """Return the median of a formula over runs; NaN where it is for none of them."""
+    names = [name for name in setting_columns(runs) if name != "seed"]
+    found = []
+    for _, group in runs.groupby(names, dropna=False, sort=False):
+        settings: Mapping[str, Any] = {name: group[name].iloc[0] for name in names}
+        if curve.why_not({name: [value] for name, value in settings.items()}):
+            continue
+        # Every formula is linear in the start, so this is the median over the seeds.
+        start = float(np.nanmedian(np.asarray(group["start"], dtype=float)))
+        found.append(curve.values(Setup(settings, start), steps))
+    if not found:
+        return np.full(1 if curve.vertical else len(steps), np.nan)
+    table = np.array(found)
+    empty = np.all(np.isnan(table), axis=0)
+    # nanmedian warns of columns without a number.
+    return np.where(empty, np.nan, np.nanmedian(np.where(empty, 0.0, table), axis=0))
+
+
+def beyond_note(overlays: list[Overlay], last: float) -> list[str]:
+    """Return which vertical lines lie to the right of the last step."""
+    notes = {}
+    for overlay in overlays:
+        if overlay.vertical and overlay.x[0] > last:
+            notes.setdefault(overlay.label, []).append(float(overlay.x[0]))
+    return [
+        f"{label} lies beyond the last step, at {format_value(float(f'{min(values):.2g}'))}"
+        + (f" to {format_value(float(f'{max(values):.2g}'))}" if len(set(values)) > 1 else "")
+        for label, values in notes.items()
+    ]

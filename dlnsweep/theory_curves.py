@@ -1,0 +1,345 @@
+"""The curves from formulas that a figure can draw beside measured ones: `theory = [...]`.
+
+Imports no NumPy, so that a sweep file can be checked without it; evaluating a curve does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Values = Callable[["Setup", "np.ndarray"], "np.ndarray"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One run as a formula sees it.
+
+    Attributes:
+        settings: Its settings by dotted name.
+        start: The observable at step 0.
+    """
+
+    settings: Mapping[str, Any]
+    start: float
+
+    def __getitem__(self, name: str) -> Any:
+        return self.settings[name]
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """d, m, s."""
+        names = ("signal_dim", "measurement_dim", "subspace_dim")
+        d, m, s = (int(self[f"problem.{name}"]) for name in names)
+        return d, m, s
+
+    @property
+    def smallest(self) -> float:
+        """sigma_min(X) = 1 / kappa."""
+        return 1 / float(self["problem.condition_number"])
+
+    @property
+    def norm(self) -> float:
+        """||X||_F."""
+        from dlnsweep import theory
+
+        rank = min(self.sizes[2], int(self["problem.num_samples"]))
+        values = theory.signal_values(float(self["problem.condition_number"]), rank)
+        return float((values @ values) ** 0.5)
+
+    @property
+    def rates(self) -> list[float]:
+        """eta_i of the layers."""
+        depth, rate = int(self["network.depth"]), float(self["training.learning_rate"])
+        if self["training.step_rule"] == "uniform":
+            return [rate] * depth
+        return [rate / self.sizes[1], *[rate / float(self["network.width"])] * (depth - 1)]
+
+    @property
+    def keeps(self) -> list[float]:
+        """rho_i = 1 - eta_i lambda."""
+        return [1 - rate * float(self["training.weight_decay"]) for rate in self.rates]
+
+
+@dataclass(frozen=True)
+class TheoryCurve:
+    """A formula to be drawn.
+
+    Attributes:
+        observables: In the panels of which observables.
+        label: What the legend says.
+        text: What it is, with its source.
+        values: From a run and steps to the formula's values; of a vertical line to its one step.
+        needs: Settings with the values that the formula is for.
+        vertical: Whether it is a step, drawn as a vertical line.
+    """
+
+    observables: tuple[str, ...]
+    label: str
+    text: str
+    values: Values
+    needs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    vertical: bool = False
+
+    def why_not(self, settings: Mapping[str, Sequence[Any]]) -> str:
+        """Return which setting it needs and none of the values is; empty if there is none."""
+        for name, allowed in self.needs.items():
+            present = settings.get(name)
+            if present is not None and not any(value in allowed for value in present):
+                wanted = " or ".join(_shown(value) for value in allowed)
+                return f"is for {name} = {wanted}"
+        return ""
+
+
+def _shown(value: Any) -> str:
+    return f"'{value}'" if isinstance(value, str) else f"{value:g}"
+
+
+def _everywhere(value: float, steps: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    # Zero (no weight decay) has no place on a logarithmic axis, and says nothing on another.
+    return np.full(len(steps), value if value > 0 else np.nan)
+
+
+def _plateau(run: Setup, steps: np.ndarray) -> np.ndarray:
+    from dlnsweep import theory
+
+    _, m, s = run.sizes
+    # Fewer samples than dimensions are another law.
+    known = int(run["problem.num_samples"]) >= s
+    value = theory.plateau(
+        float(run["training.weight_decay"]),
+        m,
+        s,
+        int(run["network.depth"]),
+        float(run["problem.condition_number"]),
+        float(run["training.data_fit_scale"]),
+    )
+    return _everywhere(value if known else 0.0, steps)
+
+
+def _tau(run: Setup, _steps: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    from dlnsweep import theory
+
+    decay = float(run["training.weight_decay"])
+    if not decay:
+        return np.array([np.nan])
+    value = theory.phase_one_steps(
+        float(run["training.learning_rate"]),
+        decay,
+        run.sizes[1],
+        int(run["network.depth"]),
+        run.smallest,
+    )
+    return np.array([value or np.nan])
+
+
+def _horizon(run: Setup, _steps: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    from dlnsweep import theory
+
+    decay = float(run["training.weight_decay"])
+    if not decay:
+        return np.array([np.nan])
+    width, rate = float(run["network.width"]), float(run["training.learning_rate"])
+    return np.array([theory.prescribed_steps(run.sizes[1], width, rate, decay)])
+
+
+def _phase_one(run: Setup, steps: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    from dlnsweep import theory
+
+    d, m, _ = run.sizes
+    bound = theory.phase_one_bound(
+        steps,
+        run.start * run.norm,
+        float(run["training.learning_rate"]),
+        float(run["training.weight_decay"]),
+        m,
+        d,
+        int(run["network.depth"]),
+        run.smallest,
+        run.norm,
+    )
+    last = _tau(run, steps)[0]
+    return np.where((steps <= last) | np.isnan(last), bound / run.norm, np.nan)
+
+
+def _phase_two(run: Setup, steps: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    from dlnsweep import theory
+
+    d, m, _ = run.sizes
+    decay = float(run["training.weight_decay"])
+    level = theory.phase_two_level(decay, m, d, run.smallest, run.norm) / run.norm
+    first, last = _tau(run, steps)[0], _horizon(run, steps)[0]
+    inside = (steps >= np.nan_to_num(first)) & (steps <= last)
+    return np.where(inside, _everywhere(level, steps), np.nan)
+
+
+def _off_subspace(run: Setup, steps: np.ndarray) -> np.ndarray:
+    from dlnsweep import theory
+
+    _, m, s = run.sizes
+    first = theory.first_layer_off_range(m, s, float(run["network.width"]))
+    rate, decay = float(run["training.learning_rate"]), float(run["training.weight_decay"])
+    return theory.off_subspace_bound(steps, rate, decay, m, first)
+
+
+def _first_layer(run: Setup, steps: np.ndarray) -> np.ndarray:
+    return run.start * run.keeps[0] ** steps
+
+
+def _all_layers(run: Setup, steps: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return run.start * np.prod(run.keeps) ** steps
+
+
+def _oracle_noise(run: Setup, steps: np.ndarray) -> np.ndarray:
+    from dlnsweep import theory
+
+    _, m, s = run.sizes
+    noise = float(run["record.test_noise"])
+    return _everywhere(theory.oracle_noise(noise, m, s) if m > s + 1 else 0.0, steps)
+
+
+def _noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
+    from dlnsweep import theory
+
+    d, m, s = run.sizes
+    noise = float(run["record.test_noise"])
+    return _everywhere(theory.noise_without_decay(noise, m, d, s) if m > s + 1 else 0.0, steps)
+
+
+_SUBSPACE = {"problem.kind": ("subspace",)}
+_PLAIN = {"training.optimizer": ("gradient_descent",)}
+# What Theorem 2.3 is about; see the head of theory.py.
+_THEOREM = {
+    **_SUBSPACE,
+    **_PLAIN,
+    "training.step_rule": ("fan_in",),
+    "training.data_fit_scale": (1.0,),
+    "network.initializer": ("fan_in_normal",),
+}
+_BOTH = ("regression_error", "off_subspace_error")
+
+THEORY_CURVES: dict[str, TheoryCurve] = {
+    "plateau": TheoryCurve(
+        ("regression_error",),
+        "global minimum, first order in λ",
+        "the regression error at the global minimum to first order in the weight decay, "
+        "(λ/c) (E tr(BᵀB)^(-2/L)/s · Σσ⁻²/Σσ²)^(1/2) with B = A R (derived; any step rule)",
+        _plateau,
+        _SUBSPACE,
+    ),
+    "phase_1": TheoryCurve(
+        ("regression_error",),
+        "phase 1, bound (59a)",
+        "what (59a) of arXiv:2502.15522 leaves of the error at step 0, up to the bound on tau",
+        _phase_one,
+        _THEOREM,
+    ),
+    "phase_2": TheoryCurve(
+        ("regression_error",),
+        "phase 2, bound of Lemma A.26",
+        "80 λ sqrt(d/m) / σ_min², Lemma A.26 of arXiv:2502.15522, between the bound on tau and T",
+        _phase_two,
+        _THEOREM,
+    ),
+    "tau": TheoryCurve(
+        _BOTH,
+        "bound on τ, Corollary A.18",
+        "the step at which phase 1 is over, Corollary A.18 of arXiv:2502.15522",
+        _tau,
+        _THEOREM,
+        vertical=True,
+    ),
+    "horizon": TheoryCurve(
+        _BOTH,
+        "T of Theorem 2.3",
+        "T = 2 m log(d_w) / (η λ), equation (9b) of arXiv:2502.15522",
+        _horizon,
+        _THEOREM,
+        vertical=True,
+    ),
+    "off_subspace_bound": TheoryCurve(
+        ("off_subspace_error",),
+        "bound (74)",
+        "2 (1 - ηλ/m)^t ‖W_1(0) P_perp‖, (74) of arXiv:2502.15522, with the norm of a wide "
+        "Gaussian W_1(0)",
+        _off_subspace,
+        _THEOREM,
+    ),
+    "first_layer_decay": TheoryCurve(
+        ("off_subspace_error",),
+        "decay of W₁ alone",
+        "the error at step 0 times (1 - η_1 λ)^t: as if only the first layer decayed (derived; "
+        "W_1(t) P_perp itself decays exactly so)",
+        _first_layer,
+        _PLAIN,
+    ),
+    "all_layers_decay": TheoryCurve(
+        ("off_subspace_error",),
+        "decay of all layers",
+        "the error at step 0 times the product of (1 - η_i λ)^t over all layers: as if they "
+        "decayed untrained (derived)",
+        _all_layers,
+        _PLAIN,
+    ),
+    "oracle_noise": TheoryCurve(
+        ("noisy_test_error",),
+        "oracle X Y⁺",
+        "σ sqrt(s m / (m - s - 1)): what X Y⁺ makes of test noise of record.test_noise (derived)",
+        _oracle_noise,
+        _SUBSPACE,
+    ),
+    "noise_without_decay": TheoryCurve(
+        ("noisy_test_error",),
+        "λ = 0, wide network",
+        "σ sqrt(s m / (m - s - 1) + d (m - s) / m): a wide network that fits the data and keeps "
+        "its initial values off range(Y) (derived; Corollary 2.6 of arXiv:2502.15522)",
+        _noise_without_decay,
+        {**_SUBSPACE, "network.initializer": ("fan_in_normal",)},
+    ),
+}
+
+
+def check_theory(
+    names: Sequence[str],
+    kind: str,
+    observables: Sequence[str],
+    settings: Mapping[str, Sequence[Any]],
+) -> Iterator[str]:
+    """Yield the end of a sentence for each name that cannot be drawn, after "figure.".
+
+    Args:
+        names: What the figure asks for.
+        kind: The figure's kind.
+        observables: Those that the figure draws.
+        settings: The values that settings have; what is not known is not checked.
+    """
+    for index, name in enumerate(names):
+        place = f"theory[{index}] is '{name}'"
+        curve = THEORY_CURVES.get(name)
+        if curve is None:
+            close = get_close_matches(name, THEORY_CURVES, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            yield f"{place}; it must be one of {', '.join(THEORY_CURVES)}.{hint}"
+        elif not set(curve.observables) & set(observables):
+            yield f"{place}, which stands beside {' or '.join(curve.observables)}; add it to y."
+        elif curve.vertical and kind != "curves":
+            yield f"{place}, which is a step; only kind = 'curves' has steps on its axis."
+        elif curve.why_not(settings):
+            yield f"{place}, which {curve.why_not(settings)}; no run of this sweep has that."

@@ -1,0 +1,219 @@
+"""Theory curves in figures: with each run's own settings, and refused where they say nothing."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+from figure_samples import DECAYS, NUM_SEEDS, STEPS, Tables, make_tables
+
+from dlnsweep import theory
+from dlnsweep.errors import SpecError
+from dlnsweep.explain import explain
+from dlnsweep.figures import draw, read_figure
+from dlnsweep.theory_curves import THEORY_CURVES, check_theory
+
+DECAY = "training.weight_decay"
+SETTINGS: dict[str, Any] = {
+    "problem.kind": "subspace",
+    "problem.signal_dim": 64,
+    "problem.measurement_dim": 32,
+    "problem.subspace_dim": 4,
+    "problem.num_samples": 100,
+    "problem.condition_number": 1.0,
+    "network.width": 500,
+    "network.initializer": "fan_in_normal",
+    "training.optimizer": "gradient_descent",
+    "training.step_rule": "uniform",
+    "training.data_fit_scale": 1.0,
+    "training.num_steps": 1000,
+    "record.test_noise": 0.5,
+}
+FAN_IN = {"training.step_rule": "fan_in", "training.learning_rate": 30.0}
+
+
+def tables(**settings: Any) -> Tables:
+    made = make_tables()
+    for name, value in (SETTINGS | settings).items():
+        made.run_table[name] = value
+    for name in ("off_subspace_error", "noisy_test_error"):
+        made.curve_table[name] = made.curve_table["loss"] * 3
+        made.run_table[f"final_{name}"] = made.run_table["final_loss"]
+    return made
+
+
+def dashed_lines(ax: Any) -> list[Any]:
+    return [line for line in ax.get_lines() if line.is_dashed()]
+
+
+def test_a_level_has_the_settings_of_its_colour():
+    figure = draw(tables(), read_figure({
+        "kind": "curves", "y": "regression_error", "hue": DECAY, "panel_by": "network.depth",
+        "theory": ["plateau"],
+    }))  # fmt: skip
+    for ax, depth in zip(figure.axes, (2, 3), strict=True):
+        found = dashed_lines(ax)
+        assert len(found) == len(DECAYS)
+        measured = [line for line in ax.get_lines() if not line.is_dashed()]
+        for line, own, decay in zip(found, measured, sorted(DECAYS), strict=True):
+            wanted = theory.plateau(decay, 32, 4, depth)
+            assert np.allclose(line.get_ydata(), wanted, rtol=1e-12)
+            assert line.get_xdata().tolist() == STEPS.tolist()
+            assert line.get_color() == own.get_color()
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend.count("global minimum, first order in λ") == 1
+
+
+def test_decays_begin_at_the_median_of_the_runs():
+    made = tables()
+    figure = draw(made, read_figure({
+        "kind": "curves", "y": ["off_subspace_error"], "hue": DECAY, "where": {"network.depth": 3},
+        "theory": ["first_layer_decay", "all_layers_decay"],
+    }))  # fmt: skip
+    (ax,) = figure.axes
+    lines = dashed_lines(ax)
+    # A pattern for each formula.
+    assert len({str(line._dash_pattern) for line in lines}) == 2
+    for line, decay, layers in zip(lines, sorted(DECAYS) * 2, [1] * 3 + [3] * 3, strict=True):
+        start = np.median(
+            made.values("off_subspace_error", training__weight_decay=decay, network__depth=3)[0]
+        )
+        wanted = [start * (1 - 1e-3 * decay) ** (layers * t) for t in STEPS]
+        assert np.allclose(line.get_ydata(), wanted, rtol=1e-9)
+
+
+def test_fan_in_rates_are_the_layers_own():
+    (ax,) = draw(tables(**FAN_IN), read_figure({
+        "kind": "curves", "y": "off_subspace_error", "theory": ["all_layers_decay"],
+        "where": {"network.depth": 3, DECAY: 0.1},
+    })).axes  # fmt: skip
+    (line,) = dashed_lines(ax)
+    y = line.get_ydata()
+    keep = (1 - 30 / 32 * 0.1) * (1 - 30 / 500 * 0.1) ** 2
+    assert abs(y[1] / y[0] / keep - 1) <= 1e-9
+
+
+def test_the_theorem_is_drawn_where_it_holds():
+    made = tables(**FAN_IN)
+    made.run_table["training.weight_decay"] *= 0.1
+    # Errors of size 1 at the start, as networks have.
+    made.curve_table["regression_error"] *= 1e3
+    kinds = ["phase_1", "phase_2", "tau", "horizon"]
+    figure = draw(made, read_figure({
+        "kind": "curves", "y": "regression_error", "theory": kinds, "where": {
+            "network.depth": 3, DECAY: 1e-4},
+    }))  # fmt: skip
+    (ax,) = figure.axes
+    one, two, *vertical = dashed_lines(ax)
+    tau = 32 * 32 / (30 * 3) * np.log(3 / (35 * 1e-4))
+    assert 1 < tau < 100
+    assert np.isfinite(one.get_ydata()).tolist() == [True, True, True, False, False]
+    assert one.get_ydata()[1] < one.get_ydata()[0]
+    assert np.isfinite(two.get_ydata()).tolist() == [False, False, False, True, True]
+    assert np.allclose(two.get_ydata()[-1], 80 * 1e-4 * sqrt(2))
+    assert [line.get_xdata()[0] for line in vertical] == pytest.approx(
+        [tau, 2 * 32 * np.log(500) / (30 * 1e-4)]
+    )
+    # T is beyond the thousand steps that were recorded.
+    notes = "\n".join(text.get_text() for text in figure.texts)
+    assert "T of Theorem 2.3 lies beyond the last step" in notes
+    assert "Corollary A.18 lies beyond" not in notes
+
+
+def test_final_values_have_theirs_over_the_axis():
+    made = tables()
+    (ax,) = draw(made, read_figure({
+        "kind": "final", "y": "regression_error", "x": DECAY, "hue": "network.depth",
+        "theory": ["plateau"],
+    })).axes  # fmt: skip
+    for line, depth in zip(dashed_lines(ax), (2, 3), strict=True):
+        assert line.get_xdata().tolist() == sorted(DECAYS)
+        wanted = [theory.plateau(decay, 32, 4, depth) for decay in sorted(DECAYS)]
+        assert np.allclose(line.get_ydata(), wanted, rtol=1e-12)
+
+
+def test_one_line_where_all_colours_have_the_same():
+    (ax,) = draw(tables(), read_figure({
+        "kind": "curves", "y": "noisy_test_error", "hue": DECAY,
+        "theory": ["oracle_noise", "noise_without_decay"],
+    })).axes  # fmt: skip
+    oracle, kept = dashed_lines(ax)
+    assert np.allclose(oracle.get_ydata(), 0.5 * sqrt(4 * 32 / 27))
+    assert np.allclose(kept.get_ydata(), 0.5 * sqrt(4 * 32 / 27 + 64 * 28 / 32))
+    assert oracle.get_color() == kept.get_color() == "0.2"
+
+
+def test_runs_that_a_formula_is_not_for_are_left_out():
+    made = tables()
+    odd = made.run_table["seed"] % 2 == 1
+    made.run_table.loc[odd, "training.optimizer"] = "momentum"
+    (ax,) = draw(made, read_figure({
+        "kind": "curves", "y": "off_subspace_error", "theory": ["first_layer_decay"],
+        "hue": "training.optimizer", "where": {"network.depth": 2, DECAY: 0.1},
+    })).axes  # fmt: skip
+    (line,) = dashed_lines(ax)
+    values = made.values("off_subspace_error", training__weight_decay=0.1, network__depth=2)
+    assert values.shape[1] == NUM_SEEDS
+    assert line.get_ydata()[0] == pytest.approx(np.median(values[0, ::2]))
+
+
+def test_without_weight_decay_there_is_no_plateau():
+    made = tables(**{DECAY: 0.0})
+    figure = draw(
+        made, read_figure({"kind": "curves", "y": "regression_error", "theory": ["plateau"]})
+    )
+    assert not dashed_lines(figure.axes[0])
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (
+            {"theory": ["platau"]},
+            "figure.theory[0] is 'platau'; it must be one of plateau, phase_1, phase_2, tau, "
+            "horizon, off_subspace_bound, first_layer_decay, all_layers_decay, oracle_noise, "
+            "noise_without_decay. Did you mean 'plateau'?",
+        ),
+        (
+            {"theory": ["plateau", "first_layer_decay"]},
+            "figure.theory[1] is 'first_layer_decay', which stands beside off_subspace_error; "
+            "add it to y.",
+        ),
+        (
+            {"theory": "phase_1"},
+            "figure.theory[0] is 'phase_1', which is for training.step_rule = 'fan_in'; "
+            "no run of this sweep has that.",
+        ),
+        (
+            {"kind": "final", "x": DECAY, "theory": ["tau"]},
+            "figure.theory[0] is 'tau', which is a step; only kind = 'curves' has steps on its "
+            "axis.",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_has_a_sentence(table: dict[str, Any], sentence: str):
+    keys = read_figure({"kind": "curves", "y": "regression_error"} | table)
+    with pytest.raises(SpecError) as raised:
+        draw(tables(), keys)
+    assert sentence in str(raised.value)
+
+
+def test_what_is_not_known_is_not_checked():
+    assert not list(check_theory(["phase_1"], "curves", ["regression_error"], {}))
+    found = list(check_theory(["phase_1"], "curves", ["regression_error"], {
+        "training.step_rule": ["uniform", "fan_in"], "training.data_fit_scale": [0.5, 0.25]
+    }))  # fmt: skip
+    assert found == [
+        "theory[0] is 'phase_1', which is for training.data_fit_scale = 1; "
+        "no run of this sweep has that."
+    ]
+
+
+def test_explain_lists_every_curve():
+    text = explain("theory")
+    for name, curve in THEORY_CURVES.items():
+        assert f"\n{name}\n" in text
+        assert curve.observables[0] in text
+    assert "theory" in explain("curves")
