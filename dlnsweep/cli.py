@@ -245,6 +245,23 @@ def summary(
 
 
 @app.command()
+def claims(
+    folder: Folder,
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+) -> None:
+    """Test Theorem 2.3 of arXiv:2502.15522, statement by statement, run by run."""
+    from dlnsweep.claims import claims_table, claims_text
+
+    table = claims_table(folder, by or [])
+    print(claims_text(table))
+    if csv is not None:
+        table.to_csv(csv, index=False)
+
+
+@app.command()
 def figure(
     folder: Folder,
     file: Annotated[

@@ -226,7 +226,7 @@ def _noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
 _SUBSPACE = {"problem.kind": ("subspace",)}
 _PLAIN = {"training.optimizer": ("gradient_descent",)}
 # What Theorem 2.3 is about; see the head of theory.py.
-_THEOREM = {
+THEOREM = {
     **_SUBSPACE,
     **_PLAIN,
     "training.step_rule": ("fan_in",),
@@ -249,21 +249,21 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "phase 1, bound (59a)",
         "what (59a) of arXiv:2502.15522 leaves of the error at step 0, up to the bound on tau",
         _phase_one,
-        _THEOREM,
+        THEOREM,
     ),
     "phase_2": TheoryCurve(
         ("regression_error",),
         "phase 2, bound of Lemma A.26",
         "80 λ sqrt(d/m) / σ_min², Lemma A.26 of arXiv:2502.15522, between the bound on tau and T",
         _phase_two,
-        _THEOREM,
+        THEOREM,
     ),
     "tau": TheoryCurve(
         _BOTH,
         "bound on τ, Corollary A.18",
         "the step at which phase 1 is over, Corollary A.18 of arXiv:2502.15522",
         _tau,
-        _THEOREM,
+        THEOREM,
         vertical=True,
     ),
     "horizon": TheoryCurve(
@@ -271,7 +271,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "T of Theorem 2.3",
         "T = 2 m log(d_w) / (η λ), equation (9b) of arXiv:2502.15522",
         _horizon,
-        _THEOREM,
+        THEOREM,
         vertical=True,
     ),
     "off_subspace_bound": TheoryCurve(
@@ -280,7 +280,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "2 (1 - ηλ/m)^t ‖W_1(0) P_perp‖, (74) of arXiv:2502.15522, with the norm of a wide "
         "Gaussian W_1(0)",
         _off_subspace,
-        _THEOREM,
+        THEOREM,
     ),
     "first_layer_decay": TheoryCurve(
         ("off_subspace_error",),

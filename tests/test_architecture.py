@@ -61,7 +61,7 @@ HOUSE: list[tuple[str, ...]] = [
     ("estimate", "records"),
     ("store",),
     ("results", "figures"),
-    ("drawing", "execution", "probe"),
+    ("claims", "drawing", "execution", "probe"),
     ("worker", "progress"),
     ("runner", "comparison"),
     ("cli",),
@@ -71,7 +71,8 @@ FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 
 # Rooms that answer without JAX.
 WITHOUT_JAX = {
-    "axes", "comparison", "consistency", "cost", "drawing", "errors", "estimate", "explain",
+    "axes", "claims", "comparison", "consistency", "cost", "drawing", "errors", "estimate",
+    "explain",
     "figures", "plan", "problems", "records", "results", "schedule", "sections", "sentences",
     "settings", "spec", "starter", "store", "sweepfile", "version",
 }  # fmt: skip
