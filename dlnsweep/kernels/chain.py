@@ -61,6 +61,10 @@ class Descent:
         """Whether a step is at the limit of stability, given its largest eigenvalue."""
         return stiffness > _STABLE_SHARE * self.stable_below
 
+    def growth(self, stiffness: float) -> float:
+        """Return about the logarithm by which an unstable mode grows in a step."""
+        return float(np.log(max(2 * stiffness / self.stable_below - 1, 1.0)))
+
     @cached_property
     def speeds(self) -> Float[np.ndarray, " L"]:
         """The time along the flow that a step takes in each layer, near 1 / (1 - momentum).

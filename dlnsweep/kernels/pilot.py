@@ -24,9 +24,9 @@ _HYSTERESIS = 0.25
 # Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
 # steps are made one by one until it has fallen to this share.
 _SETTLED = 1e-7
-# Gradient descent may begin where it is unstable and leave for where it is not. Where it stays for
-# longer than so many steps it is chaotic, and no truncation follows it.
-_MOST_UNSTABLE = 20
+# Gradient descent may begin where it is unstable and leave for where it is not. Where it stays until
+# differences have grown by a factor of e to this it is chaotic, and no truncation follows it.
+_MOST_GROWTH = 7.0
 # No step is longer than the time in which the residual decays by this share, until it is rounding.
 _DECAY = 0.15
 # Between two checkpoints the residual decays by more than this only on its way to nothing, or to
@@ -89,8 +89,8 @@ class Pilot:
         backward_bases: B_1, ..., B_L.
         samples: What was visited at the checkpoints.
         schedule: What it did.
-        stiffness: The largest eigenvalue of a step of gradient descent, stable below 2, but for
-            the first steps.
+        stiffness: The largest eigenvalue of a step of gradient descent, stable below 2; but for an
+            unstable start that it leaves in time.
         refusal: Why the pilot gave up; empty if it did not.
         residual_norm: ||Phi|| at the last checkpoint.
         leak: Largest relative part that checkpoints have left outside the bases.
@@ -194,7 +194,7 @@ class Pilot:
         speed = 1 / (1 - descent.momentum)
         loss = float(np.max(descent.rates)) * descent.weight_decay * speed
         exact = self.pace.exact * speed
-        unstable = 0.0
+        unstable = growth = 0.0
         now, check, since, decay, relaxing = 0.0, 0.0, 1.0, 0.0, 0.0
         while True:
             checking = now >= check or now >= num_steps
@@ -204,11 +204,14 @@ class Pilot:
                 if self.refusal:
                     return
                 decay = self._decay(before, since, relaxing)
-                check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
-                if now > _MOST_UNSTABLE * speed:
-                    self.stiffness = max(self.stiffness, self._now_stiffness)
-                elif descent.unstable(self._now_stiffness):
+                if descent.unstable(self._now_stiffness):
                     unstable = now
+                    growth += since * descent.growth(self._now_stiffness)
+                    if now > exact or growth > _MOST_GROWTH:
+                        self.stiffness = max(self.stiffness, self._now_stiffness)
+                else:
+                    self.stiffness = max(self.stiffness, self._now_stiffness)
+                check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
                 if now <= exact:
                     exact = max(exact, unstable + speed * _settling(self._now_stiffness))
             if self.schedule:

@@ -428,8 +428,8 @@ def test_refusals_say_why(monkeypatch: pytest.MonkeyPatch):
         assert found.sizes == complete
         assert found.thresholds is None
         assert not found.reduction.pilot.schedule
-    # Above an eigenvalue of 2 after the first steps (here: after none).
-    monkeypatch.setattr("dlnsweep.kernels.pilot._MOST_UNSTABLE", -1)
+    # Above an eigenvalue of 2 for too long (here: at all).
+    monkeypatch.setattr("dlnsweep.kernels.pilot._MOST_GROWTH", 0.0)
     found = prepare(network_of(rate=UNSTABLE), 200, 1e-4, however_large=True)
     assert found.refusal.startswith("a step is near instability (2."), found.refusal
     assert found.refusal.endswith(" of 2.000)")
