@@ -24,8 +24,8 @@ _HYSTERESIS = 0.25
 # Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
 # steps are made one by one until it has fallen to this share.
 _SETTLED = 1e-7
-# Gradient descent may begin where it is unstable and leave for where it is not. Where it stays until
-# differences have grown by a factor of e to this it is chaotic, and no truncation follows it.
+# Gradient descent may begin where it is unstable and leave for where it is not. Where it stays
+# until differences have grown by e to this power it is chaotic, and no truncation follows it.
 _MOST_GROWTH = 7.0
 # No step is longer than the time in which the residual decays by this share, until it is rounding.
 _DECAY = 0.15
