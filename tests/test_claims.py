@@ -142,7 +142,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_table_tells_what_held_from_what_did_not_apply(results: Path):
-    table = claims_table(results, by=["network.width"])
+    table: Any = claims_table(results, by=["network.width"])
     assert len(table) == 2 * len(STATEMENTS)
     assert (table[["satisfied", "violated", "not_applicable"]].sum(axis=1) == 4).all()
     narrow = table[table["network.width"] == 20]
@@ -155,9 +155,9 @@ def test_a_table_tells_what_held_from_what_did_not_apply(results: Path):
     assert (wide["not_applicable"] == 2).all()
     assert wide.loc["Lemma A.26", "satisfied"] == 2
     # Against the records themselves: the largest residual of both runs beside the level.
-    runs = dlnsweep.open_results(results).runs()
+    runs: Any = dlnsweep.open_results(results).runs()
     chosen = runs[(runs["network.width"] == 100_000) & (runs["training.learning_rate"] == 3.0)]
-    curves = dlnsweep.open_results(results).curves()
+    curves: Any = dlnsweep.open_results(results).curves()
     curves = curves[curves["run_id"].isin(chosen["run_id"])]
     gamma = 0.02 / sqrt(6 / 8)
     horizon = 2 * 6 * log(1e5) / (3 * 0.02)

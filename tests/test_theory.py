@@ -83,8 +83,8 @@ def test_wide_networks_begin_where_it_says():
         firsts.append(np.linalg.norm(first @ left[:, s:], 2))
     # Means over the draws scatter by 1 % here, finite width adds some.
     assert close(theory.wide_regression_error(m, d), np.sqrt(np.mean(np.square(errors))), 0.05)
-    assert close(theory.wide_off_subspace_error(m, d, s), np.mean(offs), 0.1)
-    assert close(theory.first_layer_off_range(m, s, width), np.mean(firsts), 0.05)
+    assert close(theory.wide_off_subspace_error(m, d, s), float(np.mean(offs)), 0.1)
+    assert close(theory.first_layer_off_range(m, s, width), float(np.mean(firsts)), 0.05)
 
 
 def test_signal_values_are_those_of_the_problem():
@@ -110,6 +110,7 @@ def minimum(depth: int, decay: float, fit: float, x: np.ndarray, y: np.ndarray) 
     rank = np.linalg.matrix_rank(y)
     root = np.diag(values[:rank] ** (1 / depth))
     weights = [root @ right[:rank], *[root] * (depth - 2), left[:, :rank] @ root]
+    active = [y]
     for _ in range(20_000):
         active = [y]
         for weight in weights:

@@ -89,8 +89,6 @@ class Pilot:
         backward_bases: B_1, ..., B_L.
         samples: What was visited at the checkpoints.
         schedule: What it did.
-        stiffness: The largest eigenvalue of a step of gradient descent, stable below 2; but for an
-            unstable start that it leaves in time.
         refusal: Why the pilot gave up; empty if it did not.
         residual_norm: ||Phi|| at the last checkpoint.
         leak: Largest relative part that checkpoints have left outside the bases.
@@ -131,7 +129,8 @@ class Pilot:
         self.refusal = ""
         self.samples: list[Sample] = []
         self.schedule: list[Advance] = []
-        self.stiffness = self._now_stiffness = 0.0
+        # The largest eigenvalue of a step of gradient descent, at the last checkpoint.
+        self._now_stiffness = 0.0
         self.residual_norm = np.nan
         self.leak = 0.0
         self.streams = 0
@@ -208,9 +207,9 @@ class Pilot:
                     unstable = now
                     growth += since * descent.growth(self._now_stiffness)
                     if now > exact or growth > _MOST_GROWTH:
-                        self.stiffness = max(self.stiffness, self._now_stiffness)
-                else:
-                    self.stiffness = max(self.stiffness, self._now_stiffness)
+                        found, limit = self._now_stiffness, descent.stable_below
+                        self.refusal = f"a step is near instability ({found:.3f} of {limit:.3f})"
+                        return
                 check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
                 if now <= exact:
                     exact = max(exact, unstable + speed * _settling(self._now_stiffness))

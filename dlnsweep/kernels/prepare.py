@@ -104,10 +104,7 @@ def prepare(
     missing = 0.0
     for pace in paces(tolerance):
         pilot = Pilot(network, num_steps, pace, 1.0 if however_large else _LARGEST_SHARE)
-        limit = network.descent.stable_below
         refusal = pilot.refusal
-        if not refusal and network.descent.unstable(pilot.stiffness):
-            refusal = f"a step is near instability ({pilot.stiffness:.3f} of {limit:.3f})"
         if refusal:
             break
         reduction = Reduction(pilot, _FINEST_SHARE * tolerance)
