@@ -193,7 +193,7 @@ class Pilot:
         speed = 1 / (1 - descent.momentum)
         loss = float(np.max(descent.rates)) * descent.weight_decay * speed
         exact = self.pace.exact * speed
-        unstable = growth = 0.0
+        unstable = growth = worst = 0.0
         now, check, since, decay, relaxing = 0.0, 0.0, 1.0, 0.0, 0.0
         while True:
             checking = now >= check or now >= num_steps
@@ -206,10 +206,14 @@ class Pilot:
                 if descent.unstable(self._now_stiffness):
                     unstable = now
                     growth += since * descent.growth(self._now_stiffness)
-                    if now > exact or growth > _MOST_GROWTH:
-                        found, limit = self._now_stiffness, descent.stable_below
-                        self.refusal = f"a step is near instability ({found:.3f} of {limit:.3f})"
-                        return
+                    # Along the flow no time is short enough.
+                    growth = np.inf if now > exact else growth
+                    worst = max(worst, self._now_stiffness)
+                # A run that diverges does so in the first steps, and then that is what is said.
+                if growth > _MOST_GROWTH and now >= min(self.pace.exact * speed, num_steps):
+                    limit = descent.stable_below
+                    self.refusal = f"a step is near instability ({worst:.3f} of {limit:.3f})"
+                    return
                 check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
                 if now <= exact:
                     exact = max(exact, unstable + speed * _settling(self._now_stiffness))
