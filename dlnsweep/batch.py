@@ -241,7 +241,10 @@ def _train_reduced(
             return program.start(chosen[piece])
 
         part = _train_pieces(program, row, start, outcome, watch)
-        found = [left_its_rehearsal(chosen[k], norm) for k, norm in enumerate(part.residual_norm)]
+        found = [
+            left_its_rehearsal(chosen[k], norm, *_recorded_errors(part, k))
+            for k, norm in enumerate(part.residual_norm)
+        ]
         kept = [k for k, reason in enumerate(found) if not reason or part.stopped_step[k] >= 0]
         if kept:
             parts.append(_joined([part], np.array(kept)))
@@ -257,6 +260,14 @@ def _train_reduced(
         some = {key: column[left] for key, column in rows.items()}
         parts.append(_train_dense(some, row, padded_width, [reasons[i] for i in left], watch))
     return parts, np.argsort(np.array(order + left))
+
+
+def _recorded_errors(part: Trained, run: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the regression error of a run was recorded, and what it was."""
+    if "regression_error" not in part.observables:
+        return np.array([], dtype=np.int64), np.array([])
+    rows = int(part.num_rows[run])
+    return part.steps[:rows], part.observables["regression_error"][run, :rows]
 
 
 def _train_pieces(

@@ -16,13 +16,15 @@ from dlnsweep.kernels.network import Network
 from dlnsweep.kernels.pilot import Pilot
 from dlnsweep.kernels.prepare import Prepared, Thresholds, prepare
 from dlnsweep.kernels.reduced import State
-from dlnsweep.kernels.reduction import Reduction, Sizes
+from dlnsweep.kernels.reduction import Reduction
 from dlnsweep.lazy import jnp
 from dlnsweep.sections import TrainingSettings
 
 # The residual at the end of a run is that of its rehearsal to this share (the rehearsal follows the
 # flow of gradient descent, not its steps), and to rounding, relative to the targets.
 _LIKENESS, _ROUNDING = 0.03, 1e-7
+# Before that it is so to a larger share: the rehearsal's path is known at its checkpoints only.
+_EXCURSION = 0.5
 # The small products of a reduced step do fewer operations a second than the large ones of a dense
 # step by about this factor.
 _WORSE = 1.5
@@ -119,7 +121,12 @@ def why_not_smaller(lane: Lane, dims: Sequence[int], rank: int) -> str:
     return ""
 
 
-def left_its_rehearsal(lane: Lane, residual_norm: float) -> str:
+def left_its_rehearsal(
+    lane: Lane,
+    residual_norm: float,
+    steps: Sequence[int] | np.ndarray = (),
+    errors: Sequence[float] | np.ndarray = (),
+) -> str:
     """Return how a finished run differs from its rehearsal; empty if it does not.
 
     A truncated chain is not the gradient descent of a network, and may be unstable where that is
@@ -129,15 +136,31 @@ def left_its_rehearsal(lane: Lane, residual_norm: float) -> str:
     Args:
         lane: The run.
         residual_norm: ||Phi|| after its last step.
+        steps: The steps at which its regression error was recorded, if it was.
+        errors: The regression error there.
     """
     if lane.prepared.refusal:
         # Complete bases: there was no rehearsal, and nothing can be unstable in them.
         return ""
     expected = lane.prepared.reduction.records[-1].error
     rounding = _ROUNDING * float(np.linalg.norm(lane.descent.targets))
-    if abs(residual_norm - expected) <= _LIKENESS * expected + rounding:
+    if not abs(residual_norm - expected) <= _LIKENESS * expected + rounding:
+        return (
+            f"the reduced run ended at a residual of {residual_norm:.2e}, rehearsed {expected:.2e}"
+        )
+    # The error counts what no weights can fit as well, the residual does not.
+    data, steps = lane.start.data, np.asarray(steps)
+    squares = (np.asarray(errors, dtype=float) * data.signal_norm) ** 2 - data.residual
+    norms = np.sqrt(np.maximum(squares, 0.0))
+    expected = lane.prepared.reduction.rehearsed(steps)
+    far = ~(np.abs(norms - expected) <= _EXCURSION * expected + rounding) & ~np.isnan(expected)
+    if not np.any(far):
         return ""
-    return f"the reduced run ended at a residual of {residual_norm:.2e}, rehearsed {expected:.2e}"
+    at = int(np.argmax(far))
+    return (
+        f"the reduced run had a residual of {norms[at]:.2e} at step {steps[at]}, "
+        f"rehearsed {expected[at]:.2e}"
+    )
 
 
 def complete(lane: Lane, reason: str) -> Lane:
@@ -160,17 +183,16 @@ def outcome_of(prepared: Prepared) -> str:
 
 
 def final_weights(
-    lane: Lane, weights: tuple[np.ndarray, ...], sizes: Sizes, state: State
+    lane: Lane, weights: tuple[np.ndarray, ...], state: State
 ) -> tuple[np.ndarray, ...]:
     """Return W_i = c_i W_i(0) + B_i D_i F_{i-1}^T of the only run of a call.
 
     Args:
         lane: The run.
         weights: Its weights at step 0.
-        sizes: The sizes of the program that trained it.
         state: Its state, with a leading axis of lanes.
     """
-    inner, outer = lane.prepared.reduction.bases(sizes)
+    inner, outer = lane.prepared.reduction.bases(lane.prepared.sizes)
     inner[0] = np.asarray(lane.start.data.range_basis)
     made = []
     for i, weight in enumerate(weights):

@@ -200,10 +200,12 @@ class ReducedProgram:
     def start(self, lanes: Sequence[Lane]) -> tuple[Any, Any]:
         """Return the inputs and the state at step 0; missing lanes are copies of the last."""
         places = np.minimum(np.arange(self.layout.lanes), len(lanes) - 1)
+        # What was rehearsed and nothing else: a run with fewer directions than the program has gets
+        # zeros, not further directions of its own, which could be unstable together.
         constants = [
-            constants_of(lane.prepared, self.sizes, lane.start.data, lane.descent) for lane in lanes
+            constants_of(lane.prepared, lane.prepared.sizes, lane.start.data, lane.descent)
+            for lane in lanes
         ]
-        # A run with fewer directions than the program has gets zeros.
         whole = stacked([*constants, self._blank(constants[0])])
         chosen = jax.tree.map(lambda leaf: leaf[places], whole)
         record, test = (

@@ -249,13 +249,15 @@ def _reduced(
             program.segment, (inputs, carry), problem.steps, 1, record.observables, lane=0
         )
         norm = float(program.residual_norms(inputs, carry)[0])
-        left = "" if fields["stopped_step"] >= 0 else lanes.left_its_rehearsal(lane, norm)
-        if not left:
+        errors = fields["observables"].get("regression_error")
+        recorded = () if errors is None else (fields["steps"], errors)
+        left = lanes.left_its_rehearsal(lane, norm, *recorded)
+        if not left or fields["stopped_step"] >= 0:
             break
         if kernel == "auto":
             return None, left
         lane = lanes.complete(lane, left)
-    weights = lanes.final_weights(lane, problem.weights, program.sizes, carry.state)
+    weights = lanes.final_weights(lane, problem.weights, carry.state)
     return Ran(
         **fields,
         weights=weights,

@@ -218,7 +218,7 @@ def test_train_repeats_a_run_that_leaves_its_rehearsal(
     exact = train(**arrays, kernel="dense")
     seen: list[float] = []
 
-    def leaves(lane: lanes.Lane, norm: float) -> str:
+    def leaves(lane: lanes.Lane, norm: float, *_: Any) -> str:
         seen.append(norm)
         return "" if lane.prepared.refusal else "it left"
 

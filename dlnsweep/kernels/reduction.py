@@ -301,6 +301,21 @@ class Reduction:
         backward = [basis @ b for basis, b in zip(self.pilot.backward_bases, outer, strict=True)]
         return [inner[0], *forward], backward
 
+    def rehearsed(self, steps: np.ndarray) -> np.ndarray:
+        """Return ||Phi|| along the rehearsal at some steps, between its checkpoints.
+
+        NaN before the pilot's first step along the flow, where the rehearsal is on its own path.
+        """
+        now, times = 0.0, [0.0]
+        for part in self.schedule:
+            now += part.steps
+            if part.checked:
+                times.append(now)
+        norms = np.array([max(record.error, 1e-300) for record in self.records])
+        exact = sum(part.steps for part in self.pilot.schedule if not part.stages)
+        found = np.exp(np.interp(steps, times, np.log(norms)))
+        return np.where(np.asarray(steps) > exact, found, np.nan)
+
     def rehearse(self, sizes: Sizes) -> float:
         """Return the largest relative deviation of the truncated chain along the schedule."""
         worst = 0.0

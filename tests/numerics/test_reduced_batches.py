@@ -145,8 +145,8 @@ def test_a_run_that_leaves_its_rehearsal_is_trained_again(kernel, dense, four, m
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
     asked = []
 
-    def second_leaves(lane, norm):
-        asked.append(lanes.left_its_rehearsal(lane, norm))
+    def second_leaves(*arguments):
+        asked.append(lanes.left_its_rehearsal(*arguments))
         return "it left" if len(asked) == 2 else asked[-1]
 
     monkeypatch.setattr(batch, "left_its_rehearsal", second_leaves)
@@ -178,6 +178,15 @@ def test_a_run_is_compared_with_its_rehearsal():
             f"rehearsed {expected:.2e}"
         )
     assert lanes.left_its_rehearsal(lane, np.nan)
+    # An excursion between, at a recorded step after the exact ones.
+    steps = np.array([0, 150, 250, 280])
+    norms = lane.prepared.reduction.rehearsed(steps)
+    assert np.isnan(norms).tolist() == [True, True, False, False]
+    errors = np.nan_to_num(norms, nan=7.0) / lane.start.data.signal_norm
+    assert not lanes.left_its_rehearsal(lane, expected, steps, errors)
+    found = lanes.left_its_rehearsal(lane, expected, steps, errors * [1, 1, 1.6, 1])
+    assert found.startswith("the reduced run had a residual of ")
+    assert f"at step 250, rehearsed {norms[2]:.2e}" in found
     assert not lanes.left_its_rehearsal(lanes.complete(lane, "so"), np.nan)
 
 
@@ -239,6 +248,25 @@ def test_a_level_that_lacks_too_much_says_so():
     )
     assert found.refusal.startswith(f"{COARSE} (")
     assert found.missing > 1e-3
+
+
+@pytest.mark.usefixtures("float64")
+def test_runs_use_what_was_rehearsed_and_nothing_else(four, monkeypatch):
+    made, _ = four
+    rows = [made.row(i) | made.shared for i in range(2)]
+    with numerics():
+        draw = batch.draw_for(rows[0], 60)
+        lane = draw.lane(rows[0])
+        small = replace(lane.prepared.sizes, forward=tuple(
+            n - 1 for n in lane.prepared.sizes.forward))  # fmt: skip
+        fewer = replace(lane, prepared=replace(lane.prepared, sizes=small))
+        program = batch.reduced_program_for(rows[0], draw, [lane, fewer])
+        for one in (lane, fewer):
+            inputs, _ = program.start([one])
+            for j, size in enumerate(one.prepared.sizes.forward):
+                block = np.asarray(inputs.constants.forward[j])[0]
+                assert np.any(block[size - 1] != 0)
+                assert np.all(block[size:] == 0)
 
 
 @pytest.mark.usefixtures("float64")
