@@ -251,7 +251,7 @@ def test_a_level_that_lacks_too_much_says_so():
 
 
 @pytest.mark.usefixtures("float64")
-def test_runs_use_what_was_rehearsed_and_nothing_else(four, monkeypatch):
+def test_runs_use_what_was_rehearsed_and_nothing_else(four):
     made, _ = four
     rows = [made.row(i) | made.shared for i in range(2)]
     with numerics():
