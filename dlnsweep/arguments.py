@@ -138,7 +138,12 @@ def check_settings(
 def _check_hyperparameters(training: dict[str, Any]) -> list[str]:
     """Return what is wrong with the optimizer's hyperparameters, and take that out."""
     problems = []
-    others = ("num_steps", *(k for k in training if k not in TrainingSettings.model_fields))
+    others = (
+        "num_steps",
+        "prescription",
+        "gamma",
+        *(k for k in training if k not in TrainingSettings.model_fields),
+    )
     for key in [k for k in others if k in training]:
         del training[key]
         problems.append(f"{key} is not a hyperparameter{did_you_mean(key, HYPERPARAMETERS)}")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep import prescription
 from dlnsweep.cost import RunCost, cost_of, worth_padding
 from dlnsweep.sections import HYPERPARAMETERS
 from dlnsweep.settings import Settings, description
@@ -95,6 +96,7 @@ class Plan:
 def make_plan(sweep: Sweep) -> Plan:
     """Expand a sweep into its runs."""
     expansion = _expand(sweep)
+    _prescribe(expansion)
     _blank_unused(expansion)
     ids = _run_ids(sweep, expansion)
     unique, first = np.unique(ids, return_index=True)
@@ -161,6 +163,35 @@ def _array(values: Sequence[Any]) -> np.ndarray:
         if isinstance(values[0], kind):
             return np.array(values, dtype=dtype)
     return np.array(values, dtype=object)
+
+
+def _prescribe(settings: dict[str, _Setting]) -> None:
+    """Set what a prescription leaves open, and keep how it was found out of the runs' identity."""
+    how, gamma = (settings[key] for key in prescription.HOW)
+    settings[prescription.HOW[0]] = _Setting(how.values, ("null",), None)
+    if how.values[0] == "none":
+        settings[prescription.HOW[1]] = _Setting(np.array([np.nan]), ("null",), None)
+        return
+    settings[prescription.HOW[1]] = _Setting(
+        gamma.values, ("null",) * len(gamma.values), gamma.index
+    )
+    reads = [settings[key] for key in prescription.READS]
+    total = max((len(each.index) for each in reads if each.index is not None), default=1)
+    places = np.stack([_index(each, total) for each in reads])
+    distinct, index = np.unique(places, axis=1, return_inverse=True)
+    found = [
+        prescription.theorem_2_3(
+            *(_scalar(s.values[i]) for s, i in zip(reads, column, strict=True))
+        )
+        for column in distinct.T
+    ]
+    for key, values in zip(prescription.SETS, zip(*found, strict=True), strict=True):
+        texts = tuple(map(json.dumps, values))
+        settings[key] = _Setting(_array(values), texts, index.ravel() if total > 1 else None)
+
+
+def _index(setting: _Setting, total: int) -> np.ndarray:
+    return np.zeros(total, dtype=np.int32) if setting.index is None else setting.index
 
 
 def _blank_unused(settings: dict[str, _Setting]) -> None:

@@ -95,6 +95,19 @@ class TrainingSettings(Settings):
     rmsprop_decay: Annotated[
         Fraction, Describe("traced", "squared-gradient decay (rmsprop)", "α")
     ] = 0.9
+    prescription: Annotated[
+        Literal["none", "theorem_2_3"],
+        Describe(
+            "outside",
+            "theorem_2_3: learning rate, weight decay and number of steps of each run by (8) and "
+            "(9b) of arXiv:2502.15522, from gamma and the run's sizes",
+            axis=False,
+        ),
+    ] = "none"
+    gamma: Annotated[
+        Annotated[float, Field(gt=0, le=1)],
+        Describe("outside", "weight decay over the largest that Theorem 2.3 allows, (8)", "γ"),
+    ] = 1.0
     stop_when: Annotated[
         StopWhen | None,
         Describe("static", "{ observable = ..., below = ... }: end a run early", axis=False),

@@ -8,7 +8,7 @@ recompiles).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -80,9 +80,16 @@ def _is_traced_float(settings: type[Settings], key: str) -> bool:
     return is_float and info is not None and info.role == "traced"
 
 
+def _outside(settings: type[Settings]) -> Iterator[str]:
+    for key in settings.model_fields:
+        info = description(settings, key)
+        if info is not None and info.role == "outside":
+            yield key
+
+
 def static_text(settings: Settings, without: Iterable[str] = ()) -> str:
     """Return a text that is equal for settings which one compiled program can serve."""
-    moving = {*traced_numbers(settings), *without}
+    moving = {*traced_numbers(settings), *_outside(type(settings)), *without}
     fields = settings.model_dump(exclude=moving)
     return json.dumps(fields, sort_keys=True)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dlnsweep import consistency, sweepfile
+from dlnsweep import consistency, prescription, sweepfile
 from dlnsweep.axes import num_values, read_values
 from dlnsweep.errors import SpecError
 from dlnsweep.observables import OBSERVABLES
@@ -33,7 +33,8 @@ class Sweep:
     Attributes:
         name: Its name, which is also the name of its results folder.
         source: The figure or claim that it reproduces.
-        values: The values of each dotted setting ("network.depth"), several for an axis.
+        values: The values of each dotted setting ("network.depth"), several for an axis; without
+            those that a prescription sets, which the plan finds.
         axes: The settings that vary, in the file's order; those in one tuple move together.
         seeds: The seeds, crossed with all axes.
         options: The settings of [sweep].
@@ -111,6 +112,7 @@ class _Reader:
         self.values: dict[str, tuple[Any, ...]] = {}
         self.varying: list[str] = []
         self.given: set[str] = set()
+        self.prescribed = prescription.prescribed(document)
         self.classes: dict[str, type[Settings]] = {}
 
     def read(self) -> Sweep | None:
@@ -132,6 +134,7 @@ class _Reader:
             *consistency.check_width(values),
             *consistency.check_recording(values, given),
             *consistency.check_hyperparameters(values, given),
+            *prescription.check_prescription(values, given),
         ]
         seeds = self._seeds()
         if not too_many:
@@ -248,6 +251,8 @@ class _Reader:
                 if not problems:
                     self.values[dotted] = values
                     self.varying += [dotted] if several and len(values) > 1 else []
+            elif dotted in self.prescribed:
+                continue
             elif field.is_required():
                 info = description(settings, key)
                 what = f" ({info.text})" if info else ""
@@ -276,6 +281,9 @@ class _Reader:
         known = list(known_settings()) if "problem" not in self.classes else []
         mine = [f"{s}.{k}" for s, settings in self.classes.items() for k in settings.model_fields]
         return list(dict.fromkeys([*mine, *known]))
+
+    def _varying_by_prescription(self) -> Sequence[str]:
+        return self.prescribed if set(self.varying) & set(prescription.READS) else ()
 
     def _check_constraints(self, axes: Sequence[tuple[str, ...]]) -> None:
         groups = self.values.get("sweep.zip", ([],))[0]
@@ -324,7 +332,8 @@ class _Reader:
             vectors = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is not None]
             settings = [*self._known_settings(), "seed"]
             # Which settings vary is known only where all are right.
-            varying = [*self.varying, "seed"] if all_right else None
+            varying = [*self.varying, *self._varying_by_prescription(), "seed"]
+            varying = varying if all_right else None
             found = check(figure, names, settings, vectors, varying, place, self.values)
             self.problems += map(printable, found)
         return figure

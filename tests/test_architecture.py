@@ -18,7 +18,7 @@ PACKAGE = Path(dlnsweep.__file__).parent
 # From the ground floor up. A module imports modules of lower rooms, or of its own; imports inside
 # functions count, those for type checkers alone do not.
 HOUSE: list[tuple[str, ...]] = [
-    ("errors", "version", "lazy", "settings", "theory"),
+    ("errors", "version", "lazy", "settings", "theory", "bootstrap"),
     (
         "sentences",
         "runtime",
@@ -53,6 +53,7 @@ HOUSE: list[tuple[str, ...]] = [
         "initializers",
         "optimizers",
         "consistency",
+        "prescription",
         "arguments",
     ),
     ("cost", "draws", "kernels.gradient_descent", "kernels.optax_descent", "kernels.dense"),
@@ -73,8 +74,8 @@ FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 WITHOUT_JAX = {
     "axes", "claims", "comparison", "consistency", "cost", "drawing", "errors", "estimate",
     "explain",
-    "figures", "plan", "problems", "records", "results", "schedule", "sections", "sentences",
-    "settings", "spec", "starter", "store", "sweepfile", "version",
+    "figures", "plan", "prescription", "problems", "records", "results", "schedule", "sections",
+    "sentences", "settings", "spec", "starter", "store", "sweepfile", "version",
 }  # fmt: skip
 HEAVY = ("jax", "jaxlib", "optax", "pandas", "pyarrow", "matplotlib")
 

@@ -13,6 +13,7 @@ from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from dlnsweep.bootstrap import median_interval
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.figures import Overlay, draw, read_figure, save
 from dlnsweep.figures.labels import format_value, format_values, math_symbol, setting_label
@@ -83,6 +84,17 @@ def test_an_edge_below_zero_reaches_down_to_the_frame_of_a_log_axis() -> None:
     assert lower.min() < 0
     # The frame stands near the smallest median, wherever the lower edges are.
     assert medians.min() / 20 < ax.get_ylim()[0] < medians.min()
+
+
+def test_a_bootstrap_band_is_the_interval_of_the_median() -> None:
+    tables = make_tables()
+    figure = drawn(tables, kind="curves", y="loss", hue=DECAY, band="bootstrap")
+    (ax,) = figure.axes
+    for decay, (low, high) in zip(sorted(DECAYS), bands(ax), strict=True):
+        # tests/test_bootstrap.py holds the interval itself against a plain loop.
+        wanted = median_interval(tables.values("loss", training__weight_decay=decay))
+        np.testing.assert_allclose((low, high), wanted, rtol=ROUNDING)
+    assert "median of 10 runs, band: its 95 % bootstrap interval" in texts(figure)
 
 
 def test_no_band_when_none_is_wanted() -> None:

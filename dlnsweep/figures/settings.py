@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from dlnsweep.settings import Describe, Settings
 
-Band = Literal["std", "quantile", "none"]
+Band = Literal["std", "quantile", "bootstrap", "none"]
 Scale = Literal["log", "linear"]
 AutoScale = Literal["auto", "log", "linear"]
 
@@ -122,7 +122,10 @@ class _Banded(Figure):
     panel_by: Annotated[str | None, _outside("the setting with one panel a value")] = None
     band: Annotated[
         Band,
-        _outside("quantile: between two quantiles; std: median ± one standard deviation; none"),
+        _outside(
+            "quantile: between two quantiles; std: median ± one standard deviation; bootstrap: the "
+            "median's 95 % confidence interval; none"
+        ),
     ] = "quantile"
     quantiles: Annotated[Quantiles, _outside("the two quantiles of the band")] = (0.25, 0.75)
     y_scale: Annotated[Scale, _outside("log or linear")] = "log"

@@ -11,14 +11,14 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
 
+from dlnsweep.bootstrap import median_interval
 from dlnsweep.errors import SpecError, StoreError
-
-Band = Literal["std", "quantile", "none"]
+from dlnsweep.figures.settings import Band
 
 
 class Results(Protocol):
@@ -237,6 +237,8 @@ def summarize(
     median = np.nanmedian(filled, axis=1) * present
     if band == "none":
         return Summary(x, median, None, None, whole)
+    if band == "bootstrap":
+        return Summary(x, median, *median_interval(table), whole)
     if band == "quantile":
         lower, upper = np.nanquantile(filled, quantiles, axis=1) * present
         return Summary(x, median, lower, upper, whole)
