@@ -39,6 +39,14 @@ def check(
     theory = getattr(figure, "theory", ())
     ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), values or {})
     sentences += [f"{prefix}.{end}" for end in ends]
+    if getattr(figure, "quantity", "value") == "decay_rate":
+        wanted = figure.where.get("training.weight_decay")
+        decays = wanted or (values or {}).get("training.weight_decay", ())
+        if 0 in decays:
+            sentences.append(
+                f"{prefix}.quantity is 'decay_rate', which has the weight decay as its unit; leave "
+                'runs without it out: where = { "training.weight_decay" = [...] }.'
+            )
     for key, name in _observables_of(figure):
         sentence = _check_observable(figure.kind, name, observables, vector_observables)
         if sentence:

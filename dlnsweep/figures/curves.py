@@ -19,8 +19,14 @@ from dlnsweep.figures.panels import (
     not_finite_note,
     scale_y,
 )
+from dlnsweep.figures.rates import (
+    decay_rates,
+    first_layer_rates,
+    label_rates,
+    overlays_as_rates,
+)
 from dlnsweep.figures.settings import CurvesFigure
-from dlnsweep.figures.statistics import Records, Results, Selection, Summary
+from dlnsweep.figures.statistics import Records, Results, Selection, Summary, summarize
 from dlnsweep.figures.theory import beyond_note
 
 
@@ -30,12 +36,21 @@ def draw_curves(
     """Draw one panel for each observable, one curve for each value of the hue."""
     records = Records(results, selection, keys.y)
     grid = make_grid(keys, selection, keys.y)
+    as_rates = keys.quantity == "decay_rate"
+    if as_rates:
+        overlays = overlays_as_rates(overlays, selection)
+        label_rates(grid)
     per_panel: list[list[Summary]] = []
     drawn: list[Overlay] = []
     for panel in grid.panels:
         shown = []
         for index, _, colour, runs in groups(keys, selection, grid, panel):
-            summary = records.curve(panel.observable, runs, keys.band, keys.quantiles)
+            steps, table = records.values(panel.observable, runs)
+            if as_rates:
+                steps, table = decay_rates(
+                    steps, table, first_layer_rates(selection.used.loc[runs])
+                )
+            summary = summarize(steps, table, keys.band, keys.quantiles)
             draw_summary(panel.ax, summary, color=colour, **curve_style(keys, index))
             shown.append(summary)
         drawn += draw_overlays(

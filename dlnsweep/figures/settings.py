@@ -151,6 +151,13 @@ class CurvesFigure(_Banded):
     kind: Annotated[Literal["curves"], _outside("observables against the step")] = "curves"
     x: Annotated[Literal["step"], _outside("the horizontal axis")] = "step"
     y: Annotated[Names, _outside("one observable or several, a panel for each")]
+    quantity: Annotated[
+        Literal["value", "decay_rate"],
+        _outside(
+            "value: the observable; decay_rate: -d ln(y)/dt in units of that of W_1 alone, "
+            "-ln(1 - η_1 λ)"
+        ),
+    ] = "value"
     x_scale: Annotated[Scale, _outside("log (step 0 at the left edge) or linear")] = "log"
     theory: Annotated[Theory, _outside(_THEORY)] = ()
 
