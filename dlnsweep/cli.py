@@ -262,6 +262,28 @@ def claims(
 
 
 @app.command()
+def transition(
+    folder: Folder,
+    x: Annotated[str, typer.Option(metavar="KEY", help="The setting along which runs succeed.")],
+    success: Annotated[
+        list[str],
+        typer.Option(metavar="CONDITION", help="Such as 'regression_error < 0.1'; all must hold."),
+    ],
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the first table to this file.")] = None,
+) -> None:
+    """Fit the value of a setting at which half of the runs succeed, and its power law."""
+    from dlnsweep.transitions import Condition, transitions, transitions_text
+
+    found = transitions(folder, x, [Condition.read(text) for text in success], by or [])
+    print(transitions_text(found, x))
+    if csv is not None:
+        found.table.to_csv(csv, index=False)
+
+
+@app.command()
 def figure(
     folder: Folder,
     file: Annotated[

@@ -62,7 +62,7 @@ HOUSE: list[tuple[str, ...]] = [
     ("estimate", "records"),
     ("store",),
     ("results", "figures"),
-    ("claims", "drawing", "execution", "probe"),
+    ("claims", "transitions", "drawing", "execution", "probe"),
     ("worker", "progress"),
     ("runner", "comparison"),
     ("cli",),

@@ -1,0 +1,263 @@
+"""Where runs begin to succeed: the value of a setting at which half of them do, and its exponents.
+
+In each group of runs the probability of success p is fitted to the setting x,
+
+    ln(p / (1 - p)) = b (ln x - ln x_half),
+
+by maximum likelihood with a weak prior on the slope (see `_PRIOR`); a run that diverged has
+failed. Over the groups a power law is fitted, ln x_half = a + sum_k e_k ln(g_k), by least squares.
+Intervals are percentile bootstrap ones over the seeds, which all groups share: a resample takes a
+seed with all its runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dlnsweep.bootstrap import resamples
+from dlnsweep.errors import SpecError
+from dlnsweep.results import open_results
+
+Numbers = NDArray[np.float64]
+
+_LEVEL = 0.95
+# The standard deviation of the prior of b times the mean distance of neighbouring ln x: where
+# all runs fail up to one value and all succeed from the next, the likelihood alone has no maximum.
+_PRIOR = 5.0
+_NEWTON_STEPS = 60
+_CONDITION = re.compile(r"\s*([a-z_0-9]+)\s*<\s*([-+0-9.eE]+)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a run must end with to succeed: an observable below a value."""
+
+    observable: str
+    below: float
+
+    @classmethod
+    def read(cls, text: str) -> Condition:
+        """Read "regression_error < 0.1".
+
+        Raises:
+            SpecError: If it is not of this form.
+        """
+        found = _CONDITION.fullmatch(text)
+        try:
+            return cls(found[1], float(found[2])) if found else _refuse(text)
+        except ValueError:
+            return _refuse(text)
+
+
+def _refuse(text: str) -> Condition:
+    raise SpecError(f"success is {text!r}; it must be such as 'regression_error < 0.1'.")
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """The fitted transitions of a sweep.
+
+    Attributes:
+        table: One row a group: the settings of the group, `num_runs`, `x_half` with the ends
+            `low` and `high` of its 95 % interval. 0 and infinity stand for "below the smallest"
+            and "above the largest" value of x that the group has.
+        exponents: One row a setting of the power law: `setting`, `exponent`, `low`, `high`; empty
+            if fewer than two groups have a transition inside their range.
+        left_out: How many groups the power law leaves out, for want of such a transition.
+    """
+
+    table: pd.DataFrame
+    exponents: pd.DataFrame
+    left_out: int
+
+
+def transitions(
+    folder: Any, x: str, success: Sequence[Condition], by: Sequence[str] = ()
+) -> Transitions:
+    """Fit where the runs of a results folder begin to succeed.
+
+    Args:
+        folder: The results folder.
+        x: The setting, positive numbers; success may begin or end as it grows.
+        success: Conditions on final values, all of which a successful run meets.
+        by: Settings whose values make the groups; those that are positive numbers enter the
+            power law.
+
+    Raises:
+        SpecError: If a name is not one of this sweep's, or x is not positive numbers.
+    """
+    results = open_results(folder)
+    runs = results.runs()
+    for name, key in ((x, "x"), *((each, "by") for each in by)):
+        if name not in results.settings:
+            raise SpecError(f"{key} is '{name}'; it must be a setting, such as network.width.")
+    for condition in success:
+        if f"final_{condition.observable}" not in runs.columns:
+            raise SpecError(f"success names '{condition.observable}', which was not recorded.")
+    runs = runs[runs["status"] != "planned"]
+    values = np.asarray(runs[x], dtype=object)
+    if not len(runs) or not all(isinstance(v, int | float) and v > 0 for v in values):
+        raise SpecError(f"x is '{x}', which must have positive numbers in every run that is done.")
+    succeeded = np.ones(len(runs), dtype=bool)
+    for condition in success:
+        final = runs[f"final_{condition.observable}"].to_numpy(dtype=float)
+        succeeded &= np.where(np.isfinite(final), final, np.inf) < condition.below
+    runs = runs.assign(**{"succeeded": succeeded & (runs["status"] != "diverged")})
+    return _fitted(runs, x, list(by))
+
+
+def _fitted(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
+    seeds = np.unique(runs["seed"])
+    # Row 0 is the sample itself, the others are resamples: how often each seed is taken.
+    drawn = np.stack([np.bincount(row, minlength=len(seeds)) for row in resamples(len(seeds))])
+    counts = np.concatenate([np.ones((1, len(seeds)), np.int64), drawn])
+    rows, halves = [], []
+    groups: Any = runs.groupby(by, dropna=False) if by else [((), runs)]
+    for key, group in groups:
+        half = _halves(group, x, seeds, counts)
+        low, high = _ends(half[1:])
+        rows.append(
+            {
+                **dict(zip(by, key, strict=True)),
+                "num_runs": len(group),
+                "x_half": half[0],
+                "low": low,
+                "high": high,
+            }
+        )
+        halves.append(half)
+    table = pd.DataFrame(rows)
+    inside = np.isfinite(table["x_half"]) & (table["x_half"] > 0)
+    exponents = _power_law(table.loc[inside], np.array(halves)[inside.to_numpy()], by)
+    return Transitions(table, exponents, int((~inside).sum()))
+
+
+def _ends(values: Numbers) -> tuple[float, float]:
+    # Infinities may be among them, between which nothing can be interpolated.
+    shares = ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
+    low, high = np.quantile(values, shares, method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _halves(
+    group: pd.DataFrame, x: str, seeds: NDArray[np.int64], counts: NDArray[np.int64]
+) -> Numbers:
+    """Return x_half of the sample and of each resample of the seeds."""
+    places, column = np.unique(np.asarray(group[x], dtype=float), return_inverse=True)
+    lane = np.searchsorted(seeds, np.asarray(group["seed"]))
+    tries, wins = (np.zeros((len(seeds), len(places))) for _ in range(2))
+    np.add.at(tries, (lane, column), 1.0)
+    np.add.at(wins, (lane, column), np.asarray(group["succeeded"], dtype=float))
+    return logistic_half(np.log(places), counts @ wins, counts @ tries)
+
+
+def logistic_half(x: Numbers, wins: Numbers, tries: Numbers) -> Numbers:
+    """Return e to the power of where the fitted probability of success is one half.
+
+    Maximises sum_j [k_j ln p_j + (n_j - k_j) ln(1 - p_j)] - (b h)^2 / (2 * 5^2) over c and b,
+    ln(p / (1 - p)) = b (x - c), with h the mean distance of neighbouring x.
+
+    Args:
+        x: ln of the setting's values, ascending, (values,).
+        wins: k, how many succeed at each value, (samples, values).
+        tries: n, of how many, (samples, values).
+
+    Returns:
+        One number a sample; 0 where it lies below the values or all runs succeed, infinity where
+        it lies above or none does.
+    """
+    # Centred and scaled, both parameters are of order one: z = (x - mean) / h.
+    spacing = (x[-1] - x[0]) / max(len(x) - 1, 1) or 1.0
+    z = (x - x.mean()) / spacing
+    level, slope = np.zeros(len(wins)), np.zeros(len(wins))
+
+    def objective(level: Numbers, slope: Numbers) -> Numbers:
+        logit = level[:, None] + slope[:, None] * z
+        fit = wins * logit - tries * np.logaddexp(0.0, logit)
+        return fit.sum(axis=1) - (slope**2 + level**2 / 1e4) / (2 * _PRIOR**2)
+
+    value = objective(level, slope)
+    for _ in range(_NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-(level[:, None] + slope[:, None] * z)))
+        wrong, weight = wins - tries * p, tries * p * (1 - p)
+        # The faint pull on the level gives a finite answer where all or none succeed.
+        gradient = np.stack(
+            [
+                wrong.sum(axis=1) - level / (1e4 * _PRIOR**2),
+                wrong @ z - slope / _PRIOR**2,
+            ]
+        )
+        a = weight.sum(axis=1) + 1 / (1e4 * _PRIOR**2)
+        b, d = weight @ z, weight @ z**2 + 1 / _PRIOR**2
+        det = a * d - b * b
+        step = (
+            np.stack([d * gradient[0] - b * gradient[1], a * gradient[1] - b * gradient[0]]) / det
+        )
+        # Concave, but a full step may overshoot: halve it until the objective does not fall.
+        size = np.ones(len(level))
+        for _ in range(30):
+            new = objective(level + size * step[0], slope + size * step[1])
+            worse = new < value - 1e-12 * np.abs(value)
+            if not worse.any():
+                break
+            size = np.where(worse, size / 2, size)
+        level, slope = level + size * step[0], slope + size * step[1]
+        value = objective(level, slope)
+        if np.max(np.abs(size * step)) < 1e-10:
+            break
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = x.mean() - level / slope * spacing
+    share = wins.sum(axis=1) / tries.sum(axis=1)
+    half = np.select([share == 0, share == 1, np.isnan(half)], [np.inf, -np.inf, x.mean()], half)
+    return np.exp(np.where(half < x[0], -np.inf, np.where(half > x[-1], np.inf, half)))
+
+
+def _power_law(table: pd.DataFrame, halves: Numbers, by: list[str]) -> pd.DataFrame:
+    names = [name for name in by if _is_law_setting(table[name])]
+    if len(table) < len(names) + 1 or not names:
+        return pd.DataFrame({"setting": [], "exponent": [], "low": [], "high": []})
+    factors = np.log(table[names].to_numpy(dtype=float))
+    design = np.column_stack([np.ones(len(table)), factors])
+    fits = []
+    for sample in halves.T:
+        # A resample in which a group's transition leaves its range is fitted without it.
+        kept = np.isfinite(sample) & (sample > 0)
+        if np.linalg.matrix_rank(design[kept]) == design.shape[1]:
+            fits.append(np.linalg.lstsq(design[kept], np.log(sample[kept]), rcond=None)[0][1:])
+    ends = [_ends(column) for column in np.array(fits[1:]).T]
+    rows: list[Mapping[str, Any]] = [
+        {"setting": name, "exponent": float(fits[0][i]), "low": ends[i][0], "high": ends[i][1]}
+        for i, name in enumerate(names)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _is_law_setting(column: pd.Series) -> bool:
+    numbers = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return numbers and bool((column > 0).all()) and column.nunique() > 1
+
+
+def transitions_text(found: Transitions, x: str) -> str:
+    """Return the tables for a terminal."""
+    shown = found.table.copy()
+    for name in ("x_half", "low", "high"):
+        shown[name] = [_shown(value) for value in shown[name]]
+    lines = [f"{x} at which half of the runs succeed (95 % bootstrap interval)", ""]
+    lines += [shown.to_string(index=False)]
+    if len(found.exponents):
+        lines += ["", f"power law of {x}: exponents (95 % bootstrap interval)", ""]
+        lines += [found.exponents.to_string(index=False, float_format=lambda v: f"{v:.3g}")]
+    if found.left_out:
+        lines += ["", f"{found.left_out} groups have no transition inside their range"]
+    return "\n".join(lines)
+
+
+def _shown(value: float) -> str:
+    return {0.0: "below", float("inf"): "above"}.get(value, f"{value:.4g}")
