@@ -101,6 +101,9 @@ def _problems(row: Mapping[str, Any]) -> list[str]:
             "compare deeper ones with --set network.depth=2"
         ),
     }
+    reasons[why_not_reduced("gradient_descent", 2, (), row["training.minibatch_size"])] = (
+        "compare full batches with --set training.minibatch_size=0"
+    )
     refused = {name: why_not_reduced("gradient_descent", 2, [name]) for name in names}
     kept = [name for name in names if not refused[name]] or ["regression_error"]
     listed = ", ".join(f'"{name}"' for name in kept)

@@ -142,7 +142,7 @@ def check_kernel(values: Values) -> Iterator[str]:
     """Check that what is asked of the reduced kernel is what it can do."""
     needed = {
         "sweep.kernel", "network.initial_weights", "training.optimizer", "network.depth",
-        "record.observables",
+        "record.observables", "training.minibatch_size",
     }  # fmt: skip
     if not needed <= values.keys():
         return
@@ -162,10 +162,10 @@ def check_kernel(values: Values) -> Iterator[str]:
         return
     asked = 'network.initial_weights is "law"' if law else 'sweep.kernel is "reduced"'
     names = [n for n in values["record.observables"][0] or () if n in OBSERVABLES]
-    for optimizer, depth in itertools.product(
-        values["training.optimizer"], values["network.depth"]
+    for optimizer, depth, size in itertools.product(
+        values["training.optimizer"], values["network.depth"], values["training.minibatch_size"]
     ):
-        reason = why_not_reduced(optimizer, depth, names)
+        reason = why_not_reduced(optimizer, depth, names, size)
         if reason:
             yield f"{asked}, but {reason}."
             return

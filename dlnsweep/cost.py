@@ -98,7 +98,9 @@ def why_dense(row: Mapping[str, Any], width: int) -> str:
     if row["sweep.kernel"] == "dense":
         return "asked for"
     depth, optimizer = row["network.depth"], row["training.optimizer"]
-    reason = why_not_reduced(optimizer, depth, row["record.observables"])
+    reason = why_not_reduced(
+        optimizer, depth, row["record.observables"], row["training.minibatch_size"]
+    )
     if reason or must_reduce(row):
         return reason
     return why_not_worth(layer_sizes(row, width), problem_rank(row), row["training.num_steps"])

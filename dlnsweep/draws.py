@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from dlnsweep.cost import layer_sizes, problem_rank
 from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
 from dlnsweep.kernels.linear import Reduced, TestSamples, reduce_samples
+from dlnsweep.kernels.minibatches import Minibatches, minibatches_of
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import NetworkSettings, RecordSettings, TrainingSettings
@@ -83,11 +84,13 @@ class Drawn(NamedTuple):
         weights: W_1, ..., W_L.
         data: The reduced samples.
         test: Fresh samples, or None where no observable needs them.
+        minibatches: What minibatches are drawn from, or None for full batches.
     """
 
     weights: tuple[Float[Array, "..."], ...]
     data: Reduced
     test: TestSamples | None
+    minibatches: Minibatches | None
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,16 @@ class Drawing:
     def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
         """Draw a run's samples and weights."""
         data, test = self.samples(sections, key)
-        return Drawn(draw_weights(sections.network, shape, key), data, test)
+        weights = draw_weights(sections.network, shape, key)
+        return Drawn(weights, data, test, self._minibatches(sections, data, key))
+
+    def _minibatches(self, sections: Sections, data: Reduced, key: Any) -> Minibatches | None:
+        if not self.sections.training.minibatch_size:
+            return None
+        # The same draw as the samples', which XLA carries out once.
+        samples = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
+        own = key("training/minibatches")
+        return minibatches_of(*samples, data.inputs, data.range_basis, data.targets, own)
 
 
 def record_numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -241,8 +241,12 @@ def _noisy_test_error(view: LinearView, record: RecordSettings) -> Float[Array, 
 _REDUCIBLE = ("gradient_descent", "momentum", "nesterov")
 
 
-def why_not_reduced(optimizer: str, depth: int, observables: Sequence[str]) -> str:
+def why_not_reduced(
+    optimizer: str, depth: int, observables: Sequence[str], minibatch_size: int = 0
+) -> str:
     """Return why the reduced kernel cannot train a run; empty if it can."""
+    if minibatch_size:
+        return "minibatches leave the spaces that the full gradient visits"
     if optimizer not in _REDUCIBLE:
         return f"{optimizer} does not keep to the spaces that gradient descent visits"
     if depth == 1:

@@ -11,7 +11,7 @@ from dlnsweep.cost import cost_of
 from dlnsweep.draws import Drawing, Sections, record_numbers
 from dlnsweep.kernels.dense import DenseKernel, delay_for
 from dlnsweep.kernels.layout import Layout, choose_layout
-from dlnsweep.lazy import jax
+from dlnsweep.lazy import jax, jnp
 
 # Stops a call: enough that dispatch is nothing beside the records, few enough that a short
 # schedule wastes little.
@@ -112,10 +112,16 @@ class Program:
     def _start(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
         sections, shape, key = self.drawing.read(arguments)
         drawn = self.drawing.draw(sections, shape, key)
-        weights, data, test = jax.tree.map(lambda x: x.astype(self.precision), drawn)
+        weights, data, test, minibatches = jax.tree.map(self._in_precision, drawn)
         fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
         record = record_numbers(arguments)
-        return self.kernel.start(weights, data, fan_ins, sections.training, record, test)
+        return self.kernel.start(
+            weights, data, fan_ins, sections.training, record, test, minibatches
+        )
+
+    def _in_precision(self, array: Any) -> Any:
+        # Keys are integers.
+        return array.astype(self.precision) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
 def _wanted_layout(

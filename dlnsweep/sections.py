@@ -5,11 +5,11 @@ A problem's settings stand in its own file under problems/, a figure's in figure
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnsweep.settings import Describe, Settings
+from dlnsweep.settings import Constraint, Describe, Settings
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Width = Annotated[int, Field(ge=1, le=10**12)]
@@ -80,6 +80,14 @@ class TrainingSettings(Settings):
         Literal["uniform", "fan_in"],
         Describe("static", "uniform: one η for all layers; fan_in: layer i uses η / fan_in_i"),
     ] = "uniform"
+    minibatch_size: Annotated[
+        Annotated[int, Field(ge=0, le=2**31 - 1)],
+        Describe(
+            "static",
+            "samples of a step's gradient, drawn with replacement and weighted so that its mean is "
+            "the full gradient; 0: all samples",
+        ),
+    ] = 0
     data_fit_scale: Annotated[
         Positive, Describe("traced", "factor on half the squared error", "c")
     ] = 1.0
@@ -112,6 +120,15 @@ class TrainingSettings(Settings):
         StopWhen | None,
         Describe("static", "{ observable = ..., below = ... }: end a run early", axis=False),
     ] = None
+
+    constraints: ClassVar[tuple[Constraint, ...]] = (
+        Constraint(
+            ("training.minibatch_size", "problem.num_samples"),
+            lambda size, samples: size <= samples,
+            "training.minibatch_size is {0}; it must not exceed problem.num_samples, which is {1} "
+            "(0 takes all samples).",
+        ),
+    )
 
 
 class RecordSettings(Settings):

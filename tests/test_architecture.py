@@ -26,6 +26,7 @@ HOUSE: list[tuple[str, ...]] = [
         "kernels",
         "kernels.linear",
         "kernels.layout",
+        "kernels.minibatches",
         "kernels.law",
         "kernels.chain",
         "kernels.network",

@@ -205,6 +205,7 @@ STATIC = {
     "network__initial_weights": ["drawn", "law"],
     "training__optimizer": ["adam", "adamw"],
     "training__step_rule": ["uniform", "fan_in"],
+    "training__minibatch_size": [0, 3],
     "record__num_test_samples": [5, 6],
 }
 OPTIMIZERS = {"momentum": "momentum", "beta1": "adam", "beta2": "adam", "epsilon": "adam"}

@@ -67,6 +67,8 @@ HUGE = int("F" * 4000, 16)
         ({"network__initializer": "balanced", "network__width": 3}, ["network.initializer is 'balanced' and network.width is 3; balanced weights need a width of at least min(signal_dim, measurement_dim) of 8 and 4."]),
         ({"training__beta1": 0.9}, ["training.beta1 is given, but gradient_descent does not use it; it belongs to adam, adamw."]),
         ({"training__momentum": 0.9, "training__optimizer": ["adam", "rmsprop"]}, ["training.momentum is given, but adam, rmsprop does not use it; it belongs to momentum, nesterov."]),
+        ({"training__minibatch_size": [0, 6]}, ["training.minibatch_size is 6; it must not exceed problem.num_samples, which is 5 (0 takes all samples)."]),
+        ({"training__minibatch_size": 2, "sweep__kernel": "reduced"}, ['sweep.kernel is "reduced", but minibatches leave the spaces that the full gradient visits.']),
         ({"problem__kind": "subspce"}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?"]),
         ({"problem__kind": ["subspace"]}, ["problem.kind is ['subspace'], which is not known; known are 'subspace'."]),
         ({"problem__kind": None}, ["problem.kind is missing; known are 'subspace'."]),

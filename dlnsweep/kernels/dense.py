@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from dlnsweep.kernels import gradient_descent, optax_descent
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, layer_rates
 from dlnsweep.kernels.linear import LinearView, Reduced, TestSamples, multiply
+from dlnsweep.kernels.minibatches import Minibatches
 from dlnsweep.lazy import jnp
 from dlnsweep.sections import TrainingSettings
 
@@ -59,6 +60,7 @@ class DenseKernel(Kernel):
         numbers: TrainingSettings,
         record: dict[str, Float[Array, ""]],
         test: TestSamples | None = None,
+        minibatches: Minibatches | None = None,
     ) -> tuple[Inputs, Carry]:
         """Make a run's inputs and its state at step 0.
 
@@ -69,18 +71,22 @@ class DenseKernel(Kernel):
             numbers: [training] with its traced fields filled in.
             record: The traced numbers of [record].
             test: Fresh samples, in the same precision.
+            minibatches: What minibatches are drawn from, in the same precision; None for full
+                batches.
         """
         decay = jnp.asarray(numbers.weight_decay, jnp.float64)
         scale = jnp.asarray(numbers.data_fit_scale, jnp.float64)
         rates = layer_rates(self.training, numbers, fan_ins)
         if self.is_gradient_descent:
             state, off = gradient_descent.start(weights, data)
-            constants = gradient_descent.Constants(data, off, rates, 1.0 - rates * decay, scale)
+            constants = gradient_descent.Constants(
+                data, off, rates, 1.0 - rates * decay, scale, minibatches
+            )
         else:
             names = ("momentum", "beta1", "beta2", "epsilon", "rmsprop_decay")
             values = {k: jnp.asarray(getattr(numbers, k), jnp.float64) for k in names}
             values |= {"weight_decay": decay, "data_fit_scale": scale}
-            constants = optax_descent.Constants(data, rates, values)
+            constants = optax_descent.Constants(data, rates, values, minibatches)
             state = optax_descent.start(weights, constants, self.training.optimizer)
         return Inputs(constants, decay, record, test), Carry(state, -jnp.ones((), jnp.int64))
 
@@ -110,6 +116,7 @@ class DenseKernel(Kernel):
                 stop,
                 delay=self.delay,
                 early_exit=self.early_exit,
+                minibatch_size=self.training.minibatch_size,
             )
         return optax_descent.advance(
             inputs.constants,
@@ -118,4 +125,5 @@ class DenseKernel(Kernel):
             stop,
             name=self.training.optimizer,
             early_exit=self.early_exit,
+            minibatch_size=self.training.minibatch_size,
         )

@@ -19,12 +19,14 @@ in float32 a decay of 1 - 1e-7 a step is not rounded to 1 - 1.19e-7.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.kernels.linear import LinearView, Reduced, multiply
+from dlnsweep.kernels.minibatches import Minibatches, stochastic
 from dlnsweep.lazy import jnp, lax
 
 # Folding M_i <- c_i M_i costs one rounding, so it is done only once c_i has left this interval.
@@ -32,6 +34,10 @@ _SCALE_LOW, _SCALE_HIGH = 0.5, 2.0
 # Up to this many columns a product of factors is faster as a sum of outer products, which XLA
 # fuses with the update of the large matrix and makes in place.
 _LARGEST_OUTER = 8
+
+
+# From the residual at a step to what the step takes for it.
+Source = Callable[[Float[Array, "d r"], Int[Array, ""]], Float[Array, "d r"]]
 
 
 class Constants(NamedTuple):
@@ -43,6 +49,7 @@ class Constants(NamedTuple):
         learning_rates: eta_i of each layer, float64.
         decays: rho_i = 1 - eta_i lambda of each layer, float64.
         data_fit_scale: The factor c of the data fit, float64.
+        minibatches: What minibatches are drawn from; None for full batches.
     """
 
     data: Reduced
@@ -50,6 +57,7 @@ class Constants(NamedTuple):
     learning_rates: Float[Array, " L"]
     decays: Float[Array, " L"]
     data_fit_scale: Float[Array, ""]
+    minibatches: Minibatches | None = None
 
 
 class State(NamedTuple):
@@ -106,6 +114,7 @@ def advance(
     *,
     delay: int,
     early_exit: bool,
+    minibatch_size: int = 0,
 ) -> State:
     """Carry out the steps `step`, ..., `stop` - 1.
 
@@ -118,6 +127,7 @@ def advance(
         delay: Number of steps whose updates are kept apart before they are folded in, static.
         early_exit: Leave the loop when the run has become inactive; only where the run is not
             under `vmap`.
+        minibatch_size: Samples a minibatch, static; 0 for full batches.
     """
 
     def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
@@ -125,15 +135,20 @@ def advance(
         # Under `vmap` the condition must not depend on the run: see `step` above.
         return within & carry[1].active if early_exit else within
 
+    def source(residual: Float[Array, "d r"], now: Int[Array, ""]) -> Float[Array, "d r"]:
+        if constants.minibatches is None:
+            return residual
+        return stochastic(constants.minibatches, residual, now, minibatch_size)
+
     def fold(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
         now, state = carry
         count = jnp.minimum(stop - now, delay)
         if delay == 1:
-            return now + 1, _single_step(constants, state, now)
-        return now + count, _delayed_steps(constants, state, now, count, delay)
+            return now + 1, _single_step(constants, state, now, source)
+        return now + count, _delayed_steps(constants, state, now, count, delay, source)
 
     if delay == 1 and constants.data.inputs.shape[0] <= _LARGEST_OUTER:
-        return _lagging_steps(constants, state, step, stop, early_exit=early_exit)
+        return _lagging_steps(constants, state, step, stop, source, early_exit=early_exit)
     return lax.while_loop(unfinished, fold, (step, state))[1]
 
 
@@ -155,7 +170,7 @@ def _check(
     return state.active & finite, jnp.where(diverged, now, state.diverged_step)
 
 
-def _single_step(constants: Constants, state: State, now: Int[Array, ""]) -> State:
+def _single_step(constants: Constants, state: State, now: Int[Array, ""], source: Source) -> State:
     """One step with its update made at once: for small layers and many samples."""
     data, depth, dtype = constants.data, len(state.matrices), state.matrices[0].dtype
     scales = state.scales.astype(dtype)
@@ -167,7 +182,7 @@ def _single_step(constants: Constants, state: State, now: Int[Array, ""]) -> Sta
     decays = jnp.where(active, constants.decays, 1.0)
     new_scales, fold = _rescale(state.scales, decays)
     rates = constants.learning_rates * constants.data_fit_scale / new_scales
-    backward = jnp.where(active, residual, 0.0)
+    backward = jnp.where(active, source(residual, now), 0.0)
     matrices = list(state.matrices)
     for i in reversed(range(depth)):
         left = rates[i].astype(dtype) * backward
@@ -184,6 +199,7 @@ def _lagging_steps(
     state: State,
     step: Int[Array, ""],
     stop: Int[Array, ""],
+    source: Source,
     *,
     early_exit: bool,
 ) -> State:
@@ -223,7 +239,7 @@ def _lagging_steps(
         decays = jnp.where(active, constants.decays, 1.0)
         new_scales, fold = _rescale(state.scales, decays)
         rates = constants.learning_rates * constants.data_fit_scale / new_scales
-        rows = jnp.where(active, residual, 0.0).T
+        rows = jnp.where(active, source(residual, now), 0.0).T
         lefts = [rates[-1].astype(dtype) * rows]
         for i in reversed(range(1, depth)):
             rows = scales[i] * multiply(rows, matrices[i])
@@ -254,7 +270,12 @@ def _outer(left: Float[Array, "k rows"], right: Float[Array, "k columns"]) -> Ar
 
 
 def _delayed_steps(
-    constants: Constants, state: State, now: Int[Array, ""], count: Int[Array, ""], delay: int
+    constants: Constants,
+    state: State,
+    now: Int[Array, ""],
+    count: Int[Array, ""],
+    delay: int,
+    source: Source,
 ) -> State:
     """Up to `delay` steps whose updates are folded into the large matrices once, at the end."""
     data, depth, dtype = constants.data, len(state.matrices), state.matrices[0].dtype
@@ -282,7 +303,7 @@ def _delayed_steps(
         active, diverged_step = _check(
             state._replace(active=active, diverged_step=diverged_step), residual, now + k
         )
-        backward = [jnp.where(active, residual, 0.0)]
+        backward = [jnp.where(active, source(residual, now + k), 0.0)]
         for i in reversed(range(1, depth)):
             rows = backward[0].T
             seen = spread(coefficients[i]) * multiply(flat(lefts[i]), backward[0])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.kernels.linear import LinearView, Reduced, multiply
+from dlnsweep.kernels.minibatches import Minibatches, stochastic
 from dlnsweep.lazy import jax, jnp, lax, optax
 from dlnsweep.optimizers import DECOUPLED_DECAY, DIRECTIONS
 from dlnsweep.sections import TrainingSettings
@@ -23,11 +24,13 @@ class Constants(NamedTuple):
         data: The reduced samples.
         learning_rates: eta_i of each layer, float64.
         numbers: The traced numbers of [training], by name.
+        minibatches: What minibatches are drawn from; None for full batches.
     """
 
     data: Reduced
     learning_rates: Float[Array, " L"]
     numbers: dict[str, Float[Array, ""]]
+    minibatches: Minibatches | None = None
 
 
 class State(NamedTuple):
@@ -81,6 +84,7 @@ def advance(
     *,
     name: str,
     early_exit: bool,
+    minibatch_size: int = 0,
 ) -> State:
     """Carry out the steps `step`, ..., `stop` - 1; see `gradient_descent.advance`."""
     data, dtype = constants.data, state.weights[0].dtype
@@ -91,14 +95,21 @@ def advance(
     coupled_decay = 0.0 if name in DECOUPLED_DECAY else numbers["weight_decay"]
 
     def objective(
-        weights: tuple[Float[Array, "..."], ...],
+        weights: tuple[Float[Array, "..."], ...], now: Int[Array, ""]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         output = measurements
         for weight in weights:
             output = multiply(weight, output)
-        squared_error = jnp.sum((output - data.targets) ** 2)
+        residual = output - data.targets
+        squared_error = fit = jnp.sum(residual**2)
+        if constants.minibatches is not None:
+            # Linear in the residual, with the gradient of the minibatch's half squared error.
+            source = stochastic(
+                constants.minibatches, lax.stop_gradient(residual), now, minibatch_size
+            )
+            fit = 2 * jnp.sum(residual * source)
         decay = sum(jnp.sum(weight**2) for weight in weights)
-        loss = 0.5 * (numbers["data_fit_scale"] * squared_error + coupled_decay * decay)
+        loss = 0.5 * (numbers["data_fit_scale"] * fit + coupled_decay * decay)
         return loss, squared_error
 
     def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
@@ -107,7 +118,7 @@ def advance(
 
     def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
         now, state = carry
-        gradients, squared_error = jax.grad(objective, has_aux=True)(state.weights)
+        gradients, squared_error = jax.grad(objective, has_aux=True)(state.weights, now)
         finite = jnp.isfinite(squared_error)
         active = state.active & finite
         diverged_step = jnp.where(state.active & ~finite, now, state.diverged_step)
