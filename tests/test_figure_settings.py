@@ -64,7 +64,10 @@ def test_every_key_is_described_and_no_axis(kind: str) -> None:
         ({"kind": "curves", "y": "loss", "quantiles": [-0.1, 1]}, "greater than or equal to 0"),
         ({"kind": "curves", "y": "loss", "formats": []}, "a list with at least one value"),
         ({"kind": "curves", "y": "loss", "formats": ["jpg"]}, "'png', 'pdf' or 'svg'"),
-        ({"kind": "curves", "y": "loss", "band": "sem"}, "'std', 'quantile' or 'none'"),
+        (
+            {"kind": "curves", "y": "loss", "band": "sem"},
+            "'std', 'quantile', 'bootstrap' or 'none'",
+        ),
         ({"kind": "curves", "y": "loss", "file": "../up"}, "should match pattern"),
         ({"kind": "curves", "y": "loss", "where": {"seed": []}}, "'seed' must have a number"),
         ({"kind": "curves", "y": "loss", "where": 3}, "a table of settings"),
@@ -72,7 +75,7 @@ def test_every_key_is_described_and_no_axis(kind: str) -> None:
         ({"kind": "final", "y": "loss", "x": "seed", "at": "end"}, "'final', 'min' or a recorded"),
         ({"kind": "final", "y": "loss", "x": "seed", "at": -1}, "'final', 'min' or a recorded"),
         ({"kind": "final", "y": "loss", "x": "seed", "at": True}, "'final', 'min' or a recorded"),
-        ({"kind": "pie", "y": "loss"}, "'curves', 'final', 'heatmap', 'spectrum'"),
+        ({"kind": "pie", "y": "loss"}, "'curves', 'final', 'heatmap', 'spectrum', 'scatter'"),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_finding(table: dict, found: str) -> None:

@@ -54,6 +54,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     from dlnsweep.figures.curves import draw_curves
     from dlnsweep.figures.final import draw_final
     from dlnsweep.figures.heatmap import draw_heatmap
+    from dlnsweep.figures.scatter import draw_scatter
     from dlnsweep.figures.spectrum import draw_spectrum
 
     selection = _checked_selection(results, figure)
@@ -69,7 +70,9 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
         if figure.kind == "spectrum":
             return draw_spectrum(results, figure, selection, overlays)
         if overlays:
-            raise SpecError("A figure of kind 'heatmap' has no place for theory curves.")
+            raise SpecError(f"A figure of kind '{figure.kind}' has no place for theory curves.")
+        if figure.kind == "scatter":
+            return draw_scatter(results, figure, selection)
         return draw_heatmap(results, figure, selection)
 
 

@@ -78,11 +78,16 @@ def _contradictions(figure: Any) -> Iterator[str]:
             )
         if figure.value != "success" and figure.success is not None:
             yield f"success is given, but value is '{figure.value}'; set value = 'success'."
+    elif figure.kind == "scatter":
+        if figure.x in figure.y:
+            yield f"x and y are both '{figure.x}'; name two different observables."
     elif not figure.quantiles[0] < figure.quantiles[1]:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
 
 
 def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
+    if figure.kind == "scatter":
+        yield "x", figure.x
     if figure.kind == "heatmap":
         if figure.success is not None:
             yield "success.observable", figure.success.observable

@@ -13,7 +13,12 @@ from matplotlib.figure import Figure
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_values, observable_label, with_symbol
 from dlnsweep.figures.overlays import Overlay
-from dlnsweep.figures.settings import CurvesFigure, FinalFigure, SpectrumFigure
+from dlnsweep.figures.settings import (
+    CurvesFigure,
+    FinalFigure,
+    ScatterFigure,
+    SpectrumFigure,
+)
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
 
 Banded = CurvesFigure | FinalFigure | SpectrumFigure
@@ -43,7 +48,9 @@ class Grid:
     colour_of: dict[Any, Any]
 
 
-def make_grid(keys: Banded, selection: Selection, observables: Sequence[str]) -> Grid:
+def make_grid(
+    keys: Banded | ScatterFigure, selection: Selection, observables: Sequence[str]
+) -> Grid:
     """Lay out one panel for each observable and each value of `panel_by`.
 
     Several observables stand beside each other, the values of `panel_by` below; with one
@@ -75,7 +82,9 @@ def make_grid(keys: Banded, selection: Selection, observables: Sequence[str]) ->
     return Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)))
 
 
-def groups(keys: Banded, selection: Selection, grid: Grid, panel: Panel) -> Iterator[Any]:
+def groups(
+    keys: Banded | ScatterFigure, selection: Selection, grid: Grid, panel: Panel
+) -> Iterator[Any]:
     """Yield index, hue value, colour and runs (a boolean array) of each curve of a panel."""
     for index, hue in enumerate(grid.hues):
         runs = panel.runs & matches(selection.used, keys.hue, hue) if keys.hue else panel.runs

@@ -219,14 +219,33 @@ class SpectrumFigure(_Banded):
     x_scale: Annotated[Scale, _outside("log (step 0 at the left edge) or linear")] = "log"
 
 
+class ScatterFigure(Figure):
+    """One observable against another, a point for each run."""
+
+    kind: Annotated[Literal["scatter"], _outside("one observable against another")] = "scatter"
+    x: Annotated[str, _outside("the observable on the horizontal axis")]
+    y: Annotated[Names, _outside("one observable or several, a panel for each")]
+    at: Annotated[At, _outside("final, min (over the recorded steps), or a recorded step")] = (
+        "final"
+    )
+    hue: Annotated[str | None, _outside("the setting that the colours stand for")] = None
+    panel_by: Annotated[str | None, _outside("the setting with one panel a value")] = None
+    x_scale: Annotated[
+        AutoScale, _outside("auto: log if the values are >= 0 over more than a decade")
+    ] = "auto"
+    y_scale: Annotated[Scale, _outside("log or linear")] = "log"
+
+
 FigureSettings = Annotated[
-    CurvesFigure | FinalFigure | HeatmapFigure | SpectrumFigure, Field(discriminator="kind")
+    CurvesFigure | FinalFigure | HeatmapFigure | SpectrumFigure | ScatterFigure,
+    Field(discriminator="kind"),
 ]
 FIGURES: dict[str, type[Figure]] = {
     "curves": CurvesFigure,
     "final": FinalFigure,
     "heatmap": HeatmapFigure,
     "spectrum": SpectrumFigure,
+    "scatter": ScatterFigure,
 }
 
 
