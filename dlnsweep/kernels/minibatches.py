@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
 
-from dlnsweep.kernels.linear import multiply
+from dlnsweep.kernels.linear import RANK_CUTOFF, multiply
 from dlnsweep.lazy import jnp
 from dlnsweep.streams import threefry2x32
 
@@ -50,12 +50,14 @@ def minibatches_of(
     Args:
         signals: X.
         measurements: Y.
-        inputs: S, positive.
+        inputs: S, positive; those of (nearly) zero count as zero, see `linear.RANK_CUTOFF`.
         range_basis: U.
         targets: X V.
         key: The run's key for the purpose.
     """
-    rows = multiply(measurements.T, range_basis) / inputs
+    # Directions that the measurements do not have see nothing: what the signals have there is E's.
+    there = inputs > RANK_CUTOFF * inputs[0]
+    rows = jnp.where(there, multiply(measurements.T, range_basis) / inputs, 0.0)
     return Minibatches(rows, (signals - multiply(targets, rows.T)).T, key)
 
 
