@@ -32,7 +32,13 @@ _ESTIMATES = 3.0
 # rounded at 1.1e-16, and the roundings of many steps add up.
 _ROUNDING = 1e-13
 # The observables that are such differences, over the norm of what they differ from.
-_DIFFERENCES = ("regression_error", "oracle_distance", "test_error", "noisy_test_error")
+_DIFFERENCES = (
+    "regression_error",
+    "oracle_distance",
+    "test_error",
+    "noisy_test_error",
+    "noisy_test_errors",
+)
 # Near the smallest numbers float64 has fewer than its 53 bits.
 _SMALLEST = 1e-290
 

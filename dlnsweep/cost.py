@@ -70,8 +70,10 @@ def problem_rank(row: Mapping[str, Any]) -> int:
 
 def record_length(row: Mapping[str, Any]) -> int:
     """Return the number of values of all recorded observables at one step."""
+    # Of a folder that an earlier version began, the row has no levels.
+    levels = row.get("record.noise_levels") or ()
     dims = Dimensions(
-        row["problem.signal_dim"], row["problem.measurement_dim"], row["network.depth"]
+        row["problem.signal_dim"], row["problem.measurement_dim"], row["network.depth"], len(levels)
     )
     sizes = [OBSERVABLES[name].size for name in row["record.observables"]]
     return sum(1 if size is None else size(dims) for size in sizes)

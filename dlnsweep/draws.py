@@ -137,7 +137,8 @@ class Drawing:
         count = sections.record.num_test_samples
         signals, measurements = problem.draw_test(sections.problem, key, count)
         noise = gaussian(key("test/noise"), measurements.shape[0], count)
-        return data, TestSamples(signals, measurements, sections.record.test_noise * noise)
+        scaled = sections.record.test_noise * noise
+        return data, TestSamples(signals, measurements, scaled, noise)
 
     def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
         """Draw a run's samples and weights."""

@@ -27,6 +27,7 @@ class Dimensions:
     signal_dim: int
     measurement_dim: int
     depth: int
+    num_noise_levels: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Observable:
         compute: Takes the view and the settings of [record]; returns a scalar or a vector.
         size: Length of the vector for given dimensions; None for a scalar.
         needs_test_samples: Whether fresh samples must be drawn for it.
+        over_noise_levels: Whether its entries belong to the levels of record.noise_levels.
         needs_layers: Whether it reads the layers themselves, which the reduced kernel never
             forms; all else that a `LinearView` offers it has.
     """
@@ -50,6 +52,7 @@ class Observable:
     compute: Callable[[LinearView, RecordSettings], Float[Array, "..."]]
     size: Callable[[Dimensions], int] | None = None
     needs_test_samples: bool = False
+    over_noise_levels: bool = False
     needs_layers: bool = True
 
 
@@ -209,11 +212,9 @@ def _oracle_distance(view: LinearView, record: RecordSettings) -> Float[Array, "
 
 
 def _relative_test_error(view: LinearView, with_noise: bool) -> Float[Array, ""]:
-    from dlnsweep.kernels.linear import multiply
-
     assert view.test is not None
     inputs = view.test.measurements + (view.test.noise if with_noise else 0.0)
-    error = multiply(view.end_to_end_matrix, inputs) - view.test.signals
+    error = view.output(inputs) - view.test.signals
     return jnp.linalg.norm(error) / jnp.linalg.norm(view.test.signals)
 
 
@@ -235,6 +236,26 @@ def _test_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
 )
 def _noisy_test_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     return _relative_test_error(view, with_noise=True)
+
+
+@_observable(
+    "noisy_test_errors",
+    r"test error $\|W_{L:1}(Y'+\sigma E)-X'\|_F\,/\,\|X'\|_F$",
+    "relative error on fresh signals with Gaussian noise of each of record.noise_levels on each "
+    "measurement: one draw of the noise, scaled by the level",
+    size=lambda dims: dims.num_noise_levels,
+    needs_test_samples=True,
+    over_noise_levels=True,
+)
+def _noisy_test_errors(view: LinearView, record: RecordSettings) -> Float[Array, " levels"]:
+    assert view.test is not None
+    test, count = view.test, view.test.signals.shape[1]
+    levels = jnp.asarray(record.noise_levels, view.dtype)
+    # All levels stand beside each other in one matrix: one pass through the network.
+    noise = (levels[:, None] * test.unit_noise[:, None, :]).reshape(-1, levels.size * count)
+    outputs = view.output(jnp.tile(test.measurements, levels.size) + noise)
+    errors = outputs.reshape(-1, levels.size, count) - test.signals[:, None, :]
+    return jnp.sqrt(jnp.sum(errors**2, axis=(0, 2))) / jnp.linalg.norm(test.signals)
 
 
 # Optimizers whose steps keep the weights in the spaces that gradient descent visits.

@@ -134,6 +134,16 @@ class RecordSettings(Settings):
         NonNegative,
         Describe("traced", "standard deviation of the noise on each test measurement", "σ"),
     ] = 0.0
+    noise_levels: Annotated[
+        list[NonNegative],
+        Describe(
+            "static",
+            "the standard deviations at which noisy_test_errors tests a network, one draw of noise "
+            "scaled by each",
+            "σ",
+            axis=False,
+        ),
+    ] = Field(default_factory=list)
 
 
 class SweepSettings(Settings):

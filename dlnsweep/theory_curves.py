@@ -299,14 +299,14 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         _PLAIN,
     ),
     "oracle_noise": TheoryCurve(
-        ("noisy_test_error",),
+        ("noisy_test_error", "noisy_test_errors"),
         "oracle X Y⁺",
-        "σ sqrt(s m / (m - s - 1)): what X Y⁺ makes of test noise of record.test_noise (derived)",
+        "σ sqrt(s m / (m - s - 1)): what X Y⁺ makes of test noise of σ (derived)",
         _oracle_noise,
         _SUBSPACE,
     ),
     "noise_without_decay": TheoryCurve(
-        ("noisy_test_error",),
+        ("noisy_test_error", "noisy_test_errors"),
         "λ = 0, wide network",
         "σ sqrt(s m / (m - s - 1) + d (m - s) / m): a wide network that fits the data and keeps "
         "its initial values off range(Y) (derived; Corollary 2.6 of arXiv:2502.15522)",

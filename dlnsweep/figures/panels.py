@@ -13,10 +13,15 @@ from matplotlib.figure import Figure
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_values, observable_label, with_symbol
 from dlnsweep.figures.overlays import Overlay
-from dlnsweep.figures.settings import CurvesFigure, FinalFigure, SpectrumFigure
+from dlnsweep.figures.settings import (
+    CurvesFigure,
+    FinalFigure,
+    NoiseFigure,
+    SpectrumFigure,
+)
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
 
-Banded = CurvesFigure | FinalFigure | SpectrumFigure
+Banded = CurvesFigure | FinalFigure | SpectrumFigure | NoiseFigure
 
 
 @dataclass(frozen=True)

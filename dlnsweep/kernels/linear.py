@@ -76,11 +76,13 @@ class TestSamples(NamedTuple):
         signals: Test signals, drawn like the training signals' subspace but afresh.
         measurements: A times the test signals, without noise.
         noise: Gaussian noise at the setting `record.test_noise`.
+        unit_noise: The same draw with standard deviation 1.
     """
 
     signals: Float[Array, "d k"]
     measurements: Float[Array, "m k"]
     noise: Float[Array, "m k"]
+    unit_noise: Float[Array, "m k"]
 
 
 class LinearView:
@@ -170,6 +172,10 @@ class LinearView:
         """W_{L:1}."""
         on = multiply(self.on_range, self.data.range_basis.T)
         return on + multiply(self.off_range, self.data.off_basis.T)
+
+    def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
+        """Return W_{L:1} y of each column y of some inputs."""
+        return multiply(self.end_to_end_matrix, inputs)
 
     @cached_property
     def singular_values(self) -> Float[Array, " p"]:
