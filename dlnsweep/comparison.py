@@ -98,6 +98,11 @@ def check_comparable(plan: Plan, chosen: Sequence[int]) -> None:
 
 def _problems(row: Mapping[str, Any]) -> list[str]:
     """Return why the kernels cannot be compared on a run; each reason by itself."""
+    if row["network.kind"] != "deep_linear":
+        return [
+            "there is nothing to compare: the reduced kernel trains linear networks only, and "
+            f"network.kind is {show(row['network.kind'])}."
+        ]
     depth, names = row["network.depth"], row["record.observables"]
     reasons = {
         why_not_reduced(row["training.optimizer"], 2, ()): (

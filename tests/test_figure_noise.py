@@ -51,6 +51,10 @@ def measured(ax: Any) -> list[Any]:
     return [line for line in ax.get_lines() if not line.is_dashed()]
 
 
+def formulas(ax: Any) -> list[Any]:
+    return [line for line in ax.get_lines() if line.is_dashed()]
+
+
 def finals(made: Tables, decay: float) -> np.ndarray:
     """(runs, levels in ascending order) of the finished runs of depth 3, by plain loops."""
     rows = []
@@ -66,7 +70,8 @@ def test_medians_and_bands_over_the_seeds():
     made = tables(status={(0.1, 3, 2): "diverged", (0.01, 3, 1): "planned"})
     drawn = figure(made, hue=DECAY)
     (ax,) = drawn.axes
-    for line, band, decay in zip(measured(ax), ax.collections, sorted(DECAYS), strict=True):
+    bands: list[Any] = list(ax.collections)
+    for line, band, decay in zip(measured(ax), bands, sorted(DECAYS), strict=True):
         values = finals(made, decay)
         assert len(values) == NUM_SEEDS - (decay > 0.001)
         assert line.get_xdata().tolist() == sorted(LEVELS)
@@ -93,7 +98,7 @@ def test_formulas_are_evaluated_at_each_level():
     made = tables()
     drawn = figure(made, hue=DECAY, theory=["oracle_noise", "noise_without_decay"])
     (ax,) = drawn.axes
-    oracle, kept = [line for line in ax.get_lines() if line.is_dashed()]
+    oracle, kept = formulas(ax)
     levels = np.array(sorted(LEVELS))
     assert oracle.get_xdata().tolist() == kept.get_xdata().tolist() == sorted(LEVELS)
     assert np.allclose(oracle.get_ydata(), levels * sqrt(4 * 32 / 27), rtol=1e-12)
@@ -114,7 +119,7 @@ def test_amplification_is_the_error_over_the_noise():
     assert np.allclose(ratio.get_ydata(), line.get_ydata()[1:] / levels[1:], rtol=1e-12)
     assert divided.get_ylabel().endswith("$/\\,σ$")
     for ax, wanted in ((whole, [np.nan, 0.1, 1.0]), (divided, [1.0, 1.0])):
-        (oracle,) = [line for line in ax.get_lines() if line.is_dashed()]
+        (oracle,) = formulas(ax)
         factor = sqrt(4 * 32 / 27)
         assert np.allclose(oracle.get_ydata(), factor * np.array(wanted), equal_nan=True)
     # Zero stands at the left edge, where a logarithm has no place for it.
