@@ -32,7 +32,13 @@ _ESTIMATES = 3.0
 # rounded at 1.1e-16, and the roundings of many steps add up.
 _ROUNDING = 1e-13
 # The observables that are such differences, over the norm of what they differ from.
-_DIFFERENCES = ("regression_error", "oracle_distance", "test_error", "noisy_test_error")
+_DIFFERENCES = (
+    "regression_error",
+    "oracle_distance",
+    "test_error",
+    "noisy_test_error",
+    "noisy_test_errors",
+)
 # Near the smallest numbers float64 has fewer than its 53 bits.
 _SMALLEST = 1e-290
 
@@ -92,6 +98,11 @@ def check_comparable(plan: Plan, chosen: Sequence[int]) -> None:
 
 def _problems(row: Mapping[str, Any]) -> list[str]:
     """Return why the kernels cannot be compared on a run; each reason by itself."""
+    if row["network.kind"] != "deep_linear":
+        return [
+            "there is nothing to compare: the reduced kernel trains linear networks only, and "
+            f"network.kind is {show(row['network.kind'])}."
+        ]
     depth, names = row["network.depth"], row["record.observables"]
     reasons = {
         why_not_reduced(row["training.optimizer"], 2, ()): (

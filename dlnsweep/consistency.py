@@ -37,6 +37,41 @@ def check_observables(values: Values) -> Iterator[str]:
             yield f"record.observables[{i}] is {show(name)}, as is an earlier one; name it once."
     if "noisy_test_error" in names and 0.0 in values.get("record.test_noise", ()):
         yield "record.test_noise is 0; noisy_test_error needs it to be positive."
+    if values.get("network.kind", ("deep_linear",))[0] != "deep_linear":
+        yield from _check_nonlinear(names, values["network.kind"][0])
+    yield from _check_noise_levels(names, values.get("record.noise_levels", (None,))[0])
+
+
+def _check_nonlinear(names: Sequence[str], kind: str) -> Iterator[str]:
+    """Check that nothing is recorded that a network which is not linear does not have."""
+    known = [name for name, one in OBSERVABLES.items() if not one.linear_only]
+    for name in names:
+        if name in OBSERVABLES and name not in known:
+            yield (
+                f"record.observables names {show(name)}, which is for linear networks; "
+                f"network.kind is {show(kind)}, which has {', '.join(known)}."
+            )
+
+
+def _check_noise_levels(names: Sequence[str], levels: Sequence[float] | None) -> Iterator[str]:
+    """Check that noise levels are given where, and only where, an observable uses them."""
+    if levels is None:
+        return
+    users = [name for name, one in OBSERVABLES.items() if one.over_noise_levels]
+    asked = [name for name in names if name in users]
+    if asked and not levels:
+        yield (
+            f"record.noise_levels is empty; {asked[0]} needs the standard deviations of the noise, "
+            "such as [0.01, 0.1, 1.0]."
+        )
+    if levels and not asked:
+        yield (
+            f"record.noise_levels is given, which only {', '.join(users)} uses; add it to "
+            "record.observables, or leave the levels out."
+        )
+    twice = [level for i, level in enumerate(levels) if level in levels[:i]]
+    if twice:
+        yield f"record.noise_levels names {show(twice[0])} twice; give each level once."
 
 
 def check_stopping(values: Values) -> Iterator[str]:

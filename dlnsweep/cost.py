@@ -21,6 +21,8 @@ from dlnsweep.sections import RecordSettings
 # One core: multiply-adds of skinny products, and the dispatch of a step's small operations.
 _FLOPS_A_SECOND = 8e9
 _BYTES_A_SECOND = 15e9
+# One core: products over all samples, which are wide.
+_WIDE_FLOPS_A_SECOND = 40e9
 _DISPATCH_SECONDS = 3e-6
 # A pilot takes about so many steps itself, and so many seconds; a dense run below this many
 # floating-point operations takes less.
@@ -40,7 +42,8 @@ class RunCost:
 
     Attributes:
         step_flops: Floating-point operations a step.
-        state_bytes: Bytes of the weights (and the optimizer's moments).
+        state_bytes: Bytes of the weights (and the optimizer's moments), and of what a step holds
+            for all samples.
         seconds: Seconds on one core.
         num_records: Recorded steps.
         record_bytes: Bytes of its records in memory.
@@ -70,8 +73,10 @@ def problem_rank(row: Mapping[str, Any]) -> int:
 
 def record_length(row: Mapping[str, Any]) -> int:
     """Return the number of values of all recorded observables at one step."""
+    # Of a folder that an earlier version began, the row has no levels.
+    levels = row.get("record.noise_levels") or ()
     dims = Dimensions(
-        row["problem.signal_dim"], row["problem.measurement_dim"], row["network.depth"]
+        row["problem.signal_dim"], row["problem.measurement_dim"], row["network.depth"], len(levels)
     )
     sizes = [OBSERVABLES[name].size for name in row["record.observables"]]
     return sum(1 if size is None else size(dims) for size in sizes)
@@ -81,6 +86,18 @@ def dense_flops(dims: Sequence[int], rank: int) -> int:
     """Return the floating-point operations of a dense step on reduced samples."""
     inputs = (rank, *dims[1:])
     return 6 * rank * sum(a * b for a, b in zip(inputs, dims[1:], strict=False))
+
+
+def _relu_costs(dims: Sequence[int], rank: int, num_samples: int) -> tuple[int, int]:
+    """Return the operations of a step with one ReLU, and the numbers that it holds for all samples.
+
+    The last layer acts on all samples, forward, backward and for its gradient; so does the way
+    from the reduced directions to the samples and back. Held are A, H and G, and the residual.
+    """
+    *_, width, signal_dim = dims
+    over_samples = num_samples * width * (6 * signal_dim + 4 * rank)
+    held = num_samples * (3 * width + signal_dim)
+    return dense_flops(dims[:-1], rank) + over_samples, held
 
 
 def must_reduce(row: Mapping[str, Any]) -> bool:
@@ -97,6 +114,8 @@ def why_dense(row: Mapping[str, Any], width: int) -> str:
     """
     if row["sweep.kernel"] == "dense":
         return "asked for"
+    if row["network.kind"] != "deep_linear":
+        return f"{row['network.kind']} is not linear"
     depth, optimizer = row["network.depth"], row["training.optimizer"]
     reason = why_not_reduced(
         optimizer, depth, row["record.observables"], row["training.minibatch_size"]
@@ -129,11 +148,14 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     entries = sum(a * b for a, b in itertools.pairwise(inputs))
     reduced = not why_dense(row, width)
     item = 8 if row["sweep.precision"] == "float64" else 4
-    copies = 1 if descent else 3
+    copies, held = (1 if descent else 3), 0
     flops = 6 * rank * entries
     step = max(
         flops / _FLOPS_A_SECOND, (1 if descent else 8) * 3 * item * entries / _BYTES_A_SECOND
     )
+    if row["network.kind"] == "linear_then_relu":
+        flops, held = _relu_costs(dims, rank, row["problem.num_samples"])
+        step = flops / _WIDE_FLOPS_A_SECOND
     record = RecordSettings.model_validate(
         {k.partition(".")[2]: v for k, v in row.items() if k.startswith("record.")}
     )
@@ -145,7 +167,7 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
         seconds = _PILOT_SECONDS + row["training.num_steps"] * _REDUCED_STEP_SECONDS
     return RunCost(
         step_flops=flops,
-        state_bytes=item * copies * entries,
+        state_bytes=item * (copies * entries + held),
         seconds=seconds,
         num_records=num_records,
         record_bytes=num_records * (8 + item * record_length(row)),

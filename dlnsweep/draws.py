@@ -13,6 +13,7 @@ from dlnsweep.cost import layer_sizes, problem_rank
 from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
 from dlnsweep.kernels.linear import Reduced, TestSamples, reduce_samples
 from dlnsweep.kernels.minibatches import Minibatches, minibatches_of
+from dlnsweep.kernels.relu import keep_samples
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import NetworkSettings, RecordSettings, TrainingSettings
@@ -82,13 +83,13 @@ class Drawn(NamedTuple):
 
     Attributes:
         weights: W_1, ..., W_L.
-        data: The reduced samples.
+        data: The samples as the kernel takes them: `Reduced`, or `relu.Samples`.
         test: Fresh samples, or None where no observable needs them.
         minibatches: What minibatches are drawn from, or None for full batches.
     """
 
     weights: tuple[Float[Array, "..."], ...]
-    data: Reduced
+    data: Any
     test: TestSamples | None
     minibatches: Minibatches | None
 
@@ -130,17 +131,20 @@ class Drawing:
         sections = self.sections.with_numbers(numbers, width)
         return sections, Shape(self.dims, width), partial(purpose_key, seed)
 
-    def samples(self, sections: Sections, key: Any) -> tuple[Reduced, TestSamples | None]:
-        """Draw the reduced training samples, and test samples where they are needed."""
+    def samples(self, sections: Sections, key: Any) -> tuple[Any, TestSamples | None]:
+        """Draw the training samples as the kernel takes them, and test samples where needed."""
         problem = PROBLEMS[sections.problem.kind]
         signals, measurements = problem.draw(sections.problem, key)
         data = reduce_samples(signals, measurements, self.rank)
+        if sections.network.kind == "linear_then_relu":
+            data = keep_samples(data, signals, measurements)
         if not any(OBSERVABLES[n].needs_test_samples for n in sections.record.observables):
             return data, None
         count = sections.record.num_test_samples
         signals, measurements = problem.draw_test(sections.problem, key, count)
         noise = gaussian(key("test/noise"), measurements.shape[0], count)
-        return data, TestSamples(signals, measurements, sections.record.test_noise * noise)
+        scaled = sections.record.test_noise * noise
+        return data, TestSamples(signals, measurements, scaled, noise)
 
     def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
         """Draw a run's samples and weights."""

@@ -68,7 +68,7 @@ def _kinds() -> dict[str, dict[str, type[Settings]]]:
 def _topics() -> dict[str, type[Settings] | None]:
     kinds = _kinds()
     topics: dict[str, type[Settings] | None] = {**kinds["problem"], **SECTIONS}
-    topics["deep_linear"] = SECTIONS["network"]
+    topics["deep_linear"] = topics["linear_then_relu"] = SECTIONS["network"]
     return topics | kinds["figure"] | dict.fromkeys(_WITHOUT_KEYS)
 
 

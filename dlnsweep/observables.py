@@ -1,6 +1,6 @@
 """What can be recorded of a run: names, labels and the functions that compute them.
 
-An observable is a function of a `LinearView` (kernels/linear.py) and of the settings in
+An observable is a function of a `NetworkView` (kernels/linear.py) and of the settings in
 [record]. It is computed at recorded steps only, and costs nothing when it is not asked for.
 Register your own with `register`.
 """
@@ -16,7 +16,7 @@ from dlnsweep.lazy import jnp
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.kernels.linear import LinearView
+    from dlnsweep.kernels.linear import LinearView, NetworkView
     from dlnsweep.sections import RecordSettings
 
 
@@ -27,6 +27,7 @@ class Dimensions:
     signal_dim: int
     measurement_dim: int
     depth: int
+    num_noise_levels: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Observable:
         compute: Takes the view and the settings of [record]; returns a scalar or a vector.
         size: Length of the vector for given dimensions; None for a scalar.
         needs_test_samples: Whether fresh samples must be drawn for it.
+        over_noise_levels: Whether its entries belong to the levels of record.noise_levels.
+        linear_only: Whether it has a meaning for linear networks only, such as a property of the
+            end-to-end matrix; all else that a `NetworkView` offers every network has.
         needs_layers: Whether it reads the layers themselves, which the reduced kernel never
             forms; all else that a `LinearView` offers it has.
     """
@@ -47,9 +51,11 @@ class Observable:
     name: str
     label: str
     text: str
-    compute: Callable[[LinearView, RecordSettings], Float[Array, "..."]]
+    compute: Callable[[Any, RecordSettings], Float[Array, "..."]]
     size: Callable[[Dimensions], int] | None = None
     needs_test_samples: bool = False
+    over_noise_levels: bool = False
+    linear_only: bool = True
     needs_layers: bool = True
 
 
@@ -83,8 +89,9 @@ def _observable(name: str, label: str, text: str, **options: Any) -> Callable[[A
     "loss",
     r"loss $\frac{c}{2}\|W_{L:1}Y-X\|_F^2+\frac{\lambda}{2}\sum_i\|W_i\|_F^2$",
     "objective (4) of arXiv:2502.15522 with the data-fit scale c",
+    linear_only=False,
 )
-def _loss(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
+def _loss(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     decay = view.weight_decay * jnp.sum(view.squared_weight_norms)
     return 0.5 * (view.data_fit_scale * view.squared_error + decay)
 
@@ -93,8 +100,9 @@ def _loss(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     "regression_error",
     r"regression error $\|W_{L:1}Y-X\|_F\,/\,\|X\|_F$",
     "relative error on the training samples",
+    linear_only=False,
 )
-def _regression_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
+def _regression_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sqrt(view.squared_error) / view.data.signal_norm
 
 
@@ -124,8 +132,9 @@ def _singular_values(view: LinearView, record: RecordSettings) -> Float[Array, "
     r"weight norms $\|W_i\|_F$",
     "Frobenius norm of each layer, the first layer first",
     size=lambda dims: dims.depth,
+    linear_only=False,
 )
-def _weight_norms(view: LinearView, record: RecordSettings) -> Float[Array, " L"]:
+def _weight_norms(view: NetworkView, record: RecordSettings) -> Float[Array, " L"]:
     return jnp.sqrt(view.squared_weight_norms)
 
 
@@ -192,8 +201,9 @@ def _numerical_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""
     "gradient_norm",
     r"gradient norm $(\sum_i\|\nabla_{W_i}\|_F^2)^{1/2}$",
     "Frobenius norm of the gradient of the loss (decay included) over all layers together",
+    linear_only=False,
 )
-def _gradient_norm(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
+def _gradient_norm(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sqrt(view.squared_gradient_norm)
 
 
@@ -208,12 +218,10 @@ def _oracle_distance(view: LinearView, record: RecordSettings) -> Float[Array, "
     return jnp.sqrt(squared) / jnp.linalg.norm(oracle)
 
 
-def _relative_test_error(view: LinearView, with_noise: bool) -> Float[Array, ""]:
-    from dlnsweep.kernels.linear import multiply
-
+def _relative_test_error(view: NetworkView, with_noise: bool) -> Float[Array, ""]:
     assert view.test is not None
     inputs = view.test.measurements + (view.test.noise if with_noise else 0.0)
-    error = multiply(view.end_to_end_matrix, inputs) - view.test.signals
+    error = view.output(inputs) - view.test.signals
     return jnp.linalg.norm(error) / jnp.linalg.norm(view.test.signals)
 
 
@@ -222,8 +230,9 @@ def _relative_test_error(view: LinearView, with_noise: bool) -> Float[Array, ""]
     r"test error $\|W_{L:1}Y'-X'\|_F\,/\,\|X'\|_F$",
     "relative error on fresh signals of the same subspace, measured without noise",
     needs_test_samples=True,
+    linear_only=False,
 )
-def _test_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
+def _test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return _relative_test_error(view, with_noise=False)
 
 
@@ -232,9 +241,31 @@ def _test_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     r"noisy test error $\|W_{L:1}(Y'+E)-X'\|_F\,/\,\|X'\|_F$",
     "relative error on fresh signals with Gaussian noise of record.test_noise on each measurement",
     needs_test_samples=True,
+    linear_only=False,
 )
-def _noisy_test_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
+def _noisy_test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return _relative_test_error(view, with_noise=True)
+
+
+@_observable(
+    "noisy_test_errors",
+    r"test error $\|W_{L:1}(Y'+\sigma E)-X'\|_F\,/\,\|X'\|_F$",
+    "relative error on fresh signals with Gaussian noise of each of record.noise_levels on each "
+    "measurement: one draw of the noise, scaled by the level",
+    size=lambda dims: dims.num_noise_levels,
+    needs_test_samples=True,
+    over_noise_levels=True,
+    linear_only=False,
+)
+def _noisy_test_errors(view: NetworkView, record: RecordSettings) -> Float[Array, " levels"]:
+    assert view.test is not None
+    test, count = view.test, view.test.signals.shape[1]
+    levels = jnp.asarray(record.noise_levels, view.dtype)
+    # All levels stand beside each other in one matrix: one pass through the network.
+    noise = (levels[:, None] * test.unit_noise[:, None, :]).reshape(-1, levels.size * count)
+    outputs = view.output(jnp.tile(test.measurements, levels.size) + noise)
+    errors = outputs.reshape(-1, levels.size, count) - test.signals[:, None, :]
+    return jnp.sqrt(jnp.sum(errors**2, axis=(0, 2))) / jnp.linalg.norm(test.signals)
 
 
 # Optimizers whose steps keep the weights in the spaces that gradient descent visits.

@@ -23,7 +23,12 @@ from dlnsweep.spec import Sweep, sweep_classes
 from dlnsweep.version import NUMERICS_VERSION
 
 # Settings that are no column of the run table: they are lists or tables, the same for all runs.
-_NOT_COLUMNS = ("record.observables", "record.steps", "training.stop_when")
+_NOT_COLUMNS = (
+    "record.observables",
+    "record.steps",
+    "record.noise_levels",
+    "training.stop_when",
+)
 
 # A batch is what a crash can lose and what progress is made of. A sweep is cut into enough batches
 # to keep several cores busy to the end, each of this much work by the estimate, and of at most

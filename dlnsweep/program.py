@@ -11,6 +11,7 @@ from dlnsweep.cost import cost_of
 from dlnsweep.draws import Drawing, Sections, record_numbers
 from dlnsweep.kernels.dense import DenseKernel, delay_for
 from dlnsweep.kernels.layout import Layout, choose_layout
+from dlnsweep.kernels.relu import ReluKernel
 from dlnsweep.lazy import jax, jnp
 
 # Stops a call: enough that dispatch is nothing beside the records, few enough that a short
@@ -58,12 +59,7 @@ class Program:
     def _compile(self) -> None:
         """Compile for as many lanes a call as the layout wants and the memory holds."""
         while True:
-            self.kernel = DenseKernel(
-                self.sections.training,
-                self.sections.record,
-                delay=delay_for(self.drawing.dims, self.drawing.rank),
-                early_exit=self.layout.vectorized == 1,
-            )
+            self.kernel = self._make_kernel()
             start = jax.jit(self.layout.batch(self._start, 1))
             arguments = self._example_arguments()
             self._start_compiled = start.lower(arguments).compile()
@@ -79,6 +75,14 @@ class Program:
                 self.layout = Layout(self.layout.vectorized, self.layout.groups // 2)
             else:
                 self.layout = Layout(self.layout.vectorized // 2)
+
+    def _make_kernel(self) -> DenseKernel | ReluKernel:
+        training, record = self.sections.training, self.sections.record
+        alone = self.layout.vectorized == 1
+        if self.sections.network.kind == "linear_then_relu":
+            return ReluKernel(training, record, early_exit=alone)
+        delay = delay_for(self.drawing.dims, self.drawing.rank)
+        return DenseKernel(training, record, delay=delay, early_exit=alone)
 
     def _example_arguments(self) -> dict[str, np.ndarray]:
         numbers = {k: np.full(self.layout.lanes, v) for k, v in self.sections.traced().items()}
@@ -115,9 +119,9 @@ class Program:
         weights, data, test, minibatches = jax.tree.map(self._in_precision, drawn)
         fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
         record = record_numbers(arguments)
-        return self.kernel.start(
-            weights, data, fan_ins, sections.training, record, test, minibatches
-        )
+        # Only the dense kernel of linear networks knows minibatches.
+        more = {} if minibatches is None else {"minibatches": minibatches}
+        return self.kernel.start(weights, data, fan_ins, sections.training, record, test, **more)
 
     def _in_precision(self, array: Any) -> Any:
         # Keys are integers.

@@ -34,10 +34,16 @@ HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
 
 
 class NetworkSettings(Settings):
-    """[network] kind = "deep_linear": x = W_L ... W_1 y, without biases."""
+    """[network] "deep_linear": W_L ... W_1 y; "linear_then_relu": W_L (W_{L-1} ... W_1 y)_+."""
 
     kind: Annotated[
-        Literal["deep_linear"], Describe("static", "which network is trained", axis=False)
+        Literal["deep_linear", "linear_then_relu"],
+        Describe(
+            "static",
+            "which network is trained, without biases; linear_then_relu: one ReLU, before the last "
+            "layer",
+            axis=False,
+        ),
     ] = "deep_linear"
     depth: Annotated[Depth, Describe("static", "number of weight matrices", "L")]
     width: Annotated[Width, Describe("static", "hidden width", "d_w")]
@@ -57,6 +63,39 @@ class NetworkSettings(Settings):
     product_init_scale: Annotated[
         Positive, Describe("traced", "factor on the initial product (its L-th root on each layer)")
     ] = 1.0
+
+    constraints: ClassVar[tuple[Constraint, ...]] = (
+        Constraint(
+            ("network.kind", "network.depth"),
+            lambda kind, depth: kind == "deep_linear" or depth >= 2,
+            "network.kind is {0} and network.depth is {1}; it needs two layers or more, one of "
+            "them after the ReLU.",
+        ),
+        Constraint(
+            ("network.kind", "network.initial_weights"),
+            lambda kind, weights: kind == "deep_linear" or weights == "drawn",
+            "network.kind is {0} and network.initial_weights is {1}; a ReLU acts on the neurons "
+            'themselves, which the law compresses: set network.initial_weights = "drawn".',
+        ),
+        Constraint(
+            ("network.kind", "training.optimizer"),
+            lambda kind, optimizer: kind == "deep_linear" or optimizer == "gradient_descent",
+            "network.kind is {0} and training.optimizer is {1}; this network is trained by "
+            '"gradient_descent" only.',
+        ),
+        Constraint(
+            ("network.kind", "training.minibatch_size"),
+            lambda kind, size: kind == "deep_linear" or size == 0,
+            "network.kind is {0} and training.minibatch_size is {1}; this network is trained on "
+            "full batches only: leave it out.",
+        ),
+        Constraint(
+            ("network.kind", "sweep.kernel"),
+            lambda kind, kernel: kind == "deep_linear" or kernel != "reduced",
+            "network.kind is {0} and sweep.kernel is {1}, which is for linear networks; set "
+            'sweep.kernel to "auto" or "dense".',
+        ),
+    )
 
 
 class StopWhen(Settings):
@@ -164,6 +203,16 @@ class RecordSettings(Settings):
         NonNegative,
         Describe("traced", "standard deviation of the noise on each test measurement", "σ"),
     ] = 0.0
+    noise_levels: Annotated[
+        list[NonNegative],
+        Describe(
+            "static",
+            "the standard deviations at which noisy_test_errors tests a network, one draw of noise "
+            "scaled by each",
+            "σ",
+            axis=False,
+        ),
+    ] = Field(default_factory=list)
 
 
 class SweepSettings(Settings):

@@ -224,7 +224,8 @@ def _noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
 
 
 _SUBSPACE = {"problem.kind": ("subspace",)}
-_PLAIN = {"training.optimizer": ("gradient_descent",)}
+_LINEAR = {"network.kind": ("deep_linear",)}
+_PLAIN = {**_LINEAR, "training.optimizer": ("gradient_descent",)}
 # What Theorem 2.3 is about; see the head of theory.py.
 THEOREM = {
     **_SUBSPACE,
@@ -242,7 +243,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "the regression error at the global minimum to first order in the weight decay, "
         "(λ/c) (E tr(BᵀB)^(-2/L)/s · Σσ⁻²/Σσ²)^(1/2) with B = A R (derived; any step rule)",
         _plateau,
-        _SUBSPACE,
+        {**_SUBSPACE, **_LINEAR},
     ),
     "phase_1": TheoryCurve(
         ("regression_error",),
@@ -299,19 +300,19 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         _PLAIN,
     ),
     "oracle_noise": TheoryCurve(
-        ("noisy_test_error",),
+        ("noisy_test_error", "noisy_test_errors"),
         "oracle X Y⁺",
-        "σ sqrt(s m / (m - s - 1)): what X Y⁺ makes of test noise of record.test_noise (derived)",
+        "σ sqrt(s m / (m - s - 1)): what X Y⁺ makes of test noise of σ (derived)",
         _oracle_noise,
         _SUBSPACE,
     ),
     "noise_without_decay": TheoryCurve(
-        ("noisy_test_error",),
+        ("noisy_test_error", "noisy_test_errors"),
         "λ = 0, wide network",
         "σ sqrt(s m / (m - s - 1) + d (m - s) / m): a wide network that fits the data and keeps "
         "its initial values off range(Y) (derived; Corollary 2.6 of arXiv:2502.15522)",
         _noise_without_decay,
-        {**_SUBSPACE, "network.initializer": ("fan_in_normal",)},
+        {**_SUBSPACE, **_LINEAR, "network.initializer": ("fan_in_normal",)},
     ),
 }
 

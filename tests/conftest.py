@@ -13,5 +13,5 @@ import jaxtyping  # noqa: E402
 # Not chain, pilot and reduction: NumPy calls their functions thousands of times a run, and the
 # check of an annotation takes longer than the product it guards.
 CHECKED = ("compact_descent", "dense", "gradient_descent", "kernel", "law", "linear",
-           "optax_descent", "reduced")  # fmt: skip
+           "optax_descent", "reduced", "relu")  # fmt: skip
 jaxtyping.install_import_hook([f"dlnsweep.kernels.{name}" for name in CHECKED], "beartype.beartype")

@@ -19,7 +19,7 @@ class Tables:
 
     def __init__(self, runs: pd.DataFrame, curves: pd.DataFrame) -> None:
         self.name = "small_sweep"
-        self.sweep = {"name": self.name, "source": "arXiv:2502.15522, Figure 4"}
+        self.sweep: Any = {"name": self.name, "source": "arXiv:2502.15522, Figure 4"}
         self.run_table: Any = runs
         self.curve_table: Any = curves
 

@@ -43,7 +43,7 @@ def test_settings_survive_json() -> None:
     assert read_figure(figure.model_dump(mode="json")) == figure
 
 
-@pytest.mark.parametrize("kind", ["curves", "final", "heatmap", "spectrum"])
+@pytest.mark.parametrize("kind", ["curves", "final", "heatmap", "spectrum", "noise"])
 def test_every_key_is_described_and_no_axis(kind: str) -> None:
     from dlnsweep.figures.settings import FIGURES
 

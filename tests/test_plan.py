@@ -151,7 +151,12 @@ def test_columns_have_types_and_the_shared_settings_are_no_columns():
     assert kinds["training.optimizer"] == "O"
     assert all(len(column) == 2 for column in found.settings.values())
     assert list(found.settings)[:2] == ["problem.kind", "problem.signal_dim"]
-    assert set(found.shared) == {"record.observables", "record.steps", "training.stop_when"}
+    assert set(found.shared) == {
+        "record.observables",
+        "record.steps",
+        "record.noise_levels",
+        "training.stop_when",
+    }
     assert found.row(1)["seed"] == 1
     assert type(found.row(1)["seed"]) is int
     assert found.row(0)["record.count"] == 200

@@ -19,6 +19,7 @@ from dlnsweep.figures.settings import (
     CurvesFigure,
     FigureSettings,
     FinalFigure,
+    NoiseFigure,
     file_stems,
     read_figure,
 )
@@ -54,11 +55,12 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     from dlnsweep.figures.curves import draw_curves
     from dlnsweep.figures.final import draw_final
     from dlnsweep.figures.heatmap import draw_heatmap
+    from dlnsweep.figures.noise import draw_noise
     from dlnsweep.figures.scatter import draw_scatter
     from dlnsweep.figures.spectrum import draw_spectrum
 
     selection = _checked_selection(results, figure)
-    if isinstance(figure, CurvesFigure | FinalFigure):
+    if isinstance(figure, CurvesFigure | FinalFigure | NoiseFigure):
         from dlnsweep.figures.theory import theory_overlays
 
         overlays = [*overlays, *theory_overlays(results, figure, selection)]
@@ -67,6 +69,8 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
             return draw_curves(results, figure, selection, overlays)
         if figure.kind == "final":
             return draw_final(results, figure, selection, overlays)
+        if figure.kind == "noise":
+            return draw_noise(results, figure, selection, overlays)
         if figure.kind == "spectrum":
             return draw_spectrum(results, figure, selection, overlays)
         if overlays:

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from dlnsweep.figures.settings import FigureSettings
+from dlnsweep.observables import OBSERVABLES
 from dlnsweep.theory_curves import check_theory
 
 
@@ -115,16 +116,29 @@ def _check_observable(
     kind: str, name: str, observables: Sequence[str], vectors: Sequence[str]
 ) -> str:
     """Return the end of a sentence about one observable, or nothing if it can be drawn."""
-    drawable = [each for each in observables if (each in vectors) == (kind == "spectrum")]
+    if kind == "noise":
+        drawable = [each for each in vectors if _is_over_noise_levels(each)]
+    else:
+        drawable = [each for each in observables if (each in vectors) == (kind == "spectrum")]
     if name not in observables:
         # A misspelt name should lead to one that this kind can draw, if there is one.
         nearest = _nearest(name, drawable) or _nearest(name, observables)
         return f"the sweep recorded {_listed(observables)}{_ending(nearest)}"
+    if kind == "noise":
+        listed = _listed(drawable)
+        wanted = f"kind = 'noise' draws what has one value a noise level: {listed}."
+        return "" if name in drawable else wanted
+    if name in vectors and _is_over_noise_levels(name) and kind != "spectrum":
+        return f"it has one value a noise level, which kind = '{kind}' cannot draw; use 'noise'."
     if name in vectors and kind != "spectrum":
         return f"it is a vector, which kind = '{kind}' cannot draw; use kind = 'spectrum'."
     if name not in vectors and kind == "spectrum":
         return f"it is one number a step; kind = 'spectrum' draws vectors: {_listed(drawable)}."
     return ""
+
+
+def _is_over_noise_levels(name: str) -> bool:
+    return name in OBSERVABLES and OBSERVABLES[name].over_noise_levels
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -16,12 +16,13 @@ from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.settings import (
     CurvesFigure,
     FinalFigure,
+    NoiseFigure,
     ScatterFigure,
     SpectrumFigure,
 )
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
 
-Banded = CurvesFigure | FinalFigure | SpectrumFigure
+Banded = CurvesFigure | FinalFigure | SpectrumFigure | NoiseFigure
 
 
 @dataclass(frozen=True)

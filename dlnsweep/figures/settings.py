@@ -236,8 +236,22 @@ class ScatterFigure(Figure):
     y_scale: Annotated[Scale, _outside("log or linear")] = "log"
 
 
+class NoiseFigure(_Banded):
+    """Test errors at the end of training against the noise on the test measurements."""
+
+    kind: Annotated[Literal["noise"], _outside("test errors against record.noise_levels")] = "noise"
+    y: Annotated[Names, _outside("observables with one value a noise level, a panel for each")] = (
+        "noisy_test_errors",
+    )
+    amplification: Annotated[
+        bool, _outside("divide by the noise level: how much of the noise is in the output")
+    ] = False
+    x_scale: Annotated[Scale, _outside("log (a level of 0 at the left edge) or linear")] = "log"
+    theory: Annotated[Theory, _outside(_THEORY)] = ()
+
+
 FigureSettings = Annotated[
-    CurvesFigure | FinalFigure | HeatmapFigure | SpectrumFigure | ScatterFigure,
+    CurvesFigure | FinalFigure | HeatmapFigure | SpectrumFigure | ScatterFigure | NoiseFigure,
     Field(discriminator="kind"),
 ]
 FIGURES: dict[str, type[Figure]] = {
@@ -246,6 +260,7 @@ FIGURES: dict[str, type[Figure]] = {
     "heatmap": HeatmapFigure,
     "spectrum": SpectrumFigure,
     "scatter": ScatterFigure,
+    "noise": NoiseFigure,
 }
 
 

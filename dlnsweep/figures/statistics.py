@@ -218,6 +218,17 @@ class Records:
         return np.where(np.isfinite(out), out, np.nan)
 
 
+def noise_levels(results: Results) -> np.ndarray:
+    """Return the levels of record.noise_levels, in the file's order."""
+    return np.array(results.sweep["sweep"]["shared"]["record.noise_levels"], dtype=float)
+
+
+def final_vectors(selection: Selection, observable: str) -> np.ndarray:
+    """Return a vector observable after the last step, (runs, entries); NaN where not finite."""
+    values = _as_array(_column(selection.used, f"final_{observable}"))
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def summarize(
     x: np.ndarray, table: np.ndarray, band: Band, quantiles: tuple[float, float]
 ) -> Summary:

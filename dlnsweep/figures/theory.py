@@ -11,21 +11,22 @@ import pandas as pd
 
 from dlnsweep.figures.labels import format_value
 from dlnsweep.figures.overlays import Overlay
-from dlnsweep.figures.settings import CurvesFigure, FinalFigure
+from dlnsweep.figures.settings import CurvesFigure, FinalFigure, NoiseFigure
 from dlnsweep.figures.statistics import (
     Results,
     Selection,
     is_ordered,
     levels,
     matches,
+    noise_levels,
     setting_columns,
 )
 from dlnsweep.theory_curves import THEORY_CURVES, Setup, TheoryCurve
 
+Keys = CurvesFigure | FinalFigure | NoiseFigure
 
-def theory_overlays(
-    results: Results, keys: CurvesFigure | FinalFigure, selection: Selection
-) -> list[Overlay]:
+
+def theory_overlays(results: Results, keys: Keys, selection: Selection) -> list[Overlay]:
     """Return the curves that `theory` names, one for each panel and colour.
 
     Where a median runs over several settings, so does the curve. Runs that a formula is not for
@@ -35,6 +36,8 @@ def theory_overlays(
         return []
     shown = sorted({o for name in keys.theory for o in THEORY_CURVES[name].observables})
     shown = [name for name in shown if name in keys.y]
+    if isinstance(keys, NoiseFigure):
+        return _over_noise(keys, selection.used, noise_levels(results))
     table = results.curves(observables=shown)
     steps = np.unique(np.asarray(table["step"]))
     starts = table.loc[table["step"] == 0].set_index("run_id")
@@ -49,10 +52,23 @@ def theory_overlays(
     return overlays
 
 
+def _over_noise(keys: NoiseFigure, runs: pd.DataFrame, noise: np.ndarray) -> list[Overlay]:
+    """Return the curves over noise levels, which take the place of record.test_noise."""
+    # Nothing that stands beside noise levels has a start.
+    runs = runs.assign(**{"start": 0.0})
+    return [
+        replace(overlay, pattern=pattern)
+        for pattern, name in enumerate(keys.theory)
+        for observable in THEORY_CURVES[name].observables
+        if observable in keys.y
+        for overlay in _of_observable(THEORY_CURVES[name], observable, keys, runs, np.sort(noise))
+    ]
+
+
 def _of_observable(
     curve: TheoryCurve,
     observable: str,
-    keys: CurvesFigure | FinalFigure,
+    keys: Keys,
     runs: pd.DataFrame,
     steps: np.ndarray,
 ) -> Iterator[Overlay]:
@@ -83,9 +99,14 @@ def _same(one: Overlay, other: Overlay) -> bool:
 
 
 def _against(
-    curve: TheoryCurve, keys: CurvesFigure | FinalFigure, runs: pd.DataFrame, steps: np.ndarray
+    curve: TheoryCurve, keys: Keys, runs: pd.DataFrame, steps: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a curve over the figure's horizontal axis."""
+    """Return a curve over the figure's horizontal axis: steps, noise levels or a setting."""
+    if isinstance(keys, NoiseFigure):
+        noise = steps[steps > 0] if keys.amplification else steps
+        at_level = [runs.assign(**{"record.test_noise": level}) for level in noise]
+        found = np.array([_median(curve, group, np.zeros(1))[0] for group in at_level])
+        return noise, found / noise if keys.amplification else found
     if isinstance(keys, CurvesFigure):
         values = _median(curve, runs, steps)
         return (values, np.full(1, np.nan)) if curve.vertical else (steps, values)

@@ -152,16 +152,21 @@ def advance(
     return lax.while_loop(unfinished, fold, (step, state))[1]
 
 
-def _rescale(
+def rescale(
     scales: Float[Array, " L"], factors: Float[Array, " L"]
 ) -> tuple[Float[Array, " L"], Float[Array, " L"]]:
-    """Return the new c_i after a decay by `factors`, and what M_i must be multiplied by."""
+    """Return the new c_i after a decay by `factors`, and what M_i must be multiplied by.
+
+    Args:
+        scales: c_i.
+        factors: rho_i, or a power of it.
+    """
     wanted = scales * factors
     keep = (jnp.abs(wanted) > _SCALE_LOW) & (jnp.abs(wanted) < _SCALE_HIGH)
     return jnp.where(keep, wanted, 1.0), jnp.where(keep, 1.0, wanted)
 
 
-def _check(
+def check(
     state: State, residual: Float[Array, "d r"], now: Int[Array, ""]
 ) -> tuple[Bool[Array, ""], Int[Array, ""]]:
     """Return whether the run is still active at step `now`, and its diverged step."""
@@ -178,9 +183,9 @@ def _single_step(constants: Constants, state: State, now: Int[Array, ""], source
     for i in range(1, depth):
         forward.append(scales[i] * multiply(state.matrices[i], forward[i]))
     residual = forward.pop() - data.targets
-    active, diverged_step = _check(state, residual, now)
+    active, diverged_step = check(state, residual, now)
     decays = jnp.where(active, constants.decays, 1.0)
-    new_scales, fold = _rescale(state.scales, decays)
+    new_scales, fold = rescale(state.scales, decays)
     rates = constants.learning_rates * constants.data_fit_scale / new_scales
     backward = jnp.where(active, source(residual, now), 0.0)
     matrices = list(state.matrices)
@@ -235,9 +240,9 @@ def _lagging_steps(
         for i in range(1, depth):
             forward.append(scales[i] * multiply(matrices[i], forward[-1]))
         residual = forward.pop() - data.targets
-        active, diverged_step = _check(state, residual, now)
+        active, diverged_step = check(state, residual, now)
         decays = jnp.where(active, constants.decays, 1.0)
-        new_scales, fold = _rescale(state.scales, decays)
+        new_scales, fold = rescale(state.scales, decays)
         rates = constants.learning_rates * constants.data_fit_scale / new_scales
         rows = jnp.where(active, source(residual, now), 0.0).T
         lefts = [rates[-1].astype(dtype) * rows]
@@ -300,7 +305,7 @@ def _delayed_steps(
             correction = multiply(seen.T, flat(lefts[i])).T
             forward.append(factors[i] * multiply(matrix, forward[i]) - correction)
         residual = forward.pop() - data.targets
-        active, diverged_step = _check(
+        active, diverged_step = check(
             state._replace(active=active, diverged_step=diverged_step), residual, now + k
         )
         backward = [jnp.where(active, source(residual, now + k), 0.0)]
@@ -336,7 +341,7 @@ def _delayed_steps(
     )
     carry = lax.fori_loop(0, count, step, carry)
     lefts, rights, coefficients, decayed, active, diverged_step, off_scale = carry
-    scales, fold = _rescale(state.scales, decayed)
+    scales, fold = rescale(state.scales, decayed)
     matrices = tuple(
         fold[i].astype(dtype) * matrix
         - _outer(spread(coefficients[i] / scales[i]) * flat(lefts[i]), flat(rights[i]))

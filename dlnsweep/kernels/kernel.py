@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.kernels.linear import LinearView, TestSamples
+from dlnsweep.kernels.linear import NetworkView, TestSamples
 from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.sections import RecordSettings, TrainingSettings
@@ -79,7 +79,7 @@ class Kernel:
         """Number of steps that the kernel carries out together."""
         return 1
 
-    def view(self, inputs: Inputs, carry: Carry) -> LinearView:
+    def view(self, inputs: Inputs, carry: Carry) -> NetworkView:
         """Return the view of the state that observables see."""
         raise NotImplementedError
 

@@ -76,18 +76,21 @@ class TestSamples(NamedTuple):
         signals: Test signals, drawn like the training signals' subspace but afresh.
         measurements: A times the test signals, without noise.
         noise: Gaussian noise at the setting `record.test_noise`.
+        unit_noise: The same draw with standard deviation 1.
     """
 
     signals: Float[Array, "d k"]
     measurements: Float[Array, "m k"]
     noise: Float[Array, "m k"]
+    unit_noise: Float[Array, "m k"]
 
 
-class LinearView:
-    """The state of one deep linear network, as observables see it; computed on first use.
+class NetworkView:
+    """The state of one network, as observables see it; computed on first use.
 
     Under `jit` only what an asked-for observable uses is compiled, so an observable that is not
-    asked for costs nothing.
+    asked for costs nothing. Every kind of network adds its `residual`, `squared_error`,
+    `squared_gradient_norm` and `output`.
 
     Args:
         layers: W_1 restricted to range(Y), (d_1, r), then W_2, ..., W_L.
@@ -118,6 +121,35 @@ class LinearView:
     def dtype(self) -> Any:
         """The precision of training."""
         return self.layers[0].dtype
+
+    @cached_property
+    def squared_weight_norms(self) -> Float[Array, " L"]:
+        """||W_i||_F^2 of each layer."""
+        norms = jnp.stack([jnp.sum(layer**2) for layer in self.layers])
+        return norms.at[0].add(jnp.sum(self.first_off_range**2))
+
+    @cached_property
+    def residual(self) -> Float[Array, "d _"]:
+        """What the network makes of the samples, less the signals."""
+        raise NotImplementedError
+
+    @cached_property
+    def squared_error(self) -> Float[Array, ""]:
+        """The squared Frobenius norm of that over all samples."""
+        raise NotImplementedError
+
+    @cached_property
+    def squared_gradient_norm(self) -> Float[Array, ""]:
+        """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
+        raise NotImplementedError
+
+    def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
+        """Return what the network makes of each column of some inputs."""
+        raise NotImplementedError
+
+
+class LinearView(NetworkView):
+    """The state of one deep linear network; for the arguments see `NetworkView`."""
 
     @cached_property
     def forward(self) -> list[Float[Array, "..."]]:
@@ -171,17 +203,15 @@ class LinearView:
         on = multiply(self.on_range, self.data.range_basis.T)
         return on + multiply(self.off_range, self.data.off_basis.T)
 
+    def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
+        """Return W_{L:1} y of each column y of some inputs."""
+        return multiply(self.end_to_end_matrix, inputs)
+
     @cached_property
     def singular_values(self) -> Float[Array, " p"]:
         """Singular values of the end-to-end matrix, in descending order."""
         matrix = self.rotated_end_to_end_matrix
         return guarded(lambda m: jnp.linalg.svd(m, compute_uv=False), matrix)
-
-    @cached_property
-    def squared_weight_norms(self) -> Float[Array, " L"]:
-        """||W_i||_F^2 of each layer."""
-        norms = jnp.stack([jnp.sum(layer**2) for layer in self.layers])
-        return norms.at[0].add(jnp.sum(self.first_off_range**2))
 
     @cached_property
     def layer_gaps(self) -> list[Float[Array, "..."]]:

@@ -400,6 +400,37 @@ def test_test_errors_are_those_of_fresh_samples():
                 assert abs(trained.observables[name][row, k] - wanted) < AGREEMENT * wanted
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_noise_levels_scale_one_draw(precision: str):
+    levels = [0.5, 0.0, 0.1]
+    plan = plan_of(
+        record={
+            "count": 4,
+            "observables": ["noisy_test_errors", "test_error", "noisy_test_error"],
+            "num_test_samples": 50,
+            "test_noise": 0.1,
+            "noise_levels": levels,
+        },
+        sweep={"seeds": 2, "precision": precision},
+    )
+    trained = train_rows(plan)
+    found = trained.observables["noisy_test_errors"]
+    assert found.shape == (plan.num_runs, len(trained.steps), len(levels))
+    assert found.dtype == precision
+    # In float32 a hundred and fifty steps and the products of a test are rounded at 6e-8 each.
+    allowed = AGREEMENT if precision == "float64" else 1e-4
+    for row in range(plan.num_runs):
+        _, _, _, _, (signals, measurements, noise) = drawn(plan, row)
+        for k, state in enumerate(expected(plan, row)):
+            network = oracle.product(state.weights)
+            for j, level in enumerate(levels):
+                error = network @ (measurements + level / 0.1 * noise) - signals
+                wanted = np.linalg.norm(error) / np.linalg.norm(signals)
+                assert abs(found[row, k, j] - wanted) < allowed * wanted
+    for j, name in ((1, "test_error"), (2, "noisy_test_error")):
+        assert distance(found[:, :, j], trained.observables[name]) < allowed
+
+
 def test_float32_batches_record_float32():
     plan = plan_of(sweep={"seeds": 4, "precision": "float32"})
     double = train_rows(plan_of())

@@ -21,7 +21,13 @@ SAFETY = 3.0
 # Relative errors are differences of numbers of size 1.
 ROUNDING = 1e-14
 WITHOUT_LAYERS = [name for name, one in OBSERVABLES.items() if not one.needs_layers]
-FRESH = {"test_error": 0.0, "noisy_test_error": 1.0}
+NOISE, LEVELS = 0.3, [0.0, 0.06, 3.0]
+# The factors of the noise that stands for record.test_noise.
+FRESH = {
+    "test_error": np.zeros(1),
+    "noisy_test_error": np.ones(1),
+    "noisy_test_errors": np.array(LEVELS) / NOISE,
+}
 
 
 def plan(kernel: str = "reduced", **sections):
@@ -36,7 +42,12 @@ def plan(kernel: str = "reduced", **sections):
 
 
 # All tests of these observables share their programs.
-RECORD = {"observables": WITHOUT_LAYERS, "test_noise": 0.3, "num_test_samples": 20}
+RECORD = {
+    "observables": WITHOUT_LAYERS,
+    "test_noise": NOISE,
+    "noise_levels": LEVELS,
+    "num_test_samples": 20,
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +74,9 @@ def test_a_batch_agrees_with_the_plain_recursion(four):
         for k, state in enumerate(expected(made, row)):
             for name in WITHOUT_LAYERS:
                 if name in FRESH:
-                    error = oracle.product(state.weights) @ (measurements + FRESH[name] * noise)
-                    wanted = np.linalg.norm(error - signals) / np.linalg.norm(signals)
+                    network = oracle.product(state.weights)
+                    errors = [network @ (measurements + a * noise) - signals for a in FRESH[name]]
+                    wanted = np.array([np.linalg.norm(e) for e in errors]) / np.linalg.norm(signals)
                     # Off the range, where these look too, a product is right beside the whole.
                     size = 1 + wanted
                 else:

@@ -1,0 +1,385 @@
+"""One ReLU before the last layer: against plain NumPy on all samples, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracle
+import pytest
+from spec_samples import problems
+from test_batches import AGREEMENT, ROUNDING, distance, drawn, plan_of, same_bits, train_rows
+
+from dlnsweep import batch
+from dlnsweep.comparison import check_comparable
+from dlnsweep.cost import cost_of
+from dlnsweep.errors import SpecError
+from dlnsweep.kernels.layout import choose_layout
+from dlnsweep.kernels.linear import reduce_samples
+from dlnsweep.kernels.relu import ReluKernel, keep_samples
+from dlnsweep.runtime import numerics
+from dlnsweep.schedule import record_steps
+from dlnsweep.sections import RecordSettings, TrainingSettings
+
+NAMES = [
+    "loss", "regression_error", "weight_norms", "gradient_norm", "test_error", "noisy_test_error",
+    "noisy_test_errors",
+]  # fmt: skip
+NOISE, LEVELS = 0.2, [0.0, 0.5]
+RECORD = {
+    "count": 8,
+    "observables": NAMES,
+    "num_test_samples": 20,
+    "test_noise": NOISE,
+    "noise_levels": LEVELS,
+}
+
+
+# The plain form: all samples, whole matrices, nothing reduced or rescaled.
+
+
+def output(weights, y):
+    hidden = y
+    for weight in weights[:-1]:
+        hidden = weight @ hidden
+    return weights[-1] @ np.where(hidden > 0, hidden, 0.0)
+
+
+def loss(weights, x, y, decay, fit):
+    squares = sum(float(np.sum(w * w)) for w in weights)
+    return 0.5 * fit * float(np.sum((output(weights, y) - x) ** 2)) + 0.5 * decay * squares
+
+
+def gradients(weights, x, y, decay, fit):
+    inner = [y]
+    for weight in weights[:-1]:
+        inner.append(weight @ inner[-1])
+    mask = (inner[-1] > 0).astype(float)
+    error = fit * (output(weights, y) - x)
+    found = [error @ (mask * inner[-1]).T + decay * weights[-1]]
+    back = mask * (weights[-1].T @ error)
+    for i in reversed(range(len(weights) - 1)):
+        found.insert(0, back @ inner[i].T + decay * weights[i])
+        back = weights[i].T @ back
+    return found
+
+
+def step(weights, x, y, training):
+    grads = gradients(weights, x, y, training.weight_decay, training.data_fit_scale)
+    fan_in = training.step_rule == "fan_in"
+    rates = [training.learning_rate / (w.shape[1] if fan_in else 1) for w in weights]
+    return [w - eta * g for w, eta, g in zip(weights, rates, grads, strict=True)]
+
+
+def follow(plan, row):
+    """Yield step and weights at the recorded steps."""
+    sections, weights, x, y, _ = drawn(plan, row)
+    steps = record_steps(sections.record, sections.training.num_steps).tolist()
+    for now in range(max(steps) + 1):
+        if now in steps:
+            yield weights
+        weights = step(weights, x, y, sections.training)
+
+
+def observe(plan, row, weights):
+    sections, _, x, y, (signals, measurements, noise) = drawn(plan, row)
+    decay, fit = sections.training.weight_decay, sections.training.data_fit_scale
+
+    def fresh(factor):
+        error = output(weights, measurements + factor * noise) - signals
+        return np.linalg.norm(error) / np.linalg.norm(signals)
+
+    grads = gradients(weights, x, y, decay, fit)
+    return {
+        "loss": loss(weights, x, y, decay, fit),
+        "regression_error": np.linalg.norm(output(weights, y) - x) / np.linalg.norm(x),
+        "weight_norms": np.array([np.linalg.norm(w) for w in weights]),
+        "gradient_norm": np.sqrt(sum(np.sum(g * g) for g in grads)),
+        "test_error": fresh(0.0),
+        "noisy_test_error": fresh(1.0),
+        "noisy_test_errors": np.array([fresh(level / NOISE) for level in LEVELS]),
+    }
+
+
+def relu_plan(**sections):
+    defaults = {
+        "network": {"kind": "linear_then_relu", "depth": 3, "width": 8},
+        "training": {"learning_rate": 0.05, "weight_decay": 0.1, "num_steps": 100},
+        "record": RECORD,
+        "sweep": {"seeds": 2, "kernel": "auto"},
+    }
+    return plan_of(**{name: defaults.get(name, {}) | sections.get(name, {}) for name in defaults})
+
+
+def assert_follows(plan, row, trained, lane):
+    for k, weights in enumerate(follow(plan, row)):
+        for name, wanted in observe(plan, row, weights).items():
+            got = trained.observables[name][lane, k]
+            assert np.all(np.abs(got - wanted) <= AGREEMENT * np.abs(wanted)), (name, k)
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "rule"),
+    [(2, 8, "fan_in"), (3, 8, "uniform"), (5, 8, "uniform"), (3, 64, "uniform")],
+)
+def test_a_batch_agrees_with_the_plain_recursion(depth, width, rule):
+    plan = relu_plan(
+        network={"depth": depth, "width": width},
+        training={
+            "step_rule": rule,
+            "learning_rate": 0.3 if rule == "fan_in" else 0.02,
+            "data_fit_scale": 0.8,
+        },
+    )
+    # Wide networks take their steps alone, narrow ones under vmap.
+    vectorized = choose_layout("cpu", cost_of(plan.row(0), width).state_bytes, 2).vectorized
+    assert (vectorized == 1) == (width == 64)
+    trained = train_rows(plan)
+    assert trained.status == ["finished"] * 2
+    assert trained.kernel == ["dense"] * 2
+    assert trained.kernel_reason == ["linear_then_relu is not linear"] * 2
+    errors = trained.observables["regression_error"]
+    assert np.all(errors[:, -1] < 0.8 * errors[:, 0]), "there was something to follow"
+    for row in range(2):
+        assert_follows(plan, row, trained, row)
+
+
+def test_the_gradients_are_those_of_the_loss():
+    rng = np.random.default_rng(3)
+    sizes = [4, 7, 6, 5]
+    weights = [rng.normal(size=(b, a)) for a, b in itertools.pairwise(sizes)]
+    x, y = rng.normal(size=(5, 9)), rng.normal(size=(4, 9))
+    found = gradients(weights, x, y, 0.3, 0.7)
+    h = 1e-6
+    for i, weight in enumerate(weights):
+        for place in np.ndindex(weight.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = [w.copy() for w in weights]
+                moved[i][place] += sign * h
+                ends.append(loss(moved, x, y, 0.3, 0.7))
+            # Central differences: h^2 of truncation and 1e-16 / h of rounding, on losses of 1e3.
+            assert abs((ends[0] - ends[1]) / (2 * h) - found[i][place]) < 1e-5 * np.linalg.norm(
+                found[i]
+            )
+
+
+def made(training, depth=4, seed=5):
+    """Return random weights and data of rank 3, as NumPy arrays, and a kernel's start."""
+    rng = np.random.default_rng(seed)
+    sizes = [6, *[9] * (depth - 1), 5]
+    weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in itertools.pairwise(sizes)]
+    x, y = (rng.normal(size=(k, 3)) for k in (5, 6))
+    mix = rng.normal(size=(3, 11)) / 3
+    x, y = x @ mix, y @ mix
+    kernel = ReluKernel(training, RecordSettings(), early_exit=True)
+    with numerics():
+        reduced = reduce_samples(jnp.asarray(x), jnp.asarray(y), 3)
+        samples = keep_samples(reduced, jnp.asarray(x), jnp.asarray(y))
+        started = kernel.start(
+            tuple(map(jnp.asarray, weights)), samples, tuple(sizes[:-1]), training, {}
+        )
+    return weights, x, y, kernel, started
+
+
+def advanced(kernel, started, count):
+    with numerics():
+        inputs, carry = started
+        steps = (np.int64(0), np.int64(count))
+        state = jax.jit(kernel.advance)(inputs, carry.state, *steps)
+        view = kernel.view(inputs, carry._replace(state=state))
+        off = view.first_off_range @ view.data.off_basis.T
+        whole = (view.layers[0] @ view.data.range_basis.T + off, *view.layers[1:])
+        return jax.tree.map(np.asarray, (state, off, whole, view.squared_error))
+
+
+def test_the_first_layer_off_the_range_only_decays():
+    training = TrainingSettings(learning_rate=0.02, weight_decay=0.5, num_steps=200)
+    weights, x, y, kernel, started = made(training)
+    first = weights[0] @ oracle.off_projector(y)
+    for _ in range(200):
+        weights = step(weights, x, y, training)
+    rho = (1 - 0.02 * 0.5) ** 200
+    # Plain NumPy rounds 200 times at 1e-16.
+    assert np.linalg.norm(weights[0] @ oracle.off_projector(y) - rho * first) < 1e-12
+    _, off, found, _ = advanced(kernel, started, 200)
+    assert np.linalg.norm(off - rho * first) < 1e-14
+    for got, wanted in zip(found, weights, strict=True):
+        assert np.linalg.norm(got - wanted) < AGREEMENT * np.linalg.norm(wanted)
+
+
+def test_a_diverged_run_is_frozen():
+    training = TrainingSettings(learning_rate=3.0, num_steps=10**9)
+    *_, kernel, started = made(training)
+    state, _, _, squared_error = advanced(kernel, started, 10**9)
+    step_number = int(state.diverged_step)
+    assert 0 < step_number < 100
+    assert not bool(state.active)
+    assert not np.isfinite(squared_error)
+    # Under vmap an inactive run goes through further steps and keeps every bit.
+    kernel = ReluKernel(training, RecordSettings(), early_exit=False)
+    longer = advanced(kernel, started, step_number + 7)[0]
+    shorter = advanced(kernel, started, step_number + 1)[0]
+    for one, other in zip(longer.matrices, shorter.matrices, strict=True):
+        assert np.array_equal(one, other, equal_nan=True)
+    assert int(longer.diverged_step) == step_number
+
+
+@pytest.mark.parametrize("width", [8, 64])
+def test_a_diverging_lane_leaves_the_others_bit_identical(width):
+    calm, rough = (
+        relu_plan(
+            network={"width": width},
+            training={"learning_rate": [0.01, rate, 0.03, 0.04], "num_steps": 60},
+            sweep={"seeds": 1},
+        )
+        for rate in (0.02, 1e60)
+    )
+    a, b = train_rows(calm), train_rows(rough)
+    others = [0, 2, 3]
+    assert b.status == ["finished", "diverged", "finished", "finished"]
+    assert same_bits(a, b, others, others)
+    valid = int(b.num_rows[1])
+    assert valid == int(np.sum(b.steps < b.diverged_step[1]))
+    assert np.all(np.isfinite(b.observables["regression_error"][1, :valid]))
+
+
+def test_padded_widths_equal_their_own(monkeypatch):
+    plan = relu_plan(network={"width": [5, 8]})
+    padded = train_rows(plan, padded_width=8)
+    narrow = np.flatnonzero(plan.settings["network.width"] == 5)
+    own = train_rows(plan, narrow, padded_width=5)
+    for name, values in own.observables.items():
+        assert distance(padded.observables[name][narrow], values) < ROUNDING, name
+    assert_follows(plan, int(narrow[0]), padded, int(narrow[0]))
+    # Where segments are cut does not change bits.
+    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 7)
+    monkeypatch.setattr(batch, "_SEGMENT_SECONDS", 1e-12)
+    assert same_bits(padded, train_rows(plan, padded_width=8))
+
+
+def test_float32_records_float32():
+    double, single = (
+        train_rows(relu_plan(sweep={"seeds": 2, "precision": precision}))
+        for precision in ("float64", "float32")
+    )
+    for name, values in single.observables.items():
+        assert values.dtype == np.float32
+        # The same data and weights, rounded at 6e-8 over 100 contracting steps.
+        assert 0 < distance(values, double.observables[name]) < 1e-4, name
+
+
+def test_a_run_shares_data_and_weights_with_the_linear_network():
+    names = ["weight_norms", "test_error"]
+    record = {"count": 2, "observables": names, "num_test_samples": 20}
+    ours, linear = (
+        train_rows(
+            plan_of(network={"kind": kind, "depth": 3, "width": 8}, record=record,
+                    training={"learning_rate": 0.01, "num_steps": 5}, sweep={"seeds": 2})
+        )
+        for kind in ("linear_then_relu", "deep_linear")
+    )  # fmt: skip
+    first = [trained.observables["weight_norms"][:, 0] for trained in (ours, linear)]
+    assert distance(*first) < ROUNDING
+    apart = np.abs(ours.observables["test_error"] - linear.observables["test_error"])
+    assert np.all(apart[:, 0] > 0.01), "but it is another network"
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_what_a_step_costs(depth: int):
+    plan = relu_plan(network={"depth": depth, "width": 50})
+    cost = cost_of(plan.row(0), 50)
+    r, d, n, w = 2, 6, 12, 50
+    # Multiplications of P and H, the output, its gradient, W_L^T Phi, G V, and of the inner layers
+    # forward, backward and for their gradients; two operations each.
+    over_samples = w * n * r + d * w * n + d * n * w + w * d * n + w * n * r
+    inner = 3 * r * (w * r + (depth - 2) * w * w)
+    assert cost.step_flops == 2 * (over_samples + inner)
+    # The weights (the first layer on the range), A, H, G and the residual, in float64.
+    entries = w * r + (depth - 2) * w * w + d * w
+    assert cost.state_bytes == 8 * (entries + 3 * w * n + d * n)
+    assert not cost.reduced
+
+
+RELU = {
+    "network__kind": "linear_then_relu",
+    "record__observables": ["regression_error"],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"network__depth": [2, 1]},
+            "network.kind is 'linear_then_relu' and network.depth is 1; it needs two layers or "
+            "more, one of them after the ReLU.",
+        ),
+        (
+            {"network__initial_weights": "law"},
+            "network.kind is 'linear_then_relu' and network.initial_weights is 'law'; a ReLU acts "
+            "on the neurons themselves, which the law compresses: set network.initial_weights = "
+            '"drawn".',
+        ),
+        (
+            {"training__optimizer": ["gradient_descent", "adam"]},
+            "network.kind is 'linear_then_relu' and training.optimizer is 'adam'; this network is "
+            'trained by "gradient_descent" only.',
+        ),
+        (
+            {"sweep__kernel": "reduced"},
+            "network.kind is 'linear_then_relu' and sweep.kernel is 'reduced', which is for linear "
+            'networks; set sweep.kernel to "auto" or "dense".',
+        ),
+        (
+            {"record__observables": ["loss", "singular_values"]},
+            "record.observables names 'singular_values', which is for linear networks; "
+            "network.kind is 'linear_then_relu', which has loss, regression_error, weight_norms, "
+            "gradient_norm, test_error, noisy_test_error, noisy_test_errors.",
+        ),
+        (
+            {
+                "figure": {"kind": "curves", "y": "regression_error", "theory": "plateau"},
+            },
+            "figure.theory[0] is 'plateau', which is for network.kind = 'deep_linear'; no run of "
+            "this sweep has that.",
+        ),
+    ],
+)
+def test_a_mistake_is_refused_with_its_sentence(changes, sentence):
+    assert problems(**RELU | changes) == [sentence]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "off_subspace_error", "singular_values", "unbalancedness", "unbalancedness_nuclear",
+        "effective_rank", "stable_rank", "numerical_rank", "oracle_distance",
+    ],
+)  # fmt: skip
+def test_what_only_a_linear_network_has_is_refused(name: str):
+    (sentence,) = problems(**RELU | {"record__observables": [name]})
+    assert f"names '{name}', which is for linear networks" in sentence
+
+
+def test_there_is_nothing_to_compare():
+    with pytest.raises(SpecError) as raised:
+        check_comparable(relu_plan(), [0])
+    assert raised.value.problems == (
+        "there is nothing to compare: the reduced kernel trains linear networks only, and "
+        "network.kind is 'linear_then_relu'.",
+    )
+
+
+def test_the_columns_are_the_right_singular_vectors():
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(k, 2)) @ rng.normal(size=(2, 9)) for k in (5, 4))
+    with numerics():
+        samples = jax.jit(lambda a, b: keep_samples(reduce_samples(a, b, 2), a, b))(x, y)
+    columns, reduced = np.asarray(samples.columns), samples.reduced
+    # Products of matrices of size 1 at 1e-16.
+    assert np.linalg.norm(columns.T @ columns - np.eye(2)) < 1e-13
+    rebuilt = np.asarray(reduced.range_basis) * np.asarray(reduced.inputs) @ columns.T
+    assert np.linalg.norm(rebuilt - y) < 1e-13 * np.linalg.norm(y)
