@@ -126,6 +126,15 @@ def test_amplification_is_the_error_over_the_noise():
     assert whole.get_xscale() == "symlog"
 
 
+def test_a_network_that_is_not_linear_has_another_formula():
+    made = tables()
+    made.run_table["network.kind"] = "linear_then_relu"
+    (ax,) = figure(made).axes
+    assert ax.get_ylabel() == "test error\n$\\|f(Y'+\\sigma E)-X'\\|_F\\,/\\,\\|X'\\|_F$"
+    (ax,) = draw(made, read_figure({"kind": "curves", "y": "regression_error"})).axes
+    assert ax.get_ylabel() == "regression error\n$\\|f(Y)-X\\|_F\\,/\\,\\|X\\|_F$"
+
+
 def test_a_value_that_is_not_finite_enters_no_median():
     made = tables()
     chosen = made.run_table.index[(made.run_table[DECAY] == 0.1)]

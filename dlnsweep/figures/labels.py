@@ -11,9 +11,17 @@ from dlnsweep.observables import OBSERVABLES
 from dlnsweep.spec import describe_setting
 
 
-def observable_label(name: str) -> str:
-    """Return what stands at an axis for an observable: words and the formula."""
-    return OBSERVABLES[name].label if name in OBSERVABLES else _words(name)
+def observable_label(name: str, network: str = "deep_linear") -> str:
+    """Return what stands at an axis for an observable: words and the formula.
+
+    Args:
+        name: The observable.
+        network: The kind of network; one that is not linear has f(Y) in place of W_{L:1} Y.
+    """
+    label = OBSERVABLES[name].label if name in OBSERVABLES else _words(name)
+    if network == "deep_linear":
+        return label
+    return re.sub(r"W_\{L:1\}(?:\(([^()]*)\)|(Y'?))", lambda m: f"f({m[1] or m[2]})", label)
 
 
 def setting_symbol(name: str) -> tuple[str, str, str]:

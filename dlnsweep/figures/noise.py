@@ -11,7 +11,14 @@ from dlnsweep.figures import layout, style
 from dlnsweep.figures.curves import curve_style, draw_summary
 from dlnsweep.figures.labels import observable_label, setting_label
 from dlnsweep.figures.overlays import Overlay, draw_overlays
-from dlnsweep.figures.panels import band_note, groups, make_grid, scale_y, two_lines
+from dlnsweep.figures.panels import (
+    band_note,
+    groups,
+    make_grid,
+    network_of,
+    scale_y,
+    two_lines,
+)
 from dlnsweep.figures.settings import NoiseFigure
 from dlnsweep.figures.statistics import (
     Results,
@@ -53,7 +60,8 @@ def draw_noise(
         if panel.lowest:
             panel.ax.set_xlabel(setting_label("record.test_noise"))
         if keys.amplification and panel.ax.get_ylabel():
-            panel.ax.set_ylabel(two_lines(f"{observable_label(panel.observable)} $/\\,σ$"))
+            label = observable_label(panel.observable, network_of(selection))
+            panel.ax.set_ylabel(two_lines(f"{label} $/\\,σ$"))
         per_panel.append(shown)
     notes = [
         "at the end",

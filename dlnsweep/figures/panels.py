@@ -77,7 +77,7 @@ def make_grid(
             ax.set_title(with_symbol(keys.panel_by, titles[place]))
         lowest = len(panels) + shape[1] >= len(cells)
         panels.append(Panel(ax, name, place, runs, lowest))
-    _label_y(panels, shape)
+    _label_y(panels, shape, network_of(selection))
     hues = levels(selection.runs, keys.hue) if keys.hue else [None]
     colours = style.colours(hues) if keys.hue else [style.OKABE_ITO[0]]
     return Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)))
@@ -165,11 +165,17 @@ def _near(formulas: Sequence[np.ndarray], measured: Sequence[np.ndarray]) -> lis
     return [each[(each >= low) & (each <= high)] for each in formulas]
 
 
-def _label_y(panels: Sequence[Panel], shape: tuple[int, int]) -> None:
+def network_of(selection: Selection) -> str:
+    """Return the kind of network, which all runs of a sweep share."""
+    runs = selection.runs
+    return str(runs["network.kind"].iloc[0]) if "network.kind" in runs else "deep_linear"
+
+
+def _label_y(panels: Sequence[Panel], shape: tuple[int, int], network: str) -> None:
     same = len({panel.observable for panel in panels}) == 1
     for index, panel in enumerate(panels):
         if not same or index % shape[1] == 0:
-            panel.ax.set_ylabel(two_lines(observable_label(panel.observable)))
+            panel.ax.set_ylabel(two_lines(observable_label(panel.observable, network)))
         else:
             panel.ax.tick_params(axis="y", which="both", labelleft=False)
 

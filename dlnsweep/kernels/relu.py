@@ -48,9 +48,14 @@ class Samples(NamedTuple):
 def keep_samples(
     reduced: Reduced, signals: Float[Array, "d n"], measurements: Float[Array, "m n"]
 ) -> Samples:
-    """Return the samples with V = Y^T U diag(S)^{-1} beside the reduced ones."""
-    columns = multiply(measurements.T, reduced.range_basis) / reduced.inputs
-    return Samples(reduced, signals, columns)
+    """Return the samples with V = Y^T U diag(S)^{-1} beside the reduced ones.
+
+    Where Y has a smaller rank than it can have, some of S are zero, and these columns are: nothing
+    is seen in their directions.
+    """
+    seen = reduced.inputs > 0
+    columns = multiply(measurements.T, reduced.range_basis) / jnp.where(seen, reduced.inputs, 1.0)
+    return Samples(reduced, signals, jnp.where(seen, columns, 0.0))
 
 
 class Constants(NamedTuple):
