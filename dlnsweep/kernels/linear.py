@@ -302,12 +302,12 @@ def _extremes(pairs: list[Float[Array, " 2"]], dtype: Any) -> Float[Array, " 2"]
 def _chain_norm(layers: tuple[Float[Array, "p q"], ...]) -> Float[Array, ""]:
     """Return ||W_k ... W_1||_op; see `spectra.largest_value`."""
 
-    def apply(vector: Float[Array, " q"]) -> Float[Array, " q"]:
+    def apply(column: Array) -> Array:
         for layer in layers:
-            vector = multiply(layer, vector)
+            column = multiply(layer, column)
         for layer in reversed(layers):
-            vector = multiply(vector, layer)
-        return vector
+            column = multiply(column.T, layer).T
+        return column
 
     return largest_value(apply, layers[0].shape[1], layers[0].dtype)
 

@@ -26,7 +26,7 @@ def extreme_values(matrix: Float[Array, "p q"]) -> Float[Array, " 2"]:
 
 
 def largest_value(
-    apply: Callable[[Float[Array, " q"]], Float[Array, " q"]], size: int, dtype: Any
+    apply: Callable[[Float[Array, "q 1"]], Float[Array, "q 1"]], size: int, dtype: Any
 ) -> Float[Array, ""]:
     """Return the largest singular value of M from `apply`, v -> M^T M v.
 
@@ -34,7 +34,7 @@ def largest_value(
     bound, and exact where the size is no larger than that.
 
     Args:
-        apply: Takes and returns vectors of length `size`.
+        apply: Takes and returns a column of length `size`.
         size: The number of columns of M.
         dtype: The precision.
     """
@@ -47,7 +47,7 @@ def largest_value(
     def step(k: Any, carry: Any) -> Any:
         basis, images, vector = carry
         basis = basis.at[k].set(vector)
-        image = apply(vector)
+        image = apply(vector[:, None])[:, 0]
         images = images.at[k].set(image)
         rest = image
         for _ in range(2):
