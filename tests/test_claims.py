@@ -12,7 +12,15 @@ import pytest
 
 import dlnsweep
 from dlnsweep import theory
-from dlnsweep.claims import STATEMENTS, Demands, Run, claims_table, claims_text, conditions
+from dlnsweep.claims import (
+    STATEMENTS,
+    Demands,
+    Run,
+    Statement,
+    claims_table,
+    claims_text,
+    conditions,
+)
 from dlnsweep.errors import SpecError
 from dlnsweep.spec import Sweep
 from dlnsweep.theory_curves import Setup
@@ -38,11 +46,13 @@ SETTINGS: dict[str, Any] = {
     "training.step_rule": "fan_in",
     "training.data_fit_scale": 1.0,
 }
-NAMES = (
+FREE: dict[str, Any] = {"training.weight_decay": 0.0}
+NARROW: dict[str, Any] = {"network.width": 100}
+NAMES: tuple[str, ...] = (
     "one", "tau", "two", "ten", "off", "eleven", "start", "upper", "lower", "upper later",
     "lower later", "middle", "spectrum", "decayed", "free",
 )  # fmt: skip
-JUDGES = dict(zip(NAMES, STATEMENTS, strict=True))
+JUDGES: dict[str, Statement] = dict(zip(NAMES, STATEMENTS, strict=True))
 
 
 def made(
@@ -109,7 +119,7 @@ def test_tau_is_the_first_record_below_its_level():
     short = made(level=0.9)
     short = replace(short, steps=short.steps[:5], error=short.error[:5], off=short.off[:5])
     assert JUDGES["tau"].judge(short).why_not == "the run ends in phase 1"
-    large = {"training.weight_decay": L / 34.9}
+    large: dict[str, Any] = {"training.weight_decay": L / 34.9}
     assert JUDGES["tau"].judge(made(**large)).why_not == "the bound's logarithm is negative"
 
 
@@ -196,17 +206,15 @@ def test_middle_layers_are_judged_up_to_the_horizon():
 
 
 def test_the_spectrum_of_p_is_judged_by_the_singular_values_of_the_data():
-    kappa = {"problem.condition_number": 2.0}
+    # gamma and so tau are as before: sigma_min^2 is a quarter, and so is lambda.
+    kappa: dict[str, Any] = {"problem.condition_number": 2.0, "training.weight_decay": DECAY / 4}
     low, high = 0.75**4 * L * (0.7 / 2) ** 2 / M, 1.25**4 * L * 1.1**2 / M
     recorded = {
         "isometry_min": 0.7, "isometry_max": 1.1,
-        "curvature_min": lambda t: low * 1.5 if t <= T / 1000 else 0.0,
-        "curvature_max": high / 1.2,
+        "curvature_min": lambda t: low * (1.5 if t < TAU else 1.4 if t == TAU else 0.0),
+        "curvature_max": lambda t: high / 1.2 if t <= TAU else 9.0,
     }  # fmt: skip
-    run = made(level=0.9, recorded=recorded, **kappa)
-    run = replace(run, error=np.where(run.steps > T / 1000, 1e-9, 1.5))
-    run = replace(run, recorded={**run.recorded, "curvature_min": np.where(
-        run.error > 1, low * 1.5, np.where(np.cumsum(run.error < 1) == 1, low * 1.4, 0.0))})  # fmt: skip
+    run = made(recorded=recorded, **kappa)
     verdict = JUDGES["spectrum"].judge(run)
     assert verdict.margin == pytest.approx(1.2)
     # In terms of gains: 1 - (3/4) 1.4^(1/4), and (5/4) 1.2^(-1/4) - 1.
@@ -215,14 +223,14 @@ def test_the_spectrum_of_p_is_judged_by_the_singular_values_of_the_data():
 
 
 def test_the_corollary_is_judged_with_and_without_decay():
-    noise = {"record.test_noise": 0.1}
+    noise: dict[str, Any] = {"record.test_noise": 0.1}
     run = made(recorded={"noisy_test_error": lambda t: 0.12 if t >= T else 9.0}, **noise)
     # kappa = 1, so sr(X) = s = 2.
     bound = GAMMA * sqrt(2) + WIDTH**-1.5 + 0.1 * sqrt(2)
     assert JUDGES["decayed"].judge(run).margin == pytest.approx(bound / 0.12)
     short = replace(run, steps=np.minimum(run.steps, T - 1))
     assert JUDGES["decayed"].judge(short).why_not == "the run ends before T"
-    free = made(recorded={"noisy_test_error": 0.5}, **noise, **{"training.weight_decay": 0.0})
+    free = made(recorded={"noisy_test_error": 0.5}, **noise, **FREE)
     bound = 0.1 * (sqrt(D * (M - S) / M) - sqrt(S))
     verdict = JUDGES["free"].judge(free)
     assert verdict.margin == pytest.approx(0.5 / bound)
@@ -230,7 +238,7 @@ def test_the_corollary_is_judged_with_and_without_decay():
     unfit = replace(free, error=free.error * 0 + 2 * bound)
     reason = "the data are not fitted to the size of the bound"
     assert JUDGES["free"].judge(unfit).why_not == reason
-    square = {"problem.subspace_dim": 12}
+    square: dict[str, Any] = {"problem.subspace_dim": 12}
     small = made(recorded={"noisy_test_error": 0.5}, **noise, **square)
     reason = "the bound is negative: d (m - s) / m is below s"
     assert JUDGES["free"].judge(small).why_not == reason
@@ -240,10 +248,10 @@ def test_conditions_are_what_is_demanded():
     asked = Demands()
     assert conditions(made(), asked) == ""
     assert conditions(made(), asked, decayed=False) == "weight decay"
-    free = made(**{"training.weight_decay": 0.0})
+    free = made(**FREE)
     assert conditions(free, asked) == "no weight decay"
     assert conditions(free, asked, decayed=False) == ""
-    narrow = made(**{"network.width": 100})
+    narrow = made(**NARROW)
     assert conditions(narrow, asked) == "width below (70)"
     assert conditions(narrow, Demands(any_width=True)) == ""
     for low, high, delta in [(0.9, 1.1, 0.21), (0.5, 1.1, 0.75), (0.9, 1.5, 1.25)]:
