@@ -109,6 +109,10 @@ def check_settings(
             problems.append(
                 f"observables names {name!r}, which needs a problem to draw tests from."
             )
+        elif OBSERVABLES[name].needs_isometry:
+            problems.append(
+                f"observables names {name!r}, which needs a problem to draw an operator from."
+            )
     problems += _check_hyperparameters(training)
     known = [name for name in record["observables"] if name in OBSERVABLES]
     reason = why_not_reduced(training["optimizer"], depth, known) if kernel == "reduced" else ""

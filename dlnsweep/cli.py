@@ -251,11 +251,18 @@ def claims(
         list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+    isometry: Annotated[
+        float,
+        typer.Option(help="Judge runs with |sigma(AR)^2 - 1| below this (where it is recorded)."),
+    ] = 1.0,
+    any_width: Annotated[
+        bool, typer.Option("--any-width", help="Judge runs narrower than (70), too.")
+    ] = False,
 ) -> None:
     """Test Theorem 2.3 of arXiv:2502.15522, statement by statement, run by run."""
-    from dlnsweep.claims import claims_table, claims_text
+    from dlnsweep.claims import Demands, claims_table, claims_text
 
-    table = claims_table(folder, by or [])
+    table = claims_table(folder, by or [], Demands(isometry, any_width))
     print(claims_text(table))
     if csv is not None:
         table.to_csv(csv, index=False)

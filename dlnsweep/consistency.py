@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from dlnsweep.observables import OBSERVABLES, why_not_reduced
+from dlnsweep.observables import CURVATURES, OBSERVABLES, why_no_curvature, why_not_reduced
+from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import HYPERPARAMETERS
 from dlnsweep.sentences import did_you_mean, show, show_key
 from dlnsweep.settings import Constraint
@@ -171,6 +172,33 @@ def check_constraint(constraint: Constraint, values: Values, axes: Axes) -> str:
         if not constraint.holds(*found):
             return constraint.sentence.format(*(show(v) for v in found))
     return ""
+
+
+def check_problem_observables(values: Values, axes: Axes) -> Iterator[str]:
+    """Check that the problem and its sizes allow what is recorded."""
+    names = [n for n in values.get("record.observables", ((),))[0] or () if n in OBSERVABLES]
+    problem = PROBLEMS.get(values.get("problem.kind", ("",))[0])
+    if problem is None:
+        return
+    for name in names:
+        if OBSERVABLES[name].needs_isometry and problem.isometry is None:
+            yield (
+                f"record.observables names {show(name)}, which needs an operator on one subspace; "
+                f"problem.kind = {show(problem.kind)} has none."
+            )
+    fields = list(problem.settings.model_fields)
+    keys = tuple(f"problem.{field}" for field in fields)
+    if not set(CURVATURES) & set(names):
+        return
+    reasons: list[str] = []
+
+    def holds(*found: Any) -> bool:
+        settings: Any = problem.settings.model_construct(**dict(zip(fields, found, strict=True)))
+        reasons.append(why_no_curvature(problem.rank(settings), settings.signal_dim))
+        return not reasons[-1]
+
+    if check_constraint(Constraint(keys, holds, "too large"), values, axes):
+        yield f"record.observables: {reasons[-1]}"
 
 
 def check_kernel(values: Values) -> Iterator[str]:

@@ -138,13 +138,19 @@ class Drawing:
         data = reduce_samples(signals, measurements, self.rank)
         if sections.network.kind == "linear_then_relu":
             data = keep_samples(data, signals, measurements)
-        if not any(OBSERVABLES[n].needs_test_samples for n in sections.record.observables):
+        observables = [OBSERVABLES[name] for name in sections.record.observables]
+        examined = any(item.needs_isometry for item in observables)
+        if not examined and not any(item.needs_test_samples for item in observables):
             return data, None
         count = sections.record.num_test_samples
         signals, measurements = problem.draw_test(sections.problem, key, count)
         noise = gaussian(key("test/noise"), measurements.shape[0], count)
+        isometry = None
+        if examined:
+            assert problem.isometry is not None
+            isometry = problem.isometry(sections.problem, key)
         scaled = sections.record.test_noise * noise
-        return data, TestSamples(signals, measurements, scaled, noise)
+        return data, TestSamples(signals, measurements, scaled, noise, isometry)
 
     def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
         """Draw a run's samples and weights."""

@@ -253,5 +253,6 @@ class ReducedProgram:
                 overlaps=tuple(zeros((backward[j], inner[j])) for j in range(depth)),
                 squared_norms=zeros(depth),
                 first_off_norm=zeros(()),
+                first_off_gain=zeros(()),
             ),
         )

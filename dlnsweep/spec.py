@@ -298,6 +298,7 @@ class _Reader:
         for constraint in (*constraints, consistency.BALANCED_WIDTH):
             sentence = consistency.check_constraint(constraint, self.values, axes)
             self.problems += [sentence] if sentence else []
+        self.problems += consistency.check_problem_observables(self.values, axes)
 
     def _figures(self, *, all_right: bool) -> tuple[Any, ...]:
         raw = self.document.get("figure")

@@ -197,6 +197,24 @@ def _off_subspace(run: Setup, steps: np.ndarray) -> np.ndarray:
     return theory.off_subspace_bound(steps, rate, decay, m, first)
 
 
+def _band(run: Setup, steps: np.ndarray, end: int) -> np.ndarray:
+    """Return the ends of the events' band: those of Theorem A.12 up to the bound on tau."""
+    import numpy as np
+
+    from dlnsweep import theory
+
+    one, two = theory.EVENTS_OF_THEOREM_A12[end], theory.EVENTS_OF_THEOREM_A23[end]
+    return np.where(steps > _tau(run, steps)[0], two, one)
+
+
+def _gain_floor(run: Setup, steps: np.ndarray) -> np.ndarray:
+    return _band(run, steps, 0)
+
+
+def _gain_ceiling(run: Setup, steps: np.ndarray) -> np.ndarray:
+    return _band(run, steps, 1)
+
+
 def _first_layer(run: Setup, steps: np.ndarray) -> np.ndarray:
     return run.start * run.keeps[0] ** steps
 
@@ -281,6 +299,21 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "2 (1 - ηλ/m)^t ‖W_1(0) P_perp‖, (74) of arXiv:2502.15522, with the norm of a wide "
         "Gaussian W_1(0)",
         _off_subspace,
+        THEOREM,
+    ),
+    "gain_floor": TheoryCurve(
+        ("upper_gain_min", "lower_gain_min"),
+        "3/4, then 5/7",
+        "the lower end of the events of Theorems A.12 (up to the bound on tau) and A.23 of "
+        "arXiv:2502.15522, reconstructed after Du and Hu (2019)",
+        _gain_floor,
+        THEOREM,
+    ),
+    "gain_ceiling": TheoryCurve(
+        ("upper_gain_max", "lower_gain_max"),
+        "5/4, then 9/7",
+        "the upper end of these events",
+        _gain_ceiling,
         THEOREM,
     ),
     "first_layer_decay": TheoryCurve(

@@ -24,6 +24,7 @@ HOUSE: list[tuple[str, ...]] = [
         "runtime",
         "streams",
         "kernels",
+        "kernels.spectra",
         "kernels.linear",
         "kernels.layout",
         "kernels.minibatches",

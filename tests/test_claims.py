@@ -12,7 +12,15 @@ import pytest
 
 import dlnsweep
 from dlnsweep import theory
-from dlnsweep.claims import STATEMENTS, Run, claims_table, claims_text
+from dlnsweep.claims import (
+    STATEMENTS,
+    Demands,
+    Run,
+    Statement,
+    claims_table,
+    claims_text,
+    conditions,
+)
 from dlnsweep.errors import SpecError
 from dlnsweep.spec import Sweep
 from dlnsweep.theory_curves import Setup
@@ -38,11 +46,26 @@ SETTINGS: dict[str, Any] = {
     "training.step_rule": "fan_in",
     "training.data_fit_scale": 1.0,
 }
-JUDGES = dict(zip(("one", "tau", "two", "off", "end"), STATEMENTS, strict=True))
+FREE: dict[str, Any] = {"training.weight_decay": 0.0}
+NARROW: dict[str, Any] = {"network.width": 100}
+NAMES: tuple[str, ...] = (
+    "one", "tau", "two", "ten", "off", "eleven", "start", "upper", "lower", "upper later",
+    "lower later", "middle", "spectrum", "decayed", "free",
+)  # fmt: skip
+JUDGES: dict[str, Statement] = dict(zip(NAMES, STATEMENTS, strict=True))
 
 
-def made(speed: float = 0.1, level: float = 1e-3, off: float = 1.0, **settings: Any) -> Run:
-    """A run that contracts by exp(-speed) a step down to a level, with an off-subspace decay."""
+def made(
+    speed: float = 0.1,
+    level: float = 1e-3,
+    off: float = 1.0,
+    recorded: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Run:
+    """A run that contracts by exp(-speed) a step down to a level, with an off-subspace decay.
+
+    What is `recorded` is a number or a function of the steps.
+    """
     steps = np.unique(np.geomspace(1, 2 * T, 200).astype(int)).astype(float)
     steps = np.concatenate([[0.0], steps])
     first = theory.first_layer_off_range(M, S, WIDTH)
@@ -52,11 +75,16 @@ def made(speed: float = 0.1, level: float = 1e-3, off: float = 1.0, **settings: 
         steps,
         np.maximum(1.5 * np.exp(-speed * steps), level),
         decayed,
+        {
+            name: np.array([value(t) if callable(value) else value for t in steps], dtype=float)
+            for name, value in (recorded or {}).items()
+        },
     )
 
 
 def test_a_run_that_satisfies_everything():
-    for statement in STATEMENTS[:4]:
+    for name in ("one", "tau", "two", "ten", "off"):
+        statement = JUDGES[name]
         verdict = statement.judge(made())
         assert not verdict.why_not
         assert verdict.margin > 1
@@ -91,7 +119,7 @@ def test_tau_is_the_first_record_below_its_level():
     short = made(level=0.9)
     short = replace(short, steps=short.steps[:5], error=short.error[:5], off=short.off[:5])
     assert JUDGES["tau"].judge(short).why_not == "the run ends in phase 1"
-    large = {"training.weight_decay": L / 34.9}
+    large: dict[str, Any] = {"training.weight_decay": L / 34.9}
     assert JUDGES["tau"].judge(made(**large)).why_not == "the bound's logarithm is negative"
 
 
@@ -114,10 +142,126 @@ def test_the_off_subspace_bound():
     assert (broken.margin, JUDGES["off"].tight(broken)) == pytest.approx((2 / 3, 3))
     run = made(off=1.0)
     after = int(np.argmax(run.steps >= T))
-    verdict = JUDGES["end"].judge(run)
+    verdict = JUDGES["eleven"].judge(run)
     assert verdict.margin == pytest.approx(WIDTH**-1.5 / run.off[after])
     cut = replace(run, steps=run.steps[:after], error=run.error[:after], off=run.off[:after])
-    assert JUDGES["end"].judge(cut).why_not == "the run ends before T"
+    assert JUDGES["eleven"].judge(cut).why_not == "the run ends before T"
+    assert JUDGES["ten"].judge(cut).why_not == "the run ends before T"
+    assert JUDGES["ten"].judge(replace(run, error=run.error * 0 + 0.2)).margin == pytest.approx(
+        80 * GAMMA / 0.2
+    )
+    # (74) with the run's own first layer: what its norm is at step 0.
+    wide = (sqrt(WIDTH) + sqrt(M - S)) / sqrt(M)
+    own = made(recorded={"first_layer_off_range": lambda t: wide / 4 if t == 0 else 0.0})
+    assert JUDGES["off"].judge(own).margin == pytest.approx(1 / 2)
+
+
+# tau is the first record with 1.5 exp(-t / 10) <= 0.4.
+TAU = next(t for t in made().steps if 1.5 * exp(-t / 10) <= 0.4)
+
+
+def gains(before: tuple[float, float], after: tuple[float, float], late: float = 1.0) -> Any:
+    """Values up to tau, from then to T, and a factor of them beyond T."""
+    return {
+        f"{name}_gain_{end}": lambda t, k=k: (
+            before[k] if t < TAU else after[k] if t <= T else late * after[k]
+        )
+        for name in ("upper", "lower")
+        for k, end in enumerate(("min", "max"))
+    }
+
+
+def test_events_are_judged_up_to_tau_and_from_tau_to_the_horizon():
+    inside = made(recorded=gains((0.8, 1.2), (0.8, 1.24), late=100))
+    for name in ("upper", "lower"):
+        verdict = JUDGES[name].judge(inside)
+        # The first record of phase 2 counts for both.
+        assert verdict.margin == pytest.approx(1.25 / 1.24)
+        assert verdict.tight == pytest.approx(0.24)
+        later = JUDGES[f"{name} later"].judge(inside)
+        assert later.margin == pytest.approx(min(0.8 * 7 / 5, 9 / 7 / 1.24))
+        assert later.tight == pytest.approx(0.24)
+    start = JUDGES["start"].judge(inside)
+    assert (start.margin, start.tight) == pytest.approx((1.25 / 1.2, 0.2))
+    low = made(recorded=gains((0.6, 1.0), (0.72, 1.28)))
+    assert JUDGES["start"].judge(low).margin == pytest.approx(0.8)
+    assert JUDGES["start"].judge(low).tight == pytest.approx(0.4)
+    assert JUDGES["upper"].judge(low).margin == pytest.approx(0.8)
+    assert JUDGES["upper later"].judge(low).margin > 1
+    never = made(level=0.9, recorded=gains((0.8, 1.2), (0.8, 1.2)))
+    assert JUDGES["upper later"].judge(never).why_not == "no record between tau and T"
+    one = made(recorded=gains((0.8, 1.2), (0.8, 1.2)) | {"upper_gain_max": 1.3})
+    assert JUDGES["upper"].judge(one).margin < 1 < JUDGES["lower"].judge(one).margin
+    assert JUDGES["start"].judge(one).margin < 1
+
+
+def test_middle_layers_are_judged_up_to_the_horizon():
+    run = made(recorded={"middle_gain_max": lambda t: 2.5 if t <= T else 99.0})
+    assert JUDGES["middle"].judge(run).why_not == "no layer between the first and the last"
+    deep = replace(run, setup=Setup({**run.setup.settings, "network.depth": 4}, np.nan))
+    verdict = JUDGES["middle"].judge(deep)
+    # T is the same: the learning rate is.
+    assert verdict.margin == pytest.approx(2 * sqrt(4) / 2.5)
+    assert JUDGES["middle"].tight(verdict) == pytest.approx(2.5 / sqrt(4))
+
+
+def test_the_spectrum_of_p_is_judged_by_the_singular_values_of_the_data():
+    # gamma and so tau are as before: sigma_min^2 is a quarter, and so is lambda.
+    kappa: dict[str, Any] = {"problem.condition_number": 2.0, "training.weight_decay": DECAY / 4}
+    low, high = 0.75**4 * L * (0.7 / 2) ** 2 / M, 1.25**4 * L * 1.1**2 / M
+    recorded = {
+        "isometry_min": 0.7, "isometry_max": 1.1,
+        "curvature_min": lambda t: low * (1.5 if t < TAU else 1.4 if t == TAU else 0.0),
+        "curvature_max": lambda t: high / 1.2 if t <= TAU else 9.0,
+    }  # fmt: skip
+    run = made(recorded=recorded, **kappa)
+    verdict = JUDGES["spectrum"].judge(run)
+    assert verdict.margin == pytest.approx(1.2)
+    # In terms of gains: 1 - (3/4) 1.4^(1/4), and (5/4) 1.2^(-1/4) - 1.
+    wanted = max(1 - 0.75 * 1.4**0.25, 1.25 / 1.2**0.25 - 1)
+    assert verdict.tight == pytest.approx(wanted)
+
+
+def test_the_corollary_is_judged_with_and_without_decay():
+    noise: dict[str, Any] = {"record.test_noise": 0.1}
+    run = made(recorded={"noisy_test_error": lambda t: 0.12 if t >= T else 9.0}, **noise)
+    # kappa = 1, so sr(X) = s = 2.
+    bound = GAMMA * sqrt(2) + WIDTH**-1.5 + 0.1 * sqrt(2)
+    assert JUDGES["decayed"].judge(run).margin == pytest.approx(bound / 0.12)
+    short = replace(run, steps=np.minimum(run.steps, T - 1))
+    assert JUDGES["decayed"].judge(short).why_not == "the run ends before T"
+    free = made(recorded={"noisy_test_error": 0.5}, **noise, **FREE)
+    bound = 0.1 * (sqrt(D * (M - S) / M) - sqrt(S))
+    verdict = JUDGES["free"].judge(free)
+    assert verdict.margin == pytest.approx(0.5 / bound)
+    assert JUDGES["free"].tight(verdict) == pytest.approx(0.5 / bound)
+    unfit = replace(free, error=free.error * 0 + 2 * bound)
+    reason = "the data are not fitted to the size of the bound"
+    assert JUDGES["free"].judge(unfit).why_not == reason
+    square: dict[str, Any] = {"problem.subspace_dim": 12}
+    small = made(recorded={"noisy_test_error": 0.5}, **noise, **square)
+    reason = "the bound is negative: d (m - s) / m is below s"
+    assert JUDGES["free"].judge(small).why_not == reason
+
+
+def test_conditions_are_what_is_demanded():
+    asked = Demands()
+    assert conditions(made(), asked) == ""
+    assert conditions(made(), asked, decayed=False) == "weight decay"
+    free = made(**FREE)
+    assert conditions(free, asked) == "no weight decay"
+    assert conditions(free, asked, decayed=False) == ""
+    narrow = made(**NARROW)
+    assert conditions(narrow, asked) == "width below (70)"
+    assert conditions(narrow, Demands(any_width=True)) == ""
+    for low, high, delta in [(0.9, 1.1, 0.21), (0.5, 1.1, 0.75), (0.9, 1.5, 1.25)]:
+        run = made(recorded={"isometry_min": low, "isometry_max": high})
+        assert conditions(run, Demands(isometry=delta + 0.001)) == ""
+        found = conditions(run, Demands(isometry=delta - 0.001))
+        assert found.startswith("not an isometry on the subspace: |sigma(AR)^2 - 1| reaches ")
+    assert conditions(run, asked) == (
+        "not an isometry on the subspace: |sigma(AR)^2 - 1| reaches 1"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -147,12 +291,23 @@ def test_a_table_tells_what_held_from_what_did_not_apply(results: Path):
     assert (table[["satisfied", "violated", "not_applicable"]].sum(axis=1) == 4).all()
     narrow = table[table["network.width"] == 20]
     assert (narrow["not_applicable"] == 4).all()
-    assert set(narrow["why_not"]) == {"width below (70) (2); learning rate is not (8) (2)"} or set(
-        narrow["why_not"]
-    ) == {"learning rate is not (8) (2); width below (70) (2)"}
+    told = narrow.set_index("source")["why_not"]
+    assert told["(74)"] in (
+        "width below (70) (2); learning rate is not (8) (2)",
+        "learning rate is not (8) (2); width below (70) (2)",
+    )
+    # What was not recorded is said, not passed over.
+    for statement in STATEMENTS:
+        found = set(table.loc[table["statement"] == statement.name, "why_not"])
+        if statement.needs:
+            names = " and ".join(statement.needs)
+            assert found == {f"not recorded: add {names} to record.observables (4)"}
+        else:
+            assert not any("not recorded" in reason for reason in found)
     assert narrow["worst_margin"].isna().all()
     wide = table[table["network.width"] == 100_000].set_index("source")
-    assert (wide["not_applicable"] == 2).all()
+    recorded = [not statement.needs for statement in STATEMENTS]
+    assert wide["not_applicable"].tolist() == [2 if known else 4 for known in recorded]
     assert wide.loc["Lemma A.26", "satisfied"] == 2
     # Against the records themselves: the largest residual of both runs beside the level.
     runs: Any = dlnsweep.open_results(results).runs()
@@ -177,6 +332,53 @@ def test_the_text_numbers_the_statements(results: Path):
         assert f"{i}. {statement.name}  [{statement.source}]" in text
     assert "not applicable because:" in text
     assert "width below (70)" in text
+    assert text.endswith(
+        "note: the restricted isometry of A is not tested: add isometry_min and isometry_max to "
+        "record.observables\n"
+        "note: (74) is taken with ||W_1(0) P_perp|| of a wide Gaussian layer, not the run's own: "
+        "add first_layer_off_range to record.observables"
+    )
+
+
+def test_what_was_recorded_is_judged(tmp_path: Path):
+    document = {
+        "name": "events",
+        "problem": {
+            "kind": "subspace", "signal_dim": 8, "measurement_dim": 6, "subspace_dim": 1,
+            "num_samples": 20,
+        },
+        "network": {"depth": 2, "width": 300},
+        "training": {
+            "learning_rate": 3.0, "weight_decay": [0.02, 0.0], "step_rule": "fan_in",
+            "num_steps": 1200,
+        },
+        "record": {"count": 20, "test_noise": 0.1, "observables": [
+            "regression_error", "off_subspace_error", "noisy_test_error", "upper_gain_min",
+            "upper_gain_max", "lower_gain_min", "lower_gain_max", "middle_gain_max",
+            "curvature_min", "curvature_max", "first_layer_off_range", "isometry_min",
+            "isometry_max",
+        ]},
+        "sweep": {"seeds": 2},
+    }  # fmt: skip
+    dlnsweep.run(Sweep.from_dict(document), tmp_path, workers=0)
+    table: Any = claims_table(tmp_path / "events", demands=Demands(2.0, any_width=True))
+    assert table.attrs["notes"] == []
+    rows = table.set_index("statement")
+    for name, statement in JUDGES.items():
+        row = rows.loc[statement.name]
+        judged = 0 if name == "middle" else 2
+        assert row["satisfied"] + row["violated"] == judged, name
+        reasons = {4: "no layer between the first and the last (2); no weight decay (2)"}
+        reason = "weight decay (2)" if name == "free" else "no weight decay (2)"
+        assert row["why_not"] == reasons.get(4 - judged, reason), name
+    # The lowest record that a run of these has, against the table.
+    curves: Any = dlnsweep.open_results(tmp_path / "events").curves()
+    first = curves[(curves["step"] == 0) & (curves["training.weight_decay"] > 0)]
+    lowest = first[["upper_gain_min", "lower_gain_min"]].to_numpy().min()
+    highest = first[["upper_gain_max", "lower_gain_max"]].to_numpy().max()
+    found = rows.loc[JUDGES["start"].name]
+    assert found["worst_margin"] == pytest.approx(min(lowest / 0.75, 1.25 / highest))
+    assert found["tight"] == pytest.approx(max(1 - lowest, highest - 1))
 
 
 def test_what_cannot_be_tested_has_a_sentence(results: Path, tmp_path: Path):

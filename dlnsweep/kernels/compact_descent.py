@@ -40,6 +40,7 @@ class Blocks(NamedTuple):
         overlaps: B_i^T W_i(0) F_{i-1} of each layer.
         squared_norms: ||W_i(0)||_F^2; of the first layer its part on range(Y).
         first_off_norm: ||W_1(0) V_perp||_F^2.
+        first_off_gain: ||W_1(0) V_perp||_op.
     """
 
     output_basis: Float[Array, "d q"]
@@ -48,6 +49,7 @@ class Blocks(NamedTuple):
     overlaps: tuple[Float[Array, "..."], ...]
     squared_norms: Float[Array, " L"]
     first_off_norm: Float[Array, ""]
+    first_off_gain: Float[Array, ""]
 
 
 class Constants(NamedTuple):

@@ -88,7 +88,9 @@ class DenseKernel(Kernel):
             values |= {"weight_decay": decay, "data_fit_scale": scale}
             constants = optax_descent.Constants(data, rates, values, minibatches)
             state = optax_descent.start(weights, constants, self.training.optimizer)
-        return Inputs(constants, decay, record, test), Carry(state, -jnp.ones((), jnp.int64))
+        inputs = jnp.stack([jnp.asarray(f, jnp.float64) for f in fan_ins])
+        made = Inputs(constants, decay, record, test, inputs)
+        return made, Carry(state, -jnp.ones((), jnp.int64))
 
     def view(self, inputs: Inputs, carry: Carry) -> LinearView:
         """Return the view of the state that observables see."""
@@ -97,6 +99,9 @@ class DenseKernel(Kernel):
         else:
             view = optax_descent.view(inputs.constants, carry.state)
         view.test = inputs.test
+        assert inputs.fan_ins is not None
+        view.fan_ins = inputs.fan_ins.astype(view.dtype)
+        view.fan_in_steps = self.training.step_rule == "fan_in"
         return view
 
     def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, "..."], ...]:

@@ -25,12 +25,14 @@ class Inputs(NamedTuple):
         weight_decay: lambda, float64.
         record: The traced numbers of [record], by name.
         test: Fresh samples, or None.
+        fan_ins: The number of inputs of each layer, float64; None where there are no layers.
     """
 
     constants: Any
     weight_decay: Float[Array, ""]
     record: dict[str, Float[Array, ""]]
     test: TestSamples | None
+    fan_ins: Float[Array, " L"] | None = None
 
 
 class Carry(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
+from dlnsweep.kernels.spectra import extreme_values, largest_value
 from dlnsweep.lazy import jnp, lax
 
 
@@ -77,12 +78,15 @@ class TestSamples(NamedTuple):
         measurements: A times the test signals, without noise.
         noise: Gaussian noise at the setting `record.test_noise`.
         unit_noise: The same draw with standard deviation 1.
+        isometry: Smallest and largest singular value of A on the signals' subspace, and a lower
+            estimate of a restricted isometry constant of A; None where no observable needs them.
     """
 
     signals: Float[Array, "d k"]
     measurements: Float[Array, "m k"]
     noise: Float[Array, "m k"]
     unit_noise: Float[Array, "m k"]
+    isometry: Float[Array, " 3"] | None = None
 
 
 class NetworkView:
@@ -99,7 +103,14 @@ class NetworkView:
         weight_decay: lambda.
         data_fit_scale: c in the loss (c/2) ||W_{L:1} Y - X||_F^2 + (lambda/2) sum ||W_i||_F^2.
         test: Fresh samples, if any observable needs them.
+
+    Attributes:
+        fan_ins: The number of inputs of each layer; the arrays may be padded beyond it.
+        fan_in_steps: Whether layer i takes steps of eta / fan_in_i, not of eta.
     """
+
+    fan_ins: Float[Array, " L"]
+    fan_in_steps: bool
 
     def __init__(
         self,
@@ -183,6 +194,69 @@ class LinearView(NetworkView):
         return product
 
     @cached_property
+    def first_off_gain(self) -> Float[Array, ""]:
+        """||W_1 V_perp||_op."""
+        return operator_norm(self.first_off_range)
+
+    @cached_property
+    def upper(self) -> list[Float[Array, "..."]]:
+        """W_{L:i} for i = 2 to L, and the identity, W_{L:L+1}."""
+        products = [jnp.eye(self.data.targets.shape[0], dtype=self.layers[0].dtype)]
+        for layer in reversed(self.layers[1:]):
+            products.insert(0, multiply(products[0], layer))
+        return products
+
+    @cached_property
+    def upper_gains(self) -> Float[Array, " 2"]:
+        """Least and largest of the d singular values of W_{L:i} over i = 2 to L; 1 for L = 1."""
+        return _extremes([guarded(extreme_values, p.T) for p in self.upper[:-1]], self.dtype)
+
+    @cached_property
+    def lower_gains(self) -> Float[Array, " 2"]:
+        """Extreme singular values of (m / d_i)^{1/2} W_{i:1} Y over those of Y, i = 1 to L - 1.
+
+        Of the r singular values the smallest beside the smallest of Y, the largest beside the
+        largest; 1 for L = 1. Entries of W_i of variance 1 / fan_in_i give
+        E ||W_{i:1} y||^2 = (d_i / m) ||y||^2.
+        """
+        values = self.data.inputs
+        ends = jnp.stack([values[-1], values[0]])
+        gains = []
+        for i, product in enumerate(self.forward[1:-1], start=1):
+            scale = jnp.sqrt(self.fan_ins[0] / self.fan_ins[i])
+            gains.append(scale * guarded(extreme_values, product * values) / ends)
+        return _extremes(gains, self.dtype)
+
+    @cached_property
+    def middle_gain(self) -> Float[Array, ""]:
+        """Largest ||W_{j:i}||_op over 1 < i <= j < L; 0 where there is none."""
+        middle, found = self.layers[1:-1], [jnp.zeros((), self.dtype)]
+        for first in range(len(middle)):
+            for last in range(first, len(middle)):
+                found.append(_chain_norm(middle[first : last + 1]))
+        return jnp.max(jnp.stack(found))
+
+    @cached_property
+    def curvature(self) -> Float[Array, " 2"]:
+        """Smallest and largest eigenvalue of P(t), with which Phi(t+1) = Phi(t) - eta P Phi(t).
+
+        To first order in eta and without decay, gradient descent changes layer i by
+        -eta_i c W_{L:i+1}^T Phi Y^T W_{i-1:1}^T, so on the row space of Y
+
+            P = c sum_i (eta_i / eta) (W_{i-1:1} Y)^T (W_{i-1:1} Y) (x) W_{L:i+1} W_{L:i+1}^T,
+
+        a dense matrix of r d rows.
+        """
+        d, r = self.data.targets.shape
+        shares = 1.0 / self.fan_ins if self.fan_in_steps else jnp.ones_like(self.fan_ins)
+        total = jnp.zeros((d * r, d * r), self.dtype)
+        for i, product in enumerate(self.upper):
+            lower = self.forward[i] * self.data.inputs
+            total += shares[i] * jnp.kron(multiply(lower.T, lower), multiply(product, product.T))
+        values = guarded(jnp.linalg.eigvalsh, self.data_fit_scale * total)
+        return jnp.stack([values[0], values[-1]])
+
+    @cached_property
     def residual(self) -> Float[Array, "d r"]:
         """Phi = W_{L:1} Y - X on the reduced samples."""
         return self.on_range * self.data.inputs - self.data.targets
@@ -245,6 +319,27 @@ def guarded(
     """
     finite = jnp.all(jnp.isfinite(matrix))
     return jnp.where(finite, decompose(jnp.where(finite, matrix, 0.0)), jnp.nan)
+
+
+def _extremes(pairs: list[Float[Array, " 2"]], dtype: Any) -> Float[Array, " 2"]:
+    """Return the least of the first and the largest of the second numbers; 1 of no pairs."""
+    if not pairs:
+        return jnp.ones(2, dtype)
+    stacked = jnp.stack(pairs)
+    return jnp.stack([jnp.min(stacked[:, 0]), jnp.max(stacked[:, 1])])
+
+
+def _chain_norm(layers: tuple[Float[Array, "p q"], ...]) -> Float[Array, ""]:
+    """Return ||W_k ... W_1||_op; see `spectra.largest_value`."""
+
+    def apply(column: Array) -> Array:
+        for layer in layers:
+            column = multiply(layer, column)
+        for layer in reversed(layers):
+            column = multiply(column.T, layer).T
+        return column
+
+    return largest_value(apply, layers[0].shape[1], layers[0].dtype)
 
 
 def operator_norm(matrix: Float[Array, "p q"]) -> Float[Array, ""]:

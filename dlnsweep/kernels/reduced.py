@@ -73,6 +73,11 @@ class ReducedView(LinearView):
         return value
 
     @cached_property
+    def first_off_gain(self) -> Float[Array, ""]:
+        """||W_1 V_perp||_op; that part of the first layer only decays."""
+        return self._state.scales[0] * self._constants.blocks.first_off_gain
+
+    @cached_property
     def squared_error(self) -> Float[Array, ""]:
         """||W_{L:1} Y - X||_F^2 over all samples."""
         constants = self._constants
@@ -217,8 +222,15 @@ def constants_of(prepared: Prepared, sizes: Sizes, data: Reduced, descent: Desce
             overlaps=tuple(reduction.overlaps(sizes)),
             squared_norms=network.squared_norms,
             first_off_norm=np.sum(network.first_off**2),
+            first_off_gain=_largest_value(network.first_off),
         ),
     )
+
+
+def _largest_value(matrix: np.ndarray) -> np.float64:
+    if not matrix.size or not np.all(np.isfinite(matrix)):
+        return np.float64(np.nan if matrix.size else 0.0)
+    return np.float64(np.linalg.norm(matrix, 2))
 
 
 def stacked(constants: list[Constants]) -> Constants:

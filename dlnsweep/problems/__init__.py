@@ -24,6 +24,9 @@ class Problem:
             and measurements (m, n), float64.
         draw_test: Takes the same and a number of samples; returns fresh signals and measurements.
         rank: The rank of the measurements, from the static settings.
+        isometry: Takes the settings and the keys; returns the smallest and the largest singular
+            value of the operator on the signals' subspace, and a lower estimate of a restricted
+            isometry constant; None where signals have no single subspace.
     """
 
     kind: str
@@ -31,6 +34,7 @@ class Problem:
     draw: Callable[..., tuple[Float[Array, "d n"], Float[Array, "m n"]]]
     draw_test: Callable[..., tuple[Float[Array, "d k"], Float[Array, "m k"]]]
     rank: Callable[[Any], int]
+    isometry: Callable[..., Float[Array, " 3"]] | None = None
 
 
 PROBLEMS: dict[str, Problem] = {}
@@ -49,5 +53,12 @@ def register(problem: Problem) -> Problem:
 
 
 register(
-    Problem("subspace", subspace.SubspaceSettings, subspace.draw, subspace.draw_test, subspace.rank)
+    Problem(
+        "subspace",
+        subspace.SubspaceSettings,
+        subspace.draw,
+        subspace.draw_test,
+        subspace.rank,
+        subspace.isometry,
+    )
 )

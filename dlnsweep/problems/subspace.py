@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from dlnsweep.streams import Keys
 
+# Random supports behind the lower estimate of a restricted isometry constant.
+_SUPPORTS = 200
+
 Dimension = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -97,3 +100,22 @@ def draw_test(
     s = settings.subspace_dim
     signals = multiply(basis, gaussian(key("test/signals"), s, count) / jnp.sqrt(s))
     return signals, multiply(operator, signals)
+
+
+def isometry(settings: SubspaceSettings, key: Keys) -> Float[Array, " 3"]:
+    """Return the extreme singular values of A R, and a lower estimate of delta_s(A).
+
+    delta_s(A) = max |sigma^2 - 1| over the singular values of all choices of s columns of A, its
+    restricted isometry constant for s-sparse signals; here the largest of 200 random choices.
+    """
+    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.streams import gaussian
+
+    operator, basis = _operator_and_basis(settings, key)
+    own = jnp.linalg.svd(multiply(operator, basis), compute_uv=False)
+    # The places of the s largest of d independent numbers are a uniformly random choice.
+    numbers = gaussian(key("operator/supports"), _SUPPORTS, settings.signal_dim)
+    supports = jnp.argsort(numbers, axis=1)[:, : settings.subspace_dim]
+    chosen = jnp.moveaxis(operator[:, supports], 0, 1)
+    values = jnp.linalg.svd(chosen, compute_uv=False)
+    return jnp.stack([own[-1], own[0], jnp.max(jnp.abs(values**2 - 1))])

@@ -201,6 +201,72 @@ def _gradient_norm(state: State) -> float:
     return float(np.sqrt(sum(np.sum(g * g) for g in grads)))
 
 
+def _upper(state: State, pick: str) -> float:
+    """The d-th or first singular value of W_{L:i}, over i = 2, ..., L."""
+    d = state.x.shape[0]
+    found = []
+    for i in range(1, len(state.weights)):
+        values = np.zeros(d)
+        spectrum = np.linalg.svd(product(state.weights[i:]), compute_uv=False)
+        values[: len(spectrum)] = spectrum[:d]
+        found.append(values)
+    if not found:
+        return 1.0
+    return min(v[-1] for v in found) if pick == "min" else max(v[0] for v in found)
+
+
+def _lower(state: State, pick: str) -> float:
+    """Singular values of sqrt(m / d_i) W_{i:1} Y beside those of Y, on the rows of Y."""
+    own = np.linalg.svd(state.y, compute_uv=False)
+    rank = int(np.sum(own > 1e-10 * own[0]))
+    found = [1.0] if len(state.weights) == 1 else []
+    for i in range(1, len(state.weights)):
+        partial = product(state.weights[:i])
+        scale = np.sqrt(partial.shape[1] / partial.shape[0])
+        values = scale * np.linalg.svd(partial @ state.y, compute_uv=False)
+        found.append(values[rank - 1] / own[rank - 1] if pick == "min" else values[0] / own[0])
+    return min(found) if pick == "min" else max(found)
+
+
+def _middle(state: State) -> float:
+    depth = len(state.weights)
+    pairs = [(i, j) for i in range(1, depth - 1) for j in range(i, depth - 1)]
+    return max((np.linalg.norm(product(state.weights[i : j + 1]), 2) for i, j in pairs), default=0)
+
+
+def first_order_operator(
+    weights: Weights, y: np.ndarray, fit: float, shares: list[float]
+) -> np.ndarray:
+    """The matrix P on residuals Phi (d n, row after row) with -eta P Phi the first-order change.
+
+    Column by column: what layer changes of -eta share_i c W_{L:i+1}^T Phi Y^T W_{i-1:1}^T do to
+    W_{L:1} Y, for each unit Phi in turn.
+    """
+    d, n = weights[-1].shape[0], y.shape[1]
+    columns = []
+    for k in range(d * n):
+        phi = np.zeros(d * n)
+        phi[k] = 1.0
+        unit = phi.reshape(d, n)
+        change = np.zeros((d, n))
+        for i, share in enumerate(shares):
+            above = product(weights[i + 1 :]) if i + 1 < len(weights) else np.eye(d)
+            below = product(weights[:i]) @ y if i else y
+            change += above @ (share * fit * above.T @ unit @ below.T) @ below
+        columns.append(change.ravel())
+    return np.array(columns).T
+
+
+def _curvature(state: State, pick: str) -> float:
+    matrix = first_order_operator(
+        state.weights, state.y, state.data_fit_scale, [1.0] * len(state.weights)
+    )
+    values = np.sort(np.linalg.eigvalsh((matrix + matrix.T) / 2))
+    # P vanishes off the row space of Y.
+    kept = state.x.shape[0] * np.linalg.matrix_rank(state.y)
+    return values[-kept] if pick == "min" else values[-1]
+
+
 OBSERVABLES = {
     "loss": lambda s: loss(s.weights, s.x, s.y, s.weight_decay, s.data_fit_scale),
     "regression_error": lambda s: (
@@ -216,4 +282,12 @@ OBSERVABLES = {
     "numerical_rank": lambda s: np.sum(_spectrum(s) > s.rank_threshold * np.max(_spectrum(s))),
     "gradient_norm": _gradient_norm,
     "oracle_distance": _oracle_distance,
+    "upper_gain_min": lambda s: _upper(s, "min"),
+    "upper_gain_max": lambda s: _upper(s, "max"),
+    "lower_gain_min": lambda s: _lower(s, "min"),
+    "lower_gain_max": lambda s: _lower(s, "max"),
+    "middle_gain_max": _middle,
+    "curvature_min": lambda s: _curvature(s, "min"),
+    "curvature_max": lambda s: _curvature(s, "max"),
+    "first_layer_off_range": lambda s: np.linalg.norm(s.weights[0] @ off_projector(s.y), 2),
 }

@@ -314,6 +314,11 @@ RELU = {
             'trained by "gradient_descent" only.',
         ),
         (
+            {"training__minibatch_size": 2},
+            "network.kind is 'linear_then_relu' and training.minibatch_size is 2; this network is "
+            "trained on full batches only: leave it out.",
+        ),
+        (
             {"sweep__kernel": "reduced"},
             "network.kind is 'linear_then_relu' and sweep.kernel is 'reduced', which is for linear "
             'networks; set sweep.kernel to "auto" or "dense".',
