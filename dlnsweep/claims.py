@@ -21,7 +21,7 @@ import pandas as pd
 from dlnsweep import theory
 from dlnsweep.errors import SpecError
 from dlnsweep.results import open_results
-from dlnsweep.theory_curves import THEOREM, Setup
+from dlnsweep.theory_curves import THEOREM, Setup, is_met
 
 # Settings are typed into files with a few digits.
 _SAME = 1e-3
@@ -134,7 +134,7 @@ def _conditions(run: Run) -> str:
     unmet = [
         f"{name} is not {' or '.join(map(str, allowed))}"
         for name, allowed in THEOREM.items()
-        if run.setup.settings.get(name) not in allowed
+        if not is_met(run.setup.settings.get(name), allowed)
     ]
     if unmet:
         return unmet[0]

@@ -131,7 +131,13 @@ class Drawing:
         """Draw the reduced training samples, and test samples where they are needed."""
         problem = PROBLEMS[sections.problem.kind]
         signals, measurements = problem.draw(sections.problem, key)
-        data = reduce_samples(signals, measurements, self.rank)
+        data = reduce_samples(
+            signals,
+            measurements,
+            self.rank,
+            certain=problem.certain_rank(sections.problem),
+            clean=problem.clean(sections.problem, key) if problem.clean else None,
+        )
         if not any(OBSERVABLES[n].needs_test_samples for n in sections.record.observables):
             return data, None
         count = sections.record.num_test_samples

@@ -5,11 +5,12 @@ A problem's settings stand in its own file under problems/, a figure's in figure
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnsweep.settings import Describe, Settings
+from dlnsweep.settings import Describe, Settings, UsedBy
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Width = Annotated[int, Field(ge=1, le=10**12)]
@@ -99,6 +100,10 @@ class TrainingSettings(Settings):
         StopWhen | None,
         Describe("static", "{ observable = ..., below = ... }: end a run early", axis=False),
     ] = None
+
+    used_by: ClassVar[Mapping[str, UsedBy]] = {
+        key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()
+    }
 
 
 class RecordSettings(Settings):

@@ -68,8 +68,8 @@ HUGE = int("F" * 4000, 16)
         ({"training__beta1": 0.9}, ["training.beta1 is given, but gradient_descent does not use it; it belongs to adam, adamw."]),
         ({"training__momentum": 0.9, "training__optimizer": ["adam", "rmsprop"]}, ["training.momentum is given, but adam, rmsprop does not use it; it belongs to momentum, nesterov."]),
         ({"problem__kind": "subspce"}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?"]),
-        ({"problem__kind": ["subspace"]}, ["problem.kind is ['subspace'], which is not known; known are 'subspace'."]),
-        ({"problem__kind": None}, ["problem.kind is missing; known are 'subspace'."]),
+        ({"problem__kind": ["subspace"]}, ["problem.kind is ['subspace'], which is not known; known are 'subspace', 'noisy_subspace', 'union_of_subspaces'."]),
+        ({"problem__kind": None}, ["problem.kind is missing; known are 'subspace', 'noisy_subspace', 'union_of_subspaces'."]),
         # Observables and recording.
         ({"record__observables": ["regresion_error"]}, ["record.observables[0] is 'regresion_error', which is not known; did you mean 'regression_error'?"]),
         ({"record__observables": []}, ["record.observables is empty; name at least one observable."]),
@@ -135,7 +135,8 @@ def test_missing_settings_are_named_with_their_meaning():
         Sweep.from_dict({}, where="a\x1b.toml")
     assert caught.value.problems == (
         "a\\x1b.toml: name is missing; it has no default.",
-        "a\\x1b.toml: [problem] is missing; it must name a kind: 'subspace'.",
+        "a\\x1b.toml: [problem] is missing; it must name a kind: 'subspace', 'noisy_subspace', "
+        "'union_of_subspaces'.",
         "a\\x1b.toml: network.depth is missing; it has no default (number of weight matrices).",
         "a\\x1b.toml: network.width is missing; it has no default (hidden width).",
         "a\\x1b.toml: training.learning_rate is missing; it has no default (learning rate).",

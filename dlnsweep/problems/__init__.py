@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dlnsweep.problems import subspace
+from dlnsweep.problems import noisy_subspace, subspace, union_of_subspaces
 from dlnsweep.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ class Problem:
         draw: Takes the settings and a function from purpose to PRNG key; returns signals (d, n)
             and measurements (m, n), float64.
         draw_test: Takes the same and a number of samples; returns fresh signals and measurements.
-        rank: The rank of the measurements, from the static settings.
+        rank: The rank of the measurements, or the most that it can be, from the static settings.
+        certain_rank: Whether it is always that; else singular values may be (nearly) zero.
+        clean: Takes the settings and keys; returns measurements whose range is the one that
+            `off_subspace_error` is about. None: that of the training measurements.
     """
 
     kind: str
@@ -31,6 +34,8 @@ class Problem:
     draw: Callable[..., tuple[Float[Array, "d n"], Float[Array, "m n"]]]
     draw_test: Callable[..., tuple[Float[Array, "d k"], Float[Array, "m k"]]]
     rank: Callable[[Any], int]
+    certain_rank: Callable[[Any], bool] = lambda _: True
+    clean: Callable[..., Float[Array, "m k"]] | None = None
 
 
 PROBLEMS: dict[str, Problem] = {}
@@ -49,5 +54,33 @@ def register(problem: Problem) -> Problem:
 
 
 register(
-    Problem("subspace", subspace.SubspaceSettings, subspace.draw, subspace.draw_test, subspace.rank)
+    Problem(
+        "subspace",
+        subspace.SubspaceSettings,
+        subspace.draw,
+        subspace.draw_test,
+        subspace.rank,
+        subspace.certain_rank,
+    )
+)
+register(
+    Problem(
+        "noisy_subspace",
+        noisy_subspace.NoisySubspaceSettings,
+        noisy_subspace.draw,
+        noisy_subspace.draw_test,
+        noisy_subspace.rank,
+        noisy_subspace.certain_rank,
+        noisy_subspace.clean,
+    )
+)
+register(
+    Problem(
+        "union_of_subspaces",
+        union_of_subspaces.UnionOfSubspacesSettings,
+        union_of_subspaces.draw,
+        union_of_subspaces.draw_test,
+        union_of_subspaces.rank,
+        union_of_subspaces.certain_rank,
+    )
 )
