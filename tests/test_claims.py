@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import dlnsweep
 from dlnsweep import theory
-from dlnsweep.claims import STATEMENTS, Run, claims_table, claims_text
+from dlnsweep.claims import STATEMENTS, Run, _verdicts, claims_table, claims_text
 from dlnsweep.errors import SpecError
 from dlnsweep.spec import Sweep
 from dlnsweep.theory_curves import Setup
@@ -118,6 +119,26 @@ def test_the_off_subspace_bound():
     assert verdict.margin == pytest.approx(WIDTH**-1.5 / run.off[after])
     cut = replace(run, steps=run.steps[:after], error=run.error[:after], off=run.off[:after])
     assert JUDGES["end"].judge(cut).why_not == "the run ends before T"
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"problem.operator": "gaussian"}, "width below (70)"),
+        ({"problem.operator": "dct"}, "problem.operator is not gaussian"),
+        ({"problem.operator": "file"}, "problem.operator is not gaussian"),
+        # Runs that are older than the setting.
+        ({"problem.operator": None}, "width below (70)"),
+        ({}, "width below (70)"),
+        ({"problem.kind": "noisy_subspace"}, "problem.kind is not subspace"),
+        ({"problem.kind": "union_of_subspaces"}, "problem.kind is not subspace"),
+    ],
+)
+def test_the_theorem_is_about_gaussian_measurements(settings: dict[str, Any], reason: str):
+    curve = pd.DataFrame({"step": [0, 1], "regression_error": 1.0, "off_subspace_error": 1.0})
+    row = pd.Series({**SETTINGS, "network.width": 5, "status": "finished", **settings})
+    verdicts = dict(_verdicts(row, curve))
+    assert {verdict.why_not for verdict in verdicts.values()} == {reason}
 
 
 @pytest.fixture(scope="module")

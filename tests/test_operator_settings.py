@@ -1,3 +1,5 @@
+# ruff: noqa: E501  (a mistake and its sentence stand in one line of a table)
+
 """Measurement operators in sweep files: what they need, and files whose content counts."""
 
 from __future__ import annotations

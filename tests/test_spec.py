@@ -27,7 +27,7 @@ HUGE = int("F" * 4000, 16)
         # Unknown keys.
         ({"training__weigth_decay": 0.1}, ["training.weigth_decay is not a key of [training]; did you mean 'weight_decay'?"]),
         ({"trainng": {}}, ["trainng is not a section or key; did you mean 'training'?"]),
-        ({"problem__zzz": 1}, ["problem.zzz is not a key of [problem]; known are kind, signal_dim, measurement_dim, subspace_dim, num_samples, condition_number."]),
+        ({"problem__zzz": 1}, ["problem.zzz is not a key of [problem]; known are kind, signal_dim, measurement_dim, operator, blur_width, operator_file, subspace_dim, num_samples, condition_number."]),
         ({"\x1b[31m\n": 1}, ["\\x1b[31m\\n is not a section or key; known are name, source, problem, network, training, record, sweep, figure."]),
         ({"x" * 4000: 1}, [f"{'x' * 77}... is not a section or key; known are name, source, problem, network, training, record, sweep, figure."]),
         # Wrong types.

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from dlnsweep.lazy import jnp
 from dlnsweep.problems.operators import draw_operator
-from dlnsweep.problems.subspace import SubspaceSettings, draw_signals, draw_test
+from dlnsweep.problems.subspace import OneSubspaceSettings, draw_signals, draw_test
 from dlnsweep.settings import Describe
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
     from dlnsweep.streams import Keys, Words
 
-__all__ = ["NoisySubspaceSettings", "certain_rank", "clean", "draw", "draw_test", "rank"]
+__all__ = ["NoisySubspaceSettings", "clean", "draw", "draw_test", "rank"]
 
 _NonNegative = Annotated[float, Field(ge=0)]
 
 
-class NoisySubspaceSettings(SubspaceSettings):
+class NoisySubspaceSettings(OneSubspaceSettings):
     """[problem] kind = "noisy_subspace"."""
 
     kind: Annotated[Literal["noisy_subspace"], Describe("static", "which problem", axis=False)] = (
@@ -64,11 +64,6 @@ class NoisySubspaceSettings(SubspaceSettings):
 def rank(settings: NoisySubspaceSettings) -> int:
     """Return the rank of Y where there is noise: min(m, n)."""
     return min(settings.measurement_dim, settings.num_samples)
-
-
-def certain_rank(settings: NoisySubspaceSettings) -> bool:
-    """Return False: noise and tail may be zero or nearly so."""
-    return False
 
 
 def _beyond(key: Words, frame: Float[Array, "p r"], count: int) -> Float[Array, "p count"]:
@@ -102,9 +97,7 @@ def draw(
         places = jnp.arange(1, size + 1, dtype=jnp.float64)
         values = settings.tail_level * places**-settings.tail_power
         left = _beyond(key("data/tail_left"), basis, size)
-        signals = inside + multiply(
-            left * values, _beyond(key("data/tail_right"), right, size).T
-        )
+        signals = inside + multiply(left * values, _beyond(key("data/tail_right"), right, size).T)
     deviation = settings.measurement_noise * jnp.linalg.norm(inside) / jnp.sqrt(n)
     noise = gaussian(key("data/noise"), settings.measurement_dim, n)
     return signals, multiply(draw_operator(settings, key), signals) + deviation * noise

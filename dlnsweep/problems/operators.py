@@ -141,8 +141,8 @@ def _shape(resolved: str) -> tuple[int, ...]:
 class MeasurementSettings(Settings):
     """The settings of every problem that measures signals: Y = A X."""
 
-    # Each problem has its own kind; here it only gets the first place.
-    kind: str
+    # Each problem has its own kind; here it only gets the first place among the keys.
+    kind: Any
     signal_dim: Annotated[Dimension, Describe("static", "dimension of the signals", "d")]
     measurement_dim: Annotated[Dimension, Describe("static", "number of measurements", "m")]
     operator: Annotated[

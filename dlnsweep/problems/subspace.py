@@ -34,12 +34,9 @@ DIMENSION_CONSTRAINT = Constraint(
 )
 
 
-class SubspaceSettings(MeasurementSettings):
-    """[problem] kind = "subspace"."""
+class OneSubspaceSettings(MeasurementSettings):
+    """The settings of problems with one subspace."""
 
-    kind: Annotated[Literal["subspace"], Describe("static", "which problem", axis=False)] = (
-        "subspace"
-    )
     subspace_dim: Annotated[Dimension, Describe("static", "dimension of the subspace", "s")]
     num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
     condition_number: Annotated[
@@ -49,6 +46,14 @@ class SubspaceSettings(MeasurementSettings):
     constraints: ClassVar[tuple[Constraint, ...]] = (
         *MeasurementSettings.constraints,
         DIMENSION_CONSTRAINT,
+    )
+
+
+class SubspaceSettings(OneSubspaceSettings):
+    """[problem] kind = "subspace"."""
+
+    kind: Annotated[Literal["subspace"], Describe("static", "which problem", axis=False)] = (
+        "subspace"
     )
 
 
@@ -77,7 +82,7 @@ def certain_rank(settings: SubspaceSettings) -> bool:
 
 
 def _operator_and_basis(
-    settings: SubspaceSettings, key: Keys
+    settings: OneSubspaceSettings, key: Keys
 ) -> tuple[Float[Array, "m d"], Float[Array, "d s"]]:
     from dlnsweep.streams import haar
 
@@ -85,7 +90,7 @@ def _operator_and_basis(
     return draw_operator(settings, key), haar(key("data/basis"), d, s)
 
 
-def draw_signals(settings: SubspaceSettings, key: Keys) -> Signals:
+def draw_signals(settings: OneSubspaceSettings, key: Keys) -> Signals:
     """Draw the signals R Z."""
     from dlnsweep.kernels.linear import multiply
     from dlnsweep.streams import haar
@@ -112,7 +117,7 @@ def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Fl
 
 
 def draw_test(
-    settings: SubspaceSettings, key: Keys, count: int
+    settings: OneSubspaceSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh signals R z with z ~ N(0, I_s / s), of mean square norm 1, and measure them."""
     from dlnsweep.kernels.linear import multiply

@@ -57,11 +57,6 @@ def rank(settings: UnionOfSubspacesSettings) -> int:
     return min(together, settings.measurement_dim, settings.num_samples)
 
 
-def certain_rank(settings: UnionOfSubspacesSettings) -> bool:
-    """Return False: how many samples a subspace has is left to chance."""
-    return False
-
-
 def _draw_bases(settings: UnionOfSubspacesSettings, key: Keys) -> Float[Array, "d Ks"]:
     """Draw R_1, ..., R_K, side by side."""
     from dlnsweep.streams import gaussian
@@ -74,9 +69,7 @@ def _draw_bases(settings: UnionOfSubspacesSettings, key: Keys) -> Float[Array, "
     return (q * signs[:, None, :]).transpose(1, 0, 2).reshape(d, count * s)
 
 
-def _place(
-    coordinates: Float[Array, "s n"], members: Words, count: int
-) -> Float[Array, "Ks n"]:
+def _place(coordinates: Float[Array, "s n"], members: Words, count: int) -> Float[Array, "Ks n"]:
     """Put each column into the block of a random subspace; zeros elsewhere."""
     from dlnsweep.streams import gaussian
 
