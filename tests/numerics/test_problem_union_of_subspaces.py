@@ -153,13 +153,11 @@ UNION = {"kind": "union_of_subspaces", "num_subspaces": 2}
     [
         (UNION, {4}),
         # Everything is in the range of the measurements.
-        ({**UNION, "num_subspaces": 3}, {6}),
         ({**UNION, "num_subspaces": 5}, {6}),
         # Few samples: some subspace may have fewer than two.
         ({**UNION, "num_samples": 4}, {3, 4}),
         ({"operator": "random_signs", "measurement_dim": 2, "signal_dim": 2}, {1, 2}),
         ({"operator": "blur", "blur_width": 9.0, "subspace_dim": 6}, {5}),
-        ({"operator": "dct", "subspace_dim": 6}, {6}),
     ],
 )
 def test_dense_training_is_that_of_all_samples(problem, ranks):
@@ -171,11 +169,8 @@ def test_dense_training_is_that_of_all_samples(problem, ranks):
         assert np.all(trained.observables["off_subspace_error"] == 0)
 
 
-@pytest.mark.parametrize(
-    "problem", [UNION, {"operator": "random_signs"}, {"operator": "blur", "blur_width": 1.0}]
-)
-def test_reduced_training_is_that_of_all_samples(problem):
-    made = plan("reduced", 40, problem)
+def test_reduced_training_is_that_of_all_samples():
+    made = plan("reduced", 40, UNION)
     trained = train_rows(made)
     assert trained.kernel_reason == ["certified"] * 2
     for row in range(made.num_runs):
