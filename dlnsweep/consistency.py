@@ -12,9 +12,8 @@ from typing import Any
 
 from dlnsweep.observables import CURVATURES, OBSERVABLES, why_no_curvature, why_not_reduced
 from dlnsweep.problems import PROBLEMS
-from dlnsweep.sections import HYPERPARAMETERS
 from dlnsweep.sentences import did_you_mean, show, show_key
-from dlnsweep.settings import Constraint
+from dlnsweep.settings import Constraint, Settings
 
 # A middle layer of this width takes 34 GB in float64.
 WIDEST_DRAWN = 65_536
@@ -113,15 +112,30 @@ def check_recording(values: Values, given: Collection[str]) -> Iterator[str]:
         )
 
 
-def check_hyperparameters(values: Values, given: Collection[str]) -> Iterator[str]:
-    """Check that each given hyperparameter belongs to one of the optimizers."""
-    used = values.get("training.optimizer", ())
-    for key, optimizers in HYPERPARAMETERS.items():
-        if used and f"training.{key}" in given and not set(used) & set(optimizers):
-            yield (
-                f"training.{key} is given, but {', '.join(used)} does not use it; it belongs to "
-                f"{', '.join(optimizers)}."
-            )
+def check_used(
+    classes: Mapping[str, type[Settings]], values: Values, given: Collection[str]
+) -> Iterator[str]:
+    """Check that what some choices read is given where they need it, and nowhere else.
+
+    Args:
+        classes: The settings class of each section.
+        values: The values of the settings that are right.
+        given: The settings that the file gives.
+    """
+    for section, settings in classes.items():
+        for key, use in settings.used_by.items():
+            dotted, chosen = f"{section}.{key}", values.get(f"{section}.{use.chooser}", ())
+            users = [choice for choice in chosen if choice in use.choices]
+            if chosen and dotted in given and not users:
+                yield (
+                    f"{dotted} is given, but {', '.join(chosen)} does not use it; it belongs to "
+                    f"{', '.join(use.choices)}."
+                )
+            elif users and use.needed and dotted not in given:
+                yield (
+                    f"{dotted} is missing; {section}.{use.chooser} = {show(users[0])} has no "
+                    "default for it."
+                )
 
 
 def check_zip(
@@ -170,6 +184,8 @@ def check_constraint(constraint: Constraint, values: Values, axes: Axes) -> str:
     for combination in itertools.product(*choices):
         found = [column[0] if i is None else column[combination[i]] for column, i in read]
         if not constraint.holds(*found):
+            if callable(constraint.sentence):
+                return constraint.sentence(*found)
             return constraint.sentence.format(*(show(v) for v in found))
     return ""
 

@@ -67,8 +67,10 @@ def layer_sizes(row: Mapping[str, Any], width: int) -> tuple[int, ...]:
 def problem_rank(row: Mapping[str, Any]) -> int:
     """Return the rank of the measurements."""
     problem = PROBLEMS[row["problem.kind"]]
-    fields = {k.partition(".")[2]: v for k, v in row.items() if k.startswith("problem.")}
-    return problem.rank(problem.settings.model_validate(fields))
+    fields = {k: row.get(f"problem.{k}") for k in problem.settings.model_fields}
+    # NaN and None stand for "not used by this run".
+    used = {k: v for k, v in fields.items() if v is not None and v == v}
+    return problem.rank(problem.settings.model_validate(used))
 
 
 def record_length(row: Mapping[str, Any]) -> int:

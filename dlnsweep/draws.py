@@ -135,7 +135,13 @@ class Drawing:
         """Draw the training samples as the kernel takes them, and test samples where needed."""
         problem = PROBLEMS[sections.problem.kind]
         signals, measurements = problem.draw(sections.problem, key)
-        data = reduce_samples(signals, measurements, self.rank)
+        data = reduce_samples(
+            signals,
+            measurements,
+            self.rank,
+            certain=problem.certain_rank(sections.problem),
+            clean=problem.clean(sections.problem, key) if problem.clean else None,
+        )
         if sections.network.kind == "linear_then_relu":
             data = keep_samples(data, signals, measurements)
         observables = [OBSERVABLES[name] for name in sections.record.observables]

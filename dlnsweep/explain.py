@@ -84,7 +84,10 @@ def _explain_key(settings: type[Settings], key: str) -> list[str]:
     info = description(settings, key)
     facts = [_type(field.annotation)]
     facts += [_bound(item) for item in field.metadata if _bound(item)]
-    if field.is_required():
+    use = settings.used_by.get(key)
+    if use is not None and use.needed:
+        facts.append(f"needed by {use.chooser} = {' or '.join(map(repr, use.choices))}")
+    elif field.is_required():
         facts.append("required")
     else:
         value = field.get_default(call_default_factory=True)

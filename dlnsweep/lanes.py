@@ -107,7 +107,14 @@ def prepare_lane(
         momentum=float(momentum),
         nesterov=training.optimizer == "nesterov",
     )
-    network = Network(start.first, start.first_off, start.rest, start.squared_norms, descent)
+    network = Network(
+        start.first,
+        start.first_off,
+        start.rest,
+        start.squared_norms,
+        descent,
+        start.data.off_directions,
+    )
     prepared = prepare(
         network, training.num_steps, tolerance, hint, however_large=forced, coarser=coarser
     )

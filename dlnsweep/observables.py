@@ -112,12 +112,15 @@ def _regression_error(view: NetworkView, record: RecordSettings) -> Float[Array,
 @_observable(
     "off_subspace_error",
     r"off-subspace error $\|W_{L:1}P_{\mathrm{range}(Y)}^{\perp}\|_{\mathrm{op}}$",
-    "largest amplification of a measurement orthogonal to range(Y)",
+    "largest amplification of a measurement orthogonal to range(Y); with noise in Y, to the "
+    "range of the clean measurements",
 )
 def _off_subspace_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
-    from dlnsweep.kernels.linear import operator_norm
+    from dlnsweep.kernels.linear import multiply, operator_norm
 
-    return operator_norm(view.off_range)
+    if view.data.off_directions is None:
+        return operator_norm(view.off_range)
+    return operator_norm(multiply(view.rotated_end_to_end_matrix, view.data.off_directions))
 
 
 @_observable(
@@ -213,10 +216,18 @@ def _gradient_norm(view: NetworkView, record: RecordSettings) -> Float[Array, ""
 @_observable(
     "oracle_distance",
     r"distance to the oracle $\|W_{L:1}-XY^+\|_F\,/\,\|XY^+\|_F$",
-    "relative Frobenius distance of the end-to-end matrix from X Y^+",
+    "relative Frobenius distance of the end-to-end matrix from X Y^+ (singular values of Y below "
+    "1e-12 of the largest count as zero)",
 )
 def _oracle_distance(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
-    oracle = view.data.targets / view.data.inputs
+    inputs = view.data.inputs
+    if view.data.off_directions is None:
+        oracle = view.data.targets / inputs
+    else:
+        from dlnsweep.kernels.linear import RANK_CUTOFF
+
+        some = inputs > RANK_CUTOFF * inputs[0]
+        oracle = jnp.where(some, view.data.targets / jnp.where(some, inputs, 1.0), 0.0)
     squared = jnp.sum((view.on_range - oracle) ** 2) + jnp.sum(view.off_range**2)
     return jnp.sqrt(squared) / jnp.linalg.norm(oracle)
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from dlnsweep import prescription
 from dlnsweep.cost import RunCost, cost_of, worth_padding
-from dlnsweep.sections import HYPERPARAMETERS
 from dlnsweep.settings import Settings, description
 from dlnsweep.spec import Sweep, sweep_classes
 from dlnsweep.version import NUMERICS_VERSION
@@ -102,7 +101,7 @@ def make_plan(sweep: Sweep) -> Plan:
     """Expand a sweep into its runs."""
     expansion = _expand(sweep)
     _prescribe(expansion)
-    _blank_unused(expansion)
+    _blank_unused(sweep, expansion)
     ids = _run_ids(sweep, expansion)
     unique, first = np.unique(ids, return_index=True)
     if len(unique) < len(ids):
@@ -199,22 +198,26 @@ def _index(setting: _Setting, total: int) -> np.ndarray:
     return np.zeros(total, dtype=np.int32) if setting.index is None else setting.index
 
 
-def _blank_unused(settings: dict[str, _Setting]) -> None:
-    """Set hyperparameters to NaN in the runs whose optimizer does not use them."""
-    optimizer = settings["training.optimizer"]
-    for key, users in HYPERPARAMETERS.items():
-        dotted = f"training.{key}"
-        setting = settings[dotted]
-        used = np.isin(optimizer.values.astype(str), users)
-        if optimizer.index is None:
-            if not used[0]:
-                settings[dotted] = _Setting(np.array([np.nan]), ("null",), None)
-            continue
-        own = 0 if setting.index is None else setting.index
-        blank = len(setting.values)
-        index = np.where(used[optimizer.index], own, np.int32(blank))
-        values = np.append(setting.values, np.nan)
-        settings[dotted] = _Setting(values, (*setting.texts, "null"), index)
+def _blank_unused(sweep: Sweep, settings: dict[str, _Setting]) -> None:
+    """Blank settings in the runs whose choice does not use them: NaN, and "" for a string."""
+    for section, own in sweep_classes(sweep.problem_kind).items():
+        for key, use in own.used_by.items():
+            chooser = settings[f"{section}.{use.chooser}"]
+            used = np.isin(chooser.values.astype(str), use.choices)
+            dotted = f"{section}.{key}"
+            settings[dotted] = _blanked(settings[dotted], chooser, used)
+
+
+def _blanked(setting: _Setting, chooser: _Setting, used: np.ndarray) -> _Setting:
+    """Return a setting, blank where the chooser's value is none of those that are `used`."""
+    text = isinstance(setting.values[0], str)
+    blank = np.array([""], dtype=object) if text else np.array([np.nan])
+    if chooser.index is None:
+        return setting if used[0] else _Setting(blank, ("null",), None)
+    own = 0 if setting.index is None else setting.index
+    index = np.where(used[chooser.index], own, np.int32(len(setting.values)))
+    values = np.concatenate([setting.values, blank])
+    return _Setting(values, (*setting.texts, "null"), index)
 
 
 def _run_ids(sweep: Sweep, settings: Mapping[str, _Setting]) -> np.ndarray:

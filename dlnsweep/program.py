@@ -98,7 +98,8 @@ class Program:
         places = np.minimum(np.arange(self.layout.lanes), count - 1)
         columns = {}
         for key, example in self._example_arguments().items():
-            values = np.asarray(rows[key]).astype(example.dtype)
+            # What was planned before there was a setting has its default.
+            values = np.asarray(rows.get(key, np.full(count, np.nan))).astype(example.dtype)
             # NaN marks a hyperparameter that the optimizer does not use.
             columns[key] = np.where(np.isnan(values), example[0], values)[places]
         return columns

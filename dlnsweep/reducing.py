@@ -60,8 +60,9 @@ class ReducedDraw:
     def _arguments(self, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
         arguments = {}
         for key, example in self.drawing.example_arguments().items():
-            value = row[key]
-            # NaN marks a hyperparameter that the optimizer does not use.
+            # NaN marks a setting that the run does not use; what was planned before there was a
+            # setting has its default.
+            value = row.get(key, np.nan)
             known = example if value != value else value
             arguments[key] = np.asarray(known, np.asarray(example).dtype)
         return arguments

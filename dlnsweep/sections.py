@@ -5,11 +5,12 @@ A problem's settings stand in its own file under problems/, a figure's in figure
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnsweep.settings import Constraint, Describe, Settings
+from dlnsweep.settings import Constraint, Describe, Settings, UsedBy
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Width = Annotated[int, Field(ge=1, le=10**12)]
@@ -168,6 +169,9 @@ class TrainingSettings(Settings):
             "(0 takes all samples).",
         ),
     )
+    used_by: ClassVar[Mapping[str, UsedBy]] = {
+        key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()
+    }
 
 
 class RecordSettings(Settings):

@@ -44,18 +44,42 @@ class Constraint:
     Attributes:
         keys: Dotted keys, such as "problem.signal_dim".
         holds: Takes the values of these keys, in order.
-        sentence: What to say where it does not hold; {0}, {1}, ... are the values.
+        sentence: What to say where it does not hold; {0}, {1}, ... are the values. Or a function
+            that makes it of them, for what must be looked up.
     """
 
     keys: tuple[str, ...]
     holds: Callable[..., bool]
-    sentence: str
+    sentence: str | Callable[..., str]
+
+
+@dataclass(frozen=True)
+class UsedBy:
+    """Says that a setting is read under some choices of another one of its section only.
+
+    Elsewhere it must not be given; in runs of other choices it is blank.
+
+    Attributes:
+        chooser: The other setting, such as "optimizer".
+        choices: Its values under which the setting is read.
+        needed: Whether it must be given there: its default stands for nothing.
+    """
+
+    chooser: str
+    choices: tuple[str, ...]
+    needed: bool = False
 
 
 class Settings(BaseModel):
     """Frozen, strict settings: an unknown key or a value of another type is an error."""
 
     constraints: ClassVar[tuple[Constraint, ...]] = ()
+    # Settings that some choices of another one read, by key.
+    used_by: ClassVar[Mapping[str, UsedBy]] = {}
+    # How a sweep file's value becomes what identifies a run, by key, where that takes more than
+    # validation: a file's name gets a digest of its content. ValueError says what is wrong, as the
+    # end of a sentence.
+    resolvers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True

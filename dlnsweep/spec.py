@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ class _Reader:
             *consistency.check_kernel(values),
             *consistency.check_width(values),
             *consistency.check_recording(values, given),
-            *consistency.check_hyperparameters(values, given),
+            *consistency.check_used(self.classes, values, given),
             *prescription.check_prescription(values, given),
         ]
         seeds = self._seeds()
@@ -247,6 +247,8 @@ class _Reader:
                 values, several, problems = read_values(
                     settings, key, raw[key], dotted, expand=expand
                 )
+                if not problems and key in settings.resolvers:
+                    values, problems = resolve(settings.resolvers[key], values, dotted)
                 self.problems += problems
                 if not problems:
                     self.values[dotted] = values
@@ -338,6 +340,19 @@ class _Reader:
             found = check(figure, names, settings, vectors, varying, place, self.values)
             self.problems += map(printable, found)
         return figure
+
+
+def resolve(
+    resolver: Callable[[Any], Any], values: Sequence[Any], place: str
+) -> tuple[tuple[Any, ...], list[str]]:
+    """Return the resolved values of a setting, and what is wrong with them as sentences."""
+    found, problems = [], []
+    for value in values:
+        try:
+            found.append(resolver(value))
+        except ValueError as error:
+            problems.append(f"{place} is {show(value)}; {printable(str(error))}")
+    return tuple(found), problems
 
 
 def sweep_classes(kind: str) -> dict[str, type[Settings]]:

@@ -90,10 +90,18 @@ class TheoryCurve:
         """Return which setting it needs and none of the values is; empty if there is none."""
         for name, allowed in self.needs.items():
             present = settings.get(name)
-            if present is not None and not any(value in allowed for value in present):
+            if present is not None and not any(is_met(value, allowed) for value in present):
                 wanted = " or ".join(_shown(value) for value in allowed)
                 return f"is for {name} = {wanted}"
         return ""
+
+
+def is_met(value: Any, allowed: Sequence[Any]) -> bool:
+    """Return whether a run's setting is one of those allowed.
+
+    None and NaN are: the run is older than the setting, and was what its default says.
+    """
+    return value is None or value != value or value in allowed
 
 
 def _shown(value: Any) -> str:
@@ -241,9 +249,12 @@ def _noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
     return _everywhere(theory.noise_without_decay(noise, m, d, s) if m > s + 1 else 0.0, steps)
 
 
-_SUBSPACE = {"problem.kind": ("subspace",)}
+# The moments of A R are those of Gaussian measurements.
+_SUBSPACE = {"problem.kind": ("subspace",), "problem.operator": ("gaussian",)}
 _LINEAR = {"network.kind": ("deep_linear",)}
 _PLAIN = {**_LINEAR, "training.optimizer": ("gradient_descent",)}
+# Noise in the measurements trains the first layer on all of them.
+_DECAYING = {**_PLAIN, "problem.kind": ("subspace", "union_of_subspaces")}
 # What Theorem 2.3 is about; see the head of theory.py.
 THEOREM = {
     **_SUBSPACE,
@@ -322,7 +333,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "the error at step 0 times (1 - η_1 λ)^t: as if only the first layer decayed (derived; "
         "W_1(t) P_perp itself decays exactly so)",
         _first_layer,
-        _PLAIN,
+        _DECAYING,
     ),
     "all_layers_decay": TheoryCurve(
         ("off_subspace_error",),
@@ -330,7 +341,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "the error at step 0 times the product of (1 - η_i λ)^t over all layers: as if they "
         "decayed untrained (derived)",
         _all_layers,
-        _PLAIN,
+        _DECAYING,
     ),
     "oracle_noise": TheoryCurve(
         ("noisy_test_error", "noisy_test_errors"),

@@ -38,7 +38,10 @@ HOUSE: list[tuple[str, ...]] = [
         "kernels.compact_descent",
     ),
     (
+        "problems.operators",
         "problems.subspace",
+        "problems.noisy_subspace",
+        "problems.union_of_subspaces",
         "problems",
         "theory_curves",
         "sections",

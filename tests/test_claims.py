@@ -264,6 +264,22 @@ def test_conditions_are_what_is_demanded():
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"problem.operator": "gaussian"}, ""),
+        ({"problem.operator": "dct"}, "problem.operator is not gaussian"),
+        ({"problem.operator": "file"}, "problem.operator is not gaussian"),
+        # Runs that are older than the setting.
+        ({"problem.operator": None}, ""),
+        ({"problem.kind": "noisy_subspace"}, "problem.kind is not subspace"),
+        ({"problem.kind": "union_of_subspaces"}, "problem.kind is not subspace"),
+    ],
+)
+def test_the_theorem_is_about_gaussian_measurements(settings: dict[str, Any], reason: str):
+    assert conditions(made(**settings), Demands()) == reason
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     document = {

@@ -9,6 +9,8 @@ from dlnsweep.spec import known_settings
 
 TOPICS = [
     "subspace",
+    "noisy_subspace",
+    "union_of_subspaces",
     "network",
     "deep_linear",
     "training",
@@ -61,8 +63,18 @@ def test_a_key_is_found_with_and_without_its_section():
     assert "a list of integers" in explain("record.steps")
 
 
+def test_what_a_choice_needs_has_no_default():
+    assert explain("blur_width") == (
+        "blur_width\n    standard deviation of the blur's Gaussian. [a number; > 0; needed by "
+        "operator = 'blur';\n    unit: samples; traced]"
+    )
+    assert "default" in explain("momentum")
+
+
 def test_sections_with_kinds_list_them():
-    assert explain("problem") == "[problem] has a kind; explain one of:\n  subspace"
+    assert explain("problem") == (
+        "[problem] has a kind; explain one of:\n  subspace, noisy_subspace, union_of_subspaces"
+    )
     assert "curves, final, heatmap, spectrum" in explain("figure")
     assert "the setting on the horizontal axis" in explain("figure.x")
 

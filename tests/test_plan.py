@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,7 @@ def test_unused_hyperparameters_are_blank_and_their_crossing_counts_once():
 
 TRACED = {
     "problem__condition_number": [1, 2],
+    "problem__blur_width": [1, 2],
     "network__layer_init_scale": [1, 2],
     "network__product_init_scale": [1, 2],
     "training__learning_rate": [1, 2],
@@ -200,11 +202,13 @@ TRACED = {
     "record__rank_threshold": [0.1, 0.2],
     "record__test_noise": [0.1, 0.2],
 }
-STATIC = {
+STATIC: dict[str, list[Any]] = {
     "problem__signal_dim": [8, 9],
     "problem__measurement_dim": [3, 4],
     "problem__subspace_dim": [2, 1],
     "problem__num_samples": [5, 6],
+    "problem__operator": ["gaussian", "dct"],
+    "problem__operator_file": ["a.npy", "b.npy"],
     "network__depth": [1, 2],
     "network__initializer": ["identity", "orthogonal"],
     "network__initial_weights": ["drawn", "law"],
@@ -220,13 +224,21 @@ OPTIMIZERS = {"momentum": "momentum", "beta1": "adam", "beta2": "adam", "epsilon
 def test_sweeping_a_traced_number_adds_no_program(key: str):
     name = key.partition("__")[2]
     optimizer = {**OPTIMIZERS, "rmsprop_decay": "rmsprop"}.get(name, "gradient_descent")
-    found = plan(**{"training__optimizer": optimizer, key: TRACED[key]})
+    operator = "blur" if name == "blur_width" else "gaussian"
+    choices = {"training__optimizer": optimizer, "problem__operator": operator}
+    found = plan(**choices, **{key: TRACED[key]})
     assert (found.num_runs, found.num_programs) == (2, 1)
 
 
 @pytest.mark.parametrize("key", STATIC)
-def test_sweeping_a_static_choice_adds_programs(key: str):
-    found = plan(**{key: STATIC[key], "sweep__seeds": 3})
+def test_sweeping_a_static_choice_adds_programs(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(STATIC["problem__operator_file"], 1):
+        np.save(str(name), np.full((4, 8), number))
+    choices = {"problem__operator": "file"} if key == "problem__operator_file" else {}
+    found = plan(**choices, **{key: STATIC[key], "sweep__seeds": 3})
     assert (found.num_runs, found.num_programs) == (6, 2)
 
 

@@ -27,7 +27,7 @@ HUGE = int("F" * 4000, 16)
         # Unknown keys.
         ({"training__weigth_decay": 0.1}, ["training.weigth_decay is not a key of [training]; did you mean 'weight_decay'?"]),
         ({"trainng": {}}, ["trainng is not a section or key; did you mean 'training'?"]),
-        ({"problem__zzz": 1}, ["problem.zzz is not a key of [problem]; known are kind, signal_dim, measurement_dim, subspace_dim, num_samples, condition_number."]),
+        ({"problem__zzz": 1}, ["problem.zzz is not a key of [problem]; known are kind, signal_dim, measurement_dim, operator, blur_width, operator_file, subspace_dim, num_samples, condition_number."]),
         ({"\x1b[31m\n": 1}, ["\\x1b[31m\\n is not a section or key; known are name, source, problem, network, training, record, sweep, figure."]),
         ({"x" * 4000: 1}, [f"{'x' * 77}... is not a section or key; known are name, source, problem, network, training, record, sweep, figure."]),
         # Wrong types.
@@ -70,8 +70,8 @@ HUGE = int("F" * 4000, 16)
         ({"training__minibatch_size": [0, 6]}, ["training.minibatch_size is 6; it must not exceed problem.num_samples, which is 5 (0 takes all samples)."]),
         ({"training__minibatch_size": 2, "sweep__kernel": "reduced"}, ['sweep.kernel is "reduced", but minibatches leave the spaces that the full gradient visits.']),
         ({"problem__kind": "subspce"}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?"]),
-        ({"problem__kind": ["subspace"]}, ["problem.kind is ['subspace'], which is not known; known are 'subspace'."]),
-        ({"problem__kind": None}, ["problem.kind is missing; known are 'subspace'."]),
+        ({"problem__kind": ["subspace"]}, ["problem.kind is ['subspace'], which is not known; known are 'subspace', 'noisy_subspace', 'union_of_subspaces'."]),
+        ({"problem__kind": None}, ["problem.kind is missing; known are 'subspace', 'noisy_subspace', 'union_of_subspaces'."]),
         # Observables and recording.
         ({"record__observables": ["regresion_error"]}, ["record.observables[0] is 'regresion_error', which is not known; did you mean 'regression_error'?"]),
         ({"record__observables": []}, ["record.observables is empty; name at least one observable."]),
@@ -141,7 +141,8 @@ def test_missing_settings_are_named_with_their_meaning():
         Sweep.from_dict({}, where="a\x1b.toml")
     assert caught.value.problems == (
         "a\\x1b.toml: name is missing; it has no default.",
-        "a\\x1b.toml: [problem] is missing; it must name a kind: 'subspace'.",
+        "a\\x1b.toml: [problem] is missing; it must name a kind: 'subspace', 'noisy_subspace', "
+        "'union_of_subspaces'.",
         "a\\x1b.toml: network.depth is missing; it has no default (number of weight matrices).",
         "a\\x1b.toml: network.width is missing; it has no default (hidden width).",
         "a\\x1b.toml: training.learning_rate is missing; it has no default (learning rate).",

@@ -212,6 +212,41 @@ def test_what_is_not_known_is_not_checked():
     ]
 
 
+GAUSSIAN = [name for name in THEORY_CURVES if not name.endswith("_decay") or "noise" in name]
+
+
+@pytest.mark.parametrize("name", THEORY_CURVES)
+def test_formulas_are_for_the_measurements_that_they_assume(name: str):
+    curve = THEORY_CURVES[name]
+
+    def refusal(**settings: str) -> str:
+        dotted = {f"problem.{key}": [value] for key, value in settings.items()}
+        found = list(check_theory([name], "curves", curve.observables, dotted))
+        return "".join(found).partition("which is for ")[2]
+
+    ending = "; no run of this sweep has that."
+    plain = f"problem.operator = 'gaussian'{ending}" if name in GAUSSIAN else ""
+    assert len(GAUSSIAN) == len(THEORY_CURVES) - 2
+    for operator in ("dct", "random_signs", "blur", "file"):
+        assert refusal(operator=operator) == plain
+    # Noise trains what would only decay.
+    kinds = "'subspace'" if name in GAUSSIAN else "'subspace' or 'union_of_subspaces'"
+    assert refusal(kind="noisy_subspace") == f"problem.kind = {kinds}{ending}"
+    assert bool(refusal(kind="union_of_subspaces")) == (name in GAUSSIAN)
+    # Together with others that it is for, it is drawn for those.
+    both = {"problem.operator": ["dct", "gaussian"], "problem.kind": ["subspace"]}
+    assert not list(check_theory([name], "curves", curve.observables, both))
+
+
+def test_a_run_older_than_a_setting_had_its_default():
+    made = tables(**{"problem.operator": None})
+    keys = {"kind": "curves", "y": "regression_error", "theory": ["plateau"]}
+    assert dashed_lines(draw(made, read_figure(keys)).axes[0])
+    made.run_table["problem.operator"] = "dct"
+    with pytest.raises(SpecError, match=r"which is for problem\.operator = 'gaussian'"):
+        draw(made, read_figure(keys))
+
+
 def test_explain_lists_every_curve():
     text = explain("theory")
     for name, curve in THEORY_CURVES.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlnsweep import theory
-from dlnsweep.theory_curves import THEOREM, Setup
+from dlnsweep.theory_curves import THEOREM, Setup, is_met
 
 # Settings are typed into files with a few digits.
 _SAME = 1e-3
@@ -183,7 +183,7 @@ def conditions(run: Run, demands: Demands, *, decayed: bool = True) -> str:
         decayed: Whether the statement is about runs with weight decay.
     """
     for name, allowed in THEOREM.items():
-        if run.setup.settings.get(name) not in allowed:
+        if not is_met(run.setup.settings.get(name), allowed):
             return f"{name} is not {' or '.join(map(str, allowed))}"
     _, m, s = run.setup.sizes
     if decayed != bool(run.decay):

@@ -11,6 +11,14 @@ from jaxtyping import Array, Float
 from dlnsweep.kernels.spectra import extreme_values, largest_value
 from dlnsweep.lazy import jnp, lax
 
+# Singular values of measurements below this share of the largest one count as zero: rounding of a
+# singular value decomposition stays below it, and nothing that a problem draws comes near it but
+# for noise of such a size.
+RANK_CUTOFF = 1e-12
+# What counts as zero is no less than this share of the largest, so that it can be divided by. That
+# is far below rounding.
+_LEAST_SHARE = 1e-30
+
 
 def multiply(left: Float[Array, "p q"], right: Float[Array, "q r"]) -> Float[Array, "p r"]:
     """Multiply two matrices in their full precision (never TF32 on a GPU or bf16 on a TPU)."""
@@ -31,6 +39,8 @@ class Reduced(NamedTuple):
         off_basis: An orthonormal basis of the orthogonal complement of range(Y).
         residual: ||X - X V V^T||_F^2, the part of the squared error that no network can change.
         signal_norm: ||X||_F.
+        off_directions: What lies off the subspace, as columns in the basis [U, off_basis],
+            orthonormal but for columns of zeros; None where that is `off_basis`.
     """
 
     inputs: Float[Array, " r"]
@@ -39,10 +49,16 @@ class Reduced(NamedTuple):
     off_basis: Float[Array, "m off"]
     residual: Float[Array, ""]
     signal_norm: Float[Array, ""]
+    off_directions: Float[Array, "m k"] | None = None
 
 
 def reduce_samples(
-    signals: Float[Array, "d n"], measurements: Float[Array, "m n"], rank: int
+    signals: Float[Array, "d n"],
+    measurements: Float[Array, "m n"],
+    rank: int,
+    *,
+    certain: bool = True,
+    clean: Float[Array, "m k"] | None = None,
 ) -> Reduced:
     """Reduce the samples to `rank`, the rank of `measurements`.
 
@@ -50,6 +66,9 @@ def reduce_samples(
         signals: X.
         measurements: Y.
         rank: The rank r of Y, static. Singular values beyond it are taken as zero.
+        certain: Whether Y has that rank; else the largest that it can have, and directions with
+            singular values of (nearly) zero count as off the subspace.
+        clean: Measurements whose range is the subspace's, if that of Y is not.
     """
     left, values, rows = jnp.linalg.svd(measurements, full_matrices=False)
     basis, columns = left[:, :rank], rows[:rank].T
@@ -60,14 +79,38 @@ def reduce_samples(
     targets = multiply(signals, columns)
     # The difference itself, not a difference of squares: it is often exactly representable noise.
     left_over = signals - multiply(targets, columns.T)
+    inputs, off_directions = values[:rank], None
+    if clean is not None:
+        whole = jnp.concatenate([basis, off_basis], axis=1)
+        off_directions = multiply(whole.T, complement(clean))
+    elif not certain:
+        zero = inputs <= RANK_CUTOFF * inputs[0]
+        beyond = jnp.ones(off_basis.shape[1], bool)
+        off_directions = jnp.diag(jnp.concatenate([zero, beyond]).astype(values.dtype))
+    if off_directions is not None:
+        inputs = jnp.maximum(inputs, _LEAST_SHARE * inputs[0])
     return Reduced(
-        inputs=values[:rank],
+        inputs=inputs,
         targets=targets,
         range_basis=basis,
         off_basis=off_basis,
         residual=jnp.sum(left_over**2),
         signal_norm=jnp.linalg.norm(signals),
+        off_directions=off_directions,
     )
+
+
+def complement(matrix: Float[Array, "m n"]) -> Float[Array, "m m"]:
+    """Return an orthonormal basis of the complement of a matrix's range, and columns of zeros.
+
+    There are as many of these as the matrix has rank, which its numbers decide; see RANK_CUTOFF.
+    """
+    left, values, _ = jnp.linalg.svd(matrix, full_matrices=False)
+    size, known = left.shape
+    if known < size:
+        left = jnp.linalg.qr(left, mode="complete")[0]
+    off = jnp.concatenate([values <= RANK_CUTOFF * values[0], jnp.ones(size - known, bool)])
+    return left * off
 
 
 class TestSamples(NamedTuple):

@@ -22,6 +22,8 @@ COARSE = "the compressed network is too coarse"
 # How much the pilot's own truncation may matter: a rehearsal compares with the pilot, and does not
 # see it. Truncations matter 1 to 100 times as much as what they leave out.
 _LEAK_GAIN = 100.0
+# Beyond this ratio of the measurements' singular values no tolerance can be met; see `_thinness`.
+_THINNEST = 1e10
 # Directions below this share of the tolerance are left out of the rehearsal's yardstick too.
 _FINEST_SHARE = 1e-3
 # Momentum strays from the flow that the pilot follows, and where the residual decays to nothing a
@@ -100,9 +102,10 @@ def prepare(
         coarser: Of a network that is itself a truncation, the sizes of the hidden layers of the
             next coarser one: their difference tells how much this one lacks.
     """
-    refusal = ""
+    thinness = _thinness(network)
+    refusal = "the measurements are nearly rank-deficient" if thinness > _THINNEST else ""
     missing = 0.0
-    for pace in paces(tolerance):
+    for pace in () if refusal else paces(tolerance):
         pilot = Pilot(network, num_steps, pace, 1.0 if however_large else _LARGEST_SHARE)
         refusal = pilot.refusal
         if refusal:
@@ -113,7 +116,7 @@ def prepare(
             if missing > tolerance:
                 refusal = f"{COARSE} ({missing:.1e})"
                 break
-        found = _search(reduction, tolerance, hint)
+        found = _search(reduction, tolerance, hint, thinness)
         if not found.refusal:
             return replace(found, estimate=max(found.estimate, missing), missing=missing)
         refusal = found.refusal
@@ -123,7 +126,22 @@ def prepare(
     return Prepared(everything, everything.everything, missing, refusal=refusal, missing=missing)
 
 
-def _search(reduction: Reduction, tolerance: float, hint: Thresholds | None) -> Prepared:
+def _thinness(network: Network) -> float:
+    """Return by how much the off-subspace error magnifies what the pilot has left out.
+
+    It is read from W_{L:1} on the range of the measurements where it is about more than what lies
+    off that range. A chain knows W_{L:1} Y; dividing by the singular values of Y magnifies what
+    is wrong with it by up to their ratio.
+    """
+    inputs, directions = network.descent.inputs, network.off_directions
+    if directions is None or not np.any(directions[: len(inputs)]):
+        return 1.0
+    return float(np.max(inputs) / np.min(inputs))
+
+
+def _search(
+    reduction: Reduction, tolerance: float, hint: Thresholds | None, thinness: float
+) -> Prepared:
     """Return the cheapest truncation tried that meets the tolerance, or the best one."""
     rank = reduction.pilot.network.first.shape[1]
     thresholds = hint or Thresholds(tolerance, tolerance / 4)
@@ -133,7 +151,8 @@ def _search(reduction: Reduction, tolerance: float, hint: Thresholds | None) -> 
 
     def attempt(thresholds: Thresholds) -> Prepared:
         sizes = reduction.sizes_for(thresholds.forward, thresholds.backward)
-        estimate = max(reduction.rehearse(sizes), _LEAK_GAIN * reduction.pilot.leak)
+        leak = thinness * reduction.pilot.leak
+        estimate = max(reduction.rehearse(sizes), _LEAK_GAIN * leak)
         estimate *= safety
         return Prepared(reduction, sizes, estimate, thresholds)
 

@@ -96,7 +96,7 @@ class OffRange:
 
 @dataclass(frozen=True)
 class Record:
-    """What a rehearsal compares: the norm of the residual, W_{L:1} U, and ||W_{L:1} V_perp||_op."""
+    """What a rehearsal compares: ||Phi||, W_{L:1} U, and the off-subspace error."""
 
     error: float
     on_range: Matrix
@@ -239,6 +239,10 @@ class Reduction:
         targets = self.pilot.network.descent.targets
         missing = np.linalg.norm(targets - left @ chain.descent.targets)
         off_range = off.product(chain.corrections, chain.scales)
+        on_range = left @ output / chain.descent.inputs
+        directions = self.pilot.network.off_directions
+        if directions is not None:
+            off_range = np.hstack([on_range, off_range]) @ directions
         largest = 0.0
         if off_range.size:
             # LAPACK raises for what is not finite, which a truncation that is too coarse becomes.
@@ -246,7 +250,7 @@ class Reduction:
             largest = float(np.linalg.norm(off_range, 2)) if finite else np.inf
         return Record(
             float(np.hypot(np.linalg.norm(output - chain.descent.targets), missing)),
-            left @ output / chain.descent.inputs,
+            on_range,
             largest,
         )
 

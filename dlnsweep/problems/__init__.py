@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dlnsweep.problems import subspace
+from dlnsweep.problems import noisy_subspace, subspace, union_of_subspaces
 from dlnsweep.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ class Problem:
         draw: Takes the settings and a function from purpose to PRNG key; returns signals (d, n)
             and measurements (m, n), float64.
         draw_test: Takes the same and a number of samples; returns fresh signals and measurements.
-        rank: The rank of the measurements, from the static settings.
+        rank: The rank of the measurements, or the most that it can be, from the static settings.
+        certain_rank: Whether it is always that; else singular values may be (nearly) zero.
+        clean: Takes the settings and keys; returns measurements whose range is the one that
+            `off_subspace_error` is about. None: that of the training measurements.
         isometry: Takes the settings and the keys; returns the smallest and the largest singular
             value of the operator on the signals' subspace, and a lower estimate of a restricted
             isometry constant; None where signals have no single subspace.
@@ -34,6 +37,8 @@ class Problem:
     draw: Callable[..., tuple[Float[Array, "d n"], Float[Array, "m n"]]]
     draw_test: Callable[..., tuple[Float[Array, "d k"], Float[Array, "m k"]]]
     rank: Callable[[Any], int]
+    certain_rank: Callable[[Any], bool] = lambda _: True
+    clean: Callable[..., Float[Array, "m k"]] | None = None
     isometry: Callable[..., Float[Array, " 3"]] | None = None
 
 
@@ -59,6 +64,31 @@ register(
         subspace.draw,
         subspace.draw_test,
         subspace.rank,
-        subspace.isometry,
+        certain_rank=subspace.certain_rank,
+        isometry=subspace.isometry,
+    )
+)
+register(
+    Problem(
+        "noisy_subspace",
+        noisy_subspace.NoisySubspaceSettings,
+        noisy_subspace.draw,
+        noisy_subspace.draw_test,
+        noisy_subspace.rank,
+        # Noise and tail may be zero, or nearly so.
+        certain_rank=lambda _: False,
+        clean=noisy_subspace.clean,
+        isometry=subspace.isometry,
+    )
+)
+register(
+    Problem(
+        "union_of_subspaces",
+        union_of_subspaces.UnionOfSubspacesSettings,
+        union_of_subspaces.draw,
+        union_of_subspaces.draw_test,
+        union_of_subspaces.rank,
+        # How many samples a subspace has is left to chance.
+        certain_rank=lambda _: False,
     )
 )

@@ -1,6 +1,6 @@
-"""Signals in one random subspace, seen through a Gaussian operator (arXiv:2502.15522, section 2).
+"""Signals in one random subspace (arXiv:2502.15522, section 2).
 
-A = G / sqrt(m)          G (m, d) standard Gaussian
+A (m, d)                 a measurement operator (operators.py), Gaussian in the paper
 R (d, s)                 orthogonal factor of a Gaussian matrix (Haar)
 Z (s, n)                 random singular vectors, singular values equally spaced in [1/kappa, 1]
 X = R Z,  Y = A X
@@ -8,12 +8,18 @@ X = R Z,  Y = A X
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from dlnsweep.lazy import jnp
-from dlnsweep.settings import Constraint, Describe, Settings
+from dlnsweep.problems.operators import (
+    Dimension,
+    MeasurementSettings,
+    draw_operator,
+    has_full_rank,
+)
+from dlnsweep.settings import Constraint, Describe
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -23,17 +29,17 @@ if TYPE_CHECKING:
 # Random supports behind the lower estimate of a restricted isometry constant.
 _SUPPORTS = 200
 
-Dimension = Annotated[int, Field(ge=1, le=2**31 - 1)]
+DIMENSION_CONSTRAINT = Constraint(
+    ("problem.subspace_dim", "problem.measurement_dim"),
+    lambda s, m: s <= m,
+    "problem.subspace_dim is {0}; it must not exceed problem.measurement_dim, which is "
+    "{1} (else the signals cannot be told apart: s <= m).",
+)
 
 
-class SubspaceSettings(Settings):
-    """[problem] kind = "subspace"."""
+class OneSubspaceSettings(MeasurementSettings):
+    """The settings of problems with one subspace."""
 
-    kind: Annotated[Literal["subspace"], Describe("static", "which problem", axis=False)] = (
-        "subspace"
-    )
-    signal_dim: Annotated[Dimension, Describe("static", "dimension of the signals", "d")]
-    measurement_dim: Annotated[Dimension, Describe("static", "number of measurements", "m")]
     subspace_dim: Annotated[Dimension, Describe("static", "dimension of the subspace", "s")]
     num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
     condition_number: Annotated[
@@ -41,33 +47,63 @@ class SubspaceSettings(Settings):
     ] = 1.0
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
-        Constraint(
-            ("problem.measurement_dim", "problem.signal_dim"),
-            lambda m, d: m <= d,
-            "problem.measurement_dim is {0}; it must not exceed problem.signal_dim, which is {1} "
-            "(the problem is underdetermined: m <= d).",
-        ),
-        Constraint(
-            ("problem.subspace_dim", "problem.measurement_dim"),
-            lambda s, m: s <= m,
-            "problem.subspace_dim is {0}; it must not exceed problem.measurement_dim, which is "
-            "{1} (else the signals cannot be told apart: s <= m).",
-        ),
+        *MeasurementSettings.constraints,
+        DIMENSION_CONSTRAINT,
     )
 
 
+class SubspaceSettings(OneSubspaceSettings):
+    """[problem] kind = "subspace"."""
+
+    kind: Annotated[Literal["subspace"], Describe("static", "which problem", axis=False)] = (
+        "subspace"
+    )
+
+
+class Signals(NamedTuple):
+    """Signals in a subspace, and what they were made of.
+
+    Attributes:
+        basis: R.
+        right: The right singular vectors of Z.
+        values: X = R Z.
+    """
+
+    basis: Float[Array, "d s"]
+    right: Float[Array, "n r"]
+    values: Float[Array, "d n"]
+
+
 def rank(settings: SubspaceSettings) -> int:
-    """Return the rank of Y: min(s, n)."""
+    """Return the rank of Y where A has full rank: min(s, n)."""
     return min(settings.subspace_dim, settings.num_samples)
 
 
-def _operator_and_basis(
-    settings: SubspaceSettings, key: Keys
-) -> tuple[Float[Array, "m d"], Float[Array, "d s"]]:
-    from dlnsweep.streams import gaussian, haar
+def certain_rank(settings: SubspaceSettings) -> bool:
+    """Return whether Y has its rank for certain: whether A has full rank."""
+    return has_full_rank(settings)
 
-    m, d, s = settings.measurement_dim, settings.signal_dim, settings.subspace_dim
-    return gaussian(key("data/operator"), m, d) / jnp.sqrt(m), haar(key("data/basis"), d, s)
+
+def _operator_and_basis(
+    settings: OneSubspaceSettings, key: Keys
+) -> tuple[Float[Array, "m d"], Float[Array, "d s"]]:
+    from dlnsweep.streams import haar
+
+    d, s = settings.signal_dim, settings.subspace_dim
+    return draw_operator(settings, key), haar(key("data/basis"), d, s)
+
+
+def draw_signals(settings: OneSubspaceSettings, key: Keys) -> Signals:
+    """Draw the signals R Z."""
+    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.streams import haar
+
+    basis = haar(key("data/basis"), settings.signal_dim, settings.subspace_dim)
+    r = min(settings.subspace_dim, settings.num_samples)
+    values = jnp.linspace(1.0, 1.0 / settings.condition_number, r, dtype=jnp.float64)
+    left = haar(key("data/left"), settings.subspace_dim, r)
+    right = haar(key("data/right"), settings.num_samples, r)
+    return Signals(basis, right, multiply(basis, multiply(left * values, right.T)))
 
 
 def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Float[Array, "m n"]]:
@@ -78,19 +114,13 @@ def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Fl
         key: The run's PRNG key for a named purpose.
     """
     from dlnsweep.kernels.linear import multiply
-    from dlnsweep.streams import haar
 
-    operator, basis = _operator_and_basis(settings, key)
-    r = rank(settings)
-    values = jnp.linspace(1.0, 1.0 / settings.condition_number, r, dtype=jnp.float64)
-    left = haar(key("data/left"), settings.subspace_dim, r)
-    right = haar(key("data/right"), settings.num_samples, r)
-    signals = multiply(basis, multiply(left * values, right.T))
-    return signals, multiply(operator, signals)
+    signals = draw_signals(settings, key).values
+    return signals, multiply(draw_operator(settings, key), signals)
 
 
 def draw_test(
-    settings: SubspaceSettings, key: Keys, count: int
+    settings: OneSubspaceSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh signals R z with z ~ N(0, I_s / s), of mean square norm 1, and measure them."""
     from dlnsweep.kernels.linear import multiply
@@ -102,7 +132,7 @@ def draw_test(
     return signals, multiply(operator, signals)
 
 
-def isometry(settings: SubspaceSettings, key: Keys) -> Float[Array, " 3"]:
+def isometry(settings: OneSubspaceSettings, key: Keys) -> Float[Array, " 3"]:
     """Return the extreme singular values of A R, and a lower estimate of delta_s(A).
 
     delta_s(A) = max |sigma^2 - 1| over the singular values of all choices of s columns of A, its

@@ -14,9 +14,10 @@ from dlnsweep.draws import Sections
 from dlnsweep.errors import Interrupted
 from dlnsweep.initializers import Shape, draw_weights
 from dlnsweep.plan import make_batches, make_plan
-from dlnsweep.problems import subspace
+from dlnsweep.problems import PROBLEMS
 from dlnsweep.runtime import numerics
 from dlnsweep.schedule import record_steps
+from dlnsweep.settings import static_text
 from dlnsweep.spec import Sweep
 from dlnsweep.streams import gaussian, purpose_key
 
@@ -74,11 +75,13 @@ def drawn(plan, row: int):
         noise = mine.record.test_noise * gaussian(key("test/noise"), dims[0], count)
         return (
             draw_weights(mine.network, Shape(dims, width), key),
-            subspace.draw(mine.problem, key),
-            (*subspace.draw_test(mine.problem, key, count), noise),
+            problem.draw(mine.problem, key),
+            (*problem.draw_test(mine.problem, key, count), noise),
         )
 
-    name = (sections.network.initializer, dims, sections.record.num_test_samples)
+    problem = PROBLEMS[sections.problem.kind]
+    static = static_text(sections.problem)
+    name = (static, sections.network.initializer, dims, sections.record.num_test_samples)
     draw = DRAWS.setdefault(name, jax.jit(everything))
     with numerics():
         found = draw(np.int64(settings["seed"]), sections.traced())
