@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dlnsweep.errors import DlnsweepError, Interrupted
+from dlnsweep.stopping import stoppable
 from dlnsweep.version import __version__
 
 app = typer.Typer(
@@ -86,7 +84,7 @@ def run(
         sum(prepared.todo.values()),
         prepared.store.status().diverged,
     )
-    with _stoppable() as should_stop:
+    with stoppable() as should_stop:
         try:
             with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
                 work(prepared, workers=workers, on_event=on_event, should_stop=should_stop)
@@ -197,7 +195,7 @@ def compare(
     _say(f"{these} by both kernels{note}; the dense ones will take about {duration(seconds)}")
     tolerance = sweep.options.tolerance
     tally = Tally(2 * len(chosen), 0, comparison.run_steps(planned, chosen))
-    with _stoppable() as should_stop:
+    with stoppable() as should_stop:
         try:
             with reporting(tally) as on_event:
                 pairs = comparison.compare_runs(planned, chosen, on_event, should_stop)
@@ -369,24 +367,6 @@ def _bytes(count: int) -> str:
     from dlnsweep.progress import shorten
 
     return f"{shorten(count)}B"
-
-
-@contextmanager
-def _stoppable() -> Iterator[Any]:
-    """Turn Ctrl-C and SIGTERM into a wish to stop; a second Ctrl-C stops at once."""
-    wishes: list[int] = []
-
-    def wish(number: int, _frame: Any) -> None:
-        if wishes:
-            raise KeyboardInterrupt
-        wishes.append(number)
-
-    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(wishes)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 
 from dlnsweep.cost import layer_sizes, problem_rank
 from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
-from dlnsweep.kernels.linear import Reduced, TestSamples, reduce_samples
 from dlnsweep.kernels.minibatches import Minibatches, minibatches_of
 from dlnsweep.kernels.relu import keep_samples
+from dlnsweep.kernels.samples import Reduced, TestSamples, reduce_samples
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import NetworkSettings, RecordSettings, TrainingSettings

@@ -84,7 +84,7 @@ def _balanced(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
     hidden layers, W_i = Q_i diag(sigma^(1/L)) Q_{i-1}^T, Q_0 = V, Q_L = U (Procedure 1 of Arora
     et al. 2019, arXiv:1810.02281, with random instead of coordinate frames).
     """
-    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.kernels.products import multiply
     from dlnsweep.streams import gaussian, haar
 
     dims, depth = shape.dims, len(shape.dims) - 1

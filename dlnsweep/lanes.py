@@ -11,12 +11,13 @@ from jaxtyping import Array, Float
 
 from dlnsweep.cost import dense_flops
 from dlnsweep.kernels.chain import Descent
-from dlnsweep.kernels.linear import Reduced, TestSamples, multiply
 from dlnsweep.kernels.network import Network
 from dlnsweep.kernels.pilot import Pilot
 from dlnsweep.kernels.prepare import Prepared, Thresholds, prepare
+from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.reduced import State
 from dlnsweep.kernels.reduction import Reduction
+from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lazy import jnp
 from dlnsweep.sections import TrainingSettings
 

@@ -182,7 +182,7 @@ def _functions(
     import jax
 
     from dlnsweep.kernels.dense import DenseKernel
-    from dlnsweep.kernels.linear import reduce_samples
+    from dlnsweep.kernels.samples import reduce_samples
 
     kernel = DenseKernel(training, record, delay=delay, early_exit=True)
 
@@ -219,8 +219,8 @@ def _reduced(
     from dlnsweep import lanes, reducing
     from dlnsweep.kernels.kernel import layer_rates
     from dlnsweep.kernels.layout import Layout
-    from dlnsweep.kernels.linear import reduce_samples
     from dlnsweep.kernels.reduced import ReducedKernel
+    from dlnsweep.kernels.samples import reduce_samples
 
     arrays = (problem.weights, problem.signals, problem.measurements)
     weights, signals, measurements = jax.tree.map(jax.numpy.asarray, arrays)

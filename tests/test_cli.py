@@ -428,7 +428,7 @@ def test_an_interruption_outside_a_run_ends_with_130(
 
 def test_a_second_wish_interrupts_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with cli._stoppable() as should_stop:
+    with cli.stoppable() as should_stop:
         assert not should_stop()
         os.kill(os.getpid(), signal.SIGTERM)
         assert should_stop()

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.kernels.layout import as_one_function
-from dlnsweep.kernels.linear import Reduced, multiply
+from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.samples import Reduced
 from dlnsweep.lazy import jax, jnp, lax
 
 # A value that no product has; see `_update`.

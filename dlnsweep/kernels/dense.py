@@ -10,8 +10,10 @@ from jaxtyping import Array, Float
 
 from dlnsweep.kernels import gradient_descent, optax_descent
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, layer_rates
-from dlnsweep.kernels.linear import LinearView, Reduced, TestSamples, multiply
+from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches
+from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lazy import jnp
 from dlnsweep.sections import TrainingSettings
 

@@ -25,8 +25,10 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.kernels.linear import LinearView, Reduced, multiply
+from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches, stochastic
+from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.samples import Reduced
 from dlnsweep.lazy import jnp, lax
 
 # Folding M_i <- c_i M_i costs one rounding, so it is done only once c_i has left this interval.

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.kernels.linear import NetworkView, TestSamples
+from dlnsweep.kernels.linear import NetworkView
+from dlnsweep.kernels.samples import TestSamples
 from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.sections import RecordSettings, TrainingSettings

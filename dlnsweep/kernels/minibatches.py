@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
 
-from dlnsweep.kernels.linear import RANK_CUTOFF, multiply
+from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.samples import RANK_CUTOFF
 from dlnsweep.lazy import jnp
 from dlnsweep.streams import threefry2x32
 

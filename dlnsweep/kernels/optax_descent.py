@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.kernels.linear import LinearView, Reduced, multiply
+from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches, stochastic
+from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.samples import Reduced
 from dlnsweep.lazy import jax, jnp, lax, optax
 from dlnsweep.optimizers import DECOUPLED_DECAY, DIRECTIONS
 from dlnsweep.sections import TrainingSettings

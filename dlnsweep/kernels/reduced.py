@@ -25,9 +25,11 @@ from dlnsweep.kernels.compact_descent import (
     signals,
 )
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
-from dlnsweep.kernels.linear import LinearView, Reduced, multiply
+from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.prepare import Prepared
+from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.reduction import Sizes
+from dlnsweep.kernels.samples import Reduced
 from dlnsweep.lazy import jax, jnp, lax
 
 

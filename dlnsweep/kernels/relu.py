@@ -26,7 +26,9 @@ from jaxtyping import Array, Bool, Float, Int
 from dlnsweep.kernels import gradient_descent
 from dlnsweep.kernels.gradient_descent import State
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, layer_rates
-from dlnsweep.kernels.linear import NetworkView, Reduced, TestSamples, multiply
+from dlnsweep.kernels.linear import NetworkView
+from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lazy import jnp, lax
 from dlnsweep.sections import TrainingSettings
 

@@ -1,4 +1,4 @@
-"""Extreme singular values: of thin matrices exactly, of products of large ones by Lanczos."""
+"""Singular values: of thin matrices exactly, of products of large ones by Lanczos."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
+from dlnsweep.kernels.products import multiply
 from dlnsweep.lazy import jnp, lax
 
 # Largest singular values of Gaussian matrices are found to some 1e-6 by so many steps, those of
@@ -51,7 +52,7 @@ def largest_value(
         images = images.at[k].set(image)
         rest = image
         for _ in range(2):
-            rest = rest - _product(_product(basis, rest), basis)
+            rest = rest - multiply(multiply(basis, rest), basis)
         length, scale = jnp.linalg.norm(rest), jnp.linalg.norm(image)
         kept = length > tiny * scale
         following = jnp.where(kept, rest / jnp.where(kept, length, 1.0), 0.0)
@@ -60,12 +61,35 @@ def largest_value(
     blank = jnp.zeros((steps, size), dtype)
     carry = (blank, blank, start / jnp.linalg.norm(start))
     basis, images, _ = lax.fori_loop(0, steps, step, carry)
-    small = _product(basis, images.T)
+    small = multiply(basis, images.T)
     finite = jnp.all(jnp.isfinite(small))
     small = jnp.where(finite, small, 0.0)
     largest = jnp.linalg.eigvalsh((small + small.T) / 2)[-1]
     return jnp.where(finite, jnp.sqrt(jnp.maximum(largest, 0.0)), jnp.nan)
 
 
-def _product(left: Array, right: Array) -> Array:
-    return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)
+def guarded(
+    decompose: Callable[[Float[Array, "p q"]], Float[Array, " k"]], matrix: Float[Array, "p q"]
+) -> Float[Array, " k"]:
+    """Apply a decomposition to a finite matrix; of any other return NaN.
+
+    A run that has diverged is still recorded; LAPACK would print complaints about its matrices.
+    """
+    finite = jnp.all(jnp.isfinite(matrix))
+    return jnp.where(finite, decompose(jnp.where(finite, matrix, 0.0)), jnp.nan)
+
+
+def operator_norm(matrix: Float[Array, "p q"]) -> Float[Array, ""]:
+    """Return the largest singular value, from the smaller Gram matrix.
+
+    A Gram matrix loses small singular values but not the largest one; the matrix is scaled to
+    entries of at most 1 first, so that squares neither overflow nor underflow.
+    """
+    if 0 in matrix.shape:
+        return jnp.zeros((), matrix.dtype)
+    scale = jnp.max(jnp.abs(matrix))
+    scaled = matrix / jnp.where(scale > 0, scale, 1.0)
+    if matrix.shape[0] < matrix.shape[1]:
+        scaled = scaled.T
+    largest = guarded(jnp.linalg.eigvalsh, multiply(scaled.T, scaled))[-1]
+    return scale * jnp.sqrt(jnp.maximum(largest, 0.0))

@@ -86,7 +86,7 @@ def draw(
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.kernels.products import multiply
     from dlnsweep.streams import gaussian
 
     d, n = settings.signal_dim, settings.num_samples
@@ -105,6 +105,6 @@ def draw(
 
 def clean(settings: NoisySubspaceSettings, key: Keys) -> Float[Array, "m n"]:
     """Return A R Z, the measurements of the signals in the subspace, without noise."""
-    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.kernels.products import multiply
 
     return multiply(draw_operator(settings, key), draw_signals(settings, key).values)

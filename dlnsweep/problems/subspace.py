@@ -95,7 +95,7 @@ def _operator_and_basis(
 
 def draw_signals(settings: OneSubspaceSettings, key: Keys) -> Signals:
     """Draw the signals R Z."""
-    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.kernels.products import multiply
     from dlnsweep.streams import haar
 
     basis = haar(key("data/basis"), settings.signal_dim, settings.subspace_dim)
@@ -113,7 +113,7 @@ def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Fl
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.kernels.products import multiply
 
     signals = draw_signals(settings, key).values
     return signals, multiply(draw_operator(settings, key), signals)
@@ -123,7 +123,7 @@ def draw_test(
     settings: OneSubspaceSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh signals R z with z ~ N(0, I_s / s), of mean square norm 1, and measure them."""
-    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.kernels.products import multiply
     from dlnsweep.streams import gaussian
 
     operator, basis = _operator_and_basis(settings, key)
@@ -138,7 +138,7 @@ def isometry(settings: OneSubspaceSettings, key: Keys) -> Float[Array, " 3"]:
     delta_s(A) = max |sigma^2 - 1| over the singular values of all choices of s columns of A, its
     restricted isometry constant for s-sparse signals; here the largest of 200 random choices.
     """
-    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.kernels.products import multiply
     from dlnsweep.streams import gaussian
 
     operator, basis = _operator_and_basis(settings, key)

@@ -112,7 +112,7 @@ def draw_test(
 def _measured(
     settings: UnionOfSubspacesSettings, key: Keys, placed: Float[Array, "Ks n"]
 ) -> tuple[Float[Array, "d n"], Float[Array, "m n"]]:
-    from dlnsweep.kernels.linear import multiply
+    from dlnsweep.kernels.products import multiply
 
     signals = multiply(_draw_bases(settings, key), placed)
     return signals, multiply(draw_operator(settings, key), signals)

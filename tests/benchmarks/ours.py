@@ -10,7 +10,7 @@ import numpy as np
 
 from dlnsweep.kernels.dense import DenseKernel, delay_for
 from dlnsweep.kernels.layout import Layout, choose_layout
-from dlnsweep.kernels.linear import reduce_samples
+from dlnsweep.kernels.samples import reduce_samples
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.plan import Plan, make_plan
 from dlnsweep.problems import PROBLEMS

@@ -16,11 +16,11 @@ from dlnsweep import single
 from dlnsweep.kernels import compact_descent
 from dlnsweep.kernels.chain import Chain, Descent
 from dlnsweep.kernels.layout import ONE_FUNCTION_OPTIONS
-from dlnsweep.kernels.linear import reduce_samples
 from dlnsweep.kernels.network import Network
 from dlnsweep.kernels.prepare import Prepared, prepare
 from dlnsweep.kernels.reduced import ReducedKernel, constants_of, stacked
 from dlnsweep.kernels.reduction import Sizes
+from dlnsweep.kernels.samples import reduce_samples
 from dlnsweep.reducing import common_sizes
 from dlnsweep.runtime import numerics
 from dlnsweep.sections import RecordSettings, TrainingSettings

@@ -17,8 +17,8 @@ from dlnsweep.comparison import check_comparable
 from dlnsweep.cost import cost_of
 from dlnsweep.errors import SpecError
 from dlnsweep.kernels.layout import choose_layout
-from dlnsweep.kernels.linear import reduce_samples
 from dlnsweep.kernels.relu import ReluKernel, keep_samples
+from dlnsweep.kernels.samples import reduce_samples
 from dlnsweep.runtime import numerics
 from dlnsweep.schedule import record_steps
 from dlnsweep.sections import RecordSettings, TrainingSettings

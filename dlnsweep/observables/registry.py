@@ -1,0 +1,81 @@
+"""What an observable is, and the table of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    from dlnsweep.sections import RecordSettings
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes that an observable's length can depend on."""
+
+    signal_dim: int
+    measurement_dim: int
+    depth: int
+    num_noise_levels: int = 0
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A function of the training state that can be recorded.
+
+    Attributes:
+        name: The word used in sweep files and as the Parquet column.
+        label: Axis label, with mathtext.
+        text: One line that says what it is.
+        compute: Takes the view and the settings of [record]; returns a scalar or a vector.
+        size: Length of the vector for given dimensions; None for a scalar.
+        needs_test_samples: Whether fresh samples must be drawn for it.
+        over_noise_levels: Whether its entries belong to the levels of record.noise_levels.
+        linear_only: Whether it has a meaning for linear networks only, such as a property of the
+            end-to-end matrix; all else that a `NetworkView` offers every network has.
+        needs_isometry: Whether the problem's operator must be examined for it.
+        needs_layers: Whether it reads the layers themselves, which the reduced kernel never
+            forms; all else that a `LinearView` offers it has.
+    """
+
+    name: str
+    label: str
+    text: str
+    compute: Callable[[Any, RecordSettings], Float[Array, "..."]]
+    size: Callable[[Dimensions], int] | None = None
+    needs_test_samples: bool = False
+    over_noise_levels: bool = False
+    linear_only: bool = True
+    needs_isometry: bool = False
+    needs_layers: bool = True
+
+
+OBSERVABLES: dict[str, Observable] = {}
+
+
+def register(observable: Observable) -> Observable:
+    """Make an observable known under its name.
+
+    Raises:
+        ValueError: If the name is taken or is not a lower-case identifier.
+    """
+    if not observable.name.isidentifier() or observable.name != observable.name.lower():
+        raise ValueError(f"observable name {observable.name!r} is not a lower-case identifier")
+    if observable.name in OBSERVABLES:
+        raise ValueError(f"an observable named {observable.name!r} is registered already")
+    OBSERVABLES[observable.name] = observable
+    return observable
+
+
+def observable(name: str, label: str, text: str, **options: Any) -> Callable[[Any], Any]:
+    """Register the decorated function, which takes a view and the settings of [record]."""
+
+    def add(compute: Callable[..., Any]) -> Callable[..., Any]:
+        options.setdefault("needs_layers", False)
+        register(Observable(name, label, text, compute, **options))
+        return compute
+
+    return add
