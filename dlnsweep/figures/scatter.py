@@ -39,6 +39,8 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         *layout.pooled(selection, keys.hue, keys.panel_by),
         *missing_note(missing),
     ]
-    legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, ())
-    layout.finish(grid.figure, keys, results, selection, notes, legend)
+    title, handles = layout.legend_of(keys.hue, grid.hues, grid.colour_of, ())
+    for handle in handles:
+        handle.set_linestyle("none")
+    layout.finish(grid.figure, keys, results, selection, notes, (title, handles))
     return grid.figure
