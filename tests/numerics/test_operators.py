@@ -154,7 +154,7 @@ def test_a_sweep_measures_with_its_file_and_notices_a_change(file: str):
     })  # fmt: skip
     with numerics():
         x, y = jax.jit(lambda: PROBLEMS["subspace"].draw(own, partial(purpose_key, 0)))()
-    assert np.max(np.abs(np.load(file) @ x - y)) < EXACT
+    assert np.max(np.abs(np.load(file) @ np.asarray(x) - np.asarray(y))) < EXACT
     first = train_rows(made).observables["regression_error"]
     np.save(file, 2 * np.load(file))
     again = plan_of(problem=problem, training={"num_steps": 20})
