@@ -53,12 +53,7 @@ def resolve_file(name: str) -> str:
     Raises:
         ValueError: If the file is none that can be used; the end of a sentence.
     """
-    path, mark, wanted = name.rpartition(_MARK)
-    path = path if mark else name
-    found = _digest(_load(path))
-    if mark and wanted != found:
-        raise ValueError(f"but the matrix in the file has the digest {found}: it was changed.")
-    return f"{path}{_MARK}{found}"
+    return _resolved(name)[0]
 
 
 @lru_cache(maxsize=16)
@@ -69,13 +64,23 @@ def read_file(resolved: str) -> Float[np.ndarray, "m d"]:
         SpecError: If the file cannot be read any more, or holds another matrix by now.
     """
     try:
-        resolve_file(resolved)
+        return _resolved(resolved)[1]
     except ValueError as error:
         raise SpecError(
             f"problem.operator_file is '{resolved}'; {error} Restore the file, or run the changed "
             "one into another folder with --out DIR."
         ) from None
-    return _load(resolved.rpartition(_MARK)[0])
+
+
+def _resolved(name: str) -> tuple[str, Float[np.ndarray, "m d"]]:
+    """Return a file's name with its digest, and the matrix that has it."""
+    path, mark, wanted = name.rpartition(_MARK)
+    path = path if mark else name
+    matrix = _load(path)
+    found = _digest(matrix)
+    if mark and wanted != found:
+        raise ValueError(f"but the matrix in the file has the digest {found}: it was changed.")
+    return f"{path}{_MARK}{found}", matrix
 
 
 def _load(name: str) -> Float[np.ndarray, "m d"]:
@@ -217,9 +222,10 @@ def draw_operator(settings: MeasurementSettings, key: Keys) -> Float[Array, "m d
 
 
 def _dct_rows(rows: Array, d: int) -> Float[Array, "m d"]:
-    """Return rows k of the orthonormal DCT-II: sqrt(2/d) cos(pi k (2j + 1) / (2d)), over sqrt(2)
-    for k = 0.
-    """  # noqa: D205
+    """Return rows k of the orthonormal DCT-II.
+
+    sqrt(2/d) cos(pi k (2j + 1) / (2d)) for j = 0, ..., d - 1; for k = 0 divided by sqrt(2).
+    """
     # Modulo the period as integers: the angle would lose digits in large d.
     angles = rows[:, None].astype(jnp.int64) * (2 * jnp.arange(d, dtype=jnp.int64) + 1) % (4 * d)
     first = jnp.where(rows == 0, jnp.sqrt(0.5), 1.0)[:, None]

@@ -16,6 +16,7 @@ import pytest
 import scipy.fft
 from test_batches import plan_of, train_rows
 
+from dlnsweep import batch
 from dlnsweep.errors import SpecError
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.problems.operators import draw_operator, has_full_rank, read_file, resolve_file
@@ -154,7 +155,7 @@ def test_a_sweep_measures_with_its_file_and_notices_a_change(file: str):
     })  # fmt: skip
     with numerics():
         x, y = jax.jit(lambda: PROBLEMS["subspace"].draw(own, partial(purpose_key, 0)))()
-    assert np.max(np.abs(np.load(file) @ x - y)) < EXACT
+    assert np.max(np.abs(np.load(file) @ np.asarray(x) - np.asarray(y))) < EXACT
     first = train_rows(made).observables["regression_error"]
     np.save(file, 2 * np.load(file))
     again = plan_of(problem=problem, training={"num_steps": 20})
@@ -164,6 +165,19 @@ def test_a_sweep_measures_with_its_file_and_notices_a_change(file: str):
     np.save(file, 3 * np.load(file))
     with pytest.raises(SpecError, match="it was changed"):
         train_rows(plan_of_row(again))
+
+
+def test_runs_planned_before_there_were_operators_go_on():
+    made = plan_of(training={"num_steps": 20})
+    wanted = train_rows(made)
+    for key in ("problem.operator", "problem.blur_width", "problem.operator_file"):
+        del made.settings[key]
+    found = train_rows(made)
+    for name, values in wanted.observables.items():
+        assert np.array_equal(found.observables[name], values)
+    row = made.row(0)
+    with numerics():
+        assert batch.draw_for(row, 8)._arguments(row)["problem.blur_width"] == 1.0
 
 
 def plan_of_row(made):

@@ -171,7 +171,7 @@ def assert_follows(made, row: int, trained, allowed: float) -> None:
 
 
 # None at all, and so little that it counts as none; noise and tail together.
-LEVELS = {"measurement_noise": [0.0, 1e-14, 0.05, 0.5], "tail_level": [0.0, 0.0, 0.1, 0.2]}
+LEVELS = {"measurement_noise": [0.0, 1e-14, 0.05, 0.5], "tail_level": [0.0, 1e-15, 0.1, 0.2]}
 
 
 def plan(kernel: str, width: int, kind: str = "noisy_subspace", **problem):
