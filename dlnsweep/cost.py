@@ -156,7 +156,8 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
         flops / _FLOPS_A_SECOND, (1 if descent else 8) * 3 * item * entries / _BYTES_A_SECOND
     )
     if row["network.kind"] == "linear_then_relu":
-        flops, held = _relu_costs(dims, rank, row["problem.num_samples"])
+        # A problem of a user's own need not say how many samples it draws.
+        flops, held = _relu_costs(dims, rank, row.get("problem.num_samples") or rank)
         step = flops / _WIDE_FLOPS_A_SECOND * item / 8
     record = RecordSettings.model_validate(
         {k.partition(".")[2]: v for k, v in row.items() if k.startswith("record.")}

@@ -123,7 +123,9 @@ def test_auto_goes_by_the_settings_alone():
 @pytest.mark.parametrize("name", OBSERVABLES)
 def test_auto_takes_dense_for_what_needs_layers(name: str):
     needs = name in ("unbalancedness", "unbalancedness_nuclear")
-    noise = {"record__test_noise": 0.1}
+    noise: dict[str, Any] = {"record__test_noise": 0.1}
+    if OBSERVABLES[name].over_noise_levels:
+        noise["record__noise_levels"] = [0.1]
     found = reason(
         **LONG, record__observables=["loss", name] if name != "loss" else [name], **noise
     )
