@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -205,22 +206,15 @@ def _off_subspace(run: Setup, steps: np.ndarray) -> np.ndarray:
     return theory.off_subspace_bound(steps, rate, decay, m, first)
 
 
-def _band(run: Setup, steps: np.ndarray, end: int) -> np.ndarray:
-    """Return the ends of the events' band: those of Theorem A.12 up to the bound on tau."""
+def _band(run: Setup, steps: np.ndarray, end: int, *, late: bool) -> np.ndarray:
+    """Return an end of the events' band: that of Theorem A.12 up to the bound on tau, or A.23's."""
     import numpy as np
 
     from dlnsweep import theory
 
-    one, two = theory.EVENTS_OF_THEOREM_A12[end], theory.EVENTS_OF_THEOREM_A23[end]
-    return np.where(steps > _tau(run, steps)[0], two, one)
-
-
-def _gain_floor(run: Setup, steps: np.ndarray) -> np.ndarray:
-    return _band(run, steps, 0)
-
-
-def _gain_ceiling(run: Setup, steps: np.ndarray) -> np.ndarray:
-    return _band(run, steps, 1)
+    after = steps > _tau(run, steps)[0]
+    ends = theory.EVENTS_OF_THEOREM_A23 if late else theory.EVENTS_OF_THEOREM_A12
+    return np.where(after == late, ends[end], np.nan)
 
 
 def _first_layer(run: Setup, steps: np.ndarray) -> np.ndarray:
@@ -314,17 +308,31 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
     ),
     "gain_floor": TheoryCurve(
         ("upper_gain_min", "lower_gain_min"),
-        "3/4, then 5/7",
-        "the lower end of the events of Theorems A.12 (up to the bound on tau) and A.23 of "
-        "arXiv:2502.15522, reconstructed after Du and Hu (2019)",
-        _gain_floor,
+        "3/4, Theorem A.12",
+        "the lower end of the events up to the bound on tau, Theorem A.12 of arXiv:2502.15522, "
+        "reconstructed after Du and Hu (2019)",
+        partial(_band, end=0, late=False),
         THEOREM,
     ),
     "gain_ceiling": TheoryCurve(
         ("upper_gain_max", "lower_gain_max"),
-        "5/4, then 9/7",
+        "5/4, Theorem A.12",
         "the upper end of these events",
-        _gain_ceiling,
+        partial(_band, end=1, late=False),
+        THEOREM,
+    ),
+    "late_gain_floor": TheoryCurve(
+        ("upper_gain_min",),
+        "5/7, Theorem A.23",
+        "the lower end of the events after it, Theorem A.23, reconstructed likewise",
+        partial(_band, end=0, late=True),
+        THEOREM,
+    ),
+    "late_gain_ceiling": TheoryCurve(
+        ("upper_gain_max",),
+        "9/7, Theorem A.23",
+        "the upper end of these events",
+        partial(_band, end=1, late=True),
         THEOREM,
     ),
     "first_layer_decay": TheoryCurve(

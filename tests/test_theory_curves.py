@@ -173,8 +173,8 @@ def test_without_weight_decay_there_is_no_plateau():
         (
             {"theory": ["platau"]},
             "figure.theory[0] is 'platau'; it must be one of plateau, phase_1, phase_2, tau, "
-            "horizon, off_subspace_bound, gain_floor, gain_ceiling, first_layer_decay, "
-            "all_layers_decay, oracle_noise, "
+            "horizon, off_subspace_bound, gain_floor, gain_ceiling, late_gain_floor, "
+            "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
             "noise_without_decay. Did you mean 'plateau'?",
         ),
         (
@@ -255,18 +255,22 @@ def test_explain_lists_every_curve():
     assert "theory" in explain("curves")
 
 
-def test_the_band_of_the_events_widens_at_the_bound_on_tau():
+def test_the_band_of_the_events_changes_at_the_bound_on_tau():
     made = tables(**FAN_IN)
-    for name in ("upper_gain_min", "lower_gain_max"):
+    for name in ("upper_gain_min", "upper_gain_max", "lower_gain_min"):
         made.curve_table[name] = 1.0
         made.run_table[f"final_{name}"] = 1.0
     figure = draw(made, read_figure({
-        "kind": "curves", "y": ["upper_gain_min", "lower_gain_max"],
-        "theory": ["gain_floor", "gain_ceiling"], "where": {"network.depth": 3, DECAY: 1e-2},
+        "kind": "curves", "y": ["upper_gain_min", "upper_gain_max", "lower_gain_min"],
+        "theory": ["gain_floor", "gain_ceiling", "late_gain_floor", "late_gain_ceiling"],
+        "where": {"network.depth": 3, DECAY: 1e-2},
     }))  # fmt: skip
     tau = 32 * 32 / (30 * 3) * np.log(3 / (35 * 1e-2))
-    assert STEPS[1] < tau < STEPS[-1]
-    for ax, (one, two) in zip(figure.axes, [(3 / 4, 5 / 7), (5 / 4, 9 / 7)], strict=True):
-        (line,) = dashed_lines(ax)
-        wanted = np.where(np.array(STEPS) > tau, two, one)
-        assert np.allclose(line.get_ydata(), wanted, rtol=1e-12)
+    after = np.array(STEPS) > tau
+    assert 0 < np.sum(after) < len(STEPS) - 1
+    for ax, ends in zip(figure.axes, [(3 / 4, 5 / 7), (5 / 4, 9 / 7), (3 / 4,)], strict=True):
+        lines = dashed_lines(ax)
+        assert len(lines) == len(ends)
+        for line, end, late in zip(lines, ends, (False, True), strict=False):
+            wanted = np.where(after == late, end, np.nan)
+            assert np.allclose(line.get_ydata(), wanted, rtol=1e-12, equal_nan=True)

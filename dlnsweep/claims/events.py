@@ -2,7 +2,9 @@
 
 Of the events B(t) the constants are known here, 3/4 and 5/4 in Theorem A.12, 5/7 and 9/7 in
 Theorem A.23; what they bound is reconstructed after Du and Hu (2019, arXiv:1901.08572), whose proof
-the paper's follows. The names of such statements say so.
+the paper's follows. The sources of such statements say so. W_{i:1} Y is judged up to tau only: the
+first layer's start decays by (1 - eta lambda / m)^t, to d_w^{-2} at T, so nothing keeps these gains
+near 1 in phase 2, and Theorem A.23 cannot say that they stay there (derived).
 """
 
 from __future__ import annotations
@@ -42,19 +44,11 @@ def _lower_one(run: Run) -> Verdict:
     return _band(run, _LOWER, run.until_tau, theory.EVENTS_OF_THEOREM_A12)
 
 
-def _in_phase_two(run: Run, names: tuple[str, str]) -> Verdict:
+def _upper_two(run: Run) -> Verdict:
     inside = run.from_tau
     if not np.any(inside):
         return not_applicable("no record between tau and T")
-    return _band(run, names, inside, theory.EVENTS_OF_THEOREM_A23)
-
-
-def _upper_two(run: Run) -> Verdict:
-    return _in_phase_two(run, _UPPER)
-
-
-def _lower_two(run: Run) -> Verdict:
-    return _in_phase_two(run, _LOWER)
+    return _band(run, _UPPER, inside, theory.EVENTS_OF_THEOREM_A23)
 
 
 def _middle(run: Run) -> Verdict:
@@ -132,13 +126,6 @@ EVENTS: tuple[Statement, ...] = (
         2 / 7,
         _upper_two,
         _UPPER,
-    ),
-    Statement(
-        "from tau to T the singular values of sqrt(m/d_w) W_{i:1}Y over Y's lie in [5/7, 9/7]",
-        f"B(t) of Theorem A.23, {_AFTER_DU_HU}",
-        2 / 7,
-        _lower_two,
-        _LOWER,
     ),
     Statement(
         "up to T ||W_{j:i}|| is below 2 sqrt(L) for 1 < i <= j < L",

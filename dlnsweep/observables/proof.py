@@ -44,8 +44,8 @@ def _curvature(view: LinearView) -> Float[Array, " 2"]:
 
 # The events B(t) of arXiv:2502.15522, Theorems A.12 and A.23, after Du and Hu (2019,
 # arXiv:1901.08572), for entries of W_i of variance 1 / fan_in_i: wide networks begin at 1.
-_UPPER = r"singular value of $W_{L:i}$, $2\leq i\leq L$"
-_LOWER = r"singular value of $\sqrt{m/d_w}\,W_{i:1}Y$ over $Y$'s, $1\leq i<L$"
+_UPPER = r"$\sigma(W_{L:i})$, $i\geq 2$"
+_LOWER = r"$\sqrt{m/d_w}\,\sigma(W_{i:1}Y)/\sigma(Y)$"
 _gain(
     "upper_gain_min",
     f"smallest {_UPPER}",
