@@ -107,7 +107,7 @@ def transitions(
         raise SpecError(f"x is '{x}', which must have positive numbers in every run that is done.")
     succeeded = np.ones(len(runs), dtype=bool)
     for condition in success:
-        final = runs[f"final_{condition.observable}"].to_numpy(dtype=float)
+        final = np.asarray(runs[f"final_{condition.observable}"], dtype=float)
         succeeded &= np.where(np.isfinite(final), final, np.inf) < condition.below
     runs = runs.assign(**{"succeeded": succeeded & (runs["status"] != "diverged")})
     return _fitted(runs, x, list(by))
@@ -135,7 +135,7 @@ def _fitted(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
         halves.append(half)
     table = pd.DataFrame(rows)
     inside = np.isfinite(table["x_half"]) & (table["x_half"] > 0)
-    exponents = _power_law(table.loc[inside], np.array(halves)[inside.to_numpy()], by)
+    exponents = _power_law(table.loc[inside], np.array(halves)[np.asarray(inside)], by)
     return Transitions(table, exponents, int((~inside).sum()))
 
 
@@ -220,7 +220,7 @@ def logistic_half(x: Numbers, wins: Numbers, tries: Numbers) -> Numbers:
 
 
 def _power_law(table: pd.DataFrame, halves: Numbers, by: list[str]) -> pd.DataFrame:
-    names = [name for name in by if _is_law_setting(table[name])]
+    names = [name for name in by if _is_law_setting(pd.Series(table[name]))]
     if len(table) < len(names) + 1 or not names:
         return pd.DataFrame({"setting": [], "exponent": [], "low": [], "high": []})
     factors = np.log(table[names].to_numpy(dtype=float))

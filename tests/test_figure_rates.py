@@ -57,8 +57,8 @@ def test_medians_of_rates_in_units_of_each_runs_own_decay():
             )
             for a, b, s, t in zip(values, values[1:], STEPS, STEPS[1:], strict=False)
         ]
-        np.testing.assert_allclose(line.get_ydata(), wanted, rtol=ROUNDING)
-        np.testing.assert_array_equal(line.get_xdata(), (STEPS[1:] + STEPS[:-1]) / 2)
+        np.testing.assert_allclose(np.asarray(line.get_ydata()), wanted, rtol=ROUNDING)
+        np.testing.assert_array_equal(np.asarray(line.get_xdata()), (STEPS[1:] + STEPS[:-1]) / 2)
     label = figure.axes[0].get_ylabel()
     assert "decay rate of the loss" in label.replace("\n", " ")
     assert "units of" in label
@@ -70,8 +70,10 @@ def test_formulas_become_rates_too():
     tau = Overlay("loss", "tau", np.array([10.0]), np.array([np.nan]), vertical=True)
     (ax,) = drawn([mine, tau], band="none").axes
     dashed = [line for line in ax.get_lines() if line.get_label() == "free"]
-    np.testing.assert_allclose(dashed[0].get_ydata(), 2e-3 / -log(1 - 1e-4), rtol=1e-9)
-    assert [line.get_xdata()[0] for line in ax.get_lines() if line.get_label() == "tau"] == [10.0]
+    np.testing.assert_allclose(np.asarray(dashed[0].get_ydata()), 2e-3 / -log(1 - 1e-4), rtol=1e-9)
+    assert [
+        np.asarray(line.get_xdata())[0] for line in ax.get_lines() if line.get_label() == "tau"
+    ] == [10.0]
 
 
 def test_without_weight_decay_there_is_no_unit():

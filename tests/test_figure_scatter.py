@@ -26,8 +26,8 @@ def test_each_run_is_a_point():
     assert len(ax.get_lines()) == len(DECAYS)
     for line, decay in zip(ax.get_lines(), sorted(DECAYS), strict=True):
         runs = tables.run_table[tables.run_table[DECAY] == decay]
-        np.testing.assert_array_equal(line.get_xdata(), runs["final_regression_error"])
-        np.testing.assert_array_equal(line.get_ydata(), runs["final_loss"])
+        np.testing.assert_array_equal(np.asarray(line.get_xdata()), runs["final_regression_error"])
+        np.testing.assert_array_equal(np.asarray(line.get_ydata()), runs["final_loss"])
         assert line.get_linestyle() == "None"
     assert "regression error" in ax.get_xlabel()
     assert "loss" in ax.get_ylabel()
@@ -37,7 +37,9 @@ def test_at_a_step_and_what_it_says():
     tables = make_tables({(0.1, 2, 0): "diverged"})
     figure = drawn(tables, at=10)
     (line,) = figure.axes[0].get_lines()
-    np.testing.assert_array_equal(line.get_xdata(), tables.values("regression_error")[2])
+    np.testing.assert_array_equal(
+        np.asarray(line.get_xdata()), tables.values("regression_error")[2]
+    )
     text = "\n".join(each.get_text() for each in figure.texts)
     assert "each point is one run" in text
     assert "at step 10" in text

@@ -122,8 +122,8 @@ def test_two_conditions_must_both_hold(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "open_results", lambda folder: fake)
     both = [Condition.read("regression_error < 0.1"), Condition.read("loss<1e-3")]
     found = transitions("x", "network.width", both)
-    assert found.table["x_half"][0] == pytest.approx((32 * 64) ** 0.5, rel=1e-2)
-    assert found.exponents.empty
+    assert float(found.table["x_half"].iloc[0]) == pytest.approx((32 * 64) ** 0.5, rel=1e-2)
+    assert len(found.exponents) == 0
 
 
 @pytest.mark.parametrize(
