@@ -20,7 +20,10 @@ TOLERANCE = 1e-4
 SAFETY = 3.0
 # Relative errors are differences of numbers of size 1.
 ROUNDING = 1e-14
-WITHOUT_LAYERS = [name for name, one in OBSERVABLES.items() if not one.needs_layers]
+# Those of the operator, constants of a run, have their test in test_events.py.
+WITHOUT_LAYERS = [
+    name for name, one in OBSERVABLES.items() if not one.needs_layers and not one.needs_isometry
+]
 NOISE, LEVELS = 0.3, [0.0, 0.06, 3.0]
 # The factors of the noise that stands for record.test_noise.
 FRESH = {
