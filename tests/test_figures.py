@@ -97,6 +97,17 @@ def test_a_bootstrap_band_is_the_interval_of_the_median() -> None:
     assert "median of 10 runs, band: its 95 % bootstrap interval" in texts(figure)
 
 
+def test_what_a_prescription_sets_is_not_pooled() -> None:
+    tables = make_tables()
+    tables.run_table["training.num_steps"] = 10 * tables.run_table["network.depth"]
+    hand = texts(drawn(tables, kind="curves", y="loss", hue=DECAY))
+    assert "pooled over depth $L$, number of steps $T$" in hand
+    tables.run_table["training.prescription"] = "theorem_2_3"
+    theorem = texts(drawn(tables, kind="curves", y="loss", hue=DECAY))
+    assert "pooled over depth $L$" in theorem
+    assert "number of steps" not in theorem
+
+
 def test_no_band_when_none_is_wanted() -> None:
     figure = drawn(kind="curves", y="loss", band="none")
     assert bands(figure.axes[0]) == []

@@ -29,6 +29,7 @@ from dlnsweep.figures.labels import (
 )
 from dlnsweep.figures.overlays import Overlay, dashed
 from dlnsweep.figures.statistics import Results, Selection, levels, setting_columns
+from dlnsweep.prescription import HOW, SETS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
 MARGIN, LINE_HEIGHT = 0.05, 1.35
@@ -134,9 +135,18 @@ def constants(selection: Selection) -> list[str]:
 
 
 def pooled(selection: Selection, *shown: str | None) -> list[str]:
-    """Return a note on settings that vary but are not shown, so that medians run over them."""
-    hidden = [name for name in selection.varying if name not in shown and name != "seed"]
+    """Return a note on settings that vary but are not shown, so that medians run over them.
+
+    What a prescription sets follows from the others.
+    """
+    follows = SETS if _is_prescribed(selection) else ()
+    known = (*shown, *follows, "seed")
+    hidden = [name for name in selection.varying if name not in known]
     return ["pooled over " + ", ".join(map(setting_label, hidden))] if hidden else []
+
+
+def _is_prescribed(selection: Selection) -> bool:
+    return HOW[0] in selection.runs and bool((selection.runs[HOW[0]] != "none").all())
 
 
 def counts(selection: Selection, left_out: str = "left out") -> list[str]:
