@@ -101,11 +101,10 @@ def test_what_a_prescription_sets_is_not_pooled() -> None:
     tables = make_tables()
     tables.run_table["training.num_steps"] = 10 * tables.run_table["network.depth"]
     hand = texts(drawn(tables, kind="curves", y="loss", hue=DECAY))
-    assert "pooled over depth $L$, number of steps $T$" in hand
+    assert "pooled over depth $L$, initializer, number of steps $T$" in hand
     tables.run_table["training.prescription"] = "theorem_2_3"
     theorem = texts(drawn(tables, kind="curves", y="loss", hue=DECAY))
-    assert "pooled over depth $L$" in theorem
-    assert "number of steps" not in theorem
+    assert "pooled over depth $L$, initializer\n" in theorem
 
 
 def test_no_band_when_none_is_wanted() -> None:
