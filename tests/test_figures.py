@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -520,3 +521,11 @@ def test_a_lowest_value_cuts_the_log_axis_and_a_note_says_so() -> None:
     assert "are not shown" not in texts(whole)
     below_everything = drawn(kind="curves", y="regression_error", hue=DECAY, y_min=1e-300)
     assert below_everything.axes[0].get_ylim() == whole.axes[0].get_ylim()
+
+
+def test_saving_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # fontTools complains of the dates in matplotlib's own fonts, which a user cannot mend.
+    caplog.set_level("WARNING")
+    save(drawn(kind="curves", y="loss", title=r"$Y'$"), tmp_path / "figure", ["pdf"])
+    assert caplog.records == []
+    assert logging.getLogger("fontTools").level == logging.NOTSET

@@ -6,9 +6,10 @@ sweep file is checked; drawing does.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,7 @@ def save(
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with style.styled():
+            with style.styled(), _quiet_fonts():
                 figure.savefig(partial, format=name, metadata=_METADATA[name], dpi=figure.dpi)
             partial.replace(path)
         except OSError as error:
@@ -124,6 +125,18 @@ def save(
                 partial.unlink()
         paths.append(path)
     return paths
+
+
+@contextmanager
+def _quiet_fonts() -> Iterator[None]:
+    """Keep fontTools from complaining of the dates in matplotlib's own fonts."""
+    logger = logging.getLogger("fontTools")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _checked_selection(results: Results, figure: FigureSettings) -> Any:
