@@ -131,23 +131,46 @@ class Drawing:
         sections = self.sections.with_numbers(numbers, width)
         return sections, Shape(self.dims, width), partial(purpose_key, seed)
 
-    def samples(self, sections: Sections, key: Any) -> tuple[Any, TestSamples | None]:
-        """Draw the training samples as the kernel takes them, and test samples where needed."""
+    def samples(self, sections: Sections, key: Any) -> tuple[Reduced, TestSamples | None]:
+        """Draw the reduced training samples, and test samples where they are needed."""
+        drawn = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
+        return self._reduced(sections, key, *drawn), self._test(sections, key)
+
+    def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
+        """Draw a run's samples and weights."""
+        signals, measurements = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
+        data: Any = self._reduced(sections, key, signals, measurements)
+        minibatches = None
+        if self.sections.training.minibatch_size:
+            own = key("training/minibatches")
+            minibatches = minibatches_of(signals, measurements, data, own)
+        if sections.network.kind == "linear_then_relu":
+            data = keep_samples(data, signals, measurements)
+        weights = draw_weights(sections.network, shape, key)
+        return Drawn(weights, data, self._test(sections, key), minibatches)
+
+    def _reduced(
+        self,
+        sections: Sections,
+        key: Any,
+        signals: Float[Array, "d n"],
+        measurements: Float[Array, "m n"],
+    ) -> Reduced:
         problem = PROBLEMS[sections.problem.kind]
-        signals, measurements = problem.draw(sections.problem, key)
-        data = reduce_samples(
+        return reduce_samples(
             signals,
             measurements,
             self.rank,
             certain=problem.certain_rank(sections.problem),
             clean=problem.clean(sections.problem, key) if problem.clean else None,
         )
-        if sections.network.kind == "linear_then_relu":
-            data = keep_samples(data, signals, measurements)
+
+    def _test(self, sections: Sections, key: Any) -> TestSamples | None:
+        problem = PROBLEMS[sections.problem.kind]
         observables = [OBSERVABLES[name] for name in sections.record.observables]
         examined = any(item.needs_isometry for item in observables)
         if not examined and not any(item.needs_test_samples for item in observables):
-            return data, None
+            return None
         count = sections.record.num_test_samples
         signals, measurements = problem.draw_test(sections.problem, key, count)
         noise = gaussian(key("test/noise"), measurements.shape[0], count)
@@ -156,21 +179,7 @@ class Drawing:
             assert problem.isometry is not None
             isometry = problem.isometry(sections.problem, key)
         scaled = sections.record.test_noise * noise
-        return data, TestSamples(signals, measurements, scaled, noise, isometry)
-
-    def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
-        """Draw a run's samples and weights."""
-        data, test = self.samples(sections, key)
-        weights = draw_weights(sections.network, shape, key)
-        return Drawn(weights, data, test, self._minibatches(sections, data, key))
-
-    def _minibatches(self, sections: Sections, data: Reduced, key: Any) -> Minibatches | None:
-        if not self.sections.training.minibatch_size:
-            return None
-        # The same draw as the samples', which XLA carries out once.
-        samples = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
-        own = key("training/minibatches")
-        return minibatches_of(*samples, data.inputs, data.range_basis, data.targets, own)
+        return TestSamples(signals, measurements, scaled, noise, isometry)
 
 
 def record_numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:

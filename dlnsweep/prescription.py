@@ -17,7 +17,7 @@ from typing import Any
 
 from dlnsweep import theory
 from dlnsweep.sentences import show
-from dlnsweep.theory_curves import THEOREM
+from dlnsweep.theory_setup import THEOREM
 
 # What a prescription sets, and from what.
 SETS = ("training.learning_rate", "training.weight_decay", "training.num_steps")

@@ -12,7 +12,7 @@ import numpy as np
 from dlnsweep.cost import must_reduce
 from dlnsweep.draws import Drawing, record_numbers
 from dlnsweep.initializers import init_scale
-from dlnsweep.kernels.kernel import layer_rates
+from dlnsweep.kernels.kernel import fan_in_numbers, layer_rates
 from dlnsweep.kernels.law import (
     Plan,
     draw_compressed,
@@ -128,9 +128,7 @@ class ReducedDraw:
             return Start(*split(drawn.weights, drawn.data), drawn.data, drawn.test, rates)
         data, test = self.drawing.samples(sections, key)
         width = jnp.asarray(shape.width)
-        sigmas = init_scale(sections.network, len(fan_ins)) / jnp.sqrt(
-            jnp.stack([jnp.asarray(f, jnp.float64) for f in fan_ins])
-        )
+        sigmas = init_scale(sections.network, len(fan_ins)) / jnp.sqrt(fan_in_numbers(fan_ins))
         plan = self._plan(levels)
         weights = draw_compressed(plan, width, sigmas, key)
         norms = squared_norms(plan, weights, width, sigmas, key)

@@ -11,60 +11,20 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dlnsweep.theory_setup import (
+    DECAYING,
+    GAUSSIAN,
+    LINEAR,
+    SUBSPACE,
+    THEOREM,
+    Setup,
+    is_met,
+)
+
 if TYPE_CHECKING:
     import numpy as np
 
-Values = Callable[["Setup", "np.ndarray"], "np.ndarray"]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """One run as a formula sees it.
-
-    Attributes:
-        settings: Its settings by dotted name.
-        start: The observable at step 0.
-    """
-
-    settings: Mapping[str, Any]
-    start: float
-
-    def __getitem__(self, name: str) -> Any:
-        return self.settings[name]
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """d, m, s."""
-        names = ("signal_dim", "measurement_dim", "subspace_dim")
-        d, m, s = (int(self[f"problem.{name}"]) for name in names)
-        return d, m, s
-
-    @property
-    def smallest(self) -> float:
-        """sigma_min(X) = 1 / kappa."""
-        return 1 / float(self["problem.condition_number"])
-
-    @property
-    def norm(self) -> float:
-        """||X||_F."""
-        from dlnsweep import theory
-
-        rank = min(self.sizes[2], int(self["problem.num_samples"]))
-        values = theory.signal_values(float(self["problem.condition_number"]), rank)
-        return float((values @ values) ** 0.5)
-
-    @property
-    def rates(self) -> list[float]:
-        """eta_i of the layers."""
-        depth, rate = int(self["network.depth"]), float(self["training.learning_rate"])
-        if self["training.step_rule"] == "uniform":
-            return [rate] * depth
-        return [rate / self.sizes[1], *[rate / float(self["network.width"])] * (depth - 1)]
-
-    @property
-    def keeps(self) -> list[float]:
-        """rho_i = 1 - eta_i lambda."""
-        return [1 - rate * float(self["training.weight_decay"]) for rate in self.rates]
+Values = Callable[[Setup, "np.ndarray"], "np.ndarray"]
 
 
 @dataclass(frozen=True)
@@ -95,14 +55,6 @@ class TheoryCurve:
                 wanted = " or ".join(_shown(value) for value in allowed)
                 return f"is for {name} = {wanted}"
         return ""
-
-
-def is_met(value: Any, allowed: Sequence[Any]) -> bool:
-    """Return whether a run's setting is one of those allowed.
-
-    None and NaN are: the run is older than the setting, and was what its default says.
-    """
-    return value is None or value != value or value in allowed
 
 
 def _shown(value: Any) -> str:
@@ -243,20 +195,6 @@ def _noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
     return _everywhere(theory.noise_without_decay(noise, m, d, s) if m > s + 1 else 0.0, steps)
 
 
-# The moments of A R are those of Gaussian measurements.
-_SUBSPACE = {"problem.kind": ("subspace",), "problem.operator": ("gaussian",)}
-_LINEAR = {"network.kind": ("deep_linear",)}
-_PLAIN = {**_LINEAR, "training.optimizer": ("gradient_descent",)}
-# Noise in the measurements trains the first layer on all of them.
-_DECAYING = {**_PLAIN, "problem.kind": ("subspace", "union_of_subspaces")}
-# What Theorem 2.3 is about; see the head of theory.py.
-THEOREM = {
-    **_SUBSPACE,
-    **_PLAIN,
-    "training.step_rule": ("fan_in",),
-    "training.data_fit_scale": (1.0,),
-    "network.initializer": ("fan_in_normal",),
-}
 _BOTH = ("regression_error", "off_subspace_error")
 
 THEORY_CURVES: dict[str, TheoryCurve] = {
@@ -266,7 +204,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "the regression error at the global minimum to first order in the weight decay, "
         "(λ/c) (E tr(BᵀB)^(-2/L)/s · Σσ⁻²/Σσ²)^(1/2) with B = A R (derived; any step rule)",
         _plateau,
-        {**_SUBSPACE, **_LINEAR},
+        {**SUBSPACE, **LINEAR},
     ),
     "phase_1": TheoryCurve(
         ("regression_error",),
@@ -341,7 +279,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "the error at step 0 times (1 - η_1 λ)^t: as if only the first layer decayed (derived; "
         "W_1(t) P_perp itself decays exactly so)",
         _first_layer,
-        _DECAYING,
+        DECAYING,
     ),
     "all_layers_decay": TheoryCurve(
         ("off_subspace_error",),
@@ -349,14 +287,14 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "the error at step 0 times the product of (1 - η_i λ)^t over all layers: as if they "
         "decayed untrained (derived)",
         _all_layers,
-        _DECAYING,
+        DECAYING,
     ),
     "oracle_noise": TheoryCurve(
         ("noisy_test_error", "noisy_test_errors"),
         "oracle X Y⁺",
         "σ sqrt(s m / (m - s - 1)): what X Y⁺ makes of test noise of σ (derived)",
         _oracle_noise,
-        _SUBSPACE,
+        SUBSPACE,
     ),
     "noise_without_decay": TheoryCurve(
         ("noisy_test_error", "noisy_test_errors"),
@@ -364,7 +302,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "σ sqrt(s m / (m - s - 1) + d (m - s) / m): a wide network that fits the data and keeps "
         "its initial values off range(Y) (derived; Corollary 2.6 of arXiv:2502.15522)",
         _noise_without_decay,
-        {**_SUBSPACE, **_LINEAR, "network.initializer": ("fan_in_normal",)},
+        {**SUBSPACE, **LINEAR, **GAUSSIAN},
     ),
 }
 

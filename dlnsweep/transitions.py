@@ -69,7 +69,7 @@ class Transitions:
             `low` and `high` of its 95 % interval. 0 and infinity stand for "below the smallest"
             and "above the largest" value of x that the group has.
         exponents: One row a setting of the power law: `setting`, `exponent`, `low`, `high`; empty
-            if fewer than two groups have a transition inside their range.
+            if too few groups have a transition inside their range, or the settings move together.
         left_out: How many groups the power law leaves out, for want of such a transition.
     """
 
@@ -222,9 +222,12 @@ def logistic_half(x: Numbers, wins: Numbers, tries: Numbers) -> Numbers:
 def _power_law(table: pd.DataFrame, halves: Numbers, by: list[str]) -> pd.DataFrame:
     names = [name for name in by if _is_law_setting(pd.Series(table[name]))]
     if len(table) < len(names) + 1 or not names:
-        return pd.DataFrame({"setting": [], "exponent": [], "low": [], "high": []})
+        return _no_exponents()
     factors = np.log(table[names].to_numpy(dtype=float))
     design = np.column_stack([np.ones(len(table)), factors])
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        # Settings that move together have no exponents of their own.
+        return _no_exponents()
     fits = []
     for sample in halves.T:
         # A resample in which a group's transition leaves its range is fitted without it.
@@ -237,6 +240,10 @@ def _power_law(table: pd.DataFrame, halves: Numbers, by: list[str]) -> pd.DataFr
         for i, name in enumerate(names)
     ]
     return pd.DataFrame(rows)
+
+
+def _no_exponents() -> pd.DataFrame:
+    return pd.DataFrame({"setting": [], "exponent": [], "low": [], "high": []})
 
 
 def _is_law_setting(column: pd.Series) -> bool:
@@ -255,7 +262,7 @@ def transitions_text(found: Transitions, x: str) -> str:
         lines += ["", f"power law of {x}: exponents (95 % bootstrap interval)", ""]
         lines += [found.exponents.to_string(index=False, float_format=lambda v: f"{v:.3g}")]
     if found.left_out:
-        lines += ["", f"{found.left_out} groups have no transition inside their range"]
+        lines += ["", f"groups without a transition inside their range: {found.left_out}"]
     return "\n".join(lines)
 
 

@@ -45,6 +45,7 @@ HOUSE: list[tuple[str, ...]] = [
         "problems.noisy_subspace",
         "problems.union_of_subspaces",
         "problems",
+        "theory_setup",
         "theory_curves",
         "sections",
         "observables",

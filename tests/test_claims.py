@@ -23,7 +23,7 @@ from dlnsweep.claims import (
 )
 from dlnsweep.errors import SpecError
 from dlnsweep.spec import Sweep
-from dlnsweep.theory_curves import Setup
+from dlnsweep.theory_setup import Setup
 
 D, M, S, L, WIDTH = 32, 16, 2, 2, 1e7
 ETA = M / L
@@ -272,11 +272,14 @@ def test_conditions_are_what_is_demanded():
         ({"problem.operator": "file"}, "problem.operator is not gaussian"),
         # Runs that are older than the setting.
         ({"problem.operator": None}, ""),
+        ({"training.minibatch_size": 4}, "training.minibatch_size is not 0"),
+        ({"network.layer_init_scale": 0.5}, "network.layer_init_scale is not 1.0"),
+        ({"network.product_init_scale": 2.0}, "network.product_init_scale is not 1.0"),
         ({"problem.kind": "noisy_subspace"}, "problem.kind is not subspace"),
         ({"problem.kind": "union_of_subspaces"}, "problem.kind is not subspace"),
     ],
 )
-def test_the_theorem_is_about_gaussian_measurements(settings: dict[str, Any], reason: str):
+def test_what_the_theorem_is_not_about(settings: dict[str, Any], reason: str):
     assert conditions(made(**settings), Demands()) == reason
 
 

@@ -91,6 +91,8 @@ def test_a_figure_may_tell_runs_apart_by_what_is_prescribed():
         ({"training__num_steps": 3}, ['training.num_steps is given, but training.prescription = "theorem_2_3" sets it; leave one of them out.']),
         ({"training__step_rule": "uniform"}, ["training.step_rule is 'uniform'; training.prescription = \"theorem_2_3\" is about 'fan_in' only."]),
         ({"training__optimizer": ["gradient_descent", "adam"]}, ["training.optimizer is 'adam'; training.prescription = \"theorem_2_3\" is about 'gradient_descent' only."]),
+        ({"training__minibatch_size": 2}, ['training.minibatch_size is 2; training.prescription = "theorem_2_3" is about 0 only.']),
+        ({"network__layer_init_scale": 0.5}, ['network.layer_init_scale is 0.5; training.prescription = "theorem_2_3" is about 1.0 only.']),
         ({"training__gamma": 1.5}, ["training.gamma is 1.5; it must be at most 1."]),
         ({"training__gamma": 0}, ["training.gamma is 0; it must be positive."]),
         ({"training__prescription": ["none", "theorem_2_3"]}, ["training.prescription is ['none', 'theorem_2_3']; it must be 'none' or 'theorem_2_3', one value for all runs of the file."]),

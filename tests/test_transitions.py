@@ -112,7 +112,16 @@ def test_groups_without_a_transition_are_left_out(monkeypatch: pytest.MonkeyPatc
     assert found.left_out == 1
     assert found.table["x_half"].tolist()[-1] == np.inf
     assert "above" in transitions_text(found, "network.width")
-    assert "1 groups have no transition" in transitions_text(found, "network.width")
+    text = transitions_text(found, "network.width")
+    assert "groups without a transition inside their range: 1" in text
+
+
+def test_settings_that_move_together_have_no_exponents(monkeypatch: pytest.MonkeyPatch):
+    fake = Fake(1.0)
+    fake.frame["problem.kind"] = fake.frame["network.depth"] ** 2
+    found = fitted(monkeypatch, fake, by=["network.depth", "problem.kind"])
+    assert len(found.table) == 4
+    assert len(found.exponents) == 0
 
 
 def test_two_conditions_must_both_hold(monkeypatch: pytest.MonkeyPatch):

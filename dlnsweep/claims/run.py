@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlnsweep import theory
-from dlnsweep.theory_curves import THEOREM, Setup, is_met
+from dlnsweep.theory_setup import THEOREM, Setup, is_met
 
 # Settings are typed into files with a few digits.
 _SAME = 1e-3

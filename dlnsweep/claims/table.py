@@ -21,7 +21,7 @@ from dlnsweep.claims.phases import PHASES
 from dlnsweep.claims.run import Demands, Run, Statement, Verdict, conditions, not_applicable
 from dlnsweep.errors import SpecError
 from dlnsweep.results import open_results
-from dlnsweep.theory_curves import Setup
+from dlnsweep.theory_setup import Setup
 
 STATEMENTS: tuple[Statement, ...] = (*PHASES, *EVENTS)
 

@@ -21,7 +21,8 @@ from dlnsweep.figures.statistics import (
     noise_levels,
     setting_columns,
 )
-from dlnsweep.theory_curves import THEORY_CURVES, Setup, TheoryCurve
+from dlnsweep.theory_curves import THEORY_CURVES, TheoryCurve
+from dlnsweep.theory_setup import Setup
 
 Keys = CurvesFigure | FinalFigure | NoiseFigure
 

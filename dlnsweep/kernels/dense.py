@@ -9,7 +9,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from dlnsweep.kernels import gradient_descent, optax_descent
-from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, layer_rates
+from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, fan_in_numbers, layer_rates
 from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches
 from dlnsweep.kernels.products import multiply
@@ -90,8 +90,7 @@ class DenseKernel(Kernel):
             values |= {"weight_decay": decay, "data_fit_scale": scale}
             constants = optax_descent.Constants(data, rates, values, minibatches)
             state = optax_descent.start(weights, constants, self.training.optimizer)
-        inputs = jnp.stack([jnp.asarray(f, jnp.float64) for f in fan_ins])
-        made = Inputs(constants, decay, record, test, inputs)
+        made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins))
         return made, Carry(state, -jnp.ones((), jnp.int64))
 
     def view(self, inputs: Inputs, carry: Carry) -> LinearView:

@@ -48,6 +48,11 @@ class Carry(NamedTuple):
     stopped_step: Int[Array, ""]
 
 
+def fan_in_numbers(fan_ins: tuple[Any, ...]) -> Float[Array, " L"]:
+    """Return the number of inputs of each layer as one array, float64."""
+    return jnp.stack([jnp.asarray(f, jnp.float64) for f in fan_ins])
+
+
 def layer_rates(
     training: TrainingSettings, numbers: TrainingSettings, fan_ins: tuple[Any, ...]
 ) -> Float[Array, " L"]:
@@ -59,7 +64,7 @@ def layer_rates(
         fan_ins: The number of inputs of each layer.
     """
     eta = jnp.asarray(numbers.learning_rate, jnp.float64)
-    fan_in = jnp.stack([jnp.asarray(f, jnp.float64) for f in fan_ins])
+    fan_in = fan_in_numbers(fan_ins)
     return eta / fan_in if training.step_rule == "fan_in" else eta * jnp.ones_like(fan_in)
 
 

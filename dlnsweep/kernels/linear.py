@@ -1,4 +1,4 @@
-"""The state of a deep linear network, as observables see it."""
+"""The state of a network, as observables see it: of any, and of a deep linear one."""
 
 from __future__ import annotations
 

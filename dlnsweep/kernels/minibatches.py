@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Float, Int
 
 from dlnsweep.kernels.products import multiply
-from dlnsweep.kernels.samples import RANK_CUTOFF
+from dlnsweep.kernels.samples import Reduced, row_basis
 from dlnsweep.lazy import jnp
 from dlnsweep.streams import threefry2x32
 
@@ -39,27 +39,19 @@ class Minibatches(NamedTuple):
 
 
 def minibatches_of(
-    signals: Float[Array, "d n"],
-    measurements: Float[Array, "m n"],
-    inputs: Float[Array, " r"],
-    range_basis: Float[Array, "m r"],
-    targets: Float[Array, "d r"],
-    key: Any,
+    signals: Float[Array, "d n"], measurements: Float[Array, "m n"], reduced: Reduced, key: Any
 ) -> Minibatches:
     """Return what minibatches of some samples are drawn from.
 
     Args:
         signals: X.
         measurements: Y.
-        inputs: S, positive; those of (nearly) zero count as zero, see `linear.RANK_CUTOFF`.
-        range_basis: U.
-        targets: X V.
+        reduced: The same, reduced.
         key: The run's key for the purpose.
     """
-    # Directions that the measurements do not have see nothing: what the signals have there is E's.
-    there = inputs > RANK_CUTOFF * inputs[0]
-    rows = jnp.where(there, multiply(measurements.T, range_basis) / inputs, 0.0)
-    return Minibatches(rows, (signals - multiply(targets, rows.T)).T, key)
+    rows = row_basis(measurements, reduced.inputs, reduced.range_basis)
+    # What the signals have in directions that the measurements do not have is E's.
+    return Minibatches(rows, (signals - multiply(reduced.targets, rows.T)).T, key)
 
 
 def draw_samples(key: Any, step: Int[Array, ""], count: int, total: int) -> Int[Array, " count"]:

@@ -20,7 +20,7 @@ class Network:
         rest: W_2, ..., W_L.
         squared_norms: ||W_i||_F^2; of the first layer that of its part on range(Y).
         descent: The numbers of the run; its targets are X V.
-        off_directions: See `linear.Reduced`.
+        off_directions: See `samples.Reduced`.
     """
 
     first: Matrix

@@ -28,7 +28,7 @@ from dlnsweep.kernels.gradient_descent import State
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, layer_rates
 from dlnsweep.kernels.linear import NetworkView
 from dlnsweep.kernels.products import multiply
-from dlnsweep.kernels.samples import Reduced, TestSamples
+from dlnsweep.kernels.samples import Reduced, TestSamples, row_basis
 from dlnsweep.lazy import jnp, lax
 from dlnsweep.sections import TrainingSettings
 
@@ -50,14 +50,9 @@ class Samples(NamedTuple):
 def keep_samples(
     reduced: Reduced, signals: Float[Array, "d n"], measurements: Float[Array, "m n"]
 ) -> Samples:
-    """Return the samples with V = Y^T U diag(S)^{-1} beside the reduced ones.
-
-    Where Y has a smaller rank than it can have, some of S are zero, and these columns are: nothing
-    is seen in their directions.
-    """
-    seen = reduced.inputs > 0
-    columns = multiply(measurements.T, reduced.range_basis) / jnp.where(seen, reduced.inputs, 1.0)
-    return Samples(reduced, signals, jnp.where(seen, columns, 0.0))
+    """Return the samples with V beside the reduced ones; see `samples.row_basis`."""
+    columns = row_basis(measurements, reduced.inputs, reduced.range_basis)
+    return Samples(reduced, signals, columns)
 
 
 class Constants(NamedTuple):

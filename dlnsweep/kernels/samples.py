@@ -93,6 +93,23 @@ def reduce_samples(
     )
 
 
+def row_basis(
+    measurements: Float[Array, "m n"],
+    inputs: Float[Array, " r"],
+    range_basis: Float[Array, "m r"],
+) -> Float[Array, "n r"]:
+    """Return V of Y = U diag(S) V^T; zeros in the columns whose S counts as zero.
+
+    Args:
+        measurements: Y.
+        inputs: S.
+        range_basis: U.
+    """
+    seen = inputs > RANK_CUTOFF * inputs[0]
+    columns = multiply(measurements.T, range_basis) / jnp.where(seen, inputs, 1.0)
+    return jnp.where(seen, columns, 0.0)
+
+
 def complement(matrix: Float[Array, "m n"]) -> Float[Array, "m m"]:
     """Return an orthonormal basis of the complement of a matrix's range, and columns of zeros.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,29 +118,17 @@ def test_a_spectrum_that_is_too_large_has_a_sentence():
         "of the measurements, 32, times signal_dim, 65; it may have 2048. Leave them out, or take "
         "smaller data."
     )
+    arrays = (instance.weights, instance.x, instance.y)
+    once = partial(train, *arrays, learning_rate=1e-3, record_steps=[0])
     # JAX adds a line about its own frames.
     with pytest.raises(SpecError, match=f"^{re.escape(sentence)}"):
-        train(
-            instance.weights,
-            instance.x,
-            instance.y,
-            learning_rate=1e-3,
-            record_steps=[0],
-            observables=["curvature_max"],
-        )
+        once(observables=["curvature_max"])
     with pytest.raises(SpecError, match=re.escape(f"record.observables: {sentence}")):
         Sweep.from_dict(document(["curvature_min"], d=65, m=33, s=[2, 32]))
     Sweep.from_dict(document(["curvature_min"], d=64, m=33, s=[2, 32]))
     sentence = "observables names 'isometry_min', which needs a problem to draw an operator from."
     with pytest.raises(SpecError, match=f"^{re.escape(sentence)}$"):
-        train(
-            instance.weights,
-            instance.x,
-            instance.y,
-            learning_rate=1e-3,
-            record_steps=[0],
-            observables=["isometry_min"],
-        )
+        once(observables=["isometry_min"])
 
 
 def document(names: list[str], d: int = 9, m: int = 5, s: Any = 2, **sections: Any) -> dict:

@@ -77,6 +77,18 @@ def test_with_many_directions():
     assert_follows(plan_of(problem=problem, training=training, sweep={"seeds": 2}))
 
 
+@pytest.mark.parametrize("optimizer", ["gradient_descent", "momentum"])
+def test_with_signals_that_no_network_fits(optimizer: str):
+    # A share of the signals is off the row space of the noisy measurements, and it is large.
+    problem = {"kind": "noisy_subspace", "measurement_noise": 0.5, "num_samples": 20}
+    training = {"optimizer": optimizer, "minibatch_size": SIZE, "learning_rate": 0.005}
+    made = plan_of(problem=problem, training=training, sweep={"seeds": 2})
+    _, _, x, y, _ = drawn(made, 0)
+    fitted = x @ np.linalg.pinv(y) @ y
+    assert np.linalg.norm(x - fitted) > 0.3 * np.linalg.norm(x)
+    assert_follows(made)
+
+
 def test_with_delayed_updates(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(program, "delay_for", lambda dims, rank: 3)
     training = {"minibatch_size": SIZE, "learning_rate": 0.01, "data_fit_scale": 0.7}

@@ -380,3 +380,18 @@ def test_a_direction_that_no_sample_has_is_not_seen():
     with numerics():
         samples = jax.jit(lambda a, b: keep_samples(reduce_samples(a, b, 2), a, b))(x, y)
     assert np.array_equal(np.abs(samples.columns), [[1.0, 0.0], [0.0, 0.0]])
+
+
+def test_directions_that_are_not_there_are_not_seen():
+    # Three directions may be there, two are: the third singular value is rounding, 1e-16.
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=(6, 2)) @ rng.normal(size=(2, 9))
+    x = rng.normal(size=(8, 9))
+    with numerics():
+        reduced = reduce_samples(x, y, 3, certain=False)
+        kept = jax.jit(keep_samples)(reduced, x, y)
+    columns = np.asarray(kept.columns)
+    assert not columns[:, 2].any()
+    product = np.asarray(kept.reduced.range_basis) * np.asarray(kept.reduced.inputs) @ columns.T
+    # A singular value decomposition's rounding.
+    assert np.max(np.abs(product - y)) < 1e-13
