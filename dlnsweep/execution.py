@@ -97,7 +97,7 @@ class LocalExecutor:
 
     def execute(
         self,
-        root: Path,
+        root: str | Path,
         numbers: Sequence[int],
         on_event: Callable[[Event], None],
         should_stop: Callable[[], bool],
@@ -132,7 +132,7 @@ class _Crew:
     """The workers of one call of `execute`, and what is left for them to do."""
 
     def __init__(
-        self, root: Path, numbers: Sequence[int], on_event: Callable[[Event], None]
+        self, root: str | Path, numbers: Sequence[int], on_event: Callable[[Event], None]
     ) -> None:
         self.failures: dict[int, str] = {}
         self._root = root
@@ -227,7 +227,7 @@ class _Crew:
             self._on_event(Event("failed", number, text=self.failures[number]))
 
 
-def _start(root: Path, place: dict[str, str], cores: list[int] | None) -> _Worker:
+def _start(root: str | Path, place: dict[str, str], cores: list[int] | None) -> _Worker:
     environment = {**os.environ, **place}
     command = python_command("dlnsweep.worker", str(root))
     if cores is not None:

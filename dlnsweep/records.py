@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,9 +118,31 @@ def outcomes_table(
     return pa.table(columns)
 
 
-def settings_table(columns: Mapping[str, np.ndarray]) -> pa.Table:
-    """Return typed nullable columns; NaN and None (a run does not use the setting) become null."""
-    return pa.table({name: pa.array(a, from_pandas=True) for name, a in columns.items()})
+def settings_table(columns: Mapping[str, np.ndarray], types: pa.Schema | None = None) -> pa.Table:
+    """Return typed nullable columns; NaN and None (a run does not use the setting) become null.
+
+    Args:
+        columns: The values of each setting.
+        types: The type of each setting; found in the values by default.
+    """
+    known = settings_schema(columns) if types is None else types
+    return pa.table(
+        {n: pa.array(a, known.field(n).type, from_pandas=True) for n, a in columns.items()}
+    )
+
+
+def settings_schema(columns: Mapping[str, np.ndarray]) -> pa.Schema:
+    """Return the type of each setting, so that pieces of its column all get it."""
+    return pa.schema({name: _setting_type(column) for name, column in columns.items()})
+
+
+def _setting_type(column: np.ndarray) -> pa.DataType:
+    if column.dtype != object:
+        return pa.from_numpy_dtype(column.dtype)
+    # A value that all runs share is a view of one element, and words are few.
+    shared = column.strides == (0,)
+    words = dict.fromkeys((column[:1] if shared else column).tolist())
+    return pa.array(list(words), from_pandas=True).type
 
 
 def integers(column: pa.ChunkedArray) -> np.ndarray:
@@ -139,27 +162,41 @@ def outcomes_parquet(table: pa.Table) -> pa.Buffer:
     return _to_parquet(table, _OUTCOME_KEYS)
 
 
-def runs_parquet(table: pa.Table) -> pa.Buffer:
-    """Return the table of planned runs as the content of a Parquet file."""
+def runs_parquet(pieces: Iterable[pa.Table]) -> pa.Buffer:
+    """Return the table of planned runs as the content of a Parquet file.
+
+    Args:
+        pieces: The table in pieces of one schema, at least one; each becomes a row group.
+    """
+    rest = iter(pieces)
+    first = next(rest)
     # Settings repeat from run to run: they are all keys, floats included.
-    return _to_parquet(table, [name for name in table.column_names if name != "run_id"])
+    keys = [name for name in first.column_names if name != "run_id"]
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, first.schema, **_encodings(first.schema, keys)) as writer:
+        for piece in itertools.chain([first], rest):
+            writer.write_table(piece)
+    return sink.getvalue()
 
 
 def _to_parquet(table: pa.Table, keys: Sequence[str]) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, **_encodings(table.schema, keys))
+    return sink.getvalue()
+
+
+def _encodings(schema: pa.Schema, keys: Sequence[str]) -> dict[str, Any]:
     floats = []
-    for field in table.schema:
+    for field in schema:
         vector = pa.types.is_fixed_size_list(field.type)
         element = field.type.value_type if vector else field.type
         if field.name not in keys and pa.types.is_floating(element):
             floats.append(f"{field.name}.list.element" if vector else field.name)
     # An empty list would stand for all columns.
-    encodings: dict[str, Any] = {
-        "use_dictionary": [key for key in keys if key in table.column_names] or False,
+    return PARQUET_OPTIONS | {
+        "use_dictionary": [key for key in keys if key in schema.names] or False,
         "use_byte_stream_split": floats or False,
     }
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, **encodings, **PARQUET_OPTIONS)
-    return sink.getvalue()
 
 
 def _strings(values: Sequence[str], order: np.ndarray) -> pa.Array:

@@ -76,12 +76,12 @@ def run(
     """
     if not isinstance(sweep, Sweep):
         sweep = Sweep.from_file(sweep, overrides)
-    prepared = prepare(sweep, results_folder(Path(out or DEFAULT_OUT), sweep.name))
+    prepared = prepare(sweep, results_folder(out or DEFAULT_OUT, sweep.name))
     work(prepared, workers=workers, on_event=on_event, should_stop=should_stop)
     return open_results(prepared.store.root)
 
 
-def prepare(sweep: Sweep, root: Path) -> Prepared:
+def prepare(sweep: Sweep, root: str | Path) -> Prepared:
     """Write the plan into the results folder, or add what is new to a folder that has one."""
     plan = make_plan(sweep)
     if Store.exists(root):
@@ -153,7 +153,7 @@ def _listed(failures: dict[int, str]) -> str:
 
 
 def _work_here(
-    root: Path,
+    root: str | Path,
     numbers: Sequence[int],
     on_event: Callable[[Event], None],
     should_stop: Callable[[], bool],
@@ -183,7 +183,7 @@ def _stored(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> StoredPla
         precision=sweep.options.precision,
         numerics_version=NUMERICS_VERSION,
         run_ids=plan.run_ids[rows],
-        settings={key: column[rows] for key, column in plan.settings.items()},
+        settings={key: _taken(column, rows) for key, column in plan.settings.items()},
         batch=place[rows],
         lane=lane[rows],
         record={
@@ -194,6 +194,12 @@ def _stored(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> StoredPla
         observables=sweep.observables,
         placement={"padded_width": padded[rows]},
     )
+
+
+def _taken(column: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    # A value that all runs share is a view of one element, and stays one.
+    shared = column.strides == (0,)
+    return np.broadcast_to(column[:1], len(rows)) if shared else column[rows]
 
 
 def environment() -> dict[str, Any]:

@@ -27,7 +27,7 @@ _REPORT_SECONDS = 0.2
 
 
 def execute_batch(
-    root: Path,
+    root: str | Path,
     number: int,
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -44,12 +44,11 @@ def execute_batch(
     from dlnsweep.store import Store
 
     store = Store.open(root)
-    rows = dict(store.batches())[number]
+    columns, shared, padded_width = _inputs(store, number)
     if number in store.done():
-        steps = store.runs_table(["training.num_steps"])["training.num_steps"].to_numpy()
-        on_event(Event("done", number, int(steps[rows].sum()), len(rows)))
+        steps = columns["training.num_steps"]
+        on_event(Event("done", number, int(steps.sum()), len(steps)))
         return
-    columns, shared, padded_width = _inputs(store, rows)
     total = int(columns["training.num_steps"].sum())
     told, waiting, last_report = 0, 0, time.monotonic()
 
@@ -102,11 +101,11 @@ def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
     return mask.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _inputs(store: Any, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
+def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
     """Return the runs' columns, the settings that are no column, and the padded width."""
     import pyarrow as pa
 
-    table = store.runs_table().take(pa.array(rows))
+    table = store.runs_of_batch(number)
     columns = {}
     for name in table.column_names:
         column = table[name]
@@ -119,7 +118,7 @@ def _inputs(store: Any, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[s
 def main() -> int:
     """Serve batches until the standard input ends."""
     parser = argparse.ArgumentParser(prog="python -m dlnsweep.worker", description=__doc__)
-    parser.add_argument("root", type=Path)
+    parser.add_argument("root", help="a results folder, or its address")
     parser.add_argument("--cores", default="")
     arguments = parser.parse_args()
     if arguments.cores and hasattr(os, "sched_setaffinity"):

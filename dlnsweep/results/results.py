@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,31 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlnsweep.errors import SpecError
+from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.records import FINAL, OUTCOMES_SCHEMA
 from dlnsweep.results import summaries
-from dlnsweep.results.tables import aligned, concat, map_in_threads, to_pandas
+from dlnsweep.results.tables import aligned, concat, map_in_threads, stream, to_pandas
+from dlnsweep.runtime import available_memory
 from dlnsweep.store import Store
 
 PLANNED = "planned"
+# Measured: bytes of a NumPy array as a Python object, and what curves() takes at its height over
+# the size of the frame.
+_OBJECT_BYTES = 120
+_COPIES = 2.2
 
 
 def open_results(path: str | Path) -> Results:
     """Open a results folder, whether its sweep is complete or still running.
 
     Args:
-        path: The folder, such as "results/fig4_weight_decay".
+        path: The folder, such as "results/fig4_weight_decay", or its address in an object store,
+            such as "s3://bucket/results/fig4_weight_decay".
 
     Raises:
         StoreError: If it is not a results folder.
     """
-    return Results(Store.open(Path(path)))
+    return Results(Store.open(path))
 
 
 class Results:
@@ -39,14 +45,14 @@ class Results:
     Each call looks anew for what is done, so a running sweep may be watched.
 
     Attributes:
-        path: The folder.
+        path: The folder (or its address).
         store: Its store.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.path = store.root
-        self._schemas: dict[int, pa.Schema] = {}
+        self._footers: dict[int, tuple[pa.Schema, int]] = {}
 
     def __repr__(self) -> str:
         return f"Results({str(self.path)!r})"
@@ -69,9 +75,9 @@ class Results:
     @cached_property
     def varying(self) -> list[str]:
         """The settings that differ between runs, without the seed."""
-        table = self.store.runs_table()
         keys = [key for key in self.settings if key != "seed"]
-        return [key for key in keys if len(table[key].unique()) > 1]
+        # One column after another: all of a million runs' would fill a laptop's memory.
+        return [key for key in keys if len(self.store.runs_table([key])[key].unique()) > 1]
 
     def runs(self, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return one row a planned run: its settings, and how it ended.
@@ -88,8 +94,8 @@ class Results:
             SpecError: If `where` names no setting.
             StoreError: If a file is damaged.
         """
-        chosen = self.store.runs_table().take(pa.array(self._rows(where)))
-        runs = chosen.select(["run_id", *self.settings])
+        chosen = self._chosen(self.store.runs_table(["run_id", "batch", *self.settings]), where)
+        runs = chosen.drop_columns("batch")
         outcomes = self._outcomes(chosen)
         for name in outcomes.column_names[1:]:
             column = outcomes[name]
@@ -102,38 +108,65 @@ class Results:
         self,
         observables: Sequence[str] | str | None = None,
         where: Mapping[str, Any] | None = None,
+        settings: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """Return one row a run and recorded step, of the runs that are done.
 
         Args:
             observables: Names of what to read; all by default.
             where: A value, or several, for each setting by which to choose runs.
+            settings: The settings to put beside each row; seed and those that vary by default.
 
         Returns:
             Columns run_id, step, the observables (vectors as arrays, which take long for millions
-            of rows), the seed and the settings that vary; sorted by batch, run and step.
+            of rows) and the settings; sorted by batch, run and step.
+
+        Raises:
+            SpecError: If something is asked for by a name that there is not.
+            StoreError: If a file is damaged, or the table would not fit into memory;
+                `curve_batches` gives it in pieces.
+        """
+        names = self._observables(observables)
+        if settings is None:
+            settings = ["seed", *self.varying]
+        for name in settings:
+            _check_name(self.path, name, self.settings, "setting")
+        table = self.store.runs_table(["run_id", "batch", *dict.fromkeys(settings)])
+        chosen = self._chosen(table, where)
+        batches = self._done_batches(chosen)
+        self._check_fits(chosen, batches, names)
+        read = self._reader(names, None if where is None else chosen["run_id"].to_numpy())
+        tables = map_in_threads(read, batches)
+        curves = concat(tables) if tables else _no_curves(names)
+        beside = aligned(chosen.drop_columns("batch"), curves["run_id"].to_numpy())
+        for name in beside.column_names[1:]:
+            curves = curves.append_column(name, beside[name])
+        return to_pandas(curves)
+
+    def curve_batches(
+        self,
+        observables: Sequence[str] | str | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> Iterator[pa.Table]:
+        """Yield the curves of one batch after another, for results that do not fit into memory.
+
+        Args:
+            observables: Names of what to read; all by default.
+            where: A value, or several, for each setting by which to choose runs.
+
+        Yields:
+            Arrow tables (`.to_pandas()` makes frames of them): run_id, step and the observables
+            (a column is missing where a batch did not record it), sorted by run and step.
 
         Raises:
             SpecError: If something is asked for by a name that there is not.
             StoreError: If a file is damaged.
         """
         names = self._observables(observables)
-        planned = self.store.runs_table(["run_id", "batch", "seed", *self.varying])
-        chosen = planned.take(pa.array(self._rows(where)))
-        wanted = None if where is None else chosen["run_id"].to_numpy()
-
-        def read(number: int) -> pa.Table:
-            table = self.store.read_batch("curves", number, ["run_id", "step", *names])
-            if wanted is None:
-                return table
-            return table.filter(pa.array(np.isin(table["run_id"].to_numpy(), wanted)))
-
-        tables = map_in_threads(read, self._done_batches(chosen))
-        curves = concat(tables) if tables else _no_curves(names)
-        settings = aligned(chosen.drop_columns("batch"), curves["run_id"].to_numpy())
-        for name in settings.column_names[1:]:
-            curves = curves.append_column(name, settings[name])
-        return to_pandas(curves)
+        chosen = self._chosen(self.store.runs_table(["run_id", "batch"]), where)
+        read = self._reader(names, None if where is None else chosen["run_id"].to_numpy())
+        for _, table in stream(read, self._done_batches(chosen)):
+            yield table
 
     def summary(
         self,
@@ -143,7 +176,9 @@ class Results:
     ) -> pd.DataFrame:
         """Return statistics over the runs of each group; diverged runs are counted, not mixed in.
 
-        Reads one batch after another, so the records need not fit into memory.
+        Every statistic is exact, however many runs there are: one number a run and observable is
+        held in memory (about 50 bytes a run and 8 more for each observable), from which they are
+        taken; the records themselves are read one batch after another and need not fit.
 
         Args:
             by: The settings whose values make the groups.
@@ -173,13 +208,8 @@ class Results:
             finals = outcomes.reindex(columns=[FINAL + name for name in names])
             values[names] = finals.to_numpy()
         else:
+            reduced = summaries.reduce_curves(self.curve_batches(names), names, at)
             batches = self._done_batches(table)
-            reduced = summaries.reduce_curves(
-                lambda number: self.store.read_batch("curves", number, ["run_id", "step", *names]),
-                batches,
-                names,
-                at,
-            )
             if isinstance(at, int) and batches and reduced.empty:
                 raise SpecError(self._no_such_step(at, batches[0]))
             by_run = reduced.set_index("run_id").reindex(table["run_id"].to_numpy())
@@ -218,26 +248,66 @@ class Results:
     @property
     def _types(self) -> dict[str, pa.DataType]:
         # Batches of other programs may record other observables; what is committed never changes.
-        new = sorted(self.store.done() - self._schemas.keys())
-        schemas = map_in_threads(lambda number: self.store.read_schema("curves", number), new)
-        self._schemas |= dict(zip(new, schemas, strict=True))
+        new = sorted(self.store.done() - self._footers.keys())
+        footers = map_in_threads(lambda number: self.store.read_footer("curves", number), new)
+        self._footers |= dict(zip(new, footers, strict=True))
         return {
             field.name: field.type
-            for number in sorted(self._schemas)
-            for field in self._schemas[number]
+            for number in sorted(self._footers)
+            for field in self._footers[number][0]
             if field.name not in ("run_id", "step")
         }
 
-    def _rows(self, where: Mapping[str, Any] | None) -> np.ndarray:
-        table = self.store.runs_table()
+    def _chosen(self, table: pa.Table, where: Mapping[str, Any] | None) -> pa.Table:
+        """Return the rows of a table of all runs that `where` chooses."""
+        if not where:
+            return table
+        for key in where:
+            _check_name(self.path, key, ["run_id", *self.settings], "setting")
+        asked_for = self.store.runs_table(list(where))
         chosen = np.ones(table.num_rows, dtype=bool)
-        for key, wanted in (where or {}).items():
-            _check_name(self.path, key, table.column_names, "setting")
+        for key, wanted in where.items():
             values = wanted if isinstance(wanted, (list, tuple, set, np.ndarray)) else [wanted]
-            column = table[key].to_pandas()
+            column = asked_for[key].to_pandas()
             asked = [value for value in values if value is not None]
             chosen &= (column.isin(asked) | (column.isna() & (None in list(values)))).to_numpy()
-        return np.flatnonzero(chosen)
+        return table.filter(pa.array(chosen))
+
+    def _reader(
+        self, observables: list[str], run_ids: np.ndarray | None
+    ) -> Callable[[int], pa.Table]:
+        """Return what reads a batch's curves, of these runs only if any are given."""
+
+        def read(number: int) -> pa.Table:
+            table = self.store.read_batch("curves", number, ["run_id", "step", *observables])
+            if run_ids is None:
+                return table
+            return table.filter(pa.array(np.isin(table["run_id"].to_numpy(), run_ids)))
+
+        return read
+
+    def _check_fits(self, runs: pa.Table, batches: list[int], observables: list[str]) -> None:
+        """Refuse a table of curves that would fill the memory."""
+        known = self._types
+        types = [known[name] for name in observables if name in known]
+        rows, needed = _size_of_curves(
+            sum(self._footers[number][1] for number in batches),
+            runs.num_rows / max(1, self._num_runs(batches)),
+            types,
+            len(runs.column_names) - 2,
+        )
+        free = available_memory()
+        if needed > free:
+            raise StoreError(
+                f"{self.path}: curves() would make a table of {rows} rows, for which about "
+                f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; ask for less "
+                "with observables=[...], where={...} or settings=[], for medians with "
+                "summary(by=...), or go through curve_batches(), which gives one batch after "
+                "another."
+            )
+
+    def _num_runs(self, batches: list[int]) -> int:
+        return int(np.isin(self.store.runs_table(["batch"])["batch"].to_numpy(), batches).sum())
 
     def _done_batches(self, runs: pa.Table) -> list[int]:
         planned = np.unique(runs["batch"].to_numpy()).tolist()
@@ -258,12 +328,26 @@ class Results:
         return aligned(known, runs["run_id"].to_numpy())
 
 
+def _size_of_curves(
+    rows: int, share: float, types: Sequence[pa.DataType], num_settings: int
+) -> tuple[int, int]:
+    """Return the rows of a table of curves, and the bytes that making it takes."""
+    rows = round(rows * min(1.0, share))
+    # A vector in a DataFrame is a Python object beside its numbers.
+    values = sum(_OBJECT_BYTES + 8 * t.list_size if _is_vector(t) else 8 for t in types)
+    return rows, int(_COPIES * rows * (16 + values + 8 * num_settings))
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    return pa.types.is_fixed_size_list(kind)
+
+
 def _no_curves(observables: Sequence[str]) -> pa.Table:
     keys = {name: pa.array([], pa.int64()) for name in ("run_id", "step")}
     return pa.table(keys | {name: pa.array([], pa.float64()) for name in observables})
 
 
-def _check_name(path: Path, name: str, known: Sequence[str], kind: str) -> None:
+def _check_name(path: Any, name: str, known: Sequence[str], kind: str) -> None:
     if name in known:
         return
     near = difflib.get_close_matches(name, known, n=1)

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlnsweep.results.tables import map_in_threads
-
 _QUANTILES = {"q25": 0.25, "q75": 0.75}
 
 
-def reduce_curves(
-    read: Callable[[int], pa.Table], batches: Sequence[int], names: Sequence[str], at: str | int
-) -> pd.DataFrame:
+def reduce_curves(tables: Iterable[pa.Table], names: Sequence[str], at: str | int) -> pd.DataFrame:
     """Return one row a run: its values at a step, or the smallest of each.
 
     Args:
-        read: Returns the curves of a batch: run_id, step and observables, sorted by run.
-        batches: The batches to read; each is given back before many others are read.
+        tables: The curves of each batch: run_id, step and observables, sorted by run. Only what
+            is returned is kept of them.
         names: The observables, which are numbers; a batch may lack some.
         at: "min", or a step; runs without a record at that step have no row.
     """
 
-    def reduce(number: int) -> pd.DataFrame:
-        table = read(number)
+    def reduce(table: pa.Table) -> pd.DataFrame:
         run_ids = table["run_id"].to_numpy()
         starts = np.flatnonzero(np.diff(run_ids, prepend=run_ids[:1] - 1))
         rows = starts if at == "min" else np.flatnonzero(table["step"].to_numpy() == at)
@@ -42,7 +37,7 @@ def reduce_curves(
         return pd.DataFrame(columns)
 
     nothing = pd.DataFrame({"run_id": np.empty(0, np.int64)} | {n: np.empty(0) for n in names})
-    parts = [part for part in map_in_threads(reduce, batches) if len(part)]
+    parts = [part for part in map(reduce, tables) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else nothing
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+
+# Tables that are read ahead take no more memory than this, beside the one in use.
+_AHEAD_BYTES = 256 * 2**20
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -20,6 +25,30 @@ def map_in_threads(function: Callable[[Item], Value], items: Iterable[Item]) -> 
     # More than the cores, because some wait for the disk.
     with ThreadPoolExecutor(min(16, 2 + (os.cpu_count() or 1))) as pool:
         return list(pool.map(function, items))
+
+
+def stream(
+    function: Callable[[Item], pa.Table], items: Sequence[Item]
+) -> Iterator[tuple[Item, pa.Table]]:
+    """Yield each item with its table, in order; a few are read ahead, as far as memory allows."""
+    if not items:
+        return
+    first = function(items[0])
+    ahead = max(1, min(16, 2 + (os.cpu_count() or 1), _AHEAD_BYTES // max(1, first.nbytes)))
+    yield items[0], first
+    del first
+    with ThreadPoolExecutor(ahead) as pool:
+        rest = iter(items[1:])
+        running = deque((item, pool.submit(function, item)) for item in islice(rest, ahead))
+        try:
+            while running:
+                item, future = running.popleft()
+                yield item, future.result()
+                running.extend((i, pool.submit(function, i)) for i in islice(rest, 1))
+        finally:
+            # Whoever stops in the middle does not wait for what was only planned.
+            for _, future in running:
+                future.cancel()
 
 
 def concat(tables: Sequence[pa.Table]) -> pa.Table:

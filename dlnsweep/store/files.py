@@ -1,8 +1,7 @@
 """Files that appear whole or not at all, in one folder of the local file system.
 
-The store speaks to its folder only through `LocalFiles`, by names relative to the folder, so that
-another kind of storage can stand in its place. What is written goes to `_staging/` first, is
-synchronised, and is moved to its name; nobody ever sees a part of a file.
+What is written goes to `_staging/` first, is synchronised, and is moved to its name; nobody ever
+sees a part of a file.
 """
 
 # Tests make each of these operations fail through the name `os`.
@@ -12,29 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlnsweep.errors import StoreError
+from dlnsweep.store.interface import STAGING, Files
 from dlnsweep.store.system import Data, acquire, explained, make_folder, move_into_place, write_new
 
-STAGING = "_staging"
 _LOCK = f"{STAGING}/lock"
-_MAX_JSON_BYTES = 16 * 2**20
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _STAGED = re.compile(r"[0-9a-f]{32}-[A-Za-z0-9._-]{1,64}")
 
 
-class LocalFiles:
+class LocalFiles(Files):
     """The files below one folder of the local file system.
 
     Args:
@@ -46,10 +41,13 @@ class LocalFiles:
 
     def path(self, name: str) -> Path:
         """Return the path of a file or folder by its name within the root."""
-        parts = name.split("/")
-        if not all(_SAFE_NAME.fullmatch(part) for part in parts):
-            raise ValueError(f"{name!r} is not a name within a results folder")
-        return self.root.joinpath(*parts)
+        found = super().path(name)
+        assert isinstance(found, Path)
+        return found
+
+    def is_folder(self) -> bool:
+        """Tell whether the root is a folder."""
+        return self.root.is_dir()
 
     def exists(self, name: str) -> bool:
         """Tell whether a regular file stands under this name."""
@@ -68,76 +66,21 @@ class LocalFiles:
             except FileNotFoundError:
                 return []
 
-    def read_bytes(self, name: str) -> bytes:
-        """Return the content of a small file (JSON).
-
-        Raises:
-            StoreError: If it cannot be read or is larger than any such file of ours.
-        """
-        path = self.path(name)
-        with explained(path, "read"), open(path, "rb") as file:
-            data = file.read(_MAX_JSON_BYTES + 1)
-        if len(data) > _MAX_JSON_BYTES:
-            raise StoreError(
-                f"{path}: is larger than {_MAX_JSON_BYTES} bytes, the most that such a file of a "
-                "results folder may have; restore it, or choose another folder with --out DIR."
-            )
-        return data
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Return the JSON object in a file.
-
-        Raises:
-            StoreError: If it cannot be read or is not a JSON object.
-        """
-        try:
-            value = json.loads(self.read_bytes(name))
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise StoreError(
-                f"{self.path(name)}: is damaged: it must hold a JSON object; restore it, or move "
-                "the folder away and run the sweep again."
-            )
-        return value
-
-    def read_table(
-        self, name: str, columns: Sequence[str] | None = None, *, use_threads: bool = True
-    ) -> pa.Table:
-        """Return the table in a Parquet file, its page checksums verified.
-
-        Args:
-            name: The file.
-            columns: The columns to read; those that the file lacks are left out.
-            use_threads: Whether pyarrow may use several threads for this file.
-
-        Raises:
-            StoreError: If it cannot be read or is damaged.
-        """
-        with self._open_parquet(name) as file:
-            return file.read(columns=columns, use_threads=use_threads)
-
-    def read_schema(self, name: str) -> pa.Schema:
-        """Return the columns of a Parquet file."""
-        with self._open_parquet(name) as file:
-            return file.schema_arrow
+    def _head(self, name: str, size: int) -> bytes:
+        with explained(self.path(name), "read"), open(self.path(name), "rb") as file:
+            return file.read(size)
 
     @contextlib.contextmanager
-    def _open_parquet(self, name: str) -> Iterator[pq.ParquetFile]:
-        path = self.path(name)
-        with explained(path, "read"):
+    def _parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+        with explained(self.path(name), "read"):
             try:
-                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                with pq.ParquetFile(self.path(name), page_checksum_verification=True) as file:
                     yield file
-            except (pa.ArrowException, OSError) as error:
-                # Of the two, only what the system says has an error number.
-                if isinstance(error, OSError) and error.errno:
+            except OSError as error:
+                # Only what the system says has an error number; the rest is pyarrow's of damage.
+                if error.errno:
                     raise
-                raise StoreError(
-                    f"{path}: is damaged and cannot be read as Parquet "
-                    f"({str(error).partition(chr(10))[0].rstrip('.')}); `dlnsweep verify` tells "
-                    "all damage; restore it, or remove its batch's files and run the sweep again."
-                ) from error
+                raise pa.ArrowException(str(error)) from error
 
     def sha256(self, name: str) -> str:
         """Return the SHA-256 of a file's content."""
@@ -197,6 +140,10 @@ class LocalFiles:
     def staged(self) -> list[str]:
         """Return the names of files that were staged and not (yet) moved to their place."""
         return [f"{STAGING}/{n}" for n in self.names(STAGING) if _STAGED.fullmatch(n)]
+
+    def abandoned(self, names: Sequence[str]) -> list[str]:
+        """Return all of the files: who writes holds the lock."""
+        return list(names)
 
     def remove(self, name: str) -> None:
         """Remove a file if it is there; a link is removed, not what it points to."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dlnsweep.errors import StoreError
 from dlnsweep.records import integers
-from dlnsweep.store.files import LocalFiles
+from dlnsweep.store.address import join
+from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
 from dlnsweep.store.seals import is_sealed
 
@@ -24,17 +24,17 @@ class Problem:
     """Something in a results folder that is not as it was committed.
 
     Attributes:
-        path: The file.
+        path: The file: a path, or an address.
         sentence: What is wrong, and what to do.
         leftover: Whether it is only what an interrupted commit left (harmless; `gc` removes it).
     """
 
-    path: Path
+    path: Any
     sentence: str
     leftover: bool = False
 
 
-def verify(files: LocalFiles, run_ids_of: Callable[[], dict[int, np.ndarray]]) -> list[Problem]:
+def verify(files: Files, run_ids_of: Callable[[], dict[int, np.ndarray]]) -> list[Problem]:
     """Return all problems of a results folder; an empty list means that every byte is right.
 
     Args:
@@ -51,21 +51,21 @@ def verify(files: LocalFiles, run_ids_of: Callable[[], dict[int, np.ndarray]]) -
     return problems + _foreign(files) + _leftovers(files, set(done))
 
 
-def _foreign(files: LocalFiles) -> list[Problem]:
+def _foreign(files: Files) -> list[Problem]:
     problems = []
     for folder in ("curves", "outcomes"):
         ours = {batch_name(folder, number) for number in batches_in(files, folder)}
         for name in files.names(folder):
             # A reader of curves/*.parquet would take it for results.
             if name.endswith(".parquet") and f"{folder}/{name}" not in ours:
-                path = files.root / folder / name
+                path = join(files.root, folder, name)
                 problems.append(
                     Problem(path, f"{path}: was not written by this sweep; move it elsewhere.")
                 )
     return problems
 
 
-def _leftovers(files: LocalFiles, done: set[int]) -> list[Problem]:
+def _leftovers(files: Files, done: set[int]) -> list[Problem]:
     problems = []
     for folder in ("outcomes", "receipts"):
         for number in sorted(set(batches_in(files, folder)) - done):
@@ -81,7 +81,7 @@ def _leftovers(files: LocalFiles, done: set[int]) -> list[Problem]:
     return problems
 
 
-def _verify_plan(files: LocalFiles) -> list[Problem]:
+def _verify_plan(files: Files) -> list[Problem]:
     receipt, problems = _receipt(files, PLAN_RECEIPT, "run the sweep again in another folder")
     for name in (SWEEP, RUNS):
         accepted = receipt["files"].get(name, []) if receipt else None
@@ -89,7 +89,7 @@ def _verify_plan(files: LocalFiles) -> list[Problem]:
     return problems
 
 
-def _verify_batch(files: LocalFiles, number: int) -> list[Problem]:
+def _verify_batch(files: Files, number: int) -> list[Problem]:
     name = batch_name("receipts", number)
     receipt, problems = _receipt(files, name, _REDO)
     if receipt and receipt.get("batch") != number:
@@ -102,9 +102,7 @@ def _verify_batch(files: LocalFiles, number: int) -> list[Problem]:
     return problems
 
 
-def _receipt(
-    files: LocalFiles, name: str, advice: str
-) -> tuple[dict[str, Any] | None, list[Problem]]:
+def _receipt(files: Files, name: str, advice: str) -> tuple[dict[str, Any] | None, list[Problem]]:
     path = files.path(name)
     if not files.exists(name):
         return None, [Problem(path, f"{path}: is missing; {advice}.")]
@@ -117,9 +115,7 @@ def _receipt(
     return json.loads(data), []
 
 
-def _verify_file(
-    files: LocalFiles, name: str, accepted: list[str] | None, advice: str
-) -> list[Problem]:
+def _verify_file(files: Files, name: str, accepted: list[str] | None, advice: str) -> list[Problem]:
     path = files.path(name)
     if not files.exists(name):
         return [Problem(path, f"{path}: is missing; {advice}.")]
@@ -135,7 +131,7 @@ def _verify_file(
 
 
 def _verify_places(
-    files: LocalFiles, numbers: list[int], run_ids_of: Callable[[], dict[int, np.ndarray]]
+    files: Files, numbers: list[int], run_ids_of: Callable[[], dict[int, np.ndarray]]
 ) -> list[Problem]:
     try:
         planned = run_ids_of()

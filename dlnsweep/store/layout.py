@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 from dlnsweep.errors import StoreError
-from dlnsweep.store.files import STAGING, LocalFiles
+from dlnsweep.store.address import Location, join, location
+from dlnsweep.store.files import LocalFiles
+from dlnsweep.store.interface import STAGING, Files
 
 SWEEP = "sweep.json"
 RUNS = "runs.parquet"
@@ -18,8 +20,18 @@ _BATCH = re.compile(r"batch-(\d{6,9})\.(parquet|json)")
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def results_folder(parent: Path, name: str) -> Path:
-    """Return the folder of a sweep below `parent`.
+def open_files(root: Location) -> Files:
+    """Return the files below a folder, or below an address in an object store."""
+    if isinstance(root, Path):
+        return LocalFiles(root)
+    # Whoever keeps results in a folder need not wait for the clients of object stores.
+    from dlnsweep.store.objects import ObjectFiles
+
+    return ObjectFiles(root)
+
+
+def results_folder(parent: str | Path, name: str) -> Location:
+    """Return the folder (or address) of a sweep below `parent`.
 
     Raises:
         StoreError: If the name could lead out of `parent` or is no plain name.
@@ -30,7 +42,7 @@ def results_folder(parent: Path, name: str) -> Path:
             f"{parent}: {shown} cannot name a results folder; a sweep's name starts with a letter "
             "or digit and has at most 100 letters, digits, '.', '_' and '-'; change `name`."
         )
-    return parent / name
+    return join(location(parent), name)
 
 
 def batch_name(folder: str, number: int) -> str:
@@ -38,7 +50,7 @@ def batch_name(folder: str, number: int) -> str:
     return f"{folder}/batch-{number:06d}.{_SUFFIX[folder]}"
 
 
-def batches_in(files: LocalFiles, folder: str) -> list[int]:
+def batches_in(files: Files, folder: str) -> list[int]:
     """Return the numbers of the batches that have a file in the folder, ascending."""
     found = ((name, _BATCH.fullmatch(name)) for name in files.names(folder))
     numbers = ((name, int(match[1])) for name, match in found if match)

@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from dlnsweep.errors import StoreError
 from dlnsweep.records import integers, runs_parquet
-from dlnsweep.store.files import LocalFiles
+from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import FOLDERS, PLAN_RECEIPT, RUNS, SWEEP
 from dlnsweep.store.seals import is_sealed, now, render_json, seal, sha256
-from dlnsweep.store.stored_plan import StoredPlan
+from dlnsweep.store.stored_plan import ROWS_AT_ONCE, StoredPlan
 from dlnsweep.store.system import Data
 
 
-def write_first(files: LocalFiles, plan: StoredPlan, environment: dict[str, Any]) -> None:
+def write_first(files: Files, plan: StoredPlan, environment: dict[str, Any]) -> None:
     """Write a plan into a new or empty folder, unless another runner does so meanwhile.
 
     Args:
@@ -32,7 +32,7 @@ def write_first(files: LocalFiles, plan: StoredPlan, environment: dict[str, Any]
     """
     _check_free(files)
     contents: dict[str, Data] = {
-        RUNS: runs_parquet(plan.runs_table()),
+        RUNS: runs_parquet(plan.runs_tables()),
         SWEEP: render_json(plan.description(environment)),
     }
     made = files.create_folders(FOLDERS)
@@ -49,7 +49,7 @@ def write_first(files: LocalFiles, plan: StoredPlan, environment: dict[str, Any]
 
 
 def write_more(
-    files: LocalFiles, stored: pa.Table, plan: StoredPlan, first: int, environment: dict[str, Any]
+    files: Files, stored: pa.Table, plan: StoredPlan, first: int, environment: dict[str, Any]
 ) -> dict[str, Any]:
     """Append runs to `runs.parquet` and renew `sweep.json`; the caller holds the folder's lock.
 
@@ -67,18 +67,19 @@ def write_more(
         StoreError: If the folder is damaged or cannot be written.
     """
     accepted = _intact_hashes(files)
-    table = replace(plan, batch=np.asarray(plan.batch) + first).runs_table()
+    table = pa.concat_tables(replace(plan, batch=np.asarray(plan.batch) + first).runs_tables())
     new = ~np.isin(plan.run_ids, integers(stored["run_id"]))
     whole = pa.concat_tables([stored, table.filter(pa.array(new))], promote_options="permissive")
+    pieces = (whole.slice(i, ROWS_AT_ONCE) for i in range(0, whole.num_rows, ROWS_AT_ONCE))
     sweep = plan.description(environment)
-    contents: dict[str, Data] = {RUNS: runs_parquet(whole), SWEEP: render_json(sweep)}
+    contents: dict[str, Data] = {RUNS: runs_parquet(pieces), SWEEP: render_json(sweep)}
     # Two files cannot change at one instant, so meanwhile the receipt accepts both states.
     files.write_in_order([_receipt(contents, accepted), *contents.items()])
     files.write_in_order([_receipt(contents)])
     return sweep
 
 
-def _check_free(files: LocalFiles) -> None:
+def _check_free(files: Files) -> None:
     names = set(files.names())
     if not names or SWEEP in names:
         return
@@ -96,7 +97,7 @@ def _check_free(files: LocalFiles) -> None:
 
 
 @contextlib.contextmanager
-def _undone_on_error(files: LocalFiles) -> Iterator[None]:
+def _undone_on_error(files: Files) -> Iterator[None]:
     try:
         yield
     except StoreError:
@@ -116,7 +117,7 @@ def _receipt(
     return PLAN_RECEIPT, seal({"created": now(), "files": hashes})
 
 
-def _intact_hashes(files: LocalFiles) -> dict[str, list[str]]:
+def _intact_hashes(files: Files) -> dict[str, list[str]]:
     sealed = is_sealed(files.read_bytes(PLAN_RECEIPT))
     accepted = files.read_json(PLAN_RECEIPT)["files"] if sealed else {}
     for name in (RUNS, SWEEP):

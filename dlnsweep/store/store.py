@@ -6,6 +6,8 @@ so a process may be killed at any instant. Runners coordinate through this folde
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +18,19 @@ import pyarrow as pa
 
 from dlnsweep.errors import StoreError
 from dlnsweep.records import curves_parquet, integers, outcomes_parquet
-from dlnsweep.store.files import LocalFiles
+from dlnsweep.store import run_table
+from dlnsweep.store.address import location
 from dlnsweep.store.integrity import Problem, verify
-from dlnsweep.store.layout import FOLDERS, RUNS, SWEEP, batch_name, batches_in, results_folder
+from dlnsweep.store.interface import Files
+from dlnsweep.store.layout import (
+    FOLDERS,
+    RUNS,
+    SWEEP,
+    batch_name,
+    batches_in,
+    open_files,
+    results_folder,
+)
 from dlnsweep.store.plan_files import write_first, write_more
 from dlnsweep.store.seals import now, seal, sha256
 from dlnsweep.store.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
@@ -53,32 +65,33 @@ class Store:
     """A results folder; made by `Store.create` or `Store.open`.
 
     Attributes:
-        root: The folder.
+        root: The folder as a path, or its address in an object store as text.
         files: Its files, by name.
         sweep: The content of `sweep.json`.
     """
 
-    def __init__(self, files: LocalFiles, sweep: dict[str, Any]) -> None:
-        self.root = files.root
+    def __init__(self, files: Files, sweep: dict[str, Any]) -> None:
+        # Which of the two it is no type checker can know, and who opens a folder need not ask.
+        self.root: Any = files.root
         self.files = files
         self.sweep = sweep
 
     @classmethod
-    def exists(cls, root: Path) -> bool:
+    def exists(cls, root: str | Path) -> bool:
         """Tell whether the folder holds a sweep."""
-        return LocalFiles(root).exists(SWEEP)
+        return open_files(location(root)).exists(SWEEP)
 
     @classmethod
-    def open(cls, root: Path) -> Store:
+    def open(cls, root: str | Path) -> Store:
         """Open the folder of a sweep, for reading or for more batches.
 
         Raises:
             StoreError: If it is not such a folder, or not a whole one.
         """
-        files = LocalFiles(root)
+        files = open_files(location(root))
         files.check_no_links([*FOLDERS, SWEEP, RUNS])
         if not files.exists(SWEEP):
-            found = "holds no sweep.json" if files.root.is_dir() else "is not a folder"
+            found = "holds no sweep.json" if files.is_folder() else "is not a folder"
             raise StoreError(
                 f"{files.root}: {found}, so it is not the results folder of a sweep; give the "
                 "folder that `dlnsweep run` made (results/<name>)."
@@ -98,7 +111,7 @@ class Store:
         return cls(files, sweep)
 
     @classmethod
-    def create(cls, root: Path, plan: StoredPlan, environment: dict[str, Any]) -> Store:
+    def create(cls, root: str | Path, plan: StoredPlan, environment: dict[str, Any]) -> Store:
         """Write a plan into a new or empty folder, before any work.
 
         If another runner made the same folder at the same moment, open that one; it may hold
@@ -113,7 +126,7 @@ class Store:
             StoreError: If the folder is not free or cannot be written; then nothing is left in
                 it.
         """
-        files = LocalFiles(root)
+        files = open_files(location(root))
         files.check_no_links([*FOLDERS, SWEEP, RUNS])
         write_first(files, plan, environment)
         store = cls.open(root)
@@ -129,7 +142,7 @@ class Store:
         Raises:
             StoreError: If it is another sweep, or another precision or numerics version.
         """
-        check_compatible(self.root, self.sweep, self.runs_table(), plan)
+        check_compatible(self.root, self.sweep, self._run_ids, self.runs_table, plan)
 
     def known_run_ids(self) -> np.ndarray:
         """Return the ids of all planned runs, in the order of `runs.parquet`."""
@@ -169,9 +182,12 @@ class Store:
 
     def runs_table(self, columns: list[str] | None = None) -> pa.Table:
         """Return `runs.parquet`, or some columns of it: run_id, batch, lane and the settings."""
-        if columns is not None and "_runs" not in self.__dict__:
-            return self.files.read_table(RUNS, columns)
-        return self._runs if columns is None else self._runs.select(columns)
+        table = self.files.read_table(RUNS, columns)
+        return table if columns is None else table.select(columns)
+
+    def runs_of_batch(self, number: int) -> pa.Table:
+        """Return the rows of `runs.parquet` of one batch, in lane order; none if not planned."""
+        return run_table.runs_of_batch(self.files, number)
 
     def read_batch(self, folder: str, number: int, columns: list[str] | None = None) -> pa.Table:
         """Return a committed batch's table in "curves" or "outcomes", or some columns of it.
@@ -182,14 +198,14 @@ class Store:
         # Readers of many batches use a thread for each.
         return self.files.read_table(batch_name(folder, number), columns, use_threads=False)
 
-    def read_schema(self, folder: str, number: int) -> pa.Schema:
-        """Return the columns of a committed batch's table."""
-        return self.files.read_schema(batch_name(folder, number))
+    def read_footer(self, folder: str, number: int) -> tuple[pa.Schema, int]:
+        """Return the columns of a committed batch's table, and its number of rows."""
+        return self.files.read_footer(batch_name(folder, number))
 
     @property
     def settings(self) -> list[str]:
         """The dotted keys of the settings, which are columns of `runs_table`."""
-        return [name for name in self._runs.column_names if is_setting(name)]
+        return [name for name in run_table.column_names(self.files) if is_setting(name)]
 
     def batches(self) -> list[tuple[int, np.ndarray]]:
         """Return number and rows (of `runs_table`, in lane order) of every planned batch."""
@@ -216,7 +232,8 @@ class Store:
         Raises:
             StoreError: If the system refuses; then the batch is as if it had not been run.
         """
-        planned = self._run_ids[self._rows_of_batches.get(number, slice(0))]
+        self._prepare_to_write()
+        planned = integers(run_table.runs_of_batch(self.files, number, ["run_id"])["run_id"])
         if not np.array_equal(np.sort(integers(outcomes["run_id"])), np.sort(planned)):
             raise ValueError(f"these are not the outcomes of the runs of batch {number}")
         parts = {
@@ -238,7 +255,6 @@ class Store:
             }
         )
         names = {folder: batch_name(folder, number) for folder in ("receipts", *parts)}
-        self._prepare_to_write()
         # Shared: runners commit side by side, but not while `gc` looks for what nobody owns.
         with self.files.locked(exclusive=False, required=False):
             if self.files.exists(names["curves"]):
@@ -257,7 +273,7 @@ class Store:
         batch = integers(self.runs_table(["batch"])["batch"])
         planned = set(np.unique(batch).tolist())
         done = sorted(self.done() & planned)
-        receipts = [self.files.read_json(batch_name("receipts", number)) for number in done]
+        receipts = self._receipts(done)
         ended = [receipt.get("status", {}) for receipt in receipts]
         return Status(
             planned=len(batch),
@@ -269,19 +285,27 @@ class Store:
             seconds=float(sum(receipt.get("seconds", 0.0) for receipt in receipts)),
         )
 
+    def _receipts(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        names = [batch_name("receipts", number) for number in numbers]
+        if not self.files.remote:
+            return [self.files.read_json(name) for name in names]
+        # Each waits for the network, so many wait together.
+        with ThreadPoolExecutor(32) as pool:
+            return list(pool.map(self.files.read_json, names))
+
     def verify(self) -> list[Problem]:
         """Return everything in the folder that is not as it was committed."""
         self._forget()
         return verify(self.files, self._run_ids_of_batches)
 
-    def gc(self, *, dry_run: bool = False) -> list[Path]:
+    def gc(self, *, dry_run: bool = False) -> list[Any]:
         """Remove what interrupted commits left behind; never anything committed.
 
         Args:
             dry_run: Only tell what would go (of a running sweep this may name files in use).
 
         Returns:
-            The files removed, or to be removed.
+            The files removed, or to be removed: paths, or addresses.
 
         Raises:
             StoreError: If they cannot be removed, or the file system has no locks and so a
@@ -289,10 +313,11 @@ class Store:
         """
         self.files.check_no_links(FOLDERS)
         if dry_run:
-            return [self.files.path(name) for name in self._leftovers()]
+            found = self.files.abandoned(self._leftovers())
+            return [self.files.path(name) for name in found]
         self._prepare_to_write()
         with self.files.locked(exclusive=True):
-            leftovers = self._leftovers()
+            leftovers = self.files.abandoned(self._leftovers())
             for name in leftovers:
                 self.files.remove(name)
         return [self.files.path(name) for name in leftovers]
@@ -306,10 +331,6 @@ class Store:
         }
         staged, done = self.files.staged(), self.done()
         return staged + [name for name, number in orphans.items() if number not in done]
-
-    @cached_property
-    def _runs(self) -> pa.Table:
-        return self.files.read_table(RUNS)
 
     @cached_property
     def _run_ids(self) -> np.ndarray:
@@ -330,7 +351,7 @@ class Store:
         return 1 + max(self._rows_of_batches, default=-1)
 
     def _forget(self) -> None:
-        for name in ("_runs", "_run_ids", "_rows_of_batches"):
+        for name in ("_run_ids", "_rows_of_batches"):
             self.__dict__.pop(name, None)
 
     def _prepare_to_write(self) -> None:

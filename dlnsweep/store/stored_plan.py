@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
-from dlnsweep.records import integers, settings_table
+from dlnsweep.records import settings_schema, settings_table
+from dlnsweep.store.address import Location
 
 FORMAT = 1
+# Rows of a row group of `runs.parquet`: what a worker reads at once to find its batch.
+ROWS_AT_ONCE = 1 << 14
 _SHOWN_SETTINGS = 3
 _SHOWN_VALUES = 4
 
@@ -51,16 +53,25 @@ class StoredPlan:
     observables: tuple[str, ...] = ()
     placement: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def runs_table(self) -> pa.Table:
-        """Return the table of `runs.parquet`: keys, the seed, then every other setting."""
+    def runs_tables(self, rows_at_once: int = ROWS_AT_ONCE) -> Iterator[pa.Table]:
+        """Yield the table of `runs.parquet` in pieces, so that a million runs need little memory.
+
+        Its columns are keys, the seed, then every other setting; no runs are one empty piece.
+        """
+        types = settings_schema(self.settings)
+        for first in range(0, max(1, len(self.run_ids)), rows_at_once):
+            yield self._piece(slice(first, first + rows_at_once), types)
+
+    def _piece(self, rows: slice, types: pa.Schema) -> pa.Table:
         seed_first = sorted(self.settings, key=lambda name: name != "seed")
         keys = {
-            "run_id": pa.array(np.asarray(self.run_ids, dtype=np.int64)),
-            "batch": pa.array(np.asarray(self.batch, dtype=np.int32)),
-            "lane": pa.array(np.asarray(self.lane, dtype=np.int32)),
+            "run_id": pa.array(np.asarray(self.run_ids[rows], dtype=np.int64)),
+            "batch": pa.array(np.asarray(self.batch[rows], dtype=np.int32)),
+            "lane": pa.array(np.asarray(self.lane[rows], dtype=np.int32)),
         }
-        keys |= {name: pa.array(np.asarray(c, np.int64)) for name, c in self.placement.items()}
-        settings = settings_table({name: self.settings[name] for name in seed_first})
+        placed = {name: np.asarray(c[rows], np.int64) for name, c in self.placement.items()}
+        keys |= {name: pa.array(column) for name, column in placed.items()}
+        settings = settings_table({name: self.settings[name][rows] for name in seed_first}, types)
         columns = keys | dict(zip(settings.column_names, settings.columns, strict=True))
         return pa.table(columns)
 
@@ -89,13 +100,20 @@ def is_setting(column: str) -> bool:
     return column == "seed" or "." in column
 
 
-def check_compatible(root: Path, stored: dict[str, Any], runs: pa.Table, plan: StoredPlan) -> None:
+def check_compatible(
+    root: Location,
+    stored: dict[str, Any],
+    run_ids: np.ndarray,
+    runs: Callable[[], pa.Table],
+    plan: StoredPlan,
+) -> None:
     """Refuse a plan whose results must not mix with what a folder holds.
 
     Args:
         root: The folder.
         stored: Its `sweep.json`.
-        runs: Its `runs.parquet`.
+        run_ids: The ids of its runs.
+        runs: Returns its `runs.parquet`, which is read only to say what differs.
         plan: The plan that asks to use it.
 
     Raises:
@@ -114,10 +132,9 @@ def check_compatible(root: Path, stored: dict[str, Any], runs: pa.Table, plan: S
                 f"{_shown(here)}; a folder holds one {word} only; give another folder with "
                 "--out DIR or give the sweep another name."
             )
-    known = integers(runs["run_id"])
-    if np.isin(known, plan.run_ids).all():
+    if np.isin(run_ids, plan.run_ids).all():
         return
-    differences = differing_settings(runs, settings_table(plan.settings))
+    differences = differing_settings(runs(), settings_table(plan.settings))
     raise StoreError(
         f"{root}: holds another sweep's results ({'; '.join(differences[:_SHOWN_SETTINGS])}); a "
         "folder takes the sweep that it holds, or one with more runs; give another folder with "

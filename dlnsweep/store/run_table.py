@@ -1,0 +1,53 @@
+"""`runs.parquet`, read only as far as it is asked for: it may hold millions of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dlnsweep.records import integers
+from dlnsweep.store.files import Files
+from dlnsweep.store.layout import RUNS
+
+
+def column_names(files: Files) -> list[str]:
+    """Return the names of all columns."""
+    return files.read_footer(RUNS)[0].names
+
+
+def runs_of_batch(files: Files, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the runs of one batch in the order of their lanes; no rows if it is not planned.
+
+    Only row groups that hold such runs are read, one at a time, so that a worker's memory does
+    not grow with the sweep.
+
+    Args:
+        files: The results folder.
+        number: The batch.
+        columns: The columns to return; all by default.
+    """
+    with files.parquet(RUNS) as file:
+        names = list(columns or file.schema_arrow.names)
+        read = list(dict.fromkeys([*names, "lane"]))
+        place = file.schema_arrow.get_field_index("batch")
+        parts = [file.schema_arrow.empty_table().select(read)]
+        for group in range(file.num_row_groups):
+            if not _may_hold(file.metadata.row_group(group).column(place), number):
+                continue
+            batch = integers(file.read_row_group(group, ["batch"])["batch"])
+            rows = np.flatnonzero(batch == number)
+            if len(rows):
+                parts.append(file.read_row_group(group, read).take(pa.array(rows)))
+    found = pa.concat_tables(parts)
+    order = np.argsort(integers(found["lane"]), kind="stable")
+    return found.take(pa.array(order)).select(names)
+
+
+def _may_hold(chunk: pq.ColumnChunkMetaData, number: int) -> bool:
+    statistics = chunk.statistics
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return statistics.min <= number <= statistics.max
