@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 STEPS = np.array([0, 1, 10, 100, 1000])
 DECAYS = [0.001, 0.1, 0.01]
@@ -26,8 +28,11 @@ class Tables:
     def runs(self) -> Any:
         return self.run_table.copy()
 
-    def curves(self, observables: list[str]) -> Any:
-        return self.curve_table[["run_id", "step", *observables]].copy()
+    def curve_batches(self, observables: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield the rows in their order, cut anywhere, in batches."""
+        kept = self.curve_table[["run_id", "step", *observables]]
+        for first in range(0, len(kept), 37):
+            yield pa.Table.from_pandas(kept.iloc[first : first + 37], preserve_index=False)
 
     def values(self, observable: str, **settings: Any) -> np.ndarray:
         """Return (steps, runs) of the finished runs with these settings, by plain loops."""

@@ -145,7 +145,7 @@ def _checked_selection(results: Results, figure: FigureSettings) -> Any:
     runs = results.runs()
     settings = setting_columns(runs)
     unknown = [name for name in figure.where if name not in settings]
-    everything = select(results, {}) if unknown else select(results, figure.where)
+    everything = select(results, {} if unknown else figure.where, runs)
     finals = {
         name.removeprefix("final_"): everything.runs[name]
         for name in everything.runs.columns
@@ -154,7 +154,8 @@ def _checked_selection(results: Results, figure: FigureSettings) -> Any:
     vectors = [
         name
         for name, column in finals.items()
-        if any(hasattr(value, "__len__") and not isinstance(value, str) for value in column)
+        if column.dtype == object
+        and any(hasattr(value, "__len__") and not isinstance(value, str) for value in column)
     ]
     values = {name: runs[name].unique().tolist() for name in settings}
     sentences = check(figure, list(finals), settings, vectors, everything.varying, values=values)

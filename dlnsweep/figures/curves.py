@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -24,9 +25,11 @@ from dlnsweep.figures.rates import (
     first_layer_rates,
     label_rates,
     overlays_as_rates,
+    rate_window,
 )
+from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.settings import CurvesFigure
-from dlnsweep.figures.statistics import Records, Results, Selection, Summary, summarize
+from dlnsweep.figures.statistics import Results, Selection, Summary
 from dlnsweep.figures.theory import beyond_note
 
 
@@ -34,7 +37,7 @@ def draw_curves(
     results: Results, keys: CurvesFigure, selection: Selection, overlays: Sequence[Overlay]
 ) -> Figure:
     """Draw one panel for each observable, one curve for each value of the hue."""
-    records = Records(results, selection, keys.y)
+    records = Records(results, selection)
     grid = make_grid(keys, selection, keys.y)
     as_rates = keys.quantity == "decay_rate"
     if as_rates:
@@ -42,15 +45,16 @@ def draw_curves(
         label_rates(grid)
     per_panel: list[list[Summary]] = []
     drawn: list[Overlay] = []
-    for panel in grid.panels:
+    curves = [list(groups(keys, selection, grid, panel)) for panel in grid.panels]
+    wanted = [
+        _group(panel.observable, runs, selection, as_rates)
+        for panel, those in zip(grid.panels, curves, strict=True)
+        for *_, runs in those
+    ]
+    summaries = iter(records.summaries(wanted, keys.band, keys.quantiles))
+    for panel, those in zip(grid.panels, curves, strict=True):
         shown = []
-        for index, _, colour, runs in groups(keys, selection, grid, panel):
-            steps, table = records.values(panel.observable, runs)
-            if as_rates:
-                steps, table = decay_rates(
-                    steps, table, first_layer_rates(selection.used.loc[runs])
-                )
-            summary = summarize(steps, table, keys.band, keys.quantiles)
+        for (index, _, colour, _), summary in zip(those, summaries, strict=False):
             draw_summary(panel.ax, summary, color=colour, **curve_style(keys, index))
             shown.append(summary)
         drawn += draw_overlays(
@@ -69,6 +73,15 @@ def draw_curves(
     legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
     layout.finish(grid.figure, keys, results, selection, notes, legend)
     return grid.figure
+
+
+def _group(observable: str, runs: np.ndarray, selection: Selection, as_rates: bool) -> Group:
+    if not as_rates:
+        return Group(observable, runs)
+    units = first_layer_rates(selection.used.loc[runs])
+    return Group(
+        observable, runs, lambda x, table, window: decay_rates(x, table, units, window), rate_window
+    )
 
 
 def draw_summary(ax: Axes, summary: Summary, **line: Any) -> None:

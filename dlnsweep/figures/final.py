@@ -12,9 +12,9 @@ from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_values, setting_label
 from dlnsweep.figures.overlays import Overlay, dashed, draw_overlays
 from dlnsweep.figures.panels import Panel, band_note, groups, make_grid, scale_y
+from dlnsweep.figures.records import Records
 from dlnsweep.figures.settings import FinalFigure
 from dlnsweep.figures.statistics import (
-    Records,
     Results,
     Selection,
     Summary,
@@ -29,7 +29,7 @@ def draw_final(
     results: Results, keys: FinalFigure, selection: Selection, overlays: Sequence[Overlay]
 ) -> Figure:
     """Draw one panel for each observable: medians with error bars against the setting `x`."""
-    records = Records(results, selection, keys.y)
+    records = Records(results, selection)
     grid = make_grid(keys, selection, keys.y)
     places = levels(selection.runs, keys.x)
     numeric = is_ordered(places) and None not in places

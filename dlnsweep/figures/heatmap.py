@@ -23,8 +23,9 @@ from dlnsweep.figures.labels import (
     setting_label,
 )
 from dlnsweep.figures.panels import two_lines
+from dlnsweep.figures.records import Records
 from dlnsweep.figures.settings import HeatmapFigure
-from dlnsweep.figures.statistics import Records, Results, Selection, levels, matches
+from dlnsweep.figures.statistics import Results, Selection, levels, matches
 
 MOST_ANNOTATED = 80
 
@@ -65,7 +66,7 @@ def _value_of_runs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a number for each selected run (1 or 0 for a frequency), and which runs count."""
     observable = keys.success.observable if keys.success else keys.value
-    records = Records(results, selection, [observable])
+    records = Records(results, selection)
     usable = selection.runs["status"].isin(["finished", "stopped"]).to_numpy()
     value = np.full(len(usable), np.nan)
     value[usable] = records.per_run(observable, keys.at)

@@ -19,8 +19,13 @@ from dlnsweep.theory_setup import Setup
 _WINDOW = 1 / 40
 
 
+def rate_window(count: int) -> int:
+    """Return over how many of `count` recorded steps a slope is taken."""
+    return max(1, round(count * _WINDOW))
+
+
 def decay_rates(
-    steps: np.ndarray, values: np.ndarray, units: np.ndarray
+    steps: np.ndarray, values: np.ndarray, units: np.ndarray, window: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return -(ln y(t') - ln y(t)) / (t' - t) over `units`, at the middle of t and t'.
 
@@ -29,11 +34,13 @@ def decay_rates(
         values: y, (steps, runs).
         units: What each run's rate is measured in, a step: -ln(1 - eta_1 lambda), by which
             ||W_1(t) P_perp|| decays whatever else happens.
+        window: By how many steps t and t' are apart, in records; as `rate_window`
+            gives it by default.
 
     Returns:
         The middles, and the rates (middles, runs); NaN where a value is not positive.
     """
-    window = max(1, round(len(steps) * _WINDOW))
+    window = rate_window(len(steps)) if window is None else window
     first, last = steps[:-window].astype(float), steps[window:].astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(np.where(values > 0, values, np.nan))

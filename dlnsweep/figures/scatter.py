@@ -9,13 +9,14 @@ from dlnsweep.figures import layout, style
 from dlnsweep.figures.final import at_note, missing_note
 from dlnsweep.figures.labels import observable_label
 from dlnsweep.figures.panels import groups, make_grid
+from dlnsweep.figures.records import Records
 from dlnsweep.figures.settings import ScatterFigure
-from dlnsweep.figures.statistics import Records, Results, Selection
+from dlnsweep.figures.statistics import Results, Selection
 
 
 def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) -> Figure:
     """Draw one panel for each observable of `y`: its value in each run against that of `x`."""
-    records = Records(results, selection, [*dict.fromkeys((keys.x, *keys.y))])
+    records = Records(results, selection)
     grid = make_grid(keys, selection, keys.y)
     x = records.per_run(keys.x, keys.at)
     missing = 0

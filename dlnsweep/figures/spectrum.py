@@ -13,23 +13,26 @@ from dlnsweep.figures import layout, style
 from dlnsweep.figures.curves import draw_summary, scale_steps
 from dlnsweep.figures.overlays import Overlay, draw_overlays
 from dlnsweep.figures.panels import Grid, band_note, groups, make_grid, not_finite_note, scale_y
+from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.settings import SpectrumFigure
-from dlnsweep.figures.statistics import Records, Results, Selection, Summary
+from dlnsweep.figures.statistics import Results, Selection, Summary
 
 
 def draw_spectrum(
     results: Results, keys: SpectrumFigure, selection: Selection, overlays: Sequence[Overlay]
 ) -> Figure:
     """Draw one line for each entry; coloured by its place, or by the hue if there is one."""
-    records = Records(results, selection, [keys.y])
+    records = Records(results, selection)
     grid = make_grid(keys, selection, [keys.y])
     per_panel: list[list[Summary]] = []
     drawn: list[Overlay] = []
     num_entries = 0
-    for panel in grid.panels:
+    curves = [list(groups(keys, selection, grid, panel)) for panel in grid.panels]
+    wanted = [Group(keys.y, runs) for those in curves for *_, runs in those]
+    summaries = iter(records.summaries(wanted, keys.band, keys.quantiles))
+    for panel, those in zip(grid.panels, curves, strict=True):
         shown = []
-        for index, _, colour, runs in groups(keys, selection, grid, panel):
-            summary = records.curve(keys.y, runs, keys.band, keys.quantiles)
+        for (index, _, colour, _), summary in zip(those, summaries, strict=False):
             entries = [_entry(summary, place) for place in range(summary.median.shape[1])]
             entries = entries[: keys.num_values]
             num_entries = max(num_entries, len(entries))

@@ -8,13 +8,14 @@ slow runs only and would seem to rise. At every step the median is over the runs
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from dlnsweep.bootstrap import median_interval
 from dlnsweep.errors import SpecError, StoreError
@@ -38,10 +39,12 @@ class Results(Protocol):
         """One row a planned run: `run_id`, settings, `status`, final values."""
         ...
 
-    @property
-    def curves(self) -> Callable[..., pd.DataFrame]:
-        """`curves(observables=[...])`: `run_id`, `step` and the observables."""
+    def curve_batches(self, observables: Sequence[str]) -> Iterator[pa.Table]:
+        """Tables of `run_id`, `step` and the observables, as far as each has them."""
         ...
+
+
+_AT_ONCE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,21 @@ class Summary:
     num_runs: np.ndarray
 
 
-def select(results: Results, where: Mapping[str, Any]) -> Selection:
+def select(
+    results: Results, where: Mapping[str, Any], known: pd.DataFrame | None = None
+) -> Selection:
     """Return the runs that a figure is about.
+
+    Args:
+        results: The results of a sweep.
+        where: The values of settings by which they are chosen.
+        known: What `results.runs()` gives, if it has been read already.
 
     Raises:
         SpecError: `where` selects no run.
         StoreError: None of the runs is done yet.
     """
-    runs = results.runs()
+    runs = known if isinstance(known, pd.DataFrame) else results.runs()
     if "run_id" in runs.columns:
         runs = runs.set_index("run_id")
     for name, wanted in where.items():
@@ -110,7 +120,7 @@ def setting_columns(runs: pd.DataFrame) -> list[str]:
 
 def levels(runs: pd.DataFrame, name: str) -> list[Any]:
     """Return a setting's values once each: numbers in order, words as they come, None last."""
-    values = cast("list[Any]", pd.unique(_column(runs, name)).tolist())
+    values = cast("list[Any]", pd.unique(column_of(runs, name)).tolist())
     present = [value for value in values if not pd.isna(value)]
     if is_ordered(present):
         present.sort()
@@ -127,95 +137,9 @@ def is_ordered(values: Sequence[Any]) -> bool:
 
 def matches(runs: pd.DataFrame, name: str, level: Any) -> np.ndarray:
     """Return which runs have this value; None stands for a setting that a run does not use."""
-    column = _column(runs, name)
+    column = column_of(runs, name)
     found = column.isna() if level is None else pd.Series(column == level)
     return found.to_numpy(dtype=bool, na_value=False)
-
-
-class Records:
-    """The recorded values of a selection's usable runs, ready to be cut into groups."""
-
-    def __init__(self, results: Results, selection: Selection, observables: Sequence[str]) -> None:
-        rows = results.curves(observables=list(observables))
-        place = selection.used.index.get_indexer(pd.Index(rows["run_id"]))
-        self.selection = selection
-        self._rows = rows.loc[place >= 0]
-        self._place = place[place >= 0]
-        self._steps = _column(self._rows, "step").to_numpy()
-        self._stopped = (selection.used["status"] == "stopped").to_numpy()
-        self.steps = np.unique(self._steps)
-        self._not_finite: set[int] = set()
-
-    @property
-    def num_not_finite(self) -> int:
-        """How many of the runs looked at so far have values that are not finite numbers."""
-        return len(self._not_finite)
-
-    def values(self, observable: str, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the steps, and an array (steps, runs) or (steps, runs, entries) of values.
-
-        Args:
-            observable: The column.
-            runs: Which of the usable runs, as a boolean array.
-        """
-        kept = runs[self._place]
-        steps, row = np.unique(self._steps[kept], return_inverse=True)
-        members, lane = np.unique(self._place[kept], return_inverse=True)
-        recorded = _as_array(_column(self._rows.loc[kept], observable))
-        usable = np.isfinite(recorded.reshape(len(recorded), -1)).any(axis=1)
-        self._not_finite.update(members[lane[~usable]].tolist())
-        table = np.full((len(steps), len(members), *recorded.shape[1:]), np.nan)
-        table[row, lane] = recorded
-        has_row = np.zeros((len(steps), len(members)), dtype=bool)
-        has_row[row, lane] = True
-        for each in np.flatnonzero(self._stopped[members]):
-            last = np.flatnonzero(has_row[:, each])[-1]
-            table[last + 1 :, each] = table[last, each]
-        # An infinite value of a run that did not diverge is no number to take a median of.
-        table[~np.isfinite(table)] = np.nan
-        return steps, table
-
-    def curve(
-        self, observable: str, runs: np.ndarray, band: Band, quantiles: tuple[float, float]
-    ) -> Summary:
-        """Return the median over the runs at each step that was recorded."""
-        steps, table = self.values(observable, runs)
-        return summarize(steps, table, band, quantiles)
-
-    def per_run(self, observable: str, at: str | int) -> np.ndarray:
-        """Return one number for each usable run, NaN where there is none.
-
-        Args:
-            observable: A scalar observable.
-            at: "final", "min" over the recorded steps, or a step that was recorded.
-
-        Raises:
-            SpecError: No run has a record at the step.
-        """
-        used = self.selection.used
-        if at == "final" and f"final_{observable}" in used:
-            final = _column(used, f"final_{observable}").to_numpy(dtype=float, na_value=np.nan)
-            return np.where(np.isfinite(final), final, np.nan)
-        place, steps = self._place, self._steps
-        if isinstance(at, int) and len(self.steps) and at not in self.steps:
-            nearest = self.steps[np.abs(self.steps - at).argmin()]
-            raise SpecError(
-                f"figure.at is {at}, but no run has a record at that step; "
-                f"the nearest recorded step is {nearest}."
-            )
-        value = _column(self._rows, observable).to_numpy(dtype=float, na_value=np.nan)
-        out = np.full(len(used), np.nan)
-        if at == "min":
-            out[:] = np.inf
-            np.fmin.at(out, place, value)
-        else:
-            last = np.full(len(used), -1)
-            np.maximum.at(last, place, steps)
-            # A run that was stopped before the step holds its last value.
-            wanted = np.where(self._stopped, np.minimum(last, at), at) if at != "final" else last
-            row = steps == wanted[place]
-            out[place[row]] = value[row]
-        return np.where(np.isfinite(out), out, np.nan)
 
 
 def noise_levels(results: Results) -> np.ndarray:
@@ -225,7 +149,7 @@ def noise_levels(results: Results) -> np.ndarray:
 
 def final_vectors(selection: Selection, observable: str) -> np.ndarray:
     """Return a vector observable after the last step, (runs, entries); NaN where not finite."""
-    values = _as_array(_column(selection.used, f"final_{observable}"))
+    values = as_array(column_of(selection.used, f"final_{observable}"))
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -237,6 +161,46 @@ def summarize(
     Points that no run has are left out. A standard deviation is the sample's (n - 1), drawn round
     the median; of one run there is none.
     """
+    # Every point by itself, so a few at once: each step below makes copies of what it has.
+    pieces = int(np.clip(table.nbytes // _AT_ONCE_BYTES, 1, max(1, len(x))))
+    cuts = np.array_split(np.arange(len(x)), pieces)
+    return joined([_summarize(x[cut], table[cut], band, quantiles) for cut in cuts])
+
+
+def joined(parts: Sequence[Summary]) -> Summary:
+    """Return summaries at points that follow each other as one."""
+    present = [part for part in parts if len(part.x)] or list(parts[:1])
+
+    def edge(edges: list[np.ndarray | None]) -> np.ndarray | None:
+        found = [each for each in edges if each is not None]
+        return _stacked(found) if found else None
+
+    return Summary(
+        np.concatenate([part.x for part in present]),
+        _stacked([part.median for part in present]),
+        edge([part.lower for part in present]),
+        edge([part.upper for part in present]),
+        np.concatenate([part.num_runs for part in present]),
+    )
+
+
+def _stacked(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return rows below each other; vectors that are shorter get NaN behind."""
+    width = max(part.shape[1:] for part in parts)
+    if any(part.shape[1:] != width for part in parts):
+        gaps = [width[0] - part.shape[1] for part in parts]
+        parts = [
+            np.pad(part, ((0, 0), (0, gap)), constant_values=np.nan)
+            for part, gap in zip(parts, gaps, strict=True)
+        ]
+    return np.concatenate(parts)
+
+
+def _summarize(
+    x: np.ndarray, table: np.ndarray, band: Band, quantiles: tuple[float, float]
+) -> Summary:
+    if not len(x):
+        return Summary(x, np.zeros((0, *table.shape[2:])), None, None, np.zeros(0, dtype=int))
     count = np.isfinite(table).sum(axis=1)
     whole = count.reshape(len(count), -1).max(axis=1, initial=0)
     x, table, count, whole = (each[whole > 0] for each in (x, table, count, whole))
@@ -259,11 +223,12 @@ def summarize(
     return Summary(x, median, median - deviation, median + deviation, whole)
 
 
-def _column(frame: pd.DataFrame, name: str) -> pd.Series:
+def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column of a frame, as a type checker wants it."""
     return cast("pd.Series", frame[name])
 
 
-def _as_array(column: pd.Series) -> np.ndarray:
+def as_array(column: pd.Series) -> np.ndarray:
     """Return numbers as (rows,) and vectors as (rows, entries), short ones filled with NaN."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column.to_numpy(dtype=float, na_value=np.nan)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dlnsweep.figures.labels import format_value
 from dlnsweep.figures.overlays import Overlay
+from dlnsweep.figures.records import starts_of
 from dlnsweep.figures.settings import CurvesFigure, FinalFigure, NoiseFigure
 from dlnsweep.figures.statistics import (
     Results,
@@ -39,9 +40,7 @@ def theory_overlays(results: Results, keys: Keys, selection: Selection) -> list[
     shown = [name for name in shown if name in keys.y]
     if isinstance(keys, NoiseFigure):
         return _over_noise(keys, selection.used, noise_levels(results))
-    table = results.curves(observables=shown)
-    steps = np.unique(np.asarray(table["step"]))
-    starts = table.loc[table["step"] == 0].set_index("run_id")
+    steps, starts = starts_of(results, shown)
     overlays = []
     for pattern, name in enumerate(keys.theory):
         curve = THEORY_CURVES[name]

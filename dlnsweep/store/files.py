@@ -66,7 +66,7 @@ class LocalFiles(Files):
             except FileNotFoundError:
                 return []
 
-    def _head(self, name: str, size: int) -> bytes:
+    def _head(self, name: str, size: int | None) -> bytes:
         with explained(self.path(name), "read"), open(self.path(name), "rb") as file:
             return file.read(size)
 

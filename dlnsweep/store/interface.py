@@ -108,8 +108,8 @@ class Files(ABC):
         """
 
     @abstractmethod
-    def _head(self, name: str, size: int) -> bytes:
-        """Return the first bytes of a file."""
+    def _head(self, name: str, size: int | None) -> bytes:
+        """Return the first bytes of a file; all of them if `size` is None."""
 
     @abstractmethod
     def _parquet(self, name: str) -> contextlib.AbstractContextManager[pq.ParquetFile]:
@@ -129,6 +129,14 @@ class Files(ABC):
                 "--out DIR."
             )
         return data
+
+    def read_whole(self, name: str) -> bytes:
+        """Return the content of a file of any size.
+
+        Raises:
+            StoreError: If it cannot be read.
+        """
+        return self._head(name, None)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Return the JSON object in a file.

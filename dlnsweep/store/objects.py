@@ -98,7 +98,7 @@ class ObjectFiles(Files):
         """Return the sorted names that stand in a folder; none if there is no such folder."""
         return sorted(info.base_name for info in self._listed(folder))
 
-    def _head(self, name: str, size: int) -> bytes:
+    def _head(self, name: str, size: int | None) -> bytes:
         with (
             self._told(name, "read"),
             self._system.open_input_stream(self._at(name), compression=None) as file,

@@ -1,0 +1,88 @@
+"""Records of a figure that do not fit into memory at once give the same figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import figure_samples as samples
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from dlnsweep.figures import draw, read_figure, records
+from dlnsweep.figures.records import Group, Records
+from dlnsweep.figures.statistics import select
+
+DECAY = "training.weight_decay"
+ENDED_EARLY = {
+    (0.1, 2, 1): "stopped",
+    (0.1, 2, 3): "stopped",
+    (0.1, 3, 0): "diverged",
+    (0.01, 2, 2): "planned",
+    **{(0.001, depth, seed): "stopped" for depth in (2, 3) for seed in range(5)},
+}
+
+
+def shown(tables: samples.Tables, keys: dict[str, Any]) -> list[np.ndarray]:
+    """Return everything that a figure draws: lines, and the corners of bands."""
+
+    def of(ax: Axes) -> list[np.ndarray]:
+        bands = [path.vertices for band in ax.collections for path in band.get_paths()]
+        return [np.asarray(line.get_xydata()) for line in ax.lines] + [np.asarray(b) for b in bands]
+
+    return [array for ax in draw(tables, read_figure(keys)).axes for array in of(ax)]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"kind": "curves", "y": ["loss", "regression_error"], "hue": DECAY},
+        {"kind": "curves", "y": "loss", "hue": DECAY, "band": "std"},
+        {"kind": "curves", "y": "loss", "band": "bootstrap", "where": {DECAY: [0.1]}},
+        {"kind": "curves", "y": "loss", "hue": DECAY, "quantity": "decay_rate"},
+        {"kind": "spectrum", "y": "singular_values", "panel_by": DECAY},
+    ],
+)
+def test_step_by_step_is_the_same_as_at_once(keys: dict[str, Any], monkeypatch):
+    tables = samples.make_tables(ENDED_EARLY)
+    at_once = shown(tables, keys)
+    passes = []
+    whole = Records._blocks
+
+    def counted(self: Records, tables: Any) -> list[np.ndarray]:
+        passes.append(len(whole(self, tables)))
+        return whole(self, tables)
+
+    monkeypatch.setattr(Records, "_blocks", counted)
+    monkeypatch.setattr(records, "_TABLE_BYTES", 1)
+    by_step = shown(tables, keys)
+    assert passes == [len(samples.STEPS)]
+    assert len(by_step) == len(at_once) > 0
+    # The same numbers in the same order: not a bit may differ.
+    for one, other in zip(at_once, by_step, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_groups_that_share_runs_are_a_bug():
+    selection = select(samples.make_tables(), {})
+    some = np.arange(len(selection.used)) < 5
+    made = Records(samples.make_tables(), selection)
+    with pytest.raises(AssertionError, match="share runs"):
+        made.summaries([Group("loss", some), Group("loss", ~some | some)], "none", (0.25, 0.75))
+
+
+def test_vectors_that_grow_longer_from_batch_to_batch():
+    tables = samples.make_tables()
+    curves = tables.curve_table
+    curves["singular_values"] = [
+        vector[:2] if step < 10 else vector
+        for vector, step in zip(curves["singular_values"], curves["step"], strict=True)
+    ]
+    everyone = np.ones(30, dtype=bool)
+    made = Records(tables, select(tables, {}))
+    (found,) = made.summaries([Group("singular_values", everyone)], "none", (0.25, 0.75))
+    assert found.median.shape == (len(samples.STEPS), 3)
+    for row, step in enumerate(samples.STEPS):
+        here = np.stack(curves.loc[curves["step"] == step, "singular_values"].tolist())
+        np.testing.assert_array_equal(found.median[row, : here.shape[1]], np.median(here, axis=0))
+        assert np.isnan(found.median[row, here.shape[1] :]).all()
