@@ -23,7 +23,8 @@ app = typer.Typer(
 
 SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file (TOML).")]
 Folder = Annotated[
-    Path, typer.Argument(metavar="RESULTS", help="A results folder, such as results/fig4.")
+    str,
+    typer.Argument(metavar="RESULTS", help="A results folder, such as results/fig4; or s3://..."),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -32,8 +33,8 @@ Overrides = Annotated[
     ),
 ]
 Out = Annotated[
-    Path,
-    typer.Option("--out", metavar="DIR", help="Where the results folder is made."),
+    str,
+    typer.Option("--out", metavar="DIR", help="Where the results folder is made; or s3://..."),
 ]
 Workers = Annotated[
     int | None,
@@ -60,7 +61,7 @@ def _main(
 def run(
     file: SweepFile,
     overrides: Overrides = None,
-    out: Out = Path("results"),
+    out: Out = "results",
     workers: Workers = None,
     figure: Annotated[bool, typer.Option(help="Draw the figures that the file asks for.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import draw, file_stems, read_figure, save
 from dlnsweep.results import Results, open_results
+from dlnsweep.store.interface import Files
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def draw_figures(folder: str | Path, figures: Sequence[Any] | None = None) -> list[Path]:
+def draw_figures(folder: str | Path, figures: Sequence[Any] | None = None) -> list[Any]:
     """Draw figures of a results folder and write their files.
 
     Args:
-        folder: The results folder.
+        folder: The results folder, or its address.
         figures: The settings of the figures; those that the sweep asked for by default.
 
     Returns:
-        The files written.
+        The files written: paths, or addresses.
 
     Raises:
         SpecError: If there is no figure to draw, or one asks for what was not recorded.
@@ -35,11 +37,23 @@ def draw_figures(folder: str | Path, figures: Sequence[Any] | None = None) -> li
             f"{folder}: its sweep file has no [figure]; add one and run again, or give a file with "
             "one: dlnsweep figure RESULTS --file FILE."
         )
-    paths: list[Path] = []
+    paths: list[Any] = []
     for settings, stem in zip(figures, file_stems(figures), strict=True):
         drawn = draw(results, settings)
-        paths += save(drawn, Path(folder) / "figures" / stem, settings.formats)
+        if isinstance(results.path, Path):
+            paths += save(drawn, results.path / "figures" / stem, settings.formats)
+        else:
+            paths += _put(results.store.files, drawn, stem, settings.formats)
     return paths
+
+
+def _put(files: Files, figure: Any, stem: str, formats: Sequence[str]) -> list[str]:
+    """Save a figure among results in an object store."""
+    with tempfile.TemporaryDirectory(prefix="dlnsweep-") as folder:
+        saved = save(figure, Path(folder) / stem, formats)
+        named = [(f"figures/{path.name}", path.read_bytes()) for path in saved]
+    files.write_in_order(named)
+    return [str(files.path(name)) for name, _ in named]
 
 
 def stored_figures(results: Results) -> list[Any]:

@@ -45,6 +45,8 @@ def shown(tables: samples.Tables, keys: dict[str, Any]) -> list[np.ndarray]:
 )
 def test_step_by_step_is_the_same_as_at_once(keys: dict[str, Any], monkeypatch):
     tables = samples.make_tables(ENDED_EARLY)
+    sizes = {"problem.measurement_dim": 32, "problem.subspace_dim": 4}
+    tables.run_table = tables.run_table.assign(**sizes, **{"training.step_rule": "uniform"})
     at_once = shown(tables, keys)
     passes = []
     whole = Records._blocks

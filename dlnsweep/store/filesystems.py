@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,16 +33,18 @@ def file_system(address: str) -> tuple[pafs.FileSystem, str]:
 def _s3(bucket: str) -> pafs.FileSystem:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     options: dict[str, Any] = {"connect_timeout": 10.0, "request_timeout": 60.0}
-    # A small object is then put by one request; pyarrow before 19 does not know it.
-    if "allow_delayed_open" in inspect.signature(pafs.S3FileSystem).parameters:
-        options["allow_delayed_open"] = True
     if endpoint:
         split = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
         options |= {"endpoint_override": split.netloc + split.path, "scheme": split.scheme}
     elif not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
         # A request to the wrong region is refused; the bucket's name tells the right one.
         options["region"] = pafs.resolve_s3_region(bucket)
-    return pafs.S3FileSystem(**options)
+    try:
+        # A small object is then put by one request.
+        return pafs.S3FileSystem(**options, allow_delayed_open=True)
+    except TypeError:
+        # An older pyarrow does not know it.
+        return pafs.S3FileSystem(**options)
 
 
 def _fsspec(address: str, scheme: str) -> tuple[pafs.FileSystem, str]:
