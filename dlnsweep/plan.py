@@ -34,6 +34,9 @@ _NOT_COLUMNS = (
 # so many runs and bytes that its records stay small beside a machine's memory.
 _WANTED_BATCHES = 16
 _BATCH_SECONDS = (2.0, 60.0)
+# A folder of more files is slow to list and to read, and an object store asks a price for each: a
+# sweep of more work than this many batches of a minute has longer ones.
+_MOST_BATCHES = 4000
 _LEAST_REDUCED_SECONDS = 10.0
 _MOST_LANES = 4096
 _BATCH_RECORD_BYTES = 256 * 1024**2
@@ -355,6 +358,7 @@ def make_batches(plan: Plan, rows: np.ndarray, first_number: int = 0) -> list[Ba
     groups = [(rows[part], plan.cost(int(rows[part[0]]))) for part in parts]
     work = sum(len(group) * cost.seconds for group, cost in groups)
     wanted = float(np.clip(work / _WANTED_BATCHES, *_BATCH_SECONDS))
+    wanted = max(wanted, work / _MOST_BATCHES)
     batches: list[Batch] = []
     for group, cost in groups:
         width = plan.program_widths[plan.programs[group[0]]]

@@ -88,7 +88,7 @@ def commit(store: Store, number: int) -> bool:
     return store.commit(number, *records(store.known_run_ids()[rows]), RECEIPT)
 
 
-def complete(root: Path, whole: StoredPlan | None = None) -> Store:
+def complete(root: Path | str, whole: StoredPlan | None = None) -> Store:
     """Return a store in which every batch is done."""
     store = Store.create(root, whole or plan(), ENVIRONMENT)
     for number, _ in store.batches():

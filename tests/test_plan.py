@@ -366,6 +366,18 @@ def test_long_sweeps_are_cut_into_enough_batches():
     assert max(sizes) - min(sizes) <= 1
 
 
+def test_a_huge_sweep_has_thousands_of_batches_not_millions(monkeypatch: pytest.MonkeyPatch):
+    found = plan(training__num_steps=10_000_000, network__width=200, sweep__seeds=3000)
+    # More than a minute each: alone, every run would be a batch.
+    assert found.cost(0).seconds > 60
+    monkeypatch.setattr("dlnsweep.plan._MOST_BATCHES", 100)
+    batches = make_batches(found, np.arange(3000))
+    assert len(batches) == 100
+    assert {len(batch.runs) for batch in batches} == {30}
+    monkeypatch.setattr("dlnsweep.plan._MOST_BATCHES", 4000)
+    assert len(make_batches(found, np.arange(3000))) == 3000
+
+
 def test_batches_do_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPatch):
     import os
 

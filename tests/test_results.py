@@ -10,7 +10,7 @@ import store_samples as samples
 
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.records import curves_table, outcomes_table
-from dlnsweep.results import Results, open_results
+from dlnsweep.results import Results, open_results, tables
 from dlnsweep.results.tables import to_pandas
 from dlnsweep.store import Store
 
@@ -286,6 +286,65 @@ def test_an_observable_that_only_some_batches_record(tmp_path):
     assert {"norms", "singular_values"} <= set(curves.columns)
     assert curves["norms"].isna().tolist() == [False] * 12 + [True] * (len(curves) - 12)
     assert len(results.summary("seed", at="min")) == 3
+
+
+def test_batches_of_curves_are_all_curves(results):
+    pieces = list(results.curve_batches("error"))
+    assert [piece.column_names for piece in pieces] == [["run_id", "step", "error"]] * 2
+    whole = results.curves("error", settings=[])
+    assert list(whole.columns) == ["run_id", "step", "error"]
+    assert pa.concat_tables(pieces).to_pandas().equals(whole)
+    some = list(results.curve_batches("error", where={"seed": 1}))
+    chosen = results.curves("error", where={"seed": 1}, settings=[])
+    assert pa.concat_tables(some).to_pandas().equals(chosen)
+    with pytest.raises(SpecError, match="'eror' is no recorded observable"):
+        next(results.curve_batches("eror"))
+
+
+def test_chosen_settings_stand_beside_the_curves(results):
+    curves = results.curves("error", settings=["training.optimizer"])
+    assert list(curves.columns) == ["run_id", "step", "error", "training.optimizer"]
+    with pytest.raises(SpecError, match="'sed' is no setting of this sweep; did you mean 'seed'"):
+        results.curves("error", settings=["sed"])
+
+
+def test_curves_that_do_not_fit_into_memory_are_refused(results, monkeypatch):
+    rows = len(results.curves())
+    # 2.2 times run_id, step, error and three settings, and vectors of three numbers.
+    needed = int(2.2 * rows * (8 * 6 + 120 + 8 * 3))
+    monkeypatch.setattr("dlnsweep.results.results.available_memory", lambda: needed)
+    assert len(results.curves()) == rows
+    monkeypatch.setattr("dlnsweep.results.results.available_memory", lambda: needed - 1)
+    with pytest.raises(StoreError) as caught:
+        results.curves()
+    assert str(caught.value) == (
+        f"{results.path}: curves() would make a table of {rows} rows, for which about 0.0 GB are "
+        "needed and 0.0 GB are free; ask for less with observables=[...], where={...} or "
+        "settings=[], for medians with summary(by=...), or go through curve_batches(), which gives "
+        "one batch after another."
+    )
+    # Less is asked for, so it fits.
+    assert len(results.curves("error")) == rows
+    assert len(results.curves(where={"seed": 1})) < rows
+    assert len(results.summary("seed", at="min")) == 3
+
+
+def test_few_batches_are_held_at_once(monkeypatch):
+    made = pa.table({"x": np.zeros(1000)})
+    monkeypatch.setattr(tables, "_AHEAD_BYTES", 3 * made.nbytes)
+    given: list[int] = []
+    taken: list[int] = []
+
+    def read(number: int) -> pa.Table:
+        # Three read ahead, and the one that is looked at.
+        assert len(given) - len(taken) <= 4
+        given.append(number)
+        return made
+
+    for number, _ in tables.stream(read, list(range(50))):
+        taken.append(number)
+    assert taken == list(range(50))
+    assert sorted(given) == taken
 
 
 def test_damage_is_reported_where_it_is(results):

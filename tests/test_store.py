@@ -99,6 +99,41 @@ def test_batches_are_in_lane_order(tmp_path):
     assert more.tolist() == [11, 10, 9, 8, 7, 6]
 
 
+def test_the_runs_of_a_batch_are_found_in_a_table_of_many(tmp_path, monkeypatch):
+    count, lanes = 40_000, 1000
+    rng = np.random.default_rng(0)
+    batch = rng.permutation(np.repeat(np.arange(count // lanes), lanes))
+    lane = np.empty(count, np.int64)
+    for number in range(count // lanes):
+        lane[batch == number] = rng.permutation(lanes)
+    settings = {"training.weight_decay": np.arange(count) / 7, "seed": np.arange(count)}
+    plan = samples.plan(run_ids=np.arange(count), settings=settings, batch=batch, lane=lane)
+    store = Store.create(tmp_path / "a", plan, {})
+    # A worker reads pieces of it, never all.
+    assert pq.read_metadata(store.root / "runs.parquet").num_row_groups == 3
+    monkeypatch.delattr("dlnsweep.store.store.Store.runs_table")
+    for number in (0, 17, 39):
+        found = store.runs_of_batch(number)
+        rows = np.flatnonzero(batch == number)
+        rows = rows[np.argsort(lane[rows])]
+        assert found["lane"].to_pylist() == list(range(lanes))
+        assert found["run_id"].to_pylist() == rows.tolist()
+        assert found["training.weight_decay"].to_pylist() == (rows / 7).tolist()
+    assert store.runs_of_batch(40).num_rows == 0
+
+
+def test_pieces_of_the_run_table_share_their_types(tmp_path):
+    plan = samples.plan()
+    plan.settings["record.note"] = np.array([None] * 11 + ["x"], dtype=object)
+    plan.settings["training.momentum"] = np.array([np.nan] * 11 + [0.9])
+    pieces = list(plan.runs_tables(5))
+    assert [piece.num_rows for piece in pieces] == [5, 5, 2]
+    assert pieces[0].schema == pieces[1].schema == pieces[2].schema
+    table = Store.create(tmp_path / "a", plan, {}).runs_table()
+    assert table["record.note"].to_pylist() == [None] * 11 + ["x"]
+    assert table["training.momentum"].to_pylist() == [None] * 11 + [0.9]
+
+
 def test_receipt_tells_what_is_volatile(tmp_path):
     root = samples.complete(tmp_path / "a").root
     receipt = json.loads((root / "receipts/batch-000001.json").read_text())
