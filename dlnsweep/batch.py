@@ -328,7 +328,8 @@ def _train_lanes(
     """Train as many runs as one call of the program takes."""
     count = len(outcome)
     inputs, carry = started
-    segments = Segments(steps, STOPS_A_SEGMENT, program.grain)
+    everywhere = isinstance(program, ReducedProgram) and program.stops_everywhere
+    segments = Segments(steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere)
     records: list[dict[str, np.ndarray]] = []
     reached = 0
     budget = _FIRST_SEGMENT_STEPS

@@ -27,6 +27,8 @@ from dlnsweep.lanes import Lane, Start, prepare_lane, split, why_not_smaller
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.program import STOPS_A_SEGMENT, bytes_of
 
+# Floating-point operations between two stops of plain gradient descent; about a tenth of a second.
+_STOP_FLOPS = 2e9
 # A compressed network that proves too coarse is drawn again up to so many levels deeper, which
 # extends it with the same numbers.
 _MOST_DEEPER = 2
@@ -176,7 +178,13 @@ class ReducedProgram:
         self.sizes = common_sizes(lanes)
         self.layout = layout
         self.kernel = kernel
+        # At every stop plain gradient descent merges its matrices afresh (`compact_descent`), which
+        # rounds: so where it stops may depend on the sizes, but not on measured times.
+        self.stops_everywhere = kernel.training.optimizer == "gradient_descent"
         self.grain = kernel.grain
+        if self.stops_everywhere:
+            flops = self.sizes.step_flops(len(lanes[0].start.data.inputs)) * layout.vectorized
+            self.grain = 2 ** max(4, int(np.log2(_STOP_FLOPS / flops)))
         inputs, carry = self.start(lanes[:1])
         self._segment = self._compiled(inputs, carry)
         self.call_bytes = bytes_of(self._segment)
