@@ -33,12 +33,13 @@ class Event:
 
     Attributes:
         kind: "ready" (a worker has started), "progress", "done", "failed", "retry" (the batch's
-            worker died; what it did does not count) or "stopping" (no batch is begun any more).
+            worker died; what it did does not count), "note" (something that the user should know)
+            or "stopping" (no batch is begun any more).
         batch: The batch, or -1.
         run_steps: Run-steps done since the batch's last event.
         runs: Runs of the batch; of "done".
         diverged: Diverged runs of the batch so far.
-        text: The device of "ready", the reason of "failed".
+        text: The device of "ready", the reason of "failed", the sentence of "note".
     """
 
     kind: str

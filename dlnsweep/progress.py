@@ -53,7 +53,7 @@ class Tally:
             self.workers -= event.kind == "retry"
             self.steps_done -= self._open.pop(event.batch, (0, 0))[0]
             self._recent.clear()
-        else:
+        elif event.kind != "note":
             self._advance(event)
 
     def _advance(self, event: Event) -> None:
@@ -158,6 +158,9 @@ class _Plain:
 
     def __call__(self, event: Event) -> None:
         self.tally.add(event)
+        if event.kind == "note":
+            print(f"dlnsweep: {event.text}", file=sys.stderr, flush=True)
+            return
         now = time.monotonic()
         finished = self.tally.runs_done >= self.tally.runs
         due = now - self.last >= (1.0 if event.kind == "done" else _PLAIN_SECONDS)
@@ -197,6 +200,8 @@ def _bar(tally: Tally) -> Iterator[Callable[[Event], None]]:
 
         def report(event: Event) -> None:
             tally.add(event)
+            if event.kind == "note":
+                console.print(f"dlnsweep: {event.text}", markup=False, highlight=False)
             progress.update(task, completed=tally.steps_done)
 
         try:

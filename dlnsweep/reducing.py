@@ -21,9 +21,9 @@ from dlnsweep.kernels.law import (
 )
 from dlnsweep.kernels.layout import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
 from dlnsweep.kernels.prepare import COARSE, Thresholds
-from dlnsweep.kernels.reduced import ReducedKernel, constants_of, stacked
+from dlnsweep.kernels.reduced import ReducedKernel, stacked
 from dlnsweep.kernels.reduction import Sizes
-from dlnsweep.lanes import Lane, Start, prepare_lane, split, why_not_smaller
+from dlnsweep.lanes import Lane, Start, constants_for, prepare_lane, split, why_not_smaller
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.program import STOPS_A_SEGMENT, bytes_of
 
@@ -114,7 +114,7 @@ class ReducedDraw:
                 coarser=coarser,
             )
             if deeper == _MOST_DEEPER or not lane.prepared.refusal.startswith(COARSE):
-                return lane
+                return replace(lane, deeper=deeper)
             deeper += 1
 
     def why_not_smaller(self, lane: Lane) -> str:
@@ -207,12 +207,7 @@ class ReducedProgram:
     def start(self, lanes: Sequence[Lane]) -> tuple[Any, Any]:
         """Return the inputs and the state at step 0; missing lanes are copies of the last."""
         places = np.minimum(np.arange(self.layout.lanes), len(lanes) - 1)
-        # What was rehearsed and nothing else: a run with fewer directions than the program has gets
-        # zeros, not further directions of its own, which could be unstable together.
-        constants = [
-            constants_of(lane.prepared, lane.prepared.sizes, lane.start.data, lane.descent)
-            for lane in lanes
-        ]
+        constants = [constants_for(lane) for lane in lanes]
         whole = stacked([*constants, self._blank(constants[0])])
         chosen = jax.tree.map(lambda leaf: leaf[places], whole)
         record, test = (

@@ -31,21 +31,36 @@ def execute_batch(
     number: int,
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    checkpoint_seconds: float | None = None,
 ) -> None:
     """Compute one batch of a results folder and commit it, unless it stands there already.
 
+    Args:
+        root: The folder.
+        number: The batch.
+        on_event: Called with what happens.
+        should_stop: Asked after every segment.
+        checkpoint_seconds: Seconds between two checkpoints; 300 by default.
+
     Raises:
-        Interrupted: If `should_stop` said so; nothing of the batch is kept.
+        Interrupted: If `should_stop` said so; what is done stands in the batch's checkpoint.
         StoreError: If the folder cannot be read or written.
     """
-    from dlnsweep.batch import Progress, train_batch
+    from dlnsweep.batch import Progress
+    from dlnsweep.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.records import curves_table, outcomes_table
     from dlnsweep.runtime import device_description, versions
     from dlnsweep.store import Store
 
     store = Store.open(root)
     rows = dict(store.batches())[number]
+    checkpoint = Checkpoint(
+        store.checkpoint(number),
+        DEFAULT_SECONDS if checkpoint_seconds is None else checkpoint_seconds,
+        lambda text: on_event(Event("note", number, text=text)),
+    )
     if number in store.done():
+        checkpoint.remove()
         steps = store.runs_table(["training.num_steps"])["training.num_steps"].to_numpy()
         on_event(Event("done", number, int(steps[rows].sum()), len(rows)))
         return
@@ -60,8 +75,7 @@ def execute_batch(
             on_event(Event("progress", number, waiting, diverged=progress.diverged))
             told, waiting, last_report = told + waiting, 0, time.monotonic()
 
-    began = time.perf_counter()
-    trained = train_batch(columns, shared, padded_width, report, should_stop)
+    trained = checkpoint.train(columns, shared, padded_width, report, should_stop)
     run_ids = columns["run_id"]
     count = len(run_ids)
     last = np.maximum(trained.num_rows - 1, 0)
@@ -86,14 +100,16 @@ def execute_batch(
     )
     device = device_description()
     receipt = {
-        "seconds": time.perf_counter() - began,
+        "seconds": checkpoint.seconds,
         "compile_seconds": trained.compile_seconds,
         "training_seconds": trained.seconds,
         "run_steps": total,
         "device": {key: device[key] for key in ("platform", "kind")},
         "versions": versions(),
+        **checkpoint.receipt(),
     }
     store.commit(number, curves, outcomes, receipt)
+    checkpoint.remove()
     # Runs that ended early have no more steps to do.
     on_event(Event("done", number, total - told, count, int(np.sum(diverged))))
 

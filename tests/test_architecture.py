@@ -18,7 +18,7 @@ PACKAGE = Path(dlnsweep.__file__).parent
 # From the ground floor up. A module imports modules of lower rooms, or of its own; imports inside
 # functions count, those for type checkers alone do not.
 HOUSE: list[tuple[str, ...]] = [
-    ("errors", "version", "lazy", "settings", "theory", "bootstrap"),
+    ("errors", "version", "lazy", "settings", "theory", "bootstrap", "packing", "trained"),
     (
         "sentences",
         "runtime",
@@ -73,10 +73,10 @@ HOUSE: list[tuple[str, ...]] = [
         "kernels.relu",
     ),
     ("spec", "program", "lanes", "reducing", "single", "training", "starter", "explain"),
-    ("plan", "batch"),
+    ("plan", "journal", "batch"),
     ("estimate", "records"),
     ("store",),
-    ("results", "figures"),
+    ("results", "figures", "checkpoint"),
     ("claims", "transitions", "drawing", "execution", "probe"),
     ("worker", "progress", "stopping"),
     ("runner", "comparison"),

@@ -84,6 +84,15 @@ class LocalFiles:
             )
         return data
 
+    def read_whole(self, name: str) -> bytes:
+        """Return the content of a file of any size.
+
+        Raises:
+            StoreError: If it cannot be read.
+        """
+        with explained(self.path(name), "read"), open(self.path(name), "rb") as file:
+            return file.read()
+
     def read_json(self, name: str) -> dict[str, Any]:
         """Return the JSON object in a file.
 
