@@ -31,10 +31,12 @@ class NetworkView:
     Attributes:
         fan_ins: The number of inputs of each layer; the arrays may be padded beyond it.
         fan_in_steps: Whether layer i takes steps of eta / fan_in_i, not of eta.
+        rates: The learning rate eta_i of each layer.
     """
 
     fan_ins: Float[Array, " L"]
     fan_in_steps: bool
+    rates: Float[Array, " L"]
 
     def __init__(
         self,
@@ -179,6 +181,30 @@ class LinearView(NetworkView):
             total += shares[i] * jnp.kron(multiply(lower.T, lower), multiply(product, product.T))
         values = guarded(jnp.linalg.eigvalsh, self.data_fit_scale * total)
         return jnp.stack([values[0], values[-1]])
+
+    @cached_property
+    def higher_order_share(self) -> Float[Array, ""]:
+        """||E||_F / ||Phi||_F of the next step of gradient descent; 0 where Phi is.
+
+        With G_i = c W_{L:i+1}^T Phi Y^T W_{i-1:1}^T the step changes W_i into
+        rho_i W_i - eta_i G_i, and E holds the terms of W_{L:1} Y with two factors G or more.
+        Carried through the layers beside those with none and with one, so that nothing cancels.
+        """
+        none = jnp.diag(self.data.inputs).astype(self.dtype)
+        one = more = jnp.zeros_like(none)
+        for i, layer in enumerate(self.layers):
+            backward = self.data_fit_scale * multiply(self.upper[i].T, self.residual)
+            forward = self.forward[i] * self.data.inputs
+            kept = (1.0 - self.rates[i] * self.weight_decay) * layer
+
+            def updated(x: Array, b: Array = backward, f: Array = forward, i: int = i) -> Array:
+                return -self.rates[i] * multiply(b, multiply(f.T, x))
+
+            more = multiply(kept, more) + updated(one + more)
+            one = multiply(kept, one) + updated(none)
+            none = multiply(kept, none)
+        size = jnp.linalg.norm(self.residual)
+        return jnp.where(size > 0, jnp.linalg.norm(more) / jnp.where(size > 0, size, 1.0), 0.0)
 
     @cached_property
     def residual(self) -> Float[Array, "d r"]:
