@@ -118,6 +118,7 @@ def test_a_mixed_batch_keeps_the_order_of_its_runs(dense, monkeypatch):
     monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
     monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
+    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", np.inf)
     seen = []
 
     def some(network, *arguments, **options):
@@ -158,6 +159,7 @@ def test_a_run_that_leaves_its_rehearsal_is_trained_again(kernel, dense, four, m
     monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
     monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
+    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", np.inf)
     asked = []
 
     def second_leaves(*arguments):
