@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from spec_samples import problems, sweep
 
-from dlnsweep import cost, lanes, train
+from dlnsweep import lanes, train
 from dlnsweep.cost import must_reduce, why_dense
 from dlnsweep.errors import SpecError
+from dlnsweep.networks import layered
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.plan import make_plan
 
@@ -185,8 +186,8 @@ def arrays() -> dict[str, Any]:
 @pytest.fixture
 def worth_it(monkeypatch: pytest.MonkeyPatch):
     """Let `auto` try the reduced kernel however short a run is."""
-    monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
-    monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
 
 
 def test_auto_takes_dense_for_a_short_run(arrays: dict[str, Any]):

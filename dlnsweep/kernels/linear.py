@@ -13,12 +13,39 @@ from dlnsweep.kernels.spectra import extreme_values, guarded, largest_value, ope
 from dlnsweep.lazy import jnp
 
 
-class NetworkView:
-    """The state of one network, as observables see it; computed on first use.
+class View:
+    """The state of one network of any kind, as observables see it; computed on first use.
 
     Under `jit` only what an asked-for observable uses is compiled, so an observable that is not
-    asked for costs nothing. Every kind of network adds its `residual`, `squared_error`,
-    `squared_gradient_norm` and `output`.
+    asked for costs nothing.
+    """
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of training."""
+        raise NotImplementedError
+
+    @cached_property
+    def residual(self) -> Float[Array, "..."]:
+        """What the network is to make zero; a run has diverged where its square is not finite."""
+        raise NotImplementedError
+
+    @cached_property
+    def loss(self) -> Float[Array, ""]:
+        """What training makes small."""
+        raise NotImplementedError
+
+    @cached_property
+    def squared_gradient_norm(self) -> Float[Array, ""]:
+        """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
+        raise NotImplementedError
+
+
+class NetworkView(View):
+    """The state of a network on samples, as observables see it.
+
+    Every kind of network adds its `residual`, `squared_error`, `squared_gradient_norm` and
+    `output`.
 
     Args:
         layers: W_1 restricted to range(Y), (d_1, r), then W_2, ..., W_L.
@@ -76,9 +103,10 @@ class NetworkView:
         raise NotImplementedError
 
     @cached_property
-    def squared_gradient_norm(self) -> Float[Array, ""]:
-        """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
-        raise NotImplementedError
+    def loss(self) -> Float[Array, ""]:
+        """(c/2) times the squared error and (lambda/2) sum ||W_i||_F^2."""
+        decay = self.weight_decay * jnp.sum(self.squared_weight_norms)
+        return 0.5 * (self.data_fit_scale * self.squared_error + decay)
 
     def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
         """Return what the network makes of each column of some inputs."""
