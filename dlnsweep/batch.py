@@ -32,10 +32,14 @@ _MOST_PROGRAMS = 32
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a batch is: run-steps done since the last report, and diverged runs so far."""
+    """How far a batch is: run-steps done since the last report, and diverged runs so far.
+
+    Those that an earlier process has done are told at once, as `resumed`.
+    """
 
     run_steps: int
     diverged: int
+    resumed: bool = False
 
 
 _PROGRAMS: dict[Any, Any] = {}
@@ -268,7 +272,7 @@ def _train_pieces(
             part = _train_lanes(program, start(piece), outcome[piece], steps, watch)
             watch.journal.end_call(part)
         else:
-            watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged))
+            watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged, True))
         watch.diverged += int(np.sum(part.diverged_step >= 0))
         parts.append(part)
     return joined(parts, np.arange(len(outcome)))
@@ -291,7 +295,7 @@ def _train_lanes(
     if kept:
         segments.go_to(kept.position)
         records.append(kept.records)
-        watch.on_progress(Progress(kept.position[1] * count, watch.diverged))
+        watch.on_progress(Progress(kept.position[1] * count, watch.diverged, True))
 
     def present() -> Call:
         whole = {k: np.concatenate([r[k] for r in records], axis=1) for k in records[0]}

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Float
 
-from dlnsweep.cost import dense_flops
 from dlnsweep.kernels.chain import Descent
 from dlnsweep.kernels.compact_descent import Constants
 from dlnsweep.kernels.network import Network
@@ -20,6 +19,7 @@ from dlnsweep.kernels.reduced import State, constants_of
 from dlnsweep.kernels.reduction import Reduction, Rehearsal
 from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lazy import jnp
+from dlnsweep.networks.layered import dense_flops
 from dlnsweep.sections import TrainingSettings
 
 # The residual at the end of a run is that of its rehearsal to this share (the rehearsal follows the

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.cost import must_reduce
-from dlnsweep.draws import Drawing, record_numbers
+from dlnsweep.draws import SampleDrawing, record_numbers
 from dlnsweep.initializers import init_scale
 from dlnsweep.kernels.kernel import fan_in_numbers, layer_rates
 from dlnsweep.kernels.law import (
@@ -51,7 +51,7 @@ class ReducedDraw:
     """
 
     def __init__(self, row: Mapping[str, Any], padded_width: int) -> None:
-        self.drawing = Drawing.from_row(row, padded_width)
+        self.drawing = SampleDrawing.from_row(row, padded_width)
         self.tolerance = row["sweep.tolerance"]
         self.forced = must_reduce(row)
         law = self.drawing.sections.network.initial_weights == "law"

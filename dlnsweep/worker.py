@@ -70,6 +70,10 @@ def execute_batch(
 
     def report(progress: Progress) -> None:
         nonlocal told, waiting, last_report
+        if progress.resumed:
+            told += progress.run_steps
+            on_event(Event("resumed", number, progress.run_steps, diverged=progress.diverged))
+            return
         waiting += progress.run_steps
         if time.monotonic() - last_report > _REPORT_SECONDS:
             on_event(Event("progress", number, waiting, diverged=progress.diverged))
@@ -137,6 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dlnsweep.worker", description=__doc__)
     parser.add_argument("root", type=Path)
     parser.add_argument("--cores", default="")
+    parser.add_argument("--checkpoint-seconds", type=float)
     arguments = parser.parse_args()
     if arguments.cores and hasattr(os, "sched_setaffinity"):
         # Before JAX starts: XLA makes as many threads as it finds cores.
@@ -161,7 +166,13 @@ def main() -> int:
         for line in sys.stdin:
             number = int(json.loads(line)["batch"])
             try:
-                execute_batch(arguments.root, number, on_event, lambda: bool(stopping))
+                execute_batch(
+                    arguments.root,
+                    number,
+                    on_event,
+                    lambda: bool(stopping),
+                    arguments.checkpoint_seconds,
+                )
             except Interrupted:
                 return 0
             except StoreError as error:

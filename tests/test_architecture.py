@@ -55,6 +55,10 @@ HOUSE: list[tuple[str, ...]] = [
     ),
     (
         "figures.check",
+        "networks.registry",
+        "networks.layered",
+        "networks",
+        "keys",
         "axes",
         "sweepfile",
         "schedule",
@@ -88,9 +92,9 @@ FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 # Rooms that answer without JAX.
 WITHOUT_JAX = {
     "axes", "claims", "comparison", "consistency", "cost", "drawing", "errors", "estimate",
-    "explain",
-    "figures", "plan", "prescription", "problems", "records", "results", "schedule", "sections",
-    "sentences", "settings", "spec", "starter", "store", "sweepfile", "version",
+    "explain", "keys",
+    "figures", "networks", "plan", "prescription", "problems", "records", "results", "schedule",
+    "sections", "sentences", "settings", "spec", "starter", "store", "sweepfile", "version",
 }  # fmt: skip
 HEAVY = ("jax", "jaxlib", "optax", "pandas", "pyarrow", "matplotlib")
 

@@ -18,10 +18,12 @@ from hypothesis.extra import numpy as hnp
 from sweep_samples import data_files, write
 
 import dlnsweep
-from dlnsweep import batch, cost, journal, lanes, reducing, worker
+from dlnsweep import batch, journal, lanes, reducing, worker
 from dlnsweep.errors import Interrupted, StoreError
 from dlnsweep.execution import Event
 from dlnsweep.journal import KINDS, Journal, State
+from dlnsweep.kernels import prepare as prepare_module
+from dlnsweep.networks import layered
 from dlnsweep.packing import PackError, is_intact, pack, unpack
 from dlnsweep.plan import Plan, make_plan
 from dlnsweep.runner import prepare
@@ -144,8 +146,9 @@ def test_a_batch_in_pieces_has_the_bits_of_a_whole_one(case: str) -> None:
 @pytest.mark.parametrize("kernel", ["auto", "reduced"])
 def test_reduced_runs_in_pieces(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One run is refused, and one is trained again: by the dense kernel or in complete bases."""
-    for module, name in ((cost, "_FEWEST_STEPS"), (cost, "_LEAST_FLOPS"), (lanes, "_WORSE")):
+    for module, name in ((layered, "_FEWEST_STEPS"), (layered, "_LEAST_FLOPS"), (lanes, "_WORSE")):
         monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(prepare_module, "_LARGEST_WORK", np.inf)
     monkeypatch.setattr(reducing, "_STOP_FLOPS", 1.0)
     prepare_network, left = lanes.prepare, lanes.left_its_rehearsal
     prepared: list[bool] = []
@@ -237,6 +240,9 @@ def test_a_batch_goes_on_from_its_file(sweep: Path, reference, tmp_path: Path) -
     worker.execute_batch(store.root, 0, events.append)
     assert not path.exists()
     assert not [e for e in events if e.kind == "note"]
+    assert events[0].kind == "resumed"
+    assert events[0].run_steps == 4 * state.call.position[1] > 0
+    assert sum(e.run_steps for e in events) == 4 * 30
     found = receipt(store)
     assert found["resumed_seconds"] == state.seconds > 0
     assert found["seconds"] > found["resumed_seconds"]

@@ -9,9 +9,10 @@ import oracle
 import pytest
 from test_batches import drawn, expected, plan_of, train_rows
 
-from dlnsweep import batch, cost, lanes, reducing
+from dlnsweep import batch, lanes, reducing
 from dlnsweep.kernels.prepare import COARSE
 from dlnsweep.kernels.prepare import prepare as prepare_network
+from dlnsweep.networks import layered
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.runtime import numerics
 
@@ -115,9 +116,10 @@ def test_a_batch_equals_its_runs_alone(four):
 
 
 def test_a_mixed_batch_keeps_the_order_of_its_runs(dense, monkeypatch):
-    monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
-    monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
+    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", np.inf)
     seen = []
 
     def some(network, *arguments, **options):
@@ -155,9 +157,10 @@ def float64():
 
 @pytest.mark.parametrize("kernel", ["auto", "reduced"])
 def test_a_run_that_leaves_its_rehearsal_is_trained_again(kernel, dense, four, monkeypatch):
-    monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
-    monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
+    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", np.inf)
     asked = []
 
     def second_leaves(*arguments):
