@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from dlnsweep.cost import must_reduce, why_dense
 from dlnsweep.draws import Sections
 from dlnsweep.errors import Interrupted
+from dlnsweep.journal import Call, Journal, leaves_of
 from dlnsweep.kernels.layout import reduced_layout
 from dlnsweep.kernels.reduced import ReducedKernel
 from dlnsweep.lanes import Lane, complete, left_its_rehearsal, outcome_of
@@ -19,6 +21,7 @@ from dlnsweep.program import STOPS_A_SEGMENT, Program
 from dlnsweep.reducing import ReducedDraw, ReducedProgram, common_sizes
 from dlnsweep.runtime import device_description, numerics
 from dlnsweep.schedule import Segments, record_steps
+from dlnsweep.trained import Trained, filled, joined
 
 # A segment should take about this long: progress, and stopping, wait for its end.
 _SEGMENT_SECONDS = 1.0
@@ -29,49 +32,14 @@ _MOST_PROGRAMS = 32
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a batch is: run-steps done since the last report, and diverged runs so far."""
+    """How far a batch is: run-steps done since the last report, and diverged runs so far.
+
+    Those that an earlier process has done are told at once, as `resumed`.
+    """
 
     run_steps: int
     diverged: int
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The records of a batch, one row a run.
-
-    Attributes:
-        steps: The recorded steps.
-        observables: (runs, steps) or (runs, steps, length) arrays by name.
-        num_rows: How many leading steps of each run are valid.
-        diverged_step: First step whose squared error is not finite, or -1.
-        stopped_step: The step at which `stop_when` was met, or -1.
-        kernel: The kernel of each run.
-        kernel_reason: Why it was this kernel.
-        truncation_error: The reduced kernel's estimate of its relative error; NaN for dense runs.
-        residual_norm: ||Phi|| of reduced runs after the last step; NaN for dense runs.
-        compile_seconds: Seconds that compiling took; 0 where the program was at hand.
-        seconds: Seconds of training, drawing and recording.
-    """
-
-    steps: np.ndarray
-    observables: dict[str, np.ndarray]
-    num_rows: np.ndarray
-    diverged_step: np.ndarray
-    stopped_step: np.ndarray
-    kernel: list[str]
-    kernel_reason: list[str]
-    truncation_error: np.ndarray
-    residual_norm: np.ndarray
-    compile_seconds: float
-    seconds: float
-
-    @property
-    def status(self) -> list[str]:
-        """How each run ended, as the word that is stored."""
-        return [
-            "diverged" if d >= 0 else "stopped" if s >= 0 else "finished"
-            for d, s in zip(self.diverged_step, self.stopped_step, strict=True)
-        ]
+    resumed: bool = False
 
 
 _PROGRAMS: dict[Any, Any] = {}
@@ -128,6 +96,7 @@ def train_batch(
     padded_width: int,
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    journal: Journal | None = None,
 ) -> Trained:
     """Train the runs of one batch.
 
@@ -137,24 +106,26 @@ def train_batch(
         padded_width: The width of the arrays.
         on_progress: Called after every segment.
         should_stop: Asked after every segment.
+        journal: What an earlier process has done, and where to keep what this one does.
 
     Raises:
-        Interrupted: If `should_stop` said so; nothing of the batch is kept.
+        Interrupted: If `should_stop` said so; what is done stands in the journal.
+        Misfit: If the journal is not of this batch.
     """
     with numerics():
-        return _train_batch(rows, shared, padded_width, on_progress, should_stop)
+        return _train_batch(
+            rows, shared, padded_width, _Watch(on_progress, should_stop, journal or Journal())
+        )
 
 
 def _train_batch(
     rows: Mapping[str, np.ndarray],
     shared: Mapping[str, Any],
     padded_width: int,
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    watch: _Watch,
 ) -> Trained:
     count = len(rows["seed"])
     row = _row(rows, 0) | dict(shared)
-    watch = _Watch(on_progress, should_stop)
     began = time.perf_counter()
     reason = why_dense(row, padded_width)
     if reason:
@@ -162,7 +133,7 @@ def _train_batch(
         order = np.arange(count)
     else:
         parts, order = _train_reduced(rows, row, padded_width, watch)
-    trained = _joined(parts, order)
+    trained = joined(parts, order)
     seconds = time.perf_counter() - began - watch.compile_seconds
     return replace(trained, compile_seconds=watch.compile_seconds, seconds=seconds)
 
@@ -174,15 +145,23 @@ def _row(rows: Mapping[str, np.ndarray], index: int) -> dict[str, Any]:
 
 @dataclass
 class _Watch:
-    """What a batch tells and asks while it runs, and what compiling has taken."""
+    """What a batch tells, asks and keeps while it runs, and what compiling has taken."""
 
     on_progress: Callable[[Progress], None]
     should_stop: Callable[[], bool]
+    journal: Journal = field(default_factory=Journal)
     diverged: int = 0
     compile_seconds: float = 0.0
 
-    def check(self) -> None:
-        if self.should_stop():
+    def check(self, call: Callable[[], Call] | None = None) -> None:
+        """Keep what is done if it is time, and end if that is wished.
+
+        Args:
+            call: Returns the present call, if there is one.
+        """
+        stopping = self.should_stop()
+        self.journal.pause(call, ending=stopping)
+        if stopping:
             raise Interrupted("stopped")
 
 
@@ -219,12 +198,23 @@ def _train_reduced(
     lanes: list[Lane] = []
     reasons: list[str] = []
     hint = None
-    for index in range(len(rows["seed"])):
+
+    def prepare(index: int) -> Lane:
         lane = draw.lane(_row(rows, index), hint)
+        # What is kept is all that is used, so that a batch which goes on has the same numbers.
+        return lane.made_small(is_reduced=forced or not reason_for(lane))
+
+    def reason_for(lane: Lane) -> str:
+        return lane.prepared.refusal or draw.why_not_smaller(lane)
+
+    for index in range(len(rows["seed"])):
+        known = watch.journal.has_lane(index)
+        lane = watch.journal.lane(index, partial(prepare, index))
         hint = hint or lane.prepared.thresholds
         lanes.append(lane)
-        reasons.append(lane.prepared.refusal or draw.why_not_smaller(lane))
-        watch.check()
+        reasons.append(reason_for(lane))
+        if not known:
+            watch.check()
     taken = [i for i, reason in enumerate(reasons) if forced or not reason]
     parts: list[Trained] = []
     order: list[int] = []
@@ -242,32 +232,26 @@ def _train_reduced(
 
         part = _train_pieces(program, row, start, outcome, watch)
         found = [
-            left_its_rehearsal(chosen[k], norm, *_recorded_errors(part, k))
+            left_its_rehearsal(chosen[k], norm, *part.recorded_errors(k))
             for k, norm in enumerate(part.residual_norm)
         ]
         kept = [k for k, reason in enumerate(found) if not reason or part.stopped_step[k] >= 0]
         if kept:
-            parts.append(_joined([part], np.array(kept)))
+            parts.append(joined([part], np.array(kept)))
             order += [taken[k] for k in kept]
         again = [k for k in range(len(taken)) if k not in set(kept)]
         for k in again:
             reasons[taken[k]] = found[k]
             if forced:
-                lanes[taken[k]] = complete(chosen[k], found[k])
+                drawn = draw.draw(_row(rows, taken[k]), chosen[k].deeper)
+                lane = complete(replace(chosen[k], start=drawn), found[k])
+                lanes[taken[k]] = lane.made_small(is_reduced=True)
         taken = [taken[k] for k in again] if forced else []
     left = [i for i in range(len(lanes)) if i not in set(order)]
     if left:
         some = {key: column[left] for key, column in rows.items()}
         parts.append(_train_dense(some, row, padded_width, [reasons[i] for i in left], watch))
     return parts, np.argsort(np.array(order + left))
-
-
-def _recorded_errors(part: Trained, run: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the regression error of a run was recorded, and what it was."""
-    if "regression_error" not in part.observables:
-        return np.array([], dtype=np.int64), np.array([])
-    rows = int(part.num_rows[run])
-    return part.steps[:rows], part.observables["regression_error"][run, :rows]
 
 
 def _train_pieces(
@@ -283,39 +267,15 @@ def _train_pieces(
     parts = []
     for first in range(0, len(outcome), program.layout.lanes):
         piece = slice(first, min(len(outcome), first + program.layout.lanes))
-        part = _train_lanes(program, start(piece), outcome[piece], steps, watch)
+        part = watch.journal.next_ended(len(outcome[piece]))
+        if part is None:
+            part = _train_lanes(program, start(piece), outcome[piece], steps, watch)
+            watch.journal.end_call(part)
+        else:
+            watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged, True))
         watch.diverged += int(np.sum(part.diverged_step >= 0))
         parts.append(part)
-    return _joined(parts, np.arange(len(outcome)))
-
-
-def _joined(parts: list[Trained], order: np.ndarray) -> Trained:
-    """Join parts, and take their runs in an order."""
-
-    def joined(values: list[Any]) -> Any:
-        if isinstance(values[0], list):
-            whole = [item for value in values for item in value]
-            return [whole[i] for i in order]
-        return np.concatenate(values)[order]
-
-    names = (
-        "residual_norm",
-        "num_rows",
-        "diverged_step",
-        "stopped_step",
-        "kernel",
-        "kernel_reason",
-    )
-    return Trained(
-        steps=parts[0].steps,
-        observables={
-            name: joined([p.observables[name] for p in parts]) for name in parts[0].observables
-        },
-        **{name: joined([getattr(p, name) for p in parts]) for name in names},
-        truncation_error=joined([p.truncation_error for p in parts]),
-        compile_seconds=0.0,
-        seconds=0.0,
-    )
+    return joined(parts, np.arange(len(outcome)))
 
 
 def _train_lanes(
@@ -327,29 +287,36 @@ def _train_lanes(
 ) -> Trained:
     """Train as many runs as one call of the program takes."""
     count = len(outcome)
-    inputs, carry = started
-    segments = Segments(steps, STOPS_A_SEGMENT, program.grain)
+    (inputs, carry), kept = watch.journal.present_call(started)
+    everywhere = isinstance(program, ReducedProgram) and program.stops_everywhere
+    segments = Segments(steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere)
     records: list[dict[str, np.ndarray]] = []
-    reached = 0
     budget = _FIRST_SEGMENT_STEPS
-    active = np.ones(count, bool)
-    while not segments.finished and np.any(active):
+    if kept:
+        segments.go_to(kept.position)
+        records.append(kept.records)
+        watch.on_progress(Progress(kept.position[1] * count, watch.diverged, True))
+
+    def present() -> Call:
+        whole = {k: np.concatenate([r[k] for r in records], axis=1) for k in records[0]}
+        return Call(leaves_of(inputs, carry), segments.position, whole)
+
+    while not segments.finished and np.any(np.asarray(carry.state.active)[:count]):
         segment = segments.take(budget)
         began = time.perf_counter()
         carry, values = program.segment(
             inputs, carry, segment.start, segment.stops, segment.recorded
         )
-        kept = np.flatnonzero(segment.recorded)
-        records.append({k: np.asarray(v)[:count, kept] for k, v in values.items()})
-        reached += len(kept)
-        active = np.asarray(carry.state.active)[:count]
+        chosen = np.flatnonzero(segment.recorded)
+        records.append({k: np.asarray(v)[:count, chosen] for k, v in values.items()})
         diverged_step = np.asarray(carry.state.diverged_step)[:count]
         elapsed = time.perf_counter() - began
         done = segment.end - segment.start
         budget = _next_budget(budget, done, elapsed)
         diverged = watch.diverged + int(np.sum(diverged_step >= 0))
         watch.on_progress(Progress(done * count, diverged))
-        watch.check()
+        watch.check(present)
+    reached = segments.position[0]
     norms = np.full(count, np.nan)
     if isinstance(program, ReducedProgram):
         norms = program.residual_norms(inputs, carry)[:count]
@@ -362,7 +329,7 @@ def _train_lanes(
     )
     return Trained(
         steps=steps,
-        observables={k: _filled([r[k] for r in records], len(steps)) for k in records[0]},
+        observables={k: filled([r[k] for r in records], len(steps)) for k in records[0]},
         num_rows=np.minimum(num_rows, reached),
         diverged_step=diverged_step,
         stopped_step=stopped_step,
@@ -381,13 +348,3 @@ def _next_budget(budget: int, done: int, elapsed: float) -> int:
         return budget
     wanted = int(done * _SEGMENT_SECONDS / max(elapsed, 1e-6))
     return max(1, min(wanted, 8 * max(budget, done)))
-
-
-def _filled(parts: list[np.ndarray], length: int) -> np.ndarray:
-    """Join a run's records; steps that were never reached (all runs had ended) are NaN."""
-    values = np.concatenate(parts, axis=1)
-    missing = length - values.shape[1]
-    if not missing:
-        return values
-    blank = np.full((values.shape[0], missing, *values.shape[2:]), np.nan, values.dtype)
-    return np.concatenate([values, blank], axis=1)

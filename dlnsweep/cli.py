@@ -64,6 +64,10 @@ def run(
     out: Out = "results",
     workers: Workers = None,
     figure: Annotated[bool, typer.Option(help="Draw the figures that the file asks for.")] = True,
+    checkpoint: Annotated[
+        float,
+        typer.Option(metavar="MINUTES", min=0, help="Keep how far a batch is so often; 0: never."),
+    ] = 5.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Run a sweep; what is done already is not computed again."""
@@ -88,7 +92,13 @@ def run(
     with stoppable() as should_stop:
         try:
             with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
-                work(prepared, workers=workers, on_event=on_event, should_stop=should_stop)
+                work(
+                    prepared,
+                    workers=workers,
+                    on_event=on_event,
+                    should_stop=should_stop,
+                    checkpoint_seconds=60 * checkpoint or float("inf"),
+                )
         except Interrupted:
             raise Interrupted(
                 f"stopped: {tally.runs_done} of {tally.runs} runs are done and kept in {root}; "

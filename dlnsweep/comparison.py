@@ -18,6 +18,7 @@ import numpy as np
 from dlnsweep.cost import cost_of
 from dlnsweep.errors import SpecError
 from dlnsweep.execution import Event
+from dlnsweep.networks import network_of
 from dlnsweep.observables import why_not_reduced
 from dlnsweep.plan import Plan
 from dlnsweep.sentences import show
@@ -98,7 +99,7 @@ def check_comparable(plan: Plan, chosen: Sequence[int]) -> None:
 
 def _problems(row: Mapping[str, Any]) -> list[str]:
     """Return why the kernels cannot be compared on a run; each reason by itself."""
-    if row["network.kind"] != "deep_linear":
+    if not network_of(row).reducible:
         return [
             "there is nothing to compare: the reduced kernel trains linear networks only, and "
             f"network.kind is {show(row['network.kind'])}."

@@ -10,7 +10,14 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from dlnsweep.observables import CURVATURES, OBSERVABLES, why_no_curvature, why_not_reduced
+from dlnsweep.networks import find_network
+from dlnsweep.observables import (
+    CURVATURES,
+    OBSERVABLES,
+    VIEWS,
+    why_no_curvature,
+    why_not_reduced,
+)
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sentences import did_you_mean, show, show_key
 from dlnsweep.settings import Constraint, Settings
@@ -37,19 +44,23 @@ def check_observables(values: Values) -> Iterator[str]:
             yield f"record.observables[{i}] is {show(name)}, as is an earlier one; name it once."
     if "noisy_test_error" in names and 0.0 in values.get("record.test_noise", ()):
         yield "record.test_noise is 0; noisy_test_error needs it to be positive."
-    if values.get("network.kind", ("deep_linear",))[0] != "deep_linear":
-        yield from _check_nonlinear(names, values["network.kind"][0])
+    yield from _check_views(names, values)
     yield from _check_noise_levels(names, values.get("record.noise_levels", (None,))[0])
 
 
-def _check_nonlinear(names: Sequence[str], kind: str) -> Iterator[str]:
-    """Check that nothing is recorded that a network which is not linear does not have."""
-    known = [name for name, one in OBSERVABLES.items() if not one.linear_only]
+def _check_views(names: Sequence[str], values: Values) -> Iterator[str]:
+    """Check that nothing is recorded that the kind of network does not have."""
+    problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
+    if problem is None or kind is None:
+        return
+    network = find_network(problem, kind)
     for name in names:
-        if name in OBSERVABLES and name not in known:
+        if name in OBSERVABLES and not network.has(OBSERVABLES[name]):
+            users = " and ".join(VIEWS[view] for view in OBSERVABLES[name].views)
             yield (
-                f"record.observables names {show(name)}, which is for linear networks; "
-                f"network.kind is {show(kind)}, which has {', '.join(known)}."
+                f"record.observables names {show(name)}, which is for {users}; "
+                f"network.kind is {show(kind)}, which has "
+                f"{', '.join(network.known_observables())}."
             )
 
 
@@ -194,9 +205,14 @@ def check_problem_observables(values: Values, axes: Axes) -> Iterator[str]:
     """Check that the problem and its sizes allow what is recorded."""
     names = [n for n in values.get("record.observables", ((),))[0] or () if n in OBSERVABLES]
     problem = PROBLEMS.get(values.get("problem.kind", ("",))[0])
-    if problem is None:
+    if problem is None or problem.task != "samples":
         return
     for name in names:
+        if OBSERVABLES[name].needs_test_samples and problem.draw_test is None:
+            yield (
+                f"record.observables names {show(name)}, which needs test samples; "
+                f"problem.kind = {show(problem.kind)} draws none."
+            )
         if OBSERVABLES[name].needs_isometry and problem.isometry is None:
             yield (
                 f"record.observables names {show(name)}, which needs an operator on one subspace; "
@@ -210,7 +226,7 @@ def check_problem_observables(values: Values, axes: Axes) -> Iterator[str]:
 
     def holds(*found: Any) -> bool:
         settings: Any = problem.settings.model_construct(**dict(zip(fields, found, strict=True)))
-        reasons.append(why_no_curvature(problem.rank(settings), settings.signal_dim))
+        reasons.append(why_no_curvature(problem.rank_of(settings), settings.signal_dim))
         return not reasons[-1]
 
     if check_constraint(Constraint(keys, holds, "too large"), values, axes):
@@ -260,17 +276,3 @@ def check_width(values: Values) -> Iterator[str]:
             f"network.width is {widest}; drawn weights are limited to {WIDEST_DRAWN}. Set "
             'network.initial_weights = "law" for wider networks.'
         )
-
-
-BALANCED_WIDTH = Constraint(
-    (
-        "network.initializer",
-        "network.width",
-        "network.depth",
-        "problem.signal_dim",
-        "problem.measurement_dim",
-    ),
-    lambda init, width, depth, d, m: init != "balanced" or depth == 1 or width >= min(d, m),
-    "network.initializer is {0} and network.width is {1}; balanced weights need a width of at "
-    "least min(signal_dim, measurement_dim) of {3} and {4}.",
-)

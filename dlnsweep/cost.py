@@ -1,35 +1,24 @@
 """What a run costs: arithmetic, bytes and seconds, estimated from its settings alone. No JAX.
 
 The seconds are rough (a factor of two); they decide only how runs are cut into batches and
-whether widths share a program. `dlnsweep plan` measures a short probe instead.
+whether widths share a program. `dlnsweep plan` measures a short probe instead. What a step costs
+the kind of network says.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dlnsweep.observables import OBSERVABLES, Dimensions, why_not_reduced
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.networks import network_of
+from dlnsweep.observables import OBSERVABLES
 from dlnsweep.schedule import record_steps
 from dlnsweep.sections import RecordSettings
 
-# One core: multiply-adds of skinny products, and the dispatch of a step's small operations.
-_FLOPS_A_SECOND = 8e9
-_BYTES_A_SECOND = 15e9
-# One core: products over all samples, which are wide, in float64; float32 is twice as fast.
-_WIDE_FLOPS_A_SECOND = 40e9
-_DISPATCH_SECONDS = 3e-6
-# A pilot takes about so many steps itself, and so many seconds; a dense run below this many
-# floating-point operations takes less.
-_FEWEST_STEPS = 1000
-_LEAST_FLOPS = 1e10
-# Roughly the width of a network that is compressed to its law.
-_COMPRESSED_WIDTH = 400
+# The seconds of a reduced run: its pilot's, and a step's.
 _PILOT_SECONDS = 1.5
 _REDUCED_STEP_SECONDS = 8e-6
 # Compiling a program once more, on each of the workers that use it.
@@ -58,119 +47,40 @@ class RunCost:
     reduced: bool
 
 
-def layer_sizes(row: Mapping[str, Any], width: int) -> tuple[int, ...]:
-    """Return the layer sizes (m, d_w, ..., d_w, d)."""
-    hidden = (width,) * (row["network.depth"] - 1)
-    return (row["problem.measurement_dim"], *hidden, row["problem.signal_dim"])
-
-
-def problem_rank(row: Mapping[str, Any]) -> int:
-    """Return the rank of the measurements."""
-    problem = PROBLEMS[row["problem.kind"]]
-    fields = {k: row.get(f"problem.{k}") for k in problem.settings.model_fields}
-    # NaN and None stand for "not used by this run".
-    used = {k: v for k, v in fields.items() if v is not None and v == v}
-    return problem.rank(problem.settings.model_validate(used))
-
-
 def record_length(row: Mapping[str, Any]) -> int:
     """Return the number of values of all recorded observables at one step."""
-    # Of a folder that an earlier version began, the row has no levels.
-    levels = row.get("record.noise_levels") or ()
-    dims = Dimensions(
-        row["problem.signal_dim"], row["problem.measurement_dim"], row["network.depth"], len(levels)
-    )
+    dims = network_of(row).dimensions(row)
     sizes = [OBSERVABLES[name].size for name in row["record.observables"]]
     return sum(1 if size is None else size(dims) for size in sizes)
 
 
-def dense_flops(dims: Sequence[int], rank: int) -> int:
-    """Return the floating-point operations of a dense step on reduced samples."""
-    inputs = (rank, *dims[1:])
-    return 6 * rank * sum(a * b for a, b in zip(inputs, dims[1:], strict=False))
-
-
-def _relu_costs(dims: Sequence[int], rank: int, num_samples: int) -> tuple[int, int]:
-    """Return the operations of a step with one ReLU, and the numbers that it holds for all samples.
-
-    The last layer acts on all samples, forward, backward and for its gradient; so does the way
-    from the reduced directions to the samples and back. Held are A, H and G, and the residual.
-    """
-    *_, width, signal_dim = dims
-    over_samples = num_samples * width * (6 * signal_dim + 4 * rank)
-    held = num_samples * (3 * width + signal_dim)
-    return dense_flops(dims[:-1], rank) + over_samples, held
-
-
 def must_reduce(row: Mapping[str, Any]) -> bool:
     """Return whether a run is trained by the reduced kernel whatever the pilot finds."""
-    return row["sweep.kernel"] == "reduced" or row["network.initial_weights"] == "law"
+    return network_of(row).must_reduce(row)
 
 
 def why_dense(row: Mapping[str, Any], width: int) -> str:
-    """Return why a run gets the dense kernel; empty if the reduced one is to try.
-
-    The rule reads the settings alone, never the machine, so that a run gets the same kernel
-    anywhere. What the settings leave open the pilot decides: under "auto" a run that it cannot
-    certify is trained by the dense kernel.
-    """
-    if row["sweep.kernel"] == "dense":
-        return "asked for"
-    if row["network.kind"] != "deep_linear":
-        return f"{row['network.kind']} is not linear"
-    depth, optimizer = row["network.depth"], row["training.optimizer"]
-    reason = why_not_reduced(
-        optimizer, depth, row["record.observables"], row["training.minibatch_size"]
-    )
-    if reason or must_reduce(row):
-        return reason
-    return why_not_worth(layer_sizes(row, width), problem_rank(row), row["training.num_steps"])
-
-
-def why_not_worth(dims: Sequence[int], rank: int, num_steps: int) -> str:
-    """Return why a run is not worth a pilot; empty if it is.
-
-    Args:
-        dims: The layer sizes m, d_1, ..., d.
-        rank: The rank of the measurements.
-        num_steps: The number of steps.
-    """
-    if num_steps < _FEWEST_STEPS or num_steps * dense_flops(dims, rank) < _LEAST_FLOPS:
-        return "too short or too narrow for a pilot to pay"
-    return ""
+    """Return why a run gets the dense kernel; empty if the reduced one is to try."""
+    return network_of(row).why_dense(row, width)
 
 
 def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     """Estimate the cost of a run with arrays of `width`."""
-    if row["network.initial_weights"] == "law":
-        width = min(width, _COMPRESSED_WIDTH)
-    dims, rank = layer_sizes(row, width), problem_rank(row)
-    descent = row["training.optimizer"] == "gradient_descent"
-    inputs = (rank, *dims[1:]) if descent else dims
-    entries = sum(a * b for a, b in itertools.pairwise(inputs))
-    reduced = not why_dense(row, width)
+    network = network_of(row)
+    step = network.step_cost(row, width)
+    reduced = not network.why_dense(row, width)
     item = 8 if row["sweep.precision"] == "float64" else 4
-    copies, held = (1 if descent else 3), 0
-    flops = 6 * rank * entries
-    step = max(
-        flops / _FLOPS_A_SECOND, (1 if descent else 8) * 3 * item * entries / _BYTES_A_SECOND
-    )
-    if row["network.kind"] == "linear_then_relu":
-        # A problem of a user's own need not say how many samples it draws.
-        flops, held = _relu_costs(dims, rank, row.get("problem.num_samples") or rank)
-        step = flops / _WIDE_FLOPS_A_SECOND * item / 8
     record = RecordSettings.model_validate(
         {k.partition(".")[2]: v for k, v in row.items() if k.startswith("record.")}
     )
-    num_records = len(record_steps(record, row["training.num_steps"]))
-    # An observable of the whole end-to-end matrix needs one product with all m input directions.
-    per_record = 2 * dims[0] * entries / _FLOPS_A_SECOND
-    seconds = row["training.num_steps"] * (step + _DISPATCH_SECONDS) + num_records * per_record
+    num_steps = row["training.num_steps"]
+    num_records = len(record_steps(record, num_steps))
+    seconds = num_steps * step.seconds + num_records * step.record_seconds
     if reduced:
-        seconds = _PILOT_SECONDS + row["training.num_steps"] * _REDUCED_STEP_SECONDS
+        seconds = _PILOT_SECONDS + num_steps * _REDUCED_STEP_SECONDS
     return RunCost(
-        step_flops=flops,
-        state_bytes=item * (copies * entries + held),
+        step_flops=step.flops,
+        state_bytes=step.state_bytes,
         seconds=seconds,
         num_records=num_records,
         record_bytes=num_records * (8 + item * record_length(row)),
@@ -194,9 +104,7 @@ def worth_padding(
     Returns:
         The padded widths, ascending; a run takes the first that is not below its own.
     """
-    from dlnsweep.initializers import INITIALIZERS
-
-    if not INITIALIZERS[row["network.initializer"]].paddable or row["network.depth"] == 1:
+    if not network_of(row).paddable(row):
         return list(widths)
     # What the pilot does not certify is trained on the padded arrays.
     dense = {**row, "sweep.kernel": "dense"}

@@ -1,22 +1,32 @@
-"""What one run draws: its settings as a program sees them, its samples and its initial weights."""
+"""What one run draws: its settings as a program sees them, its data and its initial weights.
+
+`Drawing` is what every kind of network gives a program; `SampleDrawing` is that of the networks
+that learn signals from measurements.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
-from dlnsweep.cost import layer_sizes, problem_rank
 from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
+from dlnsweep.kernels.dense import DenseKernel, delay_for
+from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
+from dlnsweep.kernels.layout import Layout, choose_layout
 from dlnsweep.kernels.minibatches import Minibatches, minibatches_of
-from dlnsweep.kernels.relu import keep_samples
+from dlnsweep.kernels.relu import ReluKernel, keep_samples
 from dlnsweep.kernels.samples import Reduced, TestSamples, reduce_samples
+from dlnsweep.lazy import jax
+from dlnsweep.networks import network_of
+from dlnsweep.networks.layered import layer_sizes, problem_rank
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
-from dlnsweep.sections import NetworkSettings, RecordSettings, TrainingSettings
+from dlnsweep.sections import RecordSettings, TrainingSettings
 from dlnsweep.settings import static_text, traced_numbers, with_numbers
 from dlnsweep.streams import gaussian, purpose_key
 
@@ -26,7 +36,7 @@ class Sections:
     """The settings of one run, section by section; traced fields may hold tracers."""
 
     problem: Any
-    network: NetworkSettings
+    network: Any
     training: TrainingSettings
     record: RecordSettings
 
@@ -35,7 +45,7 @@ class Sections:
         """Read a run's dotted settings; NaN and None stand for "not used by this run"."""
         classes = (
             PROBLEMS[row["problem.kind"]].settings,
-            NetworkSettings,
+            network_of(row).settings,
             TrainingSettings,
             RecordSettings,
         )
@@ -96,20 +106,69 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawing:
-    """How the runs of a batch draw, with arrays of one size.
+    """How the runs of a batch draw and start, with arrays of one size.
 
     Attributes:
         sections: The settings of one of the runs.
+    """
+
+    sections: Sections
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> Drawing:
+        """Read a run's dotted settings."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for runs which one program can train, sizes of arrays aside."""
+        return self.sections.static_key()
+
+    def layout(self, platform: str, run_bytes: int, lanes: int) -> Layout:
+        """Choose how the lanes of a call are executed; see `choose_layout`."""
+        return choose_layout(platform, run_bytes, lanes)
+
+    def example_arguments(self) -> dict[str, float]:
+        """Return the arguments of one run: its traced numbers, its seed and its sizes."""
+        raise NotImplementedError
+
+    def kernel(self, layout: Layout) -> Kernel:
+        """Return what trains a run."""
+        raise NotImplementedError
+
+    def start(
+        self, kernel: Any, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
+    ) -> tuple[Inputs, Carry]:
+        """Draw a run; return its inputs and its state at step 0.
+
+        Args:
+            kernel: What `kernel` returned.
+            arguments: The run's own `example_arguments`; tracers.
+            convert: Takes an array to the precision of training.
+        """
+        raise NotImplementedError
+
+
+def drawing_of(row: Mapping[str, Any], padded_width: int) -> Drawing:
+    """Return how the runs of a batch draw, as their kind of network says."""
+    module, _, name = network_of(row).drawing.partition(":")
+    return getattr(importlib.import_module(module), name).from_row(row, padded_width)
+
+
+@dataclass(frozen=True)
+class SampleDrawing(Drawing):
+    """How the runs of a batch draw samples and weight matrices.
+
+    Attributes:
         dims: The layer sizes of the arrays.
         rank: The rank of the measurements.
     """
 
-    sections: Sections
     dims: tuple[int, ...]
     rank: int
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> Drawing:
+    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> SampleDrawing:
         """Read a run's dotted settings."""
         return cls(Sections.from_row(row), layer_sizes(row, padded_width), problem_rank(row))
 
@@ -149,6 +208,28 @@ class Drawing:
         weights = draw_weights(sections.network, shape, key)
         return Drawn(weights, data, self._test(sections, key), minibatches)
 
+    def kernel(self, layout: Layout) -> DenseKernel | ReluKernel:
+        """Return what trains a run."""
+        training, record = self.sections.training, self.sections.record
+        alone = layout.vectorized == 1
+        if self.sections.network.kind == "linear_then_relu":
+            return ReluKernel(training, record, early_exit=alone)
+        delay = delay_for(self.dims, self.rank)
+        return DenseKernel(training, record, delay=delay, early_exit=alone)
+
+    def start(
+        self, kernel: Any, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
+    ) -> tuple[Inputs, Carry]:
+        """Draw a run; return its inputs and its state at step 0."""
+        sections, shape, key = self.read(arguments)
+        drawn = self.draw(sections, shape, key)
+        weights, data, test, minibatches = jax.tree.map(convert, drawn)
+        fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
+        record = record_numbers(arguments)
+        # Only the dense kernel of linear networks knows minibatches.
+        more = {} if minibatches is None else {"minibatches": minibatches}
+        return kernel.start(weights, data, fan_ins, sections.training, record, test, **more)
+
     def _reduced(
         self,
         sections: Sections,
@@ -161,7 +242,7 @@ class Drawing:
             signals,
             measurements,
             self.rank,
-            certain=problem.certain_rank(sections.problem),
+            certain=problem.has_certain_rank(sections.problem),
             clean=problem.clean(sections.problem, key) if problem.clean else None,
         )
 
@@ -172,6 +253,7 @@ class Drawing:
         if not examined and not any(item.needs_test_samples for item in observables):
             return None
         count = sections.record.num_test_samples
+        assert problem.draw_test is not None
         signals, measurements = problem.draw_test(sections.problem, key, count)
         noise = gaussian(key("test/noise"), measurements.shape[0], count)
         isometry = None

@@ -9,7 +9,8 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from dlnsweep.errors import SpecError
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.networks import NETWORKS
+from dlnsweep.observables import OBSERVABLES, VIEWS
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import SECTIONS
 from dlnsweep.sentences import did_you_mean, show
@@ -38,8 +39,7 @@ def explain(word: str) -> str:
         return textwrap.fill(f"{word}: {OBSERVABLES[word].text}", _WIDTH, subsequent_indent="    ")
     section, dot, key = word.rpartition(".")
     sections = {
-        "problem": list(kinds["problem"].values()),
-        "figure": list(kinds["figure"].values()),
+        name: list(dict.fromkeys(kinds[name].values())) for name in ("problem", "network", "figure")
     }
     sections |= {name: [settings] for name, settings in SECTIONS.items()}
     chosen = sections.get(section, []) if dot else [c for each in sections.values() for c in each]
@@ -62,13 +62,17 @@ def _kinds() -> dict[str, dict[str, type[Settings]]]:
     from dlnsweep.figures.settings import FIGURES
 
     problems = {kind: problem.settings for kind, problem in PROBLEMS.items()}
-    return {"problem": problems, "figure": dict(FIGURES)}
+    networks = {network.kind: network.settings for network in NETWORKS.values()}
+    return {"problem": problems, "network": networks, "figure": dict(FIGURES)}
 
 
 def _topics() -> dict[str, type[Settings] | None]:
     kinds = _kinds()
-    topics: dict[str, type[Settings] | None] = {**kinds["problem"], **SECTIONS}
-    topics["deep_linear"] = topics["linear_then_relu"] = SECTIONS["network"]
+    topics: dict[str, type[Settings] | None] = {
+        **kinds["problem"],
+        **kinds["network"],
+        **SECTIONS,
+    }
     return topics | kinds["figure"] | dict.fromkeys(_WITHOUT_KEYS)
 
 
@@ -111,7 +115,9 @@ def _explain_observables() -> str:
     for name, observable in OBSERVABLES.items():
         shape = "" if observable.size is None else " (a vector)"
         lines += [f"{name}{shape}"]
-        lines += [f"    {line}" for line in textwrap.wrap(observable.text, _WIDTH - 4)]
+        users = " and ".join(VIEWS[view] for view in observable.views) or "every network"
+        body = f"{observable.text}. [for {users}]"
+        lines += [f"    {line}" for line in textwrap.wrap(body, _WIDTH - 4)]
     return "\n".join(lines)
 
 

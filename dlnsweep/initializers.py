@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.lazy import jnp
-from dlnsweep.sections import NetworkSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
+    from dlnsweep.networks.layered import NetworkSettings
     from dlnsweep.streams import Keys
 
 

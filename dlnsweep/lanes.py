@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array, Float
 
-from dlnsweep.cost import dense_flops
 from dlnsweep.kernels.chain import Descent
+from dlnsweep.kernels.compact_descent import Constants
 from dlnsweep.kernels.network import Network
 from dlnsweep.kernels.pilot import Pilot
 from dlnsweep.kernels.prepare import Prepared, Thresholds, prepare
 from dlnsweep.kernels.products import multiply
-from dlnsweep.kernels.reduced import State
-from dlnsweep.kernels.reduction import Reduction
+from dlnsweep.kernels.reduced import State, constants_of
+from dlnsweep.kernels.reduction import Reduction, Rehearsal
 from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lazy import jnp
+from dlnsweep.networks.layered import dense_flops
 from dlnsweep.sections import TrainingSettings
 
 # The residual at the end of a run is that of its rehearsal to this share (the rehearsal follows the
@@ -69,12 +70,32 @@ class Lane:
         descent: Its numbers.
         record: The traced numbers of [record].
         prepared: Its bases.
+        deeper: Of a network compressed by its law, how many levels deeper than usual it is.
+        constants: What its program takes; None where that is still to be made from the bases.
+        rehearsal: The path it is compared with; None where that is still in the bases.
     """
 
     start: Start
     descent: Descent
     record: dict[str, float]
     prepared: Prepared
+    deeper: int = 0
+    constants: Constants | None = None
+    rehearsal: Rehearsal | None = None
+
+    def made_small(self, *, is_reduced: bool) -> Lane:
+        """Return the run without its weights and bases, which it does not need any more.
+
+        Args:
+            is_reduced: Whether the reduced kernel trains it; else nothing of it is needed.
+        """
+        nothing: Any = None
+        start = self.start._replace(first=nothing, first_off=nothing, rest=nothing)
+        small = replace(self, start=start, prepared=replace(self.prepared, reduction=nothing))
+        if not is_reduced:
+            return small
+        rehearsal = self.rehearsal or self.prepared.reduction.rehearsal
+        return replace(small, constants=constants_for(self), rehearsal=rehearsal)
 
 
 def prepare_lane(
@@ -108,7 +129,19 @@ def prepare_lane(
         momentum=float(momentum),
         nesterov=training.optimizer == "nesterov",
     )
-    network = Network(
+    prepared = prepare(
+        _network(start, descent),
+        training.num_steps,
+        tolerance,
+        hint,
+        however_large=forced,
+        coarser=coarser,
+    )
+    return Lane(start, descent, record, prepared)
+
+
+def _network(start: Start, descent: Descent) -> Network:
+    return Network(
         start.first,
         start.first_off,
         start.rest,
@@ -116,10 +149,15 @@ def prepare_lane(
         descent,
         start.data.off_directions,
     )
-    prepared = prepare(
-        network, training.num_steps, tolerance, hint, however_large=forced, coarser=coarser
-    )
-    return Lane(start, descent, record, prepared)
+
+
+def constants_for(lane: Lane) -> Constants:
+    """Return what the program of a run takes."""
+    if lane.constants is not None:
+        return lane.constants
+    # What was rehearsed and nothing else: a run with fewer directions than the program has gets
+    # zeros, not further directions of its own, which could be unstable together.
+    return constants_of(lane.prepared, lane.prepared.sizes, lane.start.data, lane.descent)
 
 
 def why_not_smaller(lane: Lane, dims: Sequence[int], rank: int) -> str:
@@ -150,7 +188,8 @@ def left_its_rehearsal(
     if lane.prepared.refusal:
         # Complete bases: there was no rehearsal, and nothing can be unstable in them.
         return ""
-    expected = lane.prepared.reduction.records[-1].error
+    rehearsal = lane.rehearsal or lane.prepared.reduction.rehearsal
+    expected = float(rehearsal.errors[-1])
     rounding = _ROUNDING * float(np.linalg.norm(lane.descent.targets))
     if not abs(residual_norm - expected) <= _LIKENESS * expected + rounding:
         return (
@@ -160,7 +199,7 @@ def left_its_rehearsal(
     data, steps = lane.start.data, np.asarray(steps)
     squares = (np.asarray(errors, dtype=float) * data.signal_norm) ** 2 - data.residual
     norms = np.sqrt(np.maximum(squares, 0.0))
-    expected = lane.prepared.reduction.rehearsed(steps)
+    expected = rehearsal.at(steps)
     far = ~(np.abs(norms - expected) <= _EXCURSION * expected + rounding) & ~np.isnan(expected)
     if not np.any(far):
         return ""
@@ -175,14 +214,13 @@ def complete(lane: Lane, reason: str) -> Lane:
     """Return a run with complete bases, which are exact and slow.
 
     Args:
-        lane: The run.
+        lane: The run, with its weights.
         reason: Why it gets them.
     """
-    network = lane.prepared.reduction.pilot.network
-    reduction = Reduction(Pilot.complete(network))
+    reduction = Reduction(Pilot.complete(_network(lane.start, lane.descent)))
     missing = lane.prepared.missing
     prepared = Prepared(reduction, reduction.everything, missing, refusal=reason, missing=missing)
-    return replace(lane, prepared=prepared)
+    return replace(lane, prepared=prepared, constants=None, rehearsal=None)
 
 
 def outcome_of(prepared: Prepared) -> str:

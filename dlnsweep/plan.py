@@ -17,8 +17,9 @@ import numpy as np
 
 from dlnsweep import prescription
 from dlnsweep.cost import RunCost, cost_of, worth_padding
+from dlnsweep.networks import network_of
 from dlnsweep.settings import Settings, description
-from dlnsweep.spec import Sweep, sweep_classes
+from dlnsweep.spec import Sweep
 from dlnsweep.version import NUMERICS_VERSION
 
 # Settings that are no column of the run table: they are lists or tables, the same for all runs.
@@ -28,6 +29,8 @@ _NOT_COLUMNS = (
     "record.noise_levels",
     "training.stop_when",
 )
+
+_DEFAULT_KINDS = {"problem.kind": "subspace", "network.kind": "deep_linear"}
 
 # A batch is what a crash can lose and what progress is made of. A sweep is cut into enough batches
 # to keep several cores busy to the end, each of this much work by the estimate, and of at most
@@ -203,7 +206,7 @@ def _index(setting: _Setting, total: int) -> np.ndarray:
 
 def _blank_unused(sweep: Sweep, settings: dict[str, _Setting]) -> None:
     """Blank settings in the runs whose choice does not use them: NaN, and "" for a string."""
-    for section, own in sweep_classes(sweep.problem_kind).items():
+    for section, own in sweep.classes.items():
         for key, use in own.used_by.items():
             chooser = settings[f"{section}.{use.chooser}"]
             used = np.isin(chooser.values.astype(str), use.choices)
@@ -272,11 +275,11 @@ def _hashes(base: Any, varying: Sequence[tuple[list[str], np.ndarray]]) -> np.nd
 
 
 def _default_text(sweep: Sweep, dotted: str) -> str | None:
-    if dotted == "problem.kind":
-        # The default of every problem's own class, but only one can go without saying.
-        return json.dumps("subspace")
+    if dotted in _DEFAULT_KINDS:
+        # The default of every kind's own class, but only one can go without saying.
+        return json.dumps(_DEFAULT_KINDS[dotted])
     section, _, key = dotted.partition(".")
-    settings = sweep_classes(sweep.problem_kind).get(section)
+    settings = sweep.classes.get(section)
     field = settings.model_fields.get(key) if settings else None
     if field is None or field.is_required():
         return None
@@ -300,7 +303,7 @@ def _group(
     for key, setting in settings.items():
         apart = key not in ("seed", "network.width") and _is_static(sweep, key)
         if apart and setting.index is not None:
-            pairs = codes * len(setting.values) + setting.index
+            pairs = codes * len(setting.values) + _size_classes(sweep, key, setting)[setting.index]
             codes = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
     programs = np.empty(total, dtype=np.int64)
     widths: list[int] = []
@@ -309,6 +312,15 @@ def _group(
             programs[chosen] = len(widths)
             widths.append(bound)
     return programs, tuple(widths)
+
+
+def _size_classes(sweep: Sweep, key: str, setting: _Setting) -> np.ndarray:
+    """Return for each value of a static setting the number of its class; see `NetworkKind`."""
+    kinds = {key: sweep.values[key][0] for key in _DEFAULT_KINDS}
+    network = network_of(kinds)
+    classes = [network.size_class(key, _scalar(value)) for value in setting.values]
+    numbers = {each: i for i, each in enumerate(dict.fromkeys(classes))}
+    return np.array([numbers[each] for each in classes])
 
 
 def _parts(*keys: np.ndarray) -> list[np.ndarray]:
@@ -320,7 +332,7 @@ def _parts(*keys: np.ndarray) -> list[np.ndarray]:
 
 def _is_static(sweep: Sweep, dotted: str) -> bool:
     section, _, key = dotted.partition(".")
-    info = description(sweep_classes(sweep.problem_kind)[section], key)
+    info = description(sweep.classes[section], key)
     return info is None or info.role == "static"
 
 
@@ -330,10 +342,10 @@ def _pad(
     """Group the widths of one program's runs: neighbours share arrays where that pays."""
     width = columns["network.width"][rows]
     distinct, counts = np.unique(width, return_counts=True)
-    if len(distinct) == 1 or columns["network.initial_weights"][rows[0]] == "law":
-        # Drawn from the law, the size of a network does not depend on its width.
+    row = _row(sweep, columns, int(rows[0]))
+    if len(distinct) == 1 or network_of(row).width_is_free(row):
         return [(int(distinct[-1]), rows)]
-    bounds = worth_padding(_row(sweep, columns, int(rows[0])), distinct.tolist(), counts.tolist())
+    bounds = worth_padding(row, distinct.tolist(), counts.tolist())
     edges = np.searchsorted(bounds, width)
     return [(bound, rows[edges == i]) for i, bound in enumerate(bounds)]
 

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.cost import cost_of
-from dlnsweep.draws import Drawing, Sections, record_numbers
-from dlnsweep.kernels.dense import DenseKernel, delay_for
-from dlnsweep.kernels.layout import Layout, choose_layout
-from dlnsweep.kernels.relu import ReluKernel
+from dlnsweep.draws import Drawing, drawing_of
+from dlnsweep.kernels.layout import Layout
 from dlnsweep.lazy import jax, jnp
 
 # Stops a call: enough that dispatch is nothing beside the records, few enough that a short
@@ -34,12 +32,10 @@ class Program:
     def __init__(
         self, row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
     ) -> None:
-        self.drawing = Drawing.from_row(row, padded_width)
-        self.sections = self.drawing.sections
-        self.padded_width = padded_width
+        self.drawing = drawing_of(row, padded_width)
         self.precision = row["sweep.precision"]
         self._memory = device["memory_bytes"] * _MEMORY_SHARE
-        self.layout = _wanted_layout(row, padded_width, lanes, device)
+        self.layout = _wanted_layout(self.drawing, row, padded_width, lanes, device)
         self._compile()
 
     @staticmethod
@@ -47,9 +43,9 @@ class Program:
         row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
     ) -> str:
         """Return a text that is equal for batches which can share a program."""
-        sections = Sections.from_row(row)
-        layout = _wanted_layout(row, padded_width, lanes, device)
-        return f"{sections.static_key()} {row['sweep.precision']} {padded_width} {layout}"
+        drawing = drawing_of(row, padded_width)
+        layout = _wanted_layout(drawing, row, padded_width, lanes, device)
+        return f"{drawing.key} {row['sweep.precision']} {padded_width} {layout}"
 
     @property
     def grain(self) -> int:
@@ -59,7 +55,7 @@ class Program:
     def _compile(self) -> None:
         """Compile for as many lanes a call as the layout wants and the memory holds."""
         while True:
-            self.kernel = self._make_kernel()
+            self.kernel = self.drawing.kernel(self.layout)
             start = jax.jit(self.layout.batch(self._start, 1))
             arguments = self._example_arguments()
             self._start_compiled = start.lower(arguments).compile()
@@ -76,18 +72,9 @@ class Program:
             else:
                 self.layout = Layout(self.layout.vectorized // 2)
 
-    def _make_kernel(self) -> DenseKernel | ReluKernel:
-        training, record = self.sections.training, self.sections.record
-        alone = self.layout.vectorized == 1
-        if self.sections.network.kind == "linear_then_relu":
-            return ReluKernel(training, record, early_exit=alone)
-        delay = delay_for(self.drawing.dims, self.drawing.rank)
-        return DenseKernel(training, record, delay=delay, early_exit=alone)
-
     def _example_arguments(self) -> dict[str, np.ndarray]:
-        numbers = {k: np.full(self.layout.lanes, v) for k, v in self.sections.traced().items()}
-        seeds = np.zeros(self.layout.lanes, np.int64)
-        return {**numbers, "seed": seeds, "network.width": seeds + self.padded_width}
+        example = self.drawing.example_arguments()
+        return {k: np.full(self.layout.lanes, v) for k, v in example.items()}
 
     def arguments(self, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the arguments of `start` for runs given as columns of settings.
@@ -115,14 +102,7 @@ class Program:
         return self._segment_compiled(inputs, carry, np.int64(start), stops, recorded)
 
     def _start(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
-        sections, shape, key = self.drawing.read(arguments)
-        drawn = self.drawing.draw(sections, shape, key)
-        weights, data, test, minibatches = jax.tree.map(self._in_precision, drawn)
-        fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
-        record = record_numbers(arguments)
-        # Only the dense kernel of linear networks knows minibatches.
-        more = {} if minibatches is None else {"minibatches": minibatches}
-        return self.kernel.start(weights, data, fan_ins, sections.training, record, test, **more)
+        return self.drawing.start(self.kernel, arguments, self._in_precision)
 
     def _in_precision(self, array: Any) -> Any:
         # Keys are integers.
@@ -130,9 +110,14 @@ class Program:
 
 
 def _wanted_layout(
-    row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
+    drawing: Drawing,
+    row: Mapping[str, Any],
+    padded_width: int,
+    lanes: int,
+    device: Mapping[str, Any],
 ) -> Layout:
-    return choose_layout(device["platform"], cost_of(row, padded_width).state_bytes, lanes)
+    run_bytes = cost_of(row, padded_width).state_bytes
+    return drawing.layout(device["platform"], run_bytes, lanes)
 
 
 def bytes_of(compiled: Any) -> int:

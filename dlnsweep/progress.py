@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dlnsweep.execution import Event
 
 _PLAIN_SECONDS = 30.0
-_RATE_SECONDS = 15.0
 
 
 class Tally:
@@ -35,7 +33,11 @@ class Tally:
         self._diverged = diverged
         # Run-steps and diverged runs of the batches that are being computed.
         self._open: dict[int, tuple[int, int]] = {}
-        self._recent: deque[tuple[float, int]] = deque()
+        # When the first event came, with the run-steps done then; when the last one came.
+        self._began: tuple[float, int] | None = None
+        self._last = 0.0
+        # Run-steps of batches that earlier processes have done: no part of the rate.
+        self._resumed: dict[int, int] = {}
 
     @property
     def diverged(self) -> int:
@@ -52,9 +54,14 @@ class Tally:
             self.failed += event.kind == "failed"
             self.workers -= event.kind == "retry"
             self.steps_done -= self._open.pop(event.batch, (0, 0))[0]
-            self._recent.clear()
-        else:
+            self._resumed.pop(event.batch, None)
+        elif event.kind != "note":
+            if event.kind == "resumed":
+                self._resumed[event.batch] = self._resumed.get(event.batch, 0) + event.run_steps
             self._advance(event)
+        self._last = time.monotonic()
+        if self._began is None:
+            self._began = (self._last, self.steps_done - sum(self._resumed.values()))
 
     def _advance(self, event: Event) -> None:
         self.steps_done += event.run_steps
@@ -64,10 +71,6 @@ class Tally:
             self._diverged += event.diverged
         else:
             self._open[event.batch] = (steps + event.run_steps, event.diverged)
-        now = time.monotonic()
-        self._recent.append((now, self.steps_done))
-        while len(self._recent) > 2 and now - self._recent[0][0] > _RATE_SECONDS:
-            self._recent.popleft()
 
     @property
     def has_begun(self) -> bool:
@@ -76,11 +79,15 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Run-steps a second, over the last seconds."""
-        if len(self._recent) < 2:
+        """Run-steps a second since the work began.
+
+        Over all of it: where a run is prepared for minutes and trained in seconds, the last
+        seconds say nothing about the rest.
+        """
+        if self._began is None or self._last <= self._began[0]:
             return 0.0
-        (t0, s0), (t1, s1) = self._recent[0], self._recent[-1]
-        return (s1 - s0) / (t1 - t0) if t1 > t0 else 0.0
+        steps = self.steps_done - self._began[1] - sum(self._resumed.values())
+        return max(0.0, steps / (self._last - self._began[0]))
 
     @property
     def seconds_left(self) -> float | None:
@@ -158,6 +165,9 @@ class _Plain:
 
     def __call__(self, event: Event) -> None:
         self.tally.add(event)
+        if event.kind == "note":
+            print(f"dlnsweep: {event.text}", file=sys.stderr, flush=True)
+            return
         now = time.monotonic()
         finished = self.tally.runs_done >= self.tally.runs
         due = now - self.last >= (1.0 if event.kind == "done" else _PLAIN_SECONDS)
@@ -197,6 +207,8 @@ def _bar(tally: Tally) -> Iterator[Callable[[Event], None]]:
 
         def report(event: Event) -> None:
             tally.add(event)
+            if event.kind == "note":
+                console.print(f"dlnsweep: {event.text}", markup=False, highlight=False)
             progress.update(task, completed=tally.steps_done)
 
         try:

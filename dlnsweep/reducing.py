@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.cost import must_reduce
-from dlnsweep.draws import Drawing, record_numbers
+from dlnsweep.draws import SampleDrawing, record_numbers
 from dlnsweep.initializers import init_scale
 from dlnsweep.kernels.kernel import fan_in_numbers, layer_rates
 from dlnsweep.kernels.law import (
@@ -21,12 +21,14 @@ from dlnsweep.kernels.law import (
 )
 from dlnsweep.kernels.layout import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
 from dlnsweep.kernels.prepare import COARSE, Thresholds
-from dlnsweep.kernels.reduced import ReducedKernel, constants_of, stacked
+from dlnsweep.kernels.reduced import ReducedKernel, stacked
 from dlnsweep.kernels.reduction import Sizes
-from dlnsweep.lanes import Lane, Start, prepare_lane, split, why_not_smaller
+from dlnsweep.lanes import Lane, Start, constants_for, prepare_lane, split, why_not_smaller
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.program import STOPS_A_SEGMENT, bytes_of
 
+# Floating-point operations between two stops of plain gradient descent; about a tenth of a second.
+_STOP_FLOPS = 2e9
 # A compressed network that proves too coarse is drawn again up to so many levels deeper, which
 # extends it with the same numbers.
 _MOST_DEEPER = 2
@@ -49,7 +51,7 @@ class ReducedDraw:
     """
 
     def __init__(self, row: Mapping[str, Any], padded_width: int) -> None:
-        self.drawing = Drawing.from_row(row, padded_width)
+        self.drawing = SampleDrawing.from_row(row, padded_width)
         self.tolerance = row["sweep.tolerance"]
         self.forced = must_reduce(row)
         law = self.drawing.sections.network.initial_weights == "law"
@@ -112,7 +114,7 @@ class ReducedDraw:
                 coarser=coarser,
             )
             if deeper == _MOST_DEEPER or not lane.prepared.refusal.startswith(COARSE):
-                return lane
+                return replace(lane, deeper=deeper)
             deeper += 1
 
     def why_not_smaller(self, lane: Lane) -> str:
@@ -176,7 +178,13 @@ class ReducedProgram:
         self.sizes = common_sizes(lanes)
         self.layout = layout
         self.kernel = kernel
+        # At every stop plain gradient descent merges its matrices afresh (`compact_descent`), which
+        # rounds: so where it stops may depend on the sizes, but not on measured times.
+        self.stops_everywhere = kernel.training.optimizer == "gradient_descent"
         self.grain = kernel.grain
+        if self.stops_everywhere:
+            flops = self.sizes.step_flops(len(lanes[0].start.data.inputs)) * layout.vectorized
+            self.grain = 2 ** max(4, int(np.log2(_STOP_FLOPS / flops)))
         inputs, carry = self.start(lanes[:1])
         self._segment = self._compiled(inputs, carry)
         self.call_bytes = bytes_of(self._segment)
@@ -199,12 +207,7 @@ class ReducedProgram:
     def start(self, lanes: Sequence[Lane]) -> tuple[Any, Any]:
         """Return the inputs and the state at step 0; missing lanes are copies of the last."""
         places = np.minimum(np.arange(self.layout.lanes), len(lanes) - 1)
-        # What was rehearsed and nothing else: a run with fewer directions than the program has gets
-        # zeros, not further directions of its own, which could be unstable together.
-        constants = [
-            constants_of(lane.prepared, lane.prepared.sizes, lane.start.data, lane.descent)
-            for lane in lanes
-        ]
+        constants = [constants_for(lane) for lane in lanes]
         whole = stacked([*constants, self._blank(constants[0])])
         chosen = jax.tree.map(lambda leaf: leaf[places], whole)
         record, test = (

@@ -51,6 +51,7 @@ def run(
     workers: int | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    checkpoint_seconds: float | None = None,
 ) -> Results:
     """Run a sweep; runs that are done already are not computed again.
 
@@ -64,6 +65,8 @@ def run(
             the process's threads, so that numbers may differ from a worker's in the last bits.
         on_event: Called with what happens.
         should_stop: Asked often; when it says True, the run ends with `Interrupted`.
+        checkpoint_seconds: Seconds between two checkpoints of an unfinished batch; 300 by default,
+            `math.inf` for none.
 
     Returns:
         The results.
@@ -72,12 +75,18 @@ def run(
         SpecError: If the sweep is wrong; nothing was started.
         StoreError: If the results folder cannot be used.
         RunError: If batches failed; all others are done.
-        Interrupted: If asked to stop; all committed batches are kept.
+        Interrupted: If asked to stop; all committed batches are kept, and how far others are.
     """
     if not isinstance(sweep, Sweep):
         sweep = Sweep.from_file(sweep, overrides)
     prepared = prepare(sweep, results_folder(out or DEFAULT_OUT, sweep.name))
-    work(prepared, workers=workers, on_event=on_event, should_stop=should_stop)
+    work(
+        prepared,
+        workers=workers,
+        on_event=on_event,
+        should_stop=should_stop,
+        checkpoint_seconds=checkpoint_seconds,
+    )
     return open_results(prepared.store.root)
 
 
@@ -121,15 +130,17 @@ def work(
     workers: int | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    checkpoint_seconds: float | None = None,
 ) -> None:
     """Compute every batch that is not done."""
     if not prepared.todo:
         return
     root, numbers = prepared.store.root, list(prepared.todo)
     if workers == 0:
-        failures = _work_here(root, numbers, on_event, should_stop)
+        failures = _work_here(root, numbers, on_event, should_stop, checkpoint_seconds)
     else:
-        failures = LocalExecutor(workers).execute(root, numbers, on_event, should_stop)
+        executor = LocalExecutor(workers, checkpoint_seconds)
+        failures = executor.execute(root, numbers, on_event, should_stop)
     if failures:
         raise RunError(
             f"{root}: {len(failures)} of {len(numbers)} batches failed; the others are done. Run "
@@ -157,13 +168,14 @@ def _work_here(
     numbers: Sequence[int],
     on_event: Callable[[Event], None],
     should_stop: Callable[[], bool],
+    checkpoint_seconds: float | None,
 ) -> dict[int, str]:
     from dlnsweep.worker import execute_batch
 
     for number in numbers:
         if should_stop():
             raise Interrupted("stopped")
-        execute_batch(root, number, on_event, should_stop)
+        execute_batch(root, number, on_event, should_stop, checkpoint_seconds)
     return {}
 
 

@@ -1,6 +1,7 @@
-"""The settings of the sweep file's sections [network], [training], [record] and [sweep].
+"""The settings of the sweep file's sections [training], [record] and [sweep].
 
-A problem's settings stand in its own file under problems/, a figure's in figures/settings.py.
+A problem's settings stand in its own file under problems/, a network's under networks/, a figure's
+in figures/settings.py.
 """
 
 from __future__ import annotations
@@ -13,16 +14,12 @@ from pydantic import Field
 from dlnsweep.settings import Constraint, Describe, Settings, UsedBy
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Width = Annotated[int, Field(ge=1, le=10**12)]
-# Each layer is compiled by itself: compiling thousands would not end.
-Depth = Annotated[int, Field(ge=1, le=10_000)]
 Steps = Annotated[int, Field(ge=1, le=2**53)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 OptimizerName = Literal["gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
-InitializerName = Literal["fan_in_normal", "orthogonal", "balanced", "identity"]
 
 # Which optimizers read which hyperparameter; the others must not be given it.
 HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
@@ -32,71 +29,6 @@ HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
     "epsilon": ("adam", "adamw", "rmsprop"),
     "rmsprop_decay": ("rmsprop",),
 }
-
-
-class NetworkSettings(Settings):
-    """[network] "deep_linear": W_L ... W_1 y; "linear_then_relu": W_L (W_{L-1} ... W_1 y)_+."""
-
-    kind: Annotated[
-        Literal["deep_linear", "linear_then_relu"],
-        Describe(
-            "static",
-            "which network is trained, without biases; linear_then_relu: one ReLU, before the last "
-            "layer",
-            axis=False,
-        ),
-    ] = "deep_linear"
-    depth: Annotated[Depth, Describe("static", "number of weight matrices", "L")]
-    width: Annotated[Width, Describe("static", "hidden width", "d_w")]
-    initializer: Annotated[
-        InitializerName, Describe("static", "how the initial weights are drawn")
-    ] = "fan_in_normal"
-    initial_weights: Annotated[
-        Literal["drawn", "law"],
-        Describe(
-            "static",
-            "drawn: the weights themselves; law: compressed, from their exact law, at any width",
-        ),
-    ] = "drawn"
-    layer_init_scale: Annotated[
-        Positive, Describe("traced", "factor on each initial weight matrix")
-    ] = 1.0
-    product_init_scale: Annotated[
-        Positive, Describe("traced", "factor on the initial product (its L-th root on each layer)")
-    ] = 1.0
-
-    constraints: ClassVar[tuple[Constraint, ...]] = (
-        Constraint(
-            ("network.kind", "network.depth"),
-            lambda kind, depth: kind == "deep_linear" or depth >= 2,
-            "network.kind is {0} and network.depth is {1}; it needs two layers or more, one of "
-            "them after the ReLU.",
-        ),
-        Constraint(
-            ("network.kind", "network.initial_weights"),
-            lambda kind, weights: kind == "deep_linear" or weights == "drawn",
-            "network.kind is {0} and network.initial_weights is {1}; a ReLU acts on the neurons "
-            'themselves, which the law compresses: set network.initial_weights = "drawn".',
-        ),
-        Constraint(
-            ("network.kind", "training.optimizer"),
-            lambda kind, optimizer: kind == "deep_linear" or optimizer == "gradient_descent",
-            "network.kind is {0} and training.optimizer is {1}; this network is trained by "
-            '"gradient_descent" only.',
-        ),
-        Constraint(
-            ("network.kind", "training.minibatch_size"),
-            lambda kind, size: kind == "deep_linear" or size == 0,
-            "network.kind is {0} and training.minibatch_size is {1}; this network is trained on "
-            "full batches only: leave it out.",
-        ),
-        Constraint(
-            ("network.kind", "sweep.kernel"),
-            lambda kind, kernel: kind == "deep_linear" or kernel != "reduced",
-            "network.kind is {0} and sweep.kernel is {1}, which is for linear networks; set "
-            'sweep.kernel to "auto" or "dense".',
-        ),
-    )
 
 
 class StopWhen(Settings):
@@ -247,7 +179,6 @@ class SweepSettings(Settings):
 
 
 SECTIONS: dict[str, Any] = {
-    "network": NetworkSettings,
     "training": TrainingSettings,
     "record": RecordSettings,
     "sweep": SweepSettings,

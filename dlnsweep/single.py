@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.cost import why_not_worth
+from dlnsweep.networks.layered import why_not_worth
 from dlnsweep.observables import why_not_reduced
 from dlnsweep.schedule import Segments
 from dlnsweep.sections import RecordSettings, TrainingSettings

@@ -15,14 +15,17 @@ from pydantic import ValidationError
 from dlnsweep import consistency, prescription, sweepfile
 from dlnsweep.axes import num_values, read_values
 from dlnsweep.errors import SpecError
+from dlnsweep.keys import known_settings, may_vary, sweep_classes
+from dlnsweep.networks import NETWORKS, find_network
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import SECTIONS, SweepSettings
 from dlnsweep.sentences import did_you_mean, printable, sentences, show, show_key
-from dlnsweep.settings import Describe, Settings, description
+from dlnsweep.settings import Settings, description
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_TEXT = 500
+_WITH_KINDS = ("problem", "network")
 _OUTSIDE_RUNS = ("sweep.seeds", "sweep.zip", "sweep.max_runs")
 
 
@@ -63,6 +66,11 @@ class Sweep:
     def problem_kind(self) -> str:
         """The kind of problem, the same for all runs."""
         return self.values["problem.kind"][0]
+
+    @property
+    def classes(self) -> dict[str, type[Settings]]:
+        """The settings class of each section."""
+        return sweep_classes(self.problem_kind, self.values["network.kind"][0])
 
     @property
     def observables(self) -> tuple[str, ...]:
@@ -148,7 +156,7 @@ class _Reader:
         return Sweep(name, source, columns, self._axes(), seeds, options, figures)
 
     def _check_keys(self) -> None:
-        known = ["name", "source", "problem", *SECTIONS, "figure"]
+        known = ["name", "source", "problem", "network", *SECTIONS, "figure"]
         for key in self.document:
             if key not in known:
                 hint = did_you_mean(key, known)
@@ -192,8 +200,10 @@ class _Reader:
             hint = hint or f"; known are {known}."
             self.problems.append(f"problem.kind is {show(kind)}, which is not known{hint}")
         else:
-            return sweep_classes(kind)
-        return dict(SECTIONS)
+            network = self.document.get("network")
+            named = network.get("kind") if isinstance(network, dict) else None
+            return sweep_classes(kind, named)
+        return {"network": next(iter(NETWORKS.values())).settings, **SECTIONS}
 
     def _places(self) -> Iterable[tuple[str, str]]:
         """Yield the section and key of each setting that the file gives, in the file's order."""
@@ -260,7 +270,13 @@ class _Reader:
                 what = f" ({info.text})" if info else ""
                 self.problems.append(f"{dotted} is missing; it has no default{what}.")
             else:
-                self.values[dotted] = (field.get_default(call_default_factory=True),)
+                self.values[dotted] = (self._default(dotted, field),)
+
+    def _default(self, dotted: str, field: Any) -> Any:
+        kinds = [self.values.get(f"{section}.kind", (None,))[0] for section in _WITH_KINDS]
+        if dotted == "record.observables" and None not in kinds:
+            return list(find_network(*kinds).observables)
+        return field.get_default(call_default_factory=True)
 
     def _seeds(self) -> tuple[int, ...] | range:
         seeds = self.values.get("sweep.seeds", (1,))[0]
@@ -297,7 +313,7 @@ class _Reader:
             # It is not known which values meet.
             return
         constraints = [c for settings in self.classes.values() for c in settings.constraints]
-        for constraint in (*constraints, consistency.BALANCED_WIDTH):
+        for constraint in constraints:
             sentence = consistency.check_constraint(constraint, self.values, axes)
             self.problems += [sentence] if sentence else []
         self.problems += consistency.check_problem_observables(self.values, axes)
@@ -353,38 +369,3 @@ def resolve(
         except ValueError as error:
             problems.append(f"{place} is {show(value)}; {printable(str(error))}")
     return tuple(found), problems
-
-
-def sweep_classes(kind: str) -> dict[str, type[Settings]]:
-    """Return the settings class of each section for a kind of problem."""
-    return {"problem": PROBLEMS[kind].settings, **SECTIONS}
-
-
-def may_vary(settings: type[Settings], key: str) -> bool:
-    """Return whether a sweep file may give several values of a setting."""
-    info = description(settings, key)
-    return info is None or info.axis
-
-
-def setting_classes() -> dict[str, list[type[Settings]]]:
-    """Return the settings classes of each section, the problems of every kind included."""
-    classes: dict[str, list[type[Settings]]] = {
-        "problem": [problem.settings for problem in PROBLEMS.values()]
-    }
-    return classes | {section: [settings] for section, settings in SECTIONS.items()}
-
-
-def describe_setting(dotted: str) -> Describe | None:
-    """Return what a dotted setting is, or None if no section knows it."""
-    section, _, key = dotted.partition(".")
-    for settings in setting_classes().get(section, ()):
-        if key in settings.model_fields:
-            return description(settings, key)
-    return None
-
-
-def known_settings() -> Iterable[str]:
-    """Return every dotted setting of every section and kind."""
-    for section, classes in setting_classes().items():
-        for settings in classes:
-            yield from (f"{section}.{key}" for key in settings.model_fields)

@@ -258,6 +258,9 @@ def noise_without_decay(noise: float, m: int, d: int, s: int) -> float:
 # after Du and Hu, with Y = A X in the place of their data X, in normalised weights.
 EVENTS_OF_THEOREM_A12 = (3 / 4, 5 / 4)
 EVENTS_OF_THEOREM_A23 = (5 / 7, 9 / 7)
+# The terms of second and higher order of a step over eta lambda_min(P) ||Phi||_F, at most: what Du
+# and Hu show, reconstructed as Lemma A.14, whose constant is not known here.
+HIGHER_ORDER_SHARE = 1 / 6
 
 
 def middle_gain_bound(depth: int, constant: float = 2.0) -> float:

@@ -31,21 +31,36 @@ def execute_batch(
     number: int,
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    checkpoint_seconds: float | None = None,
 ) -> None:
     """Compute one batch of a results folder and commit it, unless it stands there already.
 
+    Args:
+        root: The folder.
+        number: The batch.
+        on_event: Called with what happens.
+        should_stop: Asked after every segment.
+        checkpoint_seconds: Seconds between two checkpoints; 300 by default.
+
     Raises:
-        Interrupted: If `should_stop` said so; nothing of the batch is kept.
+        Interrupted: If `should_stop` said so; what is done stands in the batch's checkpoint.
         StoreError: If the folder cannot be read or written.
     """
-    from dlnsweep.batch import Progress, train_batch
+    from dlnsweep.batch import Progress
+    from dlnsweep.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.records import curves_table, outcomes_table
     from dlnsweep.runtime import device_description, versions
     from dlnsweep.store import Store
 
     store = Store.open(root)
     columns, shared, padded_width = _inputs(store, number)
+    checkpoint = Checkpoint(
+        store.checkpoint(number),
+        DEFAULT_SECONDS if checkpoint_seconds is None else checkpoint_seconds,
+        lambda text: on_event(Event("note", number, text=text)),
+    )
     if number in store.done():
+        checkpoint.remove()
         steps = columns["training.num_steps"]
         on_event(Event("done", number, int(steps.sum()), len(steps)))
         return
@@ -54,13 +69,16 @@ def execute_batch(
 
     def report(progress: Progress) -> None:
         nonlocal told, waiting, last_report
+        if progress.resumed:
+            told += progress.run_steps
+            on_event(Event("resumed", number, progress.run_steps, diverged=progress.diverged))
+            return
         waiting += progress.run_steps
         if time.monotonic() - last_report > _REPORT_SECONDS:
             on_event(Event("progress", number, waiting, diverged=progress.diverged))
             told, waiting, last_report = told + waiting, 0, time.monotonic()
 
-    began = time.perf_counter()
-    trained = train_batch(columns, shared, padded_width, report, should_stop)
+    trained = checkpoint.train(columns, shared, padded_width, report, should_stop)
     run_ids = columns["run_id"]
     count = len(run_ids)
     last = np.maximum(trained.num_rows - 1, 0)
@@ -85,14 +103,16 @@ def execute_batch(
     )
     device = device_description()
     receipt = {
-        "seconds": time.perf_counter() - began,
+        "seconds": checkpoint.seconds,
         "compile_seconds": trained.compile_seconds,
         "training_seconds": trained.seconds,
         "run_steps": total,
         "device": {key: device[key] for key in ("platform", "kind")},
         "versions": versions(),
+        **checkpoint.receipt(),
     }
     store.commit(number, curves, outcomes, receipt)
+    checkpoint.remove()
     # Runs that ended early have no more steps to do.
     on_event(Event("done", number, total - told, count, int(np.sum(diverged))))
 
@@ -120,6 +140,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dlnsweep.worker", description=__doc__)
     parser.add_argument("root", help="a results folder, or its address")
     parser.add_argument("--cores", default="")
+    parser.add_argument("--checkpoint-seconds", type=float)
     arguments = parser.parse_args()
     if arguments.cores and hasattr(os, "sched_setaffinity"):
         # Before JAX starts: XLA makes as many threads as it finds cores.
@@ -144,7 +165,13 @@ def main() -> int:
         for line in sys.stdin:
             number = int(json.loads(line)["batch"])
             try:
-                execute_batch(arguments.root, number, on_event, lambda: bool(stopping))
+                execute_batch(
+                    arguments.root,
+                    number,
+                    on_event,
+                    lambda: bool(stopping),
+                    arguments.checkpoint_seconds,
+                )
             except Interrupted:
                 return 0
             except StoreError as error:

@@ -18,7 +18,7 @@ PACKAGE = Path(dlnsweep.__file__).parent
 # From the ground floor up. A module imports modules of lower rooms, or of its own; imports inside
 # functions count, those for type checkers alone do not.
 HOUSE: list[tuple[str, ...]] = [
-    ("errors", "version", "lazy", "settings", "theory", "bootstrap"),
+    ("errors", "version", "lazy", "settings", "theory", "bootstrap", "packing", "trained"),
     (
         "sentences",
         "runtime",
@@ -55,6 +55,10 @@ HOUSE: list[tuple[str, ...]] = [
     ),
     (
         "figures.check",
+        "networks.registry",
+        "networks.layered",
+        "networks",
+        "keys",
         "axes",
         "sweepfile",
         "schedule",
@@ -73,10 +77,10 @@ HOUSE: list[tuple[str, ...]] = [
         "kernels.relu",
     ),
     ("spec", "program", "lanes", "reducing", "single", "training", "starter", "explain"),
-    ("plan", "batch"),
+    ("plan", "journal", "batch"),
     ("estimate", "records"),
     ("store",),
-    ("results", "figures"),
+    ("results", "figures", "checkpoint"),
     ("claims", "transitions", "drawing", "execution", "probe"),
     ("worker", "progress", "stopping"),
     ("runner", "comparison"),
@@ -88,9 +92,9 @@ FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 # Rooms that answer without JAX.
 WITHOUT_JAX = {
     "axes", "claims", "comparison", "consistency", "cost", "drawing", "errors", "estimate",
-    "explain",
-    "figures", "plan", "prescription", "problems", "records", "results", "schedule", "sections",
-    "sentences", "settings", "spec", "starter", "store", "sweepfile", "version",
+    "explain", "keys",
+    "figures", "networks", "plan", "prescription", "problems", "records", "results", "schedule",
+    "sections", "sentences", "settings", "spec", "starter", "store", "sweepfile", "version",
 }  # fmt: skip
 HEAVY = ("jax", "jaxlib", "optax", "pandas", "pyarrow", "matplotlib")
 

@@ -50,7 +50,7 @@ FREE: dict[str, Any] = {"training.weight_decay": 0.0}
 NARROW: dict[str, Any] = {"network.width": 100}
 NAMES: tuple[str, ...] = (
     "one", "tau", "two", "ten", "off", "eleven", "start", "upper", "lower", "upper later",
-    "middle", "spectrum", "decayed", "free",
+    "middle", "spectrum", "higher", "decayed", "free",
 )  # fmt: skip
 JUDGES: dict[str, Statement] = dict(zip(NAMES, STATEMENTS, strict=True))
 
@@ -222,6 +222,17 @@ def test_the_spectrum_of_p_is_judged_by_the_singular_values_of_the_data():
     assert verdict.tight == pytest.approx(wanted)
 
 
+def test_the_higher_order_terms_are_judged_in_phase_one():
+    recorded = {
+        "curvature_min": lambda t: 0.3 if t <= TAU else 1e-9,
+        "higher_order_term": lambda t: 0.02 if t == TAU else 0.01,
+    }
+    verdict = JUDGES["higher"].judge(made(recorded=recorded))
+    assert verdict.margin == pytest.approx(ETA * 0.3 / 6 / 0.02)
+    # The constant with which the margin would be 1.
+    assert JUDGES["higher"].tight(verdict) == pytest.approx(0.02 / (ETA * 0.3))
+
+
 def test_the_corollary_is_judged_with_and_without_decay():
     noise: dict[str, Any] = {"record.test_noise": 0.1}
     run = made(recorded={"noisy_test_error": lambda t: 0.12 if t >= T else 9.0}, **noise)
@@ -374,8 +385,8 @@ def test_what_was_recorded_is_judged(tmp_path: Path):
         "record": {"count": 20, "test_noise": 0.1, "observables": [
             "regression_error", "off_subspace_error", "noisy_test_error", "upper_gain_min",
             "upper_gain_max", "lower_gain_min", "lower_gain_max", "middle_gain_max",
-            "curvature_min", "curvature_max", "first_layer_off_range", "isometry_min",
-            "isometry_max",
+            "curvature_min", "curvature_max", "higher_order_term", "first_layer_off_range",
+            "isometry_min", "isometry_max",
         ]},
         "sweep": {"seeds": 2},
     }  # fmt: skip

@@ -9,8 +9,9 @@ import pytest
 from spec_samples import sweep
 
 from dlnsweep import estimate as estimates
-from dlnsweep.cost import cost_of, layer_sizes, problem_rank, record_length
+from dlnsweep.cost import cost_of, record_length
 from dlnsweep.errors import RunError
+from dlnsweep.networks.layered import layer_sizes, problem_rank
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan
 
 

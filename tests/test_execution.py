@@ -75,6 +75,15 @@ def executor(
         os.waitpid(-1, os.WNOHANG)
 
 
+def test_linear_algebra_has_one_thread_on_one_core(executor):
+    # Two threads on one core wait for one another.
+    failures, _ = executor("""
+        def work(batch):
+            say(kind="failed", batch=batch, text=os.environ["OPENBLAS_NUM_THREADS"])
+    """)
+    assert set(failures.values()) == {"1"}
+
+
 def kinds(events: list[Event], batch: int) -> list[str]:
     return [event.kind for event in events if event.batch == batch]
 

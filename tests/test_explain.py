@@ -4,14 +4,13 @@ import pytest
 
 from dlnsweep.errors import SpecError
 from dlnsweep.explain import explain
+from dlnsweep.keys import known_settings
 from dlnsweep.observables import OBSERVABLES
-from dlnsweep.spec import known_settings
 
 TOPICS = [
     "subspace",
     "noisy_subspace",
     "union_of_subspaces",
-    "network",
     "deep_linear",
     "training",
     "record",
@@ -31,7 +30,7 @@ def test_without_a_word_the_topics_are_listed():
 
 
 @pytest.mark.parametrize(
-    "word", ["", "problem", "figure", *TOPICS, *OBSERVABLES, *known_settings()]
+    "word", ["", "problem", "network", "figure", *TOPICS, *OBSERVABLES, *known_settings()]
 )
 def test_everything_is_explained_in_short_plain_lines(word: str):
     text = explain(word)

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from spec_samples import problems, sweep
 
-from dlnsweep import cost, lanes, train
+from dlnsweep import lanes, train
 from dlnsweep.cost import must_reduce, why_dense
 from dlnsweep.errors import SpecError
+from dlnsweep.networks import layered
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.plan import make_plan
 
@@ -125,6 +126,7 @@ def test_auto_takes_dense_for_what_needs_layers(name: str):
     needs = name in (
         "unbalancedness", "unbalancedness_nuclear", "upper_gain_min", "upper_gain_max",
         "lower_gain_min", "lower_gain_max", "middle_gain_max", "curvature_min", "curvature_max",
+        "higher_order_term",
     )  # fmt: skip
     noise: dict[str, Any] = {"record__test_noise": 0.1}
     if OBSERVABLES[name].over_noise_levels:
@@ -184,8 +186,8 @@ def arrays() -> dict[str, Any]:
 @pytest.fixture
 def worth_it(monkeypatch: pytest.MonkeyPatch):
     """Let `auto` try the reduced kernel however short a run is."""
-    monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
-    monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
 
 
 def test_auto_takes_dense_for_a_short_run(arrays: dict[str, Any]):

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from spec_samples import document, sweep
 
 from dlnsweep.cost import cost_of, worth_padding
+from dlnsweep.keys import describe_setting
 from dlnsweep.plan import Plan, make_batches, make_plan
-from dlnsweep.spec import Sweep, describe_setting
+from dlnsweep.spec import Sweep
 from dlnsweep.version import NUMERICS_VERSION
 
 STOP = {"observable": "loss", "below": 0.1}

@@ -59,7 +59,7 @@ def test_a_tally_counts_runs_rate_and_time_left(clock: Clock) -> None:
     tell(tally, clock, Event("done", 0, 1000, runs=4, diverged=2))
     assert tally.line() == "6 of 10 runs done, 1 k run-steps/s, 4 s left, 3 diverged"
     tell(tally, clock, Event("done", 1, 4000, runs=4))
-    assert tally.line() == "10 of 10 runs done, 1.75 k run-steps/s, 3 diverged"
+    assert tally.line() == "10 of 10 runs done, 1.6 k run-steps/s, 3 diverged"
 
 
 def test_what_a_dead_worker_did_does_not_count(clock: Clock) -> None:
@@ -70,12 +70,43 @@ def test_what_a_dead_worker_did_does_not_count(clock: Clock) -> None:
     assert tally.line() == "0 of 4 runs done, 0 diverged, 1 batch failed"
 
 
+def test_what_an_earlier_process_did_is_done_but_no_part_of_the_rate(clock: Clock) -> None:
+    tally = Tally(runs=2, runs_done=0, run_steps=2000)
+    tell(tally, clock, Event("ready"), Event("resumed", 0, 900), Event("progress", 0, 50))
+    assert tally.steps_done == 950
+    assert tally.line() == "0 of 2 runs done, 25 run-steps/s, 42 s left, 0 diverged"
+    tell(tally, clock, Event("retry", 0), Event("resumed", 0, 900), Event("progress", 0, 75))
+    assert tally.line() == "0 of 2 runs done, 15 run-steps/s, 1 min 8 s left, 0 diverged"
+    first = Tally(runs=2, runs_done=0, run_steps=2000)
+    tell(first, clock, Event("resumed", 0, 900), Event("done", 0, 100, runs=1))
+    assert first.line() == "1 of 2 runs done, 100 run-steps/s, 10 s left, 0 diverged"
+
+
+def test_notes_are_shown_and_count_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = Tally(runs=2, runs_done=0, run_steps=2000)
+    with reporting(tally) as on_event:
+        on_event(Event("progress", 0, 50, diverged=1))
+        on_event(Event("note", 0, text="a sentence."))
+    assert capsys.readouterr().err == "dlnsweep: a sentence.\n"
+    assert (tally.steps_done, tally.diverged) == (50, 1)
+
+
 def test_the_rate_survives_long_segments(clock: Clock) -> None:
     tally = Tally(runs=1, runs_done=0, run_steps=100)
     for _ in range(3):
         clock.now += 60.0
         tally.add(Event("progress", 0, 6))
     assert tally.rate == pytest.approx(0.1)
+
+
+def test_minutes_of_preparation_count_as_work(clock: Clock) -> None:
+    tally = Tally(runs=4, runs_done=0, run_steps=4000)
+    tell(tally, clock, Event("ready"))
+    for batch in range(2):
+        clock.now += 99.0
+        tell(tally, clock, Event("progress", batch, 16))
+        tally.add(Event("done", batch, 984, runs=1))
+    assert tally.line() == "2 of 4 runs done, 10 run-steps/s, 3 min 20 s left, 0 diverged"
 
 
 def test_the_line_fits_its_width(clock: Clock) -> None:
@@ -130,6 +161,7 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert (capsys.readouterr().err, tally.runs_done) == ("", 4)
 
 
+@pytest.mark.usefixtures("clock")
 def test_the_bar_says_what_it_waits_for() -> None:
     tally = Tally(4, 0, 100)
     assert progress._words(tally, 2.2, 60) == "starting, 2 s"

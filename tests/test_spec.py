@@ -14,7 +14,8 @@ from spec_samples import document, problems, sweep
 
 from dlnsweep import axes
 from dlnsweep.errors import SpecError
-from dlnsweep.spec import Sweep, describe_setting, known_settings
+from dlnsweep.keys import describe_setting, known_settings
+from dlnsweep.spec import Sweep
 
 REPOSITORY = Path(__file__).parent.parent
 ONE_LINE = "it must be a string, a line of at most 500 characters."

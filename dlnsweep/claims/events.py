@@ -1,10 +1,11 @@
 """What the proof of Theorem 2.3 keeps true on its way, and Corollary 2.6.
 
 Of the events B(t) the constants are known here, 3/4 and 5/4 in Theorem A.12, 5/7 and 9/7 in
-Theorem A.23; what they bound is reconstructed after Du and Hu (2019, arXiv:1901.08572), whose proof
-the paper's follows. The sources of such statements say so. W_{i:1} Y is judged up to tau only: the
-first layer's start decays by (1 - eta lambda / m)^t, to d_w^{-2} at T, so nothing keeps these gains
-near 1 in phase 2, and Theorem A.23 cannot say that they stay there (derived).
+Theorem A.23; what they bound, and Lemma A.14 with its constant, is reconstructed after Du and Hu
+(2019, arXiv:1901.08572), whose proof the paper's follows. The sources of such statements say so.
+W_{i:1} Y is judged up to tau only: the first layer's start decays by (1 - eta lambda / m)^t, to
+d_w^{-2} at T, so nothing keeps these gains near 1 in phase 2, and Theorem A.23 cannot say that they
+stay there (derived).
 """
 
 from __future__ import annotations
@@ -76,6 +77,13 @@ def _curvature(run: Run) -> Verdict:
     return Verdict(min(least / low, high / most), max(1 - gains[0], gains[1] - 1))
 
 
+def _higher_order(run: Run) -> Verdict:
+    inside = run.until_tau
+    share = run.recorded["higher_order_term"][inside]
+    slowest = run.rate * run.recorded["curvature_min"][inside]
+    return Verdict(theory.HIGHER_ORDER_SHARE * float(np.min(slowest / share)))
+
+
 def _noise_with_decay(run: Run) -> Verdict:
     at = run.at_horizon
     if at is None:
@@ -141,6 +149,13 @@ EVENTS: tuple[Statement, ...] = (
         0.25,
         _curvature,
         _CURVATURE,
+    ),
+    Statement(
+        "up to tau the terms of higher order of a step are below eta lambda_min(P(t)) ||Phi|| / 6",
+        f"Lemma A.14, {_AFTER_DU_HU}",
+        theory.HIGHER_ORDER_SHARE,
+        _higher_order,
+        ("higher_order_term", "curvature_min"),
     ),
     Statement(
         "with weight decay the noisy test error at T is below gamma kappa sqrt(sr(X)) + d_w^(-3/2) "

@@ -7,21 +7,20 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from dlnsweep.keys import describe_setting
+from dlnsweep.networks import NetworkKind
 from dlnsweep.observables import OBSERVABLES
-from dlnsweep.spec import describe_setting
 
 
-def observable_label(name: str, network: str = "deep_linear") -> str:
+def observable_label(name: str, network: NetworkKind | None = None) -> str:
     """Return what stands at an axis for an observable: words and the formula.
 
     Args:
         name: The observable.
-        network: The kind of network; one that is not linear has f(Y) in place of W_{L:1} Y.
+        network: The kind of network, which may write it in its own symbols.
     """
     label = OBSERVABLES[name].label if name in OBSERVABLES else _words(name)
-    if network == "deep_linear":
-        return label
-    return re.sub(r"W_\{L:1\}(?:\(([^()]*)\)|(Y'?))", lambda m: f"f({m[1] or m[2]})", label)
+    return network.label(label) if network else label
 
 
 def setting_symbol(name: str) -> tuple[str, str, str]:

@@ -21,6 +21,8 @@ from dlnsweep.figures.settings import (
     SpectrumFigure,
 )
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
+from dlnsweep.networks import NETWORKS, NetworkKind
+from dlnsweep.problems import PROBLEMS
 
 Banded = CurvesFigure | FinalFigure | SpectrumFigure | NoiseFigure
 
@@ -165,13 +167,16 @@ def _near(formulas: Sequence[np.ndarray], measured: Sequence[np.ndarray]) -> lis
     return [each[(each >= low) & (each <= high)] for each in formulas]
 
 
-def network_of(selection: Selection) -> str:
-    """Return the kind of network, which all runs of a sweep share."""
+def network_of(selection: Selection) -> NetworkKind | None:
+    """Return the kind of network, which all runs of a sweep share; None if it is not known."""
     runs = selection.runs
-    return str(runs["network.kind"].iloc[0]) if "network.kind" in runs else "deep_linear"
+    if not {"problem.kind", "network.kind"} <= set(runs.columns):
+        return None
+    problem = PROBLEMS.get(str(runs["problem.kind"].iloc[0]))
+    return NETWORKS.get((problem.task, str(runs["network.kind"].iloc[0]))) if problem else None
 
 
-def _label_y(panels: Sequence[Panel], shape: tuple[int, int], network: str) -> None:
+def _label_y(panels: Sequence[Panel], shape: tuple[int, int], network: NetworkKind | None) -> None:
     same = len({panel.observable for panel in panels}) == 1
     for index, panel in enumerate(panels):
         if not same or index % shape[1] == 0:

@@ -115,6 +115,14 @@ class Chain:
         """L."""
         return len(self.corrections)
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one evaluation of `velocity`."""
+        thrice = 3 * sum(matrix.size for matrix in self.corrections)
+        twice = 2 * sum(matrix.size for matrix in self.mixed)
+        once = sum(matrix.size for matrix in (*self.forward, *self.backward))
+        return 2 * len(self.descent.inputs) * (thrice + twice + once)
+
     def activations(self) -> list[Matrix]:
         """Return f_0, ..., f_L."""
         values = [np.diag(self.descent.inputs)]

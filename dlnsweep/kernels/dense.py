@@ -103,6 +103,7 @@ class DenseKernel(Kernel):
         assert inputs.fan_ins is not None
         view.fan_ins = inputs.fan_ins.astype(view.dtype)
         view.fan_in_steps = self.training.step_rule == "fan_in"
+        view.rates = inputs.constants.learning_rates.astype(view.dtype)
         return view
 
     def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, "..."], ...]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.kernels.linear import NetworkView
+from dlnsweep.kernels.linear import View
 from dlnsweep.kernels.samples import TestSamples
 from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.observables import OBSERVABLES
@@ -87,7 +87,7 @@ class Kernel:
         """Number of steps that the kernel carries out together."""
         return 1
 
-    def view(self, inputs: Inputs, carry: Carry) -> NetworkView:
+    def view(self, inputs: Inputs, carry: Carry) -> View:
         """Return the view of the state that observables see."""
         raise NotImplementedError
 

@@ -13,12 +13,39 @@ from dlnsweep.kernels.spectra import extreme_values, guarded, largest_value, ope
 from dlnsweep.lazy import jnp
 
 
-class NetworkView:
-    """The state of one network, as observables see it; computed on first use.
+class View:
+    """The state of one network of any kind, as observables see it; computed on first use.
 
     Under `jit` only what an asked-for observable uses is compiled, so an observable that is not
-    asked for costs nothing. Every kind of network adds its `residual`, `squared_error`,
-    `squared_gradient_norm` and `output`.
+    asked for costs nothing.
+    """
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of training."""
+        raise NotImplementedError
+
+    @cached_property
+    def residual(self) -> Float[Array, "..."]:
+        """What the network is to make zero; a run has diverged where its square is not finite."""
+        raise NotImplementedError
+
+    @cached_property
+    def loss(self) -> Float[Array, ""]:
+        """What training makes small."""
+        raise NotImplementedError
+
+    @cached_property
+    def squared_gradient_norm(self) -> Float[Array, ""]:
+        """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
+        raise NotImplementedError
+
+
+class NetworkView(View):
+    """The state of a network on samples, as observables see it.
+
+    Every kind of network adds its `residual`, `squared_error`, `squared_gradient_norm` and
+    `output`.
 
     Args:
         layers: W_1 restricted to range(Y), (d_1, r), then W_2, ..., W_L.
@@ -31,10 +58,12 @@ class NetworkView:
     Attributes:
         fan_ins: The number of inputs of each layer; the arrays may be padded beyond it.
         fan_in_steps: Whether layer i takes steps of eta / fan_in_i, not of eta.
+        rates: The learning rate eta_i of each layer.
     """
 
     fan_ins: Float[Array, " L"]
     fan_in_steps: bool
+    rates: Float[Array, " L"]
 
     def __init__(
         self,
@@ -74,9 +103,10 @@ class NetworkView:
         raise NotImplementedError
 
     @cached_property
-    def squared_gradient_norm(self) -> Float[Array, ""]:
-        """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
-        raise NotImplementedError
+    def loss(self) -> Float[Array, ""]:
+        """(c/2) times the squared error and (lambda/2) sum ||W_i||_F^2."""
+        decay = self.weight_decay * jnp.sum(self.squared_weight_norms)
+        return 0.5 * (self.data_fit_scale * self.squared_error + decay)
 
     def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
         """Return what the network makes of each column of some inputs."""
@@ -179,6 +209,30 @@ class LinearView(NetworkView):
             total += shares[i] * jnp.kron(multiply(lower.T, lower), multiply(product, product.T))
         values = guarded(jnp.linalg.eigvalsh, self.data_fit_scale * total)
         return jnp.stack([values[0], values[-1]])
+
+    @cached_property
+    def higher_order_share(self) -> Float[Array, ""]:
+        """||E||_F / ||Phi||_F of the next step of gradient descent; 0 where Phi is.
+
+        With G_i = c W_{L:i+1}^T Phi Y^T W_{i-1:1}^T the step changes W_i into
+        rho_i W_i - eta_i G_i, and E holds the terms of W_{L:1} Y with two factors G or more.
+        Carried through the layers beside those with none and with one, so that nothing cancels.
+        """
+        none = jnp.diag(self.data.inputs).astype(self.dtype)
+        one = more = jnp.zeros_like(none)
+        for i, layer in enumerate(self.layers):
+            backward = self.data_fit_scale * multiply(self.upper[i].T, self.residual)
+            forward = self.forward[i] * self.data.inputs
+            kept = (1.0 - self.rates[i] * self.weight_decay) * layer
+
+            def updated(x: Array, b: Array = backward, f: Array = forward, i: int = i) -> Array:
+                return -self.rates[i] * multiply(b, multiply(f.T, x))
+
+            more = multiply(kept, more) + updated(one + more)
+            one = multiply(kept, one) + updated(none)
+            none = multiply(kept, none)
+        size = jnp.linalg.norm(self.residual)
+        return jnp.where(size > 0, jnp.linalg.norm(more) / jnp.where(size > 0, size, 1.0), 0.0)
 
     @cached_property
     def residual(self) -> Float[Array, "d r"]:

@@ -35,6 +35,12 @@ class Network:
         """L."""
         return len(self.rest) + 1
 
+    @property
+    def step_flops(self) -> int:
+        """Floating-point operations of a step of gradient descent on the weights themselves."""
+        rank = self.first.shape[1]
+        return 6 * rank * sum(matrix.size for matrix in (self.first, *self.rest))
+
     def leading(self, sizes: tuple[int, ...]) -> Network:
         """Return the network of the leading `sizes` neurons of each hidden layer, others zero."""
         bounds = [*sizes, self.rest[-1].shape[0]]

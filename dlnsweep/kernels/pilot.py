@@ -82,6 +82,7 @@ class Pilot:
         num_steps: Steps of gradient descent to cover.
         pace: How closely to follow them.
         largest_share: The pilot gives up once its bases hold more than this share of a layer.
+        largest_work: The pilot gives up once it has done more floating-point operations.
 
     Attributes:
         chain: The chain in the pilot's own bases; its output basis is the identity.
@@ -93,13 +94,20 @@ class Pilot:
         residual_norm: ||Phi|| at the last checkpoint.
         leak: Largest relative part that checkpoints have left outside the bases.
         streams: How many times a large matrix was read.
+        work: Floating-point operations of its steps.
     """
 
     def __init__(
-        self, network: Network, num_steps: int, pace: Pace, largest_share: float = 1.0
+        self,
+        network: Network,
+        num_steps: int,
+        pace: Pace,
+        largest_share: float = 1.0,
+        largest_work: float = np.inf,
     ) -> None:
         self.network = network
         self.largest_share = largest_share
+        self.largest_work = largest_work
         self.pace = pace
         depth = network.depth
         outputs = network.descent.targets.shape[0]
@@ -133,7 +141,7 @@ class Pilot:
         self._now_stiffness = 0.0
         self.residual_norm = np.nan
         self.leak = 0.0
-        self.streams = 0
+        self.streams = self.work = 0
         with np.errstate(over="ignore", invalid="ignore"):
             self._run(num_steps)
 
@@ -237,6 +245,7 @@ class Pilot:
             if steps > 0:
                 self.chain.advance(steps, stages)
                 self.schedule.append(Advance(steps, stages, self._now_stiffness))
+                self.work += max(stages, 1) * self.chain.flops
             now, since, relaxing = now + steps, since + steps, 0.0
             if stages and now >= min(check, num_steps - relaxation):
                 relaxed = min(relaxation, num_steps - now)
@@ -320,6 +329,8 @@ class Pilot:
         shares = [basis.shape[1] / basis.shape[0] for basis in self.backward_bases[:-1]]
         if max(shares, default=0.0) > self.largest_share:
             self.refusal = "the run visits too large a part of the hidden layers"
+        elif self.work > self.largest_work:
+            self.refusal = "finding its bases takes too large a part of the run's own arithmetic"
 
     def _tolerance(self) -> float:
         """Return the tolerance at the residual's present size.

@@ -12,6 +12,9 @@ from dlnsweep.kernels.reduction import Reduction, Sizes
 
 # A pilot gives up once its bases hold more than this share of a hidden layer.
 _LARGEST_SHARE = 0.9
+# A pilot gives up once its steps have taken this share of the run's own arithmetic: the rehearsals
+# that follow take a few times as much, and the run on nearly complete bases is to come.
+_LARGEST_WORK = 0.25
 # The estimate is aimed at this share of the tolerance, and is near enough above the second.
 _AIM, _NEAR = 0.6, 0.25
 _MOST_TRIALS = 6
@@ -98,15 +101,18 @@ def prepare(
         tolerance: Largest relative error of the regression error, of the off-subspace error and
             of the end-to-end matrix on range(Y).
         hint: The thresholds of a similar network; they spare trials.
-        however_large: Do not give up on bases that hold most of a hidden layer.
+        however_large: Do not give up on bases that hold most of a hidden layer, or cost as much.
         coarser: Of a network that is itself a truncation, the sizes of the hidden layers of the
             next coarser one: their difference tells how much this one lacks.
     """
     thinness = _thinness(network)
     refusal = "the measurements are nearly rank-deficient" if thinness > _THINNEST else ""
     missing = 0.0
+    share, work = _LARGEST_SHARE, _LARGEST_WORK * num_steps * network.step_flops
+    if however_large:
+        share, work = 1.0, np.inf
     for pace in () if refusal else paces(tolerance):
-        pilot = Pilot(network, num_steps, pace, 1.0 if however_large else _LARGEST_SHARE)
+        pilot = Pilot(network, num_steps, pace, share, work)
         refusal = pilot.refusal
         if refusal:
             break

@@ -12,6 +12,7 @@ import copy
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -101,6 +102,27 @@ class Record:
     error: float
     on_range: Matrix
     off_norm: float
+
+
+class Rehearsal(NamedTuple):
+    """The path that a finished run is compared with.
+
+    Attributes:
+        times: The checkpoints, in steps.
+        errors: ||Phi|| there.
+        exact: The steps before the pilot's first one along the flow, where the rehearsal is on
+            its own path.
+    """
+
+    times: Float[np.ndarray, " k"]
+    errors: Float[np.ndarray, " k"]
+    exact: float
+
+    def at(self, steps: np.ndarray) -> np.ndarray:
+        """Return ||Phi|| at some steps, between the checkpoints; NaN where it is not to compare."""
+        norms = np.maximum(self.errors, 1e-300)
+        found = np.exp(np.interp(steps, self.times, np.log(norms)))
+        return np.where(np.asarray(steps) > self.exact, found, np.nan)
 
 
 def off_range_blocks(pilot: Pilot) -> OffRange:
@@ -305,20 +327,21 @@ class Reduction:
         backward = [basis @ b for basis, b in zip(self.pilot.backward_bases, outer, strict=True)]
         return [inner[0], *forward], backward
 
-    def rehearsed(self, steps: np.ndarray) -> np.ndarray:
-        """Return ||Phi|| along the rehearsal at some steps, between its checkpoints.
-
-        NaN before the pilot's first step along the flow, where the rehearsal is on its own path.
-        """
+    @property
+    def rehearsal(self) -> Rehearsal:
+        """The path of the whole chain."""
         now, times = 0.0, [0.0]
         for part in self.schedule:
             now += part.steps
             if part.checked:
                 times.append(now)
-        norms = np.array([max(record.error, 1e-300) for record in self.records])
         exact = sum(part.steps for part in self.pilot.schedule if not part.stages)
-        found = np.exp(np.interp(steps, times, np.log(norms)))
-        return np.where(np.asarray(steps) > exact, found, np.nan)
+        errors = [record.error for record in self.records]
+        return Rehearsal(np.array(times), np.array(errors), float(exact))
+
+    def rehearsed(self, steps: np.ndarray) -> np.ndarray:
+        """Return ||Phi|| along the rehearsal at some steps; see `Rehearsal.at`."""
+        return self.rehearsal.at(steps)
 
     def rehearse(self, sizes: Sizes) -> float:
         """Return the largest relative deviation of the truncated chain along the schedule."""

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 # Imported for what they register.
 from dlnsweep.observables import network as network
 from dlnsweep.observables.proof import CURVATURES, why_no_curvature
-from dlnsweep.observables.registry import OBSERVABLES, Dimensions, Observable, register
+from dlnsweep.observables.registry import OBSERVABLES, VIEWS, Dimensions, Observable, register
 
 __all__ = [
     "CURVATURES",
     "OBSERVABLES",
+    "VIEWS",
     "Dimensions",
     "Observable",
     "register",

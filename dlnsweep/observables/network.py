@@ -10,7 +10,7 @@ from dlnsweep.observables.registry import observable
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.kernels.linear import LinearView, NetworkView
+    from dlnsweep.kernels.linear import LinearView, NetworkView, View
     from dlnsweep.sections import RecordSettings
 
 
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
     "loss",
     r"loss $\frac{c}{2}\|W_{L:1}Y-X\|_F^2+\frac{\lambda}{2}\sum_i\|W_i\|_F^2$",
     "objective (4) of arXiv:2502.15522 with the data-fit scale c",
-    linear_only=False,
+    views=(),
 )
-def _loss(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
-    decay = view.weight_decay * jnp.sum(view.squared_weight_norms)
-    return 0.5 * (view.data_fit_scale * view.squared_error + decay)
+def _loss(view: View, record: RecordSettings) -> Float[Array, ""]:
+    return view.loss
 
 
 @observable(
     "regression_error",
     r"regression error $\|W_{L:1}Y-X\|_F\,/\,\|X\|_F$",
     "relative error on the training samples",
-    linear_only=False,
+    views=("samples",),
 )
 def _regression_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sqrt(view.squared_error) / view.data.signal_norm
@@ -65,7 +64,7 @@ def _singular_values(view: LinearView, record: RecordSettings) -> Float[Array, "
     r"weight norms $\|W_i\|_F$",
     "Frobenius norm of each layer, the first layer first",
     size=lambda dims: dims.depth,
-    linear_only=False,
+    views=("samples",),
 )
 def _weight_norms(view: NetworkView, record: RecordSettings) -> Float[Array, " L"]:
     return jnp.sqrt(view.squared_weight_norms)
@@ -134,9 +133,9 @@ def _numerical_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""
     "gradient_norm",
     r"gradient norm $(\sum_i\|\nabla_{W_i}\|_F^2)^{1/2}$",
     "Frobenius norm of the gradient of the loss (decay included) over all layers together",
-    linear_only=False,
+    views=(),
 )
-def _gradient_norm(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
+def _gradient_norm(view: View, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sqrt(view.squared_gradient_norm)
 
 
@@ -171,7 +170,7 @@ def _relative_test_error(view: NetworkView, with_noise: bool) -> Float[Array, ""
     r"test error $\|W_{L:1}Y'-X'\|_F\,/\,\|X'\|_F$",
     "relative error on fresh signals of the same subspace, measured without noise",
     needs_test_samples=True,
-    linear_only=False,
+    views=("samples",),
 )
 def _test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return _relative_test_error(view, with_noise=False)
@@ -182,7 +181,7 @@ def _test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     r"noisy test error $\|W_{L:1}(Y'+E)-X'\|_F\,/\,\|X'\|_F$",
     "relative error on fresh signals with Gaussian noise of record.test_noise on each measurement",
     needs_test_samples=True,
-    linear_only=False,
+    views=("samples",),
 )
 def _noisy_test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return _relative_test_error(view, with_noise=True)
@@ -196,7 +195,7 @@ def _noisy_test_error(view: NetworkView, record: RecordSettings) -> Float[Array,
     size=lambda dims: dims.num_noise_levels,
     needs_test_samples=True,
     over_noise_levels=True,
-    linear_only=False,
+    views=("samples",),
 )
 def _noisy_test_errors(view: NetworkView, record: RecordSettings) -> Float[Array, " levels"]:
     assert view.test is not None

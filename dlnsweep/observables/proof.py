@@ -93,6 +93,13 @@ _gain(
     lambda view: _curvature(view)[1],
 )
 _gain(
+    "higher_order_term",
+    r"$\|E(t)\|_F/\|\Phi(t)\|_F$",
+    "the terms of second and higher order in the gradient by which the next step of gradient "
+    "descent changes W_{L:1} Y, over the residual; on the row space of Y",
+    lambda view: view.higher_order_share,
+)
+_gain(
     "first_layer_off_range",
     r"$\|W_1P_{\mathrm{range}(Y)}^{\perp}\|_{\mathrm{op}}$",
     "operator norm of the first layer off range(Y), which only decays",

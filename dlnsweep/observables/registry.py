@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from dlnsweep.sections import RecordSettings
 
 
+# What an observable may be for: what the view that it is given offers, by name.
+VIEWS = {
+    "linear": "linear networks",
+    "samples": "networks that learn signals from measurements",
+}
+
+
 @dataclass(frozen=True)
 class Dimensions:
     """The sizes that an observable's length can depend on."""
@@ -34,8 +41,9 @@ class Observable:
         size: Length of the vector for given dimensions; None for a scalar.
         needs_test_samples: Whether fresh samples must be drawn for it.
         over_noise_levels: Whether its entries belong to the levels of record.noise_levels.
-        linear_only: Whether it has a meaning for linear networks only, such as a property of the
-            end-to-end matrix; all else that a `NetworkView` offers every network has.
+        views: The networks that have it, as words of `VIEWS`: a property of the end-to-end matrix
+            is for "linear" ones only, of which `compute` then gets a `LinearView`. Empty: every
+            network has it.
         needs_isometry: Whether the problem's operator must be examined for it.
         needs_layers: Whether it reads the layers themselves, which the reduced kernel never
             forms; all else that a `LinearView` offers it has.
@@ -48,7 +56,7 @@ class Observable:
     size: Callable[[Dimensions], int] | None = None
     needs_test_samples: bool = False
     over_noise_levels: bool = False
-    linear_only: bool = True
+    views: tuple[str, ...] = ("linear",)
     needs_isometry: bool = False
     needs_layers: bool = True
 
@@ -60,12 +68,17 @@ def register(observable: Observable) -> Observable:
     """Make an observable known under its name.
 
     Raises:
-        ValueError: If the name is taken or is not a lower-case identifier.
+        ValueError: If the name is taken or is not a lower-case identifier, or a view is unknown.
     """
     if not observable.name.isidentifier() or observable.name != observable.name.lower():
         raise ValueError(f"observable name {observable.name!r} is not a lower-case identifier")
     if observable.name in OBSERVABLES:
         raise ValueError(f"an observable named {observable.name!r} is registered already")
+    unknown = [view for view in observable.views if view not in VIEWS]
+    if unknown:
+        raise ValueError(
+            f"observable {observable.name!r} is for {unknown[0]!r}; known are {', '.join(VIEWS)}"
+        )
     OBSERVABLES[observable.name] = observable
     return observable
 

@@ -21,25 +21,40 @@ class Problem:
         kind: Its name in sweep files.
         settings: Its settings class; must have signal_dim and measurement_dim.
         draw: Takes the settings and a function from purpose to PRNG key; returns signals (d, n)
-            and measurements (m, n), float64.
+            and measurements (m, n), float64; for another task what its networks are drawn for.
         draw_test: Takes the same and a number of samples; returns fresh signals and measurements.
+            None: there are no test errors.
         rank: The rank of the measurements, or the most that it can be, from the static settings.
+            None: it can be min(m, num_samples), or less.
         certain_rank: Whether it is always that; else singular values may be (nearly) zero.
         clean: Takes the settings and keys; returns measurements whose range is the one that
             `off_subspace_error` is about. None: that of the training measurements.
         isometry: Takes the settings and the keys; returns the smallest and the largest singular
             value of the operator on the signals' subspace, and a lower estimate of a restricted
             isometry constant; None where signals have no single subspace.
+        task: What a network is to do, which decides the kinds of networks for it: "samples", to
+            learn signals from measurements; the other attributes are about that task.
     """
 
     kind: str
     settings: type[Settings]
-    draw: Callable[..., tuple[Float[Array, "d n"], Float[Array, "m n"]]]
-    draw_test: Callable[..., tuple[Float[Array, "d k"], Float[Array, "m k"]]]
-    rank: Callable[[Any], int]
+    draw: Callable[..., Any]
+    draw_test: Callable[..., tuple[Float[Array, "d k"], Float[Array, "m k"]]] | None = None
+    rank: Callable[[Any], int] | None = None
     certain_rank: Callable[[Any], bool] = lambda _: True
     clean: Callable[..., Float[Array, "m k"]] | None = None
     isometry: Callable[..., Float[Array, " 3"]] | None = None
+    task: str = "samples"
+
+    def rank_of(self, settings: Any) -> int:
+        """Return the rank of the measurements, or the most that it can be."""
+        if self.rank is not None:
+            return self.rank(settings)
+        return min(settings.measurement_dim, settings.num_samples)
+
+    def has_certain_rank(self, settings: Any) -> bool:
+        """Return whether the measurements always have this rank."""
+        return self.rank is not None and self.certain_rank(settings)
 
 
 PROBLEMS: dict[str, Problem] = {}

@@ -14,9 +14,11 @@ SWEEP = "sweep.json"
 RUNS = "runs.parquet"
 PLAN_RECEIPT = "receipts/plan.json"
 FOLDERS = (STAGING, "curves", "outcomes", "receipts")
+# Made when it is needed.
+CHECKPOINTS = "checkpoints"
 
-_SUFFIX = {"curves": "parquet", "outcomes": "parquet", "receipts": "json"}
-_BATCH = re.compile(r"batch-(\d{6,9})\.(parquet|json)")
+_SUFFIX = {"curves": "parquet", "outcomes": "parquet", "receipts": "json", "checkpoints": "npz"}
+_BATCH = re.compile(r"batch-(\d{6,9})\.(parquet|json|npz)")
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -46,7 +48,7 @@ def results_folder(parent: str | Path, name: str) -> Location:
 
 
 def batch_name(folder: str, number: int) -> str:
-    """Return the name of a batch's file in "curves", "outcomes" or "receipts"."""
+    """Return the name of a batch's file in "curves", "outcomes", "receipts" or "checkpoints"."""
     return f"{folder}/batch-{number:06d}.{_SUFFIX[folder]}"
 
 

@@ -20,9 +20,11 @@ from dlnsweep.errors import StoreError
 from dlnsweep.records import curves_parquet, integers, outcomes_parquet
 from dlnsweep.store import run_table
 from dlnsweep.store.address import location
+from dlnsweep.store.checkpoints import CheckpointFile, verify_checkpoints
 from dlnsweep.store.integrity import Problem, verify
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import (
+    CHECKPOINTS,
     FOLDERS,
     RUNS,
     SWEEP,
@@ -89,7 +91,7 @@ class Store:
             StoreError: If it is not such a folder, or not a whole one.
         """
         files = open_files(location(root))
-        files.check_no_links([*FOLDERS, SWEEP, RUNS])
+        files.check_no_links([*FOLDERS, CHECKPOINTS, SWEEP, RUNS])
         if not files.exists(SWEEP):
             found = "holds no sweep.json" if files.is_folder() else "is not a folder"
             raise StoreError(
@@ -127,7 +129,7 @@ class Store:
                 it.
         """
         files = open_files(location(root))
-        files.check_no_links([*FOLDERS, SWEEP, RUNS])
+        files.check_no_links([*FOLDERS, CHECKPOINTS, SWEEP, RUNS])
         write_first(files, plan, environment)
         store = cls.open(root)
         store.check_accepts(plan)
@@ -296,7 +298,12 @@ class Store:
     def verify(self) -> list[Problem]:
         """Return everything in the folder that is not as it was committed."""
         self._forget()
-        return verify(self.files, self._run_ids_of_batches)
+        problems = verify(self.files, self._run_ids_of_batches)
+        return problems + verify_checkpoints(self.files, self.done())
+
+    def checkpoint(self, number: int) -> CheckpointFile:
+        """Return the file in which an unfinished batch keeps how far it has come."""
+        return CheckpointFile(self.files, number)
 
     def gc(self, *, dry_run: bool = False) -> list[Any]:
         """Remove what interrupted commits left behind; never anything committed.
@@ -311,7 +318,7 @@ class Store:
             StoreError: If they cannot be removed, or the file system has no locks and so a
                 running commit could be hit.
         """
-        self.files.check_no_links(FOLDERS)
+        self.files.check_no_links([*FOLDERS, CHECKPOINTS])
         if dry_run:
             found = self.files.abandoned(self._leftovers())
             return [self.files.path(name) for name in found]
@@ -329,8 +336,11 @@ class Store:
             for folder in ("receipts", "outcomes")
             for number in batches_in(self.files, folder)
         }
+        kept = batches_in(self.files, CHECKPOINTS)
         staged, done = self.files.staged(), self.done()
-        return staged + [name for name, number in orphans.items() if number not in done]
+        leftovers = [name for name, number in orphans.items() if number not in done]
+        # A checkpoint is of use until its batch is done.
+        return staged + leftovers + [batch_name(CHECKPOINTS, n) for n in kept if n in done]
 
     @cached_property
     def _run_ids(self) -> np.ndarray:
@@ -360,6 +370,6 @@ class Store:
                 f"{self.root}: lost its {SWEEP} meanwhile, so nothing more is written to it; "
                 "restore the folder or run the sweep again."
             )
-        self.files.check_no_links(FOLDERS)
+        self.files.check_no_links([*FOLDERS, CHECKPOINTS])
         # Tools that copy folders may leave out empty ones.
         self.files.create_folders(FOLDERS)

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from dlnsweep import batch
-from dlnsweep.cost import dense_flops
 from dlnsweep.kernels.pilot import Pace, Pilot
 from dlnsweep.kernels.prepare import Thresholds
 from dlnsweep.kernels.reduction import Reduction
+from dlnsweep.networks.layered import dense_flops
 from dlnsweep.runtime import numerics
 from tests.benchmarks.ours import plan_of, sweep_document
 from tests.benchmarks.tables import Table, machine

@@ -6,6 +6,7 @@ rescaled. Equation numbers are those of arXiv:2502.15522.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -171,6 +172,7 @@ class State:
     weight_decay: float = 0.0
     data_fit_scale: float = 1.0
     rank_threshold: float = 1e-3
+    learning_rate: float = 0.0
 
 
 def _unbalancedness(state: State, order: str) -> float:
@@ -267,6 +269,24 @@ def _curvature(state: State, pick: str) -> float:
     return values[-kept] if pick == "min" else values[-1]
 
 
+def higher_order(state: State, rates: list[float]) -> float:
+    """||E|| / ||Phi||: the product's terms with two gradients or more, one by one."""
+    weights, phi = state.weights, residual(state.weights, state.x, state.y)
+    changes = []
+    for i, rate in enumerate(rates):
+        above = product(weights[i + 1 :]) if i + 1 < len(weights) else np.eye(len(phi))
+        below = product(weights[:i]) @ state.y if i else state.y
+        changes.append(-rate * state.data_fit_scale * above.T @ phi @ below.T)
+    kept = [(1 - r * state.weight_decay) * w for r, w in zip(rates, weights, strict=True)]
+    total = np.zeros_like(phi)
+    for chosen in itertools.product([False, True], repeat=len(weights)):
+        if sum(chosen) >= 2:
+            factors = [changes[i] if c else kept[i] for i, c in enumerate(chosen)]
+            total += product(factors) @ state.y
+    on_row_space = phi @ np.linalg.pinv(state.y) @ state.y
+    return float(np.linalg.norm(total) / np.linalg.norm(on_row_space))
+
+
 OBSERVABLES = {
     "loss": lambda s: loss(s.weights, s.x, s.y, s.weight_decay, s.data_fit_scale),
     "regression_error": lambda s: (
@@ -289,5 +309,6 @@ OBSERVABLES = {
     "middle_gain_max": _middle,
     "curvature_min": lambda s: _curvature(s, "min"),
     "curvature_max": lambda s: _curvature(s, "max"),
+    "higher_order_term": lambda s: higher_order(s, [s.learning_rate] * len(s.weights)),
     "first_layer_off_range": lambda s: np.linalg.norm(s.weights[0] @ off_projector(s.y), 2),
 }

@@ -90,10 +90,15 @@ def test_one_step_is_phi_minus_eta_p_phi(dims, s, step_rule):
         data_fit_scale=fit,
         step_rule=step_rule,
         record_steps=[0],
-        observables=["curvature_min", "curvature_max"],
+        observables=["curvature_min", "curvature_max", "higher_order_term"],
     )
     expected = values[-dims[-1] * s], values[-1]
     assert np.allclose([found.curvature_min[0], found.curvature_max[0]], expected, rtol=1e-9)
+    # A step is what P says, and the terms of higher order.
+    state = oracle.State(instance.weights, instance.x, instance.y, data_fit_scale=fit)
+    wanted = oracle.higher_order(state, [1e-3 * share for share in shares])
+    assert wanted * np.linalg.norm(start) == pytest.approx(left[0], rel=1e-6)
+    assert found.higher_order_term[0] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_a_network_narrower_than_its_output_has_no_gain_from_below():
@@ -203,7 +208,7 @@ def test_both_kernels_and_the_law_know_what_needs_no_layers(tmp_path: Path):
 
 def test_padded_widths_record_their_own_gains(tmp_path: Path):
     names = ["upper_gain_min", "upper_gain_max", "lower_gain_min", "lower_gain_max",
-             "middle_gain_max", "curvature_min", "curvature_max"]  # fmt: skip
+             "middle_gain_max", "curvature_min", "curvature_max", "higher_order_term"]  # fmt: skip
     network = {"depth": 3, "width": [20, 30]}
     made = Sweep.from_dict(document(names, network=network))
     both: Any = dlnsweep.run(made, tmp_path / "both", workers=0).curves()

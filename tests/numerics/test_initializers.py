@@ -17,8 +17,8 @@ import pytest
 from scipy.special import ndtri
 
 from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
+from dlnsweep.networks.layered import NetworkSettings
 from dlnsweep.runtime import numerics
-from dlnsweep.sections import NetworkSettings
 from dlnsweep.settings import with_numbers
 from dlnsweep.streams import gaussian, haar, purpose_key, threefry2x32
 

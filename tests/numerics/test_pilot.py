@@ -413,6 +413,16 @@ def test_operations_of_a_step_are_counted():
     assert Sizes((3,), (5, 4)).step_flops(2) == 2 * 2 * entries
 
 
+def test_operations_of_the_pilot_are_counted(pilot: Pilot):
+    reduction = Reduction(pilot)
+    sizes = reduction.sizes_for(1e-3, 1e-3)
+    chain, _, _ = reduction.truncated(sizes)
+    assert chain.flops == sizes.step_flops(pilot.network.first.shape[1])
+    # The bases only grow.
+    evaluations = sum(max(part.stages, 1) for part in pilot.schedule)
+    assert 0 < pilot.work <= evaluations * pilot.chain.flops
+
+
 # Refusals
 
 
@@ -428,6 +438,12 @@ def test_refusals_say_why(monkeypatch: pytest.MonkeyPatch):
         assert found.sizes == complete
         assert found.thresholds is None
         assert not found.reduction.pilot.schedule
+    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_SHARE", 1.0)
+    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", 1e-4)
+    found = prepare(network_of(), 1000, 1e-4)
+    words = "finding its bases takes too large a part of the run's own arithmetic"
+    assert found.refusal == words
+    assert not prepare(network_of(), 1000, 1e-4, however_large=True).refusal
     # Above an eigenvalue of 2 for too long (here: at all).
     monkeypatch.setattr("dlnsweep.kernels.pilot._MOST_GROWTH", 0.0)
     found = prepare(network_of(rate=UNSTABLE), 200, 1e-4, however_large=True)

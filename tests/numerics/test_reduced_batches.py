@@ -9,9 +9,10 @@ import oracle
 import pytest
 from test_batches import drawn, expected, plan_of, train_rows
 
-from dlnsweep import batch, cost, lanes
+from dlnsweep import batch, lanes, reducing
 from dlnsweep.kernels.prepare import COARSE
 from dlnsweep.kernels.prepare import prepare as prepare_network
+from dlnsweep.networks import layered
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.runtime import numerics
 
@@ -115,9 +116,10 @@ def test_a_batch_equals_its_runs_alone(four):
 
 
 def test_a_mixed_batch_keeps_the_order_of_its_runs(dense, monkeypatch):
-    monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
-    monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
+    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", np.inf)
     seen = []
 
     def some(network, *arguments, **options):
@@ -155,9 +157,10 @@ def float64():
 
 @pytest.mark.parametrize("kernel", ["auto", "reduced"])
 def test_a_run_that_leaves_its_rehearsal_is_trained_again(kernel, dense, four, monkeypatch):
-    monkeypatch.setattr(cost, "_FEWEST_STEPS", 0)
-    monkeypatch.setattr(cost, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
+    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", np.inf)
     asked = []
 
     def second_leaves(*arguments):
@@ -345,3 +348,20 @@ def test_networks_of_any_width_come_from_their_law():
     # Two wide networks differ by their fluctuations, of relative size 1 / sqrt(width).
     assert np.max(np.abs(errors[3] / errors[2] - 1)) < 0.02
     assert np.max(np.abs(errors[1] / errors[0] - 1)) > 0.02
+
+
+def test_where_segments_are_cut_does_not_change_bits(monkeypatch):
+    monkeypatch.setattr(reducing, "_STOP_FLOPS", 1.0)
+    made = plan(network={"depth": 2}, sweep={"seeds": 1})
+    found = []
+    for first, seconds in [(10**6, 1e3), (1, 1e-12), (37, 1e-12)]:
+        monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", first)
+        monkeypatch.setattr(batch, "_SEGMENT_SECONDS", seconds)
+        reports = []
+        trained = train_rows(made, on_progress=reports.append)
+        found.append((trained, len(reports)))
+    whole, fewest = found[0]
+    for trained, segments in found[1:]:
+        assert segments > fewest + 3, "the cuts were made"
+        for name, values in whole.observables.items():
+            assert np.array_equal(trained.observables[name], values), name

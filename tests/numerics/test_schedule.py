@@ -91,3 +91,31 @@ def test_a_long_gap_is_cut_at_multiples_of_the_grain():
     assert second.start == 99
     assert second.end == 195
     assert not segments.finished
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(
+    st.sets(st.integers(0, 300), min_size=1, max_size=40),
+    st.integers(1, 9),
+    st.integers(1, 50),
+    st.lists(st.integers(1, 400), min_size=1, max_size=6),
+)
+def test_stops_at_every_multiple_do_not_depend_on_budgets(steps, length, grain, budgets):
+    ordered = np.array(sorted(steps), dtype=np.int64)
+    gaps = zip([0, *ordered[:-1]], ordered, strict=True)
+    wanted = [s for a, b in gaps for s in (*range(a + grain, b, grain), b)]
+    segments = Segments(ordered, length, grain, everywhere=True)
+    now, stops, recorded = 0, [], []
+    while not segments.finished:
+        # Another one goes on from anywhere.
+        other = Segments(ordered, length, grain, everywhere=True)
+        other.go_to(segments.position)
+        segments = other
+        segment = segments.take(budgets[len(stops) % len(budgets)])
+        assert segment.start == now
+        now = segment.end
+        count = len(np.unique(segment.stops))
+        stops += segment.stops[:count].tolist()
+        recorded += segment.stops[segment.recorded].tolist()
+    assert stops == wanted
+    assert recorded == ordered.tolist()

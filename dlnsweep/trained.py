@@ -1,0 +1,93 @@
+"""The records of runs that have been trained: arrays, joined and taken apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The records of a batch, one row a run.
+
+    Attributes:
+        steps: The recorded steps.
+        observables: (runs, steps) or (runs, steps, length) arrays by name.
+        num_rows: How many leading steps of each run are valid.
+        diverged_step: First step whose squared error is not finite, or -1.
+        stopped_step: The step at which `stop_when` was met, or -1.
+        kernel: The kernel of each run.
+        kernel_reason: Why it was this kernel.
+        truncation_error: The reduced kernel's estimate of its relative error; NaN for dense runs.
+        residual_norm: ||Phi|| of reduced runs after the last step; NaN for dense runs.
+        compile_seconds: Seconds that compiling took; 0 where the program was at hand.
+        seconds: Seconds of training, drawing and recording.
+    """
+
+    steps: np.ndarray
+    observables: dict[str, np.ndarray]
+    num_rows: np.ndarray
+    diverged_step: np.ndarray
+    stopped_step: np.ndarray
+    kernel: list[str]
+    kernel_reason: list[str]
+    truncation_error: np.ndarray
+    residual_norm: np.ndarray
+    compile_seconds: float
+    seconds: float
+
+    @property
+    def status(self) -> list[str]:
+        """How each run ended, as the word that is stored."""
+        return [
+            "diverged" if d >= 0 else "stopped" if s >= 0 else "finished"
+            for d, s in zip(self.diverged_step, self.stopped_step, strict=True)
+        ]
+
+    def recorded_errors(self, run: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the regression error of a run was recorded, and what it was."""
+        if "regression_error" not in self.observables:
+            return np.array([], dtype=np.int64), np.array([])
+        rows = int(self.num_rows[run])
+        return self.steps[:rows], self.observables["regression_error"][run, :rows]
+
+
+def joined(parts: list[Trained], order: np.ndarray) -> Trained:
+    """Join parts, and take their runs in an order."""
+
+    def whole(values: list[Any]) -> Any:
+        if isinstance(values[0], list):
+            items = [item for value in values for item in value]
+            return [items[i] for i in order]
+        return np.concatenate(values)[order]
+
+    names = (
+        "residual_norm",
+        "num_rows",
+        "diverged_step",
+        "stopped_step",
+        "kernel",
+        "kernel_reason",
+    )
+    return Trained(
+        steps=parts[0].steps,
+        observables={
+            name: whole([p.observables[name] for p in parts]) for name in parts[0].observables
+        },
+        **{name: whole([getattr(p, name) for p in parts]) for name in names},
+        truncation_error=whole([p.truncation_error for p in parts]),
+        compile_seconds=0.0,
+        seconds=0.0,
+    )
+
+
+def filled(parts: list[np.ndarray], length: int) -> np.ndarray:
+    """Join a run's records; steps that were never reached (all runs had ended) are NaN."""
+    values = np.concatenate(parts, axis=1)
+    missing = length - values.shape[1]
+    if not missing:
+        return values
+    blank = np.full((values.shape[0], missing, *values.shape[2:]), np.nan, values.dtype)
+    return np.concatenate([values, blank], axis=1)
