@@ -82,10 +82,11 @@ class Records:
     ) -> list[Summary]:
         """Return the median and band of each group at each step that one of its runs recorded."""
         of_run = self._numbered(groups)
-        steps_of = self._steps_of(of_run)
+        steps, ends, steps_of = self._survey(of_run)
+        self._ends = steps, ends
         numbers = [int(of_run[np.argmax(group.runs)]) for group in groups]
         # What was not stopped early holds nothing.
-        last = np.where(self._stopped, self._last_steps, np.iinfo(np.int64).max)
+        last = np.where(self._stopped, ends, np.iinfo(np.int64).max)
         tables = [
             _Table(group, number, steps_of[number], last)
             for group, number in zip(groups, numbers, strict=True)
@@ -141,12 +142,7 @@ class Records:
     @cached_property
     def _ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all steps, and the last step of each run (-1 without any)."""
-        steps = np.empty(0, np.int64)
-        last = np.full(len(self._index), -1)
-        for rows in self._rows([]):
-            steps = np.union1d(steps, pa.array(rows.step).unique().to_numpy())
-            np.maximum.at(last, rows.place, rows.step)
-        return steps, last
+        return self._survey(np.full(len(self._index), -1))[:2]
 
     @property
     def _last_steps(self) -> np.ndarray:
@@ -161,14 +157,21 @@ class Records:
             of_run[runs] = number
         return of_run
 
-    def _steps_of(self, of_run: np.ndarray) -> list[np.ndarray]:
-        """Return the recorded steps of each group."""
-        present = np.zeros((of_run.max(initial=-1) + 1, len(self.steps)), dtype=bool)
+    def _survey(self, of_run: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Return all steps, the last one of each run, and the steps of each group."""
+        steps = np.empty(0, np.int64)
+        last = np.full(len(self._index), -1)
+        of_group = [steps] * (of_run.max(initial=-1) + 1)
         for rows in self._rows([]):
+            here, index = np.unique(rows.step, return_inverse=True)
+            steps = np.union1d(steps, here)
+            np.maximum.at(last, rows.place, rows.step)
             group = of_run[rows.place]
-            column = np.searchsorted(self.steps, rows.step)
-            present[group[group >= 0], column[group >= 0]] = True
-        return [self.steps[there] for there in present]
+            present = np.zeros((len(of_group), len(here)), dtype=bool)
+            present[group[group >= 0], index[group >= 0]] = True
+            for number in np.flatnonzero(present.any(axis=1)):
+                of_group[number] = np.union1d(of_group[number], here[present[number]])
+        return steps, last, of_group
 
     def _blocks(self, tables: Sequence[_Table]) -> list[np.ndarray]:
         """Cut the steps into runs of neighbours whose tables fit into memory together."""
