@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from dlnsweep.errors import StoreError
 from dlnsweep.store.address import Location, join, location
@@ -32,8 +33,8 @@ def open_files(root: Location) -> Files:
     return ObjectFiles(root)
 
 
-def results_folder(parent: str | Path, name: str) -> Location:
-    """Return the folder (or address) of a sweep below `parent`.
+def results_folder(parent: str | Path, name: str) -> Any:
+    """Return the folder of a sweep below `parent`: a path, or an address as text.
 
     Raises:
         StoreError: If the name could lead out of `parent` or is no plain name.
