@@ -57,8 +57,8 @@ def run(
 
     Args:
         sweep: A sweep file's path, or a Sweep.
-        out: The folder in which the results folder (named like the sweep) is made; "results" here
-            by default.
+        out: The folder in which the results folder (named like the sweep) is made, or an address
+            in an object store such as "s3://bucket/results"; "results" here by default.
         overrides: "KEY=VALUE" strings that replace settings of the file, as for `--set`.
         workers: Number of worker processes; one for each CPU core (or GPU) by default. 0 runs in
             this process, which problems registered in it need; XLA then splits large sums over
