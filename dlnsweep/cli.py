@@ -273,12 +273,10 @@ def status(folder: Folder) -> None:
     seen = runners(store)
     found = store.status()
     running = {number for runner in seen if runner.is_alive for number, _ in runner.batches}
-    left = found.batches - found.batches_done - len(running)
+    left = max(0, found.batches - found.batches_done - len(running))
+    rest = f"; {len(running)} running, {left} left" if found.done < found.planned else ""
     print(f"{store.sweep['name']}: {found.done} of {found.planned} runs done")
-    print(
-        f"  {found.batches_done} of {found.batches} batches; {len(running)} running, "
-        f"{max(0, left)} left"
-    )
+    print(f"  {found.batches_done} of {found.batches} batches{rest}")
     print(f"  {found.diverged} runs diverged, {found.stopped} stopped early")
     print(f"  {duration(found.seconds)} of computing")
     for runner in seen:

@@ -82,8 +82,9 @@ def beating(store: Store, how: str) -> Iterator[Any]:
         while not ended.wait(wait):
             with contextlib.suppress(DlnsweepError, OSError):
                 if wait == FIRST_SECONDS:
-                    store.files.create_folders([FOLDER])
                     _forget_old(store)
+                # The last runner to end removes it.
+                store.files.create_folders([FOLDER])
                 store.files.write_in_order([(name, pulse.content())])
             wait = BEAT_SECONDS
 
@@ -96,6 +97,7 @@ def beating(store: Store, how: str) -> Iterator[Any]:
         thread.join()
         with contextlib.suppress(DlnsweepError, OSError):
             store.files.remove(name)
+            store.files.remove_folders([store.files.path(FOLDER)])
 
 
 @dataclass(frozen=True)

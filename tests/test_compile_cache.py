@@ -179,7 +179,6 @@ REDUCED = (
 def test_a_program_from_the_cache_gives_the_same_bits(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import jax
     from jax import monitoring
 
     from dlnsweep import batch
@@ -191,7 +190,6 @@ def test_a_program_from_the_cache_gives_the_same_bits(
 
     def run(name: str) -> tuple[int, int]:
         batch._PROGRAMS.clear()
-        jax.clear_caches()
         events.clear()
         dlnsweep.run(path, tmp_path / name, workers=0)
         read, compiled = (
@@ -203,11 +201,10 @@ def test_a_program_from_the_cache_gives_the_same_bits(
     assert read == 0
     assert compiled >= 2
     assert len(files_of(folder)) == compiled
-    # Compiled again where a file is broken, read where it is whole.
-    broken = files_of(folder)[0]
+    # The largest is the one that trains. Compiled again where its file is broken, else read.
+    broken = max(files_of(folder), key=lambda path: path.stat().st_size)
     os.truncate(broken, broken.stat().st_size // 2)
     read, again = run("warm")
-    assert read >= compiled - 1
-    # More than one only where compiling took just less than is worth keeping the first time.
-    assert again >= 1
+    assert read >= 1
+    assert again == 1
     assert data_files(tmp_path / "warm") == data_files(tmp_path / "cold")

@@ -275,3 +275,35 @@ def test_ctrl_c_and_a_killed_dask_worker(tmp_path: Path) -> None:
 
 def pid_and_tasks(dask_worker: Any = None) -> dict[str, int]:
     return {"pid": os.getpid(), "tasks": len(dask_worker.state.executing)}
+
+
+needs_jobqueue = pytest.mark.skipif(
+    importlib.util.find_spec("dask_jobqueue") is None, reason="needs the extra 'cluster'"
+)
+
+
+@needs_jobqueue
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_the_example_for_slurm_as_far_as_it_goes_without_slurm(tmp_path: Path) -> None:
+    path = REPOSITORY / "examples" / "dask_on_slurm.py"
+    spec = importlib.util.spec_from_file_location("dask_on_slurm", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    with example.make_cluster() as cluster:
+        script = cluster.job_script()
+        address = cluster.scheduler_address
+    assert address.startswith("tcp://127.0.0.1:")
+    lines = script.splitlines()
+    assert lines[0].startswith("#!")
+    directives = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
+    assert {"-n 1", "--cpus-per-task=1", "-t 04:00:00", "--partition=short"} <= set(directives)
+    # One batch a worker at a time, on one core.
+    assert f"distributed.cli.dask_worker {address} " in script
+    assert "--nthreads 1 " in script
+    assert "--lifetime 3h50m --lifetime-stagger 5m" in script
+    job = tmp_path / "job.sh"
+    job.write_text(script)
+    checked = subprocess.run(["bash", "-n", job], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
