@@ -91,6 +91,8 @@ class DaskExecutor:
                         silence_logs=50,
                     )
                 target = stack.enter_context(cluster)
+            elif self.address.startswith("tls://"):
+                _check_certificate(self.address, distributed.Security())
             try:
                 client = distributed.Client(target, timeout=_CONNECT_SECONDS, set_as_default=False)
             except (OSError, ValueError, TimeoutError, RuntimeError) as error:
@@ -99,6 +101,18 @@ class DaskExecutor:
                     "`dask scheduler`, or give --dask local."
                 ) from None
             yield stack.enter_context(client)
+
+
+def _check_certificate(address: str, security: Any) -> None:
+    found = security.get_tls_config_for_role("client")
+    missing = [name for name in ("ca_file", "cert", "key") if not found.get(name)]
+    if missing:
+        raise RunError(
+            f"--dask {address} asks for TLS, but Dask's settings name no "
+            f"{' and no '.join(missing)}; set distributed.comm.tls.ca-file, .client.cert and "
+            ".client.key in Dask's configuration (~/.config/dask/*.yaml, or "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and so on)."
+        )
 
 
 @contextmanager

@@ -51,7 +51,8 @@ def _compiled_programs() -> Iterator[None]:
 
     config: Any = jax.config
     with ExitStack() as undo:
-        if config.jax_enable_compilation_cache and not config.jax_compilation_cache_dir:
+        wanted = getattr(config, "jax_enable_compilation_cache", False)
+        if wanted and not config.jax_compilation_cache_dir:
             try:
                 from jax._src import compilation_cache
                 from jax._src.config import persistent_cache_min_compile_time_secs as least

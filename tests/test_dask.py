@@ -64,6 +64,18 @@ def test_no_scheduler_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         DaskExecutor("tcp://127.0.0.1:9").execute(tmp_path, [0], print, lambda: False)
 
 
+@needs_dask
+def test_tls_without_certificates_is_a_sentence(tmp_path: Path) -> None:
+    address = "tls://127.0.0.1:9"
+    with pytest.raises(RunError) as raised:
+        DaskExecutor(address).execute(tmp_path, [0], print, lambda: False)
+    assert str(raised.value) == (
+        f"--dask {address} asks for TLS, but Dask's settings name no ca_file and no cert and no "
+        "key; set distributed.comm.tls.ca-file, .client.cert and .client.key in Dask's "
+        "configuration (~/.config/dask/*.yaml, or DASK_DISTRIBUTED__COMM__TLS__CA_FILE and so on)."
+    )
+
+
 @pytest.fixture
 def executor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from sweep_samples import write
 
+from dlnsweep.cli import main
 from dlnsweep.errors import SpecError
 from dlnsweep.slurm import Resources, job_script
 
@@ -97,3 +99,21 @@ def test_what_sbatch_would_not_take_is_refused() -> None:
 @pytest.mark.parametrize("time", ["90", "90:00", "04:00:00", "2-00", "2-00:30", "2-00:30:00"])
 def test_times_of_sbatch_are_taken(time: str) -> None:
     assert Resources(time=time).time == time
+
+
+def test_the_command_prints_the_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path)
+    arguments = ["slurm", file, "--shards", 4, "--out", tmp_path, "--sbatch", "account=a.b"]
+    monkeypatch.setattr(sys, "argv", ["dlnsweep", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    expected = job_script("small", file, 4, Resources(options=("account=a.b",)), tmp_path)
+    assert capsys.readouterr().out == expected
+    # A wrong file is found now, not by the jobs.
+    file.write_text("name = 3")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
