@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -22,6 +23,7 @@ import numpy as np
 
 from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
 from dlnsweep.execution import Event
+from dlnsweep.places import claim
 
 _REPORT_SECONDS = 0.2
 
@@ -54,6 +56,7 @@ def execute_batch(
 
     store = Store.open(root)
     columns, shared, padded_width = _inputs(store, number)
+    on_event(Event("begun", number, text=socket.gethostname()))
     checkpoint = Checkpoint(
         store.checkpoint(number),
         DEFAULT_SECONDS if checkpoint_seconds is None else checkpoint_seconds,
@@ -139,12 +142,14 @@ def main() -> int:
     """Serve batches until the standard input ends."""
     parser = argparse.ArgumentParser(prog="python -m dlnsweep.worker", description=__doc__)
     parser.add_argument("root", help="a results folder, or its address")
-    parser.add_argument("--cores", default="")
+    parser.add_argument("--cores", default="", help="take the first that no other worker has")
     parser.add_argument("--checkpoint-seconds", type=float)
     arguments = parser.parse_args()
     if arguments.cores and hasattr(os, "sched_setaffinity"):
+        cores = arguments.cores.split(",")
+        place = claim("core", cores)
         # Before JAX starts: XLA makes as many threads as it finds cores.
-        os.sched_setaffinity(0, {int(core) for core in arguments.cores.split(",")})
+        os.sched_setaffinity(0, {int(place.name if place else cores[0])})
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

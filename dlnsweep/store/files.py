@@ -17,6 +17,7 @@ import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -106,7 +107,7 @@ class LocalFiles(Files):
             raise
         return made
 
-    def remove_folders(self, made: Sequence[Path]) -> None:
+    def remove_folders(self, made: Sequence[Any]) -> None:
         """Remove those of the folders that are empty, the last first; never raise."""
         for path in reversed(made):
             with contextlib.suppress(OSError):

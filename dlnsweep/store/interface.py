@@ -62,7 +62,7 @@ class Files(ABC):
         """Make room for files at the root and in folders below it; return the folders made."""
 
     @abstractmethod
-    def remove_folders(self, made: Sequence[Path]) -> None:
+    def remove_folders(self, made: Sequence[Any]) -> None:
         """Remove those of the folders that are empty, the last first; never raise."""
 
     @abstractmethod

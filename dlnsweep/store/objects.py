@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -139,7 +140,7 @@ class ObjectFiles(Files):
         del folders
         return []
 
-    def remove_folders(self, made: Sequence[Path]) -> None:
+    def remove_folders(self, made: Sequence[Any]) -> None:
         """Do nothing: there are no folders."""
         del made
 
