@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dlnsweep.cli_results import Folder, claims, figure, summary, transition
 from dlnsweep.errors import DlnsweepError, Interrupted
 from dlnsweep.stopping import stoppable
 from dlnsweep.version import __version__
@@ -22,9 +23,6 @@ app = typer.Typer(
 )
 
 SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file (TOML).")]
-Folder = Annotated[
-    Path, typer.Argument(metavar="RESULTS", help="A results folder, such as results/fig4.")
-]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -62,6 +60,17 @@ def run(
     overrides: Overrides = None,
     out: Out = Path("results"),
     workers: Workers = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Compute only the I-th of N shares of the batches."),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Compute on the Dask cluster of this scheduler; 'local' starts one here.",
+        ),
+    ] = None,
     figure: Annotated[bool, typer.Option(help="Draw the figures that the file asks for.")] = True,
     checkpoint: Annotated[
         float,
@@ -70,18 +79,25 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Run a sweep; what is done already is not computed again."""
+    from dlnsweep.shards import Shard
     from dlnsweep.spec import Sweep
 
+    share = Shard.read(shard) if shard is not None else None
     sweep = Sweep.from_file(file, overrides or ())
 
+    from dlnsweep.compile_cache import problem
     from dlnsweep.progress import Tally, duration, reporting
-    from dlnsweep.runner import prepare, work
+    from dlnsweep.runner import executor_for, prepare, work
     from dlnsweep.store import results_folder
 
-    prepared = prepare(sweep, results_folder(out, sweep.name))
+    execute, how = executor_for(workers, dask, 60 * checkpoint or float("inf"))
+    prepared = prepare(sweep, results_folder(out, sweep.name), share)
     root = prepared.store.root
     left = prepared.runs - prepared.runs_done
-    _say(f"{root}: {left} of {prepared.runs} runs to do", quiet)
+    mine = f" of shard {share}" if share else ""
+    _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
+    if left and (unfit := problem()):
+        _say(f"compiling without a cache: {unfit}", quiet)
     tally = Tally(
         prepared.runs,
         prepared.runs_done,
@@ -91,17 +107,11 @@ def run(
     with stoppable() as should_stop:
         try:
             with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
-                work(
-                    prepared,
-                    workers=workers,
-                    on_event=on_event,
-                    should_stop=should_stop,
-                    checkpoint_seconds=60 * checkpoint or float("inf"),
-                )
+                work(prepared, execute, how, on_event=on_event, should_stop=should_stop)
         except Interrupted:
             raise Interrupted(
-                f"stopped: {tally.runs_done} of {tally.runs} runs are done and kept in {root}; "
-                "the same command goes on from there."
+                f"stopped: {tally.runs_done} of {tally.runs} runs{mine} are done and kept in "
+                f"{root}; the same command goes on from there."
             ) from None
     status = prepared.store.status()
     stopped = f", {status.stopped} stopped early" if status.stopped else ""
@@ -110,11 +120,45 @@ def run(
         f"{duration(status.seconds)} of computing",
         quiet,
     )
-    if figure and sweep.figures:
+    if status.done < status.planned:
+        _say(
+            f"{root}: {status.planned - status.done} runs are left to other shards; `dlnsweep "
+            f"status {root}` shows who is at work, and the last one draws the figures",
+            quiet,
+        )
+    elif figure and sweep.figures:
         from dlnsweep.drawing import draw_figures
 
         for path in draw_figures(root):
             print(path)
+
+
+@app.command()
+def slurm(
+    file: SweepFile,
+    shards: Annotated[int, typer.Option(min=1, help="Jobs of the array, one a shard.")],
+    overrides: Overrides = None,
+    out: Out = Path("results"),
+    time: Annotated[
+        str, typer.Option(metavar="LIMIT", help="A job's time limit, as sbatch takes it.")
+    ] = "04:00:00",
+    cores: Annotated[int, typer.Option(min=1, help="CPU cores of a job, a worker on each.")] = 1,
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory of a job, as sbatch takes it.")
+    ] = "4G",
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of a job, a worker on each.")] = 0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--sbatch", metavar="OPTION", help="Such as partition=gpu. May be repeated."),
+    ] = None,
+) -> None:
+    """Print a job script for SLURM: the shards of a sweep as a job array."""
+    from dlnsweep.slurm import Resources, job_script
+    from dlnsweep.spec import Sweep
+
+    sweep = Sweep.from_file(file, overrides or ())
+    resources = Resources(time, cores, memory, gpus, tuple(option or ()))
+    print(job_script(sweep.name, file, shards, resources, out, overrides or ()), end="")
 
 
 @app.command()
@@ -219,98 +263,28 @@ def compare(
 
 @app.command()
 def status(folder: Folder) -> None:
-    """Show how far a results folder is."""
+    """Show how far a results folder is, what is being computed and where, and what is left."""
+    from dlnsweep.heartbeat import runners
     from dlnsweep.progress import duration
     from dlnsweep.store import Store
 
     store = Store.open(folder)
+    # Before the batches are counted: what is committed in between shall not seem to be running.
+    seen = runners(store)
     found = store.status()
+    running = {number for runner in seen if runner.is_alive for number, _ in runner.batches}
+    left = max(0, found.batches - found.batches_done - len(running))
+    rest = f"; {len(running)} running, {left} left" if found.done < found.planned else ""
     print(f"{store.sweep['name']}: {found.done} of {found.planned} runs done")
-    print(f"  {found.batches_done} of {found.batches} batches")
+    print(f"  {found.batches_done} of {found.batches} batches{rest}")
     print(f"  {found.diverged} runs diverged, {found.stopped} stopped early")
     print(f"  {duration(found.seconds)} of computing")
+    for runner in seen:
+        print(f"  {runner.sentence}")
 
 
-@app.command()
-def summary(
-    folder: Folder,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY", help="Group by this setting; all that vary by default."),
-    ] = None,
-    at: Annotated[
-        str, typer.Option(metavar="WHEN", help="final, min (over the records), or a step.")
-    ] = "final",
-    csv: Annotated[Path | None, typer.Option(help="Write the table to this file as well.")] = None,
-) -> None:
-    """Show medians and quartiles over the seeds for each setting."""
-    from dlnsweep.drawing import summary_table
-
-    table = summary_table(folder, by, at)
-    print(table.to_string(index=False))
-    if csv is not None:
-        table.to_csv(csv, index=False)
-
-
-@app.command()
-def claims(
-    folder: Folder,
-    by: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
-    isometry: Annotated[
-        float,
-        typer.Option(help="Judge runs with |sigma(AR)^2 - 1| below this (where it is recorded)."),
-    ] = 1.0,
-    any_width: Annotated[
-        bool, typer.Option("--any-width", help="Judge runs narrower than (70), too.")
-    ] = False,
-) -> None:
-    """Test Theorem 2.3 of arXiv:2502.15522, statement by statement, run by run."""
-    from dlnsweep.claims import Demands, claims_table, claims_text
-
-    table = claims_table(folder, by or [], Demands(isometry, any_width))
-    print(claims_text(table))
-    if csv is not None:
-        table.to_csv(csv, index=False)
-
-
-@app.command()
-def transition(
-    folder: Folder,
-    x: Annotated[str, typer.Option(metavar="KEY", help="The setting along which runs succeed.")],
-    success: Annotated[
-        list[str],
-        typer.Option(metavar="CONDITION", help="Such as 'regression_error < 0.1'; all must hold."),
-    ],
-    by: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the first table to this file.")] = None,
-) -> None:
-    """Fit the value of a setting at which half of the runs succeed, and its power law."""
-    from dlnsweep.transitions import Condition, transitions, transitions_text
-
-    found = transitions(folder, x, [Condition.read(text) for text in success], by or [])
-    print(transitions_text(found, x))
-    if csv is not None:
-        found.table.to_csv(csv, index=False)
-
-
-@app.command()
-def figure(
-    folder: Folder,
-    file: Annotated[
-        Path | None, typer.Option("--file", help="Take [figure] from this sweep file instead.")
-    ] = None,
-) -> None:
-    """Draw the figures of a results folder again."""
-    from dlnsweep.drawing import draw_figures
-    from dlnsweep.spec import Sweep
-
-    for path in draw_figures(folder, Sweep.from_file(file).figures if file else None):
-        print(path)
+for _command in (summary, claims, transition, figure):
+    app.command()(_command)
 
 
 @app.command()

@@ -36,15 +36,16 @@ class Event:
     """Something that happened while batches are computed.
 
     Attributes:
-        kind: "ready" (a worker has started), "progress", "done", "failed", "retry" (the batch's
-            worker died; what it did does not count), "note" (something that the user should know)
-            "resumed" (progress that an earlier process has made) or "stopping" (no batch is
-            begun any more).
+        kind: "ready" (a worker has started), "begun" (a batch), "progress", "done", "failed",
+            "retry" (the batch's worker died; what it did does not count), "note" (something that
+            the user should know), "resumed" (progress that an earlier process has made) or
+            "stopping" (no batch is begun any more).
         batch: The batch, or -1.
         run_steps: Run-steps done since the batch's last event.
         runs: Runs of the batch; of "done".
         diverged: Diverged runs of the batch so far.
-        text: The device of "ready", the reason of "failed", the sentence of "note".
+        text: The device of "ready", the machine of "begun", the reason of "failed", the sentence
+            of "note".
     """
 
     kind: str
@@ -56,7 +57,7 @@ class Event:
 
 
 @dataclass
-class _Worker:
+class Worker:
     """A worker process and the batch that it has."""
 
     process: subprocess.Popen[bytes]
@@ -68,8 +69,14 @@ class _Worker:
 
     @property
     def output(self) -> IO[bytes]:
+        """Its end of the pipe through which it speaks."""
         assert self.process.stdout is not None
         return self.process.stdout
+
+
+def worker_options(checkpoint_seconds: float | None) -> list[str]:
+    """Return the arguments by which worker processes are told how often to keep a checkpoint."""
+    return [] if checkpoint_seconds is None else [f"{_CHECKPOINT}={checkpoint_seconds}"]
 
 
 class LocalExecutor:
@@ -87,9 +94,7 @@ class LocalExecutor:
     """
 
     def __init__(self, workers: int | None = None, checkpoint_seconds: float | None = None) -> None:
-        self._options = (
-            [] if checkpoint_seconds is None else [f"{_CHECKPOINT}={checkpoint_seconds}"]
-        )
+        self._options = worker_options(checkpoint_seconds)
         gpus = accelerators()
         cores = usable_cores()
         if gpus:
@@ -98,7 +103,9 @@ class LocalExecutor:
         else:
             fitting = max(1, available_memory() // _WORKER_BYTES)
             count = workers or min(len(cores), fitting)
-            self._places = [({}, [cores[i % len(cores)]]) for i in range(count)]
+            # The first that no other worker of this machine has taken, so that two runners
+            # beside each other use different cores.
+            self._places = [({}, _from(cores, i)) for i in range(count)]
 
     @property
     def num_workers(self) -> int:
@@ -122,7 +129,7 @@ class LocalExecutor:
             StoreError: If the folder cannot be written; the other batches are not tried.
             RunError: If no worker process can start.
         """
-        crew = _Crew(root, numbers, on_event, self._options)
+        crew = Crew(root, numbers, on_event, self._options)
         try:
             for place, cores in self._places[: len(numbers)]:
                 crew.hire(place, cores)
@@ -138,8 +145,22 @@ class LocalExecutor:
             crew.dismiss()
 
 
-class _Crew:
-    """The workers of one call of `execute`, and what is left for them to do."""
+def _from(cores: list[int], first: int) -> list[int]:
+    return [cores[(first + k) % len(cores)] for k in range(len(cores))]
+
+
+class Crew:
+    """Worker processes of this machine, and what is left for them to do.
+
+    Args:
+        root: The results folder.
+        numbers: The batches.
+        on_event: Called with what happens.
+        options: More arguments of the worker processes.
+
+    Attributes:
+        failures: The reason for each batch that failed.
+    """
 
     def __init__(
         self,
@@ -155,7 +176,7 @@ class _Crew:
         self._waiting = deque(numbers)
         self._tries = dict.fromkeys(numbers, 0)
         self._failed_starts = 0
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
 
     @property
@@ -164,14 +185,28 @@ class _Crew:
 
     @property
     def has_work(self) -> bool:
+        """Whether batches are waiting or being computed."""
         return bool(self._waiting) or self._num_busy > 0
 
     def hire(self, place: dict[str, str], cores: list[int] | None) -> None:
-        worker = _start(self._root, place, cores, self._options)
+        """Start a worker; see `LocalExecutor` for its place."""
+        self.adopt(_start(self._root, place, cores, self._options))
+
+    def adopt(self, worker: Worker) -> None:
+        """Take a worker that another crew has released; it must be of the same folder."""
         self._workers.append(worker)
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
 
+    def release(self) -> list[Worker]:
+        """Let the idle workers go on living, without this crew."""
+        released = [w for w in self._workers if w.batch is None and w.process.poll() is None]
+        for worker in released:
+            self._selector.unregister(worker.output)
+            self._workers.remove(worker)
+        return released
+
     def hand_out(self) -> None:
+        """Give idle workers a batch each."""
         for worker in self._workers:
             if worker.ready and worker.batch is None and self._waiting:
                 worker.batch = self._waiting.popleft()
@@ -179,10 +214,12 @@ class _Crew:
                 _send(worker, {"batch": worker.batch})
 
     def listen(self) -> None:
+        """Hear what workers say, for a moment at most."""
         for key, _ in self._selector.select(_POLL_SECONDS):
             self._hear(key.data)
 
     def replace_dead(self) -> None:
+        """Take the batches of dead workers back, and start others."""
         for worker in [w for w in self._workers if w.process.poll() is not None]:
             # What it said last may still lie in the pipe.
             self._hear(worker)
@@ -211,7 +248,7 @@ class _Crew:
                 worker.process.wait()
                 _close(worker)
 
-    def _hear(self, worker: _Worker) -> None:
+    def _hear(self, worker: Worker) -> None:
         for message in _receive(worker):
             if message["kind"] == "refused":
                 # The folder cannot be written (a full disk, say): no other batch will fare better.
@@ -224,7 +261,7 @@ class _Crew:
                 worker.batch = None
             self._on_event(event)
 
-    def _take_back(self, worker: _Worker) -> None:
+    def _take_back(self, worker: Worker) -> None:
         """Try the batch of a dead worker again, or give it up."""
         number, reason = worker.batch, _death(worker.process.returncode)
         if not worker.ready:
@@ -244,7 +281,7 @@ class _Crew:
 
 def _start(
     root: Path, place: dict[str, str], cores: list[int] | None, options: Sequence[str]
-) -> _Worker:
+) -> Worker:
     environment = {**os.environ, **place}
     command = [*python_command("dlnsweep.worker", str(root)), *options]
     if cores is not None:
@@ -259,12 +296,12 @@ def _start(
         # A Ctrl-C of the terminal reaches us alone; we tell the workers.
         start_new_session=True,
     )
-    worker = _Worker(process, place, cores)
+    worker = Worker(process, place, cores)
     os.set_blocking(worker.output.fileno(), False)
     return worker
 
 
-def _send(worker: _Worker, message: dict[str, Any]) -> None:
+def _send(worker: Worker, message: dict[str, Any]) -> None:
     assert worker.process.stdin is not None
     # If it has died, its batch is taken back when its end is noticed.
     with contextlib.suppress(BrokenPipeError):
@@ -272,7 +309,7 @@ def _send(worker: _Worker, message: dict[str, Any]) -> None:
         worker.process.stdin.flush()
 
 
-def _receive(worker: _Worker) -> list[dict[str, Any]]:
+def _receive(worker: Worker) -> list[dict[str, Any]]:
     """Return the messages that have come in whole; never wait for more."""
     chunk = worker.output.read()
     if not chunk:
@@ -284,7 +321,7 @@ def _receive(worker: _Worker) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line]
 
 
-def _close(worker: _Worker) -> None:
+def _close(worker: Worker) -> None:
     assert worker.process.stdin is not None
     for stream in (worker.process.stdin, worker.output):
         with contextlib.suppress(BrokenPipeError):

@@ -46,7 +46,9 @@ class Tally:
 
     def add(self, event: Event) -> None:
         """Count an event."""
-        if event.kind == "ready":
+        if event.kind == "begun":
+            pass
+        elif event.kind == "ready":
             self.workers += 1
         elif event.kind == "stopping":
             self.stopping = True

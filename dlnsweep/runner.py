@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,20 @@ import numpy as np
 
 from dlnsweep.errors import Interrupted, RunError
 from dlnsweep.execution import Event, LocalExecutor
+from dlnsweep.heartbeat import beating
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan
 from dlnsweep.records import integers
 from dlnsweep.results import Results, open_results
 from dlnsweep.runtime import versions
+from dlnsweep.shards import Shard
 from dlnsweep.spec import Sweep
 from dlnsweep.store import Store, StoredPlan, results_folder
 from dlnsweep.version import NUMERICS_VERSION
 
 DEFAULT_OUT = Path("results")
+Execute = Callable[
+    [Path, Sequence[int], Callable[[Event], None], Callable[[], bool]], dict[int, str]
+]
 _MOST_REASONS = 5
 
 
@@ -31,9 +37,10 @@ class Prepared:
     Attributes:
         store: The folder.
         todo: Numbers of the batches that are not done, with their number of run-steps.
-        run_steps: Run-steps of the whole sweep.
-        runs: Runs of the whole sweep.
+        run_steps: Run-steps of the whole sweep, or of the shard.
+        runs: Runs of the whole sweep, or of the shard.
         runs_done: Those of them that are done.
+        shard: The share of the batches that is to be computed; None for all.
     """
 
     store: Store
@@ -41,6 +48,7 @@ class Prepared:
     run_steps: int
     runs: int
     runs_done: int
+    shard: Shard | None = None
 
 
 def run(
@@ -49,6 +57,8 @@ def run(
     *,
     overrides: Sequence[str] = (),
     workers: int | None = None,
+    shard: str | None = None,
+    dask: str | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float | None = None,
@@ -63,13 +73,16 @@ def run(
         workers: Number of worker processes; one for each CPU core (or GPU) by default. 0 runs in
             this process, which problems registered in it need; XLA then splits large sums over
             the process's threads, so that numbers may differ from a worker's in the last bits.
+        shard: "i/n": compute only the i-th of n equal shares of the batches; other processes, on
+            any machine that sees the folder, compute the others.
+        dask: The address of a Dask scheduler whose workers compute the batches, or "local".
         on_event: Called with what happens.
         should_stop: Asked often; when it says True, the run ends with `Interrupted`.
         checkpoint_seconds: Seconds between two checkpoints of an unfinished batch; 300 by default,
             `math.inf` for none.
 
     Returns:
-        The results.
+        The results, of all that is done.
 
     Raises:
         SpecError: If the sweep is wrong; nothing was started.
@@ -77,20 +90,16 @@ def run(
         RunError: If batches failed; all others are done.
         Interrupted: If asked to stop; all committed batches are kept, and how far others are.
     """
+    share = Shard.read(shard) if shard is not None else None
+    execute, how = executor_for(workers, dask, checkpoint_seconds)
     if not isinstance(sweep, Sweep):
         sweep = Sweep.from_file(sweep, overrides)
-    prepared = prepare(sweep, results_folder(Path(out or DEFAULT_OUT), sweep.name))
-    work(
-        prepared,
-        workers=workers,
-        on_event=on_event,
-        should_stop=should_stop,
-        checkpoint_seconds=checkpoint_seconds,
-    )
+    prepared = prepare(sweep, results_folder(Path(out or DEFAULT_OUT), sweep.name), share)
+    work(prepared, execute, how, on_event=on_event, should_stop=should_stop)
     return open_results(prepared.store.root)
 
 
-def prepare(sweep: Sweep, root: Path) -> Prepared:
+def prepare(sweep: Sweep, root: Path, shard: Shard | None = None) -> Prepared:
     """Write the plan into the results folder, or add what is new to a folder that has one."""
     plan = make_plan(sweep)
     if Store.exists(root):
@@ -107,45 +116,86 @@ def prepare(sweep: Sweep, root: Path) -> Prepared:
         if len(missing):
             # Another runner made the folder at the same moment, for a smaller sweep.
             store.extend(_stored(plan, missing, make_batches(plan, missing)), environment())
-    return remaining(store)
+    return remaining(store, shard)
 
 
-def remaining(store: Store) -> Prepared:
-    """Return what is left to do in a results folder."""
+def remaining(store: Store, shard: Shard | None = None) -> Prepared:
+    """Return what is left to do in a results folder, or for one share of its batches."""
     steps = integers(store.runs_table(["training.num_steps"])["training.num_steps"])
     done = store.done()
     todo: dict[int, int] = {}
-    runs_done = 0
+    run_steps = runs = runs_done = 0
     for number, rows in store.batches():
+        if shard is not None and not shard.takes(number):
+            continue
+        count = int(steps[rows].sum())
+        run_steps, runs = run_steps + count, runs + len(rows)
         if number in done:
             runs_done += len(rows)
         else:
-            todo[number] = int(steps[rows].sum())
-    return Prepared(store, todo, int(steps.sum()), len(steps), runs_done)
+            todo[number] = count
+    return Prepared(store, todo, run_steps, runs, runs_done, shard)
 
 
 def work(
     prepared: Prepared,
+    execute: Execute,
+    how: str,
     *,
-    workers: int | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
-    checkpoint_seconds: float | None = None,
 ) -> None:
-    """Compute every batch that is not done."""
+    """Compute every batch that is not done, and say in the folder that we are at it.
+
+    Args:
+        prepared: What is to be done.
+        execute: What computes batches; of `executor_for`.
+        how: What it is called.
+        on_event: Called with what happens.
+        should_stop: Asked often.
+    """
     if not prepared.todo:
         return
     root, numbers = prepared.store.root, list(prepared.todo)
-    if workers == 0:
-        failures = _work_here(root, numbers, on_event, should_stop, checkpoint_seconds)
-    else:
-        executor = LocalExecutor(workers, checkpoint_seconds)
-        failures = executor.execute(root, numbers, on_event, should_stop)
+    if prepared.shard is not None:
+        how = f"shard {prepared.shard}, {how}"
+    with beating(prepared.store, how) as beat:
+
+        def tell(event: Event) -> None:
+            beat(event)
+            on_event(event)
+
+        failures = execute(root, numbers, tell, should_stop)
     if failures:
         raise RunError(
             f"{root}: {len(failures)} of {len(numbers)} batches failed; the others are done. Run "
             f"the same command again to retry.\n{_listed(failures)}"
         )
+
+
+def executor_for(
+    workers: int | None = None, dask: str | None = None, checkpoint_seconds: float | None = None
+) -> tuple[Execute, str]:
+    """Return what computes batches, and what it is called.
+
+    Args:
+        workers: Number of worker processes; one a core or GPU by default; 0 for this process.
+        dask: The address of a Dask scheduler, or "local".
+        checkpoint_seconds: Seconds between two checkpoints of an unfinished batch.
+
+    Raises:
+        SpecError: If Dask is asked for but not installed, or with a number of workers.
+    """
+    if dask is not None:
+        from dlnsweep.dask_execution import DaskExecutor
+
+        return DaskExecutor(dask, workers, checkpoint_seconds).execute, f"dask {dask}"
+    if workers == 0:
+        here = partial(_work_here, checkpoint_seconds=checkpoint_seconds)
+        return here, "in one process"
+    local = LocalExecutor(workers, checkpoint_seconds)
+    count = local.num_workers
+    return local.execute, "1 worker" if count == 1 else f"{count} workers"
 
 
 def _listed(failures: dict[int, str]) -> str:

@@ -6,10 +6,13 @@ import importlib.metadata
 import os
 import platform
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from dlnsweep.compile_cache import CompileCache, host, wanted_folder, why_unusable
 
 # Unlike with -m, no module in the user's folder can stand in the place of one of ours.
 _BOOTSTRAP = (
@@ -26,8 +29,57 @@ def numerics() -> Iterator[None]:
     """
     import jax
 
-    with jax.enable_x64(True):
+    with _compiled_programs(), jax.enable_x64(True):
         yield
+
+
+# What takes less is compiled again as fast as it is read.
+_LEAST_COMPILE_SECONDS = 0.05
+_lock = threading.Lock()
+_num_using = 0
+
+
+@contextmanager
+def _compiled_programs() -> Iterator[None]:
+    """Keep compiled programs between processes, for the calls inside.
+
+    A cache of the user's own (`jax_compilation_cache_dir`) stays in its place. JAX has no public
+    way to hand it a cache, and its own files are neither whole after a crash nor bounded in size
+    without a further package; where a version has other inner names, nothing is kept.
+    """
+    import jax
+
+    config: Any = jax.config
+    with ExitStack() as undo:
+        wanted = getattr(config, "jax_enable_compilation_cache", False)
+        if wanted and not config.jax_compilation_cache_dir:
+            try:
+                from jax._src import compilation_cache
+                from jax._src.config import persistent_cache_min_compile_time_secs as least
+
+                undo.enter_context(_installed(compilation_cache))
+                undo.enter_context(least(_LEAST_COMPILE_SECONDS))
+            except (ImportError, AttributeError):
+                pass
+        yield
+
+
+@contextmanager
+def _installed(compilation_cache: Any) -> Iterator[None]:
+    global _num_using
+    with _lock:
+        if not _num_using and compilation_cache._cache is None:
+            folder = wanted_folder()
+            if folder is not None and not why_unusable(folder):
+                compilation_cache._cache = CompileCache(folder, host(len(usable_cores())))
+        _num_using += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _num_using -= 1
+            if not _num_using and isinstance(compilation_cache._cache, CompileCache):
+                compilation_cache._cache = None
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -22,8 +23,11 @@ import numpy as np
 
 from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
 from dlnsweep.execution import Event
+from dlnsweep.places import claim
 
 _REPORT_SECONDS = 0.2
+# A table of a million runs is read for every batch rather than kept by every worker.
+_LARGEST_KEPT_BYTES = 64 * 2**20
 
 
 def execute_batch(
@@ -50,10 +54,10 @@ def execute_batch(
     from dlnsweep.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.records import curves_table, outcomes_table
     from dlnsweep.runtime import device_description, versions
-    from dlnsweep.store import Store
 
-    store = Store.open(root)
+    store = _opened(root)
     rows = dict(store.batches())[number]
+    on_event(Event("begun", number, text=socket.gethostname()))
     checkpoint = Checkpoint(
         store.checkpoint(number),
         DEFAULT_SECONDS if checkpoint_seconds is None else checkpoint_seconds,
@@ -118,6 +122,30 @@ def execute_batch(
     on_event(Event("done", number, total - told, count, int(np.sum(diverged))))
 
 
+_kept: tuple[Any, Any] | None = None
+
+
+def _opened(root: Path) -> Any:
+    """Return the folder's store, with its table of runs in memory if that has not changed."""
+    global _kept
+    from dlnsweep.store import Store
+    from dlnsweep.store.layout import PLAN_RECEIPT
+
+    store = Store.open(root)
+    try:
+        # It has the hash of the table.
+        receipt = store.files.read_bytes(PLAN_RECEIPT)
+    except StoreError:
+        return store
+    mark = (str(root), receipt, store.sweep)
+    if _kept is None or _kept[0] != mark:
+        _kept = None
+        if store.runs_table().nbytes > _LARGEST_KEPT_BYTES:
+            return store
+        _kept = (mark, store)
+    return _kept[1]
+
+
 def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
     return mask.reshape(-1, *[1] * (values.ndim - 1))
 
@@ -140,12 +168,14 @@ def main() -> int:
     """Serve batches until the standard input ends."""
     parser = argparse.ArgumentParser(prog="python -m dlnsweep.worker", description=__doc__)
     parser.add_argument("root", type=Path)
-    parser.add_argument("--cores", default="")
+    parser.add_argument("--cores", default="", help="take the first that no other worker has")
     parser.add_argument("--checkpoint-seconds", type=float)
     arguments = parser.parse_args()
     if arguments.cores and hasattr(os, "sched_setaffinity"):
+        cores = arguments.cores.split(",")
+        place = claim("core", cores)
         # Before JAX starts: XLA makes as many threads as it finds cores.
-        os.sched_setaffinity(0, {int(core) for core in arguments.cores.split(",")})
+        os.sched_setaffinity(0, {int(place.name if place else cores[0])})
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Before NumPy starts: threads that wait for each other make small products many times slower.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+# One cache of compiled programs for the session: both xdist processes, and the workers that tests
+# start, find what one of them compiled. Not the user's own: what is tested must be made here.
+if "PYTEST_XDIST_WORKER" not in os.environ and "DLNSWEEP_TEST_CACHE" not in os.environ:
+    os.environ["DLNSWEEP_TEST_CACHE"] = tempfile.mkdtemp(prefix="dlnsweep-test-cache-")
+    atexit.register(shutil.rmtree, os.environ["DLNSWEEP_TEST_CACHE"], ignore_errors=True)
+os.environ["DLNSWEEP_COMPILE_CACHE"] = os.environ["DLNSWEEP_TEST_CACHE"]
 
 import jaxtyping  # noqa: E402
 

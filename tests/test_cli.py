@@ -65,7 +65,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_and_version(command) -> None:
     shown = command("--help")
     assert shown.status == 0
-    for name in ("run", "check", "plan", "status", "figure", "verify", "gc", "init", "explain"):
+    for name in ("run", "slurm", "check", "plan", "status", "figure", "verify", "gc", "init"):
         assert re.search(rf"^  {name} ", shown.out, re.M)
     assert command("--version").out == f"dlnsweep {dlnsweep.__version__}\n"
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import dlnsweep
 from dlnsweep import runner, worker
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event
+from dlnsweep.spec import Sweep
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +209,44 @@ def test_many_failures_stay_readable() -> None:
     assert text.splitlines()[0] == "batch 0, 1, 2, 3, 4 and 15 more: same"
     assert text.splitlines()[-1] == "and 6 other reasons"
     assert len(text.splitlines()) == 6
+
+
+def test_the_table_of_runs_is_read_once_for_many_batches(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dlnsweep.store.files import LocalFiles
+
+    read, reads = LocalFiles.read_table, []
+
+    def counted(self: LocalFiles, name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "runs.parquet":
+            reads.append(name)
+        return read(self, name, *arguments, **options)
+
+    def plan(*overrides: str) -> None:
+        runner.prepare(Sweep.from_file(sweep, overrides), root)
+        reads.clear()
+
+    monkeypatch.setattr(LocalFiles, "read_table", counted)
+    root = tmp_path / "small"
+    plan()
+    for number in range(3):
+        worker.execute_batch(root, number)
+    assert len(reads) == 1
+    # An enlarged plan is noticed ...
+    plan("training.num_steps=[30, 40, 50, 60]")
+    worker.execute_batch(root, 3)
+    assert len(reads) == 1
+    # ... and so is another sweep that has taken the folder's place.
+    shutil.rmtree(root)
+    plan("sweep.seeds=[7, 8]")
+    worker.execute_batch(root, 0)
+    assert len(reads) == 1
+    runs = dlnsweep.open_results(root).runs()
+    assert set(runs[runs["status"] == "finished"]["seed"]) == {7, 8}
+    # Too large a table is not kept.
+    monkeypatch.setattr(worker, "_LARGEST_KEPT_BYTES", 0)
+    worker._kept = None
+    for number in (1, 2):
+        worker.execute_batch(root, number)
+    assert len(reads) >= 3

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -277,6 +278,62 @@ def tiny_runs(quick: bool) -> Table:
     return table
 
 
+def scaling(quick: bool) -> Table:
+    """The same sweeps by one worker process and by one a core, start-up and writing included."""
+    import dlnsweep
+    from dlnsweep.spec import Sweep
+
+    rounds = 1 if quick else 5
+    count = len(usable_cores())
+    table = Table(
+        f"The same sweep by 1 and by {count} worker processes, float64, medians of {rounds}",
+        ["sweep", "batches", "1 worker, s", f"{count} workers, s", "ratio",
+         "ratio of training alone", "target"],
+    )  # fmt: skip
+    target = 0.9 * count
+    for name, settings in _SCALING.items():
+        document = sweep_document(name="scaling", precision="float64", **settings)
+        if quick:
+            document["training"]["num_steps"] = settings["steps"] // 50
+        seconds: dict[int, list[float]] = {1: [], count: []}
+        training: dict[int, list[float]] = {1: [], count: []}
+        batches = 0
+        # One more at first: the programs are compiled then, and come from the cache later.
+        for turn in range(rounds + 1):
+            for workers in seconds:
+                with tempfile.TemporaryDirectory(prefix="dlnsweep-benchmark-") as folder:
+                    began = time.perf_counter()
+                    dlnsweep.run(Sweep.from_dict(document), folder, workers=workers)
+                    ended = time.perf_counter() - began
+                    receipts = [
+                        json.loads(path.read_text())
+                        for path in Path(folder, "scaling", "receipts").glob("batch-*.json")
+                    ]
+                if turn:
+                    seconds[workers].append(ended)
+                    share = sum(r["training_seconds"] for r in receipts) / workers
+                    training[workers].append(share)
+                batches = len(receipts)
+        one, all_cores = (float(np.median(seconds[workers])) for workers in seconds)
+        alone = float(np.median(training[1]) / np.median(training[count]))
+        ratio = one / all_cores
+        met = "" if ratio >= target else ", MISSED"
+        table.add(name, batches, one, all_cores, ratio, alone, f"{target:.1f}{met}")
+    table.notes.append(
+        "Each run starts its worker processes anew (about 1.5 s, beside each other); programs come "
+        "from the cache. Training alone is what batches would take if they were spread evenly."
+    )
+    return table
+
+
+# Several batches, so that they can be spread: the engine's large and small cases.
+_SCALING: dict[str, dict[str, Any]] = {
+    "dense, d_w=1000, L=3": {"depth": 3, "width": 1000, "steps": 1000, "seeds": 16},
+    "dense, d_w=100, L=3": {"depth": 3, "width": 100, "steps": 10_000, "seeds": 256},
+    "dense, d_w=16, L=2": {"depth": 2, "width": 16, "steps": 5_000, "seeds": 4096},
+}
+
+
 def _under(value: float, target: float) -> str:
     return f"under {target:g} s{'' if value < target else ', MISSED'}"
 
@@ -287,6 +344,7 @@ BENCHMARKS: dict[str, Callable[[bool], Table]] = {
     "matrix_completion": matrix_completion,
     "recording": recording,
     "tiny_runs": tiny_runs,
+    "scaling": scaling,
 }
 
 
@@ -296,6 +354,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--quick", action="store_true", help="short, to try the scripts")
     parser.add_argument("--markdown", action="store_true", help="tables for the README")
+    parser.add_argument("--csv", type=Path, metavar="DIR", help="also write each table there")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHMARKS]
     if unknown:
@@ -305,6 +364,8 @@ def main() -> int:
         with numerics():
             table = BENCHMARKS[name](arguments.quick)
         print("\n" + (table.markdown() if arguments.markdown else table.text()), flush=True)
+        if arguments.csv is not None:
+            table.write_csv(arguments.csv / f"{name}.csv", machine())
         jax.clear_caches()
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import platform
 from dataclasses import dataclass, field
@@ -46,6 +47,15 @@ class Table:
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         notes = [f"\n{note}" for note in self.notes]
         return "\n".join([f"**{self.title}**\n", *lines, *notes, ""])
+
+    def write_csv(self, path: Path, measured_on: str) -> None:
+        """Write the table to a file; its first and last lines, marked by #, are words."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            file.writelines(f"# {line}\n" for line in (self.title, measured_on))
+            writer.writerows([self.columns, *([_cell(c) for c in row] for row in self.rows)])
+            file.writelines(f"# {note}\n" for note in self.notes)
 
 
 def verdict(ratio: float, target: float) -> str:

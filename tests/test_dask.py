@@ -1,0 +1,321 @@
+"""The Dask executor; most of this file needs the extra `cluster` and is skipped without."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sweep_samples import LONG, REPOSITORY, data_files, start, wait_until, workers_of, write
+from test_execution import STAND_IN, kinds
+
+import dlnsweep
+from dlnsweep import dask_execution, dask_task, execution
+from dlnsweep.dask_execution import DaskExecutor
+from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
+from dlnsweep.execution import Event
+
+needs_dask = pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="needs the extra 'cluster'"
+)
+distributed: Any = None
+if importlib.util.find_spec("distributed") is not None:
+    distributed = importlib.import_module("distributed")
+
+# Dask's own; sockets of stopped clusters are closed when Python comes to it.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+def test_without_dask_a_sentence_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_execution.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SpecError) as raised:
+        dlnsweep.run(write(tmp_path), tmp_path / "out", dask="tcp://10.0.0.5:8786")
+    assert str(raised.value) == (
+        "--dask tcp://10.0.0.5:8786 needs the packages of the extra 'cluster'; install them with "
+        "pip install 'dlnsweep[cluster]'."
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@needs_dask
+def test_workers_of_a_cluster_are_not_ours_to_choose() -> None:
+    with pytest.raises(SpecError, match="leave --workers out, or give --dask local"):
+        DaskExecutor("tcp://10.0.0.5:8786", 3)
+
+
+@needs_dask
+def test_no_scheduler_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_execution, "_CONNECT_SECONDS", 0.3)
+    with pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
+        DaskExecutor("tcp://127.0.0.1:9").execute(tmp_path, [0], print, lambda: False)
+
+
+@needs_dask
+def test_tls_without_certificates_is_a_sentence(tmp_path: Path) -> None:
+    address = "tls://127.0.0.1:9"
+    with pytest.raises(RunError) as raised:
+        DaskExecutor(address).execute(tmp_path, [0], print, lambda: False)
+    assert str(raised.value) == (
+        f"--dask {address} asks for TLS, but Dask's settings name no ca_file and no cert and no "
+        "key; set distributed.comm.tls.ca-file, .client.cert and .client.key in Dask's "
+        "configuration (~/.config/dask/*.yaml, or DASK_DISTRIBUTED__COMM__TLS__CA_FILE and so on)."
+    )
+
+
+@pytest.fixture
+def executor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[dict[int, str], list[Event]]]]:
+    """Return a function that executes batches with stand-ins, on a cluster in this process."""
+
+    def execute(
+        body: str,
+        numbers: range = range(4),
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> tuple[dict[int, str], list[Event]]:
+        script = STAND_IN.replace("{body}", textwrap.dedent(body))
+        monkeypatch.setattr(
+            execution,
+            "python_command",
+            lambda module, root: [sys.executable, "-c", script, root],
+        )
+        events: list[Event] = []
+        with distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster:
+            address = cluster.scheduler_address
+            failures = DaskExecutor(address).execute(tmp_path, numbers, events.append, should_stop)
+        return failures, events
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    yield execute
+    for idle in list(dask_task._idle):
+        idle.timer.cancel()
+        dask_task._retire(idle)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@needs_dask
+def test_every_batch_is_done_once_by_one_process_a_worker(executor, tmp_path: Path) -> None:
+    failures, events = executor("def work(batch): done(batch)", range(20))
+    assert failures == {}
+    assert all(kinds(events, n)[-1] == "done" for n in range(20))
+    # Steps told in pieces are all told.
+    assert sum(event.run_steps for event in events) == 20 * 10
+    assert len(list(tmp_path.glob("worker-*"))) == 2
+
+
+@needs_dask
+def test_a_batch_that_kills_every_process_is_reported_and_the_others_are_done(executor) -> None:
+    failures, events = executor(
+        """
+        def work(batch):
+            if batch == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if batch == 1:
+                return say(kind="failed", batch=1, text="Traceback: a bug")
+            done(batch)
+        """
+    )
+    assert set(failures) == {0, 1}
+    assert failures[0].endswith("was killed by SIGKILL (out of memory?), 2 times")
+    assert failures[1].endswith(": Traceback: a bug")
+    assert kinds(events, 0) == ["retry", "failed"]
+    assert kinds(events, 1) == ["failed"]
+    assert all(kinds(events, n)[-1] == "done" for n in (2, 3))
+
+
+@needs_dask
+def test_a_refused_folder_ends_the_run(executor) -> None:
+    with pytest.raises(StoreError, match="the disk is full"):
+        executor("def work(batch): say(kind='refused', text='the disk is full')")
+
+
+@needs_dask
+def test_stopping_lets_batches_end_at_their_segment(executor, tmp_path: Path) -> None:
+    body = """
+    def finish(*_):
+        first_time(f"ended-{os.getpid()}")
+        sys.exit(0)
+    signal.signal(signal.SIGTERM, finish)
+    def work(batch):
+        first_time(f"began-{batch}")
+        time.sleep(60)
+    """
+    with pytest.raises(Interrupted):
+        executor(body, range(8), lambda: len(list(tmp_path.glob("began-*"))) == 2)
+    assert len(list(tmp_path.glob("ended-*"))) == 2
+    assert len(list(tmp_path.glob("began-*"))) == 2
+
+
+@needs_dask
+def test_another_version_on_the_workers_is_refused(
+    executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [("1.0", 1), ("2.0", 2)]
+    monkeypatch.setattr(dask_task, "versions", lambda: found[min(1, len(found) - 1)])
+    real = dask_execution._Session.run
+
+    def run(self: Any, *arguments: Any) -> Any:
+        monkeypatch.setattr(
+            dask_task, "versions", lambda: found.pop(0) if len(found) > 1 else found[0]
+        )
+        return real(self, *arguments)
+
+    monkeypatch.setattr(dask_execution._Session, "run", run)
+    with pytest.raises(RunError, match=r"has dlnsweep 2\.0 \(numerics version 2\), but the client"):
+        executor("def work(batch): done(batch)", range(1))
+
+
+@needs_dask
+def test_a_batch_that_costs_every_dask_worker_is_reported() -> None:
+    events: list[Event] = []
+    session = dask_execution._Session(None, "session", events.append)
+    lost = distributed.KilledWorker("key", "tcp://10.0.0.7:1", 4)
+    future = SimpleNamespace(status="error", exception=lambda: lost, release=lambda: None)
+    session._end(future, 3)
+    assert session._failures == {3: "its Dask worker was lost again and again"}
+    assert [(event.kind, event.batch) for event in events] == [("failed", 3)]
+    # A scheduler that is gone is no fault of the batches.
+    with pytest.raises(RunError, match="the Dask scheduler is gone; every committed batch is kept"):
+        session._end(SimpleNamespace(status="lost"), 4)
+
+
+@needs_dask
+def test_a_lost_dask_worker_takes_back_what_it_told() -> None:
+    events: list[Event] = []
+    session = dask_execution._Session(None, "session", events.append)
+    for event in (Event("begun", 1), Event("progress", 1, 5), Event("begun", 1), Event("done", 1)):
+        session._hear(event)
+    assert kinds(events, 1) == ["begun", "progress", "retry", "begun", "done"]
+
+
+# What a user's program does; it tells what its process loaded and who listens where.
+CLIENT = """
+import json, sys
+from pathlib import Path
+import dlnsweep
+
+def listening():
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            parts = line.split()
+            if parts[3] == "0A":
+                found.add((parts[1].rpartition(":")[0], parts[9]))
+    return found
+
+if __name__ == "__main__":
+    before, during = listening(), set()
+    results = dlnsweep.run(sys.argv[1], sys.argv[2], dask="local", workers=2,
+                           on_event=lambda event: during.update(listening()))
+    print(json.dumps([sorted({a for a, _ in during - before}), "jax" in sys.modules]))
+"""
+
+
+@needs_dask
+def test_a_local_cluster_gives_the_same_bytes_on_the_loopback_interface(tmp_path: Path) -> None:
+    sweep = write(tmp_path)
+    reference = dlnsweep.run(sweep, tmp_path / "reference", workers=0).path
+    script = tmp_path / "client.py"
+    script.write_text(CLIENT)
+    done = subprocess.run(
+        [sys.executable, script, sweep, tmp_path / "out"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    addresses, jax_was_loaded = json.loads(done.stdout)
+    # Other programs of this machine may begin to listen meanwhile, but ours do.
+    assert "0100007F" in addresses
+    assert not {"00000000", "0" * 32} & set(addresses)
+    assert not jax_was_loaded
+    assert data_files(tmp_path / "out" / "small") == data_files(reference)
+
+
+@needs_dask
+def test_ctrl_c_and_a_killed_dask_worker(tmp_path: Path) -> None:
+    """Stopped, resumed, a Dask worker killed in the middle: the same bytes as undisturbed."""
+    path = write(tmp_path, LONG)
+    reference = dlnsweep.run(path, tmp_path / "reference", workers=0).path
+    root = tmp_path / "out" / "long"
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+            host="127.0.0.1", memory_limit=0,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):  # fmt: skip
+        arguments = ("run", path, "--out", tmp_path / "out", "--no-figure", "--dask")
+        first = start(*arguments, cluster.scheduler_address, cwd=tmp_path)
+        wait_until(lambda: (root / "curves").exists() and list((root / "curves").iterdir()))
+        first.send_signal(signal.SIGINT)
+        _, said = first.communicate(timeout=60)
+        assert first.returncode == 130, said
+        assert said.splitlines()[-1].endswith(
+            f" of 24 runs are done and kept in {root}; the same command goes on from there."
+        )
+        # Worker processes go on living for a while; what they had is over.
+        wait_until(lambda: not any(client.processing().values()))
+        second = start(*arguments, cluster.scheduler_address, cwd=tmp_path)
+        wait_until(lambda: any(client.processing().values()))
+        wait_until(lambda: workers_of(root))
+        victim = next(info["pid"] for info in client.run(pid_and_tasks).values() if info["tasks"])
+        os.kill(victim, signal.SIGKILL)
+        _, said = second.communicate(timeout=120)
+        assert second.returncode == 0, said
+    assert data_files(root) == data_files(reference)
+    wait_until(lambda: not workers_of(root), 30)
+
+
+def pid_and_tasks(dask_worker: Any = None) -> dict[str, int]:
+    return {"pid": os.getpid(), "tasks": len(dask_worker.state.executing)}
+
+
+needs_jobqueue = pytest.mark.skipif(
+    importlib.util.find_spec("dask_jobqueue") is None, reason="needs the extra 'cluster'"
+)
+
+
+@needs_jobqueue
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_the_example_for_slurm_as_far_as_it_goes_without_slurm(tmp_path: Path) -> None:
+    path = REPOSITORY / "examples" / "dask_on_slurm.py"
+    spec = importlib.util.spec_from_file_location("dask_on_slurm", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    with example.make_cluster() as cluster:
+        script = cluster.job_script()
+        address = cluster.scheduler_address
+    assert address.startswith("tcp://127.0.0.1:")
+    lines = script.splitlines()
+    assert lines[0].startswith("#!")
+    directives = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
+    assert {"-n 1", "--cpus-per-task=1", "-t 04:00:00", "--partition=short"} <= set(directives)
+    # One batch a worker at a time, on one core.
+    assert f"distributed.cli.dask_worker {address} " in script
+    assert "--nthreads 1 " in script
+    assert "--lifetime 3h50m --lifetime-stagger 5m" in script
+    job = tmp_path / "job.sh"
+    job.write_text(script)
+    checked = subprocess.run(["bash", "-n", job], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
