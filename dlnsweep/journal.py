@@ -40,7 +40,8 @@ OTHER_ROOMS = frozenset(
     {"__init__", "__main__", "bootstrap", "claims", "cli", "comparison", "drawing", "estimate"}
     | {"execution", "explain", "figures", "prescription", "probe", "progress", "results"}
     | {"runner", "starter", "stopping", "store", "sweepfile", "theory", "theory_curves"}
-    | {"theory_setup", "transitions", "worker"}
+    | {"theory_setup", "transitions", "worker", "cli_results", "dask_execution", "dask_task"}
+    | {"heartbeat", "places", "shards", "slurm"}
 )
 
 

@@ -262,13 +262,14 @@ def test_any_order_of_failures(sweep, reference, tmp_path: Path) -> None:
     examples = int(os.environ.get("DLNSWEEP_MANY", "8"))
     machine: Any = type("Machine", (Survival,), {})
     machine.home, machine.sweep, machine.reference = tmp_path, sweep, reference
+    all_checks: Any = list(HealthCheck)
     settings = hypothesis_settings(
         max_examples=examples,
         stateful_step_count=8 if examples < 100 else 25,
         deadline=None,
         derandomize=examples < 100,
         database=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=all_checks,
     )
     from hypothesis.stateful import run_state_machine_as_test
 
