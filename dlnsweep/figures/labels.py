@@ -20,7 +20,7 @@ def observable_label(name: str, network: NetworkKind | None = None) -> str:
         network: The kind of network, which may write it in its own symbols.
     """
     label = OBSERVABLES[name].label if name in OBSERVABLES else _words(name)
-    return network.label(label) if network else label
+    return network.label(name, label) if network else label
 
 
 def setting_symbol(name: str) -> tuple[str, str, str]:

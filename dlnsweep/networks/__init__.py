@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# Imported for what it registers.
+# Imported for what they register; the first of a task is its default.
+from dlnsweep.networks import deep_prior as deep_prior
 from dlnsweep.networks import layered as layered
 from dlnsweep.networks.registry import (
     NETWORKS,

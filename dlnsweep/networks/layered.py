@@ -96,6 +96,12 @@ class NetworkSettings(Settings):
             "full batches only: leave it out.",
         ),
         Constraint(
+            ("network.kind", "training.step_rule"),
+            lambda kind, rule: rule != "curvature",
+            "network.kind is {0} and training.step_rule is {1}, which is for deep_prior; take "
+            '"uniform" or "fan_in".',
+        ),
+        Constraint(
             ("network.kind", "sweep.kernel"),
             lambda kind, kernel: kind == "deep_linear" or kernel != "reduced",
             "network.kind is {0} and sweep.kernel is {1}, which is for linear networks; set "
@@ -248,7 +254,7 @@ class LinearThenRelu(DeepLinear):
         """Return why a run gets the dense kernel: always."""
         return NetworkKind.why_dense(self, row, width)
 
-    def label(self, label: str) -> str:
+    def label(self, name: str, label: str) -> str:
         """Return a label with f(Y) in place of W_{L:1} Y."""
         return re.sub(r"W_\{L:1\}(?:\(([^()]*)\)|(Y'?))", lambda m: f"f({m[1] or m[2]})", label)
 

@@ -1,0 +1,470 @@
+"""Gradient descent on the network g(u) = V phi(W u) / sqrt(k) with a fixed input u, ||u|| = 1.
+
+The loss L_y(A g(u)) has the gradient D u^T with respect to W (k, d), where (derived)
+
+    z = W u,   h = phi(z),   B = A V / sqrt(k),   v = B h,   s = grad L_y(v),   D = phi'(z) * B^T s.
+
+So W(t) = W(0) + a(t) u^T, and since ||u|| = 1 gradient descent with step gamma is exactly
+
+    z <- z - gamma phi'(z) * B^T s,         ||W(t) - W(0)||_F = ||z(t) - z(0)||:
+
+a step costs two products with the m x k matrix B, whatever d is. For W(0) standard Gaussian z(0) is
+N(0, I_k), whatever u and d are; so z(0) is drawn, and W never formed. Where V is trained too its
+gradient is A^T s h^T / sqrt(k), so V(t) = V(0) + A^T C(t), and with G = A A^T
+
+    v = B h + G C h / sqrt(k),             D = phi'(z) * (B^T s + C^T G s / sqrt(k)),
+    C <- C - gamma s h^T / sqrt(k),
+
+exactly again: n does not enter a step either. A run's own k, m, n may be smaller than the arrays;
+what is beyond is zero, and stays so: a neuron with a zero column of V has a zero gradient.
+
+Equations (13), (14) of arXiv:2403.05395 and its theorem are what the observables are about; its
+J_g is the Jacobian of g(u, .) at theta, (n, k d), or (n, k d + n k) where V is trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
+from dlnsweep.kernels.linear import View
+from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.spectra import guarded
+from dlnsweep.lazy import jax, jnp, lax
+
+
+class Sizes(NamedTuple):
+    """k, m and n of a run; the arrays may be larger."""
+
+    width: Int[Array, ""]
+    measurement_dim: Int[Array, ""]
+    signal_dim: Int[Array, ""]
+
+
+class Constants(NamedTuple):
+    """What a run is given.
+
+    Attributes:
+        product: B = A V(0) / sqrt(k).
+        gram: A A^T; None where V is not trained.
+        operator: A.
+        output_weights: V(0) / sqrt(k).
+        signal: The signal x.
+        measurements: y.
+        noise_norm: ||e||.
+        start: z(0).
+        loss_power: p.
+        learning_rate: gamma, float64.
+        root_width: sqrt(k), float64.
+        sizes: The run's own sizes.
+    """
+
+    product: Float[Array, "m k"]
+    gram: Float[Array, "m m"] | None
+    operator: Float[Array, "m n"]
+    output_weights: Float[Array, "n k"]
+    signal: Float[Array, " n"]
+    measurements: Float[Array, " m"]
+    noise_norm: Float[Array, ""]
+    start: Float[Array, " k"]
+    loss_power: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+    root_width: Float[Array, ""]
+    sizes: Sizes
+
+
+class State(NamedTuple):
+    """What changes during a run.
+
+    Attributes:
+        hidden: z = W u.
+        change: C, with V(t) = V(0) + A^T C; None where V is not trained.
+        step: The number of steps taken.
+        active: False once the run has diverged or was stopped; an inactive run does not change.
+        diverged_step: First step whose squared error is not finite, or -1.
+    """
+
+    hidden: Float[Array, " k"]
+    change: Float[Array, "m k"] | None
+    step: Int[Array, ""]
+    active: Bool[Array, ""]
+    diverged_step: Int[Array, ""]
+
+
+def activate(name: str, z: Float[Array, " k"]) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
+    """Return phi(z) and phi'(z)."""
+    if name == "sigmoid":
+        value = jax.nn.sigmoid(z)
+        return value, value * (1 - value)
+    if name == "tanh":
+        value = jnp.tanh(z)
+        return value, 1 - value**2
+    if name == "softplus":
+        return jax.nn.softplus(z), jax.nn.sigmoid(z)
+    return jnp.arctan(z), 1 / (1 + z**2)
+
+
+# sup |phi''|: of the sigmoid 1 / (6 sqrt 3), of tanh 4 / (3 sqrt 3), of arctan 3 sqrt 3 / 8.
+BENDS = {
+    "sigmoid": 6**-1 * 3**-0.5,
+    "tanh": 4 / 3 * 3**-0.5,
+    "softplus": 0.25,
+    "arctan": 3 / 8 * 3**0.5,
+}
+
+
+def loss_value(
+    name: str, v: Float[Array, " m"], y: Float[Array, " m"], power: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Return L_y(v)."""
+    r = v - y
+    if name == "half_squared":
+        return 0.5 * jnp.sum(r**2)
+    if name == "power":
+        return jnp.sum(jnp.abs(r) ** power) / power
+    return jnp.sum(jax.nn.softplus(v) - jax.nn.softplus(y) - jax.nn.sigmoid(y) * r)
+
+
+def loss_slope(
+    name: str, v: Float[Array, " m"], y: Float[Array, " m"], power: Float[Array, ""]
+) -> Float[Array, " m"]:
+    """Return the gradient of L_y at v."""
+    r = v - y
+    if name == "half_squared":
+        return r
+    if name == "power":
+        return jnp.sign(r) * jnp.abs(r) ** (power - 1)
+    return jax.nn.sigmoid(v) - jax.nn.sigmoid(y)
+
+
+def loss_curvature(
+    name: str, loss: Float[Array, ""], power: Float[Array, ""]
+) -> Float[Array, ""] | float:
+    """Return an upper bound of the curvature of L_y where it is at most `loss` (derived).
+
+    1; (p - 1) max |r_i|^(p-2) <= (p - 1) (p L)^((p-2)/p); sup s' = 1/4.
+    """
+    if name == "half_squared":
+        return 1.0
+    if name == "power":
+        return (power - 1) * (power * loss) ** ((power - 2) / power)
+    return 0.25
+
+
+class PriorView(View):
+    """The state of one network, as observables see it.
+
+    Args:
+        constants: What the run is given.
+        hidden: z.
+        change: C, or None.
+        step: The number of steps taken.
+        activation: phi.
+        loss_name: L_y.
+    """
+
+    def __init__(
+        self,
+        constants: Constants,
+        hidden: Float[Array, " k"],
+        change: Float[Array, "m k"] | None,
+        step: Int[Array, ""],
+        activation: str,
+        loss_name: str,
+    ) -> None:
+        self.constants = constants
+        self.hidden = hidden
+        self.change = change
+        self.step = step
+        self.activation = activation
+        self.loss_name = loss_name
+
+    @cached_property
+    def start(self) -> PriorView:
+        """The view of step 0."""
+        constants = self.constants
+        change = None if self.change is None else jnp.zeros_like(self.change)
+        now = jnp.zeros_like(self.step)
+        return PriorView(constants, constants.start, change, now, self.activation, self.loss_name)
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of training."""
+        return self.hidden.dtype
+
+    @property
+    def _root_width(self) -> Float[Array, ""]:
+        return self.constants.root_width.astype(self.dtype)
+
+    @cached_property
+    def _activated(self) -> tuple[Float[Array, " k"], Float[Array, " k"]]:
+        return activate(self.activation, self.hidden)
+
+    @cached_property
+    def output_weights(self) -> Float[Array, "n k"]:
+        """V(t) / sqrt(k)."""
+        own = self.constants.output_weights
+        if self.change is None:
+            return own
+        return own + multiply(self.constants.operator.T, self.change) / self._root_width
+
+    @cached_property
+    def output(self) -> Float[Array, " n"]:
+        """g(u) = V phi(z) / sqrt(k)."""
+        return multiply(self.output_weights, self._activated[0])
+
+    @cached_property
+    def measured(self) -> Float[Array, " m"]:
+        """A g(u), as a step computes it."""
+        return measured(self.constants, self.change, self._activated[0])
+
+    @cached_property
+    def residual(self) -> Float[Array, " m"]:
+        """A g(u) - y."""
+        return self.measured - self.constants.measurements
+
+    @cached_property
+    def loss(self) -> Float[Array, ""]:
+        """L_y(A g(u))."""
+        c = self.constants
+        power = c.loss_power.astype(self.dtype)
+        return loss_value(self.loss_name, self.measured, c.measurements, power)
+
+    @cached_property
+    def squared_gradient_norm(self) -> Float[Array, ""]:
+        """The squared norm of the gradient with respect to all that is trained."""
+        c, (h, slope) = self.constants, self._activated
+        power = c.loss_power.astype(self.dtype)
+        s = loss_slope(self.loss_name, self.measured, c.measurements, power)
+        back = multiply(c.operator.T, s)
+        total = jnp.sum((slope * multiply(self.output_weights.T, back)) ** 2)
+        if self.change is None:
+            return total
+        return total + jnp.sum(back**2) * jnp.sum(self._within(h) ** 2) / self._root_width**2
+
+    def _within(self, values: Float[Array, " k"]) -> Float[Array, " k"]:
+        """Return one value a neuron, zero beyond the width."""
+        places = jnp.arange(values.shape[0])
+        return jnp.where(places < self.constants.sizes.width, values, 0.0)
+
+    @cached_property
+    def error(self) -> Float[Array, " n"]:
+        """g(u) - x."""
+        return self.output - self.constants.signal
+
+    @cached_property
+    def distance(self) -> Float[Array, ""]:
+        """||theta(t) - theta(0)||: of W that is ||z(t) - z(0)||."""
+        squared = jnp.sum((self.hidden - self.constants.start) ** 2)
+        if self.change is not None:
+            squared += jnp.sum(multiply(self.constants.operator.T, self.change) ** 2)
+        return jnp.sqrt(squared)
+
+    @cached_property
+    def jacobian_spectrum(self) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
+        """Eigenvalues, descending, and eigenvectors of J_g J_g^T.
+
+        J_g J_g^T = V diag(phi'(z)^2) V^T / k, and where V is trained + ||phi(z)||^2 / k I_n.
+        """
+        h, slope = self._activated
+        scaled = self.output_weights * slope
+        square = multiply(scaled, scaled.T)
+        if self.change is not None:
+            inside = jnp.arange(square.shape[0]) < self.constants.sizes.signal_dim
+            share = jnp.sum(self._within(h) ** 2) / self._root_width**2
+            square += jnp.diag(jnp.where(inside, share, 0.0))
+
+        def decompose(symmetric: Float[Array, "n n"]) -> Float[Array, "n+1 n"]:
+            values, vectors = jnp.linalg.eigh(symmetric)
+            return jnp.concatenate([values[None], vectors])
+
+        both = guarded(decompose, square)[:, ::-1]
+        return both[0], both[1:]
+
+    @cached_property
+    def jacobian_min(self) -> Float[Array, ""]:
+        """sigma_min(J_g) = min ||J_g^T w|| over unit vectors w of R^n: zero where k < n."""
+        sizes = self.constants.sizes
+        value = jnp.sqrt(jnp.maximum(self.jacobian_spectrum[0][sizes.signal_dim - 1], 0.0))
+        # Zero, not its rounding.
+        thin = (sizes.width < sizes.signal_dim) & (self.change is None)
+        return jnp.where(thin, 0.0, value)
+
+    @cached_property
+    def restricted_injectivity(self) -> Float[Array, ""]:
+        """Min ||A w|| over unit vectors w in the range of J_g: zero where it is larger than R^m."""
+        sizes = self.constants.sizes
+        reached = sizes.signal_dim
+        if self.change is None:
+            reached = jnp.minimum(sizes.width, sizes.signal_dim)
+        _, vectors = self.jacobian_spectrum
+        inside = jnp.where(jnp.arange(vectors.shape[1]) < reached, vectors, 0.0)
+        measured = multiply(self.constants.operator, inside)
+        values = guarded(lambda a: jnp.linalg.svd(a, compute_uv=False), measured)
+        beyond = reached > jnp.minimum(sizes.measurement_dim, values.shape[0])
+        return jnp.where(beyond, 0.0, values[jnp.minimum(reached, values.shape[0]) - 1])
+
+    @cached_property
+    def operator_values(self) -> Float[Array, " p"]:
+        """The singular values of A, in descending order."""
+        return jnp.linalg.svd(self.constants.operator, compute_uv=False)
+
+    @cached_property
+    def operator_min(self) -> Float[Array, ""]:
+        """The smallest of the m singular values of A."""
+        return self.operator_values[self.constants.sizes.measurement_dim - 1]
+
+    def psi(self, loss: Float[Array, ""]) -> Float[Array, ""]:
+        """Return the value of psi at a loss, as in problems/deep_prior.py; NaN where none is known."""
+        if self.loss_name == "half_squared":
+            return jnp.sqrt(2 * loss)
+        if self.loss_name == "power":
+            p = self.constants.loss_power.astype(self.dtype)
+            m = self.constants.sizes.measurement_dim.astype(self.dtype)
+            return m ** (0.5 - 1 / p) * (p * loss) ** (1 / p)
+        return jnp.full_like(loss, jnp.nan)
+
+    @cached_property
+    def radius(self) -> Float[Array, ""]:
+        """The radius R' = 2 psi(L(0)) / (sigma_A sigma_min(J_g(0)))."""
+        start = self.start
+        return 2 * self.psi(start.loss) / (self.operator_min * start.jacobian_min)
+
+    @cached_property
+    def allowed_radius(self) -> Float[Array, ""]:
+        """The radius R = sigma_min(J_g(0)) sqrt(k) / (2 sup |phi''| ||V||_op) (derived)."""
+        if self.change is not None:
+            return jnp.full((), jnp.nan, self.dtype)
+        weights = self.constants.output_weights
+        norm = guarded(lambda a: jnp.linalg.svd(a, compute_uv=False)[0], weights)
+        return self.start.jacobian_min / (2 * BENDS[self.activation] * norm)
+
+    @cached_property
+    def loss_bound(self) -> Float[Array, ""]:
+        """Bound of the loss while sigma_min(J_g) >= sigma_min(J_g(0)) / 2; see observables."""
+        start = self.start
+        gamma = self.constants.learning_rate.astype(self.dtype)
+        share = gamma * (self.operator_min * start.jacobian_min) ** 2 / 8
+        t = self.step.astype(self.dtype)
+        if self.loss_name == "half_squared":
+            return start.loss * jnp.exp(t * jnp.log1p(-2 * share))
+        if self.loss_name == "power":
+            p = self.constants.loss_power.astype(self.dtype)
+            m = self.constants.sizes.measurement_dim.astype(self.dtype)
+            constant = m ** (2 / p - 1) * p ** (2 - 2 / p)
+            # loss^(1 - 2 (p-1)/p) grows by (2 (p-1)/p - 1) times this a step; p = 2 is the limit.
+            order = 1 - 2 / p
+            grown = start.loss**-order + order * share * constant * t
+            slow = jnp.where(order > 0, grown ** (-1 / jnp.where(order > 0, order, 1.0)), 0.0)
+            return jnp.where(order > 0, slow, start.loss * jnp.exp(-share * constant * t))
+        return jnp.full_like(start.loss, jnp.nan)
+
+    @cached_property
+    def width_bound(self) -> Float[Array, ""]:
+        """The width that the theory asks for up to a constant, sigma_A^-4 n psi(L(0))^4."""
+        n = self.constants.sizes.signal_dim.astype(self.dtype)
+        return self.psi(self.start.loss) ** 4 * n / self.operator_min**4
+
+
+def measured(
+    constants: Constants, change: Float[Array, "m k"] | None, h: Float[Array, " k"]
+) -> Float[Array, " m"]:
+    """Return A V h / sqrt(k)."""
+    own = multiply(constants.product, h)
+    if change is None or constants.gram is None:
+        return own
+    return own + multiply(constants.gram, multiply(change, h)) / constants.root_width.astype(
+        h.dtype
+    )
+
+
+@dataclass(frozen=True)
+class PriorKernel(Kernel):
+    """Gradient descent on z = W u, and on V where it is trained.
+
+    Attributes:
+        activation: phi.
+        loss_name: L_y.
+        both: Whether V is trained.
+    """
+
+    activation: str
+    loss_name: str
+    both: bool
+
+    def start(
+        self, constants: Constants, record: dict[str, Float[Array, ""]]
+    ) -> tuple[Inputs, Carry]:
+        """Make a run's inputs and its state at step 0.
+
+        `constants.learning_rate` is eta of the sweep; under the step rule "curvature" it becomes
+        eta / P, with P = sigma_max(A J_g(0))^2 times a bound of the curvature of L_y.
+        """
+        change = jnp.zeros_like(constants.product) if self.both else None
+        none = -jnp.ones((), jnp.int64)
+        state = State(constants.start, change, none + 1, jnp.ones((), bool), none)
+        if self.training.step_rule == "curvature":
+            rate = constants.learning_rate / self._curvature(constants, state)
+            constants = constants._replace(learning_rate=rate)
+        made = Inputs(constants, jnp.zeros((), jnp.float64), record, None)
+        return made, Carry(state, none)
+
+    def _curvature(self, constants: Constants, state: State) -> Float[Array, ""]:
+        view = self._view(constants, state)
+        scaled = constants.product * activate(self.activation, state.hidden)[1]
+        square = multiply(scaled, scaled.T)
+        if constants.gram is not None:
+            h = activate(self.activation, state.hidden)[0]
+            own = jnp.arange(h.shape[0]) < constants.sizes.width
+            share = jnp.sum(jnp.where(own, h, 0.0) ** 2)
+            square += constants.gram * (share / constants.root_width.astype(h.dtype) ** 2)
+        largest = guarded(lambda s: jnp.linalg.eigvalsh(s)[-1], square)
+        power = constants.loss_power.astype(view.dtype)
+        return (largest * loss_curvature(self.loss_name, view.loss, power)).astype(jnp.float64)
+
+    def _view(self, constants: Constants, state: State) -> PriorView:
+        return PriorView(
+            constants, state.hidden, state.change, state.step, self.activation, self.loss_name
+        )
+
+    def view(self, inputs: Inputs, carry: Carry) -> PriorView:
+        """Return the view of the state that observables see."""
+        return self._view(inputs.constants, carry.state)
+
+    def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
+        """Return the state after the steps `step`, ..., `stop` - 1."""
+
+        def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
+            within = carry[0] < stop
+            return within & carry[1].active if self.early_exit else within
+
+        def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
+            return carry[0] + 1, self._step(inputs.constants, carry[1], carry[0])
+
+        done = lax.while_loop(unfinished, one_step, (step, state))[1]
+        return done._replace(step=jnp.where(done.active, stop, done.step))
+
+    def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
+        """One step of gradient descent."""
+        dtype = state.hidden.dtype
+        h, slope = activate(self.activation, state.hidden)
+        v = measured(constants, state.change, h)
+        finite = jnp.isfinite(jnp.sum((v - constants.measurements) ** 2))
+        active = state.active & finite
+        diverged_step = jnp.where(state.active & ~finite, now, state.diverged_step)
+        power = constants.loss_power.astype(dtype)
+        s = loss_slope(self.loss_name, v, constants.measurements, power)
+        back, change = multiply(constants.product.T, s), state.change
+        rate = constants.learning_rate.astype(dtype)
+        if change is not None and constants.gram is not None:
+            root = constants.root_width.astype(dtype)
+            back += multiply(change.T, multiply(constants.gram, s)) / root
+            own = jnp.arange(h.shape[0]) < constants.sizes.width
+            moved = change - (rate / root) * s[:, None] * jnp.where(own, h, 0.0)
+            change = jnp.where(active, moved, change)
+        hidden = jnp.where(active, state.hidden - rate * slope * back, state.hidden)
+        return State(hidden, change, state.step, active, diverged_step)
