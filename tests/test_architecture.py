@@ -18,7 +18,7 @@ PACKAGE = Path(dlnsweep.__file__).parent
 # From the ground floor up. A module imports modules of lower rooms, or of its own; imports inside
 # functions count, those for type checkers alone do not.
 HOUSE: list[tuple[str, ...]] = [
-    ("errors", "version", "lazy", "settings", "theory", "bootstrap"),
+    ("errors", "version", "lazy", "settings", "theory", "bootstrap", "logistic"),
     (
         "sentences",
         "runtime",

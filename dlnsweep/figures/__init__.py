@@ -65,6 +65,10 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
         from dlnsweep.figures.theory import theory_overlays
 
         overlays = [*overlays, *theory_overlays(results, figure, selection)]
+    if isinstance(figure, CurvesFigure):
+        from dlnsweep.figures.beside import beside_overlays
+
+        overlays = [*overlays, *beside_overlays(results, figure, selection)]
     with style.styled():
         if figure.kind == "curves":
             return draw_curves(results, figure, selection, overlays)

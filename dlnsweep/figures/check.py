@@ -79,10 +79,16 @@ def _contradictions(figure: Any) -> Iterator[str]:
             )
         if figure.value != "success" and figure.success is not None:
             yield f"success is given, but value is '{figure.value}'; set value = 'success'."
-    elif figure.kind == "scatter":
-        if figure.x in figure.y:
-            yield f"x and y are both '{figure.x}'; name two different observables."
-    elif not figure.quantiles[0] < figure.quantiles[1]:
+        if figure.transition and figure.value != "success":
+            yield f"transition is given, but value is '{figure.value}'; set value = 'success'."
+    elif figure.kind == "curves":
+        for observable in figure.beside:
+            if observable not in figure.y:
+                yield f"beside names '{observable}', which is not drawn; y is {list(figure.y)}."
+    elif figure.kind == "scatter" and figure.x in figure.y:
+        yield f"x and y are both '{figure.x}'; name two different observables."
+    low, high = getattr(figure, "quantiles", (0.0, 1.0))
+    if not low < high:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
 
 
@@ -98,6 +104,7 @@ def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
         yield "y", figure.y
     else:
         yield from ((f"y[{index}]", name) for index, name in enumerate(figure.y))
+        yield from ((f"beside.{at}", name) for at, name in getattr(figure, "beside", {}).items())
 
 
 def _settings_of(figure: Any) -> Iterator[tuple[str, str]]:

@@ -160,6 +160,14 @@ class CurvesFigure(_Banded):
     ] = "value"
     x_scale: Annotated[Scale, _outside("log (step 0 at the left edge) or linear")] = "log"
     theory: Annotated[Theory, _outside(_THEORY)] = ()
+    beside: Annotated[
+        dict[str, str],
+        Field(default_factory=dict),
+        _outside(
+            "an observable's median to draw dashed in the panel of another, such as "
+            '{ loss = "loss_bound" }'
+        ),
+    ]
 
 
 class FinalFigure(_Banded):
@@ -203,6 +211,13 @@ class HeatmapFigure(Figure):
     value_scale: Annotated[
         AutoScale, _outside("auto: log if the values are positive over more than a decade")
     ] = "auto"
+    transition: Annotated[
+        bool,
+        _outside(
+            "for value = 'success': mark, for each value of y, the x at which half of the runs "
+            "succeed (logistic regression in ln x), and draw its power law in y"
+        ),
+    ] = False
     annotate: Annotated[
         bool | None, _outside("whether to print the numbers; up to 80 cells if absent")
     ] = None

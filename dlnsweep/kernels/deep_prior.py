@@ -319,7 +319,7 @@ class PriorView(View):
         return self.operator_values[self.constants.sizes.measurement_dim - 1]
 
     def psi(self, loss: Float[Array, ""]) -> Float[Array, ""]:
-        """Return the value of psi at a loss, as in problems/deep_prior.py; NaN where none is known."""
+        """Return psi at a loss, as in problems/deep_prior.py; NaN where none is known."""
         if self.loss_name == "half_squared":
             return jnp.sqrt(2 * loss)
         if self.loss_name == "power":

@@ -70,7 +70,7 @@ def _jacobian_min(view: PriorView, record: RecordSettings) -> Float[Array, ""]:
 @_prior(
     "jacobian_ratio",
     r"$\sigma_{\min}(J_g(t))\,/\,\sigma_{\min}(J_g(0))$",
-    "the same over its value at step 0; theory has it above 1/2",
+    "the same over its value at step 0, NaN where that is zero; theory has it above 1/2",
 )
 def _jacobian_ratio(view: PriorView, record: RecordSettings) -> Float[Array, ""]:
     return view.jacobian_min / view.start.jacobian_min
