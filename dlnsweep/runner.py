@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.errors import Interrupted, RunError
+from dlnsweep import plugins
+from dlnsweep.errors import Interrupted, RunError, SpecError
 from dlnsweep.execution import Event, LocalExecutor
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan
 from dlnsweep.records import integers
@@ -60,8 +61,9 @@ def run(
             by default.
         overrides: "KEY=VALUE" strings that replace settings of the file, as for `--set`.
         workers: Number of worker processes; one for each CPU core (or GPU) by default. 0 runs in
-            this process, which problems registered in it need; XLA then splits large sums over
-            the process's threads, so that numbers may differ from a worker's in the last bits.
+            this process, as problems and observables registered in it do by default (see
+            plugins.py); XLA then splits large sums over the process's threads, so that numbers
+            may differ from a worker's in the last bits.
         on_event: Called with what happens.
         should_stop: Asked often; when it says True, the run ends with `Interrupted`.
 
@@ -76,6 +78,15 @@ def run(
     """
     if not isinstance(sweep, Sweep):
         sweep = Sweep.from_file(sweep, overrides)
+    unknown = plugins.only_here(sweep.problem_kind, sweep.observables)
+    if unknown and workers:
+        raise SpecError(
+            f"workers is {workers}, but worker processes do not know {', '.join(unknown)}, which "
+            "this process has registered: take workers=0, or let an entry point of a package name "
+            f"the module (group {plugins.GROUP})."
+        )
+    if unknown:
+        workers = 0
     prepared = prepare(sweep, results_folder(Path(out or DEFAULT_OUT), sweep.name))
     work(prepared, workers=workers, on_event=on_event, should_stop=should_stop)
     return open_results(prepared.store.root)

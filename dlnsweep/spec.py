@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dlnsweep import consistency, prescription, sweepfile
+from dlnsweep import consistency, plugins, prescription, sweepfile
 from dlnsweep.axes import num_values, read_values
 from dlnsweep.errors import SpecError
 from dlnsweep.keys import known_settings, may_vary, sweep_classes
@@ -124,6 +124,7 @@ class _Reader:
         self.classes: dict[str, type[Settings]] = {}
 
     def read(self) -> Sweep | None:
+        broken = plugins.load()
         self._check_keys()
         name = self._name()
         source = self._text("source", required=False) or ""
@@ -149,6 +150,8 @@ class _Reader:
             self._check_constraints(self._axes())
         figures = self._figures(all_right=not self.problems)
         if self.problems:
+            # What is not known may be what a broken entry point would have brought.
+            self.problems += broken
             return None
         assert name is not None
         options = SweepSettings(**{k: values[f"sweep.{k}"][0] for k in SweepSettings.model_fields})

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep import plugins
 from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
 from dlnsweep.execution import Event
 
@@ -43,6 +44,7 @@ def execute_batch(
     from dlnsweep.runtime import device_description, versions
     from dlnsweep.store import Store
 
+    plugins.load()
     store = Store.open(root)
     rows = dict(store.batches())[number]
     if number in store.done():

@@ -61,6 +61,7 @@ HOUSE: list[tuple[str, ...]] = [
         "networks.layered",
         "networks.deep_prior",
         "networks",
+        "plugins",
         "keys",
         "axes",
         "sweepfile",
