@@ -10,9 +10,10 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from dlnsweep.draws import Drawing, Sections, record_numbers
-from dlnsweep.kernels.deep_prior import Constants, PriorKernel, Sizes, activate
+from dlnsweep.kernels.deep_prior import PriorKernel
 from dlnsweep.kernels.kernel import Carry, Inputs
 from dlnsweep.kernels.layout import Layout
+from dlnsweep.kernels.prior_view import Constants, Sizes, activate
 from dlnsweep.kernels.products import multiply
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.networks.deep_prior import room_of

@@ -16,7 +16,7 @@ from dlnsweep import consistency, plugins, prescription, sweepfile
 from dlnsweep.axes import num_values, read_values
 from dlnsweep.errors import SpecError
 from dlnsweep.keys import known_settings, may_vary, sweep_classes
-from dlnsweep.networks import NETWORKS, find_network
+from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import SECTIONS, SweepSettings
@@ -206,7 +206,7 @@ class _Reader:
             network = self.document.get("network")
             named = network.get("kind") if isinstance(network, dict) else None
             return sweep_classes(kind, named)
-        return {"network": next(iter(NETWORKS.values())).settings, **SECTIONS}
+        return {"network": find_network("subspace").settings, **SECTIONS}
 
     def _places(self) -> Iterable[tuple[str, str]]:
         """Yield the section and key of each setting that the file gives, in the file's order."""

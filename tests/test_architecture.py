@@ -52,6 +52,7 @@ HOUSE: list[tuple[str, ...]] = [
         "observables",
         "figures.settings",
         "kernels.kernel",
+        "kernels.prior_view",
         "kernels.deep_prior",
         "kernels.reduced",
     ),

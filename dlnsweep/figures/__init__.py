@@ -67,6 +67,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     from dlnsweep.figures.curves import draw_curves
     from dlnsweep.figures.final import draw_final
     from dlnsweep.figures.heatmap import draw_heatmap
+    from dlnsweep.figures.labels import words_of
     from dlnsweep.figures.noise import draw_noise
     from dlnsweep.figures.scatter import draw_scatter
     from dlnsweep.figures.spectrum import draw_spectrum
@@ -83,7 +84,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
         from dlnsweep.figures.beside import beside_overlays
 
         overlays = [*overlays, *beside_overlays(results, figure, selection)]
-    with style.styled():
+    with style.styled(), words_of(selection.runs):
         if figure.kind == "curves":
             return draw_curves(results, figure, selection, overlays)
         if figure.kind == "final":

@@ -20,6 +20,7 @@ from dlnsweep.figures.final import at_note, missing_note
 from dlnsweep.figures.labels import (
     format_value,
     format_values,
+    math_symbol,
     observable_label,
     setting_label,
     setting_symbol,
@@ -196,10 +197,12 @@ def draw_transition(
     ax.plot(
         np.interp(np.log(law[shown]), np.log(x), places), np.flatnonzero(shown), "--", color="red"
     )
-    names = [setting_symbol(name)[0] or setting_symbol(name)[1] for name in (keys.x, keys.y)]
-    return [
-        f"dots: half succeed; dashed: {names[0]} = {np.exp(level):.3g} {names[1]}^{exponent:.2f}"
-    ]
+    wide, high = (
+        math_symbol(setting_symbol(name)[0] or letter).strip("$")
+        for name, letter in ((keys.x, "x"), (keys.y, "y"))
+    )
+    law = f"${wide} = {np.exp(level):.3g}\\,{high}^{{{exponent:.2f}}}$"
+    return [f"dots: half succeed; dashed: {law}"]
 
 
 def _label_axes(ax: Axes, keys: HeatmapFigure, columns: list, rows: list) -> None:

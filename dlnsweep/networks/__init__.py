@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-# Imported for what they register; the first of a task is its default.
-from dlnsweep.networks import deep_prior as deep_prior
-from dlnsweep.networks import layered as layered
+from dlnsweep.networks.deep_prior import DeepPrior
+from dlnsweep.networks.layered import DeepLinear, LinearThenRelu
 from dlnsweep.networks.registry import (
     NETWORKS,
     NetworkKind,
@@ -22,3 +21,8 @@ __all__ = [
     "network_of",
     "register",
 ]
+
+# The first of a task is its default.
+register(DeepLinear())
+register(LinearThenRelu())
+register(DeepPrior())

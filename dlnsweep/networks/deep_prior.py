@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnsweep.networks.registry import NetworkKind, StepCost, register
+from dlnsweep.networks.registry import NetworkKind, StepCost
 from dlnsweep.observables import Dimensions
 from dlnsweep.problems.deep_prior import PADDABLE
 from dlnsweep.settings import Constraint, Describe, Settings
@@ -164,6 +164,3 @@ class DeepPrior(NetworkKind):
             "gradient_norm": r"gradient norm $\|\nabla_\theta L\|$",
         }
         return own.get(name, label)
-
-
-register(DeepPrior())

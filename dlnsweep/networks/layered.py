@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.initializers import INITIALIZERS
-from dlnsweep.networks.registry import NetworkKind, StepCost, register
+from dlnsweep.networks.registry import NetworkKind, StepCost
 from dlnsweep.observables import Dimensions, why_not_reduced
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.settings import Constraint, Describe, Settings
@@ -257,7 +257,3 @@ class LinearThenRelu(DeepLinear):
     def label(self, name: str, label: str) -> str:
         """Return a label with f(Y) in place of W_{L:1} Y."""
         return re.sub(r"W_\{L:1\}(?:\(([^()]*)\)|(Y'?))", lambda m: f"f({m[1] or m[2]})", label)
-
-
-register(DeepLinear())
-register(LinearThenRelu())

@@ -15,7 +15,7 @@ from dlnsweep.observables.registry import observable
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.kernels.deep_prior import PriorView
+    from dlnsweep.kernels.prior_view import PriorView
     from dlnsweep.sections import RecordSettings
 
 

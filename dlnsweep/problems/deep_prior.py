@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from dlnsweep.lazy import jnp
-from dlnsweep.problems.operators import MeasurementSettings, draw_operator
+from dlnsweep.problems.operators import Dimension, MeasurementSettings, draw_operator
 from dlnsweep.settings import Describe, UsedBy
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class DeepPriorSettings(MeasurementSettings):
     kind: Annotated[Literal["deep_prior"], Describe("static", "which problem", axis=False)] = (
         "deep_prior"
     )
+    signal_dim: Annotated[Dimension, Describe("static", "dimension of the signal", "n")]
+    measurement_dim: Annotated[Dimension, Describe("static", "number of measurements", "m")]
     operator: Annotated[  # pyright: ignore[reportIncompatibleVariableOverride]
         Literal["gaussian", "random_signs", "conditioned", "dct", "blur", "file"],
         Describe("static", "which measurement operator, scaled to E|Ax|² = |x|²", "A"),
