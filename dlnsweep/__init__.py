@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SpecError,
         StoreError,
     )
+    from dlnsweep.figures import register_figure
     from dlnsweep.observables import Observable
     from dlnsweep.observables import register as register_observable
     from dlnsweep.problems import Problem
@@ -33,6 +34,7 @@ _HOMES = {
     "RunError": "errors",
     "SpecError": "errors",
     "StoreError": "errors",
+    "register_figure": "figures",
     "Observable": "observables",
     "register_observable": ("observables", "register"),
     "Problem": "problems",
@@ -58,6 +60,7 @@ __all__ = [
     "Trajectory",
     "__version__",
     "open_results",
+    "register_figure",
     "register_observable",
     "register_problem",
     "run",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlnsweep import plugins
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import draw, file_stems, read_figure, save
 from dlnsweep.results import Results, open_results
@@ -29,6 +30,7 @@ def draw_figures(folder: str | Path, figures: Sequence[Any] | None = None) -> li
     Raises:
         SpecError: If there is no figure to draw, or one asks for what was not recorded.
     """
+    plugins.load()
     results = open_results(folder)
     if figures is None:
         figures = stored_figures(results)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from dlnsweep import plugins
 from dlnsweep.errors import SpecError
 from dlnsweep.networks import NETWORKS
 from dlnsweep.observables import OBSERVABLES, VIEWS
@@ -26,6 +27,7 @@ def explain(word: str) -> str:
     Raises:
         SpecError: If there is no such thing.
     """
+    plugins.load()
     topics = _topics()
     if not word:
         return _listed("Explain what? One of:", topics)

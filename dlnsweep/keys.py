@@ -37,10 +37,16 @@ def setting_classes() -> dict[str, list[type[Settings]]]:
     return classes | {section: [settings] for section, settings in SECTIONS.items()}
 
 
-def describe_setting(dotted: str) -> Describe | None:
-    """Return what a dotted setting is, or None if no section knows it."""
+def describe_setting(dotted: str, kinds: tuple[str, str] | None = None) -> Describe | None:
+    """Return what a dotted setting is, or None if no section knows it.
+
+    Args:
+        dotted: The setting.
+        kinds: The kinds of problem and network, whose own description comes first.
+    """
     section, _, key = dotted.partition(".")
-    for settings in setting_classes().get(section, ()):
+    own = [sweep_classes(*kinds)[section]] if kinds and section in ("problem", "network") else []
+    for settings in [*own, *setting_classes().get(section, ())]:
         if key in settings.model_fields:
             return description(settings, key)
     return None

@@ -318,7 +318,7 @@ def _size_classes(sweep: Sweep, key: str, setting: _Setting) -> np.ndarray:
     """Return for each value of a static setting the number of its class; see `NetworkKind`."""
     kinds = {key: sweep.values[key][0] for key in _DEFAULT_KINDS}
     network = network_of(kinds)
-    classes = [network.size_class(key, _scalar(value)) for value in setting.values]
+    classes = [network.size_class(key, _scalar(value), sweep.values) for value in setting.values]
     numbers = {each: i for i, each in enumerate(dict.fromkeys(classes))}
     return np.array([numbers[each] for each in classes])
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep import plugins
+
 _SECONDS = 1.0
 
 
@@ -78,6 +80,7 @@ def main() -> int:
     if hasattr(os, "sched_setaffinity"):
         # As in a worker: one core, one thread.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    plugins.load()
     for request in json.load(sys.stdin):
         print(json.dumps(measure(**request)), flush=True)
     return 0

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.errors import Interrupted, RunError
+from dlnsweep import plugins
+from dlnsweep.errors import Interrupted, RunError, SpecError
 from dlnsweep.execution import Event, LocalExecutor
 from dlnsweep.heartbeat import beating
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan
@@ -71,8 +72,9 @@ def run(
             in an object store such as "s3://bucket/results"; "results" here by default.
         overrides: "KEY=VALUE" strings that replace settings of the file, as for `--set`.
         workers: Number of worker processes; one for each CPU core (or GPU) by default. 0 runs in
-            this process, which problems registered in it need; XLA then splits large sums over
-            the process's threads, so that numbers may differ from a worker's in the last bits.
+            this process, as problems and observables registered in it do by default (see
+            plugins.py); XLA then splits large sums over the process's threads, so that numbers
+            may differ from a worker's in the last bits.
         shard: "i/n": compute only the i-th of n equal shares of the batches; other processes, on
             any machine that sees the folder, compute the others.
         dask: The address of a Dask scheduler whose workers compute the batches, or "local".
@@ -91,9 +93,19 @@ def run(
         Interrupted: If asked to stop; all committed batches are kept, and how far others are.
     """
     share = Shard.read(shard) if shard is not None else None
-    execute, how = executor_for(workers, dask, checkpoint_seconds)
     if not isinstance(sweep, Sweep):
         sweep = Sweep.from_file(sweep, overrides)
+    unknown = plugins.only_here(sweep.problem_kind, sweep.observables)
+    if unknown and (workers or dask is not None):
+        asked = f"workers is {workers}" if workers else f"dask is {dask!r}"
+        raise SpecError(
+            f"{asked}, but worker processes do not know {', '.join(unknown)}, which this process "
+            "has registered: take workers=0, or let an entry point of a package name the module "
+            f"(group {plugins.GROUP})."
+        )
+    if unknown:
+        workers = 0
+    execute, how = executor_for(workers, dask, checkpoint_seconds)
     prepared = prepare(sweep, results_folder(out or DEFAULT_OUT, sweep.name), share)
     work(prepared, execute, how, on_event=on_event, should_stop=should_stop)
     return open_results(prepared.store.root)

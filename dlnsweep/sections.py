@@ -49,8 +49,12 @@ class TrainingSettings(Settings):
         NonNegative, Describe("traced", "weight decay; multiplies half the squared norms", "λ")
     ] = 0.0
     step_rule: Annotated[
-        Literal["uniform", "fan_in"],
-        Describe("static", "uniform: one η for all layers; fan_in: layer i uses η / fan_in_i"),
+        Literal["uniform", "fan_in", "curvature"],
+        Describe(
+            "static",
+            "uniform: one η for all layers; fan_in: layer i uses η / fan_in_i; curvature "
+            "(deep_prior): η / P, P the loss's largest curvature at the initial weights",
+        ),
     ] = "uniform"
     minibatch_size: Annotated[
         Annotated[int, Field(ge=0, le=2**31 - 1)],

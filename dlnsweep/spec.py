@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dlnsweep import consistency, prescription, sweepfile
+from dlnsweep import consistency, plugins, prescription, sweepfile
 from dlnsweep.axes import num_values, read_values
 from dlnsweep.errors import SpecError
 from dlnsweep.keys import known_settings, may_vary, sweep_classes
-from dlnsweep.networks import NETWORKS, find_network
+from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import SECTIONS, SweepSettings
@@ -124,6 +124,7 @@ class _Reader:
         self.classes: dict[str, type[Settings]] = {}
 
     def read(self) -> Sweep | None:
+        broken = plugins.load()
         self._check_keys()
         name = self._name()
         source = self._text("source", required=False) or ""
@@ -149,6 +150,8 @@ class _Reader:
             self._check_constraints(self._axes())
         figures = self._figures(all_right=not self.problems)
         if self.problems:
+            # What is not known may be what a broken entry point would have brought.
+            self.problems += broken
             return None
         assert name is not None
         options = SweepSettings(**{k: values[f"sweep.{k}"][0] for k in SweepSettings.model_fields})
@@ -203,7 +206,7 @@ class _Reader:
             network = self.document.get("network")
             named = network.get("kind") if isinstance(network, dict) else None
             return sweep_classes(kind, named)
-        return {"network": next(iter(NETWORKS.values())).settings, **SECTIONS}
+        return {"network": find_network("subspace").settings, **SECTIONS}
 
     def _places(self) -> Iterable[tuple[str, str]]:
         """Yield the section and key of each setting that the file gives, in the file's order."""

@@ -4,7 +4,7 @@ In each group of runs the probability of success p is fitted to the setting x,
 
     ln(p / (1 - p)) = b (ln x - ln x_half),
 
-by maximum likelihood with a weak prior on the slope (see `_PRIOR`); a run that diverged has
+by maximum likelihood with a weak prior on the slope (see logistic.py); a run that diverged has
 failed. Over the groups a power law is fitted, ln x_half = a + sum_k e_k ln(g_k), by least squares.
 Intervals are percentile bootstrap ones over the seeds, which all groups share: a resample takes a
 seed with all its runs.
@@ -23,15 +23,12 @@ from numpy.typing import NDArray
 
 from dlnsweep.bootstrap import resamples
 from dlnsweep.errors import SpecError
+from dlnsweep.logistic import logistic_half
 from dlnsweep.results import open_results
 
 Numbers = NDArray[np.float64]
 
 _LEVEL = 0.95
-# The standard deviation of the prior of b times the mean distance of neighbouring ln x: where
-# all runs fail up to one value and all succeed from the next, the likelihood alone has no maximum.
-_PRIOR = 5.0
-_NEWTON_STEPS = 60
 _CONDITION = re.compile(r"\s*([a-z_0-9]+)\s*<\s*([-+0-9.eE]+)\s*")
 
 
@@ -156,67 +153,6 @@ def _halves(
     np.add.at(tries, (lane, column), 1.0)
     np.add.at(wins, (lane, column), np.asarray(group["succeeded"], dtype=float))
     return logistic_half(np.log(places), counts @ wins, counts @ tries)
-
-
-def logistic_half(x: Numbers, wins: Numbers, tries: Numbers) -> Numbers:
-    """Return e to the power of where the fitted probability of success is one half.
-
-    Maximises sum_j [k_j ln p_j + (n_j - k_j) ln(1 - p_j)] - (b h)^2 / (2 * 5^2) over c and b,
-    ln(p / (1 - p)) = b (x - c), with h the mean distance of neighbouring x.
-
-    Args:
-        x: ln of the setting's values, ascending, (values,).
-        wins: k, how many succeed at each value, (samples, values).
-        tries: n, of how many, (samples, values).
-
-    Returns:
-        One number a sample; 0 where it lies below the values or all runs succeed, infinity where
-        it lies above or none does.
-    """
-    # Centred and scaled, both parameters are of order one: z = (x - mean) / h.
-    spacing = (x[-1] - x[0]) / max(len(x) - 1, 1) or 1.0
-    z = (x - x.mean()) / spacing
-    level, slope = np.zeros(len(wins)), np.zeros(len(wins))
-
-    def objective(level: Numbers, slope: Numbers) -> Numbers:
-        logit = level[:, None] + slope[:, None] * z
-        fit = wins * logit - tries * np.logaddexp(0.0, logit)
-        return fit.sum(axis=1) - (slope**2 + level**2 / 1e4) / (2 * _PRIOR**2)
-
-    value = objective(level, slope)
-    for _ in range(_NEWTON_STEPS):
-        p = 1 / (1 + np.exp(-(level[:, None] + slope[:, None] * z)))
-        wrong, weight = wins - tries * p, tries * p * (1 - p)
-        # The faint pull on the level gives a finite answer where all or none succeed.
-        gradient = np.stack(
-            [
-                wrong.sum(axis=1) - level / (1e4 * _PRIOR**2),
-                wrong @ z - slope / _PRIOR**2,
-            ]
-        )
-        a = weight.sum(axis=1) + 1 / (1e4 * _PRIOR**2)
-        b, d = weight @ z, weight @ z**2 + 1 / _PRIOR**2
-        det = a * d - b * b
-        step = (
-            np.stack([d * gradient[0] - b * gradient[1], a * gradient[1] - b * gradient[0]]) / det
-        )
-        # Concave, but a full step may overshoot: halve it until the objective does not fall.
-        size = np.ones(len(level))
-        for _ in range(30):
-            new = objective(level + size * step[0], slope + size * step[1])
-            worse = new < value - 1e-12 * np.abs(value)
-            if not worse.any():
-                break
-            size = np.where(worse, size / 2, size)
-        level, slope = level + size * step[0], slope + size * step[1]
-        value = objective(level, slope)
-        if np.max(np.abs(size * step)) < 1e-10:
-            break
-    with np.errstate(divide="ignore", invalid="ignore"):
-        half = x.mean() - level / slope * spacing
-    share = wins.sum(axis=1) / tries.sum(axis=1)
-    half = np.select([share == 0, share == 1, np.isnan(half)], [np.inf, -np.inf, x.mean()], half)
-    return np.exp(np.where(half < x[0], -np.inf, np.where(half > x[-1], np.inf, half)))
 
 
 def _power_law(table: pd.DataFrame, halves: Numbers, by: list[str]) -> pd.DataFrame:

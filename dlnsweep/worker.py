@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep import plugins
 from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
 from dlnsweep.execution import Event
 from dlnsweep.places import claim
@@ -54,6 +55,7 @@ def execute_batch(
     from dlnsweep.runtime import device_description, versions
     from dlnsweep.store import Store
 
+    plugins.load()
     store = Store.open(root)
     columns, shared, padded_width = _inputs(store, number)
     on_event(Event("begun", number, text=socket.gethostname()))

@@ -72,7 +72,8 @@ def test_what_a_choice_needs_has_no_default():
 
 def test_sections_with_kinds_list_them():
     assert explain("problem") == (
-        "[problem] has a kind; explain one of:\n  subspace, noisy_subspace, union_of_subspaces"
+        "[problem] has a kind; explain one of:\n"
+        "  subspace, noisy_subspace, union_of_subspaces, deep_prior"
     )
     assert "curves, final, heatmap, spectrum" in explain("figure")
     assert "the setting on the horizontal axis" in explain("figure.x")

@@ -81,7 +81,8 @@ def test_a_problem_without_test_samples_has_no_test_errors(monkeypatch: pytest.M
 
 def test_a_problem_need_not_know_its_rank():
     whole = PROBLEMS["subspace"]
-    settings = whole.settings(signal_dim=8, measurement_dim=4, subspace_dim=2, num_samples=3)
+    numbers = {"signal_dim": 8, "measurement_dim": 4, "subspace_dim": 2, "num_samples": 3}
+    settings = whole.settings.model_validate(numbers)
     known = Problem("known", whole.settings, whole.draw, rank=whole.rank)
     assert (known.rank_of(settings), known.has_certain_rank(settings)) == (2, True)
     unknown = Problem("unknown", whole.settings, whole.draw)

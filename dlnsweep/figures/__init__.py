@@ -17,12 +17,14 @@ from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.figures.check import check
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.settings import (
+    DRAWN,
     CurvesFigure,
     FigureSettings,
     FinalFigure,
     NoiseFigure,
     file_stems,
     read_figure,
+    register_figure,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +32,16 @@ if TYPE_CHECKING:
 
     from dlnsweep.figures.statistics import Results
 
-__all__ = ["FigureSettings", "Overlay", "check", "draw", "file_stems", "read_figure", "save"]
+__all__ = [
+    "FigureSettings",
+    "Overlay",
+    "check",
+    "draw",
+    "file_stems",
+    "read_figure",
+    "register_figure",
+    "save",
+]
 
 # Dates and versions would make files differ that show the same.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -56,16 +67,24 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     from dlnsweep.figures.curves import draw_curves
     from dlnsweep.figures.final import draw_final
     from dlnsweep.figures.heatmap import draw_heatmap
+    from dlnsweep.figures.labels import words_of
     from dlnsweep.figures.noise import draw_noise
     from dlnsweep.figures.scatter import draw_scatter
     from dlnsweep.figures.spectrum import draw_spectrum
 
+    if figure.kind in DRAWN:
+        with style.styled():
+            return DRAWN[figure.kind](results, figure)
     selection = _checked_selection(results, figure)
     if isinstance(figure, CurvesFigure | FinalFigure | NoiseFigure):
         from dlnsweep.figures.theory import theory_overlays
 
         overlays = [*overlays, *theory_overlays(results, figure, selection)]
-    with style.styled():
+    if isinstance(figure, CurvesFigure):
+        from dlnsweep.figures.beside import beside_overlays
+
+        overlays = [*overlays, *beside_overlays(results, figure, selection)]
+    with style.styled(), words_of(selection.runs):
         if figure.kind == "curves":
             return draw_curves(results, figure, selection, overlays)
         if figure.kind == "final":

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
-from dlnsweep.figures.settings import FigureSettings
+from dlnsweep.figures.settings import DRAWN, FigureSettings
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.theory_curves import check_theory
 
@@ -36,6 +36,9 @@ def check(
         prefix: Where the figure stands in the file, such as "figure" or "figure[1]".
         values: The values of the settings, as far as they are known.
     """
+    if figure.kind in DRAWN:
+        # Only its own drawing knows what its keys mean.
+        return []
     sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure)]
     theory = getattr(figure, "theory", ())
     ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), values or {})
@@ -79,10 +82,16 @@ def _contradictions(figure: Any) -> Iterator[str]:
             )
         if figure.value != "success" and figure.success is not None:
             yield f"success is given, but value is '{figure.value}'; set value = 'success'."
-    elif figure.kind == "scatter":
-        if figure.x in figure.y:
-            yield f"x and y are both '{figure.x}'; name two different observables."
-    elif not figure.quantiles[0] < figure.quantiles[1]:
+        if figure.transition and figure.value != "success":
+            yield f"transition is given, but value is '{figure.value}'; set value = 'success'."
+    elif figure.kind == "curves":
+        for observable in figure.beside:
+            if observable not in figure.y:
+                yield f"beside names '{observable}', which is not drawn; y is {list(figure.y)}."
+    elif figure.kind == "scatter" and figure.x in figure.y:
+        yield f"x and y are both '{figure.x}'; name two different observables."
+    low, high = getattr(figure, "quantiles", (0.0, 1.0))
+    if not low < high:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
 
 
@@ -98,6 +107,7 @@ def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
         yield "y", figure.y
     else:
         yield from ((f"y[{index}]", name) for index, name in enumerate(figure.y))
+        yield from ((f"beside.{at}", name) for at, name in getattr(figure, "beside", {}).items())
 
 
 def _settings_of(figure: Any) -> Iterator[tuple[str, str]]:

@@ -14,18 +14,22 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from dlnsweep.errors import SpecError
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.final import at_note, missing_note
 from dlnsweep.figures.labels import (
     format_value,
     format_values,
+    math_symbol,
     observable_label,
     setting_label,
+    setting_symbol,
 )
 from dlnsweep.figures.panels import two_lines
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.settings import HeatmapFigure
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
+from dlnsweep.logistic import fit_power_law, logistic_half
 
 MOST_ANNOTATED = 80
 
@@ -51,8 +55,9 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     norm = _norm(keys, cells)
     _draw_cells(figure, axes[0, 0], keys, cells, norm)
     _label_axes(axes[0, 0], keys, columns, rows)
+    law = draw_transition(axes[0, 0], keys, columns, rows, cells, number)
     missing = int((used & ~np.isfinite(value)).sum())
-    notes = [*_notes(keys, number), *at_note(keys.at), *missing_note(missing)]
+    notes = [*_notes(keys, number), *law, *at_note(keys.at), *missing_note(missing)]
     if isinstance(norm, LogNorm) and np.any(cells <= 0):
         notes.append("zero in the darkest colour")
     notes += layout.pooled(selection, keys.x, keys.y)
@@ -156,6 +161,49 @@ def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:
         return [f"median of {runs} a cell"]
     words = observable_label(keys.success.observable).partition(" $")[0]
     return [f"success: {words} < {format_value(keys.success.below)}", f"{runs} a cell"]
+
+
+def draw_transition(
+    ax: Axes,
+    keys: HeatmapFigure,
+    columns: list,
+    rows: list,
+    cells: np.ndarray,
+    number: np.ndarray,
+) -> list[str]:
+    """Mark where half of the runs of each row succeed, and draw its power law; say what it is."""
+    if not keys.transition:
+        return []
+    x, y = (np.asarray(values, dtype=float) for values in (columns, rows))
+    if not (np.all(x > 0) and np.all(y > 0)):
+        raise SpecError("figure.transition needs positive numbers on both axes.")
+    wins = np.nan_to_num(cells) * number
+    halves = np.full(len(rows), np.inf)
+    for row in range(len(rows)):
+        tried = number[row] > 0
+        if tried.sum() > 1:
+            fitted = logistic_half(
+                np.log(x[tried]), wins[row : row + 1, tried], number[[row]][:, tried]
+            )
+            halves[row] = fitted[0]
+    inside = np.isfinite(halves) & (halves > 0)
+    if inside.sum() < 2:
+        return ["no transition inside"]
+    places = np.arange(len(columns))
+    at = np.interp(np.log(halves[inside]), np.log(x), places)
+    ax.plot(at, np.flatnonzero(inside), "o", color="white", markeredgecolor="black", markersize=3)
+    level, exponent = fit_power_law(y[inside], halves[inside])
+    law = np.exp(level) * y**exponent
+    shown = (law >= x[0]) & (law <= x[-1])
+    ax.plot(
+        np.interp(np.log(law[shown]), np.log(x), places), np.flatnonzero(shown), "--", color="red"
+    )
+    wide, high = (
+        math_symbol(setting_symbol(name)[0] or letter).strip("$")
+        for name, letter in ((keys.x, "x"), (keys.y, "y"))
+    )
+    law = f"${wide} = {np.exp(level):.3g}\\,{high}^{{{exponent:.2f}}}$"
+    return [f"dots: half succeed; dashed: {law}"]
 
 
 def _label_axes(ax: Axes, keys: HeatmapFigure, columns: list, rows: list) -> None:

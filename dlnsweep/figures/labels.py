@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from dlnsweep.keys import describe_setting
 from dlnsweep.networks import NetworkKind
 from dlnsweep.observables import OBSERVABLES
+from dlnsweep.problems import PROBLEMS
+
+_KINDS: ContextVar[tuple[str, str] | None] = ContextVar("kinds", default=None)
 
 
 def observable_label(name: str, network: NetworkKind | None = None) -> str:
@@ -20,12 +25,31 @@ def observable_label(name: str, network: NetworkKind | None = None) -> str:
         network: The kind of network, which may write it in its own symbols.
     """
     label = OBSERVABLES[name].label if name in OBSERVABLES else _words(name)
-    return network.label(label) if network else label
+    return network.label(name, label) if network else label
+
+
+@contextmanager
+def words_of(runs: Any) -> Iterator[None]:
+    """Write settings in the symbols of a sweep's kinds of problem and network.
+
+    Args:
+        runs: The runs as a table.
+    """
+    kinds = None
+    if {"problem.kind", "network.kind"} <= set(runs.columns) and len(runs):
+        problem, network = (str(runs[f"{each}.kind"].iloc[0]) for each in ("problem", "network"))
+        # The problem may be of a package that is not installed here.
+        kinds = (problem, network) if problem in PROBLEMS else None
+    token = _KINDS.set(kinds)
+    try:
+        yield
+    finally:
+        _KINDS.reset(token)
 
 
 def setting_symbol(name: str) -> tuple[str, str, str]:
     """Return symbol (plain text, may be empty), words and unit of a dotted setting."""
-    info = describe_setting(name)
+    info = describe_setting(name, _KINDS.get())
     words = _words(name.rpartition(".")[2])
     if info is None:
         return "", words, ""

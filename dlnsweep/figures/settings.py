@@ -5,7 +5,7 @@ Read whenever a sweep file is checked, so nothing here may import matplotlib, pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
@@ -160,6 +160,14 @@ class CurvesFigure(_Banded):
     ] = "value"
     x_scale: Annotated[Scale, _outside("log (step 0 at the left edge) or linear")] = "log"
     theory: Annotated[Theory, _outside(_THEORY)] = ()
+    beside: Annotated[
+        dict[str, str],
+        Field(default_factory=dict),
+        _outside(
+            "an observable's median to draw dashed in the panel of another, such as "
+            '{ loss = "loss_bound" }'
+        ),
+    ]
 
 
 class FinalFigure(_Banded):
@@ -203,6 +211,13 @@ class HeatmapFigure(Figure):
     value_scale: Annotated[
         AutoScale, _outside("auto: log if the values are positive over more than a decade")
     ] = "auto"
+    transition: Annotated[
+        bool,
+        _outside(
+            "for value = 'success': mark, for each value of y, the x at which half of the runs "
+            "succeed (logistic regression in ln x), and draw its power law in y"
+        ),
+    ] = False
     annotate: Annotated[
         bool | None, _outside("whether to print the numbers; up to 80 cells if absent")
     ] = None
@@ -264,8 +279,38 @@ FIGURES: dict[str, type[Figure]] = {
 }
 
 
+# What draws the figures that were registered: it takes the results and the settings.
+DRAWN: dict[str, Callable[[Any, Any], Any]] = {}
+
+
+def register_figure(
+    settings: type[Figure], draw: Callable[[Any, Any], Any]
+) -> Callable[[Any, Any], Any]:
+    """Make a kind of figure known.
+
+    Args:
+        settings: Its keys; the default of its field `kind` is its name.
+        draw: Takes `Results` and the settings; returns a matplotlib figure.
+
+    Raises:
+        ValueError: If the kind is taken, or has no name.
+    """
+    field = settings.model_fields.get("kind")
+    kind = field.default if field else None
+    if not isinstance(kind, str):
+        raise ValueError(f"{settings.__name__} has no field kind with its name as default")
+    if kind in FIGURES:
+        raise ValueError(f"a figure of kind {kind!r} is registered already")
+    FIGURES[kind] = settings
+    DRAWN[kind] = draw
+    return draw
+
+
 def read_figure(table: dict[str, Any]) -> FigureSettings:
     """Return the settings of one `[figure]` table, such as stands in sweep.json."""
+    if table.get("kind") in DRAWN:
+        own: Any = FIGURES[table["kind"]].model_validate(table)
+        return own
     return TypeAdapter(FigureSettings).validate_python(table)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Imported for what it registers.
-from dlnsweep.networks import layered as layered
+from dlnsweep.networks.deep_prior import DeepPrior
+from dlnsweep.networks.layered import DeepLinear, LinearThenRelu
 from dlnsweep.networks.registry import (
     NETWORKS,
     NetworkKind,
@@ -21,3 +21,8 @@ __all__ = [
     "network_of",
     "register",
 ]
+
+# The first of a task is its default.
+register(DeepLinear())
+register(LinearThenRelu())
+register(DeepPrior())

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.initializers import INITIALIZERS
-from dlnsweep.networks.registry import NetworkKind, StepCost, register
+from dlnsweep.networks.registry import NetworkKind, StepCost
 from dlnsweep.observables import Dimensions, why_not_reduced
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.settings import Constraint, Describe, Settings
@@ -94,6 +94,12 @@ class NetworkSettings(Settings):
             lambda kind, size: kind == "deep_linear" or size == 0,
             "network.kind is {0} and training.minibatch_size is {1}; this network is trained on "
             "full batches only: leave it out.",
+        ),
+        Constraint(
+            ("network.kind", "training.step_rule"),
+            lambda kind, rule: rule != "curvature",
+            "network.kind is {0} and training.step_rule is {1}, which is for deep_prior; take "
+            '"uniform" or "fan_in".',
         ),
         Constraint(
             ("network.kind", "sweep.kernel"),
@@ -248,10 +254,6 @@ class LinearThenRelu(DeepLinear):
         """Return why a run gets the dense kernel: always."""
         return NetworkKind.why_dense(self, row, width)
 
-    def label(self, label: str) -> str:
+    def label(self, name: str, label: str) -> str:
         """Return a label with f(Y) in place of W_{L:1} Y."""
         return re.sub(r"W_\{L:1\}(?:\(([^()]*)\)|(Y'?))", lambda m: f"f({m[1] or m[2]})", label)
-
-
-register(DeepLinear())
-register(LinearThenRelu())

@@ -82,16 +82,17 @@ class NetworkKind(ABC):
         """Return whether the sizes of the arrays do not depend on the width."""
         return False
 
-    def size_class(self, key: str, value: Any) -> Any:
+    def size_class(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
         """Return what runs must have in common in a static setting to share a program.
 
         Args:
             key: The dotted setting.
             value: Its value.
+            values: All values of each setting of the sweep.
         """
         return value
 
-    def label(self, label: str) -> str:
+    def label(self, name: str, label: str) -> str:
         """Return the axis label of an observable as it is written for this kind."""
         return label
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 VIEWS = {
     "linear": "linear networks",
     "samples": "networks that learn signals from measurements",
+    "deep_prior": "deep_prior",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dlnsweep.problems import noisy_subspace, subspace, union_of_subspaces
+from dlnsweep.problems import deep_prior, noisy_subspace, subspace, union_of_subspaces
 from dlnsweep.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Problem:
             value of the operator on the signals' subspace, and a lower estimate of a restricted
             isometry constant; None where signals have no single subspace.
         task: What a network is to do, which decides the kinds of networks for it: "samples", to
-            learn signals from measurements; the other attributes are about that task.
+            learn signals from measurements, which the other attributes are about; "inverse", to
+            represent one signal from its measurements.
     """
 
     kind: str
@@ -107,3 +108,4 @@ register(
         certain_rank=lambda _: False,
     )
 )
+register(Problem("deep_prior", deep_prior.DeepPriorSettings, deep_prior.draw, task="inverse"))

@@ -1,0 +1,144 @@
+"""The README's problem of one's own, as it stands there: as a script, and as an entry point."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from spec_samples import problems, sweep
+
+from dlnsweep import plugins
+from dlnsweep.figures.settings import Figure, HeatmapFigure, register_figure
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent
+HEADING = "## A problem of your own"
+
+
+def blocks() -> dict[str, str]:
+    """Return the python and the toml block below the heading, of the README once it has one."""
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    if HEADING not in text:
+        text = (HERE / "own_problem.md").read_text(encoding="utf-8")
+    section = text.partition(HEADING)[2]
+    found = re.findall(r"```(python|toml)\n(.*?)```", section, flags=re.DOTALL)
+    return dict(reversed(found[:2]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "sparse.py").write_text(blocks()["python"])
+    (tmp_path / "sparse.toml").write_text(blocks()["toml"])
+    return tmp_path
+
+
+def python(folder: Path, *arguments: str, succeeds: bool = True) -> str:
+    path = os.pathsep.join((str(REPOSITORY), str(folder / "site")))
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert (done.returncode == 0) == succeeds, done.stderr
+    return done.stdout if succeeds else done.stderr
+
+
+def install(folder: Path, value: str = "sparse") -> None:
+    """Install sparse.py as a package with an entry point would be."""
+    site = folder / "site"
+    info = site / "sparse-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sparse\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[dlnsweep.problems]\nsparse = {value}\n")
+    (folder / "sparse.py").rename(site / "sparse.py")
+
+
+def test_the_example_is_as_short_as_promised():
+    lines = [line for line in blocks()["python"].splitlines() if line.strip()]
+    assert len(lines) <= 45
+
+
+def test_the_example_runs_as_it_stands(folder: Path):
+    python(folder, "sparse.py")
+    code = (
+        "import sparse, dlnsweep\nfrom dlnsweep.drawing import draw_figures\n"
+        "runs = dlnsweep.open_results('results/sparse').runs()\n"
+        "print(list(runs['status']), (runs['final_nuclear_norm'] > 0).all())\n"
+        "print([path.name for path in draw_figures('results/sparse')])\n"
+        "try:\n dlnsweep.run('sparse.toml', workers=2)\n"
+        "except dlnsweep.SpecError as error:\n print(error)"
+    )
+    lines = python(folder, "-c", code).splitlines()
+    assert lines[0] == "['finished', 'finished'] True"
+    assert lines[1] == "['histogram.png', 'histogram.pdf']"
+    assert lines[2] == (
+        "workers is 2, but worker processes do not know problem.kind 'sparse', observable "
+        "'nuclear_norm', which this process has registered: take workers=0, or let an entry point "
+        "of a package name the module (group dlnsweep.problems)."
+    )
+
+
+def test_the_example_runs_in_workers_as_an_entry_point(folder: Path):
+    install(folder)
+    loaded = "import sys; assert 'jax' not in sys.modules"
+    check = "from dlnsweep import Sweep\nprint(Sweep.from_file('sparse.toml').num_runs)"
+    assert python(folder, "-c", f"{check}\n{loaded}") == "2\n"
+    python(folder, "-m", "dlnsweep", "run", "sparse.toml")
+    assert (folder / "results" / "sparse" / "figures" / "histogram.png").exists()
+    assert "threshold" in python(folder, "-m", "dlnsweep", "explain", "sparse")
+
+
+def test_a_broken_entry_point_is_said_where_something_is_wrong(monkeypatch: pytest.MonkeyPatch):
+    broken = EntryPoint("mine", "no_such_module", plugins.GROUP)
+    monkeypatch.setattr(plugins, "_points", lambda: (broken,))
+    plugins.load.cache_clear()
+    try:
+        # What does not need it is not disturbed.
+        assert sweep().num_runs == 1
+        sentences = problems(problem__kind="mine")
+        assert sentences[-1] == (
+            "the entry point 'mine' = 'no_such_module' of the group dlnsweep.problems cannot be "
+            "loaded (ModuleNotFoundError: No module named 'no_such_module'); mend its package, or "
+            "uninstall it."
+        )
+    finally:
+        plugins.load.cache_clear()
+
+
+def test_an_entry_point_that_names_a_function_is_called(monkeypatch: pytest.MonkeyPatch):
+    called = []
+    monkeypatch.setattr(plugins, "_points", lambda: (Point(lambda: called.append(1)),))
+    plugins.load.cache_clear()
+    try:
+        assert plugins.load() == ()
+        assert plugins.load() == ()
+    finally:
+        plugins.load.cache_clear()
+    assert called == [1]
+
+
+class Point:
+    """An entry point that is there."""
+
+    name, value, module, attr = "mine", "package:register", "package", "register"
+
+    def __init__(self, found) -> None:
+        self.found = found
+
+    def load(self):
+        return self.found
+
+
+def test_what_this_package_has_is_known_everywhere():
+    assert plugins.only_here("subspace", ("regression_error", "curvature_max")) == []
+
+
+def test_registering_a_figure_refuses_bad_kinds():
+    with pytest.raises(ValueError, match=r"^a figure of kind 'heatmap' is registered already$"):
+        register_figure(HeatmapFigure, lambda results, keys: None)
+    with pytest.raises(ValueError, match=r"^Figure has no field kind with its name as default$"):
+        register_figure(Figure, lambda results, keys: None)
