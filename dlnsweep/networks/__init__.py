@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# Imported for what it registers.
+# Imported for what they register.
+from dlnsweep.networks import factorized as factorized
 from dlnsweep.networks import layered as layered
 from dlnsweep.networks.registry import (
     NETWORKS,
