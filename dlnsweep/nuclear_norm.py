@@ -20,6 +20,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.errors import SpecError
@@ -36,10 +37,10 @@ _CHECKED_EVERY = 10
 
 
 class NuclearNormSolution(NamedTuple):
-    """What was found, and how good it is at least; each with an axis of instances in front.
+    """What was found, and how good it is at least: NumPy arrays, an axis of instances in front.
 
     Attributes:
-        matrix: X, float64.
+        matrix: X, (b, d, m), float64.
         nuclear_norm: ||X||_*.
         lower_bound: No matrix that fits has a smaller nuclear norm.
         gap: (nuclear_norm - lower_bound) / nuclear_norm; the tolerance was met where it is below.
@@ -47,12 +48,12 @@ class NuclearNormSolution(NamedTuple):
         iterations: Iterations taken.
     """
 
-    matrix: Float[Array, "b d m"]
-    nuclear_norm: Float[Array, " b"]
-    lower_bound: Float[Array, " b"]
-    gap: Float[Array, " b"]
-    infeasibility: Float[Array, " b"]
-    iterations: Int[Array, " b"]
+    matrix: Any
+    nuclear_norm: Any
+    lower_bound: Any
+    gap: Any
+    infeasibility: Any
+    iterations: Any
 
 
 class _State(NamedTuple):
@@ -89,11 +90,10 @@ def least_nuclear_norm(
         raise SpecError(*problems)
     with numerics():
         instances = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), observed)
-        solve = partial(
-            _solve, shape=shape, tolerance=tolerance, max_iterations=max_iterations
-        )
+        solve = partial(_solve, shape=shape, tolerance=tolerance, max_iterations=max_iterations)
         # One after another: each ends when it is done, and a decomposition fills a core.
-        return jax.jit(lambda some: lax.map(solve, some))(instances)
+        found = jax.jit(lambda some: lax.map(solve, some))(instances)
+        return jax.tree.map(np.asarray, found)
 
 
 def _solve(

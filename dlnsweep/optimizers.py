@@ -17,11 +17,11 @@ class GroupRmspropState(NamedTuple):
     """The state of `scale_by_group_rms`.
 
     Attributes:
-        count: Steps taken.
+        steps: Steps taken.
         average: v.
     """
 
-    count: Int[Array, ""]
+    steps: Int[Array, ""]
     average: Float[Array, ""]
 
 
@@ -30,7 +30,8 @@ def scale_by_group_rms(decay: Any, epsilon: Any) -> GradientTransformation:
 
     With g the gradients of all parameters together, v(0) = 0 and t = 1, 2, ...
 
-        v(t) = alpha v(t-1) + (1 - alpha) ||g||^2,   direction g / (sqrt(v(t) / (1 - alpha^t)) + eps)
+        v(t) = alpha v(t-1) + (1 - alpha) ||g||^2,
+        direction(t) = g / (sqrt(v(t) / (1 - alpha^t)) + eps)
 
     so that all parameters share one step size, as in gradient descent.
 
@@ -42,19 +43,18 @@ def scale_by_group_rms(decay: Any, epsilon: Any) -> GradientTransformation:
         Arora, Cohen, Hu, Luo 2019, arXiv:1905.13655, appendix on the experiments' details.
     """
 
-    def init(parameters: Any) -> GroupRmspropState:
-        dtype = jnp.result_type(*jax.tree.leaves(parameters))
+    def init(params: Any) -> Any:
+        dtype = jnp.result_type(*jax.tree.leaves(params))
         return GroupRmspropState(jnp.zeros((), jnp.int32), jnp.zeros((), dtype))
 
-    def update(gradients: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
-        del parameters
-        squares = sum(jnp.sum(g**2) for g in jax.tree.leaves(gradients))
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        del params
+        squares = sum(jnp.sum(g**2) for g in jax.tree.leaves(updates))
         average = decay * state.average + (1 - decay) * squares
-        count = state.count + 1
-        unbiased = average / (1 - decay ** count.astype(average.dtype))
+        steps = state.steps + 1
+        unbiased = average / (1 - decay ** steps.astype(average.dtype))
         factor = 1 / (jnp.sqrt(unbiased) + epsilon)
-        scaled = jax.tree.map(lambda g: factor * g, gradients)
-        return scaled, GroupRmspropState(count, average)
+        return jax.tree.map(lambda g: factor * g, updates), GroupRmspropState(steps, average)
 
     return optax.GradientTransformation(init, update)
 

@@ -332,8 +332,8 @@ def noisy_error_without_decay(noise: float, m: int, d: int, s: int) -> float:
 
 
 def deficiency_decay(
-    steps: Float[np.ndarray, " t"], learning_rate: float, margin: float, depth: int
-) -> Float[np.ndarray, " t"]:
+    steps: np.ndarray, learning_rate: float, margin: float, depth: int
+) -> np.ndarray:
     """Return exp(-2 alpha delta^(2 - 2/L) eta t), which the loss stays below, for alpha = 1.
 
     For gradient flow on balanced layers from a product with deficiency margin delta.

@@ -86,10 +86,11 @@ class EndToEndKernel(FactorizationKernel):
     def _step(self, constants: Constants, state: Any, now: Int[Array, ""]) -> Any:
         deep = super()._step(constants, State(*state[:-1]), now)
         matrix, dtype = state.matrix, state.matrix.dtype
+        rows, columns = matrix.shape
         fit = constants.fit
         residual = fit.observed.residual(matrix)
         factor = constants.numbers["data_fit_scale"].astype(dtype)
-        gradient = factor * fit.gradient_of(residual, self.power, matrix.shape)
+        gradient = factor * fit.gradient_of(residual, self.power, (rows, columns))
         rate = constants.learning_rates[0].astype(dtype)
         moved = matrix - rate * preconditioned(matrix, gradient, len(state.weights))
         return TwinState(*deep, jnp.where(deep.active, moved, matrix))
@@ -99,7 +100,7 @@ class EndToEndView(FactorizationView):
     """The state of a network and of the matrix beside it; see `FactorizationView`."""
 
     def __init__(self, state: TwinState, constants: Constants, power: float) -> None:
-        super().__init__(State(*state[:-1]), constants, power)
+        super().__init__(State(*tuple(state)[:-1]), constants, power)
         self.twin = state.matrix
 
     @cached_property

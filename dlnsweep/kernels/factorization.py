@@ -11,6 +11,7 @@ but no more.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.kernels.fits import Fit
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, fan_in_numbers, layer_rates
+from dlnsweep.kernels.linear import View
 from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.spectra import guarded
 from dlnsweep.lazy import jax, jnp, lax, optax
@@ -177,10 +179,6 @@ class FactorizationKernel(Kernel):
         """Return the view of the state that observables see."""
         return FactorizationView(carry.state, inputs.constants, self.power)
 
-    def weights(self, inputs: Inputs, carry: Carry) -> Weights:
-        """Return W_1, ..., W_L."""
-        return carry.state.weights
-
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
 
@@ -203,9 +201,7 @@ class FactorizationKernel(Kernel):
         diverged_step = jnp.where(state.active & ~finite, now, state.diverged_step)
         if self.training.optimizer not in DECOUPLED_DECAY:
             decay = numbers["weight_decay"]
-            gradients = tuple(
-                g + decay * w for g, w in zip(gradients, weights, strict=True)
-            )
+            gradients = tuple(g + decay * w for g, w in zip(gradients, weights, strict=True))
         directions, optimizer = gradients, None
         if self._uses_optax:
             directions, optimizer = self._direction(numbers).update(
@@ -219,7 +215,7 @@ class FactorizationKernel(Kernel):
         return jax.tree.map(lambda new, old: jnp.where(active, new, old), made, held)
 
 
-class FactorizationView:
+class FactorizationView(View):
     """The state of one network on a loss of its end-to-end matrix, as observables see it.
 
     Computed on first use, so that an observable that is not asked for costs nothing; what it
@@ -268,28 +264,28 @@ class FactorizationView:
 
     @cached_property
     def loss(self) -> Float[Array, ""]:
-        """c l(W) + (lambda / 2) sum ||W_i||_F^2."""
+        """C l(W) + (lambda / 2) sum ||W_i||_F^2."""
         decay = self.weight_decay * jnp.sum(self.squared_weight_norms)
         return self.data_fit_scale * self.data_loss + 0.5 * decay
 
     @cached_property
     def mean_squared_error(self) -> Float[Array, ""]:
         """Mean of (A(W)_k - y_k)^2 over what is observed."""
-        return jnp.sum(self.residual**2) / self.fit.observed.count
+        return jnp.sum(self.residual**2) / self.fit.observed.number
 
     @cached_property
     def matrix_gradient(self) -> Float[Array, "d m"]:
         """The gradient of c l at W."""
-        shape = self.end_to_end_matrix.shape
-        return self.data_fit_scale * self.fit.gradient_of(self.residual, self.power, shape)
+        rows, columns = self.end_to_end_matrix.shape
+        return self.data_fit_scale * self.fit.gradient_of(
+            self.residual, self.power, (rows, columns)
+        )
 
     @cached_property
     def gradients(self) -> Weights:
         """The layers' gradients of the loss, decay included."""
         found = layer_gradients(self.layers, self.forward, self.matrix_gradient)
-        return tuple(
-            g + self.weight_decay * w for g, w in zip(found, self.layers, strict=True)
-        )
+        return tuple(g + self.weight_decay * w for g, w in zip(found, self.layers, strict=True))
 
     @cached_property
     def squared_gradient_norm(self) -> Float[Array, ""]:
@@ -340,5 +336,5 @@ def gaps_of(weights: Weights) -> list[Float[Array, "..."]]:
     """Return W_{l+1}^T W_{l+1} - W_l W_l^T of each pair of neighbouring layers."""
     return [
         multiply(upper.T, upper) - multiply(lower, lower.T)
-        for lower, upper in zip(weights, weights[1:], strict=False)
+        for lower, upper in itertools.pairwise(weights)
     ]

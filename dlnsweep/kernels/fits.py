@@ -41,7 +41,7 @@ class Entries(NamedTuple):
         return signal
 
     @property
-    def count(self) -> Float[Array, ""]:
+    def number(self) -> Float[Array, ""]:
         """The number of observed entries."""
         return jnp.sum(self.mask)
 
@@ -66,7 +66,7 @@ class Measurements(NamedTuple):
         return multiply(signal, self.operator)
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """N."""
         return self.values.shape[0]
 
@@ -91,7 +91,7 @@ class Samples(NamedTuple):
         return multiply(signal, self.inputs.T)
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """The number of values that are fitted."""
         return self.targets.size
 
@@ -121,10 +121,7 @@ class Fit(NamedTuple):
         self, residual: Float[Array, "..."], power: float, shape: tuple[int, int]
     ) -> Float[Array, "d m"]:
         """Return grad l(W), of the given shape, from the residual of W."""
-        if power == 2:
-            signal = residual
-        else:
-            signal = jnp.sign(residual) * _power(residual, power - 1)
+        signal = residual if power == 2 else jnp.sign(residual) * _power(residual, power - 1)
         return self.scale * self.observed.adjoint(signal).reshape(shape)
 
 

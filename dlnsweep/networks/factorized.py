@@ -128,15 +128,18 @@ class FactorizationSettings(Settings):
         ),
         Constraint(
             ("problem.kind", "record.observables"),
-            lambda kind, names: kind != "divergent_completion"
-            or "reconstruction_error" not in names,
+            lambda kind, names: (
+                kind != "divergent_completion" or "reconstruction_error" not in names
+            ),
             "record.observables names 'reconstruction_error'; the target of problem.kind = {0} has "
             "a free entry: leave it out.",
         ),
         Constraint(
             ("problem.kind", "record.observables"),
-            lambda kind, names: kind == "divergent_completion"
-            or not {"free_entry", "free_entry_bound"} & set(names),
+            lambda kind, names: (
+                kind == "divergent_completion"
+                or not {"free_entry", "free_entry_bound"} & set(names)
+            ),
             "record.observables names 'free_entry' or 'free_entry_bound', which are about "
             "problem.kind = 'divergent_completion'; it is {0}.",
         ),
@@ -166,6 +169,8 @@ def matrix_shape(row: Mapping[str, Any]) -> tuple[int, int]:
 
         inputs, outputs = ends(problem)
         return outputs, inputs
+    if row["problem.kind"] == "divergent_completion":
+        return 2, 2
     return problem.num_rows, problem.num_columns
 
 
@@ -183,14 +188,14 @@ def chain_flops(dims: Sequence[int]) -> int:
 
 def operator_entries(row: Mapping[str, Any]) -> int:
     """Return the number of entries of the operator that a step reads twice."""
-    problem = problem_settings(row)
+    d, m = matrix_shape(row)
     if row["problem.kind"] == "matrix_sensing":
-        return problem.num_measurements * problem.num_rows * problem.num_columns
+        return problem_settings(row).num_measurements * d * m
     if row["problem.kind"] == "regression":
-        from dlnsweep.problems.regression import ends, num_samples
+        from dlnsweep.problems.regression import num_samples
 
-        return num_samples(problem) * ends(problem)[0]
-    return problem.num_rows * problem.num_columns
+        return num_samples(problem_settings(row)) * m
+    return d * m
 
 
 class Factorization(NetworkKind):
@@ -224,9 +229,16 @@ class Factorization(NetworkKind):
 
     def why_dense(self, row: Mapping[str, Any], width: int) -> str:
         """Return why a run gets the dense kernel: always."""
+        del width
         if row["sweep.kernel"] == "dense":
             return "asked for"
         return f"the loss of {row['problem.kind']} is not one of few reduced samples"
+
+    def label(self, label: str) -> str:
+        """Return a label with the loss of a matrix in place of that of samples."""
+        if not label.startswith("loss "):
+            return label
+        return r"loss $c\,\ell(W_{L:1})+\frac{\lambda}{2}\sum_i\|W_i\|_F^2$"
 
 
 class EndToEnd(Factorization):

@@ -86,14 +86,15 @@ def _free_entry_bound(view: FactorizationView, record: RecordSettings) -> Float[
 
 @observable(
     "free_entry_excess",
-    r"$|w_{11}|$ over its bound",
-    "free_entry over free_entry_bound, at least 1 while the determinant is positive; infinite "
-    "where the bound says nothing",
+    r"$|w_{11}|$ over its bound ($\det W>0$)",
+    "free_entry over free_entry_bound, which cannot be below 1; infinite where the bound says "
+    "nothing: for l >= 1/2 and where the determinant is not positive",
     views=_MATRIX,
 )
 def _free_entry_excess(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
-    bound = _free_entry_bound(view, record)
-    return jnp.where(bound > 0, _free_entry(view, record) / bound, jnp.inf)
+    bound, matrix = _free_entry_bound(view, record), view.end_to_end_matrix
+    known = (bound > 0) & (jnp.linalg.det(matrix) > 0)
+    return jnp.where(known, _free_entry(view, record) / jnp.where(known, bound, 1.0), jnp.inf)
 
 
 @observable(

@@ -147,6 +147,4 @@ register(
         task="matrix",
     )
 )
-register(
-    Problem("regression", regression.RegressionSettings, regression.draw, task="matrix")
-)
+register(Problem("regression", regression.RegressionSettings, regression.draw, task="matrix"))

@@ -5,9 +5,9 @@ A. Vergara, J. Fonollosa; not shipped): files batch1.dat to batch10.dat with a l
 
     CLASS;CONCENTRATION 1:VALUE 2:VALUE ... 128:VALUE
 
-class 1 is ethanol. Concatenate the files into one (2 565 measurements of ethanol). As arXiv:1802.06509
-does not say how the data were scaled, the choice is ours: each of the 128 features and the
-concentration are shifted to mean 0 and scaled to standard deviation 1.
+class 1 is ethanol. Concatenate the files into one (2 565 measurements of ethanol). How the data
+were scaled is not stated in arXiv:1802.06509, so the choice is ours: each of the 128 features and
+the concentration are shifted to mean 0 and scaled to standard deviation 1.
 """
 
 from __future__ import annotations

@@ -57,11 +57,6 @@ class LowRankSettings(MatrixSettings):
     )
 
 
-def ends(settings: MatrixSettings) -> tuple[int, int]:
-    """Return the sizes of the network's input and output, m and d."""
-    return settings.num_columns, settings.num_rows
-
-
 def low_rank_target(settings: LowRankSettings, key: Keys) -> Float[Array, "d m"]:
     """Draw U V^T / sqrt(rank), scaled to the target's norm."""
     from dlnsweep.kernels.products import multiply

@@ -20,10 +20,10 @@ from dlnsweep.problems.matrices import (
     Dimension,
     LowRankSettings,
     MatrixSettings,
-    low_rank_target,
     loss_scale,
+    low_rank_target,
 )
-from dlnsweep.settings import Constraint, Describe
+from dlnsweep.settings import Constraint, Describe, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -68,20 +68,12 @@ class MatrixApproximationSettings(MatrixSettings):
     ] = 1.0
 
 
-class DivergentCompletionSettings(MatrixSettings):
+class DivergentCompletionSettings(Settings):
     """[problem] kind = "divergent_completion"; always 2 x 2, with half the sum of squares."""
 
     kind: Annotated[
         Literal["divergent_completion"], Describe("static", "which problem", axis=False)
     ] = "divergent_completion"
-    num_rows: Annotated[Literal[2], Describe("static", "rows of the matrix", "d", axis=False)] = 2
-    num_columns: Annotated[
-        Literal[2], Describe("static", "columns of the matrix", "m", axis=False)
-    ] = 2
-    loss: Annotated[
-        Literal["half_sum"],
-        Describe("static", "half_sum: half the sum of squares", axis=False),
-    ] = "half_sum"
 
 
 def observed_entries(settings: MatrixCompletionSettings, key: Keys) -> Float[Array, "d m"]:
@@ -103,7 +95,8 @@ def draw_completion(settings: MatrixCompletionSettings, key: Keys) -> Fit:
         key: The run's PRNG key for a named purpose.
     """
     target = low_rank_target(settings, key)
-    return _fit(settings, target, observed_entries(settings, key), settings.num_observed)
+    scale = loss_scale(settings, settings.num_observed)
+    return _fit(target, observed_entries(settings, key), scale)
 
 
 def draw_approximation(settings: MatrixApproximationSettings, key: Keys) -> Fit:
@@ -119,21 +112,19 @@ def draw_approximation(settings: MatrixApproximationSettings, key: Keys) -> Fit:
         sign = jnp.sign(jnp.linalg.det(left) * jnp.linalg.det(right))
         left = left.at[:, 0].multiply(sign)
     target = multiply(left * values, right.T)
-    return _fit(settings, target, jnp.ones((d, m), jnp.float64), d * m)
+    return _fit(target, jnp.ones((d, m), jnp.float64), loss_scale(settings, d * m))
 
 
 def draw_divergent(settings: DivergentCompletionSettings, key: Keys) -> Fit:
     """Return the three observed entries of [[*, 1], [1, 0]]; nothing is random."""
-    del key
+    del settings, key
     target = jnp.array([[0.0, 1.0], [1.0, 0.0]], jnp.float64)
     mask = jnp.array([[0.0, 1.0], [1.0, 1.0]], jnp.float64)
     # The target's free entry is no number, so there is no target to compare with.
-    return _fit(settings, target, mask, 3)._replace(target=None)
+    return _fit(target, mask, jnp.ones((), jnp.float64))._replace(target=None)
 
 
-def _fit(
-    settings: MatrixSettings, target: Float[Array, "d m"], mask: Float[Array, "d m"], count: int
-) -> Fit:
+def _fit(target: Float[Array, "d m"], mask: Float[Array, "d m"], scale: Float[Array, ""]) -> Fit:
     from dlnsweep.kernels.fits import Entries, Fit
 
-    return Fit(Entries(mask, mask * target), loss_scale(settings, count), target)
+    return Fit(Entries(mask, mask * target), scale, target)

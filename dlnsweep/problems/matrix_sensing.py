@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from dlnsweep.problems.matrices import Dimension, LowRankSettings, low_rank_target, loss_scale
+from dlnsweep.problems.matrices import Dimension, LowRankSettings, loss_scale, low_rank_target
 from dlnsweep.settings import Describe
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class MatrixSensingSettings(LowRankSettings):
     """[problem] kind = "matrix_sensing"."""
 
-    kind: Annotated[
-        Literal["matrix_sensing"], Describe("static", "which problem", axis=False)
-    ] = "matrix_sensing"
+    kind: Annotated[Literal["matrix_sensing"], Describe("static", "which problem", axis=False)] = (
+        "matrix_sensing"
+    )
     num_measurements: Annotated[Dimension, Describe("static", "number of measurements", "N")]
 
 

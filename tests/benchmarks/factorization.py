@@ -1,6 +1,6 @@
 """Deep matrix factorization beside PyTorch: `python -m tests.benchmarks.factorization`.
 
-Completion of 12 matrices of 100 x 100, depth 3, float32, plain gradient descent, on both cores: this
+Completion of 12 matrices of 100 x 100, depth 3, float32, plain gradient descent, on all cores: this
 engine (a process a core, as its executor starts them), an ordinary PyTorch loop run by run, and
 `torch.func` ensembling of all 12. Needs the extra `bench`.
 """
@@ -47,7 +47,7 @@ class TorchLoop:
 
         self.runs = []
         for seed in seeds:
-            mask, target, weights = (problem(seed))
+            mask, target, weights = problem(seed)
             layers = [torch.nn.Parameter(torch.tensor(w)) for w in weights]
             optimizer = torch.optim.SGD(layers, lr=_RATE)
             self.runs.append((torch.tensor(mask), torch.tensor(target), layers, optimizer))
@@ -194,7 +194,11 @@ def measure(quick: bool) -> Table:
     for name in ("PyTorch loop", "torch.func"):
         # The same work: float32 rounding over twenty steps.
         np.testing.assert_allclose(found[name], found["ours"], rtol=1e-3, atol=1e-5)
-    steps = {"ours": 40 if quick else 400, "PyTorch loop": 4 if quick else 40, "torch.func": 4 if quick else 40}
+    steps = {
+        "ours": 40 if quick else 400,
+        "PyTorch loop": 4 if quick else 40,
+        "torch.func": 4 if quick else 40,
+    }
 
     def clock(name: str) -> Callable[[], float]:
         return lambda: timed(partial(peers[name].advance, steps[name])) / steps[name] / _RUNS * 1e6
@@ -209,7 +213,9 @@ def measure(quick: bool) -> Table:
     flops = 2 * (2 + 4 * (_DEPTH - 2)) * _SIZE**3 if _DEPTH > 2 else 6 * _SIZE**3
     for name, value in medians.items():
         table.add(name, value, flops / value / 1e3, value / medians["ours"])
-    table.notes.append("PyTorch loop / ours: " + verdict(medians["PyTorch loop"] / medians["ours"], 4))
+    table.notes.append(
+        "PyTorch loop / ours: " + verdict(medians["PyTorch loop"] / medians["ours"], 4)
+    )
     table.notes.append("torch.func / ours: " + verdict(medians["torch.func"] / medians["ours"], 2))
     return table
 

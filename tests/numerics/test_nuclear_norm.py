@@ -18,7 +18,9 @@ ROUNDING = 1e-12
 
 def entries(d=8, m=6, rank=1, share=0.6, count=2, seed=0):
     rng = np.random.default_rng(seed)
-    targets = np.array([rng.normal(size=(d, rank)) @ rng.normal(size=(rank, m)) for _ in range(count)])
+    targets = np.array(
+        [rng.normal(size=(d, rank)) @ rng.normal(size=(rank, m)) for _ in range(count)]
+    )
     mask = (rng.random(targets.shape) < share).astype(float)
     return Entries(mask, mask * targets), targets
 
@@ -114,7 +116,7 @@ def test_its_sentences():
     observed, _ = entries()
     with pytest.raises(SpecError, match=r"tolerance is 2.0; it must be in \[1e-12, 1\)."):
         least_nuclear_norm(observed, (8, 6), tolerance=2.0)
-    with pytest.raises(SpecError, match="max_iterations is 0; it must be at least 1."):
+    with pytest.raises(SpecError, match=r"max_iterations is 0; it must be at least 1\."):
         least_nuclear_norm(observed, (8, 6), max_iterations=0)
 
 
