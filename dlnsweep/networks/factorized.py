@@ -28,6 +28,7 @@ _Positive = Annotated[float, Field(gt=0)]
 _FLOPS_A_SECOND = 70e9
 _BYTES_A_SECOND = 10e9
 _DISPATCH_SECONDS = 10e-6
+_BALANCED = ("balanced", "near_target")
 
 
 class FactorizationSettings(Settings):
@@ -138,10 +139,56 @@ class FactorizationSettings(Settings):
             ("problem.kind", "record.observables"),
             lambda kind, names: (
                 kind == "divergent_completion"
-                or not {"free_entry", "free_entry_bound"} & set(names)
+                or not {"free_entry", "free_entry_bound", "free_entry_excess"} & set(names)
             ),
-            "record.observables names 'free_entry' or 'free_entry_bound', which are about "
-            "problem.kind = 'divergent_completion'; it is {0}.",
+            "record.observables names 'free_entry', 'free_entry_bound' or 'free_entry_excess', "
+            "which are about problem.kind = 'divergent_completion'; it is {0}.",
+        ),
+        Constraint(
+            ("problem.num_rows", "problem.num_columns", "record.observables"),
+            lambda d, m, names: d == m or "determinant" not in names,
+            "record.observables names 'determinant'; a matrix of {0} rows and {1} columns has "
+            "none: leave it out.",
+        ),
+        Constraint(
+            ("network.product_determinant", "problem.num_rows", "problem.num_columns"),
+            lambda sign, d, m: sign == "any" or d == m,
+            "network.product_determinant is {0}; a matrix of {1} rows and {2} columns has none: "
+            "leave it out.",
+        ),
+        Constraint(
+            ("network.product_determinant", "problem.kind"),
+            lambda sign, kind: sign == "any" or kind != "regression",
+            "network.product_determinant is {0}; the matrix of problem.kind = {1} is a row: leave "
+            "it out.",
+        ),
+        Constraint(
+            ("network.initializer", "problem.kind"),
+            lambda init, kind: init != "near_target" or kind == "matrix_approximation",
+            "network.initializer is {0}; problem.kind = {1} has no target of full rank, which only "
+            "'matrix_approximation' has.",
+        ),
+        Constraint(
+            (
+                "network.initializer",
+                "network.width",
+                "network.depth",
+                "problem.num_rows",
+                "problem.num_columns",
+            ),
+            lambda init, width, depth, d, m: (
+                init not in _BALANCED or depth == 1 or width >= min(d, m)
+            ),
+            "network.initializer is {0} and network.width is {1}; it needs a width of at least "
+            "min(num_rows, num_columns) of {3} and {4}.",
+        ),
+        Constraint(
+            ("network.initializer", "network.width", "network.depth", "problem.kind"),
+            lambda init, width, depth, kind: (
+                init not in _BALANCED or depth == 1 or kind != "divergent_completion" or width >= 2
+            ),
+            "network.initializer is {0} and network.width is {1}; it needs a width of at least 2 "
+            "for problem.kind = {3}.",
         ),
         Constraint(
             ("problem.data", "record.observables"),

@@ -52,14 +52,11 @@ def _nuclear_norm(view: FactorizationView, record: RecordSettings) -> Float[Arra
 @observable(
     "determinant",
     r"determinant $\det W_{L:1}$",
-    "determinant of the end-to-end matrix, of a square one; NaN of any other",
+    "determinant of the end-to-end matrix, which must be square",
     views=_MATRIX,
 )
 def _determinant(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
-    matrix = view.end_to_end_matrix
-    if matrix.shape[0] != matrix.shape[1]:
-        return jnp.full((), jnp.nan, view.dtype)
-    return jnp.linalg.det(matrix)
+    return jnp.linalg.det(view.end_to_end_matrix)
 
 
 @observable(
@@ -118,7 +115,7 @@ def _along_singular_vectors(
 
 @observable(
     "speed_exponent",
-    "exponent of the speed of singular values",
+    "exponent of the speed",
     "slope of log(-(dσ_r/dt) / <grad l, u_r v_r^T>) on log(σ_r) over the singular values, by least "
     "squares, dσ_r/dt that of gradient flow on the layers as they are; Theorem 3 of "
     "arXiv:2408.13767 says 2 - 2/L",
@@ -138,7 +135,7 @@ def _speed_exponent(view: FactorizationView, record: RecordSettings) -> Float[Ar
 
 @observable(
     "unbalancedness_drift",
-    r"drift of $W_{l+1}^\top W_{l+1}-W_lW_l^\top$, $\max_l\|\cdot\|_F$",
+    "drift of the unbalancedness",
     "largest Frobenius norm of the change of W_{l+1}^T W_{l+1} - W_l W_l^T since step 0; gradient "
     "flow conserves it",
     needs_layers=True,
@@ -163,7 +160,7 @@ def _steps_taken(view: FactorizationView, record: RecordSettings) -> Float[Array
 
 @observable(
     "end_to_end_distance",
-    r"distance of the end-to-end update $\|W_{L:1}-W\|_F\,/\,\|W\|_F$",
+    r"end-to-end update, $\|W_{L:1}-W\|_F\,/\,\|W\|_F$",
     "relative Frobenius distance of the network's end-to-end matrix from the matrix that the "
     "end-to-end update moves beside it",
     views=("end_to_end",),
