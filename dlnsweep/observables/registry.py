@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 VIEWS = {
     "linear": "linear networks",
     "samples": "networks that learn signals from measurements",
-    "matrix": "linear networks on a loss of their end-to-end matrix",
-    "end_to_end": "such networks with the end-to-end update beside them",
+    "matrix": "factorizations of a matrix",
+    "end_to_end": "factorizations with the end-to-end update beside them",
 }
 
 
