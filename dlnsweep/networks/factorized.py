@@ -283,7 +283,7 @@ class Factorization(NetworkKind):
 
     def label(self, label: str) -> str:
         """Return a label with the loss of a matrix in place of that of samples."""
-        if not label.startswith("loss "):
+        if not label.startswith("loss $"):
             return label
         return r"loss $c\,\ell(W_{L:1})+\frac{\lambda}{2}\sum_i\|W_i\|_F^2$"
 
