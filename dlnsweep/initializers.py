@@ -78,17 +78,32 @@ def _orthogonal(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
 
 
 def _balanced(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
-    """Draw balanced weights whose product is Gaussian with entries of variance 1 / m.
+    """Draw balanced weights whose product is Gaussian with entries of variance 1 / m."""
+    from dlnsweep.streams import gaussian
+
+    dims = shape.dims
+    product = gaussian(key("weights/product"), dims[-1], dims[0]) / jnp.sqrt(dims[0])
+    return balanced_factors(product, dims, key)
+
+
+def balanced_factors(
+    product: Float[Array, "d m"], dims: tuple[int, ...], key: Keys
+) -> list[Float[Array, "..."]]:
+    """Return balanced weights with a given product.
 
     With the product's singular value decomposition U diag(sigma) V^T and Haar frames Q_i of the
     hidden layers, W_i = Q_i diag(sigma^(1/L)) Q_{i-1}^T, Q_0 = V, Q_L = U (Procedure 1 of Arora
     et al. 2019, arXiv:1810.02281, with random instead of coordinate frames).
+
+    Args:
+        product: The product.
+        dims: The layer sizes; hidden ones of at least min(d, m).
+        key: The run's PRNG key for a named purpose.
     """
     from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import gaussian, haar
+    from dlnsweep.streams import haar
 
-    dims, depth = shape.dims, len(shape.dims) - 1
-    product = gaussian(key("weights/product"), dims[-1], dims[0]) / jnp.sqrt(dims[0])
+    depth = len(dims) - 1
     left, values, right = jnp.linalg.svd(product, full_matrices=False)
     frames = [right.T]
     frames += [haar(key(f"weights/frame{i}"), dims[i], len(values)) for i in range(1, depth)]

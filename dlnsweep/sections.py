@@ -19,7 +19,17 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
-OptimizerName = Literal["gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
+OptimizerName = Literal[
+    "gradient_descent",
+    "momentum",
+    "nesterov",
+    "adam",
+    "adamw",
+    "rmsprop",
+    "group_rmsprop",
+    "adagrad",
+    "adadelta",
+]
 
 # Which optimizers read which hyperparameter; the others must not be given it.
 HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
@@ -28,6 +38,10 @@ HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
     "beta2": ("adam", "adamw"),
     "epsilon": ("adam", "adamw", "rmsprop"),
     "rmsprop_decay": ("rmsprop",),
+    "group_rmsprop_decay": ("group_rmsprop",),
+    "group_rmsprop_epsilon": ("group_rmsprop",),
+    "adadelta_decay": ("adadelta",),
+    "adadelta_epsilon": ("adadelta",),
 }
 
 
@@ -79,6 +93,18 @@ class TrainingSettings(Settings):
     rmsprop_decay: Annotated[
         Fraction, Describe("traced", "squared-gradient decay (rmsprop)", "α")
     ] = 0.9
+    group_rmsprop_decay: Annotated[
+        Fraction, Describe("traced", "decay of the squared norm (group_rmsprop)", "α")
+    ] = 0.99
+    group_rmsprop_epsilon: Annotated[
+        Positive, Describe("traced", "added to the root (group_rmsprop)", "ε")
+    ] = 1e-4
+    adadelta_decay: Annotated[
+        Fraction, Describe("traced", "decay of both averages (adadelta)", "ρ")
+    ] = 0.95
+    adadelta_epsilon: Annotated[
+        Positive, Describe("traced", "added under both roots (adadelta)", "ε")
+    ] = 1e-6
     prescription: Annotated[
         Literal["none", "theorem_2_3"],
         Describe(

@@ -329,3 +329,32 @@ def noisy_error_without_decay(noise: float, m: int, d: int, s: int) -> float:
     `oracle_noise`.
     """
     return noise * (np.sqrt(d * (m - s) / m) - np.sqrt(s))
+
+
+def deficiency_decay(
+    steps: np.ndarray, learning_rate: float, margin: float, depth: int
+) -> np.ndarray:
+    """Return exp(-2 alpha delta^(2 - 2/L) eta t), which the loss stays below, for alpha = 1.
+
+    For gradient flow on balanced layers from a product with deficiency margin delta.
+
+    Args:
+        steps: t.
+        learning_rate: eta, times the strong convexity alpha of the loss.
+        margin: delta > 0.
+        depth: L.
+
+    References:
+        Cohen and Razin 2024, arXiv:2408.13767, Theorem 2.
+    """
+    rate = 2 * margin ** (2 - 2 / depth) * learning_rate
+    return np.exp(-rate * np.asarray(steps, dtype=float))
+
+
+def speed_exponent(depth: int) -> float:
+    """Return 2 - 2/L, the power of sigma_r with which balanced layers move it.
+
+    References:
+        Cohen and Razin 2024, arXiv:2408.13767, Theorem 3.
+    """
+    return 2 - 2 / depth

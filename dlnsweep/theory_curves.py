@@ -195,6 +195,20 @@ def _noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
     return _everywhere(theory.noise_without_decay(noise, m, d, s) if m > s + 1 else 0.0, steps)
 
 
+def _deficiency_envelope(run: Setup, steps: np.ndarray) -> np.ndarray:
+    from dlnsweep import theory
+
+    margin = float(run["network.deficiency_margin"]) / float(run["problem.condition_number"])
+    rate = float(run["training.learning_rate"]) * float(run["training.data_fit_scale"])
+    return run.start * theory.deficiency_decay(steps, rate, margin, int(run["network.depth"]))
+
+
+def _speed_exponent(run: Setup, steps: np.ndarray) -> np.ndarray:
+    from dlnsweep import theory
+
+    return _everywhere(theory.speed_exponent(int(run["network.depth"])), steps)
+
+
 _BOTH = ("regression_error", "off_subspace_error")
 
 THEORY_CURVES: dict[str, TheoryCurve] = {
@@ -303,6 +317,27 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "its initial values off range(Y) (derived; Corollary 2.6 of arXiv:2502.15522)",
         _noise_without_decay,
         {**SUBSPACE, **LINEAR, **GAUSSIAN},
+    ),
+    "deficiency_envelope": TheoryCurve(
+        ("loss",),
+        "bound of Theorem 2",
+        "l(0) exp(-2 δ^(2 - 2/L) η t), Theorem 2 of arXiv:2408.13767 for gradient flow, δ the "
+        "deficiency margin",
+        _deficiency_envelope,
+        {
+            "problem.kind": ("matrix_approximation",),
+            "problem.loss": ("half_sum",),
+            "network.initializer": ("near_target",),
+            "training.weight_decay": (0.0,),
+            "training.optimizer": ("gradient_descent",),
+        },
+    ),
+    "speed_exponent": TheoryCurve(
+        ("speed_exponent",),
+        "2 - 2/L, Theorem 3",
+        "2 - 2/L, Theorem 3 of arXiv:2408.13767",
+        _speed_exponent,
+        {"problem.kind": ("matrix_approximation", "matrix_completion", "matrix_sensing")},
     ),
 }
 

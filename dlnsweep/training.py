@@ -87,7 +87,8 @@ def train(
         step_rule: "uniform" or "fan_in".
         record_steps: Steps to record, >= 0, in any order; training ends at the largest.
         observables: Names of what to record; see `dlnsweep explain observables`.
-        optimizer: "gradient_descent", "momentum", "nesterov", "adam", "adamw" or "rmsprop".
+        optimizer: "gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop",
+            "group_rmsprop", "adagrad" or "adadelta".
         data_fit_scale: c > 0.
         kernel: "dense" trains the weights as they are; "reduced" trains in the small spaces that
             the run visits, for gradient descent with or without momentum on two layers or more;
@@ -97,7 +98,8 @@ def train(
         precision: "float64" or "float32".
         rank_threshold: numerical_rank counts singular values above this times the largest.
         stop_when: {"observable": name, "below": value}: end at the first recorded step with it.
-        **hyperparameters: momentum, beta1, beta2, epsilon, rmsprop_decay, as in [training].
+        **hyperparameters: momentum, beta1, beta2, epsilon, rmsprop_decay, group_rmsprop_decay,
+            group_rmsprop_epsilon, adadelta_decay, adadelta_epsilon, as in [training].
 
     Returns:
         The recorded observables, the final weights and how the run ended.

@@ -61,9 +61,10 @@ def test_an_observable_of_other_networks_is_refused():
         network__kind="linear_then_relu", record__observables=["singular_values"]
     )
     assert sentence == (
-        "record.observables names 'singular_values', which is for linear networks; network.kind "
-        "is 'linear_then_relu', which has loss, regression_error, weight_norms, gradient_norm, "
-        "test_error, noisy_test_error, noisy_test_errors."
+        "record.observables names 'singular_values', which is for linear networks and "
+        "factorizations of a matrix; network.kind is 'linear_then_relu', which has loss, "
+        "regression_error, weight_norms, gradient_norm, test_error, noisy_test_error, "
+        "noisy_test_errors."
     )
 
 

@@ -200,6 +200,10 @@ TRACED = {
     "training__beta2": [0.1, 0.2],
     "training__epsilon": [0.1, 0.2],
     "training__rmsprop_decay": [0.1, 0.2],
+    "training__group_rmsprop_decay": [0.1, 0.2],
+    "training__group_rmsprop_epsilon": [0.1, 0.2],
+    "training__adadelta_decay": [0.1, 0.2],
+    "training__adadelta_epsilon": [0.1, 0.2],
     "record__rank_threshold": [0.1, 0.2],
     "record__test_noise": [0.1, 0.2],
 }
@@ -218,13 +222,23 @@ STATIC: dict[str, list[Any]] = {
     "training__minibatch_size": [0, 3],
     "record__num_test_samples": [5, 6],
 }
-OPTIMIZERS = {"momentum": "momentum", "beta1": "adam", "beta2": "adam", "epsilon": "adam"}
+OPTIMIZERS = {
+    "momentum": "momentum",
+    "beta1": "adam",
+    "beta2": "adam",
+    "epsilon": "adam",
+    "rmsprop_decay": "rmsprop",
+    "group_rmsprop_decay": "group_rmsprop",
+    "group_rmsprop_epsilon": "group_rmsprop",
+    "adadelta_decay": "adadelta",
+    "adadelta_epsilon": "adadelta",
+}
 
 
 @pytest.mark.parametrize("key", TRACED)
 def test_sweeping_a_traced_number_adds_no_program(key: str):
     name = key.partition("__")[2]
-    optimizer = {**OPTIMIZERS, "rmsprop_decay": "rmsprop"}.get(name, "gradient_descent")
+    optimizer = OPTIMIZERS.get(name, "gradient_descent")
     operator = "blur" if name == "blur_width" else "gaussian"
     choices = {"training__optimizer": optimizer, "problem__operator": operator}
     found = plan(**choices, **{key: TRACED[key]})

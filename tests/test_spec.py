@@ -15,10 +15,12 @@ from spec_samples import document, problems, sweep
 from dlnsweep import axes
 from dlnsweep.errors import SpecError
 from dlnsweep.keys import describe_setting, known_settings
+from dlnsweep.problems import PROBLEMS
 from dlnsweep.spec import Sweep
 
 REPOSITORY = Path(__file__).parent.parent
 ONE_LINE = "it must be a string, a line of at most 500 characters."
+KINDS = ", ".join(f"'{kind}'" for kind in PROBLEMS)
 HUGE = int("F" * 4000, 16)
 
 
@@ -71,8 +73,8 @@ HUGE = int("F" * 4000, 16)
         ({"training__minibatch_size": [0, 6]}, ["training.minibatch_size is 6; it must not exceed problem.num_samples, which is 5 (0 takes all samples)."]),
         ({"training__minibatch_size": 2, "sweep__kernel": "reduced"}, ['sweep.kernel is "reduced", but minibatches leave the spaces that the full gradient visits.']),
         ({"problem__kind": "subspce"}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?"]),
-        ({"problem__kind": ["subspace"]}, ["problem.kind is ['subspace'], which is not known; known are 'subspace', 'noisy_subspace', 'union_of_subspaces'."]),
-        ({"problem__kind": None}, ["problem.kind is missing; known are 'subspace', 'noisy_subspace', 'union_of_subspaces'."]),
+        ({"problem__kind": ["subspace"]}, [f"problem.kind is ['subspace'], which is not known; known are {KINDS}."]),
+        ({"problem__kind": None}, [f"problem.kind is missing; known are {KINDS}."]),
         # Observables and recording.
         ({"record__observables": ["regresion_error"]}, ["record.observables[0] is 'regresion_error', which is not known; did you mean 'regression_error'?"]),
         ({"record__observables": []}, ["record.observables is empty; name at least one observable."]),
@@ -142,8 +144,7 @@ def test_missing_settings_are_named_with_their_meaning():
         Sweep.from_dict({}, where="a\x1b.toml")
     assert caught.value.problems == (
         "a\\x1b.toml: name is missing; it has no default.",
-        "a\\x1b.toml: [problem] is missing; it must name a kind: 'subspace', 'noisy_subspace', "
-        "'union_of_subspaces'.",
+        f"a\\x1b.toml: [problem] is missing; it must name a kind: {KINDS}.",
         "a\\x1b.toml: network.depth is missing; it has no default (number of weight matrices).",
         "a\\x1b.toml: network.width is missing; it has no default (hidden width).",
         "a\\x1b.toml: training.learning_rate is missing; it has no default (learning rate).",

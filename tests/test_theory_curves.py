@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import exp, sqrt
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.explain import explain
 from dlnsweep.figures import draw, read_figure
 from dlnsweep.theory_curves import THEORY_CURVES, check_theory
+from dlnsweep.theory_setup import Setup
 
 DECAY = "training.weight_decay"
 SETTINGS: dict[str, Any] = {
@@ -175,7 +176,7 @@ def test_without_weight_decay_there_is_no_plateau():
             "figure.theory[0] is 'platau'; it must be one of plateau, phase_1, phase_2, tau, "
             "horizon, off_subspace_bound, gain_floor, gain_ceiling, late_gain_floor, "
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
-            "noise_without_decay. Did you mean 'plateau'?",
+            "noise_without_decay, deficiency_envelope, speed_exponent. Did you mean 'plateau'?",
         ),
         (
             {"theory": ["plateau", "first_layer_decay"]},
@@ -212,10 +213,39 @@ def test_what_is_not_known_is_not_checked():
     ]
 
 
-GAUSSIAN = [name for name in THEORY_CURVES if not name.endswith("_decay") or "noise" in name]
+MATRICES = ("deficiency_envelope", "speed_exponent")
+SAMPLES = [name for name in THEORY_CURVES if name not in MATRICES]
+GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
 
 
-@pytest.mark.parametrize("name", THEORY_CURVES)
+@pytest.mark.parametrize("name", MATRICES)
+def test_formulas_of_factorizations_are_refused_elsewhere(name: str):
+    curve = THEORY_CURVES[name]
+    settings = {"problem.kind": ["subspace"]}
+    (ending,) = check_theory([name], "curves", curve.observables, settings)
+    assert ending.startswith(f"theory[0] is '{name}', which is for problem.kind = 'matrix_approx")
+    known = {"problem.kind": ["matrix_approximation"]}
+    assert not list(check_theory([name], "curves", curve.observables, known))
+
+
+def test_formulas_of_factorizations():
+    run = {
+        "network.depth": 3,
+        "network.deficiency_margin": 0.5,
+        "problem.condition_number": 2.0,
+        "training.learning_rate": 0.1,
+        "training.data_fit_scale": 0.7,
+    }
+    steps = np.array([0.0, 10.0, 100.0])
+    exponent = THEORY_CURVES["speed_exponent"].values(Setup(run, 1.0), steps)
+    np.testing.assert_allclose(exponent, 4 / 3, rtol=1e-15)
+    # delta = 0.5 / 2; alpha is the data-fit scale.
+    envelope = THEORY_CURVES["deficiency_envelope"].values(Setup(run, 3.0), steps)
+    expected = [3 * exp(-2 * 0.7 * 0.25 ** (4 / 3) * 0.1 * t) for t in steps]
+    np.testing.assert_allclose(envelope, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
 def test_formulas_are_for_the_measurements_that_they_assume(name: str):
     curve = THEORY_CURVES[name]
 
@@ -226,7 +256,7 @@ def test_formulas_are_for_the_measurements_that_they_assume(name: str):
 
     ending = "; no run of this sweep has that."
     plain = f"problem.operator = 'gaussian'{ending}" if name in GAUSSIAN else ""
-    assert len(GAUSSIAN) == len(THEORY_CURVES) - 2
+    assert len(GAUSSIAN) == len(SAMPLES) - 2
     for operator in ("dct", "random_signs", "blur", "file"):
         assert refusal(operator=operator) == plain
     # Noise trains what would only decay.

@@ -15,7 +15,7 @@ from dlnsweep.kernels.minibatches import Minibatches
 from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lazy import jnp
-from dlnsweep.sections import TrainingSettings
+from dlnsweep.sections import HYPERPARAMETERS, TrainingSettings
 
 # See `delay_for`.
 _DELAYED_ENTRIES = 400 * 400
@@ -85,8 +85,9 @@ class DenseKernel(Kernel):
                 data, off, rates, 1.0 - rates * decay, scale, minibatches
             )
         else:
-            names = ("momentum", "beta1", "beta2", "epsilon", "rmsprop_decay")
-            values = {k: jnp.asarray(getattr(numbers, k), jnp.float64) for k in names}
+            values = {
+                name: jnp.asarray(getattr(numbers, name), jnp.float64) for name in HYPERPARAMETERS
+            }
             values |= {"weight_decay": decay, "data_fit_scale": scale}
             constants = optax_descent.Constants(data, rates, values, minibatches)
             state = optax_descent.start(weights, constants, self.training.optimizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlnsweep.networks.deep_prior import DeepPrior
+from dlnsweep.networks.factorized import EndToEnd, Factorization
 from dlnsweep.networks.layered import DeepLinear, LinearThenRelu
 from dlnsweep.networks.registry import (
     NETWORKS,
@@ -26,3 +27,5 @@ __all__ = [
 register(DeepLinear())
 register(LinearThenRelu())
 register(DeepPrior())
+register(Factorization())
+register(EndToEnd())

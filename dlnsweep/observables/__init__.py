@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 # Imported for what they register.
 from dlnsweep.observables import deep_prior as deep_prior
+from dlnsweep.observables import matrix as matrix
 from dlnsweep.observables import network as network
 from dlnsweep.observables.proof import CURVATURES, why_no_curvature
 from dlnsweep.observables.registry import OBSERVABLES, VIEWS, Dimensions, Observable, register

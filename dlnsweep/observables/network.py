@@ -54,6 +54,7 @@ def _off_subspace_error(view: LinearView, record: RecordSettings) -> Float[Array
     r"singular values of $W_{L:1}$",
     "singular values of the end-to-end matrix, in descending order",
     size=lambda dims: min(dims.signal_dim, dims.measurement_dim),
+    views=("linear", "matrix"),
 )
 def _singular_values(view: LinearView, record: RecordSettings) -> Float[Array, " p"]:
     return view.singular_values
@@ -64,7 +65,7 @@ def _singular_values(view: LinearView, record: RecordSettings) -> Float[Array, "
     r"weight norms $\|W_i\|_F$",
     "Frobenius norm of each layer, the first layer first",
     size=lambda dims: dims.depth,
-    views=("samples",),
+    views=("samples", "matrix"),
 )
 def _weight_norms(view: NetworkView, record: RecordSettings) -> Float[Array, " L"]:
     return jnp.sqrt(view.squared_weight_norms)
@@ -75,6 +76,7 @@ def _weight_norms(view: NetworkView, record: RecordSettings) -> Float[Array, " L
     r"unbalancedness $\max_l\|W_{l+1}^\top W_{l+1}-W_lW_l^\top\|_F$",
     "largest Frobenius norm of W_{l+1}^T W_{l+1} - W_l W_l^T (Definition 1 of arXiv:2408.13767)",
     needs_layers=True,
+    views=("linear", "matrix"),
 )
 def _unbalancedness(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     if not view.layer_gaps:
@@ -87,6 +89,7 @@ def _unbalancedness(view: LinearView, record: RecordSettings) -> Float[Array, ""
     r"unbalancedness $\max_l\|W_{l+1}^\top W_{l+1}-W_lW_l^\top\|_*$",
     "the same in the nuclear norm; costs an eigenvalue decomposition of d_w x d_w a record",
     needs_layers=True,
+    views=("linear", "matrix"),
 )
 def _unbalancedness_nuclear(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     if not view.layer_gaps:
@@ -101,6 +104,7 @@ def _unbalancedness_nuclear(view: LinearView, record: RecordSettings) -> Float[A
     "effective_rank",
     "effective rank",
     "exp of the entropy of the end-to-end matrix's normalised singular values (Roy, Vetterli 2007)",
+    views=("linear", "matrix"),
 )
 def _effective_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     values = view.singular_values
@@ -114,6 +118,7 @@ def _effective_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""
     "stable_rank",
     r"stable rank $\|W_{L:1}\|_F^2\,/\,\|W_{L:1}\|_{\mathrm{op}}^2$",
     "squared Frobenius over squared operator norm of the end-to-end matrix",
+    views=("linear", "matrix"),
 )
 def _stable_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sum((view.singular_values / view.singular_values[0]) ** 2)
@@ -123,6 +128,7 @@ def _stable_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     "numerical_rank",
     "numerical rank",
     "number of singular values of the end-to-end matrix above rank_threshold times the largest",
+    views=("linear", "matrix"),
 )
 def _numerical_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     threshold = record.rank_threshold * view.singular_values[0]

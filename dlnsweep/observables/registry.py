@@ -17,6 +17,8 @@ VIEWS = {
     "linear": "linear networks",
     "samples": "networks that learn signals from measurements",
     "deep_prior": "deep_prior",
+    "matrix": "factorizations of a matrix",
+    "end_to_end": "factorizations with the end-to-end update beside them",
 }
 
 

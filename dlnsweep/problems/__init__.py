@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dlnsweep.problems import deep_prior, noisy_subspace, subspace, union_of_subspaces
+from dlnsweep.problems import (
+    deep_prior,
+    matrix_completion,
+    matrix_sensing,
+    noisy_subspace,
+    regression,
+    subspace,
+    union_of_subspaces,
+)
 from dlnsweep.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +42,8 @@ class Problem:
             isometry constant; None where signals have no single subspace.
         task: What a network is to do, which decides the kinds of networks for it: "samples", to
             learn signals from measurements, which the other attributes are about; "inverse", to
-            represent one signal from its measurements.
+            represent one signal from its measurements; "matrix", to find a matrix, for which
+            `draw` returns a loss of it (kernels/fits.py).
     """
 
     kind: str
@@ -109,3 +118,36 @@ register(
     )
 )
 register(Problem("deep_prior", deep_prior.DeepPriorSettings, deep_prior.draw, task="inverse"))
+register(
+    Problem(
+        "matrix_completion",
+        matrix_completion.MatrixCompletionSettings,
+        matrix_completion.draw_completion,
+        task="matrix",
+    )
+)
+register(
+    Problem(
+        "matrix_approximation",
+        matrix_completion.MatrixApproximationSettings,
+        matrix_completion.draw_approximation,
+        task="matrix",
+    )
+)
+register(
+    Problem(
+        "divergent_completion",
+        matrix_completion.DivergentCompletionSettings,
+        matrix_completion.draw_divergent,
+        task="matrix",
+    )
+)
+register(
+    Problem(
+        "matrix_sensing",
+        matrix_sensing.MatrixSensingSettings,
+        matrix_sensing.draw,
+        task="matrix",
+    )
+)
+register(Problem("regression", regression.RegressionSettings, regression.draw, task="matrix"))

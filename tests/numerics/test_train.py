@@ -569,7 +569,7 @@ BAD_NUMBERS = [
     (
         {"optimizer": "sgd"},
         "optimizer is 'sgd'; it must be 'gradient_descent', 'momentum', 'nesterov', 'adam', "
-        "'adamw' or 'rmsprop'.",
+        "'adamw', 'rmsprop', 'group_rmsprop', 'adagrad' or 'adadelta'.",
     ),
     ({"kernel": "fast"}, "kernel is 'fast'; it must be 'auto', 'dense' or 'reduced'."),
     ({"tolerance": 1}, "tolerance is 1; it must lie between 1e-9 and 0.1."),
@@ -588,7 +588,8 @@ BAD_NUMBERS = [
     (
         {"num_steps": 7},
         "num_steps is not a hyperparameter; known are momentum, beta1, beta2, epsilon, "
-        "rmsprop_decay.",
+        "rmsprop_decay, group_rmsprop_decay, group_rmsprop_epsilon, adadelta_decay, "
+        "adadelta_epsilon.",
     ),
     (
         {"momentum": 0.9},

@@ -1,0 +1,109 @@
+"""The end-to-end update of a deep linear network, carried out beside the network.
+
+Gradient flow on n balanced layers moves W = W_n ... W_1 by
+
+    dW/dt = -sum_{j=1}^{n} [W W^T]^((j-1)/n) grad l(W) [W^T W]^((n-j)/n)
+
+(Arora, Cohen, Hazan 2018, arXiv:1802.06509, Theorem 1; Theorem 1 of arXiv:2408.13767). A step of
+the update is eta times that; with eta -> 0 at a fixed time both end at the same matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.kernels.factorization import (
+    Constants,
+    FactorizationKernel,
+    FactorizationView,
+    State,
+    Weights,
+    partial_products,
+)
+from dlnsweep.kernels.kernel import Carry, Inputs
+from dlnsweep.kernels.products import multiply
+from dlnsweep.lazy import jnp
+
+
+class TwinState(NamedTuple):
+    """The state of a network, with the matrix beside it; for the rest see `factorization.State`.
+
+    Attributes:
+        matrix: What the end-to-end update has made of the initial product.
+    """
+
+    weights: Weights
+    optimizer: Any
+    steps: Int[Array, ""]
+    active: Bool[Array, ""]
+    diverged_step: Int[Array, ""]
+    matrix: Float[Array, "d m"]
+
+
+def preconditioned(
+    matrix: Float[Array, "d m"], gradient: Float[Array, "d m"], depth: int
+) -> Float[Array, "d m"]:
+    """Return sum_j [W W^T]^((j-1)/n) G [W^T W]^((n-j)/n).
+
+    Args:
+        matrix: W.
+        gradient: G.
+        depth: n.
+    """
+    left, values, right = jnp.linalg.svd(matrix, full_matrices=False)
+    total = jnp.zeros_like(matrix)
+    for j in range(1, depth + 1):
+        part = gradient
+        # The power zero is the identity, also off the range.
+        if j > 1:
+            powers = values ** (2 * (j - 1) / depth)
+            part = multiply(left * powers, multiply(left.T, part))
+        if j < depth:
+            powers = values ** (2 * (depth - j) / depth)
+            part = multiply(multiply(part, right.T) * powers, right)
+        total += part
+    return total
+
+
+@dataclass(frozen=True)
+class EndToEndKernel(FactorizationKernel):
+    """Gradient descent on all layers, and the end-to-end update beside it."""
+
+    def start(self, *arguments: Any, **options: Any) -> tuple[Inputs, Carry]:
+        """Make a run's inputs and its state at step 0; see `FactorizationKernel.start`."""
+        inputs, carry = super().start(*arguments, **options)
+        product = partial_products(carry.state.weights)[-1]
+        return inputs, carry._replace(state=TwinState(*carry.state, product))
+
+    def view(self, inputs: Inputs, carry: Carry) -> EndToEndView:
+        """Return the view of the state that observables see."""
+        return EndToEndView(carry.state, inputs.constants, self.power)
+
+    def _step(self, constants: Constants, state: Any, now: Int[Array, ""]) -> Any:
+        deep = super()._step(constants, State(*state[:-1]), now)
+        matrix, dtype = state.matrix, state.matrix.dtype
+        rows, columns = matrix.shape
+        fit = constants.fit
+        residual = fit.observed.residual(matrix)
+        factor = constants.numbers["data_fit_scale"].astype(dtype)
+        gradient = factor * fit.gradient_of(residual, self.power, (rows, columns))
+        rate = constants.learning_rates[0].astype(dtype)
+        moved = matrix - rate * preconditioned(matrix, gradient, len(state.weights))
+        return TwinState(*deep, jnp.where(deep.active, moved, matrix))
+
+
+class EndToEndView(FactorizationView):
+    """The state of a network and of the matrix beside it; see `FactorizationView`."""
+
+    def __init__(self, state: TwinState, constants: Constants, power: float) -> None:
+        super().__init__(State(*tuple(state)[:-1]), constants, power)
+        self.twin = state.matrix
+
+    @cached_property
+    def twin_loss(self) -> Float[Array, ""]:
+        """C l of the matrix beside the network."""
+        return self.data_fit_scale * self.fit.loss(self.twin, self.power)

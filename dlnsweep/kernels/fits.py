@@ -1,0 +1,134 @@
+"""Losses of a matrix W (d, m): how well linear functions of it fit given numbers.
+
+    l(W) = (s / p) sum_k |A(W)_k - y_k|^p
+
+entries        A(W) = the observed entries of W                  (matrix completion)
+measurements   A(W)_k = <A_k, W>                                 (matrix sensing)
+samples        A(W) = W X, one number a sample and output        (regression)
+
+The gradient is grad l(W) = s A*(|r|^(p-1) sign r) with r = A(W) - y and A* the adjoint of A. The
+exponent p >= 1 is static, the factor s traced: 1 for half the sum of squares (p = 2), p/N for the
+mean over N numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float
+
+from dlnsweep.kernels.products import multiply
+from dlnsweep.lazy import jnp
+
+
+class Entries(NamedTuple):
+    """Observed entries of a matrix.
+
+    Attributes:
+        mask: 1 where an entry is observed, else 0.
+        targets: The observed values; 0 elsewhere.
+    """
+
+    mask: Float[Array, "d m"]
+    targets: Float[Array, "d m"]
+
+    def residual(self, matrix: Float[Array, "d m"]) -> Float[Array, "d m"]:
+        """Return W - Y on the observed entries, 0 elsewhere."""
+        return self.mask * matrix - self.targets
+
+    def adjoint(self, signal: Float[Array, "d m"]) -> Float[Array, "d m"]:
+        """Return the signal itself, which is 0 where nothing is observed."""
+        return signal
+
+    @property
+    def number(self) -> Float[Array, ""]:
+        """The number of observed entries."""
+        return jnp.sum(self.mask)
+
+
+class Measurements(NamedTuple):
+    """Inner products with given matrices.
+
+    Attributes:
+        operator: The matrices A_k, one a row, entries in row-major order.
+        values: y_k.
+    """
+
+    operator: Float[Array, "N dm"]
+    values: Float[Array, " N"]
+
+    def residual(self, matrix: Float[Array, "d m"]) -> Float[Array, " N"]:
+        """Return <A_k, W> - y_k."""
+        return multiply(self.operator, matrix.reshape(-1)) - self.values
+
+    def adjoint(self, signal: Float[Array, " N"]) -> Float[Array, " dm"]:
+        """Return sum_k signal_k A_k, flat."""
+        return multiply(signal, self.operator)
+
+    @property
+    def number(self) -> int:
+        """N."""
+        return self.values.shape[0]
+
+
+class Samples(NamedTuple):
+    """Samples of a linear map.
+
+    Attributes:
+        inputs: X.
+        targets: Y.
+    """
+
+    inputs: Float[Array, "m n"]
+    targets: Float[Array, "d n"]
+
+    def residual(self, matrix: Float[Array, "d m"]) -> Float[Array, "d n"]:
+        """Return W X - Y."""
+        return multiply(matrix, self.inputs) - self.targets
+
+    def adjoint(self, signal: Float[Array, "d n"]) -> Float[Array, "d m"]:
+        """Return the signal times X^T."""
+        return multiply(signal, self.inputs.T)
+
+    @property
+    def number(self) -> int:
+        """The number of values that are fitted."""
+        return self.targets.size
+
+
+class Fit(NamedTuple):
+    """A loss of a matrix; see the head of this module.
+
+    Attributes:
+        observed: A and y: `Entries`, `Measurements` or `Samples`.
+        scale: s.
+        target: The matrix that is to be found; None where there is none, or it is not known.
+    """
+
+    observed: Any
+    scale: Float[Array, ""]
+    target: Float[Array, "d m"] | None
+
+    def loss(self, matrix: Float[Array, "d m"], power: float) -> Float[Array, ""]:
+        """Return l(W)."""
+        return self.loss_of(self.observed.residual(matrix), power)
+
+    def loss_of(self, residual: Float[Array, "..."], power: float) -> Float[Array, ""]:
+        """Return (s / p) sum_k |r_k|^p."""
+        return self.scale / power * jnp.sum(_power(residual, power))
+
+    def gradient_of(
+        self, residual: Float[Array, "..."], power: float, shape: tuple[int, int]
+    ) -> Float[Array, "d m"]:
+        """Return grad l(W), of the given shape, from the residual of W."""
+        signal = residual if power == 2 else jnp.sign(residual) * _power(residual, power - 1)
+        return self.scale * self.observed.adjoint(signal).reshape(shape)
+
+
+def _power(numbers: Float[Array, "..."], power: float) -> Float[Array, "..."]:
+    """Return |numbers|^power, by products where the power is whole."""
+    if power == 0:
+        return jnp.ones_like(numbers)
+    if power == int(power):
+        return jnp.abs(numbers) ** int(power)
+    return jnp.abs(numbers) ** power

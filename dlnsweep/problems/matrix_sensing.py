@@ -1,0 +1,45 @@
+"""Matrices of low rank known by Gaussian measurements (arXiv:1905.13655).
+
+y_k = <A_k, M>, k = 1, ..., N, the entries of A_k independent N(0, 1 / (d m)): N(0, 1) / 100 for
+matrices of 100 x 100. Those of fewer measurements are among those of more. The operator is a dense
+matrix of N rows and d m columns, 80 MB in float32 for N = 2000 and 100 x 100; a step reads it
+twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from dlnsweep.problems.matrices import Dimension, LowRankSettings, loss_scale, low_rank_target
+from dlnsweep.settings import Describe
+
+if TYPE_CHECKING:
+    from dlnsweep.kernels.fits import Fit
+    from dlnsweep.streams import Keys
+
+
+class MatrixSensingSettings(LowRankSettings):
+    """[problem] kind = "matrix_sensing"."""
+
+    kind: Annotated[Literal["matrix_sensing"], Describe("static", "which problem", axis=False)] = (
+        "matrix_sensing"
+    )
+    num_measurements: Annotated[Dimension, Describe("static", "number of measurements", "N")]
+
+
+def draw(settings: MatrixSensingSettings, key: Keys) -> Fit:
+    """Draw the target and its measurements, float64.
+
+    Args:
+        settings: The settings; traced fields may be tracers.
+        key: The run's PRNG key for a named purpose.
+    """
+    from dlnsweep.kernels.fits import Fit, Measurements
+    from dlnsweep.kernels.products import multiply
+    from dlnsweep.streams import gaussian
+
+    target = low_rank_target(settings, key)
+    count = settings.num_measurements
+    operator = gaussian(key("data/operator"), count, target.size) / target.size**0.5
+    values = multiply(operator, target.reshape(-1))
+    return Fit(Measurements(operator, values), loss_scale(settings, count), target)
