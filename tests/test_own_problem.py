@@ -67,7 +67,7 @@ def test_the_example_runs_as_it_stands(folder: Path):
     code = (
         "import sparse, dlnsweep\nfrom dlnsweep.drawing import draw_figures\n"
         "runs = dlnsweep.open_results('results/sparse').runs()\n"
-        "print(list(runs['status']), (runs['final_nuclear_norm'] > 0).all())\n"
+        "print(list(runs['status']), (runs['final_largest_entry'] > 0).all())\n"
         "print([path.name for path in draw_figures('results/sparse')])\n"
         "try:\n dlnsweep.run('sparse.toml', workers=2)\n"
         "except dlnsweep.SpecError as error:\n print(error)"
@@ -77,7 +77,7 @@ def test_the_example_runs_as_it_stands(folder: Path):
     assert lines[1] == "['histogram.png', 'histogram.pdf']"
     assert lines[2] == (
         "workers is 2, but worker processes do not know problem.kind 'sparse', observable "
-        "'nuclear_norm', which this process has registered: take workers=0, or let an entry point "
+        "'largest_entry', which this process has registered: take workers=0, or let an entry point "
         "of a package name the module (group dlnsweep.problems)."
     )
 
