@@ -15,17 +15,13 @@ from spec_samples import problems, sweep
 from dlnsweep import plugins
 from dlnsweep.figures.settings import Figure, HeatmapFigure, register_figure
 
-HERE = Path(__file__).parent
-REPOSITORY = HERE.parent
+REPOSITORY = Path(__file__).parents[1]
 HEADING = "## A problem of your own"
 
 
 def blocks() -> dict[str, str]:
-    """Return the python and the toml block below the heading, of the README once it has one."""
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    if HEADING not in text:
-        text = (HERE / "own_problem.md").read_text(encoding="utf-8")
-    section = text.partition(HEADING)[2]
+    """Return the python and the toml block below the README's heading."""
+    section = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition(HEADING)[2]
     found = re.findall(r"```(python|toml)\n(.*?)```", section, flags=re.DOTALL)
     return dict(reversed(found[:2]))
 
