@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dlnsweep.figures.labels import observable_label
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.settings import CurvesFigure
@@ -19,7 +21,7 @@ def beside_overlays(results: Results, keys: CurvesFigure, selection: Selection) 
             for hue in hues:
                 where = {keys.panel_by: panel, keys.hue: hue}
                 where = {name: value for name, value in where.items() if name is not None}
-                runs = used["status"].notna().to_numpy()
+                runs = np.ones(len(used), dtype=bool)
                 for name, value in where.items():
                     runs &= matches(used, name, value)
                 if not runs.any():

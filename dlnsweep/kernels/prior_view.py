@@ -15,6 +15,9 @@ from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.spectra import guarded
 from dlnsweep.lazy import jax, jnp
 
+# Of the largest singular value of J_g: smaller ones count as zero.
+_RANK_SHARE = 1e-6
+
 
 class Sizes(NamedTuple):
     """k, m and n of a run; the arrays may be larger."""
@@ -257,12 +260,14 @@ class PriorView(View):
 
     @cached_property
     def restricted_injectivity(self) -> Float[Array, ""]:
-        """Min ||A w|| over unit vectors w in the range of J_g: zero where it is larger than R^m."""
+        """The least ||A w|| over unit vectors w in the range of J_g.
+
+        Zero where that is larger than R^m. Singular values of J_g below 1e-6 of the largest count
+        as zero: columns of random signs may repeat.
+        """
         sizes = self.constants.sizes
-        reached = sizes.signal_dim
-        if self.change is None:
-            reached = jnp.minimum(sizes.width, sizes.signal_dim)
-        _, vectors = self.jacobian_spectrum
+        squares, vectors = self.jacobian_spectrum
+        reached = jnp.sum(squares > _RANK_SHARE**2 * squares[0])
         inside = jnp.where(jnp.arange(vectors.shape[1]) < reached, vectors, 0.0)
         measured = multiply(self.constants.operator, inside)
         values = guarded(lambda a: jnp.linalg.svd(a, compute_uv=False), measured)

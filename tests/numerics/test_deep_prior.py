@@ -172,7 +172,9 @@ class Oracle:
         first, second = self.gradients(W, V)
         squares = np.sum(first**2) + (np.sum(second**2) if self.both else 0)
         moved = np.sum((W - self.W0) ** 2) + np.sum((V - self.V0) ** 2)
-        reached = n if self.both else min(n, k)
+        # Signs may repeat, and J then has fewer directions than min(n, k).
+        gaps = np.linalg.svd(J, compute_uv=False)
+        reached = int(np.sum(gaps > 1e-6 * gaps[0]))
         frame = np.linalg.svd(J)[0][:, :reached]
         gains = np.linalg.svd(self.A @ frame, compute_uv=False)
         injective = gains[-1] if reached <= len(self.y) else 0.0
@@ -290,7 +292,8 @@ def test_the_step_of_the_curvature_rule():
             document(
                 training__step_rule="curvature", training__learning_rate=0.7,
                 problem__loss=["half_squared", "power", "cross_entropy"], problem__loss_power=3.0,
-                network__trained_layers=["first", "both"],
+                network__trained_layers=["first", "both", "first"],
+                sweep__zip=[["problem.loss", "network.trained_layers"]],
             )
         )
     )  # fmt: skip
