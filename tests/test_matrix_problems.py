@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -137,7 +138,7 @@ def test_targets_are_as_published():
             settings = MatrixCompletionSettings(
                 num_rows=8, num_columns=7, rank=2, num_observed=count, target_norm=8.0
             )
-            fit = draw_completion(settings, partial(purpose_key, np.int64(0)))
+            fit = draw_completion(settings, partial(purpose_key, jnp.int64(0)))
             target = np.asarray(fit.target)
             assert np.linalg.norm(target) == pytest.approx(8)
             assert np.linalg.matrix_rank(target) == 2
@@ -272,7 +273,7 @@ def test_ill_conditioned_data_are_as_described():
 
     settings = RegressionSettings(num_inputs=5, num_samples=20, condition_number=50.0, power=4.0)
     with numerics():
-        fit = draw(settings, partial(purpose_key, np.int64(3)))
+        fit = draw(settings, partial(purpose_key, jnp.int64(3)))
         x, y, w = (np.asarray(a) for a in (fit.observed.inputs, fit.observed.targets, fit.target))
     values = np.linalg.svd(x, compute_uv=False) / 20**0.5
     np.testing.assert_allclose(values, np.geomspace(1, 1 / 50, 5), rtol=1e-10)
