@@ -11,6 +11,8 @@ import pytest
 
 from dlnsweep.batch import train_batch
 from dlnsweep.errors import SpecError
+from dlnsweep.networks import find_network
+from dlnsweep.observables import OBSERVABLES
 from dlnsweep.plan import make_plan
 from dlnsweep.spec import Sweep
 
@@ -105,6 +107,13 @@ def test_what_is_refused(base: dict[str, Any], changes: dict[str, Any], sentence
 def test_observables_of_samples_are_refused():
     (sentence, *_) = problems(COMPLETION, record__observables=["regression_error"])
     assert sentence.startswith("sweep: record.observables names 'regression_error', which is for ")
+
+
+def test_the_loss_is_labelled_as_that_of_a_matrix():
+    network = find_network("matrix_completion", "deep_linear")
+    assert "ell" in network.label("loss", OBSERVABLES["loss"].label)
+    other = OBSERVABLES["end_to_end_loss"].label
+    assert network.label("end_to_end_loss", other) == other
 
 
 @pytest.mark.parametrize("base", [COMPLETION, REGRESSION])
