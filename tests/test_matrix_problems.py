@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dlnsweep.batch import train_batch
 from dlnsweep.errors import SpecError
+from dlnsweep.networks import find_network
+from dlnsweep.observables import OBSERVABLES
 from dlnsweep.plan import make_plan
 from dlnsweep.spec import Sweep
 
@@ -106,6 +109,13 @@ def test_observables_of_samples_are_refused():
     assert sentence.startswith("sweep: record.observables names 'regression_error', which is for ")
 
 
+def test_the_loss_is_labelled_as_that_of_a_matrix():
+    network = find_network("matrix_completion", "deep_linear")
+    assert "ell" in network.label("loss", OBSERVABLES["loss"].label)
+    other = OBSERVABLES["end_to_end_loss"].label
+    assert network.label("end_to_end_loss", other) == other
+
+
 @pytest.mark.parametrize("base", [COMPLETION, REGRESSION])
 def test_a_batch_is_its_singles_and_seeds_are_paired(base: dict[str, Any]):
     plan, found = trained(base, sweep__seeds=3, training__learning_rate=[0.05, 0.1])
@@ -137,7 +147,7 @@ def test_targets_are_as_published():
             settings = MatrixCompletionSettings(
                 num_rows=8, num_columns=7, rank=2, num_observed=count, target_norm=8.0
             )
-            fit = draw_completion(settings, partial(purpose_key, np.int64(0)))
+            fit = draw_completion(settings, partial(purpose_key, jnp.int64(0)))
             target = np.asarray(fit.target)
             assert np.linalg.norm(target) == pytest.approx(8)
             assert np.linalg.matrix_rank(target) == 2
@@ -272,7 +282,7 @@ def test_ill_conditioned_data_are_as_described():
 
     settings = RegressionSettings(num_inputs=5, num_samples=20, condition_number=50.0, power=4.0)
     with numerics():
-        fit = draw(settings, partial(purpose_key, np.int64(3)))
+        fit = draw(settings, partial(purpose_key, jnp.int64(3)))
         x, y, w = (np.asarray(a) for a in (fit.observed.inputs, fit.observed.targets, fit.target))
     values = np.linalg.svd(x, compute_uv=False) / 20**0.5
     np.testing.assert_allclose(values, np.geomspace(1, 1 / 50, 5), rtol=1e-10)

@@ -44,6 +44,11 @@ class TwinState(NamedTuple):
     matrix: Float[Array, "d m"]
 
 
+def _network(state: Any) -> State:
+    """Return the state of the network alone."""
+    return State(*state[:-1])
+
+
 def preconditioned(
     matrix: Float[Array, "d m"], gradient: Float[Array, "d m"], depth: int
 ) -> Float[Array, "d m"]:
@@ -77,14 +82,14 @@ class EndToEndKernel(FactorizationKernel):
         """Make a run's inputs and its state at step 0; see `FactorizationKernel.start`."""
         inputs, carry = super().start(*arguments, **options)
         product = partial_products(carry.state.weights)[-1]
-        return inputs, carry._replace(state=TwinState(*carry.state, product))
+        return inputs, carry._replace(state=TwinState(**carry.state._asdict(), matrix=product))
 
     def view(self, inputs: Inputs, carry: Carry) -> EndToEndView:
         """Return the view of the state that observables see."""
         return EndToEndView(carry.state, inputs.constants, self.power)
 
     def _step(self, constants: Constants, state: Any, now: Int[Array, ""]) -> Any:
-        deep = super()._step(constants, State(*state[:-1]), now)
+        deep = super()._step(constants, _network(state), now)
         matrix, dtype = state.matrix, state.matrix.dtype
         rows, columns = matrix.shape
         fit = constants.fit
@@ -93,14 +98,15 @@ class EndToEndKernel(FactorizationKernel):
         gradient = factor * fit.gradient_of(residual, self.power, (rows, columns))
         rate = constants.learning_rates[0].astype(dtype)
         moved = matrix - rate * preconditioned(matrix, gradient, len(state.weights))
-        return TwinState(*deep, jnp.where(deep.active, moved, matrix))
+        kept = jnp.where(deep.active, moved, matrix)
+        return TwinState(**deep._asdict(), matrix=kept)
 
 
 class EndToEndView(FactorizationView):
     """The state of a network and of the matrix beside it; see `FactorizationView`."""
 
     def __init__(self, state: TwinState, constants: Constants, power: float) -> None:
-        super().__init__(State(*tuple(state)[:-1]), constants, power)
+        super().__init__(_network(state), constants, power)
         self.twin = state.matrix
 
     @cached_property

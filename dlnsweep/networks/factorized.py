@@ -281,9 +281,9 @@ class Factorization(NetworkKind):
             return "asked for"
         return f"the loss of {row['problem.kind']} is not one of few reduced samples"
 
-    def label(self, label: str) -> str:
+    def label(self, name: str, label: str) -> str:
         """Return a label with the loss of a matrix in place of that of samples."""
-        if not label.startswith("loss $"):
+        if name != "loss":
             return label
         return r"loss $c\,\ell(W_{L:1})+\frac{\lambda}{2}\sum_i\|W_i\|_F^2$"
 
