@@ -17,7 +17,7 @@ that D / max(1, ||D||_op) is feasible for the dual problem, max <D, X> over ||D|
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,17 +90,27 @@ def least_nuclear_norm(
         raise SpecError(*problems)
     with numerics():
         instances = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), observed)
-        solve = partial(_solve, shape=shape, tolerance=tolerance, max_iterations=max_iterations)
-        # One after another: each ends when it is done, and a decomposition fills a core.
-        found = jax.jit(lambda some: lax.map(solve, some))(instances)
+        found = _program(tuple(shape))(instances, tolerance, max_iterations)
         return jax.tree.map(np.asarray, found)
+
+
+@lru_cache(maxsize=32)
+def _program(shape: tuple[int, int]) -> Any:
+    """Return what solves all instances, compiled once for each kind and size of them."""
+
+    def solve(instances: Any, tolerance: Any, max_iterations: Any) -> NuclearNormSolution:
+        one = partial(_solve, shape=shape, tolerance=tolerance, max_iterations=max_iterations)
+        # One after another: each ends when it is done, and a decomposition fills a core.
+        return lax.map(one, instances)
+
+    return jax.jit(solve)
 
 
 def _solve(
     observed: Entries | Measurements,
     shape: tuple[int, int],
-    tolerance: float,
-    max_iterations: int,
+    tolerance: Any,
+    max_iterations: Any,
 ) -> NuclearNormSolution:
     project = _projection(observed, shape)
     first = project(jnp.zeros(shape, jnp.float64))

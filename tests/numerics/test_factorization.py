@@ -19,7 +19,7 @@ EXACT = 1e-11
 # A central difference with a step of 1e-5 on functions with third derivatives of size one, and
 # its rounding, 1e-16 / 1e-5.
 DIFFERENCE = 1e-8
-SHAPES = [(4, 3, 5), (5, 2, 4, 3), (3, 4, 4, 6), (4, 4, 4, 4, 4), (3, 5), (6, 3)]
+SHAPES = [(5, 2, 4, 3), (3, 4, 4, 4, 6), (4, 4, 4), (3, 5)]
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def test_gradient_descent_is_that_of_plain_numpy(kind, dims):
         np.testing.assert_allclose(mine, expected, rtol=EXACT, atol=EXACT)
 
 
-@pytest.mark.parametrize("power", [1.0, 1.5, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("power", [1.0, 1.5, 4.0])
 def test_the_gradient_is_that_of_the_loss_by_differences(power):
     dims = (5, 3, 4)
     observed, rows, values = fit_of("samples", dims[-1], dims[0])
