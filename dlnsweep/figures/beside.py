@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from dlnsweep.figures.labels import observable_label
 from dlnsweep.figures.overlays import Overlay
+from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.settings import CurvesFigure
-from dlnsweep.figures.statistics import Results, Selection, levels, matches, median_curve
+from dlnsweep.figures.statistics import Results, Selection, levels, matches
 
 
 def beside_overlays(results: Results, keys: CurvesFigure, selection: Selection) -> list[Overlay]:
     """Return the curves that `beside` names: medians over the runs of each panel and colour."""
+    if not keys.beside:
+        return []
+    parts = _parts(keys, selection)
     found = []
-    used = selection.used
     for pattern, (observable, other) in enumerate(keys.beside.items()):
-        panels = levels(used, keys.panel_by) if keys.panel_by else [None]
-        hues = levels(used, keys.hue) if keys.hue else [None]
-        for panel in panels:
-            for hue in hues:
-                where = {keys.panel_by: panel, keys.hue: hue}
-                where = {name: value for name, value in where.items() if name is not None}
-                runs = np.ones(len(used), dtype=bool)
-                for name, value in where.items():
-                    runs &= matches(used, name, value)
-                if not runs.any():
-                    continue
-                steps, median = median_curve(results, selection, other, runs)
-                label = observable_label(other)
-                found.append(Overlay(observable, label, steps, median, where, pattern=pattern))
+        groups = [Group(other, runs) for _, runs in parts]
+        medians = Records(results, selection).summaries(groups, "none", (0.25, 0.75))
+        label = observable_label(other)
+        found += [
+            Overlay(observable, label, median.x, median.median, where, pattern=pattern)
+            for (where, _), median in zip(parts, medians, strict=True)
+        ]
     return found
+
+
+def _parts(keys: CurvesFigure, selection: Selection) -> list[tuple[dict, np.ndarray]]:
+    """Return the settings and the runs of each panel and colour that has runs."""
+    used, parts = selection.used, []
+    names = [name for name in (keys.panel_by, keys.hue) if name is not None]
+    for values in itertools.product(*(levels(used, name) for name in names)):
+        where = dict(zip(names, values, strict=True))
+        runs = np.ones(len(used), dtype=bool)
+        for name, value in where.items():
+            runs &= matches(used, name, value)
+        if runs.any():
+            parts.append((where, runs))
+    return parts

@@ -155,15 +155,6 @@ def final_vectors(selection: Selection, observable: str) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def median_curve(
-    results: Results, selection: Selection, observable: str, runs: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps and the median of an observable over some of the usable runs."""
-    records = Records(results, selection, [observable])
-    summary = records.curve(observable, runs, "none", (0.25, 0.75))
-    return summary.x, summary.median
-
-
 def summarize(
     x: np.ndarray, table: np.ndarray, band: Band, quantiles: tuple[float, float]
 ) -> Summary:

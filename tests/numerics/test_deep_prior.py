@@ -292,8 +292,7 @@ def test_the_step_of_the_curvature_rule():
             document(
                 training__step_rule="curvature", training__learning_rate=0.7,
                 problem__loss=["half_squared", "power", "cross_entropy"], problem__loss_power=3.0,
-                network__trained_layers=["first", "both", "first"],
-                sweep__zip=[["problem.loss", "network.trained_layers"]],
+                network__trained_layers=["first", "both"],
             )
         )
     )  # fmt: skip
