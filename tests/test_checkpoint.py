@@ -218,7 +218,9 @@ def interrupted(sweep: Path, out: Path, segments: int = 2) -> tuple[Store, Path]
             0,
             should_stop=lambda: bool(asked.append(True)) or len(asked) == segments,
         )
-    return made.store, made.store.checkpoint(0).path
+    path = made.store.checkpoint(0).path
+    assert isinstance(path, Path)
+    return made.store, path
 
 
 def finish(sweep: Path, out: Path) -> list[str]:

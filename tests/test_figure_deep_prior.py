@@ -121,7 +121,7 @@ def test_a_bound_is_drawn_dashed_beside_its_observable(tmp_path: Path):
     for line, width in zip(dashed, (9, 12), strict=True):
         own = curves[curves["network.width"] == width]
         expected = own.groupby("step")["loss_bound"].median()
-        np.testing.assert_allclose(line.get_ydata(), expected.to_numpy(), rtol=1e-12)
+        np.testing.assert_allclose(np.asarray(line.get_ydata()), expected.to_numpy(), rtol=1e-12)
     # The words and symbols of this problem, not those of linear networks.
     assert "L_y" in drawn.axes[0].get_ylabel()
     texts = " ".join(text.get_text() for text in drawn.texts)
@@ -142,9 +142,9 @@ def test_the_transition_of_a_heatmap_is_marked_with_its_power_law():
     (note,) = draw_transition(axes, keys, columns, rows, cells, number)
     dots, law = axes.lines
     # The prior on the slope moves the estimate by less than this.
-    np.testing.assert_allclose(dots.get_xdata(), [1, 3, 5], atol=0.02)
-    np.testing.assert_allclose(dots.get_ydata(), [0, 1, 2])
-    np.testing.assert_allclose(law.get_xdata(), [1, 3, 5], atol=0.02)
+    np.testing.assert_allclose(np.asarray(dots.get_xdata()), [1, 3, 5], atol=0.02)
+    np.testing.assert_allclose(np.asarray(dots.get_ydata()), [0, 1, 2])
+    np.testing.assert_allclose(np.asarray(law.get_xdata()), [1, 3, 5], atol=0.02)
     assert "^{2.00}" in note
     assert draw_transition(axes, keys, columns, rows, 0 * cells, number) == ["no transition inside"]
     with pytest.raises(SpecError, match=r"^figure\.transition needs positive numbers on both axes"):

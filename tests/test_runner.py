@@ -211,7 +211,7 @@ def test_many_failures_stay_readable() -> None:
     assert len(text.splitlines()) == 6
 
 
-def test_the_table_of_runs_is_read_once_for_many_batches(
+def test_a_batch_reads_its_own_rows_of_the_table_of_runs(
     sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dlnsweep.store.files import LocalFiles
@@ -219,8 +219,7 @@ def test_the_table_of_runs_is_read_once_for_many_batches(
     read, reads = LocalFiles.read_table, []
 
     def counted(self: LocalFiles, name: str, *arguments: Any, **options: Any) -> Any:
-        if name == "runs.parquet":
-            reads.append(name)
+        reads.append(name)
         return read(self, name, *arguments, **options)
 
     def plan(*overrides: str) -> None:
@@ -232,21 +231,15 @@ def test_the_table_of_runs_is_read_once_for_many_batches(
     plan()
     for number in range(3):
         worker.execute_batch(root, number)
-    assert len(reads) == 1
+    assert "runs.parquet" not in reads
     # An enlarged plan is noticed ...
     plan("training.num_steps=[30, 40, 50, 60]")
     worker.execute_batch(root, 3)
-    assert len(reads) == 1
+    assert "runs.parquet" not in reads
     # ... and so is another sweep that has taken the folder's place.
     shutil.rmtree(root)
     plan("sweep.seeds=[7, 8]")
     worker.execute_batch(root, 0)
-    assert len(reads) == 1
+    assert "runs.parquet" not in reads
     runs = dlnsweep.open_results(root).runs()
     assert set(runs[runs["status"] == "finished"]["seed"]) == {7, 8}
-    # Too large a table is not kept.
-    monkeypatch.setattr(worker, "_LARGEST_KEPT_BYTES", 0)
-    worker._kept = None
-    for number in (1, 2):
-        worker.execute_batch(root, number)
-    assert len(reads) >= 3
