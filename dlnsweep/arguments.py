@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from dlnsweep.errors import SpecError
+from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES, why_not_reduced
 from dlnsweep.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
 from dlnsweep.sentences import did_you_mean, sentences, show
@@ -99,11 +100,18 @@ def check_settings(
         problems.append(f"tolerance is {tolerance!r}; it must lie between 1e-9 and 0.1.")
     if precision not in ("float64", "float32"):
         problems.append(f"precision is {precision!r}; it must be 'float64' or 'float32'.")
+    # A sweep's other networks have further rules.
+    if training["step_rule"] not in ("uniform", "fan_in"):
+        problems.append(
+            f"step_rule is {show(training['step_rule'])}; it must be 'uniform' or 'fan_in'."
+        )
+        training = {**training, "step_rule": "uniform"}
+    network = find_network("subspace")
     for name in record["observables"]:
-        if name not in OBSERVABLES:
+        if name not in OBSERVABLES or not network.has(OBSERVABLES[name]):
             problems.append(
-                f"observables names {name!r}, which is not known; known are "
-                f"{', '.join(OBSERVABLES)}."
+                f"observables names {name!r}, which is not known of linear networks; known are "
+                f"{', '.join(network.known_observables())}."
             )
         elif OBSERVABLES[name].needs_test_samples:
             problems.append(

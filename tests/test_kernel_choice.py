@@ -14,7 +14,7 @@ from spec_samples import problems, sweep
 from dlnsweep import lanes, train
 from dlnsweep.cost import must_reduce, why_dense
 from dlnsweep.errors import SpecError
-from dlnsweep.networks import layered
+from dlnsweep.networks import find_network, layered
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.plan import make_plan
 
@@ -121,7 +121,7 @@ def test_auto_goes_by_the_settings_alone():
         assert found == (words if dense else "")
 
 
-@pytest.mark.parametrize("name", OBSERVABLES)
+@pytest.mark.parametrize("name", find_network("subspace").known_observables())
 def test_auto_takes_dense_for_what_needs_layers(name: str):
     needs = name in (
         "unbalancedness", "unbalancedness_nuclear", "upper_gain_min", "upper_gain_max",

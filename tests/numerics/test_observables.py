@@ -9,13 +9,16 @@ import oracle
 import pytest
 from instances import Instance, draw
 
+from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES, Dimensions, Observable, register
 from dlnsweep.training import train
 
 ON_ARRAYS = [
     name
     for name, item in OBSERVABLES.items()
-    if not item.needs_test_samples and not item.needs_isometry
+    if find_network("subspace").has(item)
+    and not item.needs_test_samples
+    and not item.needs_isometry
 ]
 STEPS = [0, 1, 40]
 # Sums and decompositions of matrices with entries of size 1, rounded at 1.1e-16.

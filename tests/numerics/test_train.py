@@ -17,6 +17,7 @@ from scipy.integrate import solve_ivp
 from dlnsweep import single
 from dlnsweep.errors import SpecError
 from dlnsweep.kernels import dense, gradient_descent
+from dlnsweep.networks import find_network
 from dlnsweep.training import train
 
 # What issue 2 promises on well-posed instances; measured below 1e-12, the room is for rounding
@@ -566,6 +567,12 @@ BAD_NUMBERS = [
     ({"weight_decay": float("inf")}, "weight_decay is inf; it must be finite."),
     ({"data_fit_scale": 0.0}, "data_fit_scale is 0.0; it must be positive."),
     ({"step_rule": "fanin"}, "step_rule is 'fanin'; it must be 'uniform' or 'fan_in'."),
+    ({"step_rule": "curvature"}, "step_rule is 'curvature'; it must be 'uniform' or 'fan_in'."),
+    (
+        {"observables": ["jacobian_min"]},
+        "observables names 'jacobian_min', which is not known of linear networks; known are "
+        f"{', '.join(find_network('subspace').known_observables())}.",
+    ),
     (
         {"optimizer": "sgd"},
         "optimizer is 'sgd'; it must be 'gradient_descent', 'momentum', 'nesterov', 'adam', "
