@@ -327,7 +327,8 @@ RELU = {
             {"record__observables": ["loss", "singular_values"]},
             "record.observables names 'singular_values', which is for linear networks and "
             "factorizations of a matrix; network.kind is 'linear_then_relu', which has loss, "
-            "regression_error, weight_norms, gradient_norm, test_error, noisy_test_error, noisy_test_errors.",
+            "regression_error, weight_norms, gradient_norm, test_error, noisy_test_error, "
+            "noisy_test_errors.",
         ),
         (
             {
