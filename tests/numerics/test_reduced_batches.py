@@ -12,7 +12,7 @@ from test_batches import drawn, expected, plan_of, train_rows
 from dlnsweep import batch, lanes, reducing
 from dlnsweep.kernels.prepare import COARSE
 from dlnsweep.kernels.prepare import prepare as prepare_network
-from dlnsweep.networks import layered
+from dlnsweep.networks import find_network, layered
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.runtime import numerics
 
@@ -23,7 +23,9 @@ SAFETY = 3.0
 ROUNDING = 1e-14
 # Those of the operator, constants of a run, have their test in test_events.py.
 WITHOUT_LAYERS = [
-    name for name, one in OBSERVABLES.items() if not one.needs_layers and not one.needs_isometry
+    name
+    for name in find_network("subspace").known_observables()
+    if not OBSERVABLES[name].needs_layers and not OBSERVABLES[name].needs_isometry
 ]
 NOISE, LEVELS = 0.3, [0.0, 0.06, 3.0]
 # The factors of the noise that stands for record.test_noise.
