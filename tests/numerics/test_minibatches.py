@@ -10,7 +10,7 @@ import oracle
 import pytest
 from test_batches import drawn, plan_of, train_rows
 
-from dlnsweep import program
+from dlnsweep import draws
 from dlnsweep.kernels.minibatches import draw_samples
 from dlnsweep.runtime import numerics
 from dlnsweep.schedule import record_steps
@@ -70,6 +70,7 @@ def test_a_stochastic_step_is_that_of_the_samples(optimizer: str):
     assert_follows(plan_of(training=training, sweep={"seeds": 2}))
 
 
+@pytest.mark.slow
 def test_with_many_directions():
     # More than are added as outer products: the kernel makes its updates at once.
     problem = {"signal_dim": 14, "measurement_dim": 12, "subspace_dim": 10, "num_samples": 30}
@@ -77,7 +78,9 @@ def test_with_many_directions():
     assert_follows(plan_of(problem=problem, training=training, sweep={"seeds": 2}))
 
 
-@pytest.mark.parametrize("optimizer", ["gradient_descent", "momentum"])
+@pytest.mark.parametrize(
+    "optimizer", ["gradient_descent", pytest.param("momentum", marks=pytest.mark.slow)]
+)
 def test_with_signals_that_no_network_fits(optimizer: str):
     # A share of the signals is off the row space of the noisy measurements, and it is large.
     problem = {"kind": "noisy_subspace", "measurement_noise": 0.5, "num_samples": 20}
@@ -90,7 +93,7 @@ def test_with_signals_that_no_network_fits(optimizer: str):
 
 
 def test_with_delayed_updates(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(program, "delay_for", lambda dims, rank: 3)
+    monkeypatch.setattr(draws, "delay_for", lambda dims, rank: 3)
     training = {"minibatch_size": SIZE, "learning_rate": 0.01, "data_fit_scale": 0.7}
     assert_follows(plan_of(training=training, network={"depth": 2}, sweep={"seeds": 2}))
 

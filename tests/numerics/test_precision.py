@@ -101,7 +101,10 @@ def check(depth: int, precision: str) -> list[float]:
     return shares
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "depth",
+    [1, pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)],
+)
 def test_float32_follows_float64_within_its_roundings(depth: int) -> None:
     shares = check(depth, "float32")
     # The bound is a worst case, but no blank cheque.

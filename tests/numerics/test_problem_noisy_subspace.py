@@ -185,7 +185,9 @@ def plan(kernel: str, width: int, kind: str = "noisy_subspace", **problem):
 
 
 # Y of full rank; fewer samples than measurements, and the second, than dimensions.
-@pytest.mark.parametrize("sizes", [{}, {"subspace_dim": 3, "num_samples": 2}])
+@pytest.mark.parametrize(
+    "sizes", [pytest.param({}, marks=pytest.mark.slow), {"subspace_dim": 3, "num_samples": 2}]
+)
 def test_dense_training_is_that_of_all_samples(sizes):
     made = plan("dense", 8, **sizes)
     trained = train_rows(made)

@@ -155,11 +155,11 @@ FILE = {"operator": "file", "operator_file": "a.npy", "subspace_dim": 6}
     [
         (UNION, 2, [4, 4]),
         # Everything is in the range of the measurements.
-        ({**UNION, "num_subspaces": 5}, 2, [6, 6]),
+        pytest.param({**UNION, "num_subspaces": 5}, 2, [6, 6], marks=pytest.mark.slow),
         # Few samples, of which a subspace may have one or none.
         ({**UNION, "num_samples": 4}, [0, 1, 7], [2, 3, 4]),
-        (SIGNS, [3, 4], [2, 1]),
-        (FILE, 2, [5, 5]),
+        pytest.param(SIGNS, [3, 4], [2, 1], marks=pytest.mark.slow),
+        pytest.param(FILE, 2, [5, 5], marks=pytest.mark.slow),
     ],
 )
 def test_dense_training_is_that_of_all_samples(problem, seeds, ranks, tmp_path, monkeypatch):
@@ -173,6 +173,7 @@ def test_dense_training_is_that_of_all_samples(problem, seeds, ranks, tmp_path, 
         assert np.all(trained.observables["off_subspace_error"] == 0)
 
 
+@pytest.mark.slow
 def test_reduced_training_is_that_of_all_samples():
     made = plan("reduced", 40, UNION)
     trained = train_rows(made)

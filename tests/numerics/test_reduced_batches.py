@@ -219,6 +219,7 @@ LAW = {
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.slow
 def test_a_network_of_too_coarse_a_level_is_drawn_deeper(monkeypatch):
     made = plan(**LAW)
     rows = [made.row(i) | made.shared for i in range(made.num_runs)]
