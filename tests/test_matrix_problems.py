@@ -292,7 +292,7 @@ def test_ill_conditioned_data_are_as_described():
 
 
 def test_the_uci_file_runs(tmp_path, monkeypatch):
-    from tests.test_gas_sensor import lines, written
+    from test_gas_sensor import lines, written
 
     monkeypatch.chdir(tmp_path)
     written(tmp_path, "".join(lines(200)))

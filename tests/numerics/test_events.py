@@ -206,6 +206,7 @@ def test_both_kernels_and_the_law_know_what_needs_no_layers(tmp_path: Path):
     assert curves.iloc[0].isometry_min == pytest.approx(found[0][0, 1], rel=CLOSE)
 
 
+@pytest.mark.slow
 def test_padded_widths_record_their_own_gains(tmp_path: Path):
     names = ["upper_gain_min", "upper_gain_max", "lower_gain_min", "lower_gain_max",
              "middle_gain_max", "curvature_min", "curvature_max", "higher_order_term"]  # fmt: skip

@@ -64,7 +64,9 @@ def assert_follows(plan) -> None:
         np.testing.assert_allclose(found, expected(plan, row), rtol=AGREEMENT)
 
 
-@pytest.mark.parametrize("optimizer", ["gradient_descent", "nesterov", "adam"])
+@pytest.mark.parametrize(
+    "optimizer", ["gradient_descent", pytest.param("nesterov", marks=pytest.mark.slow), "adam"]
+)
 def test_a_stochastic_step_is_that_of_the_samples(optimizer: str):
     training = {"optimizer": optimizer, "minibatch_size": SIZE, "learning_rate": 0.01}
     assert_follows(plan_of(training=training, sweep={"seeds": 2}))

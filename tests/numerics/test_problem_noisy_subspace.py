@@ -57,7 +57,7 @@ def draw(sizes, seed=0, kind="noisy_subspace", **numbers):
         return [np.asarray(a) for a in compiled(kind, sizes)(np.int64(seed), values)]
 
 
-@pytest.mark.parametrize("sizes", [MANY, FEWEST])
+@pytest.mark.parametrize("sizes", [pytest.param(MANY, marks=pytest.mark.slow), FEWEST])
 def test_without_noise_and_tail_it_is_the_subspace(sizes):
     plain = draw(sizes, seed=4, kind="subspace", condition_number=3.0)
     noisy = draw(
@@ -200,6 +200,7 @@ def test_dense_training_is_that_of_all_samples(sizes):
             assert np.all(apart <= AGREEMENT * np.abs(values) + ROUNDING), name
 
 
+@pytest.mark.slow
 def test_reduced_training_is_that_of_all_samples():
     made = plan("reduced", 40)
     trained = train_rows(made)

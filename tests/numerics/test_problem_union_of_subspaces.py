@@ -157,7 +157,7 @@ FILE = {"operator": "file", "operator_file": "a.npy", "subspace_dim": 6}
         # Everything is in the range of the measurements.
         pytest.param({**UNION, "num_subspaces": 5}, 2, [6, 6], marks=pytest.mark.slow),
         # Few samples, of which a subspace may have one or none.
-        ({**UNION, "num_samples": 4}, [0, 1, 7], [2, 3, 4]),
+        pytest.param({**UNION, "num_samples": 4}, [0, 1, 7], [2, 3, 4], marks=pytest.mark.slow),
         pytest.param(SIGNS, [3, 4], [2, 1], marks=pytest.mark.slow),
         pytest.param(FILE, 2, [5, 5], marks=pytest.mark.slow),
     ],
@@ -183,6 +183,7 @@ def test_reduced_training_is_that_of_all_samples():
         assert_follows(made, row, trained, allowed)
 
 
+@pytest.mark.slow
 def test_reduced_training_of_a_smaller_rank_has_complete_bases():
     made = plan("reduced", 12, SIGNS, [3, 4])
     trained = train_rows(made)
