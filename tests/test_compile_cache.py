@@ -175,7 +175,9 @@ REDUCED = (
 )
 
 
-@pytest.mark.parametrize("text", [SMALL, REDUCED], ids=["dense", "reduced"])
+@pytest.mark.parametrize(
+    "text", [pytest.param(SMALL, marks=pytest.mark.slow), REDUCED], ids=["dense", "reduced"]
+)
 def test_a_program_from_the_cache_gives_the_same_bits(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,7 @@ def test_the_isometry_is_that_of_the_drawn_operator(tmp_path: Path):
     assert first.rip_lower_estimate == pytest.approx(worst, rel=CLOSE)
 
 
+@pytest.mark.slow
 def test_both_kernels_and_the_law_know_what_needs_no_layers(tmp_path: Path):
     names = [*ISOMETRY, "first_layer_off_range"]
     shared = {"training": {

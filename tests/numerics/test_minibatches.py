@@ -65,7 +65,12 @@ def assert_follows(plan) -> None:
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["gradient_descent", pytest.param("nesterov", marks=pytest.mark.slow), "adam"]
+    "optimizer",
+    [
+        "gradient_descent",
+        pytest.param("nesterov", marks=pytest.mark.slow),
+        pytest.param("adam", marks=pytest.mark.slow),
+    ],
 )
 def test_a_stochastic_step_is_that_of_the_samples(optimizer: str):
     training = {"optimizer": optimizer, "minibatch_size": SIZE, "learning_rate": 0.01}
