@@ -25,6 +25,9 @@ Matrix = Float[np.ndarray, "_ _"]
 
 # Share of the limit of stability beyond which a run may not follow its flow, as the pilot does.
 _STABLE_SHARE = 0.995
+# Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
+# steps are made one by one until it has fallen to this share.
+_SETTLED = 1e-7
 # Damping of the Chebyshev stages, as in the cited article.
 _DAMPING = 2 / 13
 
@@ -268,3 +271,9 @@ def stages_for(stiffness: float) -> int:
     # Half more than the linear part needs: the residual's own curvature is left out there.
     limit = 2 / 3 * (1 - 2 / 15 * _DAMPING)
     return max(2, int(np.ceil(np.sqrt(1.5 * stiffness / limit + 1))))
+
+
+def settling_steps(stiffness: float) -> float:
+    """Return after how many steps the oscillation of a stiff mode has died out."""
+    factor = min(abs(1 - stiffness), 0.99)
+    return np.log(_SETTLED) / np.log(factor) if stiffness > 1 else 0.0

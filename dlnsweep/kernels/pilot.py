@@ -14,16 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlnsweep.kernels.chain import Chain, Matrix, stages_for
+from dlnsweep.kernels.chain import Chain, Matrix, settling_steps, stages_for
 from dlnsweep.kernels.network import Network
 from dlnsweep.kernels.path import Advance
 
 # Once a direction must be added, all are that leave the span by more than this share of the
 # tolerance, so that the next checkpoint does not read the matrices for the rest.
 _HYSTERESIS = 0.25
-# Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
-# steps are made one by one until it has fallen to this share.
-_SETTLED = 1e-7
 # Gradient descent may begin where it is unstable and leave for where it is not. Where it stays
 # until differences have grown by e to this power it is chaotic, and no truncation follows it.
 _MOST_GROWTH = 7.0
@@ -224,7 +221,7 @@ class Pilot:
                     return
                 check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
                 if now <= exact:
-                    exact = max(exact, unstable + speed * _settling(self._now_stiffness))
+                    exact = max(exact, unstable + speed * settling_steps(self._now_stiffness))
             if self.schedule:
                 self.schedule[-1] = self.schedule[-1]._replace(checked=checking)
             if now >= num_steps:
@@ -243,9 +240,7 @@ class Pilot:
                 steps = min(steps, max(left - relaxation, 0.0))
             stages = 0 if exactly else stages_for(steps * speed * self._now_stiffness)
             if steps > 0:
-                self.chain.advance(steps, stages)
-                self.schedule.append(Advance(steps, stages, self._now_stiffness))
-                self.work += max(stages, 1) * self.chain.flops
+                self._advance(steps, stages)
             now, since, relaxing = now + steps, since + steps, 0.0
             if stages and now >= min(check, num_steps - relaxation):
                 relaxed = min(relaxation, num_steps - now)
@@ -253,6 +248,11 @@ class Pilot:
                 # To the last digit, or a step of rounding would follow.
                 now = num_steps if left <= steps + relaxation else now + relaxed
                 since += relaxed
+
+    def _advance(self, steps: float, stages: int) -> None:
+        self.chain.advance(steps, stages)
+        self.schedule.append(Advance(steps, stages, self._now_stiffness))
+        self.work += max(stages, 1) * self.chain.flops
 
     def _decay(self, before: float, steps: float, relaxing: float) -> float:
         """Return how fast the residual decays, a step, where it is not yet rounding.
@@ -290,9 +290,8 @@ class Pilot:
         """
         norms = []
         for _ in range(_RELAXING):
-            self.chain.advance(steps, 1)
+            self._advance(steps, 1)
             norms.append(self.chain.residual_norm)
-            self.schedule.append(Advance(steps, 1, self._now_stiffness))
         rest = len(norms) // 2
         decay = float(np.log(norms[rest - 1] / norms[-1])) if norms[-1] > 0 else 0.0
         return decay / (rest * steps)
@@ -392,9 +391,3 @@ class Pilot:
         # Once more: a small remainder is not orthogonal to the basis to the last digit.
         left = left - basis @ (basis.T @ left)
         return np.linalg.qr(left)[0]
-
-
-def _settling(stiffness: float) -> float:
-    """Return after how many steps the oscillation of a stiff mode has died out."""
-    factor = min(abs(1 - stiffness), 0.99)
-    return np.log(_SETTLED) / np.log(factor) if stiffness > 1 else 0.0
