@@ -147,8 +147,8 @@ def _serve(connection: Any, core: int, seeds: list[int]) -> None:
         while (steps := connection.recv()) is not None:
             state = jax.block_until_ready(run(inputs, carries, jnp.int64(steps)))
             carries = carries._replace(state=state)
-            chains = [[np.asarray(w[i]) for w in state.weights] for i in range(len(seeds))]
-            connection.send(np.array([np.asarray(partial_products(tuple(c))[-1]) for c in chains]))
+            chains = [tuple(w[i] for w in state.weights) for i in range(len(seeds))]
+            connection.send(np.array([np.asarray(partial_products(c)[-1]) for c in chains]))
 
 
 class Ours:

@@ -64,7 +64,7 @@ def fill(root: Path, _: int, rows: int) -> dict[str, Any]:
     store = Store.open(root)
     steps = np.unique(np.geomspace(1, 1e5, 4 * rows).astype(np.int64))
     steps = steps[np.linspace(0, len(steps) - 1, rows).astype(int)]
-    for number, _ in store.batches():
+    for number, _of in store.batches():
         runs = store.runs_of_batch(number)
         ids, decay = (runs[k].to_numpy() for k in ("run_id", "training.weight_decay"))
         rng = np.random.default_rng(number)
@@ -153,7 +153,7 @@ def _figure(root: Path, keys: dict[str, Any]) -> dict[str, Any]:
 def tiny(root: Path, runs: int, lanes: int) -> dict[str, Any]:
     """Train real tiny runs in thousands of batches, and watch the memory of all processes."""
     import dlnsweep.plan
-    from dlnsweep.runner import prepare, work
+    from dlnsweep.runner import executor_for, prepare, work
     from dlnsweep.spec import Sweep
 
     dlnsweep.plan._MOST_LANES = lanes
@@ -170,7 +170,7 @@ def tiny(root: Path, runs: int, lanes: int) -> dict[str, Any]:
             seen.append((done, _resident("self"), max(map(_resident, _children()))))
 
     began = time.perf_counter()
-    work(prepared, workers=2, on_event=on_event)
+    work(prepared, *executor_for(2), on_event=on_event)
     return {"seconds": time.perf_counter() - began, "batches": len(prepared.todo), "seen": seen}
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from dlnsweep.lazy import jax
+from dlnsweep.lazy import jax, jnp
 from dlnsweep.nuclear_norm import least_nuclear_norm
 from dlnsweep.problems.matrix_completion import MatrixCompletionSettings, draw_completion
 from dlnsweep.runtime import numerics
@@ -31,7 +31,10 @@ def baseline(counts: list[int], seeds: int, size: int, rank: int) -> Table:
             num_rows=size, num_columns=size, rank=rank, num_observed=count
         )
         with numerics():
-            fits = [draw_completion(settings, partial(purpose_key, seed)) for seed in range(seeds)]
+            fits = [
+                draw_completion(settings, partial(purpose_key, jnp.asarray(seed)))
+                for seed in range(seeds)
+            ]
             observed = jax.tree.map(lambda *a: np.stack(a), *[fit.observed for fit in fits])
             targets = [np.asarray(fit.target) for fit in fits]
         began = time.perf_counter()

@@ -66,10 +66,11 @@ class SweepRow:
         self.program = Program(self.row, self.row["network.width"], 1, device_description())
         columns = {key: column[:1] for key, column in plan.settings.items()}
         self.inputs, self._carry = self.program.start(self.program.arguments(columns))
+        kernel = self.program.kernel
+        assert isinstance(kernel, DenseKernel)
+        self._kernel = kernel
         # Taken now: the first segment is given the state.
-        self.weights = self._lane(
-            jax.jit(jax.vmap(self.program.kernel.weights))(self.inputs, self._carry)
-        )
+        self.weights = self._lane(jax.jit(jax.vmap(self._kernel.weights))(self.inputs, self._carry))
         self.data = self._lane(self.inputs.constants.data)
 
     @staticmethod
@@ -78,7 +79,7 @@ class SweepRow:
 
     def samples(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all samples X (d, n) and Y (m, n)."""
-        settings = self.program.sections.problem
+        settings = self.program.drawing.sections.problem
         draw = PROBLEMS[settings.kind].draw
         drawn = jax.jit(lambda seed: draw(settings, partial(purpose_key, seed)))(self.row["seed"])
         signals, measurements = (np.asarray(a, self.row["sweep.precision"]) for a in drawn)
@@ -94,7 +95,7 @@ class SweepRow:
 
     def error(self) -> float:
         """Return the squared error of the first lane now."""
-        view = self.program.kernel.view(self._lane(self.inputs), self._lane(self._carry))
+        view = self._kernel.view(self._lane(self.inputs), self._lane(self._carry))
         return float(view.squared_error)
 
 
@@ -136,11 +137,15 @@ class Direct:
             early_exit=layout.vectorized == 1,
         )
         self.layout, self.delay, self.lanes = layout, kernel.delay, lanes
-        data = reduce_samples(*(jnp.asarray(a, jnp.float64) for a in (signals, measurements)), rank)
+        data = reduce_samples(
+            jnp.asarray(signals, jnp.float64), jnp.asarray(measurements, jnp.float64), rank
+        )
         data = jax.tree.map(lambda x: x.astype(precision), data)
 
         def start(*mine: Any) -> Any:
-            return kernel.start(mine, data, dims[:-1], training, {"rank_threshold": 1e-3})
+            return kernel.start(
+                mine, data, dims[:-1], training, {"rank_threshold": jnp.asarray(1e-3)}
+            )
 
         begin = jax.jit(jax.vmap(start))
         segment = jax.jit(layout.batch(kernel.segment, 2), donate_argnums=1)
