@@ -1,7 +1,8 @@
 """How the initial weights of a deep linear network are drawn.
 
 Every initializer returns (W_1, ..., W_L) in float64; each factor is then multiplied by
-layer_init_scale and by product_init_scale^(1/L).
+layer_init_scale and by product_init_scale^(1/L), the first by relative_init_scale and the last
+divided by it.
 """
 
 from __future__ import annotations
@@ -126,15 +127,19 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
-def init_scale(settings: NetworkSettings, depth: int) -> Any:
-    """Return the factor on each initial weight matrix that [network] asks for."""
-    return settings.layer_init_scale * settings.product_init_scale ** (1.0 / depth)
+def init_scales(settings: NetworkSettings, depth: int) -> list[Any]:
+    """Return the factors on W_1, ..., W_L that [network] asks for."""
+    scale = settings.layer_init_scale * settings.product_init_scale ** (1.0 / depth)
+    scales = [scale] * depth
+    scales[0] = scales[0] * settings.relative_init_scale
+    scales[-1] = scales[-1] / settings.relative_init_scale
+    return scales
 
 
 def draw_weights(
     settings: NetworkSettings, shape: Shape, key: Keys
 ) -> tuple[Float[Array, "..."], ...]:
     """Draw the initial weights that [network] asks for, float64."""
-    scale = init_scale(settings, len(shape.dims) - 1)
+    scales = init_scales(settings, len(shape.dims) - 1)
     weights = INITIALIZERS[settings.initializer].draw(shape, key)
-    return tuple(scale * weight for weight in weights)
+    return tuple(scale * weight for scale, weight in zip(scales, weights, strict=True))

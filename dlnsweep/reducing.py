@@ -11,7 +11,7 @@ import numpy as np
 
 from dlnsweep.cost import must_reduce
 from dlnsweep.draws import SampleDrawing, record_numbers
-from dlnsweep.initializers import init_scale
+from dlnsweep.initializers import init_scales
 from dlnsweep.kernels.kernel import fan_in_numbers, layer_rates
 from dlnsweep.kernels.law import (
     Plan,
@@ -130,7 +130,8 @@ class ReducedDraw:
             return Start(*split(drawn.weights, drawn.data), drawn.data, drawn.test, rates)
         data, test = self.drawing.samples(sections, key)
         width = jnp.asarray(shape.width)
-        sigmas = init_scale(sections.network, len(fan_ins)) / jnp.sqrt(fan_in_numbers(fan_ins))
+        scales = jnp.stack([jnp.asarray(s) for s in init_scales(sections.network, len(fan_ins))])
+        sigmas = scales / jnp.sqrt(fan_in_numbers(fan_ins))
         plan = self._plan(levels)
         weights = draw_compressed(plan, width, sigmas, key)
         norms = squared_norms(plan, weights, width, sigmas, key)

@@ -17,6 +17,7 @@ GAUSSIAN = {
     "network.initializer": ("fan_in_normal",),
     "network.layer_init_scale": (1.0,),
     "network.product_init_scale": (1.0,),
+    "network.relative_init_scale": (1.0,),
 }
 # What Theorem 2.3 is about; see the head of theory.py.
 THEOREM = {

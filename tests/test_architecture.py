@@ -60,6 +60,7 @@ HOUSE: list[tuple[str, ...]] = [
         "problems.subspace",
         "problems.noisy_subspace",
         "problems.union_of_subspaces",
+        "problems.teacher",
         "problems.deep_prior",
         "problems.matrices",
         "problems.matrix_completion",

@@ -66,17 +66,23 @@ def claims_table(
             "about; add it to record.observables and run again."
         )
     known = [*_NEEDED, *(name for name in _HELPFUL if f"final_{name}" in runs.columns)]
-    curves = dict(list(results.curves(observables=known).groupby("run_id")))
+    demands = demands or Demands()
+    # Batch by batch: the curves of a large sweep do not fit into memory, its verdicts do.
+    verdicts = {
+        run_id: dict(_verdicts(runs.loc[run_id], curve, known, demands))
+        for table in results.curve_batches(known)
+        for run_id, curve in table.to_pandas().groupby("run_id")
+    }
     rows = []
     groups: Any = runs.groupby(list(by), dropna=False) if by else [((), runs)]
     for key, group in groups:
         judged = [
-            dict(_verdicts(row, curves.get(run_id), known, demands or Demands()))
+            verdicts.get(run_id) or dict(_verdicts(row, None, known, demands))
             for run_id, row in group.iterrows()
         ]
         for statement in STATEMENTS:
-            verdicts = [each[statement.name] for each in judged]
-            rows.append(_row(statement, dict(zip(by, key, strict=True)), verdicts))
+            mine = [each[statement.name] for each in judged]
+            rows.append(_row(statement, dict(zip(by, key, strict=True)), mine))
     table = pd.DataFrame(rows)
     table.attrs["notes"] = list(_notes(known))
     return table
@@ -108,7 +114,8 @@ def _verdicts(
     if curve is None or reason:
         yield from ((statement.name, not_applicable(reason)) for statement in STATEMENTS)
         return
-    curve = curve.sort_values("step")
+    # A batch of an earlier version of the file may lack a column.
+    curve = curve.reindex(columns=["step", *known]).sort_values("step")
     columns = {name: curve[name].to_numpy(dtype=float) for name in ("step", *known)}
     steps, error, off = (columns.pop(name) for name in ("step", *_NEEDED))
     run = Run(Setup(row.to_dict(), np.nan), steps, error, off, columns)

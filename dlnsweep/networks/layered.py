@@ -69,6 +69,10 @@ class NetworkSettings(Settings):
     product_init_scale: Annotated[
         _Positive, Describe("traced", "factor on the initial product (its L-th root on each layer)")
     ] = 1.0
+    relative_init_scale: Annotated[
+        _Positive,
+        Describe("traced", "factor on the initial W_1, whose inverse is on W_L: the product stays"),
+    ] = 1.0
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
         Constraint(
@@ -76,6 +80,12 @@ class NetworkSettings(Settings):
             lambda kind, depth: kind == "deep_linear" or depth >= 2,
             "network.kind is {0} and network.depth is {1}; it needs two layers or more, one of "
             "them after the ReLU.",
+        ),
+        Constraint(
+            ("network.depth", "network.relative_init_scale"),
+            lambda depth, scale: depth >= 2 or scale == 1,
+            "network.depth is {0} and network.relative_init_scale is {1}; one layer is first and "
+            "last at once: leave it out, or take two layers or more.",
         ),
         Constraint(
             ("network.kind", "network.initial_weights"),

@@ -13,6 +13,7 @@ from dlnsweep.problems import (
     noisy_subspace,
     regression,
     subspace,
+    teacher,
     union_of_subspaces,
 )
 from dlnsweep.settings import Settings
@@ -117,6 +118,7 @@ register(
         certain_rank=lambda _: False,
     )
 )
+register(Problem("teacher", teacher.TeacherSettings, teacher.draw, teacher.draw_test, teacher.rank))
 register(Problem("deep_prior", deep_prior.DeepPriorSettings, deep_prior.draw, task="inverse"))
 register(
     Problem(

@@ -209,7 +209,13 @@ def test_traced_numbers_do_not_recompile(grid):
     train_rows(plan)
     others = plan_of(
         problem=GRID["problem"] | {"condition_number": [2.0, 5.0]},
-        network={"depth": 3, "width": 8, "layer_init_scale": 0.9, "product_init_scale": 0.5},
+        network={
+            "depth": 3,
+            "width": 8,
+            "layer_init_scale": 0.9,
+            "product_init_scale": 0.5,
+            "relative_init_scale": 1.5,
+        },
         training={
             "learning_rate": [0.01, 0.03],
             "weight_decay": [0.2, 0.3],

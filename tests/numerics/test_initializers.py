@@ -42,7 +42,8 @@ def compiled_draw(initializer: str, dims: tuple[int, ...]):
 def draw(initializer: str, dims: tuple[int, ...], seed: int = 0, width=None, **scales):
     """Draw weights in arrays of sizes `dims`, for a network of hidden width `width`."""
     width = width if width is not None else dims[len(dims) // 2]
-    scales = {"layer_init_scale": 1.0, "product_init_scale": 1.0} | scales
+    ones = dict.fromkeys(("layer_init_scale", "product_init_scale", "relative_init_scale"), 1.0)
+    scales = ones | scales
     with numerics():
         found = compiled_draw(initializer, dims)(np.int64(seed), np.int64(width), scales)
         return [np.asarray(w) for w in found]
@@ -149,6 +150,9 @@ def test_scales_multiply_each_layer_and_the_product(initializer):
     assert np.max(np.abs(scaled - 0.1 * product)) < EXACT
     norms = [np.linalg.norm(b) / np.linalg.norm(a) for a, b in zip(plain, whole, strict=True)]
     assert np.max(np.abs(np.array(norms) - 0.1 ** (1 / 3))) < EXACT
+    moved = draw(initializer, dims, seed=10, relative_init_scale=4.0)
+    factors = (4.0, 1.0, 0.25)
+    assert all(np.array_equal(f * a, b) for f, a, b in zip(factors, plain, moved, strict=True))
 
 
 @pytest.mark.parametrize("initializer", [k for k, v in INITIALIZERS.items() if v.paddable])

@@ -1,0 +1,93 @@
+"""A two-layer ReLU teacher of Gaussian inputs (as in Kunin et al. 2024, arXiv:2406.06158).
+
+y_i (m)                inputs, independent entries N(0, 1/n)
+u_1, ..., u_K (m)      independent, uniform on the sphere of radius 1
+c_1, ..., c_K (d)      independent entries of random signs
+x_i = sum_k c_k (u_k . y_i)_+ / sqrt(K)
+
+The inputs are what a network is given, so they stand for the measurements Y (m, n), and the
+targets for the signals X (d, n). A network without biases is homogeneous, so that the scale
+1 / sqrt(n) of all inputs makes ||W Y - X||_F^2 the mean over samples of standard Gaussian inputs.
+The paper's own code was not at hand: number and laws of the teacher's neurons are ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from dlnsweep.lazy import jnp
+from dlnsweep.problems.operators import Dimension
+from dlnsweep.settings import Describe, Settings
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    from dlnsweep.streams import Keys
+
+_Count = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class TeacherSettings(Settings):
+    """[problem] kind = "teacher"."""
+
+    kind: Annotated[Literal["teacher"], Describe("static", "which problem", axis=False)] = "teacher"
+    signal_dim: Annotated[Dimension, Describe("static", "number of outputs of the teacher", "d")]
+    measurement_dim: Annotated[Dimension, Describe("static", "number of inputs", "m")]
+    num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
+    num_teacher_neurons: Annotated[
+        _Count, Describe("static", "number of ReLU neurons of the teacher", "K")
+    ] = 3
+
+
+def rank(settings: TeacherSettings) -> int:
+    """Return the rank of Y: min(m, n), with probability 1."""
+    return min(settings.measurement_dim, settings.num_samples)
+
+
+def draw(settings: TeacherSettings, key: Keys) -> tuple[Float[Array, "d n"], Float[Array, "m n"]]:
+    """Draw the training targets X and inputs Y.
+
+    Args:
+        settings: The settings; traced fields may be tracers.
+        key: The run's PRNG key for a named purpose.
+    """
+    count = settings.num_samples
+    return _taught(settings, key, "data/signals", count, count)
+
+
+def draw_test(
+    settings: TeacherSettings, key: Keys, count: int
+) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
+    """Draw fresh inputs and what the teacher says of them, targets of mean square norm 1.
+
+    They are scaled like the test signals of the other problems; see E|x|^2 in `teach`.
+    """
+    targets, inputs = _taught(settings, key, "test/signals", count, 1)
+    # E (u . y)_+^2 = 1/2 for a standard Gaussian y, and the signs are independent.
+    scale = (2.0 / settings.signal_dim) ** 0.5
+    return scale * targets, scale * inputs
+
+
+def teach(
+    inputs: Float[Array, "m n"], directions: Float[Array, "m K"], signs: Float[Array, "d K"]
+) -> Float[Array, "d n"]:
+    """Return sum_k c_k (u_k . y)_+ / sqrt(K) of each column y of the inputs."""
+    from dlnsweep.kernels.products import multiply
+
+    hidden = jnp.maximum(multiply(directions.T, inputs), 0)
+    return multiply(signs, hidden) / directions.shape[1] ** 0.5
+
+
+def _taught(
+    settings: TeacherSettings, key: Keys, purpose: str, count: int, samples: int
+) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
+    from dlnsweep.streams import gaussian
+
+    m, d, neurons = settings.measurement_dim, settings.signal_dim, settings.num_teacher_neurons
+    directions = gaussian(key("data/teacher"), m, neurons)
+    directions = directions / jnp.linalg.norm(directions, axis=0)
+    signs = jnp.where(gaussian(key("data/teacher_signs"), d, neurons) < 0, -1.0, 1.0)
+    inputs = gaussian(key(purpose), m, count) / samples**0.5
+    return teach(inputs, directions, signs), inputs
