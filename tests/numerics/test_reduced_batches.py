@@ -353,6 +353,22 @@ def test_networks_of_any_width_come_from_their_law():
     assert np.max(np.abs(errors[1] / errors[0] - 1)) > 0.02
 
 
+def test_a_relative_scale_moves_between_the_layers_of_a_law():
+    made = plan(
+        network={"width": 10**6, "initial_weights": "law", "relative_init_scale": [1.0, 4.0]},
+        training={"learning_rate": 0.4, "weight_decay": 0.02, "step_rule": "fan_in"},
+        record={"observables": ["regression_error", "weight_norms"]},
+        sweep={"seeds": 1, "tolerance": 1e-3},
+    )
+    found = train_rows(made).observables
+    # Powers of two: a norm is scaled without rounding. Each run has bases of its own.
+    plain, moved = (found["weight_norms"][i, 0] for i in (0, 1))
+    assert np.array_equal(moved, plain * [4.0, 1.0, 0.25])
+    ratio = found["regression_error"][1] / found["regression_error"][0]
+    assert abs(ratio[0] - 1) < 2 * 1e-3
+    assert abs(ratio[-1] - 1) > 0.05
+
+
 def test_where_segments_are_cut_does_not_change_bits(monkeypatch):
     monkeypatch.setattr(reducing, "_STOP_FLOPS", 1.0)
     made = plan(network={"depth": 2}, sweep={"seeds": 1})
