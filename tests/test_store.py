@@ -373,7 +373,9 @@ def test_huge_sweep_json_is_not_read(tmp_path):
 def test_other_storage_format_is_refused(tmp_path):
     root = samples.complete(tmp_path / "a").root
     (root / "sweep.json").write_text('{"format": 2}')
-    refused(lambda: Store.open(root), "has storage format 2", "reads format 1")
+    refused(lambda: Store.open(root), "sweep.json: has storage format 2", "reads format 1")
+    (root / "sweep.json").write_text('{"dormat": 1}')
+    refused(lambda: Store.open(root), "sweep.json: names no storage format", "damaged")
 
 
 def test_missing_run_table_is_named(tmp_path):

@@ -99,9 +99,14 @@ class Store:
                 "folder that `dlnsweep run` made (results/<name>)."
             )
         sweep = files.read_json(SWEEP)
-        if sweep.get("format") != FORMAT:
+        if "format" not in sweep:
             raise StoreError(
-                f"{files.root}: has storage format {sweep.get('format')!r}, but this version of "
+                f"{files.path(SWEEP)}: names no storage format, so it is damaged or not dlnsweep's; "
+                "restore it from a copy, or give another folder with --out DIR."
+            )
+        if sweep["format"] != FORMAT:
+            raise StoreError(
+                f"{files.path(SWEEP)}: has storage format {sweep['format']!r}, but this version of "
                 f"dlnsweep reads format {FORMAT}; use the version that wrote it, or give another "
                 "folder with --out DIR."
             )
