@@ -191,6 +191,7 @@ TRACED = {
     "problem__blur_width": [1, 2],
     "network__layer_init_scale": [1, 2],
     "network__product_init_scale": [1, 2],
+    "network__relative_init_scale": [1, 2],
     "training__learning_rate": [1, 2],
     "training__weight_decay": [1, 2],
     "training__data_fit_scale": [1, 2],

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from dlnsweep.networks.layered import NEEDS_TWO_LAYERS
 from dlnsweep.networks.registry import NetworkKind, StepCost
 from dlnsweep.observables import Dimensions
 from dlnsweep.problems import PROBLEMS
@@ -63,6 +64,10 @@ class FactorizationSettings(Settings):
     product_init_scale: Annotated[
         _Positive, Describe("traced", "factor on the initial product (its L-th root on each layer)")
     ] = 1.0
+    relative_init_scale: Annotated[
+        _Positive,
+        Describe("traced", "factor on the initial W_1, whose inverse is on W_L: the product stays"),
+    ] = 1.0
     product_determinant: Annotated[
         Literal["any", "positive", "negative"],
         Describe(
@@ -85,6 +90,13 @@ class FactorizationSettings(Settings):
         "deficiency_margin": UsedBy("initializer", ("near_target",), needed=True),
     }
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        NEEDS_TWO_LAYERS,
+        Constraint(
+            ("network.initializer", "network.relative_init_scale"),
+            lambda init, scale: init != "near_target" or scale == 1,
+            "network.initializer is {0} and network.relative_init_scale is {1}; its weights are "
+            "balanced: leave it out.",
+        ),
         Constraint(
             ("training.minibatch_size", "problem.kind"),
             lambda size, _: size == 0,

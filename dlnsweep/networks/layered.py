@@ -39,6 +39,14 @@ _LEAST_FLOPS = 1e10
 _COMPRESSED_WIDTH = 400
 
 
+NEEDS_TWO_LAYERS = Constraint(
+    ("network.depth", "network.relative_init_scale"),
+    lambda depth, scale: depth >= 2 or scale == 1,
+    "network.depth is {0} and network.relative_init_scale is {1}; one layer is first and last at "
+    "once: leave it out, or take two layers or more.",
+)
+
+
 class NetworkSettings(Settings):
     """[network] "deep_linear": W_L ... W_1 y; "linear_then_relu": W_L (W_{L-1} ... W_1 y)_+."""
 
@@ -81,12 +89,7 @@ class NetworkSettings(Settings):
             "network.kind is {0} and network.depth is {1}; it needs two layers or more, one of "
             "them after the ReLU.",
         ),
-        Constraint(
-            ("network.depth", "network.relative_init_scale"),
-            lambda depth, scale: depth >= 2 or scale == 1,
-            "network.depth is {0} and network.relative_init_scale is {1}; one layer is first and "
-            "last at once: leave it out, or take two layers or more.",
-        ),
+        NEEDS_TWO_LAYERS,
         Constraint(
             ("network.kind", "network.initial_weights"),
             lambda kind, weights: kind == "deep_linear" or weights == "drawn",

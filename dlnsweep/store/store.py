@@ -101,8 +101,8 @@ class Store:
         sweep = files.read_json(SWEEP)
         if "format" not in sweep:
             raise StoreError(
-                f"{files.path(SWEEP)}: names no storage format, so it is damaged or not dlnsweep's; "
-                "restore it from a copy, or give another folder with --out DIR."
+                f"{files.path(SWEEP)}: names no storage format, so it is damaged, or not of "
+                "dlnsweep; restore it from a copy, or give another folder with --out DIR."
             )
         if sweep["format"] != FORMAT:
             raise StoreError(
