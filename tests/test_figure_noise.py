@@ -132,7 +132,11 @@ def test_a_network_that_is_not_linear_has_another_formula():
     (ax,) = figure(made).axes
     assert ax.get_ylabel() == "test error\n$\\|f(Y'+\\sigma E)-X'\\|_F\\,/\\,\\|X'\\|_F$"
     (ax,) = draw(made, read_figure({"kind": "curves", "y": "regression_error"})).axes
-    assert ax.get_ylabel() == "regression error\n$\\|f(Y)-X\\|_F\\,/\\,\\|X\\|_F$"
+    wanted = "regression error\n$\\|f(Y)-X\\|_F\\,/\\,\\|X\\|_F$"
+    assert ax.get_ylabel() == wanted
+    keys = {"kind": "heatmap", "x": DECAY, "y": "network.depth", "value": "regression_error"}
+    _, bar = draw(made, read_figure(keys)).axes
+    assert bar.get_ylabel() == wanted
 
 
 def test_a_value_that_is_not_finite_enters_no_median():

@@ -25,7 +25,7 @@ from dlnsweep.figures.labels import (
     setting_label,
     setting_symbol,
 )
-from dlnsweep.figures.panels import two_lines
+from dlnsweep.figures.panels import network_of, two_lines
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.settings import HeatmapFigure
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
@@ -53,7 +53,7 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     height = float(np.clip(0.24 * len(rows) + 1.0, 1.9, 4.0))
     figure, axes = layout.new_figure(keys, 1, 1, height)
     norm = _norm(keys, cells)
-    _draw_cells(figure, axes[0, 0], keys, cells, norm)
+    _draw_cells(figure, axes[0, 0], keys, cells, norm, _value_label(keys, selection))
     _label_axes(axes[0, 0], keys, columns, rows)
     law = draw_transition(axes[0, 0], keys, columns, rows, cells, number)
     missing = int((used & ~np.isfinite(value)).sum())
@@ -97,7 +97,12 @@ def _norm(keys: HeatmapFigure, cells: np.ndarray) -> Normalize:
 
 
 def _draw_cells(
-    figure: Figure, ax: Axes, keys: HeatmapFigure, cells: np.ndarray, norm: Normalize
+    figure: Figure,
+    ax: Axes,
+    keys: HeatmapFigure,
+    cells: np.ndarray,
+    norm: Normalize,
+    label: str,
 ) -> None:
     colours = matplotlib.colormaps["viridis"]
     ax.grid(visible=False)
@@ -116,7 +121,7 @@ def _draw_cells(
     )  # fmt: skip
     _annotate(figure, ax, keys, cells, colours(norm(shown)))
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, aspect=25, pad=0.02)
-    bar.set_label(two_lines(_value_label(keys)))
+    bar.set_label(two_lines(label))
     if isinstance(norm, LogNorm):
         style.set_log_ticks(bar.ax.yaxis, float(norm.vmin or 1), float(norm.vmax or 1), most=5)
     else:
@@ -148,10 +153,10 @@ def _annotate(
         )  # fmt: skip
 
 
-def _value_label(keys: HeatmapFigure) -> str:
+def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
     if keys.success is not None:
         return "frequency of success"
-    return observable_label(keys.value)
+    return observable_label(keys.value, network_of(selection))
 
 
 def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:

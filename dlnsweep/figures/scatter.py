@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.final import at_note, missing_note
 from dlnsweep.figures.labels import observable_label
-from dlnsweep.figures.panels import groups, make_grid
+from dlnsweep.figures.panels import groups, make_grid, network_of
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.settings import ScatterFigure
 from dlnsweep.figures.statistics import Results, Selection
@@ -33,7 +33,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         style.set_x_scale(panel.ax, style.is_log(keys.x_scale, x[shown]), x[shown], keys.x)
         style.set_y_scale(panel.ax, keys.y_scale == "log", [y[shown]], [], None)
         if panel.lowest:
-            panel.ax.set_xlabel(observable_label(keys.x))
+            panel.ax.set_xlabel(observable_label(keys.x, network_of(selection)))
     notes = [
         "each point is one run",
         *at_note(keys.at),
