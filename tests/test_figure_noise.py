@@ -137,6 +137,9 @@ def test_a_network_that_is_not_linear_has_another_formula():
     keys = {"kind": "heatmap", "x": DECAY, "y": "network.depth", "value": "regression_error"}
     _, bar = draw(made, read_figure(keys)).axes
     assert bar.get_ylabel() == wanted
+    keys = {"kind": "scatter", "x": "regression_error", "y": "loss"}
+    (ax,) = draw(made, read_figure(keys)).axes
+    assert ax.get_xlabel().replace("\n", " ") == wanted.replace("\n", " ")
 
 
 def test_a_value_that_is_not_finite_enters_no_median():

@@ -108,6 +108,14 @@ def test_what_a_prescription_sets_is_not_pooled() -> None:
     assert "pooled over depth $L$, initializer\n" in theorem
 
 
+def test_what_is_zipped_with_a_shown_setting_is_not_pooled() -> None:
+    tables = make_tables()
+    tables.run_table["training.learning_rate"] = 10 * tables.run_table[DECAY]
+    assert "learning rate" not in texts(drawn(tables, kind="curves", y="loss", hue=DECAY))
+    shown = texts(drawn(tables, kind="curves", y="loss", hue="network.depth"))
+    assert "pooled over initializer, learning rate $η$, weight decay $λ$" in shown
+
+
 def test_no_band_when_none_is_wanted() -> None:
     figure = drawn(kind="curves", y="loss", band="none")
     assert bands(figure.axes[0]) == []

@@ -135,13 +135,20 @@ def constants(selection: Selection) -> list[str]:
 
 
 def pooled(selection: Selection, *shown: str | None) -> list[str]:
-    """Return a note on settings that vary but are not shown, so that medians run over them.
+    """Return a note on settings that vary where those shown do not, so that medians run over them.
 
-    What a prescription sets follows from the others.
+    One that was zipped with a shown one varies with it only. What a prescription sets follows from
+    the others.
     """
     follows = SETS if _is_prescribed(selection) else ()
     known = (*shown, *follows, "seed")
     hidden = [name for name in selection.varying if name not in known]
+    by = [name for name in shown if name in selection.runs]
+    if hidden and by:
+        groups = selection.runs.groupby(by, dropna=False)
+        hidden = [
+            name for name in hidden if groups[name].nunique(dropna=False).to_numpy().max() > 1
+        ]
     return ["pooled over " + ", ".join(map(setting_label, hidden))] if hidden else []
 
 

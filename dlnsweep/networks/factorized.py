@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from dlnsweep.networks.layered import NEEDS_TWO_LAYERS
+from dlnsweep.networks.layered import (
+    RELATIVE_SCALE_NEEDS_TWO_LAYERS,
+    InitializerName,
+    LayerInitScale,
+    ProductInitScale,
+    RelativeInitScale,
+)
 from dlnsweep.networks.registry import NetworkKind, StepCost
 from dlnsweep.observables import Dimensions
 from dlnsweep.problems import PROBLEMS
@@ -58,16 +64,9 @@ class FactorizationSettings(Settings):
             "distance from the target",
         ),
     ] = "fan_in_normal"
-    layer_init_scale: Annotated[
-        _Positive, Describe("traced", "factor on each initial weight matrix")
-    ] = 1.0
-    product_init_scale: Annotated[
-        _Positive, Describe("traced", "factor on the initial product (its L-th root on each layer)")
-    ] = 1.0
-    relative_init_scale: Annotated[
-        _Positive,
-        Describe("traced", "factor on the initial W_1, whose inverse is on W_L: the product stays"),
-    ] = 1.0
+    layer_init_scale: LayerInitScale = 1.0
+    product_init_scale: ProductInitScale = 1.0
+    relative_init_scale: RelativeInitScale = 1.0
     product_determinant: Annotated[
         Literal["any", "positive", "negative"],
         Describe(
@@ -88,15 +87,13 @@ class FactorizationSettings(Settings):
 
     used_by: ClassVar[Mapping[str, UsedBy]] = {
         "deficiency_margin": UsedBy("initializer", ("near_target",), needed=True),
+        # The others; the product of near_target has its size from the target.
+        "layer_init_scale": UsedBy("initializer", get_args(InitializerName)),
+        "product_init_scale": UsedBy("initializer", get_args(InitializerName)),
+        "relative_init_scale": UsedBy("initializer", get_args(InitializerName)),
     }
     constraints: ClassVar[tuple[Constraint, ...]] = (
-        NEEDS_TWO_LAYERS,
-        Constraint(
-            ("network.initializer", "network.relative_init_scale"),
-            lambda init, scale: init != "near_target" or scale == 1,
-            "network.initializer is {0} and network.relative_init_scale is {1}; its weights are "
-            "balanced: leave it out.",
-        ),
+        RELATIVE_SCALE_NEEDS_TWO_LAYERS,
         Constraint(
             ("training.minibatch_size", "problem.kind"),
             lambda size, _: size == 0,

@@ -23,6 +23,14 @@ Width = Annotated[int, Field(ge=1, le=10**12)]
 # Each layer is compiled by itself: compiling thousands would not end.
 Depth = Annotated[int, Field(ge=1, le=10_000)]
 _Positive = Annotated[float, Field(gt=0)]
+LayerInitScale = Annotated[_Positive, Describe("traced", "factor on each initial weight matrix")]
+ProductInitScale = Annotated[
+    _Positive, Describe("traced", "factor on the initial product (its L-th root on each layer)")
+]
+RelativeInitScale = Annotated[
+    _Positive,
+    Describe("traced", "factor on the initial W_1, whose inverse is on W_L: the product stays"),
+]
 InitializerName = Literal["fan_in_normal", "orthogonal", "balanced", "identity"]
 
 # One core: multiply-adds of skinny products, and the dispatch of a step's small operations.
@@ -39,7 +47,7 @@ _LEAST_FLOPS = 1e10
 _COMPRESSED_WIDTH = 400
 
 
-NEEDS_TWO_LAYERS = Constraint(
+RELATIVE_SCALE_NEEDS_TWO_LAYERS = Constraint(
     ("network.depth", "network.relative_init_scale"),
     lambda depth, scale: depth >= 2 or scale == 1,
     "network.depth is {0} and network.relative_init_scale is {1}; one layer is first and last at "
@@ -71,16 +79,9 @@ class NetworkSettings(Settings):
             "drawn: the weights themselves; law: compressed, from their exact law, at any width",
         ),
     ] = "drawn"
-    layer_init_scale: Annotated[
-        _Positive, Describe("traced", "factor on each initial weight matrix")
-    ] = 1.0
-    product_init_scale: Annotated[
-        _Positive, Describe("traced", "factor on the initial product (its L-th root on each layer)")
-    ] = 1.0
-    relative_init_scale: Annotated[
-        _Positive,
-        Describe("traced", "factor on the initial W_1, whose inverse is on W_L: the product stays"),
-    ] = 1.0
+    layer_init_scale: LayerInitScale = 1.0
+    product_init_scale: ProductInitScale = 1.0
+    relative_init_scale: RelativeInitScale = 1.0
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
         Constraint(
@@ -89,7 +90,7 @@ class NetworkSettings(Settings):
             "network.kind is {0} and network.depth is {1}; it needs two layers or more, one of "
             "them after the ReLU.",
         ),
-        NEEDS_TWO_LAYERS,
+        RELATIVE_SCALE_NEEDS_TWO_LAYERS,
         Constraint(
             ("network.kind", "network.initial_weights"),
             lambda kind, weights: kind == "deep_linear" or weights == "drawn",

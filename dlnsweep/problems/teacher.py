@@ -62,7 +62,7 @@ def draw_test(
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh inputs and what the teacher says of them, targets of mean square norm 1.
 
-    They are scaled like the test signals of the other problems; see E|x|^2 in `teach`.
+    They are scaled like the test signals of the other problems.
     """
     targets, inputs = _taught(settings, key, "test/signals", count, 1)
     # E (u . y)_+^2 = 1/2 for a standard Gaussian y, and the signs are independent.

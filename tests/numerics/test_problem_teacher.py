@@ -64,7 +64,8 @@ def test_a_teacher_says_what_its_formula_says():
     assert np.max(np.abs(x - taught(directions, signs, y))) < EXACT
     scale = np.sqrt(2 / 3)
     assert np.max(np.abs(test_y - scale * fresh)) < EXACT
-    assert np.max(np.abs(test_x - scale * taught(directions, signs, fresh))) < 10 * EXACT
+    # Fresh inputs are sqrt(500) times as large, and so is their rounding.
+    assert np.max(np.abs(test_x - scale * taught(directions, signs, fresh))) < 22 * EXACT
 
 
 def test_targets_have_mean_square_norm_one():
