@@ -91,11 +91,9 @@ class EndToEndKernel(FactorizationKernel):
     def _step(self, constants: Constants, state: Any, now: Int[Array, ""]) -> Any:
         deep = super()._step(constants, _network(state), now)
         matrix, dtype = state.matrix, state.matrix.dtype
-        rows, columns = matrix.shape
-        fit = constants.fit
-        residual = fit.observed.residual(matrix)
         factor = constants.numbers["data_fit_scale"].astype(dtype)
-        gradient = factor * fit.gradient_of(residual, self.power, (rows, columns))
+        gradient, _ = constants.fit.gradient(matrix, self.power, alone=self.early_exit)
+        gradient = factor * gradient
         rate = constants.learning_rates[0].astype(dtype)
         moved = matrix - rate * preconditioned(matrix, gradient, len(state.weights))
         kept = jnp.where(deep.active, moved, matrix)

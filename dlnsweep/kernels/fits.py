@@ -13,12 +13,18 @@ mean over N numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
 from dlnsweep.kernels.products import multiply
-from dlnsweep.lazy import jnp
+from dlnsweep.lazy import jnp, lax
+
+# A block of measurements is read from memory once and used twice, so it should fit in the caches
+# of a core; smaller operators fit as a whole.
+_BLOCK_BYTES = 2 * 1024**2
+_LEAST_STREAMED_BYTES = 2 * _BLOCK_BYTES
 
 
 class Entries(NamedTuple):
@@ -69,6 +75,46 @@ class Measurements(NamedTuple):
     def number(self) -> int:
         """N."""
         return self.values.shape[0]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the operator is beyond the caches of a core."""
+        return self.operator.nbytes >= _LEAST_STREAMED_BYTES
+
+    def streamed(
+        self,
+        matrix: Float[Array, "d m"],
+        signal_of: Callable[[Float[Array, "..."]], Float[Array, "..."]],
+    ) -> tuple[Float[Array, " dm"], Float[Array, " N"]]:
+        """Return the adjoint of a signal made of the residual, and the residual, in one reading.
+
+        Args:
+            matrix: W.
+            signal_of: Makes the signal from the residual, entry by entry.
+        """
+        flat = matrix.reshape(-1)
+        rows = _BLOCK_BYTES // (self.operator.nbytes // self.number)
+        rows = min(max(1, rows), self.number)
+
+        def of_block(block: Any, values: Any) -> tuple[Any, Any]:
+            residual = multiply(block, flat) - values
+            return multiply(signal_of(residual), block), residual
+
+        def add(i: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+            total, residual = carry
+            block = lax.dynamic_slice_in_dim(self.operator, i * rows, rows)
+            values = lax.dynamic_slice_in_dim(self.values, i * rows, rows)
+            part, own = of_block(block, values)
+            return total + part, lax.dynamic_update_slice_in_dim(residual, own, i * rows, 0)
+
+        full = self.number // rows
+        start = jnp.zeros_like(flat), jnp.zeros_like(self.values)
+        total, residual = lax.fori_loop(0, full, add, start)
+        if full * rows < self.number:
+            rest = slice(full * rows, None)
+            part, own = of_block(self.operator[rest], self.values[rest])
+            total, residual = total + part, residual.at[rest].set(own)
+        return total, residual
 
 
 class Samples(NamedTuple):
@@ -121,8 +167,29 @@ class Fit(NamedTuple):
         self, residual: Float[Array, "..."], power: float, shape: tuple[int, int]
     ) -> Float[Array, "d m"]:
         """Return grad l(W), of the given shape, from the residual of W."""
-        signal = residual if power == 2 else jnp.sign(residual) * _power(residual, power - 1)
-        return self.scale * self.observed.adjoint(signal).reshape(shape)
+        return self.scale * self.observed.adjoint(_signal(residual, power)).reshape(shape)
+
+    def gradient(
+        self, matrix: Float[Array, "d m"], power: float, *, alone: bool
+    ) -> tuple[Float[Array, "d m"], Float[Array, "..."]]:
+        """Return grad l(W) and the residual of W.
+
+        Args:
+            matrix: W.
+            power: p.
+            alone: Whether one core of a CPU does nothing else; else a device does many at once.
+        """
+        if alone and isinstance(self.observed, Measurements) and self.observed.is_large:
+            pulled, residual = self.observed.streamed(matrix, lambda r: _signal(r, power))
+            return self.scale * pulled.reshape(matrix.shape), residual
+        residual = self.observed.residual(matrix)
+        rows, columns = matrix.shape
+        return self.gradient_of(residual, power, (rows, columns)), residual
+
+
+def _signal(residual: Float[Array, "..."], power: float) -> Float[Array, "..."]:
+    """Return |r|^(p-1) sign r."""
+    return residual if power == 2 else jnp.sign(residual) * _power(residual, power - 1)
 
 
 def _power(numbers: Float[Array, "..."], power: float) -> Float[Array, "..."]:

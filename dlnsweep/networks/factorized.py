@@ -31,9 +31,9 @@ _Depth = Annotated[int, Field(ge=1, le=10_000)]
 _Positive = Annotated[float, Field(gt=0)]
 
 # One core: products of square matrices of some hundred rows in float32, twice those in float64;
-# reading a large operator; the dispatch of a step's operations.
+# reading a large operator, the second time from a cache; the dispatch of a step's operations.
 _FLOPS_A_SECOND = 70e9
-_BYTES_A_SECOND = 10e9
+_BYTES_A_SECOND = 26e9
 _DISPATCH_SECONDS = 10e-6
 _BALANCED = ("balanced", "near_target")
 
