@@ -283,7 +283,7 @@ def scaling(quick: bool) -> Table:
     import dlnsweep
     from dlnsweep.spec import Sweep
 
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     count = len(usable_cores())
     table = Table(
         f"The same sweep by 1 and by {count} worker processes, float64, medians of {rounds}",
