@@ -140,6 +140,14 @@ def test_a_figure_that_can_be_drawn_has_no_sentence() -> None:
             "figure.quantiles is [0.75, 0.25]; the first must be smaller than the second.",
         ),
         (
+            {"kind": "curves", "y": ["loss"], "y_min": 1e-3, "y_max": 1e-4},
+            "figure.y_min is 0.001 and y_max is 0.0001; the first must be smaller than the second.",
+        ),
+        (
+            {"kind": "curves", "y": ["loss"], "y_max": 1.0, "y_scale": "linear"},
+            "figure.y_max is 1, which is for a logarithmic axis; y_scale is 'linear'.",
+        ),
+        (
             {"kind": "final", "y": ["loss"], "x": "training.learning_rate"},
             "figure.x is 'training.learning_rate', which has one value in this sweep; "
             "settings with several values: network.depth, training.weight_decay.",

@@ -510,6 +510,13 @@ def test_values_are_written_as_one_writes_them() -> None:
     assert format_values([2, 3, 10]) == ["2", "3", "10"]
     assert format_values([0.1, 0.01]) == ["0.1", "0.01"]
     assert format_values([3e-4, 0.5, None]) == [r"$3\times10^{-4}$", "0.5", "none"]
+    grid = [1e-3, 5.62341325e-3, 0.0316227766, 0.17782794, 1.0, 1024.0]
+    short = ["$10^{-3}$", r"$5.62\times10^{-3}$", "0.0316", "0.178", "1", "1024"]
+    assert format_values(grid) == short
+    assert format_values([0.12345, 0.12346, None]) == ["0.12345", "0.12346", "none"]
+    assert format_values([0.1234, 0.5]) == ["0.1234", "0.5"]
+    assert format_values([0.123456]) == ["0.123456"]
+    assert format_values([float("nan"), 0.123456, 0.5]) == ["nan", "0.123", "0.5"]
     assert format_values(["fan_in_normal", True]) == ["fan in normal", "true"]
     assert format_value(1000) == "1000"
     assert format_value(200_000) == r"$2\times10^{5}$"
@@ -529,6 +536,19 @@ def test_a_lowest_value_cuts_the_log_axis_and_a_note_says_so() -> None:
     assert "are not shown" not in texts(whole)
     below_everything = drawn(kind="curves", y="regression_error", hue=DECAY, y_min=1e-300)
     assert below_everything.axes[0].get_ylim() == whole.axes[0].get_ylim()
+
+
+def test_a_highest_value_cuts_the_log_axis_too() -> None:
+    whole = drawn(kind="curves", y="regression_error", hue=DECAY)
+    low, high = whole.axes[0].get_ylim()
+    ends = {"y_min": 3 * low, "y_max": high / 3}
+    cut = drawn(kind="curves", y="regression_error", hue=DECAY, **ends)
+    assert high / 3 <= cut.axes[0].get_ylim()[1] < high / 1.5
+    text = texts(cut).replace("\n", " ")
+    assert "values below" in text
+    assert "values above" in text
+    above = drawn(kind="curves", y="regression_error", hue=DECAY, y_max=1e300)
+    assert above.axes[0].get_ylim() == whole.axes[0].get_ylim()
 
 
 def test_saving_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

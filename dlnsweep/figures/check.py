@@ -93,6 +93,16 @@ def _contradictions(figure: Any) -> Iterator[str]:
     low, high = getattr(figure, "quantiles", (0.0, 1.0))
     if not low < high:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
+    ends = {key: getattr(figure, key, None) for key in ("y_min", "y_max")}
+    given = {key: value for key, value in ends.items() if value is not None}
+    if len(given) == 2 and given["y_min"] >= given["y_max"]:
+        yield (
+            f"y_min is {given['y_min']:g} and y_max is {given['y_max']:g}; the first must be "
+            "smaller than the second."
+        )
+    for key, value in given.items():
+        if figure.y_scale == "linear":
+            yield f"{key} is {value:g}, which is for a logarithmic axis; y_scale is 'linear'."
 
 
 def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:

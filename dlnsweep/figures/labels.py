@@ -90,16 +90,36 @@ def math_symbol(symbol: str) -> str:
 
 
 def format_values(values: Sequence[Any]) -> list[str]:
-    """Return the values as one writes them beside each other: all as powers of ten, or none."""
-    numbers = [value for value in values if _is_number(value) and value != 0]
+    """Return the values as one writes them beside each other: all as powers of ten, or none.
+
+    Numbers of more than four digits, as those of a logarithmic grid, with as few as tell them
+    apart, three at least; whole numbers with all of theirs.
+    """
+    numbers = [v for v in values if _is_number(v) and math.isfinite(v) and v != 0]
     powers = all(_split(number)[0] == "1" for number in numbers)
     if powers and any(not 0.01 <= abs(number) < 1e4 for number in numbers):
         return [_scientific(value) if value in numbers else format_value(value) for value in values]
-    return [format_value(value) for value in values]
+    exact = [format_value(value) for value in values]
+    if len(values) == 1 or all(float(f"{number:.4g}") == number for number in numbers):
+        return exact
+    whole = [_is_number(value) and value % 1 == 0 for value in values]
+    for digits in (3, 4, 5):
+        made = [
+            text if kept else format_value(value, digits)
+            for value, text, kept in zip(values, exact, whole, strict=True)
+        ]
+        if len(set(made)) == len(set(exact)):
+            return made
+    return exact
 
 
-def format_value(value: Any) -> str:
-    """Return one value: 1e-3 as $10^{-3}$, 0.25 as 0.25, an unused setting as "none"."""
+def format_value(value: Any, digits: int = 6) -> str:
+    """Return one value: 1e-3 as $10^{-3}$, 0.25 as 0.25, an unused setting as "none".
+
+    Args:
+        value: The value.
+        digits: Significant digits at most.
+    """
     if value is None:
         return "none"
     if not _is_number(value):
@@ -107,23 +127,23 @@ def format_value(value: Any) -> str:
     if not math.isfinite(value):
         return str(value)
     if value == 0 or 0.01 <= abs(value) < 1e4:
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, int) and abs(value) < 1e5:
         return str(value)
-    return _scientific(value)
+    return _scientific(value, digits)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _split(value: float) -> tuple[str, int]:
-    mantissa, exponent = f"{value:.5e}".split("e")
+def _split(value: float, digits: int = 6) -> tuple[str, int]:
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{float(mantissa):g}", int(exponent)
 
 
-def _scientific(value: float) -> str:
-    mantissa, exponent = _split(value)
+def _scientific(value: float, digits: int = 6) -> str:
+    mantissa, exponent = _split(value, digits)
     if mantissa in ("1", "-1"):
         return f"${mantissa[:-1]}10^{{{exponent}}}$"
     return rf"${mantissa}\times10^{{{exponent}}}$"

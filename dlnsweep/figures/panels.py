@@ -149,7 +149,8 @@ def scale_y(
         formulas = [each.y for each in overlays if each.observable == panel.observable]
         medians += _near(formulas, [*medians, *present])
         log = keys.y_scale == "log"
-        notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, present, keys.y_min))
+        ends = keys.y_min, keys.y_max
+        notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, present, ends))
     return list(notes)
 
 

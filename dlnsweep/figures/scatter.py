@@ -31,7 +31,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
             drawn.append(there)
         shown = np.any(drawn, axis=0) if drawn else np.zeros(len(x), dtype=bool)
         style.set_x_scale(panel.ax, style.is_log(keys.x_scale, x[shown]), x[shown], keys.x)
-        style.set_y_scale(panel.ax, keys.y_scale == "log", [y[shown]], [], None)
+        style.set_y_scale(panel.ax, keys.y_scale == "log", [y[shown]], [])
         if panel.lowest:
             panel.ax.set_xlabel(observable_label(keys.x, network_of(selection)))
     notes = [

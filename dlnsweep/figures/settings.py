@@ -133,6 +133,10 @@ class _Banded(Figure):
         Annotated[float, Field(gt=0)] | None,
         _outside("where a logarithmic vertical axis ends below; at the data if absent"),
     ] = None
+    y_max: Annotated[
+        Annotated[float, Field(gt=0)] | None,
+        _outside("where a logarithmic vertical axis ends above; at the data if absent"),
+    ] = None
 
 
 class Mark(Settings):

@@ -142,7 +142,7 @@ def set_y_scale(
     log: bool,
     lines: Sequence[np.ndarray],
     edges: Sequence[np.ndarray],
-    lowest: float | None = None,
+    ends: tuple[float | None, float | None] = (None, None),
 ) -> list[str]:
     """Scale the vertical axis to medians (`lines`) and bands (`edges`).
 
@@ -167,9 +167,13 @@ def set_y_scale(
     low, high = positive.min(), positive.max()
     low = min([low, *band[band > low / 10]])
     high = max([high, *band])
-    cut = lowest is not None and low < lowest < high
-    if cut:
-        low = float(lowest or low)
+    cuts, (lowest, highest) = [], ends
+    if lowest is not None and low < lowest < high:
+        low = lowest
+        cuts.append(f"values below {format_value(low)} are not shown")
+    if highest is not None and low < highest < high:
+        high = highest
+        cuts.append(f"values above {format_value(high)} are not shown")
     margin = max((high / low) ** 0.04, 1.08)
     ax.set_yscale("log", nonpositive="clip")
     ax.set_ylim(low / margin, high * margin)
@@ -178,8 +182,8 @@ def set_y_scale(
         # Else a line would run straight down to where the logarithm of zero would be.
         y = np.asarray(line.get_ydata(), dtype=float)
         line.set_ydata(np.where(y > 0, y, np.nan))
-    if cut:
-        return [f"values below {format_value(low)} are not shown"]
+    if cuts:
+        return cuts
     return ["zeros are not on the logarithmic axis"] if np.any(drawn <= 0) else []
 
 
