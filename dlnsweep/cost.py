@@ -37,6 +37,7 @@ class RunCost:
         num_records: Recorded steps.
         record_bytes: Bytes of its records in memory.
         reduced: Whether the reduced kernel is to try.
+        shares: Whether it shares what its seed draws with the other runs of a batch.
     """
 
     step_flops: int
@@ -45,6 +46,7 @@ class RunCost:
     num_records: int
     record_bytes: int
     reduced: bool
+    shares: bool = False
 
 
 def record_length(row: Mapping[str, Any]) -> int:
@@ -85,6 +87,7 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
         num_records=num_records,
         record_bytes=num_records * (8 + item * record_length(row)),
         reduced=reduced,
+        shares=network.lanes_share(row),
     )
 
 

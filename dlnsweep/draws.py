@@ -136,15 +136,39 @@ class Drawing:
         """Return what trains a run."""
         raise NotImplementedError
 
+    def shared(self, arguments: Mapping[str, Any]) -> Any:
+        """Draw what the runs of a call have in common, float64; None where there is no such thing.
+
+        Args:
+            arguments: The `example_arguments` of one of them; tracers.
+        """
+        del arguments
+        return None
+
+    def joined(self, inputs: Inputs, shared: Any) -> Inputs:
+        """Return a run's inputs with what it has in common with others.
+
+        Args:
+            inputs: What `start` returned.
+            shared: What `shared` returned, in the precision of training.
+        """
+        del shared
+        return inputs
+
     def start(
-        self, kernel: Any, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
+        self,
+        kernel: Any,
+        arguments: Mapping[str, Any],
+        convert: Callable[[Any], Any],
+        shared: Any = None,
     ) -> tuple[Inputs, Carry]:
-        """Draw a run; return its inputs and its state at step 0.
+        """Draw a run; return its inputs, without what it shares, and its state at step 0.
 
         Args:
             kernel: What `kernel` returned.
             arguments: The run's own `example_arguments`; tracers.
             convert: Takes an array to the precision of training.
+            shared: What `shared` returned.
         """
         raise NotImplementedError
 
@@ -218,9 +242,14 @@ class SampleDrawing(Drawing):
         return DenseKernel(training, record, delay=delay, early_exit=alone)
 
     def start(
-        self, kernel: Any, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
+        self,
+        kernel: Any,
+        arguments: Mapping[str, Any],
+        convert: Callable[[Any], Any],
+        shared: Any = None,
     ) -> tuple[Inputs, Carry]:
         """Draw a run; return its inputs and its state at step 0."""
+        del shared
         sections, shape, key = self.read(arguments)
         drawn = self.draw(sections, shape, key)
         weights, data, test, minibatches = jax.tree.map(convert, drawn)

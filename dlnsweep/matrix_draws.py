@@ -15,9 +15,9 @@ from dlnsweep.kernels.end_to_end import EndToEndKernel
 from dlnsweep.kernels.factorization import FactorizationKernel, partial_products
 from dlnsweep.kernels.fits import Fit
 from dlnsweep.kernels.kernel import Carry, Inputs
-from dlnsweep.kernels.layout import Layout
+from dlnsweep.kernels.layout import Layout, sharing_layout
 from dlnsweep.lazy import jax, jnp
-from dlnsweep.networks.factorized import layer_sizes
+from dlnsweep.networks.factorized import layer_sizes, shares_operator
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.streams import gaussian, purpose_key
 
@@ -30,14 +30,23 @@ class MatrixDrawing(Drawing):
 
     Attributes:
         dims: The layer sizes of the arrays.
+        shares: Whether the runs of a call share their operator.
     """
 
     dims: tuple[int, ...]
+    shares: bool = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> MatrixDrawing:
         """Read a run's dotted settings."""
-        return cls(Sections.from_row(row), layer_sizes(row, padded_width))
+        dims = layer_sizes(row, padded_width)
+        return cls(Sections.from_row(row), dims, shares_operator(row))
+
+    def layout(self, platform: str, run_bytes: int, lanes: int) -> Layout:
+        """Choose how the lanes of a call are executed."""
+        if self.shares:
+            return sharing_layout(platform, lanes)
+        return super().layout(platform, run_bytes, lanes)
 
     def example_arguments(self) -> dict[str, float]:
         """Return the arguments of one run: its traced numbers and its seed."""
@@ -51,26 +60,53 @@ class MatrixDrawing(Drawing):
             self.sections.record,
             early_exit=layout.vectorized == 1,
             power=float(getattr(self.sections.problem, "power", 2.0)),
+            streamed=layout.streams,
         )
 
-    def draw(self, arguments: Mapping[str, Any]) -> tuple[Sections, Fit, tuple[Any, ...]]:
+    def shared(self, arguments: Mapping[str, Any]) -> Float[Array, "N dm"] | None:
+        """Draw the operator of all runs of a call, if they share it."""
+        draw = PROBLEMS[self.sections.problem.kind].shared
+        if not self.shares or draw is None:
+            return None
+        return draw(self.sections.problem, partial(purpose_key, arguments["seed"]))
+
+    def joined(self, inputs: Inputs, shared: Float[Array, "N dm"] | None) -> Inputs:
+        """Return a run's inputs with its operator."""
+        return inputs if shared is None else _with_operator(inputs, shared)
+
+    def draw(
+        self, arguments: Mapping[str, Any], shared: Float[Array, "N dm"] | None = None
+    ) -> tuple[Sections, Fit, tuple[Any, ...]]:
         """Draw a run: its settings with their numbers, its loss and its initial weights."""
         numbers = dict(arguments)
         seed, _ = numbers.pop("seed"), numbers.pop("network.width")
         width = max(self.dims[1:-1] or (1,))
         sections, key = self.sections.with_numbers(numbers, width), partial(purpose_key, seed)
-        fit = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
+        drawn = () if shared is None else (shared,)
+        fit = PROBLEMS[sections.problem.kind].draw(sections.problem, key, *drawn)
         return sections, fit, initial_weights(sections.network, Shape(self.dims, width), key, fit)
 
     def start(
-        self, kernel: Any, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
+        self,
+        kernel: Any,
+        arguments: Mapping[str, Any],
+        convert: Callable[[Any], Any],
+        shared: Float[Array, "N dm"] | None = None,
     ) -> tuple[Inputs, Carry]:
-        """Draw a run; return its inputs and its state at step 0."""
-        sections, fit, weights = self.draw(arguments)
+        """Draw a run; return its inputs, without a shared operator, and its state at step 0."""
+        sections, fit, weights = self.draw(arguments, shared)
         fit, weights = jax.tree.map(convert, (fit, weights))
-        return kernel.start(
+        inputs, carry = kernel.start(
             weights, fit, self.dims[:-1], sections.training, record_numbers(arguments)
         )
+        return (inputs if shared is None else _with_operator(inputs, None)), carry
+
+
+def _with_operator(inputs: Inputs, operator: Any) -> Inputs:
+    constants = inputs.constants
+    observed = constants.fit.observed._replace(operator=operator)
+    fit = constants.fit._replace(observed=observed)
+    return inputs._replace(constants=constants._replace(fit=fit))
 
 
 def initial_weights(

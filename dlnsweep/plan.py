@@ -41,6 +41,8 @@ _BATCH_SECONDS = (2.0, 60.0)
 # sweep of more work than this many batches of a minute has longer ones.
 _MOST_BATCHES = 4000
 _LEAST_REDUCED_SECONDS = 10.0
+# Runs that share an operator share its reading, however long they take.
+_LEAST_SHARING = 4
 _MOST_LANES = 4096
 _BATCH_RECORD_BYTES = 256 * 1024**2
 _HASHED_AT_ONCE = 1 << 16
@@ -376,13 +378,15 @@ def make_batches(plan: Plan, rows: np.ndarray, first_number: int = 0) -> list[Ba
         width = plan.program_widths[plan.programs[group[0]]]
         # Every batch of reduced runs may need a program of its own, for the sizes that it finds.
         seconds = max(wanted, _LEAST_REDUCED_SECONDS) if cost.reduced else wanted
-        pieces = -(-len(group) // _most_lanes(cost, seconds))
-        for piece in np.array_split(group, pieces):
-            batches.append(Batch(first_number + len(batches), piece, width))
+        # Runs that share what their seed draws have batches of their own seed.
+        for part in _parts(plan.settings["seed"][group] * cost.shares):
+            pieces = -(-len(part) // _most_lanes(cost, seconds))
+            for piece in np.array_split(group[part], pieces):
+                batches.append(Batch(first_number + len(batches), piece, width))
     return batches
 
 
 def _most_lanes(cost: RunCost, seconds: float) -> int:
-    by_time = int(seconds / max(cost.seconds, 1e-9))
+    by_time = max(int(seconds / max(cost.seconds, 1e-9)), _LEAST_SHARING if cost.shares else 1)
     by_records = _BATCH_RECORD_BYTES // max(1, cost.record_bytes)
     return max(1, min(_MOST_LANES, by_time, by_records))

@@ -81,9 +81,14 @@ class PriorDrawing(Drawing):
         )
 
     def start(
-        self, kernel: Any, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
+        self,
+        kernel: Any,
+        arguments: Mapping[str, Any],
+        convert: Callable[[Any], Any],
+        shared: Any = None,
     ) -> tuple[Inputs, Carry]:
         """Draw a run; return its inputs and its state at step 0."""
+        del shared
         numbers = dict(arguments)
         key = partial(purpose_key, numbers.pop("seed"))
         k, m, n = (numbers.pop(name) for name in _SIZES)

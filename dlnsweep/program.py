@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,11 +57,11 @@ class Program:
         """Compile for as many lanes a call as the layout wants and the memory holds."""
         while True:
             self.kernel = self.drawing.kernel(self.layout)
-            start = jax.jit(self.layout.batch(self._start, 1))
+            start = jax.jit(self._start)
             arguments = self._example_arguments()
             self._start_compiled = start.lower(arguments).compile()
             inputs, carry = jax.eval_shape(start, arguments)
-            segment = jax.jit(self.layout.batch(self.kernel.segment, 2), donate_argnums=1)
+            segment = jax.jit(self._segment, donate_argnums=1)
             stops = np.zeros(STOPS_A_SEGMENT, np.int64)
             lowered = segment.lower(inputs, carry, np.int64(0), stops, stops.astype(bool))
             self._segment_compiled = lowered.compile()
@@ -68,9 +69,9 @@ class Program:
             if self.call_bytes <= self._memory or self.layout.lanes <= 2:
                 return
             if self.layout.groups > 1:
-                self.layout = Layout(self.layout.vectorized, self.layout.groups // 2)
+                self.layout = replace(self.layout, groups=self.layout.groups // 2)
             else:
-                self.layout = Layout(self.layout.vectorized // 2)
+                self.layout = replace(self.layout, vectorized=self.layout.vectorized // 2)
 
     def _example_arguments(self) -> dict[str, np.ndarray]:
         example = self.drawing.example_arguments()
@@ -102,7 +103,20 @@ class Program:
         return self._segment_compiled(inputs, carry, np.int64(start), stops, recorded)
 
     def _start(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
-        return self.drawing.start(self.kernel, arguments, self._in_precision)
+        shared = self.drawing.shared({key: values[0] for key, values in arguments.items()})
+
+        def one(own: dict[str, Any], shared: Any) -> tuple[Any, Any]:
+            return self.drawing.start(self.kernel, own, self._in_precision, shared)
+
+        inputs, carry = self.layout.batch(one, 1)(arguments, shared)
+        return (inputs, jax.tree.map(self._in_precision, shared)), carry
+
+    def _segment(self, inputs: Any, carry: Any, *span: Any) -> tuple[Any, dict[str, Any]]:
+        def one(own: Any, carry: Any, shared: Any, *span: Any) -> tuple[Any, dict[str, Any]]:
+            return self.kernel.segment(self.drawing.joined(own, shared), carry, *span)
+
+        own, shared = inputs
+        return self.layout.batch(one, 2)(own, carry, shared, *span)
 
     def _in_precision(self, array: Any) -> Any:
         # Keys are integers.

@@ -92,7 +92,7 @@ class EndToEndKernel(FactorizationKernel):
         deep = super()._step(constants, _network(state), now)
         matrix, dtype = state.matrix, state.matrix.dtype
         factor = constants.numbers["data_fit_scale"].astype(dtype)
-        gradient, _ = constants.fit.gradient(matrix, self.power, alone=self.early_exit)
+        gradient, _ = constants.fit.gradient(matrix, self.power, streamed=self.streamed)
         gradient = factor * gradient
         rate = constants.learning_rates[0].astype(dtype)
         moved = matrix - rate * preconditioned(matrix, gradient, len(state.weights))

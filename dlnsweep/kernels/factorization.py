@@ -93,7 +93,7 @@ def transposed(weights: Weights) -> Weights:
 
 
 def fit_gradients(
-    fit: Fit, power: float, weights: Weights, factor: Float[Array, ""], *, alone: bool
+    fit: Fit, power: float, weights: Weights, factor: Float[Array, ""], *, streamed: bool
 ) -> tuple[Weights, Float[Array, ""]]:
     """Return the layers' gradients of factor l(W_{L:1}), and the sum of the squared residuals.
 
@@ -102,14 +102,14 @@ def fit_gradients(
         power: Its exponent, static.
         weights: W_1, ..., W_L.
         factor: The factor c; where it is 0 the gradients are, whatever the residual.
-        alone: See `Fit.gradient`.
+        streamed: See `Fit.gradient`.
     """
     shape = (weights[-1].shape[0], weights[0].shape[1])
     turned = shape[0] < shape[1]
     chain = transposed(weights) if turned else weights
     products = partial_products(chain)
     matrix = products[-1].T if turned else products[-1]
-    gradient, residual = fit.gradient(matrix, power, alone=alone)
+    gradient, residual = fit.gradient(matrix, power, streamed=streamed)
     # A run that has ended may hold anything: 0 times infinity would not be 0.
     gradient = jnp.where(factor == 0, 0.0, factor * gradient)
     if turned:
@@ -125,9 +125,11 @@ class FactorizationKernel(Kernel):
 
     Attributes:
         power: The exponent p of the loss.
+        streamed: See `Fit.gradient`.
     """
 
     power: float = 2.0
+    streamed: bool = False
 
     def start(
         self,
@@ -196,7 +198,7 @@ class FactorizationKernel(Kernel):
         numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
         factor = jnp.where(state.active, numbers["data_fit_scale"], 0.0)
         gradients, squared_error = fit_gradients(
-            constants.fit, self.power, weights, factor, alone=self.early_exit
+            constants.fit, self.power, weights, factor, streamed=self.streamed
         )
         finite = jnp.isfinite(squared_error)
         active = state.active & finite

@@ -21,10 +21,9 @@ from jaxtyping import Array, Float
 from dlnsweep.kernels.products import multiply
 from dlnsweep.lazy import jnp, lax
 
-# A block of measurements is read from memory once and used twice, so it should fit in the caches
-# of a core; smaller operators fit as a whole.
-_BLOCK_BYTES = 2 * 1024**2
-_LEAST_STREAMED_BYTES = 2 * _BLOCK_BYTES
+# A block of measurements is read from memory once and used twice, so it should fit in a core's
+# second-level cache (1 MiB).
+_BLOCK_BYTES = 800 * 1024
 
 
 class Entries(NamedTuple):
@@ -75,11 +74,6 @@ class Measurements(NamedTuple):
     def number(self) -> int:
         """N."""
         return self.values.shape[0]
-
-    @property
-    def is_large(self) -> bool:
-        """Whether the operator is beyond the caches of a core."""
-        return self.operator.nbytes >= _LEAST_STREAMED_BYTES
 
     def streamed(
         self,
@@ -170,16 +164,16 @@ class Fit(NamedTuple):
         return self.scale * self.observed.adjoint(_signal(residual, power)).reshape(shape)
 
     def gradient(
-        self, matrix: Float[Array, "d m"], power: float, *, alone: bool
+        self, matrix: Float[Array, "d m"], power: float, *, streamed: bool
     ) -> tuple[Float[Array, "d m"], Float[Array, "..."]]:
         """Return grad l(W) and the residual of W.
 
         Args:
             matrix: W.
             power: p.
-            alone: Whether one core of a CPU does nothing else; else a device does many at once.
+            streamed: Whether to read a large operator once, as a CPU does it best.
         """
-        if alone and isinstance(self.observed, Measurements) and self.observed.is_large:
+        if streamed and isinstance(self.observed, Measurements):
             pulled, residual = self.observed.streamed(matrix, lambda r: _signal(r, power))
             return self.scale * pulled.reshape(matrix.shape), residual
         residual = self.observed.residual(matrix)

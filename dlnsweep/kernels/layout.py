@@ -29,10 +29,12 @@ class Layout:
     Attributes:
         vectorized: Number of lanes under one `vmap`; 1 means that each lane runs alone.
         groups: Number of such groups, one after another.
+        streams: Whether a large operator is read block by block.
     """
 
     vectorized: int
     groups: int = 1
+    streams: bool = False
 
     @property
     def lanes(self) -> int:
@@ -86,6 +88,22 @@ def choose_layout(platform: str, run_bytes: int, lanes: int) -> Layout:
     while group < min(lanes, _CPU_WIDEST_GROUP) and 2 * group * run_bytes <= _CPU_GROUP_BYTES:
         group *= 2
     return Layout(group, min(_CPU_MOST_GROUPS, -(-lanes // group)))
+
+
+# Beyond so many runs a core multiplies the operator that they share no faster a run.
+_CPU_MOST_SHARING = 4
+
+
+def sharing_layout(platform: str, lanes: int) -> Layout:
+    """Choose the layout for a batch whose runs share an operator larger than the caches.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        lanes: Number of runs of the batch.
+    """
+    if platform != "cpu":
+        return Layout(max(2, lanes))
+    return Layout(min(lanes, _CPU_MOST_SHARING), streams=True)
 
 
 # How XLA's CPU compiler makes fast code of a loop of small float64 products: its own inlined

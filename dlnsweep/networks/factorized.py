@@ -35,6 +35,8 @@ _Positive = Annotated[float, Field(gt=0)]
 _FLOPS_A_SECOND = 70e9
 _BYTES_A_SECOND = 26e9
 _DISPATCH_SECONDS = 10e-6
+# A smaller operator fits in the caches of a core, and each run has its own.
+_LEAST_SHARED_BYTES = 4 * 1024**2
 _BALANCED = ("balanced", "near_target")
 
 
@@ -254,6 +256,13 @@ def operator_entries(row: Mapping[str, Any]) -> int:
     return d * m
 
 
+def shares_operator(row: Mapping[str, Any]) -> bool:
+    """Return whether the runs of a seed share their operator, for it is large."""
+    item = 8 if row["sweep.precision"] == "float64" else 4
+    large = item * operator_entries(row) >= _LEAST_SHARED_BYTES
+    return large and PROBLEMS[row["problem.kind"]].shared is not None
+
+
 class Factorization(NetworkKind):
     """W_L ... W_1 on a loss of W."""
 
@@ -277,6 +286,10 @@ class Factorization(NetworkKind):
         # Singular values take some twenty times a product.
         record = 40 * dims[0] * dims[-1] * min(dims[0], dims[-1]) / 10e9
         return StepCost(flops, state, seconds + _DISPATCH_SECONDS, record)
+
+    def lanes_share(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the runs of a batch share an operator."""
+        return shares_operator(row)
 
     def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""

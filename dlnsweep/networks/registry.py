@@ -82,6 +82,10 @@ class NetworkKind(ABC):
         """Return whether the sizes of the arrays do not depend on the width."""
         return False
 
+    def lanes_share(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the runs of a batch must have one seed, to share what is drawn by it."""
+        return False
+
     def size_class(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
         """Return what runs must have in common in a static setting to share a program.
 

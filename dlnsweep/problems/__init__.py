@@ -41,6 +41,9 @@ class Problem:
         isometry: Takes the settings and the keys; returns the smallest and the largest singular
             value of the operator on the signals' subspace, and a lower estimate of a restricted
             isometry constant; None where signals have no single subspace.
+        shared: Takes the settings and the keys; draws what all runs of a seed and the same static
+            settings have in common and is too large to keep for each of them; `draw` takes it
+            after the keys. None: there is no such thing.
         task: What a network is to do, which decides the kinds of networks for it: "samples", to
             learn signals from measurements, which the other attributes are about; "inverse", to
             represent one signal from its measurements; "matrix", to find a matrix, for which
@@ -55,6 +58,7 @@ class Problem:
     certain_rank: Callable[[Any], bool] = lambda _: True
     clean: Callable[..., Float[Array, "m k"]] | None = None
     isometry: Callable[..., Float[Array, " 3"]] | None = None
+    shared: Callable[..., Any] | None = None
     task: str = "samples"
 
     def rank_of(self, settings: Any) -> int:
@@ -149,6 +153,7 @@ register(
         "matrix_sensing",
         matrix_sensing.MatrixSensingSettings,
         matrix_sensing.draw,
+        shared=matrix_sensing.draw_operator,
         task="matrix",
     )
 )

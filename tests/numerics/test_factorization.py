@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -114,26 +113,12 @@ def test_a_large_operator_is_streamed(monkeypatch, power, rows_a_block):
     weights = weights_of(dims)
     whole = Fit(observed, jnp.array(0.3), None)
     monkeypatch.setattr(fits, "_BLOCK_BYTES", rows_a_block * rows[0].nbytes)
-    monkeypatch.setattr(fits, "_LEAST_STREAMED_BYTES", 0)
     matrix = jnp.array(product(weights))
-    gradient, residual = whole.gradient(matrix, power, alone=True)
+    gradient, residual = whole.gradient(matrix, power, streamed=True)
     r = rows @ product(weights).ravel() - values
     expected = 0.3 * (rows.T @ (np.sign(r) * np.abs(r) ** (power - 1))).reshape(4, 5)
     np.testing.assert_allclose(gradient, expected, rtol=EXACT, atol=EXACT)
     np.testing.assert_allclose(residual, r, rtol=EXACT, atol=EXACT)
-
-
-def test_how_operators_are_read():
-    """Those beyond a core's caches block by block, on a device that does one run at a time."""
-    small = Measurements(jnp.zeros((7, 20)), jnp.zeros(7))
-    large = Measurements(jnp.zeros((30, 20_000)), jnp.ones(30))
-    assert not small.is_large
-    assert large.is_large
-    fit, matrix = Fit(large, jnp.array(1.0), None), jnp.zeros((100, 200))
-    alone = jax.make_jaxpr(lambda w: fit.gradient(w, 2.0, alone=True))(matrix)
-    many = jax.make_jaxpr(lambda w: fit.gradient(w, 2.0, alone=False))(matrix)
-    assert "dynamic_slice" in str(alone)
-    assert "dynamic_slice" not in str(many)
 
 
 @pytest.mark.parametrize("power", [1.0, 1.5, 4.0])

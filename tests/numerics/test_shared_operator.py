@@ -1,0 +1,127 @@
+"""Runs of one seed that share a large operator, against plain NumPy and against runs alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlnsweep import batch
+from dlnsweep.networks import factorized
+from dlnsweep.plan import make_batches, make_plan
+from dlnsweep.spec import Sweep
+
+# Products of sizes up to 60, forty steps, in float64.
+EXACT = 1e-11
+D, M, N, STEPS, RATE = 6, 5, 23, 40, 0.02
+SCALES = [0.5, 0.8, 1.0]
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch):
+    monkeypatch.setattr(factorized, "_LEAST_SHARED_BYTES", 0)
+
+
+def sensing(**changes):
+    document = {
+        "name": "sensing",
+        "problem": {
+            "kind": "matrix_sensing", "num_rows": D, "num_columns": M, "rank": 2,
+            "target_norm": 3.0, "num_measurements": N,
+        },
+        "network": {"depth": 3, "width": 7, "product_init_scale": SCALES},
+        "training": {"learning_rate": RATE, "num_steps": STEPS},
+        "record": {"count": 5, "observables": ["train_error", "reconstruction_error"]},
+        "sweep": {"seeds": 2},
+    }  # fmt: skip
+    return Sweep.from_dict({k: document[k] | changes.get(k, {}) if isinstance(v, dict) else v
+                            for k, v in document.items()})  # fmt: skip
+
+
+def batches_of(sweep):
+    plan = make_plan(sweep)
+    return plan, make_batches(plan, np.arange(plan.num_runs))
+
+
+def trained(plan, runs):
+    rows = {key: column[runs] for key, column in plan.settings.items()}
+    return batch.train_batch(rows, plan.shared, plan.program_widths[0])
+
+
+def test_a_batch_has_the_runs_of_one_seed():
+    plan, batches = batches_of(sensing())
+    assert [plan.settings["seed"][b.runs].tolist() for b in batches] == [[0] * 3, [1] * 3]
+    assert sorted(np.concatenate([b.runs for b in batches])) == list(range(6))
+
+
+def test_batches_of_long_runs_still_share(monkeypatch):
+    monkeypatch.setattr("dlnsweep.plan._BATCH_SECONDS", (1e-9, 1e-9))
+    scales = np.linspace(0.1, 1, 9).tolist()
+    plan, batches = batches_of(sensing(network={"product_init_scale": scales}))
+    assert [len(b.runs) for b in batches] == [3] * 6
+    assert all(len(set(plan.settings["seed"][b.runs])) == 1 for b in batches)
+
+
+def test_small_operators_are_not_shared(monkeypatch):
+    monkeypatch.setattr(factorized, "_LEAST_SHARED_BYTES", 1 + 8 * N * D * M)
+    plan, batches = batches_of(sensing())
+    (one,) = batches
+    assert set(plan.settings["seed"][one.runs]) == {0, 1}
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_together_as_alone(precision):
+    plan, batches = batches_of(sensing(sweep={"seeds": 2, "precision": precision}))
+    # Forty steps of rounding at 6e-8.
+    close = EXACT if precision == "float64" else 1e-4
+    for one in batches:
+        together = trained(plan, one.runs)
+        for lane, run in enumerate(one.runs):
+            alone = trained(plan, np.array([run]))
+            for name, values in alone.observables.items():
+                np.testing.assert_allclose(together.observables[name][lane], values[0], rtol=close)
+
+
+def test_runs_are_those_of_plain_numpy():
+    """Their operator, target and weights are those that a run draws by itself."""
+    from dlnsweep.matrix_draws import MatrixDrawing
+    from dlnsweep.runtime import numerics
+
+    plan, batches = batches_of(sensing())
+    runs = batches[1].runs
+    found = trained(plan, runs)
+    for lane, run in enumerate(runs):
+        with numerics():
+            drawing = MatrixDrawing.from_row(plan.row(int(run)), 7)
+            arguments = {key: plan.settings[key][run] for key in drawing.example_arguments()}
+            _, fit, drawn = drawing.draw(arguments)
+        operator, target = np.asarray(fit.observed.operator), np.asarray(fit.target)
+        weights = [np.asarray(w) for w in drawn]
+        values = operator @ target.ravel()
+        errors = {}
+        for step in range(STEPS + 1):
+            product = weights[2] @ weights[1] @ weights[0]
+            residual = operator @ product.ravel() - values
+            errors[step] = np.mean(residual**2)
+            whole = (2 / N) * (operator.T @ residual).reshape(D, M)
+            steps = [
+                (weights[2] @ weights[1]).T @ whole,
+                weights[2].T @ whole @ weights[0].T,
+                whole @ (weights[1] @ weights[0]).T,
+            ]
+            weights = [w - RATE * g for w, g in zip(weights, steps, strict=True)]
+        expected = [errors[step] for step in found.steps]
+        np.testing.assert_allclose(found.observables["train_error"][lane], expected, rtol=EXACT)
+
+
+def test_the_operator_is_kept_once_in_a_call():
+    plan, batches = batches_of(sensing())
+    rows = {key: column[batches[0].runs] for key, column in plan.settings.items()}
+    row = plan.row(int(batches[0].runs[0]))
+    from dlnsweep.runtime import numerics
+
+    with numerics():
+        program = batch.program_for(row, 7, 3)
+        (own, operator), _ = program.start(program.arguments(rows))
+    assert operator.shape == (N, D * M)
+    assert own.constants.fit.observed.operator is None
+    assert program.layout.vectorized == 3
