@@ -175,12 +175,19 @@ def _train_dense(
     began = time.perf_counter()
     program = program_for(row, padded_width, len(rows["seed"]))
     watch.compile_seconds += time.perf_counter() - began
+    # The runs of a call have one seed where they share what it draws.
+    apart = rows["seed"] if program.drawing.one_seed else np.zeros_like(rows["seed"])
+    groups = [np.flatnonzero(apart == seed) for seed in dict.fromkeys(apart.tolist())]
+    parts = []
+    for group in groups:
 
-    def start(piece: slice) -> tuple[Any, Any]:
-        return program.start(program.arguments({k: column[piece] for k, column in rows.items()}))
+        def start(piece: slice, group: np.ndarray = group) -> tuple[Any, Any]:
+            some = {key: column[group[piece]] for key, column in rows.items()}
+            return program.start(program.arguments(some))
 
-    outcome = [("dense", reason, np.nan) for reason in reasons]
-    return _train_pieces(program, row, start, outcome, watch)
+        outcome = [("dense", reasons[i], np.nan) for i in group]
+        parts.append(_train_pieces(program, row, start, outcome, watch))
+    return parts[0] if len(parts) == 1 else joined(parts, np.argsort(np.concatenate(groups)))
 
 
 def _train_reduced(

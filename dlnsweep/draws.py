@@ -120,6 +120,11 @@ class Drawing:
         raise NotImplementedError
 
     @property
+    def one_seed(self) -> bool:
+        """Whether the runs of a call must have one seed, for they share what it draws."""
+        return False
+
+    @property
     def key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return self.sections.static_key()

@@ -42,6 +42,11 @@ class MatrixDrawing(Drawing):
         dims = layer_sizes(row, padded_width)
         return cls(Sections.from_row(row), dims, shares_operator(row))
 
+    @property
+    def one_seed(self) -> bool:
+        """Whether the runs of a call share an operator."""
+        return self.shares
+
     def layout(self, platform: str, run_bytes: int, lanes: int) -> Layout:
         """Choose how the lanes of a call are executed."""
         if self.shares:

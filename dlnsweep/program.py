@@ -83,6 +83,7 @@ class Program:
         Fewer runs than lanes are filled up with copies of the last one.
         """
         count = len(rows["seed"])
+        assert not self.drawing.one_seed or len(np.unique(rows["seed"])) == 1
         places = np.minimum(np.arange(self.layout.lanes), count - 1)
         columns = {}
         for key, example in self._example_arguments().items():

@@ -81,6 +81,18 @@ def test_together_as_alone(precision):
                 np.testing.assert_allclose(together.observables[name][lane], values[0], rtol=close)
 
 
+def test_a_batch_of_several_seeds_is_trained_seed_by_seed():
+    """Such as one that an earlier version has planned."""
+    plan, _ = batches_of(sensing())
+    mixed = np.array([4, 0, 3, 1])
+    assert len(set(plan.settings["seed"][mixed])) == 2
+    found = trained(plan, mixed)
+    for lane, run in enumerate(mixed):
+        alone = trained(plan, np.array([run]))
+        values = found.observables["train_error"][lane]
+        np.testing.assert_allclose(values, alone.observables["train_error"][0], rtol=EXACT)
+
+
 def test_runs_are_those_of_plain_numpy():
     """Their operator, target and weights are those that a run draws by itself."""
     from dlnsweep.matrix_draws import MatrixDrawing
