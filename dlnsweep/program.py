@@ -94,7 +94,10 @@ class Program:
         return columns
 
     def start(self, arguments: dict[str, np.ndarray]) -> tuple[Any, Any]:
-        """Draw data and initial weights; return the runs' inputs and their state at step 0."""
+        """Draw data and initial weights; return the runs' inputs and their state at step 0.
+
+        Where runs share what their seed draws, the inputs are a pair: their own, and that.
+        """
         return self._start_compiled(arguments)
 
     def segment(
@@ -110,13 +113,15 @@ class Program:
             return self.drawing.start(self.kernel, own, self._in_precision, shared)
 
         inputs, carry = self.layout.batch(one, 1)(arguments, shared)
+        if not self.drawing.one_seed:
+            return inputs, carry
         return (inputs, jax.tree.map(self._in_precision, shared)), carry
 
     def _segment(self, inputs: Any, carry: Any, *span: Any) -> tuple[Any, dict[str, Any]]:
         def one(own: Any, carry: Any, shared: Any, *span: Any) -> tuple[Any, dict[str, Any]]:
             return self.kernel.segment(self.drawing.joined(own, shared), carry, *span)
 
-        own, shared = inputs
+        own, shared = inputs if self.drawing.one_seed else (inputs, None)
         return self.layout.batch(one, 2)(own, carry, shared, *span)
 
     def _in_precision(self, array: Any) -> Any:

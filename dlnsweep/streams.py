@@ -96,7 +96,9 @@ def chi_squared(key: Words, places: Words, degrees: Float[Array, " n"]) -> Float
 
     def uniform(attempt: int | Int[Array, ""], kind: int) -> Float[Array, " n"]:
         counter = jnp.full_like(own[0], attempt), jnp.full_like(own[0], kind)
-        return _uniform(threefry2x32(own, counter))
+        # XLA of jax 0.12 would write both blocks out once for every use that a logarithm makes of
+        # its argument, and not end.
+        return lax.optimization_barrier(_uniform(threefry2x32(own, counter)))
 
     shape = jnp.maximum(degrees, 1.0) / 2
     boosted = shape < 1

@@ -344,7 +344,10 @@ def test_one_program_draws_all_widths_and_lanes_alike():
 
 @pytest.mark.parametrize(
     ("depth", "width"),
-    [(1, 1), (2, 60), (3, 60), (4, 60), (5, 50), (2, 1), (3, 1), (2, 2), (4, 2), (2, 5), (3, 5)],
+    [
+        *[(1, 1), (2, 60), (3, 60), (4, 60), (2, 1), (3, 1), (2, 2), (4, 2), (2, 5), (3, 5)],
+        pytest.param(5, 50, marks=pytest.mark.slow),
+    ],
 )
 def test_products_and_norms_have_the_law_of_drawn_networks(depth: int, width: int):
     count = 2000

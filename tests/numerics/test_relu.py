@@ -125,7 +125,7 @@ def assert_follows(plan, row, trained, lane):
     ("depth", "width", "rule"),
     [
         (2, 8, "fan_in"),
-        (3, 8, "uniform"),
+        pytest.param(3, 8, "uniform", marks=pytest.mark.slow),
         pytest.param(5, 8, "uniform", marks=pytest.mark.slow),
         (3, 64, "uniform"),
     ],
