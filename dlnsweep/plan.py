@@ -41,7 +41,8 @@ _BATCH_SECONDS = (2.0, 60.0)
 # sweep of more work than this many batches of a minute has longer ones.
 _MOST_BATCHES = 4000
 _LEAST_REDUCED_SECONDS = 10.0
-# Runs that share an operator share its reading, however long they take.
+# Runs that share an operator share its reading, however long they take; more at a time gain less
+# (`layout.sharing_layout`) and leave fewer batches to spread.
 _LEAST_SHARING = 4
 _MOST_LANES = 4096
 _BATCH_RECORD_BYTES = 256 * 1024**2

@@ -30,25 +30,25 @@ def one_id(**changes: Any) -> int:
 # What an id stands for is on disk in people's results: these may change only together with
 # version.NUMERICS_VERSION.
 PINNED: list[tuple[dict[str, Any], int]] = [
-    ({}, 9190311466212761657),
-    ({"sweep__seeds": [7]}, 1467643192032967704),
-    ({"training__learning_rate": 1e-5}, 30779810104959559),
-    ({"training__weight_decay": 0.25}, 7685888007744787082),
-    ({"network__depth": 3, "network__width": 500}, 8844732326653511146),
-    ({"network__initializer": "balanced"}, 1714541763265136139),
-    ({"sweep__precision": "float32"}, 4807486120716463785),
-    ({"training__optimizer": "adam"}, 457588401038972676),
-    ({"training__optimizer": "nesterov", "training__momentum": 0.5}, 8676909091528207401),
-    ({"record__observables": ["loss"], "training__stop_when": STOP}, 6605264927621944210),
-    ({"record__spacing": "explicit", "record__steps": [1, 10]}, 1100212947712661617),
-    ({"network__initial_weights": "law"}, 7996872015432121687),
-    ({"sweep__kernel": "reduced", "sweep__tolerance": 1e-4}, 8039307444211486472),
-    ({"problem__condition_number": 10}, 8381820631479458959),
+    ({}, 8998275354139799687),
+    ({"sweep__seeds": [7]}, 7012965132773665674),
+    ({"training__learning_rate": 1e-5}, 4958571294184732709),
+    ({"training__weight_decay": 0.25}, 3082656915226895260),
+    ({"network__depth": 3, "network__width": 500}, 6938573962681636858),
+    ({"network__initializer": "balanced"}, 7015143352841043994),
+    ({"sweep__precision": "float32"}, 2673303342812682011),
+    ({"training__optimizer": "adam"}, 3511735262704631624),
+    ({"training__optimizer": "nesterov", "training__momentum": 0.5}, 4118807552503477810),
+    ({"record__observables": ["loss"], "training__stop_when": STOP}, 5147321583475374236),
+    ({"record__spacing": "explicit", "record__steps": [1, 10]}, 8807387186551269941),
+    ({"network__initial_weights": "law"}, 8190122226169421313),
+    ({"sweep__kernel": "reduced", "sweep__tolerance": 1e-4}, 8046854955567352361),
+    ({"problem__condition_number": 10}, 474982756727929217),
 ]
 
 
 def test_run_ids_are_pinned():
-    assert NUMERICS_VERSION == 3
+    assert NUMERICS_VERSION == 4
     for changes, run_id in PINNED:
         assert one_id(**changes) == run_id, changes
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.networks.factorized import chain_flops
 from dlnsweep.runtime import numerics, usable_cores
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import Table, machine
@@ -106,7 +107,7 @@ def measure(table: Table, count: int, quick: bool) -> None:
         )
     ours = found["ours, four runs a batch"]
     for name, seconds in found.items():
-        flops = 4 * count * _SIZE**2 + 2 * (2 + 4 * (_DEPTH - 2)) * _SIZE**3
+        flops = 4 * count * _SIZE**2 + chain_flops((_SIZE,) * (_DEPTH + 1))
         table.add(count, name, 1e3 * seconds, flops / seconds / 1e9, seconds / ours)
 
 
