@@ -98,11 +98,14 @@ def run(
     _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
     if left and (unfit := problem()):
         _say(f"compiling without a cache: {unfit}", quiet)
+    before = prepared.store.status()
     tally = Tally(
         prepared.runs,
         prepared.runs_done,
         sum(prepared.todo.values()),
-        prepared.store.status().diverged,
+        before.diverged,
+        may_stop=sweep.values["training.stop_when"][0] is not None,
+        ended=(before.run_steps_taken, before.run_steps),
     )
     with stoppable() as should_stop:
         try:

@@ -44,6 +44,7 @@ class Event:
         run_steps: Run-steps done since the batch's last event.
         runs: Runs of the batch; of "done".
         diverged: Diverged runs of the batch so far.
+        saved: Those of `run_steps` that runs which ended early did not take; of "done".
         text: The device of "ready", the machine of "begun", the reason of "failed", the sentence
             of "note".
     """
@@ -53,6 +54,7 @@ class Event:
     run_steps: int = 0
     runs: int = 0
     diverged: int = 0
+    saved: int = 0
     text: str = ""
 
 

@@ -20,9 +20,20 @@ class Tally:
         runs_done: Those that were done before.
         run_steps: Run-steps still to do.
         diverged: Diverged ones among the runs that were done before.
+        may_stop: Whether runs may be stopped early, as the sweep asks.
+        ended: Run-steps that the runs which were done before took, and those that were planned.
     """
 
-    def __init__(self, runs: int, runs_done: int, run_steps: int, diverged: int = 0) -> None:
+    def __init__(
+        self,
+        runs: int,
+        runs_done: int,
+        run_steps: int,
+        diverged: int = 0,
+        *,
+        may_stop: bool = False,
+        ended: tuple[int, int] = (0, 0),
+    ) -> None:
         self.runs = runs
         self.runs_done = runs_done
         self.run_steps = run_steps
@@ -30,7 +41,11 @@ class Tally:
         self.failed = 0
         self.workers = 0
         self.stopping = False
+        self.may_stop = may_stop
         self._diverged = diverged
+        # Run-steps of ended batches: taken and planned; and those that this process was spared.
+        self._taken, self._planned = ended
+        self._saved = 0
         # Run-steps and diverged runs of the batches that are being computed.
         self._open: dict[int, tuple[int, int]] = {}
         # When the first event came, with the run-steps done then; when the last one came.
@@ -46,9 +61,7 @@ class Tally:
 
     def add(self, event: Event) -> None:
         """Count an event."""
-        if event.kind == "begun":
-            pass
-        elif event.kind == "ready":
+        if event.kind == "ready":
             self.workers += 1
         elif event.kind == "stopping":
             self.stopping = True
@@ -57,7 +70,7 @@ class Tally:
             self.workers -= event.kind == "retry"
             self.steps_done -= self._open.pop(event.batch, (0, 0))[0]
             self._resumed.pop(event.batch, None)
-        elif event.kind != "note":
+        elif event.kind in ("progress", "resumed", "done"):
             if event.kind == "resumed":
                 self._resumed[event.batch] = self._resumed.get(event.batch, 0) + event.run_steps
             self._advance(event)
@@ -71,6 +84,9 @@ class Tally:
         if event.kind == "done":
             self.runs_done += event.runs
             self._diverged += event.diverged
+            self._saved += event.saved
+            self._planned += steps + event.run_steps
+            self._taken += steps + event.run_steps - event.saved
         else:
             self._open[event.batch] = (steps + event.run_steps, event.diverged)
 
@@ -81,21 +97,25 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Run-steps a second since the work began.
+        """Run-steps a second since the work began; those that ended runs were spared apart.
 
         Over all of it: where a run is prepared for minutes and trained in seconds, the last
         seconds say nothing about the rest.
         """
         if self._began is None or self._last <= self._began[0]:
             return 0.0
-        steps = self.steps_done - self._began[1] - sum(self._resumed.values())
+        steps = self.steps_done - self._began[1] - sum(self._resumed.values()) - self._saved
         return max(0.0, steps / (self._last - self._began[0]))
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds that the rest will take at this rate; None while there is no rate."""
+        """Seconds that the rest will take at this rate; None while there is no rate.
+
+        Of the planned steps the rest will take the share that ended batches took.
+        """
         rate = self.rate
-        return (self.run_steps - self.steps_done) / rate if rate > 0 else None
+        share = self._taken / self._planned if self._planned else 1.0
+        return share * (self.run_steps - self.steps_done) / rate if rate > 0 else None
 
     def line(self, width: int | None = None) -> str:
         """Return one line that says how far the sweep is.
@@ -116,7 +136,9 @@ class Tally:
         if self.rate:
             parts.append(f"{shorten(self.rate)} {unit}")
         if self.seconds_left is not None and self.steps_done < self.run_steps:
-            parts.append(f"{duration(self.seconds_left)} left")
+            # Before a batch has ended nobody knows how early they stop.
+            most = "at most " if self.may_stop and not self._planned else ""
+            parts.append(f"{most}{duration(self.seconds_left)} left")
         parts.append(f"{self.diverged} diverged")
         if self.failed:
             parts.append(f"{self.failed} {'batch' if self.failed == 1 else 'batches'} failed")

@@ -96,11 +96,12 @@ def execute_batch(
         for name, values in trained.observables.items()
     }
     curves = curves_table(run_ids, trained.steps, trained.observables, trained.num_rows)
+    last_step = np.where(diverged, trained.diverged_step, trained.steps[last])
     outcomes = outcomes_table(
         run_ids,
         status=trained.status,
         diverged_step=trained.diverged_step,
-        last_step=np.where(diverged, trained.diverged_step, trained.steps[last]),
+        last_step=last_step,
         kernel=trained.kernel,
         kernel_reason=trained.kernel_reason,
         truncation_error=trained.truncation_error,
@@ -112,6 +113,7 @@ def execute_batch(
         "compile_seconds": trained.compile_seconds,
         "training_seconds": trained.seconds,
         "run_steps": total,
+        "run_steps_taken": int(last_step.sum()),
         "device": {key: device[key] for key in ("platform", "kind")},
         "versions": versions(),
         **checkpoint.receipt(),
@@ -119,7 +121,9 @@ def execute_batch(
     store.commit(number, curves, outcomes, receipt)
     checkpoint.remove()
     # Runs that ended early have no more steps to do.
-    on_event(Event("done", number, total - told, count, int(np.sum(diverged))))
+    rest = total - told
+    saved = min(rest, total - int(last_step.sum()))
+    on_event(Event("done", number, rest, count, int(np.sum(diverged)), saved))
 
 
 def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:

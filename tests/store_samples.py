@@ -13,7 +13,10 @@ from dlnsweep.store import Store, StoredPlan
 
 ENVIRONMENT = {"versions": {"dlnsweep": "0.1.0"}, "device": "cpu"}
 STEPS = np.array([0, 1, 10, 100])
-RECEIPT: dict[str, Any] = {"seconds": 1.5, "steps": 100, "device": "cpu", "versions": {"jax": "0"}}
+RECEIPT: dict[str, Any] = {
+    "seconds": 1.5, "run_steps": 600, "run_steps_taken": 540, "device": "cpu",
+    "versions": {"jax": "0"},
+}  # fmt: skip
 
 
 def plan(decays: tuple[float, ...] = (0.1, 0.01, 0.0, 0.5), **changes: Any) -> StoredPlan:

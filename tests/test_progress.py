@@ -109,6 +109,21 @@ def test_minutes_of_preparation_count_as_work(clock: Clock) -> None:
     assert tally.line() == "2 of 4 runs done, 10 run-steps/s, 3 min 20 s left, 0 diverged"
 
 
+def test_runs_that_stop_early_shorten_the_time_left_and_do_not_count_as_speed(
+    clock: Clock,
+) -> None:
+    tally = Tally(runs=4, runs_done=0, run_steps=4000, may_stop=True)
+    tell(tally, clock, Event("ready"), Event("progress", 0, 50), Event("progress", 1, 50))
+    assert tally.line() == "0 of 4 runs done, 50 run-steps/s, at most 1 min 18 s left, 0 diverged"
+    # 100 of the 1000 planned steps were taken: the other three batches will take such a share.
+    tell(tally, clock, Event("done", 0, 950, runs=1, saved=900))
+    assert tally.line() == "1 of 4 runs done, 50 run-steps/s, 6 s left, 0 diverged"
+    assert tally.steps_done == 1050
+    again = Tally(runs=4, runs_done=1, run_steps=3000, may_stop=True, ended=(100, 1000))
+    tell(again, clock, Event("ready"), Event("progress", 1, 50))
+    assert again.line() == "1 of 4 runs done, 50 run-steps/s, 6 s left, 0 diverged"
+
+
 def test_the_line_fits_its_width(clock: Clock) -> None:
     tally = Tally(runs=20_000, runs_done=10_000, run_steps=10**9)
     tell(tally, clock, Event("progress", 0, 23_700), Event("progress", 1, 23_700))

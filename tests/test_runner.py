@@ -15,6 +15,7 @@ from dlnsweep import runner, worker
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event
 from dlnsweep.spec import Sweep
+from dlnsweep.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,22 @@ def test_worker_processes_write_the_same_bytes(
     assert sum(e.runs for e in events if e.kind == "done") == 12
     # Every step of every run is told of once.
     assert sum(e.run_steps for e in events) == 4 * (30 + 40 + 50)
+
+
+def test_steps_that_stopped_runs_do_not_take_are_told_apart(sweep: Path, tmp_path: Path) -> None:
+    """Errors start at about 1, so that every run stops at its first record."""
+    events: list[Event] = []
+    stop = 'training.stop_when={observable="regression_error", below=1e9}'
+    results = dlnsweep.run(sweep, tmp_path, overrides=[stop], workers=0, on_event=events.append)
+    runs = results.runs()
+    assert set(runs["status"]) == {"stopped"}
+    taken, planned = int(np.sum(runs["last_step"].to_numpy())), 4 * (30 + 40 + 50)
+    assert taken < planned
+    assert sum(e.run_steps for e in events) == planned
+    # A segment that has begun is carried to its end.
+    assert 0 < sum(e.saved for e in events) <= planned - taken
+    status = Store.open(results.path).status()
+    assert (status.run_steps, status.run_steps_taken) == (planned, taken)
 
 
 def test_running_again_computes_nothing(

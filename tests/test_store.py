@@ -170,12 +170,12 @@ def test_second_commit_of_a_batch_leaves_the_first(tmp_path):
 
 def test_status_counts(tmp_path):
     store = Store.create(tmp_path / "a", samples.plan(), {})
-    assert store.status() == Status(12, 0, 0, 0, 2, 0, 0.0)
+    assert store.status() == Status(12, 0, 0, 0, 2, 0, 0.0, 0, 0)
     samples.commit(store, 1)
     _, outcomes = samples.records(store.known_run_ids()[6:])
     diverged = outcomes["status"].to_pylist().count("diverged")
     assert diverged > 0
-    assert store.status() == Status(12, 6, diverged, 0, 2, 1, 1.5)
+    assert store.status() == Status(12, 6, diverged, 0, 2, 1, 1.5, 600, 540)
 
 
 def test_status_and_verify_import_neither_jax_nor_pandas(tmp_path):

@@ -52,6 +52,8 @@ class Status:
         batches: Planned batches.
         batches_done: Committed batches.
         seconds: Computing time of the committed batches, as their receipts say.
+        run_steps: Run-steps that their runs were planned for.
+        run_steps_taken: Run-steps that they took: fewer where runs ended early.
     """
 
     planned: int
@@ -61,6 +63,8 @@ class Status:
     batches: int
     batches_done: int
     seconds: float
+    run_steps: int
+    run_steps_taken: int
 
 
 class Store:
@@ -282,6 +286,8 @@ class Store:
         done = sorted(self.done() & planned)
         receipts = self._receipts(done)
         ended = [receipt.get("status", {}) for receipt in receipts]
+        # Receipts of earlier versions do not say how many steps were taken.
+        told = [receipt for receipt in receipts if "run_steps_taken" in receipt]
         return Status(
             planned=len(batch),
             done=int(np.isin(batch, done).sum()),
@@ -290,6 +296,8 @@ class Store:
             batches=len(planned),
             batches_done=len(done),
             seconds=float(sum(receipt.get("seconds", 0.0) for receipt in receipts)),
+            run_steps=sum(receipt["run_steps"] for receipt in told),
+            run_steps_taken=sum(receipt["run_steps_taken"] for receipt in told),
         )
 
     def _receipts(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
