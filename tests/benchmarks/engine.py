@@ -7,13 +7,9 @@ the tables show medians. `--quick` is for trying the scripts, not for numbers.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +21,7 @@ from tests.benchmarks.peers import JaxScan, TorchLoop
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import Table, machine, verdict
 from tests.benchmarks.timing import in_turns, timed
+from tests.benchmarks.whole_sweeps import first_step, scaling, tiny_runs
 
 _NUMBERS = (LEARNING_RATE, WEIGHT_DECAY)
 
@@ -237,107 +234,6 @@ def _recording(table: Table, precision: str, steps: int, rounds: int) -> None:
     )  # fmt: skip
 
 
-def tiny_runs(quick: bool) -> Table:
-    """Many tiny runs: overhead a run, and opening their records."""
-    import dlnsweep
-    from dlnsweep.spec import Sweep
-
-    runs = 4_000 if quick else 100_000
-    table = Table(
-        f"{runs} runs, d=8, m=4, s=2, d_w=16, L=2, 100 steps, 20 log-spaced records, float64",
-        ["what", "value", "target"],
-    )
-    document = sweep_document(
-        name="tiny", depth=2, width=16, steps=100, precision="float64", seeds=runs, count=20,
-        signal_dim=8, measurement_dim=4, subspace_dim=2, num_samples=16,
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="dlnsweep-benchmark-") as folder:
-        with Pinned(usable_cores()[:1]) as core:
-            arguments = {"document": document, "folder": f"{folder}/one"}
-            one = core.call("run_here", [arguments])[0]["answer"]
-        began = time.perf_counter()
-        results = dlnsweep.run(Sweep.from_dict(document), f"{folder}/all")
-        wall = time.perf_counter() - began
-        receipts = [
-            json.loads(path.read_text())
-            for path in Path(folder, "all", "tiny", "receipts").glob("batch-*.json")
-        ]
-        opening = [
-            timed(lambda: dlnsweep.open_results(f"{folder}/all/tiny").curves()) for _ in range(3)
-        ]
-        rows = len(results.curves())
-    overhead = one["seconds"] - one["compiled"]
-    training = sum(r["training_seconds"] for r in receipts) / len(usable_cores())
-    table.add("one core: compiled calls, ms a run", 1e3 * one["compiled"] / runs, "")
-    table.add("one core: overhead, ms a run", 1e3 * overhead / runs, _under(overhead / runs, 2e-4))
-    table.add("  of it compiling, ms a run", 1e3 * one["compiling"] / runs, "")
-    table.add(f"{len(usable_cores())} workers: wall, s", wall, "")
-    table.add("  overhead: wall less training a worker, ms a run", 1e3 * (wall - training) / runs,
-              _under((wall - training) / runs, 2e-4))  # fmt: skip
-    table.add(f"curves() of {rows} rows, s", float(np.median(opening)), _under(opening[1], 5.0))
-    return table
-
-
-def scaling(quick: bool) -> Table:
-    """The same sweeps by one worker process and by one a core, start-up and writing included."""
-    import dlnsweep
-    from dlnsweep.spec import Sweep
-
-    rounds = 1 if quick else 3
-    count = len(usable_cores())
-    table = Table(
-        f"The same sweep by 1 and by {count} worker processes, float64, medians of {rounds}",
-        ["sweep", "batches", "1 worker, s", f"{count} workers, s", "ratio",
-         "ratio of training alone", "target"],
-    )  # fmt: skip
-    target = 0.9 * count
-    for name, settings in _SCALING.items():
-        document = sweep_document(name="scaling", precision="float64", **settings)
-        if quick:
-            document["training"]["num_steps"] = settings["steps"] // 50
-        seconds: dict[int, list[float]] = {1: [], count: []}
-        training: dict[int, list[float]] = {1: [], count: []}
-        batches = 0
-        # One more at first: the programs are compiled then, and come from the cache later.
-        for turn in range(rounds + 1):
-            for workers in seconds:
-                with tempfile.TemporaryDirectory(prefix="dlnsweep-benchmark-") as folder:
-                    began = time.perf_counter()
-                    dlnsweep.run(Sweep.from_dict(document), folder, workers=workers)
-                    ended = time.perf_counter() - began
-                    receipts = [
-                        json.loads(path.read_text())
-                        for path in Path(folder, "scaling", "receipts").glob("batch-*.json")
-                    ]
-                if turn:
-                    seconds[workers].append(ended)
-                    share = sum(r["training_seconds"] for r in receipts) / workers
-                    training[workers].append(share)
-                batches = len(receipts)
-        one, all_cores = (float(np.median(seconds[workers])) for workers in seconds)
-        alone = float(np.median(training[1]) / np.median(training[count]))
-        ratio = one / all_cores
-        met = "" if ratio >= target else ", MISSED"
-        table.add(name, batches, one, all_cores, ratio, alone, f"{target:.1f}{met}")
-    table.notes.append(
-        "Each run starts its worker processes anew (about 1.5 s, beside each other); programs come "
-        "from the cache. Training alone is what batches would take if they were spread evenly."
-    )
-    return table
-
-
-# Several batches, so that they can be spread: the engine's large and small cases.
-_SCALING: dict[str, dict[str, Any]] = {
-    "dense, d_w=1000, L=3": {"depth": 3, "width": 1000, "steps": 1000, "seeds": 16},
-    "dense, d_w=100, L=3": {"depth": 3, "width": 100, "steps": 10_000, "seeds": 256},
-    "dense, d_w=16, L=2": {"depth": 2, "width": 16, "steps": 5_000, "seeds": 4096},
-}
-
-
-def _under(value: float, target: float) -> str:
-    return f"under {target:g} s{'' if value < target else ', MISSED'}"
-
-
 BENCHMARKS: dict[str, Callable[[bool], Table]] = {
     "one_run": one_run,
     "sixteen_runs": sixteen_runs,
@@ -345,6 +241,7 @@ BENCHMARKS: dict[str, Callable[[bool], Table]] = {
     "recording": recording,
     "tiny_runs": tiny_runs,
     "scaling": scaling,
+    "first_step": first_step,
 }
 
 
