@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep import plugins
-from dlnsweep.errors import Interrupted, RunError, SpecError
+from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event, LocalExecutor
 from dlnsweep.heartbeat import beating
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan
@@ -29,6 +29,7 @@ Execute = Callable[
     [Path, Sequence[int], Callable[[Event], None], Callable[[], bool]], dict[int, str]
 ]
 _MOST_REASONS = 5
+_HERE = "in one process"
 
 
 @dataclass(frozen=True)
@@ -165,10 +166,19 @@ def work(
         how: What it is called.
         on_event: Called with what happens.
         should_stop: Asked often.
+
+    Raises:
+        RunError: If batches failed.
+        StoreError: If other processes cannot reach the results.
     """
     if not prepared.todo:
         return
     root, numbers = prepared.store.root, list(prepared.todo)
+    if str(root).startswith("memory://") and how != _HERE:
+        raise StoreError(
+            f"{root}: what stands at memory:// is seen by one process only, but {how} would write "
+            "to it; call dlnsweep.run with workers=0, or name a folder or an object store."
+        )
     if prepared.shard is not None:
         how = f"shard {prepared.shard}, {how}"
     with beating(prepared.store, how) as beat:
@@ -204,7 +214,7 @@ def executor_for(
         return DaskExecutor(dask, workers, checkpoint_seconds).execute, f"dask {dask}"
     if workers == 0:
         here = partial(_work_here, checkpoint_seconds=checkpoint_seconds)
-        return here, "in one process"
+        return here, _HERE
     local = LocalExecutor(workers, checkpoint_seconds)
     count = local.num_workers
     return local.execute, "1 worker" if count == 1 else f"{count} workers"

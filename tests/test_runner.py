@@ -70,6 +70,13 @@ def test_steps_that_stopped_runs_do_not_take_are_told_apart(sweep: Path, tmp_pat
     assert (status.run_steps, status.run_steps_taken) == (planned, taken)
 
 
+def test_workers_cannot_write_to_one_process_s_memory(sweep: Path) -> None:
+    pytest.importorskip("fsspec")
+    with pytest.raises(StoreError, match="seen by one process only, but 2 workers would write"):
+        dlnsweep.run(sweep, "memory://here", workers=2)
+    assert len(dlnsweep.run(sweep, "memory://here", workers=0).runs()) == 12
+
+
 def test_running_again_computes_nothing(
     sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
