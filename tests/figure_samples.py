@@ -47,17 +47,20 @@ class Tables:
         return np.stack(columns, axis=1)
 
 
-def make_tables(status: dict[tuple[float, int, int], str] | None = None) -> Tables:
-    """Return a sweep of 3 weight decays, 2 depths and 5 seeds.
+def make_tables(
+    status: dict[tuple[float, int, int], str] | None = None, decays: Sequence[float] = DECAYS
+) -> Tables:
+    """Return a sweep of weight decays, 3 by default, 2 depths and 5 seeds.
 
     Args:
         status: The status of the runs (weight decay, depth, seed) that are not "finished". A
             diverged run has NaN in its last two rows, a stopped one lacks them.
+        decays: The weight decays.
     """
     status = status or {}
     rng = np.random.default_rng(7)
     runs, curves = [], []
-    for decay in DECAYS:
+    for decay in decays:
         for depth in DEPTHS:
             for seed in range(NUM_SEEDS):
                 run_id = int(rng.integers(1 << 60))

@@ -229,6 +229,20 @@ def test_legend_labels_and_small_print() -> None:
     assert "pooled over depth" not in texts(figure)
 
 
+def test_a_legend_of_many_numbers_names_some_of_them() -> None:
+    decays = np.geomspace(1e-4, 1e3, 29).tolist()
+    figure = drawn(make_tables(decays=decays), kind="curves", y="loss", hue=DECAY)
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == "weight decay $λ$ (8 of 29 values named)"
+    entries = [text.get_text() for text in legend.get_texts()]
+    assert len(lines(figure.axes[0])) == 29
+    assert entries == [f"$10^{{{power}}}$" for power in range(-4, 4)]
+    colours = [line.get_color() for line in figure.axes[0].get_lines()]
+    assert [line.get_color() for line in legend.get_lines()] == [
+        colours[i] for i in (0, 4, 8, 12, 16, 20, 24, 28)
+    ]
+
+
 def test_a_title_replaces_the_name_and_an_empty_one_removes_it() -> None:
     assert "My title" in texts(drawn(kind="curves", y="loss", title="My title"))
     bare = texts(drawn(kind="curves", y="loss", title=""))

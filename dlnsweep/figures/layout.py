@@ -32,6 +32,8 @@ from dlnsweep.figures.statistics import Results, Selection, levels, setting_colu
 from dlnsweep.prescription import HOW, SETS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
+# More entries of a legend than this nobody reads, and more of their colours nobody tells apart.
+_MOST_NAMED, _NAMED_OF_MANY = 24, 8
 MARGIN, LINE_HEIGHT = 0.05, 1.35
 
 
@@ -106,17 +108,25 @@ def finish(
 def legend_of(
     hue: str | None, hues: Sequence[Any], colour_of: dict[Any, Any], overlays: Sequence[Overlay]
 ) -> tuple[str, list[Line2D]]:
-    """Return the legend's title and its entries: one a value of the hue, one an overlay."""
-    handles = []
+    """Return the legend's title and its entries: one a value of the hue, one an overlay.
+
+    Of many numbers, whose colours are in their order, a few are named.
+    """
+    handles, title = [], ""
     if hue is not None:
+        title, named = setting_label(hue), range(len(hues))
+        if len(hues) > _MOST_NAMED and style.is_ordered(hues):
+            named = np.linspace(0, len(hues) - 1, _NAMED_OF_MANY).round().astype(int)
+            title = f"{title} ({len(named)} of {len(hues)} values named)"
+        texts = format_values([hues[i] for i in named])
         handles = [
-            Line2D([], [], color=colour_of[value], label=text, **_whole_marker(index))
-            for index, (value, text) in enumerate(zip(hues, format_values(hues), strict=True))
+            Line2D([], [], color=colour_of[hues[i]], label=text, **_whole_marker(i))
+            for i, text in zip(named, texts, strict=True)
         ]
     patterns = {overlay.label: overlay.pattern for overlay in overlays}
     for label, pattern in patterns.items():
         handles.append(Line2D([], [], color="0.2", label=label, **dashed(pattern)))
-    return (setting_label(hue) if hue else "", handles)
+    return title, handles
 
 
 def constants(selection: Selection) -> list[str]:
