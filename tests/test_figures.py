@@ -243,6 +243,15 @@ def test_a_legend_of_many_numbers_names_some_of_them() -> None:
     ]
 
 
+def test_panels_of_final_values_share_their_range_of_x() -> None:
+    gone = {(0.1, 3, seed): "diverged" for seed in range(5)}
+    keys = {"kind": "final", "y": "loss", "x": DECAY, "panel_by": "network.depth"}
+    both, alone = drawn(make_tables(gone), **keys), drawn(make_tables(), **keys)
+    (left, right), (whole, _) = both.axes, alone.axes
+    assert len(lines(right)[0][0][np.isfinite(lines(right)[0][1])]) == 2
+    assert left.get_xlim() == right.get_xlim() == pytest.approx(whole.get_xlim())
+
+
 def test_a_title_replaces_the_name_and_an_empty_one_removes_it() -> None:
     assert "My title" in texts(drawn(kind="curves", y="loss", title="My title"))
     bare = texts(drawn(kind="curves", y="loss", title=""))

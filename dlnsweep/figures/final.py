@@ -62,9 +62,18 @@ def draw_final(
     ]
     for panel in grid.panels:
         drawn += _draw_marks(panel, keys)
+    if numeric:
+        _share_x(grid.panels)
     legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
     layout.finish(grid.figure, keys, results, selection, notes, legend)
     return grid.figure
+
+
+def _share_x(panels: Sequence[Panel]) -> None:
+    """Give all panels one range of x: one whose runs diverged at some values draws none there."""
+    left, right = zip(*(panel.ax.get_xlim() for panel in panels), strict=True)
+    for panel in panels:
+        panel.ax.set_xlim(min(left), max(right))
 
 
 def _draw_marks(panel: Panel, keys: FinalFigure) -> list[Overlay]:
