@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -110,19 +110,16 @@ class Drawing:
 
     Attributes:
         sections: The settings of one of the runs.
+        one_seed: Whether the runs of a call must have one seed, for they share what it draws.
     """
 
     sections: Sections
+    one_seed: bool = field(default=False, kw_only=True)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> Drawing:
         """Read a run's dotted settings."""
         raise NotImplementedError
-
-    @property
-    def one_seed(self) -> bool:
-        """Whether the runs of a call must have one seed, for they share what it draws."""
-        return False
 
     @property
     def key(self) -> str:

@@ -30,26 +30,19 @@ class MatrixDrawing(Drawing):
 
     Attributes:
         dims: The layer sizes of the arrays.
-        shares: Whether the runs of a call share their operator.
     """
 
     dims: tuple[int, ...]
-    shares: bool = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> MatrixDrawing:
         """Read a run's dotted settings."""
         dims = layer_sizes(row, padded_width)
-        return cls(Sections.from_row(row), dims, shares_operator(row))
-
-    @property
-    def one_seed(self) -> bool:
-        """Whether the runs of a call share an operator."""
-        return self.shares
+        return cls(Sections.from_row(row), dims, one_seed=shares_operator(row))
 
     def layout(self, platform: str, run_bytes: int, lanes: int) -> Layout:
         """Choose how the lanes of a call are executed."""
-        if self.shares:
+        if self.one_seed:
             return sharing_layout(platform, lanes)
         return super().layout(platform, run_bytes, lanes)
 
@@ -71,7 +64,7 @@ class MatrixDrawing(Drawing):
     def shared(self, arguments: Mapping[str, Any]) -> Float[Array, "N dm"] | None:
         """Draw the operator of all runs of a call, if they share it."""
         draw = PROBLEMS[self.sections.problem.kind].shared
-        if not self.shares or draw is None:
+        if not self.one_seed or draw is None:
             return None
         return draw(self.sections.problem, partial(purpose_key, arguments["seed"]))
 

@@ -100,7 +100,7 @@ def scaling(quick: bool) -> Table:
         table.add(name, batches, one, all_cores, ratio, alone, f"{target:.1f}{met}")
     one_reads, all_read = _reading(cores[:1]), _reading(cores)
     table.notes.append(
-        f"NumPy processes that read 4000 x 4000 float64 matrices from memory, one on each of "
+        f"NumPy processes that read 1000 x 1000 float64 matrices, one on each of "
         f"{count} cores, do {all_read / one_reads:.2f} times the work of one."
     )
     table.notes.append(
@@ -112,8 +112,8 @@ def scaling(quick: bool) -> Table:
 
 def _reading(cores: list[int]) -> float:
     """Return the bytes a second that one process on each core reads, together."""
-    # 128 MB: no cache holds it.
-    size = {"size": 4000, "precision": "float64"}
+    # A matrix of the largest sweep, 8 MB: beyond a core's own caches.
+    size = {"size": 1000, "precision": "float64"}
     with Pinned(cores) as processes:
         found = [processes.call("bandwidths", [size] * len(cores)) for _ in range(3)]
     return float(np.median([sum(a["answer"][0] for a in answers) for answers in found]))
