@@ -86,7 +86,7 @@ class DaskExecutor:
                         threads_per_worker=1,
                         processes=True,
                         host="127.0.0.1",
-                        dashboard_address=None,
+                        dashboard_address=None,  # pyright: ignore[reportArgumentType]
                         memory_limit=0,
                         silence_logs=50,
                     )

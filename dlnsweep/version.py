@@ -6,4 +6,4 @@ __version__ = "0.1.0"
 
 # Raised whenever numbers can change: it is part of every run's id, and results of another version
 # are never mixed with new ones.
-NUMERICS_VERSION = 4
+NUMERICS_VERSION = 5

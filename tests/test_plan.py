@@ -30,25 +30,25 @@ def one_id(**changes: Any) -> int:
 # What an id stands for is on disk in people's results: these may change only together with
 # version.NUMERICS_VERSION.
 PINNED: list[tuple[dict[str, Any], int]] = [
-    ({}, 8998275354139799687),
-    ({"sweep__seeds": [7]}, 7012965132773665674),
-    ({"training__learning_rate": 1e-5}, 4958571294184732709),
-    ({"training__weight_decay": 0.25}, 3082656915226895260),
-    ({"network__depth": 3, "network__width": 500}, 6938573962681636858),
-    ({"network__initializer": "balanced"}, 7015143352841043994),
-    ({"sweep__precision": "float32"}, 2673303342812682011),
-    ({"training__optimizer": "adam"}, 3511735262704631624),
-    ({"training__optimizer": "nesterov", "training__momentum": 0.5}, 4118807552503477810),
-    ({"record__observables": ["loss"], "training__stop_when": STOP}, 5147321583475374236),
-    ({"record__spacing": "explicit", "record__steps": [1, 10]}, 8807387186551269941),
-    ({"network__initial_weights": "law"}, 8190122226169421313),
-    ({"sweep__kernel": "reduced", "sweep__tolerance": 1e-4}, 8046854955567352361),
-    ({"problem__condition_number": 10}, 474982756727929217),
+    ({}, 3835279202056715992),
+    ({"sweep__seeds": [7]}, 5775167899453487321),
+    ({"training__learning_rate": 1e-5}, 6784506067407331029),
+    ({"training__weight_decay": 0.25}, 1592229763556191350),
+    ({"network__depth": 3, "network__width": 500}, 537125248884058838),
+    ({"network__initializer": "balanced"}, 6832290361351684050),
+    ({"sweep__precision": "float32"}, 7249088264928639617),
+    ({"training__optimizer": "adam"}, 2082213483602424345),
+    ({"training__optimizer": "nesterov", "training__momentum": 0.5}, 2736877832255005473),
+    ({"record__observables": ["loss"], "training__stop_when": STOP}, 3972111117887165957),
+    ({"record__spacing": "explicit", "record__steps": [1, 10]}, 5351205400563323682),
+    ({"network__initial_weights": "law"}, 7647319286170934277),
+    ({"sweep__kernel": "reduced", "sweep__tolerance": 1e-4}, 976990357977214376),
+    ({"problem__condition_number": 10}, 5913465624188774418),
 ]
 
 
 def test_run_ids_are_pinned():
-    assert NUMERICS_VERSION == 4
+    assert NUMERICS_VERSION == 5
     for changes, run_id in PINNED:
         assert one_id(**changes) == run_id, changes
 
