@@ -42,6 +42,8 @@ class Checkpoint:
         self._origin: dict[str, Any] = {}
         self._journal = Journal()
         self._resumed_seconds = 0.0
+        # Why the last one was not written; empty if it was.
+        self._refused = ""
 
     def train(
         self,
@@ -71,6 +73,23 @@ class Checkpoint:
             except Misfit as misfit:
                 self._drop(str(misfit))
                 state, self._resumed_seconds = None, 0.0
+
+    def kept(self, done: int, total: int) -> str:
+        """Return how far the batch is kept, after it was interrupted.
+
+        Args:
+            done: Run-steps done.
+            total: Its run-steps.
+        """
+        if self._refused:
+            return f"not kept: {self._refused}"
+        if math.isinf(self._every):
+            return "not kept, for want of checkpoints (--checkpoint 0)"
+        if not done:
+            return "kept before its first step"
+        # Not rounded up: what is not quite done shall not seem to be.
+        percent = math.floor(1000 * done / total) / 10
+        return f"kept at {f'{percent:g}' if percent else 'less than 0.1'} % of its steps"
 
     def remove(self) -> None:
         """Remove the file, of a batch that is done."""
@@ -116,9 +135,11 @@ class Checkpoint:
     def _write(self, state: State) -> None:
         try:
             self._file.write(pack((self._origin, state), KINDS))
+            self._refused = ""
         except StoreError as error:
             # The batch can do without; what is wrong with the folder its commit will tell.
-            self._note(f"no checkpoint was written: {error}")
+            self._refused = f"no checkpoint was written: {error}"
+            self._note(self._refused)
 
     def _note(self, text: str) -> None:
         self.notes.append(text)

@@ -107,15 +107,20 @@ def run(
         may_stop=sweep.values["training.stop_when"][0] is not None,
         ended=(before.run_steps_taken, before.run_steps),
     )
-    with stoppable() as should_stop:
+    done = f"of {tally.runs} runs{mine} are done and kept in {root}; the same command goes on"
+    with stoppable(tally.wish) as should_stop:
         try:
             with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
                 work(prepared, execute, how, on_event=on_event, should_stop=should_stop)
-        except Interrupted:
+        except KeyboardInterrupt:
             raise Interrupted(
-                f"stopped: {tally.runs_done} of {tally.runs} runs{mine} are done and kept in "
-                f"{root}; the same command goes on from there."
+                f"ended at once: {tally.runs_done} {done} from there, unfinished batches from "
+                "their last checkpoints."
             ) from None
+        except Interrupted:
+            for text in tally.kept_sentences():
+                _say(text)
+            raise Interrupted(f"stopped: {tally.runs_done} {done} from there.") from None
     status = prepared.store.status()
     stopped = f", {status.stopped} stopped early" if status.stopped else ""
     _say(

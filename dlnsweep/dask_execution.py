@@ -16,11 +16,13 @@ from typing import Any
 from dlnsweep import dask_task
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event, LocalExecutor, worker_options
+from dlnsweep.stopping import POLITE
 
 LOCAL = "local"
 _POLL_SECONDS = 0.2
 _CONNECT_SECONDS = 20.0
-_STOP_SECONDS = 60.0
+# Longer than a Dask worker waits for its own process.
+_STOP_SECONDS = 330.0
 
 
 class DaskExecutor:
@@ -117,15 +119,19 @@ def _check_certificate(address: str, security: Any) -> None:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Have processes started in the block ignore Ctrl-C: we tell them when to stop."""
+    """Have processes started in the block ignore Ctrl-C and its like: we tell them when to stop."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What comes meanwhile waits: a signal that is blocked is kept even where it would be ignored.
+    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, POLITE)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in POLITE}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, old in before.items():
+            signal.signal(number, old)
+        signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
 
 
 class _Session:
@@ -202,7 +208,7 @@ class _Session:
                 # Its Dask worker was lost, and another one has begun it again.
                 self._on_event(Event("retry", event.batch, text="its Dask worker was lost"))
             self._open.add(event.batch)
-        elif event.kind in ("done", "failed", "retry"):
+        elif event.kind in ("done", "failed", "retry", "kept"):
             self._open.discard(event.batch)
         if event.kind != "failed":
             self._on_event(event)
@@ -242,6 +248,10 @@ class _Session:
                 distributed.wait(rest, timeout=_STOP_SECONDS)
         with contextlib.suppress(Exception):
             self._client.cancel(list(left))
+        # How far they are kept they have said before they ended.
+        for news in self._take():
+            if isinstance(news, dict):
+                self._hear(Event(**news["event"]))
 
 
 def _words(error: Any) -> str:

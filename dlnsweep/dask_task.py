@@ -163,8 +163,8 @@ class _Report:
         if event.kind in ("failed", "retry"):
             # What it told so far does not count.
             self._waiting = 0
-        if event.kind in ("progress", "done"):
-            steps = self._waiting + (event.run_steps if event.kind == "done" else 0)
+        if event.kind in ("progress", "done", "kept"):
+            steps = self._waiting + (0 if event.kind == "progress" else event.run_steps)
             fields = fields | {"run_steps": steps}
             self._waiting, self._last = 0, time.monotonic()
         self._send(fields)

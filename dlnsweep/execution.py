@@ -21,8 +21,10 @@ from dlnsweep.runtime import accelerators, available_memory, python_command, usa
 # A worker of a CPU holds JAX and its compiled programs.
 _WORKER_BYTES = 400 * 1024**2
 _POLL_SECONDS = 0.2
-_STOP_SECONDS = 60.0
+# Workers end at their next segment, but a program may be compiling, and a state large.
+_STOP_SECONDS = 300.0
 _TRIES = 2
+_NOT_KEPT = "not kept now: its process did not end in time; it goes on from an older checkpoint"
 _CHECKPOINT = "--checkpoint-seconds"
 # NumPy's linear algebra counts the cores when it is loaded, before a worker is pinned to one: two
 # threads that share a core wait for one another, which made small products 7 to 17 times slower.
@@ -37,16 +39,17 @@ class Event:
 
     Attributes:
         kind: "ready" (a worker has started), "begun" (a batch), "progress", "done", "failed",
-            "retry" (the batch's worker died; what it did does not count), "note" (something that
-            the user should know), "resumed" (progress that an earlier process has made) or
-            "stopping" (no batch is begun any more).
+            "retry" (the batch's worker ended; what it did is told again by the next one), "note"
+            (something that the user should know), "resumed" (progress that an earlier process has
+            made), "stopping" (no batch is begun any more) or "kept" (a batch was stopped).
         batch: The batch, or -1.
         run_steps: Run-steps done since the batch's last event.
         runs: Runs of the batch; of "done".
         diverged: Diverged runs of the batch so far.
         saved: Those of `run_steps` that runs which ended early did not take; of "done".
         text: The device of "ready", the machine of "begun", the reason of "failed", the sentence
-            of "note".
+            of "note", and of "kept" how far the batch is kept, such as "kept at 45.2 % of its
+            steps".
     """
 
     kind: str
@@ -68,6 +71,9 @@ class Worker:
     ready: bool = False
     batch: int | None = None
     buffer: bytes = b""
+    # Of its batch: run-steps that it did, and whether it was asked to end and told how far it is.
+    steps: int = 0
+    kept: bool = False
 
     @property
     def output(self) -> IO[bytes]:
@@ -227,28 +233,43 @@ class Crew:
             self._hear(worker)
             self._selector.unregister(worker.output)
             self._workers.remove(worker)
-            _close(worker)
+            _close(worker.process.stdin)
+            _close(worker.output)
             self._take_back(worker)
             if len(self._workers) < len(self._waiting) + self._num_busy:
                 self.hire(worker.place, worker.cores)
 
     def dismiss(self) -> None:
-        """End all workers: gently; by force after a time, or at once if interrupted again."""
-        self._selector.close()
+        """End all workers: gently; by force after a time, or at once if interrupted again.
+
+        They are heard until they have ended: what they keep they say last.
+        """
         deadline = time.monotonic() + _STOP_SECONDS
         try:
             for worker in self._workers:
                 worker.process.terminate()
-                # It must not wait for us to read what it still says.
-                _close(worker)
+                _close(worker.process.stdin)
+            while any(map(_is_alive, self._workers)) and time.monotonic() < deadline:
+                self._hear_last_words(_POLL_SECONDS)
+            self._hear_last_words(0.0)
             for worker in self._workers:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    worker.process.wait(max(0.0, deadline - time.monotonic()))
+                if worker.batch is not None and not worker.kept:
+                    # Whoever hears of it may be why we end.
+                    with contextlib.suppress(Exception):
+                        self._on_event(Event("kept", worker.batch, text=_NOT_KEPT))
         finally:
+            self._selector.close()
             for worker in self._workers:
                 worker.process.kill()
                 worker.process.wait()
-                _close(worker)
+                _close(worker.process.stdin)
+                _close(worker.output)
+
+    def _hear_last_words(self, seconds: float) -> None:
+        for key, _ in self._selector.select(seconds):
+            # Something else ends the run, and is told.
+            with contextlib.suppress(Exception):
+                self._hear(key.data)
 
     def _hear(self, worker: Worker) -> None:
         for message in _receive(worker):
@@ -260,12 +281,18 @@ class Crew:
             if event.kind == "failed":
                 self.failures[event.batch] = event.text
             if event.kind in ("done", "failed"):
-                worker.batch = None
+                worker.batch, worker.steps = None, 0
+            if event.kind in ("progress", "kept"):
+                worker.steps += event.run_steps
+            worker.kept = event.kind == "kept"
             self._on_event(event)
 
     def _take_back(self, worker: Worker) -> None:
         """Try the batch of a dead worker again, or give it up."""
         number, reason = worker.batch, _death(worker.process.returncode)
+        if number is not None and worker.kept and worker.steps:
+            # It was asked to end, and another one goes on from where it was: that is no failure.
+            self._tries[number] -= 1
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts >= _MOST_FAILED_STARTS:
@@ -323,11 +350,18 @@ def _receive(worker: Worker) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line]
 
 
-def _close(worker: Worker) -> None:
-    assert worker.process.stdin is not None
-    for stream in (worker.process.stdin, worker.output):
+def _close(stream: IO[bytes] | None) -> None:
+    if stream is not None:
         with contextlib.suppress(BrokenPipeError):
             stream.close()
+
+
+def _is_alive(worker: Worker) -> bool:
+    try:
+        worker.process.wait(0.0)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def _death(code: int) -> str:

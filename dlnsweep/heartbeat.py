@@ -44,7 +44,7 @@ class _Pulse:
     def add(self, event: Event) -> None:
         if event.kind == "begun":
             self.batches[event.batch] = event.text
-        elif event.kind in ("done", "failed", "retry"):
+        elif event.kind in ("done", "failed", "retry", "kept"):
             self.batches.pop(event.batch, None)
 
     def content(self) -> bytes:

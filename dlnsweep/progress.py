@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dlnsweep.execution import Event
+from dlnsweep.stopping import AGAIN, AT_ONCE, FIRST, write_error
 
 _PLAIN_SECONDS = 30.0
+# Terminals that can only add lines: a bar would be shown when it has ended.
+_DUMB = ("dumb", "unknown")
+_MOST_SHOWN = 16
 
 
 class Tally:
@@ -40,7 +45,10 @@ class Tally:
         self.steps_done = 0
         self.failed = 0
         self.workers = 0
-        self.stopping = False
+        # How often it was asked to stop, and how far the batches are kept that were stopped.
+        self.wishes = 0
+        self.shows_wishes = False
+        self.kept: dict[int, str] = {}
         self.may_stop = may_stop
         self._diverged = diverged
         # Run-steps of ended batches: taken and planned; and those that this process was spared.
@@ -64,7 +72,12 @@ class Tally:
         if event.kind == "ready":
             self.workers += 1
         elif event.kind == "stopping":
-            self.stopping = True
+            self.wishes = max(1, self.wishes)
+        elif event.kind == "begun":
+            self.kept.pop(event.batch, None)
+        elif event.kind == "kept":
+            self.kept[event.batch] = event.text
+            self._advance(event)
         elif event.kind in ("failed", "retry"):
             self.failed += event.kind == "failed"
             self.workers -= event.kind == "retry"
@@ -80,7 +93,7 @@ class Tally:
 
     def _advance(self, event: Event) -> None:
         self.steps_done += event.run_steps
-        steps, _ = self._open.pop(event.batch, (0, 0))
+        steps, diverged = self._open.pop(event.batch, (0, 0))
         if event.kind == "done":
             self.runs_done += event.runs
             self._diverged += event.diverged
@@ -88,7 +101,22 @@ class Tally:
             self._planned += steps + event.run_steps
             self._taken += steps + event.run_steps - event.saved
         else:
-            self._open[event.batch] = (steps + event.run_steps, event.diverged)
+            known = diverged if event.kind == "kept" else event.diverged
+            self._open[event.batch] = (steps + event.run_steps, known)
+
+    def wish(self, count: int) -> None:
+        """Note a wish to stop, and answer it; called in a signal handler."""
+        self.wishes = count
+        if not self.shows_wishes:
+            write_error(FIRST if count == 1 else AGAIN)
+
+    def kept_sentences(self) -> list[str]:
+        """Return how far each batch is kept that was stopped."""
+        numbers = sorted(self.kept)
+        found = [f"batch {number}: {self.kept[number]}" for number in numbers[:_MOST_SHOWN]]
+        if len(numbers) > _MOST_SHOWN:
+            found.append(f"and {len(numbers) - _MOST_SHOWN} more batches that were stopped")
+        return found
 
     @property
     def has_begun(self) -> bool:
@@ -173,7 +201,7 @@ def reporting(tally: Tally, *, quiet: bool = False) -> Iterator[Callable[[Event]
     """
     if quiet:
         yield tally.add
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in _DUMB:
         with _bar(tally) as report:
             yield report
     else:
@@ -235,11 +263,12 @@ def _bar(tally: Tally) -> Iterator[Callable[[Event], None]]:
                 console.print(f"dlnsweep: {event.text}", markup=False, highlight=False)
             progress.update(task, completed=tally.steps_done)
 
+        tally.shows_wishes = True
         try:
             yield report
         finally:
             # The last thing shown is how far it came.
-            tally.stopping = False
+            tally.wishes = 0
 
 
 def _bar_width(columns: int) -> int:
@@ -247,8 +276,9 @@ def _bar_width(columns: int) -> int:
 
 
 def _words(tally: Tally, seconds: float, room: int) -> str:
-    if tally.stopping:
-        return "stopping; Ctrl-C again: at once"[:room]
+    if tally.wishes:
+        again = "; Ctrl-C: ends at once" if tally.wishes >= AT_ONCE - 1 else ""
+        return f"saving how far it is{again}"[:room]
     if tally.has_begun:
         return tally.line(room)
     if not tally.workers:

@@ -21,6 +21,7 @@ from dlnsweep.results import Results, open_results
 from dlnsweep.runtime import versions
 from dlnsweep.shards import Shard
 from dlnsweep.spec import Sweep
+from dlnsweep.stopping import delayed
 from dlnsweep.store import Store, StoredPlan, results_folder
 from dlnsweep.version import NUMERICS_VERSION
 
@@ -92,6 +93,8 @@ def run(
         StoreError: If the results folder cannot be used.
         RunError: If batches failed; all others are done.
         Interrupted: If asked to stop; all committed batches are kept, and how far others are.
+        KeyboardInterrupt: After a Ctrl-C, likewise; a third one does not wait. SIGTERM and its
+            like (see stopping.py) end the program after the same has been kept.
     """
     share = Shard.read(shard) if shard is not None else None
     if not isinstance(sweep, Sweep):
@@ -108,7 +111,8 @@ def run(
         workers = 0
     execute, how = executor_for(workers, dask, checkpoint_seconds)
     prepared = prepare(sweep, results_folder(out or DEFAULT_OUT, sweep.name), share)
-    work(prepared, execute, how, on_event=on_event, should_stop=should_stop)
+    with delayed(should_stop) as wished:
+        work(prepared, execute, how, on_event=on_event, should_stop=wished)
     return open_results(prepared.store.root)
 
 

@@ -1,26 +1,119 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next segment."""
+"""Ctrl-C and its like as a wish to stop, which is granted at the next segment."""
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+
+from dlnsweep.errors import Interrupted
+
+# What terminals, users and schedulers send before they kill: SIGUSR1, SIGUSR2 and SIGXCPU are
+# early warnings of SLURM and its like, SIGHUP is a terminal that was closed.
+POLITE = (
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU),
+)
+# So many wishes, the last of them a Ctrl-C, end at once.
+AT_ONCE = 3
+FIRST = "stopping: every batch keeps how far it is"
+AGAIN = "still saving how far each batch is; a third Ctrl-C ends at once, without"
 
 
 @contextmanager
-def stoppable() -> Iterator[Any]:
-    """Turn Ctrl-C and SIGTERM into a wish to stop; a second Ctrl-C stops at once."""
+def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Have a handler get every polite signal for the time of the block.
+
+    A signal that was ignored when this process was started (`nohup`) stays so; but not Ctrl-C,
+    which shells ignore for what they start in the background, nor SIGTERM. Signals reach the main
+    thread only: in another one nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {}
+    for number in POLITE:
+        now = signal.getsignal(number)
+        # None: set by something other than Python, whose matter it is.
+        spared = now == signal.SIG_IGN and number not in (signal.SIGINT, signal.SIGTERM)
+        if now is not None and not spared:
+            before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def stoppable(on_wish: Callable[[int], None] = lambda _: None) -> Iterator[Any]:
+    """Turn polite signals into a wish to stop.
+
+    A second one changes nothing, so that whoever signals twice (a scheduler, a shell that is
+    closed) loses nothing; from the third on a Ctrl-C is a KeyboardInterrupt.
+
+    Args:
+        on_wish: Called in the signal handler, with how many wishes there were.
+
+    Yields:
+        A function that tells whether there was a wish.
+    """
     wishes: list[int] = []
 
     def wish(number: int, _frame: Any) -> None:
-        if wishes:
-            raise KeyboardInterrupt
         wishes.append(number)
+        if len(wishes) >= AT_ONCE and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        on_wish(len(wishes))
 
-    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(wish):
         yield lambda: bool(wishes)
+
+
+@contextmanager
+def delayed(should_stop: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
+    """Have the signals that would end a Python program do so after what is running is kept.
+
+    Only those that nobody handles: what the program itself does on a signal is its own matter.
+
+    Yields:
+        What to ask in the place of `should_stop`.
+    """
+    wishes: list[int] = []
+
+    def wish(number: int, _frame: Any) -> None:
+        wishes.append(number)
+        if len(wishes) >= AT_ONCE and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if len(wishes) > 1:
+            write_error(AGAIN)
+
+    free = (signal.SIG_DFL, signal.default_int_handler)
+    main = threading.current_thread() is threading.main_thread()
+    ours = [n for n in POLITE if signal.getsignal(n) in free] if main else []
+    before = {number: signal.signal(number, wish) for number in ours}
+    try:
+        yield lambda: bool(wishes) or should_stop()
+    except Interrupted:
+        if not wishes:
+            raise
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)
+    if wishes:
+        if wishes[0] != signal.SIGINT:
+            os.kill(os.getpid(), wishes[0])
+        raise KeyboardInterrupt
+
+
+def write_error(sentence: str) -> None:
+    """Write to the standard error from a signal handler, where `print` is not safe."""
+    # Where it was closed at the start, its number may have been given to any file since.
+    if sys.__stderr__ is None:
+        return
+    with suppress(OSError):
+        os.write(2, f"dlnsweep: {sentence}\n".encode())

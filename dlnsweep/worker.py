@@ -1,7 +1,8 @@
 """A worker process: `python -m dlnsweep.worker FOLDER` computes the batches that it is told to.
 
 It reads one JSON object a line from its standard input ({"batch": 12}) and writes events, one a
-line, to its standard output. It ends when its input ends, or between two segments on SIGTERM.
+line, to its standard output. It ends when its input ends; and between two segments, after it has
+kept how far its batch is, when it is signalled or when whoever listens to it has died.
 `execute_batch` is the one idempotent function that any executor may call.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import socket
 import sys
 import time
@@ -25,6 +25,7 @@ from dlnsweep import plugins
 from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
 from dlnsweep.execution import Event
 from dlnsweep.places import claim
+from dlnsweep.stopping import handled
 
 _REPORT_SECONDS = 0.2
 
@@ -83,7 +84,12 @@ def execute_batch(
             on_event(Event("progress", number, waiting, diverged=progress.diverged))
             told, waiting, last_report = told + waiting, 0, time.monotonic()
 
-    trained = checkpoint.train(columns, shared, padded_width, report, should_stop)
+    try:
+        trained = checkpoint.train(columns, shared, padded_width, report, should_stop)
+    except Interrupted:
+        found = checkpoint.kept(told + waiting, total)
+        on_event(Event("kept", number, waiting, text=found))
+        raise
     run_ids = columns["run_id"]
     count = len(run_ids)
     last = np.maximum(trained.num_rows - 1, 0)
@@ -156,46 +162,68 @@ def main() -> int:
         place = claim("core", cores)
         # Before JAX starts: XLA makes as many threads as it finds cores.
         os.sched_setaffinity(0, {int(place.name if place else cores[0])})
-    stopping: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: stopping.append(number))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Only events may go to the pipe; whatever else prints goes to the terminal.
-    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    voice = _Voice()
+    with handled(lambda *_: voice.stop()):
+        return _serve(arguments, voice)
 
-    def say(**fields: Any) -> None:
-        output.write(json.dumps(fields) + "\n")
 
-    def on_event(event: Event) -> None:
-        say(**vars(event))
+class _Voice:
+    """Tells events to the runner, and knows whether the batch shall end: nothing else stops it."""
 
+    def __init__(self) -> None:
+        # Only events may go to the pipe; whatever else prints goes to the terminal.
+        self._pipe = os.dup(1)
+        os.dup2(2, 1)
+        self._runner = os.getppid()
+        self._stopping = False
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def should_stop(self) -> bool:
+        # A runner that was killed: nobody would hear the end of the batch, and another runner may
+        # begin it, from the checkpoint.
+        return self._stopping or os.getppid() != self._runner
+
+    def say(self, **fields: Any) -> None:
+        rest = json.dumps(fields).encode() + b"\n"
+        try:
+            while rest:
+                rest = rest[os.write(self._pipe, rest) :]
+        except OSError:
+            self.stop()
+
+    def tell(self, event: Event) -> None:
+        self.say(**vars(event))
+
+
+def _serve(arguments: argparse.Namespace, voice: _Voice) -> int:
     from dlnsweep.runtime import device_description
 
-    try:
-        say(kind="ready", text=device_description()["kind"])
-        for line in sys.stdin:
-            number = int(json.loads(line)["batch"])
-            try:
-                execute_batch(
-                    arguments.root,
-                    number,
-                    on_event,
-                    lambda: bool(stopping),
-                    arguments.checkpoint_seconds,
-                )
-            except Interrupted:
-                return 0
-            except StoreError as error:
-                say(kind="refused", text=str(error))
-            except DlnsweepError as error:
-                say(kind="failed", batch=number, text=str(error))
-            except Exception:
-                say(kind="failed", batch=number, text=traceback.format_exc())
-            if stopping:
-                return 0
-    except BrokenPipeError:
-        # Nobody listens any more: the runner has died.
-        os._exit(1)
+    voice.say(kind="ready", text=device_description()["kind"])
+    for line in sys.stdin:
+        number = int(json.loads(line)["batch"])
+        if voice.should_stop():
+            voice.say(kind="kept", batch=number, text="not begun")
+            break
+        try:
+            execute_batch(
+                arguments.root,
+                number,
+                voice.tell,
+                voice.should_stop,
+                arguments.checkpoint_seconds,
+            )
+        except Interrupted:
+            break
+        except StoreError as error:
+            voice.say(kind="refused", text=str(error))
+        except DlnsweepError as error:
+            voice.say(kind="failed", batch=number, text=str(error))
+        except Exception:
+            voice.say(kind="failed", batch=number, text=traceback.format_exc())
+        if voice.should_stop():
+            break
     return 0
 
 

@@ -105,7 +105,8 @@ def workers_of(folder: Path) -> list[int]:
     return found
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 240.0) -> None:
+    # Long: a machine may be busy with ten other things, and who waits in vain has failed anyway.
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

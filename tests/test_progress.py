@@ -187,4 +187,7 @@ def test_the_bar_says_what_it_waits_for() -> None:
     tally.add(Event("progress", 0, 10))
     assert progress._words(tally, 9.0, 60) == "0 of 4 runs done, 0 diverged"
     tally.add(Event("stopping"))
-    assert progress._words(tally, 9.0, 60) == "stopping; Ctrl-C again: at once"
+    assert progress._words(tally, 9.0, 60) == "saving how far it is"
+    tally.shows_wishes = True
+    tally.wish(2)
+    assert progress._words(tally, 9.0, 60) == "saving how far it is; Ctrl-C: ends at once"
