@@ -128,6 +128,7 @@ def prepare_lane(
         data_fit_scale=float(training.data_fit_scale),
         momentum=float(momentum),
         nesterov=training.optimizer == "nesterov",
+        divergence_factor=float(training.divergence_factor),
     )
     prepared = prepare(
         _network(start, descent),

@@ -123,7 +123,8 @@ class PriorDrawing(Drawing):
             root_width=root,
             sizes=Sizes(*(jnp.asarray(size, jnp.int64) for size in (k, m, n))),
         )
-        return kernel.start(constants, record_numbers(arguments))
+        factor = sections.training.divergence_factor
+        return kernel.start(constants, record_numbers(arguments), factor)
 
     def _output_weights(self, key: Any, k: Any, n: Any) -> Float[Array, "n k"]:
         """Draw V, zero beyond n rows and k columns."""

@@ -82,6 +82,15 @@ class TrainingSettings(Settings):
         Positive, Describe("traced", "factor on half the squared error", "c")
     ] = 1.0
     num_steps: Annotated[Steps, Describe("traced", "number of steps", "T", "steps")]
+    divergence_factor: Annotated[
+        Annotated[float, Field(gt=1)],
+        Describe(
+            "traced",
+            "a run has diverged at the first step at which its error ‖Φ‖ (regression: ‖W Y − X‖) "
+            "is not finite or exceeds this times the larger of its value at step 0 and of the zero "
+            "network's (‖X‖); 1e300: only where it is not finite",
+        ),
+    ] = 1e6
     momentum: Annotated[Fraction, Describe("traced", "momentum (momentum, nesterov)", "μ")] = 0.9
     beta1: Annotated[Fraction, Describe("traced", "first-moment decay (adam, adamw)", "β₁")] = 0.9
     beta2: Annotated[Fraction, Describe("traced", "second-moment decay (adam, adamw)", "β₂")] = (

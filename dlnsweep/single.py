@@ -63,7 +63,7 @@ class Ran:
         steps: The recorded steps that it reached.
         observables: One value or vector a step, by name.
         weights: The final weights.
-        diverged_step: First step whose squared error is not finite, or -1.
+        diverged_step: First step at which it had diverged, or -1; see `training.divergence_factor`.
         stopped_step: The step at which `stop_when` was met, or -1.
         kernel: "dense" or "reduced".
         kernel_reason: Why it was this kernel.

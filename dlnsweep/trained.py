@@ -16,7 +16,7 @@ class Trained:
         steps: The recorded steps.
         observables: (runs, steps) or (runs, steps, length) arrays by name.
         num_rows: How many leading steps of each run are valid.
-        diverged_step: First step whose squared error is not finite, or -1.
+        diverged_step: First step at which it had diverged, or -1; see `training.divergence_factor`.
         stopped_step: The step at which `stop_when` was met, or -1.
         kernel: The kernel of each run.
         kernel_reason: Why it was this kernel.

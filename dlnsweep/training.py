@@ -23,7 +23,7 @@ class Trajectory:
         observables: Arrays with one value (or vector) a recorded step, by name.
         weights: W_1, ..., W_L after the last step; of a diverged run, at its diverged step.
         status: "finished", "diverged" or "stopped".
-        diverged_step: The first step whose squared error is not finite, or None.
+        diverged_step: The first step at which the run had diverged, or None.
         kernel: The kernel that ran.
         kernel_reason: Why it was this kernel, and whether a reduced run is certified.
         truncation_error: The reduced kernel's estimate of its largest relative error; NaN for
@@ -65,6 +65,7 @@ def train(
     precision: str = "float64",
     rank_threshold: float = 1e-3,
     stop_when: Mapping[str, Any] | None = None,
+    divergence_factor: float = 1e6,
     **hyperparameters: float,
 ) -> Trajectory:
     """Train one deep linear network and record it at chosen steps.
@@ -98,6 +99,9 @@ def train(
         precision: "float64" or "float32".
         rank_threshold: numerical_rank counts singular values above this times the largest.
         stop_when: {"observable": name, "below": value}: end at the first recorded step with it.
+        divergence_factor: F > 1. The run has diverged, and ends, at the first step at which
+            ||W_L ... W_1 Y - X||_F is not finite or exceeds F times the larger of its value at
+            step 0 and of ||X||_F.
         **hyperparameters: momentum, beta1, beta2, epsilon, rmsprop_decay, group_rmsprop_decay,
             group_rmsprop_epsilon, adadelta_decay, adadelta_epsilon, as in [training].
 
@@ -119,6 +123,7 @@ def train(
             optimizer=optimizer,
             data_fit_scale=data_fit_scale,
             stop_when=dict(stop_when) if isinstance(stop_when, Mapping) else stop_when,
+            divergence_factor=divergence_factor,
             **hyperparameters,
         ),
         {

@@ -135,6 +135,13 @@ def test_diverged_runs_are_left_out_and_counted() -> None:
     assert "30 runs: 2 diverged, left out · 1 not done yet" in texts(figure)
 
 
+def test_the_rule_of_divergence_stands_beside_the_count() -> None:
+    tables = make_tables({(0.1, 2, 0): "diverged"})
+    tables.run_table["training.divergence_factor"] = 1e6
+    expected = "30 runs: 1 diverged (error over 1e+06 × its start), left out"
+    assert expected in texts(drawn(tables, kind="curves", y="loss"))
+
+
 def test_without_divergence_the_note_says_so() -> None:
     assert "30 runs: none diverged" in texts(drawn(kind="curves", y="loss"))
 

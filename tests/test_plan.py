@@ -196,6 +196,7 @@ TRACED = {
     "training__weight_decay": [1, 2],
     "training__data_fit_scale": [1, 2],
     "training__num_steps": [100, 200],
+    "training__divergence_factor": [10, 100],
     "training__momentum": [0.1, 0.2],
     "training__beta1": [0.1, 0.2],
     "training__beta2": [0.1, 0.2],
@@ -420,3 +421,11 @@ def test_a_sweep_from_a_dictionary_plans_like_one_with_its_keys_in_another_order
     backward = {key: forward[key] for key in reversed(forward)}
     ids = [make_plan(Sweep.from_dict(d)).run_ids.tolist() for d in (forward, backward)]
     assert ids[0] == ids[1]
+
+
+def test_a_factor_of_divergence_at_its_default_is_in_no_run_id():
+    # The default may be written out, and old sweeps keep their ids.
+    left_out, written = plan(), plan(training__divergence_factor=1e6)
+    assert left_out.run_ids.tolist() == written.run_ids.tolist()
+    other = plan(training__divergence_factor=1e3)
+    assert not set(other.run_ids.tolist()) & set(left_out.run_ids.tolist())

@@ -168,7 +168,8 @@ def _is_prescribed(selection: Selection) -> bool:
 
 def counts(selection: Selection, left_out: str = "left out") -> list[str]:
     """Return how many runs there are, and how many diverged or are not done yet."""
-    parts = [f"{selection.num_diverged} diverged, {left_out}"] * bool(selection.num_diverged)
+    rule = f"{selection.num_diverged} diverged{_divergence_rule(selection)}, {left_out}"
+    parts = [rule] * bool(selection.num_diverged)
     if selection.num_stopped:
         parts.append(f"{selection.num_stopped} stopped early, held at the last value")
     if selection.num_pending:
@@ -177,6 +178,17 @@ def counts(selection: Selection, left_out: str = "left out") -> list[str]:
     if not selection.num_diverged:
         parts.insert(0, "none diverged")
     return [f"{total}: {parts[0]}", *parts[1:]]
+
+
+def _divergence_rule(selection: Selection) -> str:
+    """Return what a run's error had to exceed to count as diverged."""
+    key = "training.divergence_factor"
+    # Results of an earlier version have no such column.
+    if key not in selection.runs:
+        return ""
+    least, most = (f"{value:g}" for value in selection.runs[key].agg(["min", "max"]))
+    size = least if least == most else f"{least} to {most}"
+    return f" (error over {size} × its start)"
 
 
 def set_ticks(axis: Axis, places: Sequence[float], texts: Sequence[str]) -> None:

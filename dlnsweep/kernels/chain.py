@@ -44,6 +44,7 @@ class Descent:
         data_fit_scale: c.
         momentum: The momentum, 0 for plain gradient descent.
         nesterov: Whether the momentum is Nesterov's.
+        divergence_factor: See `divergence.py`.
     """
 
     inputs: Float[np.ndarray, " r"]
@@ -53,6 +54,7 @@ class Descent:
     data_fit_scale: float
     momentum: float = 0.0
     nesterov: bool = False
+    divergence_factor: float = 1e6
 
     @property
     def stable_below(self) -> float:

@@ -67,6 +67,7 @@ class Constants(NamedTuple):
         data_fit_scale: c.
         momentum: The momentum; not read by plain gradient descent.
         blocks: For recording.
+        limit: See `divergence.squared_limit`.
     """
 
     data: Reduced
@@ -79,6 +80,7 @@ class Constants(NamedTuple):
     data_fit_scale: Float[Array, ""]
     momentum: Float[Array, ""]
     blocks: Blocks
+    limit: Float[Array, ""]
 
 
 class State(NamedTuple):
@@ -89,7 +91,7 @@ class State(NamedTuple):
         scales: c_i.
         memory: The momentum's memory of the changes of D_i and c_i; empty without momentum.
         active: False once the run has diverged or was stopped; an inactive run does not change.
-        diverged_step: First step whose squared error is not finite, or -1.
+        diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
     """
 
     corrections: tuple[Float[Array, "..."], ...]
@@ -177,7 +179,7 @@ class _Moving(NamedTuple):
 
 
 class _Fixed(NamedTuple):
-    """What a step reads: S, X^T, G_j and G_j^T, eta_i, rho_i, and c."""
+    """What a step reads: S, X^T, G_j and G_j^T, eta_i, rho_i, c, and the limit of a run."""
 
     inputs: Float[Array, "r r"]
     targets: Float[Array, "r q"]
@@ -186,6 +188,7 @@ class _Fixed(NamedTuple):
     rates: Float[Array, " L"]
     decays: Float[Array, " L"]
     data_fit_scale: Float[Array, ""]
+    limit: Float[Array, ""]
 
 
 def _forward(fixed: _Fixed, moving: _Moving) -> tuple[list[Float[Array, "..."]], Array]:
@@ -220,8 +223,8 @@ def _update(
     return _Moving(tuple(straight), tuple(back), tuple(corrections), moving.scales * rho)
 
 
-def _while_finite(fixed: _Fixed, moving: _Moving, active: Array, step: Array, stop: Array) -> Any:
-    """Take steps until `stop`, or until the squared error is not finite."""
+def _while_within(fixed: _Fixed, moving: _Moving, active: Array, step: Array, stop: Array) -> Any:
+    """Take steps until `stop`, or until the squared error is beyond its limit."""
 
     def error(residual: Array) -> Array:
         # A product with itself: XLA sums it in one pass, and its order is fixed.
@@ -229,10 +232,11 @@ def _while_finite(fixed: _Fixed, moving: _Moving, active: Array, step: Array, st
         return jnp.dot(flat, flat, precision=lax.Precision.HIGHEST)
 
     rows, residual = _forward(fixed, moving)
+    # The limit is finite, so a run that is not active takes no step.
     begun = jnp.where(active, error(residual), jnp.inf)
 
     def unfinished(carry: Any) -> Bool[Array, ""]:
-        return (carry[0] < stop) & (carry[1] < jnp.inf)
+        return (carry[0] < stop) & (carry[1] <= fixed.limit)
 
     def one_step(carry: Any) -> Any:
         now, _, moving, rows, residual = carry
@@ -253,9 +257,9 @@ def _until_stop(
     def one_step(carry: Any) -> Any:
         now, moving, active, diverged = carry
         rows, residual = _forward(fixed, moving)
-        finite = jnp.isfinite(jnp.sum(residual**2))
-        diverged = jnp.where(active & ~finite, now, diverged)
-        active = active & finite
+        within = jnp.sum(residual**2) <= fixed.limit
+        diverged = jnp.where(active & ~within, now, diverged)
+        active = active & within
         new = _update(fixed, moving, rows, residual)
         moving = jax.tree.map(lambda x, y: jnp.where(active, x, y), new, moving)
         return now + 1, moving, active, diverged
@@ -293,16 +297,17 @@ def advance(
         constants.rates,
         1.0 - constants.rates * constants.weight_decay,
         constants.data_fit_scale,
+        constants.limit,
     )
     moving = _Moving(straight, back, state.corrections, state.scales)
     active, diverged = state.active, state.diverged_step
     if early_exit:
-        loop = as_one_function(_while_finite) if fused else _while_finite
+        loop = as_one_function(_while_within) if fused else _while_within
         now, last, moving = loop(fixed, moving, active, step, stop)
-        finite = jnp.isfinite(last)
+        within = last <= constants.limit
         # At `stop` itself the error belongs to the next step, which will find it.
-        diverged = jnp.where(active & ~finite & (now < stop), now, diverged)
-        active = active & (finite | (now >= stop))
+        diverged = jnp.where(active & ~within & (now < stop), now, diverged)
+        active = active & (within | (now >= stop))
     else:
         moving, active, diverged = _until_stop(fixed, moving, active, diverged, step, stop)
     return State(moving.corrections, moving.scales, state.memory, active, diverged)

@@ -51,7 +51,7 @@ class State(NamedTuple):
         change: C, with V(t) = V(0) + A^T C; None where V is not trained.
         step: The number of steps taken.
         active: False once the run has diverged or was stopped; an inactive run does not change.
-        diverged_step: First step whose squared error is not finite, or -1.
+        diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
     """
 
     hidden: Float[Array, " k"]
@@ -76,7 +76,7 @@ class PriorKernel(Kernel):
     both: bool
 
     def start(
-        self, constants: Constants, record: dict[str, Float[Array, ""]]
+        self, constants: Constants, record: dict[str, Float[Array, ""]], divergence_factor: Any
     ) -> tuple[Inputs, Carry]:
         """Make a run's inputs and its state at step 0.
 
@@ -89,8 +89,12 @@ class PriorKernel(Kernel):
         if self.training.step_rule == "curvature":
             rate = constants.learning_rate / self._curvature(constants, state)
             constants = constants._replace(learning_rate=rate)
-        made = Inputs(constants, jnp.zeros((), jnp.float64), record, None)
-        return made, Carry(state, none)
+        made, carry = (
+            Inputs(constants, jnp.zeros((), jnp.float64), record, None),
+            Carry(state, none),
+        )
+        norm = jnp.linalg.norm(constants.measurements)
+        return self.bounded(made, carry, norm, divergence_factor), carry
 
     def _curvature(self, constants: Constants, state: State) -> Float[Array, ""]:
         view = self._view(constants, state)
@@ -132,9 +136,9 @@ class PriorKernel(Kernel):
         dtype = state.hidden.dtype
         h, slope = activate(self.activation, state.hidden)
         v = measured(constants, state.change, h)
-        finite = jnp.isfinite(jnp.sum((v - constants.measurements) ** 2))
-        active = state.active & finite
-        diverged_step = jnp.where(state.active & ~finite, now, state.diverged_step)
+        within = jnp.sum((v - constants.measurements) ** 2) <= constants.limit
+        active = state.active & within
+        diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         power = constants.loss_power.astype(dtype)
         s = loss_slope(self.loss_name, v, constants.measurements, power)
         back, change = multiply(constants.product.T, s), state.change

@@ -92,7 +92,8 @@ class DenseKernel(Kernel):
             constants = optax_descent.Constants(data, rates, values, minibatches)
             state = optax_descent.start(weights, constants, self.training.optimizer)
         made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins))
-        return made, Carry(state, -jnp.ones((), jnp.int64))
+        carry = Carry(state, -jnp.ones((), jnp.int64))
+        return self.bounded(made, carry, data.signal_norm, numbers.divergence_factor), carry
 
     def view(self, inputs: Inputs, carry: Carry) -> LinearView:
         """Return the view of the state that observables see."""

@@ -89,10 +89,16 @@ class EndToEndKernel(FactorizationKernel):
         return EndToEndView(carry.state, inputs.constants, self.power)
 
     def _step(self, constants: Constants, state: Any, now: Int[Array, ""]) -> Any:
-        deep = super()._step(constants, _network(state), now)
         matrix, dtype = state.matrix, state.matrix.dtype
         factor = constants.numbers["data_fit_scale"].astype(dtype)
-        gradient, _ = constants.fit.gradient(matrix, self.power, streamed=self.streamed)
+        gradient, residual = constants.fit.gradient(matrix, self.power, streamed=self.streamed)
+        # Of what has blown up beside the network nothing can be said any more either.
+        within = jnp.sum(residual**2) <= constants.limit
+        ended = state._replace(
+            active=state.active & within,
+            diverged_step=jnp.where(state.active & ~within, now, state.diverged_step),
+        )
+        deep = super()._step(constants, _network(ended), now)
         gradient = factor * gradient
         rate = constants.learning_rates[0].astype(dtype)
         moved = matrix - rate * preconditioned(matrix, gradient, len(state.weights))
@@ -106,6 +112,12 @@ class EndToEndView(FactorizationView):
     def __init__(self, state: TwinState, constants: Constants, power: float) -> None:
         super().__init__(_network(state), constants, power)
         self.twin = state.matrix
+
+    @cached_property
+    def squared_residual(self) -> Float[Array, ""]:
+        """The larger of the squares of the network's residual and of the matrix's beside it."""
+        beside = jnp.sum(self.fit.observed.residual(self.twin) ** 2)
+        return jnp.maximum(super().squared_residual, beside)
 
     @cached_property
     def twin_loss(self) -> Float[Array, ""]:

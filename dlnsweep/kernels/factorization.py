@@ -38,12 +38,14 @@ class Constants(NamedTuple):
         learning_rates: eta_i of each layer, float64.
         numbers: The traced numbers of [training], by name.
         first: The weights at step 0.
+        limit: See `divergence.squared_limit`.
     """
 
     fit: Fit
     learning_rates: Float[Array, " L"]
     numbers: dict[str, Float[Array, ""]]
     first: Weights
+    limit: Any = None
 
 
 class State(NamedTuple):
@@ -166,7 +168,8 @@ class FactorizationKernel(Kernel):
         )
         decay = values["weight_decay"]
         made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins))
-        return made, Carry(state, -jnp.ones((), jnp.int64))
+        carry = Carry(state, -jnp.ones((), jnp.int64))
+        return self.bounded(made, carry, fit.observed.norm, numbers.divergence_factor), carry
 
     @property
     def _uses_optax(self) -> bool:
@@ -200,9 +203,9 @@ class FactorizationKernel(Kernel):
         gradients, squared_error = fit_gradients(
             constants.fit, self.power, weights, factor, streamed=self.streamed
         )
-        finite = jnp.isfinite(squared_error)
-        active = state.active & finite
-        diverged_step = jnp.where(state.active & ~finite, now, state.diverged_step)
+        within = squared_error <= constants.limit
+        active = state.active & within
+        diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         if self.training.optimizer not in DECOUPLED_DECAY:
             decay = numbers["weight_decay"]
             gradients = tuple(g + decay * w for g, w in zip(gradients, weights, strict=True))

@@ -50,6 +50,11 @@ class Entries(NamedTuple):
         """The number of observed entries."""
         return jnp.sum(self.mask)
 
+    @property
+    def norm(self) -> Float[Array, ""]:
+        """||y||."""
+        return jnp.linalg.norm(self.targets)
+
 
 class Measurements(NamedTuple):
     """Inner products with given matrices.
@@ -74,6 +79,11 @@ class Measurements(NamedTuple):
     def number(self) -> int:
         """N."""
         return self.values.shape[0]
+
+    @property
+    def norm(self) -> Float[Array, ""]:
+        """||y||."""
+        return jnp.linalg.norm(self.values)
 
     def streamed(
         self,
@@ -134,6 +144,11 @@ class Samples(NamedTuple):
     def number(self) -> int:
         """The number of values that are fitted."""
         return self.targets.size
+
+    @property
+    def norm(self) -> Float[Array, ""]:
+        """||Y||_F."""
+        return jnp.linalg.norm(self.targets)
 
 
 class Fit(NamedTuple):

@@ -52,6 +52,7 @@ class Constants(NamedTuple):
         decays: rho_i = 1 - eta_i lambda of each layer, float64.
         data_fit_scale: The factor c of the data fit, float64.
         minibatches: What minibatches are drawn from; None for full batches.
+        limit: See `divergence.squared_limit`; set by `Kernel.bounded`, as elsewhere.
     """
 
     data: Reduced
@@ -60,6 +61,7 @@ class Constants(NamedTuple):
     decays: Float[Array, " L"]
     data_fit_scale: Float[Array, ""]
     minibatches: Minibatches | None = None
+    limit: Any = None
 
 
 class State(NamedTuple):
@@ -70,7 +72,7 @@ class State(NamedTuple):
         scales: c_i, float64.
         first_off_scale: rho_1^t, float64.
         active: False once the run has diverged or was stopped; an inactive run does not change.
-        diverged_step: First step whose squared error is not finite, or -1.
+        diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
     """
 
     matrices: tuple[Float[Array, "..."], ...]
@@ -169,12 +171,12 @@ def rescale(
 
 
 def check(
-    state: State, residual: Float[Array, "d r"], now: Int[Array, ""]
+    state: State, residual: Float[Array, "d r"], limit: Float[Array, ""], now: Int[Array, ""]
 ) -> tuple[Bool[Array, ""], Int[Array, ""]]:
     """Return whether the run is still active at step `now`, and its diverged step."""
-    finite = jnp.isfinite(jnp.sum(residual**2))
-    diverged = state.active & ~finite
-    return state.active & finite, jnp.where(diverged, now, state.diverged_step)
+    within = jnp.sum(residual**2) <= limit
+    diverged = state.active & ~within
+    return state.active & within, jnp.where(diverged, now, state.diverged_step)
 
 
 def _single_step(constants: Constants, state: State, now: Int[Array, ""], source: Source) -> State:
@@ -185,7 +187,7 @@ def _single_step(constants: Constants, state: State, now: Int[Array, ""], source
     for i in range(1, depth):
         forward.append(scales[i] * multiply(state.matrices[i], forward[i]))
     residual = forward.pop() - data.targets
-    active, diverged_step = check(state, residual, now)
+    active, diverged_step = check(state, residual, constants.limit, now)
     decays = jnp.where(active, constants.decays, 1.0)
     new_scales, fold = rescale(state.scales, decays)
     rates = constants.learning_rates * constants.data_fit_scale / new_scales
@@ -242,7 +244,7 @@ def _lagging_steps(
         for i in range(1, depth):
             forward.append(scales[i] * multiply(matrices[i], forward[-1]))
         residual = forward.pop() - data.targets
-        active, diverged_step = check(state, residual, now)
+        active, diverged_step = check(state, residual, constants.limit, now)
         decays = jnp.where(active, constants.decays, 1.0)
         new_scales, fold = rescale(state.scales, decays)
         rates = constants.learning_rates * constants.data_fit_scale / new_scales
@@ -308,7 +310,10 @@ def _delayed_steps(
             forward.append(factors[i] * multiply(matrix, forward[i]) - correction)
         residual = forward.pop() - data.targets
         active, diverged_step = check(
-            state._replace(active=active, diverged_step=diverged_step), residual, now + k
+            state._replace(active=active, diverged_step=diverged_step),
+            residual,
+            constants.limit,
+            now + k,
         )
         backward = [jnp.where(active, source(residual, now + k), 0.0)]
         for i in reversed(range(1, depth)):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.kernels.divergence import squared_limit
 from dlnsweep.kernels.linear import View
 from dlnsweep.kernels.samples import TestSamples
 from dlnsweep.lazy import jax, jnp, lax
@@ -95,15 +96,28 @@ class Kernel:
         """Return the state after the steps `step`, ..., `stop` - 1."""
         raise NotImplementedError
 
+    def bounded(self, inputs: Inputs, carry: Carry, size: Float[Array, ""], factor: Any) -> Inputs:
+        """Return a run's inputs with the squared error beyond which it has diverged.
+
+        Args:
+            inputs: The inputs.
+            carry: The state at step 0.
+            size: The norm of what the network is to give.
+            factor: `training.divergence_factor`.
+        """
+        view = self.view(inputs, carry)
+        limit = squared_limit(view.squared_residual, size**2, factor, view.dtype)
+        return inputs._replace(constants=inputs.constants._replace(limit=limit))
+
     def observe(self, inputs: Inputs, carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
-        """Return whether the squared error is finite, and the recorded observables."""
+        """Return whether the run has not diverged, and the recorded observables."""
         view = self.view(inputs, carry)
         record = with_numbers(self.record, inputs.record)
         values = {
             name: OBSERVABLES[name].compute(view, record).astype(view.dtype)
             for name in self.record.observables
         }
-        return jnp.isfinite(jnp.sum(view.residual**2)), values
+        return view.squared_residual <= inputs.constants.limit, values
 
     def segment(
         self,
@@ -129,18 +143,18 @@ class Kernel:
             carry, step = scanned
             stop, record = target
             carry = carry._replace(state=self.advance(inputs, carry.state, step, stop))
-            finite, values = lax.cond(record, lambda c: self.observe(inputs, c), blank, carry)
-            return (self._settle(carry, stop, record, finite, values), stop), values
+            within, values = lax.cond(record, lambda c: self.observe(inputs, c), blank, carry)
+            return (self._settle(carry, stop, record, within, values), stop), values
 
         (carry, _), values = lax.scan(part, (carry, start), (stops, recorded))
         return carry, values
 
     def _settle(
-        self, carry: Carry, step: Array, record: Array, finite: Array, values: dict[str, Array]
+        self, carry: Carry, step: Array, record: Array, within: Array, values: dict[str, Array]
     ) -> Carry:
         """Mark a run that a record shows to have diverged, or to have met `stop_when`."""
         state = carry.state
-        diverged = state.active & record & ~finite
+        diverged = state.active & record & ~within
         state = state._replace(
             active=state.active & ~diverged,
             diverged_step=jnp.where(diverged, step, state.diverged_step),

@@ -27,8 +27,13 @@ class View:
 
     @cached_property
     def residual(self) -> Float[Array, "..."]:
-        """What the network is to make zero; a run has diverged where its square is not finite."""
+        """What the network is to make zero."""
         raise NotImplementedError
+
+    @cached_property
+    def squared_residual(self) -> Float[Array, ""]:
+        """The sum of its squares, by which a run has diverged; see `divergence.py`."""
+        return jnp.sum(self.residual**2)
 
     @cached_property
     def loss(self) -> Float[Array, ""]:

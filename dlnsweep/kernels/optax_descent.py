@@ -27,12 +27,14 @@ class Constants(NamedTuple):
         learning_rates: eta_i of each layer, float64.
         numbers: The traced numbers of [training], by name.
         minibatches: What minibatches are drawn from; None for full batches.
+        limit: See `divergence.squared_limit`.
     """
 
     data: Reduced
     learning_rates: Float[Array, " L"]
     numbers: dict[str, Float[Array, ""]]
     minibatches: Minibatches | None = None
+    limit: Any = None
 
 
 class State(NamedTuple):
@@ -121,9 +123,9 @@ def advance(
     def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
         now, state = carry
         gradients, squared_error = jax.grad(objective, has_aux=True)(state.weights, now)
-        finite = jnp.isfinite(squared_error)
-        active = state.active & finite
-        diverged_step = jnp.where(state.active & ~finite, now, state.diverged_step)
+        within = squared_error <= constants.limit
+        active = state.active & within
+        diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         updates, optimizer = transformation.update(gradients, state.optimizer, state.weights)
         directions: Any = updates
         scaled = tuple(-rate * d for rate, d in zip(rates, directions, strict=True))

@@ -43,6 +43,7 @@ class Constants(NamedTuple):
         learning_rate: gamma, float64.
         root_width: sqrt(k), float64.
         sizes: The run's own sizes.
+        limit: See `divergence.squared_limit`.
     """
 
     product: Float[Array, "m k"]
@@ -57,6 +58,7 @@ class Constants(NamedTuple):
     learning_rate: Float[Array, ""]
     root_width: Float[Array, ""]
     sizes: Sizes
+    limit: Any = None
 
 
 def activate(name: str, z: Float[Array, " k"]) -> tuple[Float[Array, " k"], Float[Array, " k"]]:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from dlnsweep.kernels import compact_descent
-from dlnsweep.kernels.chain import Descent
+from dlnsweep.kernels.chain import Chain, Descent
 from dlnsweep.kernels.compact_descent import (
     Blocks,
     Constants,
@@ -24,6 +24,7 @@ from dlnsweep.kernels.compact_descent import (
     activations,
     signals,
 )
+from dlnsweep.kernels.divergence import squared_limit
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
 from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.prepare import Prepared
@@ -78,6 +79,11 @@ class ReducedView(LinearView):
     def first_off_gain(self) -> Float[Array, ""]:
         """||W_1 V_perp||_op; that part of the first layer only decays."""
         return self._state.scales[0] * self._constants.blocks.first_off_gain
+
+    @cached_property
+    def squared_residual(self) -> Float[Array, ""]:
+        """The sum of the residual's squares, infinite where its records are."""
+        return super().squared_residual.astype(self._dtype)
 
     @cached_property
     def squared_error(self) -> Float[Array, ""]:
@@ -167,9 +173,9 @@ class ReducedKernel(Kernel):
     def _step(self, constants: Constants, state: State, now: Array) -> State:
         forward = activations(constants, state)
         residual = forward[-1] - constants.targets
-        finite = jnp.isfinite(jnp.sum(residual**2))
-        active = state.active & finite
-        diverged_step = jnp.where(state.active & ~finite, now, state.diverged_step)
+        within = jnp.sum(residual**2) <= constants.limit
+        active = state.active & within
+        diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         backward = signals(constants, state, residual)
         decays = constants.rates * constants.weight_decay
         changes = [
@@ -226,7 +232,15 @@ def constants_of(prepared: Prepared, sizes: Sizes, data: Reduced, descent: Desce
             first_off_norm=np.sum(network.first_off**2),
             first_off_gain=_largest_value(network.first_off),
         ),
+        limit=np.asarray(_limit(chain, data, descent)),
     )
+
+
+def _limit(chain: Chain, data: Reduced, descent: Descent) -> Any:
+    """Return the squared error beyond which a run has diverged."""
+    first = chain.activations()[-1] - chain.descent.targets
+    size = float(data.signal_norm)
+    return squared_limit(np.sum(first**2), size**2, descent.divergence_factor, np.float64, np)
 
 
 def _largest_value(matrix: np.ndarray) -> np.float64:

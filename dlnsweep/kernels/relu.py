@@ -56,7 +56,7 @@ def keep_samples(
 
 
 class Constants(NamedTuple):
-    """What a run is given; the last four as in `gradient_descent.Constants`.
+    """What a run is given; the last five as in `gradient_descent.Constants`.
 
     Attributes:
         samples: The samples.
@@ -67,6 +67,7 @@ class Constants(NamedTuple):
     learning_rates: Float[Array, " L"]
     decays: Float[Array, " L"]
     data_fit_scale: Float[Array, ""]
+    limit: Any = None
 
 
 class ReluView(NetworkView):
@@ -155,7 +156,13 @@ class ReluKernel(Kernel):
         rates = layer_rates(self.training, numbers, fan_ins)
         state, off = gradient_descent.start(weights, data.reduced)
         constants = Constants(data, off, rates, 1.0 - rates * decay, scale)
-        return Inputs(constants, decay, record, test), Carry(state, -jnp.ones((), jnp.int64))
+        inputs, carry = (
+            Inputs(constants, decay, record, test),
+            Carry(state, -jnp.ones((), jnp.int64)),
+        )
+        return self.bounded(
+            inputs, carry, data.reduced.signal_norm, numbers.divergence_factor
+        ), carry
 
     def view(self, inputs: Inputs, carry: Carry) -> ReluView:
         """Return the view of the state that observables see."""
@@ -194,7 +201,7 @@ def _step(constants: Constants, state: State, now: Int[Array, ""]) -> State:
     before = multiply(forward[last], samples.columns.T)
     hidden = jnp.maximum(before, 0)
     residual = scales[last] * multiply(state.matrices[last], hidden) - samples.signals
-    active, diverged_step = gradient_descent.check(state, residual, now)
+    active, diverged_step = gradient_descent.check(state, residual, constants.limit, now)
     decays = jnp.where(active, constants.decays, 1.0)
     new_scales, fold = gradient_descent.rescale(state.scales, decays)
     rates = (constants.learning_rates * constants.data_fit_scale / new_scales).astype(dtype)

@@ -111,7 +111,7 @@ class Descent:
 
 @dataclass
 class Path:
-    """The weights at the recorded steps, and the first step with a non-finite squared error."""
+    """The weights at the recorded steps, and the first step that had diverged."""
 
     weights: dict[int, Weights]
     last: Weights
@@ -119,14 +119,25 @@ class Path:
 
 
 def descend(
-    weights: Weights, x: np.ndarray, y: np.ndarray, descent: Descent, steps: list[int]
+    weights: Weights,
+    x: np.ndarray,
+    y: np.ndarray,
+    descent: Descent,
+    steps: list[int],
+    factor: float = 1e6,
 ) -> Path:
-    """Take max(steps) steps and keep the weights at `steps`."""
+    """Take max(steps) steps and keep the weights at `steps`.
+
+    Diverged: the error, in Frobenius norm, is not finite (nor its square) or beyond `factor` times
+    the larger of that at step 0 and of that of the zero matrix.
+    """
     weights = [np.array(w, dtype=np.float64) for w in weights]
     kept: dict[int, Weights] = {}
+    most = factor * max(np.linalg.norm(residual(weights, x, y)), np.linalg.norm(x))
     with np.errstate(over="ignore", invalid="ignore"):
         for now in range(max(steps) + 1):
-            if not np.isfinite(np.sum(residual(weights, x, y) ** 2)):
+            error = np.linalg.norm(residual(weights, x, y))
+            if not np.isfinite(error**2) or error > most:
                 return Path(kept, weights, now)
             if now in steps:
                 kept[now] = weights

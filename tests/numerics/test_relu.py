@@ -218,12 +218,16 @@ def test_the_first_layer_off_the_range_only_decays():
 
 def test_a_diverged_run_is_frozen():
     training = TrainingSettings(learning_rate=3.0, num_steps=10**9)
-    *_, kernel, started = made(training)
+    weights, x, y, kernel, started = made(training)
     state, _, _, squared_error = advanced(kernel, started, 10**9)
+    first = weights[-1] @ np.maximum(oracle.product(weights[:-1]) @ y, 0) - x
+    most = 1e6 * max(np.linalg.norm(first), np.linalg.norm(x))
     step_number = int(state.diverged_step)
     assert 0 < step_number < 100
     assert not bool(state.active)
-    assert not np.isfinite(squared_error)
+    assert squared_error > most**2
+    just_before = advanced(kernel, started, step_number - 1)[-1]
+    assert just_before <= most**2
     # Under vmap an inactive run goes through further steps and keeps every bit.
     kernel = ReluKernel(training, RecordSettings(), early_exit=False)
     longer = advanced(kernel, started, step_number + 7)[0]

@@ -250,8 +250,10 @@ def test_float32_off_subspace_decay_while_training():
     assert abs(-np.log(after / before) / (step * count) - 1) < 1e-3
 
 
+# 1e300: no longer finite, as squares overflow first. 3 and 1e6: beyond a multiple of the start.
+@pytest.mark.parametrize("factor", [3.0, 1e6, pytest.param(1e300, marks=pytest.mark.slow)])
 @on_all_paths
-def test_divergence_is_marked_at_the_first_non_finite_step(dims, s, n):
+def test_divergence_is_marked_at_its_first_step(dims, s, n, factor):
     steps = list(range(0, 200, 5))
     instance = draw(dims, s, n, seed=8)
     rate = stable_rate(instance, 1.0, "uniform", 1.0)
@@ -263,8 +265,8 @@ def test_divergence_is_marked_at_the_first_non_finite_step(dims, s, n):
     seen = []
     for number in numbers:
         descent = oracle.Descent(**number)
-        path = oracle.descend(instance.weights, instance.x, instance.y, descent, steps)
-        found = run(instance, record_steps=steps, **number)
+        path = oracle.descend(instance.weights, instance.x, instance.y, descent, steps, factor)
+        found = run(instance, record_steps=steps, divergence_factor=factor, **number)
         assert path.diverged_step is not None, "the test needs a diverging run"
         assert found.status == "diverged"
         assert found.diverged_step == path.diverged_step
@@ -272,8 +274,40 @@ def test_divergence_is_marked_at_the_first_non_finite_step(dims, s, n):
         assert len(found.regression_error) == len(found.steps)
         assert np.all(np.isfinite(found.regression_error))
         seen.append(path.diverged_step)
-    assert len(set(seen)) >= 4, seen
-    assert max(seen) > 16, seen
+    assert len(set(seen)) >= {3.0: 2, 1e6: 3, 1e300: 4}[factor], seen
+    assert max(seen) > {3.0: 2, 1e6: 10, 1e300: 16}[factor], seen
+
+
+def test_a_run_that_blows_up_but_stays_finite_has_diverged():
+    # Depth 1 grows by a constant factor a step: 1e300 is far away when the run is over.
+    instance = draw((5, 7), 3, 9, seed=8)
+    values = np.linalg.svd(instance.y, compute_uv=False)
+    numbers = {"learning_rate": 2.5 / values[0] ** 2, "record_steps": [0, 20, 60, 500]}
+    found = run(instance, **numbers)
+    path = oracle.descend(
+        instance.weights,
+        instance.x,
+        instance.y,
+        oracle.Descent(learning_rate=numbers["learning_rate"]),
+        numbers["record_steps"],
+    )
+    assert found.diverged_step == path.diverged_step
+    assert 20 < found.diverged_step < 60
+    assert found.steps.tolist() == [0, 20]
+    lenient = run(instance, divergence_factor=1e300, **numbers)
+    assert (lenient.status, lenient.steps[-1]) == ("finished", 500)
+    assert lenient.regression_error[-1] > 1e80
+
+
+def test_a_run_that_begins_at_a_solution_may_leave_it():
+    # Its error begins at rounding and ends at the plateau of the decay: no blow-up, although by
+    # more than a factor of 1e6.
+    instance = draw((5, 7), 3, 9, seed=8)
+    solution = instance.x @ np.linalg.pinv(instance.y)
+    fitted = Instance([solution], solution @ instance.y, instance.y)
+    found = run(fitted, learning_rate=0.1, weight_decay=0.01, record_steps=[0, 500])
+    assert found.status == "finished"
+    assert found.regression_error[1] > 1e6 * found.regression_error[0]
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov"])
