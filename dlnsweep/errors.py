@@ -39,6 +39,12 @@ class RunError(DlnsweepError):
     exit_status = 4
 
 
+class FigureError(DlnsweepError):
+    """A figure could not be drawn; what it was to show is computed and kept."""
+
+    exit_status = 5
+
+
 class Interrupted(DlnsweepError):  # noqa: N818 - a wish, not a mistake
     """The user or the system asked to stop; everything committed is kept."""
 

@@ -62,9 +62,9 @@ class Transitions:
     """The fitted transitions of a sweep.
 
     Attributes:
-        table: One row a group: the settings of the group, `num_runs`, `x_half` with the ends
-            `low` and `high` of its 95 % interval. 0 and infinity stand for "below the smallest"
-            and "above the largest" value of x that the group has.
+        table: One row a group: the settings of the group, `num_runs`, of them `num_diverged`
+            (failures), `x_half` with the ends `low` and `high` of its 95 % interval. 0 and infinity
+            stand for "below the smallest" and "above the largest" value of x that the group has.
         exponents: One row a setting of the power law: `setting`, `exponent`, `low`, `high`; empty
             if too few groups have a transition inside their range, or the settings move together.
         left_out: How many groups the power law leaves out, for want of such a transition.
@@ -124,6 +124,7 @@ def _fitted(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
             {
                 **dict(zip(by, key, strict=True)),
                 "num_runs": len(group),
+                "num_diverged": int((group["status"] == "diverged").sum()),
                 "x_half": half[0],
                 "low": low,
                 "high": high,
@@ -194,6 +195,10 @@ def transitions_text(found: Transitions, x: str) -> str:
         shown[name] = [_shown(value) for value in shown[name]]
     lines = [f"{x} at which half of the runs succeed (95 % bootstrap interval)", ""]
     lines += [shown.to_string(index=False)]
+    diverged = int(shown["num_diverged"].sum())
+    if diverged:
+        total = int(shown["num_runs"].sum())
+        lines += ["", f"{diverged} of {total} runs diverged and count as failures"]
     if len(found.exponents):
         lines += ["", f"power law of {x}: exponents (95 % bootstrap interval)", ""]
         lines += [found.exponents.to_string(index=False, float_format=lambda v: f"{v:.3g}")]

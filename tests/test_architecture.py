@@ -73,6 +73,7 @@ HOUSE: list[tuple[str, ...]] = [
         "theory_curves",
         "sections",
         "observables",
+        "figures.backend",
         "figures.settings",
         "kernels.kernel",
         "kernels.prior_view",

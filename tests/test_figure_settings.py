@@ -144,8 +144,18 @@ def test_a_figure_that_can_be_drawn_has_no_sentence() -> None:
             "figure.y_min is 0.001 and y_max is 0.0001; the first must be smaller than the second.",
         ),
         (
-            {"kind": "curves", "y": ["loss"], "y_max": 1.0, "y_scale": "linear"},
-            "figure.y_max is 1, which is for a logarithmic axis; y_scale is 'linear'.",
+            {"kind": "curves", "y": ["loss"], "y_min": 0},
+            "figure.y_min is 0, which a logarithmic axis does not have; leave it out, or set "
+            "y_scale = 'linear'.",
+        ),
+        (
+            {"kind": "curves", "y": ["loss"], "x_min": 100, "x_max": 10},
+            "figure.x_min is 100 and x_max is 10; the first must be smaller than the second.",
+        ),
+        (
+            {"kind": "spectrum", "x_min": -1},
+            "figure.x_min is -1, which a logarithmic axis does not have; leave it out, or set "
+            "x_scale = 'linear'.",
         ),
         (
             {"kind": "final", "y": ["loss"], "x": "training.learning_rate"},

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.errors import SpecError, StoreError
+from dlnsweep.figures.backend import load_matplotlib
 from dlnsweep.figures.check import check
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.settings import (
@@ -63,6 +64,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
         SpecError: The figure asks for what the sweep did not record or vary.
         StoreError: No run is done yet.
     """
+    load_matplotlib()
     from dlnsweep.figures import style
     from dlnsweep.figures.curves import draw_curves
     from dlnsweep.figures.final import draw_final
@@ -116,6 +118,7 @@ def save(
         SpecError: Another format was asked for.
         StoreError: The files cannot be written.
     """
+    load_matplotlib()
     from dlnsweep.figures import style
 
     with style.styled():

@@ -93,16 +93,28 @@ def _contradictions(figure: Any) -> Iterator[str]:
     low, high = getattr(figure, "quantiles", (0.0, 1.0))
     if not low < high:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
-    ends = {key: getattr(figure, key, None) for key in ("y_min", "y_max")}
-    given = {key: value for key, value in ends.items() if value is not None}
-    if len(given) == 2 and given["y_min"] >= given["y_max"]:
-        yield (
-            f"y_min is {given['y_min']:g} and y_max is {given['y_max']:g}; the first must be "
-            "smaller than the second."
-        )
-    for key, value in given.items():
-        if figure.y_scale == "linear":
-            yield f"{key} is {value:g}, which is for a logarithmic axis; y_scale is 'linear'."
+    yield from _wrong_limits(figure)
+
+
+def _wrong_limits(figure: Any) -> Iterator[str]:
+    for axis in ("x", "y"):
+        low, high = (getattr(figure, f"{axis}_{end}", None) for end in ("min", "max"))
+        if low is not None and high is not None and low >= high:
+            yield (
+                f"{axis}_min is {low:g} and {axis}_max is {high:g}; the first must be smaller than "
+                "the second."
+            )
+        scale = getattr(figure, f"{axis}_scale", "linear")
+        # Steps and noise levels have a zero at the left end of a logarithmic axis.
+        with_zero = axis == "x" and figure.kind in ("curves", "spectrum", "noise")
+        for key, value in ((f"{axis}_min", low), (f"{axis}_max", high)):
+            if value is None or scale != "log" or value > 0:
+                continue
+            if not (with_zero and value == 0 and key == "x_min"):
+                yield (
+                    f"{key} is {value:g}, which a logarithmic axis does not have; leave it out, "
+                    f"or set {axis}_scale = 'linear'."
+                )
 
 
 def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:

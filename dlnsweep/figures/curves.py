@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.overlays import Overlay, draw_overlays
@@ -16,8 +17,11 @@ from dlnsweep.figures.panels import (
     band_note,
     curve_style,
     groups,
+    legend_of,
     make_grid,
+    mark_shares,
     not_finite_note,
+    runs_of,
     scale_y,
 )
 from dlnsweep.figures.rates import (
@@ -30,6 +34,7 @@ from dlnsweep.figures.rates import (
 from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.settings import CurvesFigure
 from dlnsweep.figures.statistics import Results, Selection, Summary
+from dlnsweep.figures.survivors import Shares, mark_curves
 from dlnsweep.figures.theory import beyond_note
 
 
@@ -44,6 +49,7 @@ def draw_curves(
         overlays = overlays_as_rates(overlays, selection)
         label_rates(grid)
     per_panel: list[list[Summary]] = []
+    shares: list[list[Shares]] = []
     drawn: list[Overlay] = []
     curves = [list(groups(keys, selection, grid, panel)) for panel in grid.panels]
     wanted = [
@@ -54,8 +60,11 @@ def draw_curves(
     summaries = iter(records.summaries(wanted, keys.band, keys.quantiles))
     for panel, those in zip(grid.panels, curves, strict=True):
         shown = []
-        for (index, _, colour, _), summary in zip(those, summaries, strict=False):
-            draw_summary(panel.ax, summary, color=colour, **curve_style(keys, index))
+        shares.append([])
+        for (index, hue, colour, runs), summary in zip(those, summaries, strict=False):
+            line = draw_summary(panel.ax, summary, color=colour, **curve_style(keys, index))
+            grid.measured.append((hue, line))
+            shares[-1].append(runs_of(keys, selection, panel, hue, runs, line))
             shown.append(summary)
         drawn += draw_overlays(
             panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
@@ -63,15 +72,17 @@ def draw_curves(
         )  # fmt: skip
         scale_steps(panel, keys.x_scale == "log", records)
         per_panel.append(shown)
+    beyond, told = beyond_note(drawn, float(records.steps.max(initial=0)))
     notes = [
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
         *layout.pooled(selection, keys.hue, keys.panel_by),
         *not_finite_note(records.num_not_finite),
         *scale_y(keys, grid, per_panel, drawn),
-        *beyond_note(drawn, float(records.steps.max(initial=0))),
+        *mark_shares(grid, shares, mark_curves),
+        *beyond,
     ]
-    legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
-    layout.finish(grid.figure, keys, results, selection, notes, legend)
+    legend, unseen = legend_of(keys, grid, drawn, told)
+    layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
     return grid.figure
 
 
@@ -84,13 +95,13 @@ def _group(observable: str, runs: np.ndarray, selection: Selection, as_rates: bo
     )
 
 
-def draw_summary(ax: Axes, summary: Summary, **line: Any) -> None:
-    """Draw a median as a line and its band behind it."""
+def draw_summary(ax: Axes, summary: Summary, **line: Any) -> Line2D:
+    """Draw a median as a line and its band behind it; return the line."""
     if summary.lower is not None and summary.upper is not None:
         ax.fill_between(
             summary.x, summary.lower, summary.upper, color=line["color"], alpha=0.2, linewidth=0
         )
-    ax.plot(summary.x, summary.median, **line)
+    return ax.plot(summary.x, summary.median, **line)[0]
 
 
 def scale_steps(panel: Panel, log: bool, records: Records) -> None:

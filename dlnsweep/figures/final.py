@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_values, setting_label
 from dlnsweep.figures.overlays import Overlay, dashed, draw_overlays
-from dlnsweep.figures.panels import Panel, band_note, groups, make_grid, scale_y
+from dlnsweep.figures.panels import (
+    Panel,
+    band_note,
+    groups,
+    legend_of,
+    make_grid,
+    mark_shares,
+    scale_y,
+)
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.settings import FinalFigure
 from dlnsweep.figures.statistics import (
@@ -23,6 +32,7 @@ from dlnsweep.figures.statistics import (
     matches,
     summarize,
 )
+from dlnsweep.figures.survivors import Shares, mark_points, num_diverged
 
 
 def draw_final(
@@ -34,18 +44,27 @@ def draw_final(
     places = levels(selection.runs, keys.x)
     numeric = is_ordered(places) and None not in places
     per_panel: list[list[Summary]] = []
+    shares: list[list[Shares]] = []
     drawn: list[Overlay] = []
     missing = 0
     for panel in grid.panels:
         value = records.per_run(panel.observable, keys.at)
         missing = max(missing, int(np.isnan(value).sum()))
         shown = []
-        for index, _, colour, runs in groups(keys, selection, grid, panel):
+        shares.append([])
+        for index, hue, colour, runs in groups(keys, selection, grid, panel):
             shift = 0.0 if numeric else _dodge(index, len(grid.hues))
             x = np.array(places, dtype=float) if numeric else np.arange(len(places)) + shift
             members = [runs & matches(selection.used, keys.x, place) for place in places]
             summary = _summarize(x, value, members, keys)
-            _draw_bars(panel, summary, index, colour, joined=numeric)
+            line = _draw_bars(panel, summary, index, colour, joined=numeric)
+            grid.measured.append((hue, line))
+            level = {keys.panel_by: panel.level, keys.hue: hue}
+            gone = [num_diverged(selection, {**level, keys.x: place}) for place in places]
+            # A place without a run left has no point.
+            tried = np.array([int(each.sum()) for each in members]) + gone
+            tried = tried[np.isin(x, summary.x)]
+            shares[-1].append(Shares(line, summary.num_runs, tried))
             shown.append(summary)
         drawn += draw_overlays(
             panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
@@ -59,13 +78,14 @@ def draw_final(
         *layout.pooled(selection, keys.x, keys.hue, keys.panel_by),
         *missing_note(missing),
         *scale_y(keys, grid, per_panel, drawn),
+        *mark_shares(grid, shares, mark_points),
     ]
     for panel in grid.panels:
         drawn += _draw_marks(panel, keys)
     if numeric:
         _share_x(grid.panels)
-    legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
-    layout.finish(grid.figure, keys, results, selection, notes, legend)
+    legend, unseen = legend_of(keys, grid, drawn)
+    layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
     return grid.figure
 
 
@@ -82,7 +102,8 @@ def _draw_marks(panel: Panel, keys: FinalFigure) -> list[Overlay]:
     # After the formulas' own patterns.
     first = len(keys.theory)
     for pattern, mark in enumerate(keys.marks, first):
-        panel.ax.plot([mark.at, mark.at], [bottom, top], color="0.2", **dashed(pattern))
+        look = {"color": "0.2", "label": mark.label, **dashed(pattern)}
+        panel.ax.plot([mark.at, mark.at], [bottom, top], **look)
     panel.ax.set_ylim(bottom, top)
     return [
         Overlay(
@@ -113,16 +134,17 @@ def _summarize(
     return summarize(x, table, keys.band, keys.quantiles)
 
 
-def _draw_bars(panel: Panel, summary: Summary, index: int, colour: Any, joined: bool) -> None:
+def _draw_bars(panel: Panel, summary: Summary, index: int, colour: Any, joined: bool) -> Line2D:
     line = {**style.marker_style(index), "markevery": None, "color": colour}
     if not joined:
         line["linestyle"] = "none"
     bars = None
     if summary.lower is not None and summary.upper is not None:
         bars = np.stack([summary.median - summary.lower, summary.upper - summary.median])
-    panel.ax.errorbar(
+    drawn: Any = panel.ax.errorbar(
         summary.x, summary.median, yerr=bars, elinewidth=0.8, capsize=1.8, capthick=0.8, **line
     )
+    return drawn[0]
 
 
 def _dodge(index: int, count: int) -> float:

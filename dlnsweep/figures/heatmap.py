@@ -29,6 +29,7 @@ from dlnsweep.figures.panels import network_of, two_lines
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.settings import HeatmapFigure
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
+from dlnsweep.figures.survivors import share
 from dlnsweep.logistic import fit_power_law, logistic_half
 
 MOST_ANNOTATED = 80
@@ -38,14 +39,18 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     """Draw one cell for each pair of values of the settings `x` and `y`."""
     columns, rows = levels(selection.runs, keys.x), levels(selection.runs, keys.y)
     value, used = _value_of_runs(results, keys, selection)
-    in_column = [matches(selection.runs, keys.x, each) & used for each in columns]
-    in_row = [matches(selection.runs, keys.y, each) & used for each in rows]
+    diverged = (selection.runs["status"] == "diverged").to_numpy()
+    in_column = [matches(selection.runs, keys.x, each) for each in columns]
+    in_row = [matches(selection.runs, keys.y, each) for each in rows]
     frequency = keys.success is not None
     cells = np.full((len(rows), len(columns)), np.nan)
-    number = np.zeros(cells.shape, dtype=int)
+    number, lost, tried = (np.zeros(cells.shape, dtype=int) for _ in range(3))
     for i, row in enumerate(in_row):
         for j, column in enumerate(in_column):
-            found = value[row & column]
+            here = row & column
+            lost[i, j] = np.count_nonzero(here & diverged)
+            tried[i, j] = np.count_nonzero(here & (used | diverged))
+            found = value[here & used]
             found = found[np.isfinite(found)]
             number[i, j] = len(found)
             if len(found):
@@ -53,13 +58,16 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     height = float(np.clip(0.24 * len(rows) + 1.0, 1.9, 4.0))
     figure, axes = layout.new_figure(keys, 1, 1, height)
     norm = _norm(keys, cells)
-    _draw_cells(figure, axes[0, 0], keys, cells, norm, _value_label(keys, selection))
+    shares = np.where(lost > 0, tried - lost, -1), tried
+    _draw_cells(figure, axes[0, 0], keys, cells, norm, _value_label(keys, selection), shares)
     _label_axes(axes[0, 0], keys, columns, rows)
     law = draw_transition(axes[0, 0], keys, columns, rows, cells, number)
     missing = int((used & ~np.isfinite(value)).sum())
     notes = [*_notes(keys, number), *law, *at_note(keys.at), *missing_note(missing)]
     if isinstance(norm, LogNorm) and np.any(cells <= 0):
         notes.append("zero in the darkest colour")
+    if lost.any():
+        notes.append("k/n: only k of the n runs are left; dotted: fewer than half")
     notes += layout.pooled(selection, keys.x, keys.y)
     left_out = "counted as failures" if frequency else "left out"
     layout.finish(figure, keys, results, selection, notes, left_out=left_out)
@@ -103,6 +111,7 @@ def _draw_cells(
     cells: np.ndarray,
     norm: Normalize,
     label: str,
+    shares: tuple[np.ndarray, np.ndarray],
 ) -> None:
     colours = matplotlib.colormaps["viridis"]
     ax.grid(visible=False)
@@ -119,7 +128,11 @@ def _draw_cells(
         edges[1], edges[0], np.ma.masked_invalid(shown), cmap=colours, norm=norm,
         rasterized=cells.size > 2000,
     )  # fmt: skip
-    _annotate(figure, ax, keys, cells, colours(norm(shown)))
+    left, tried = shares
+    for i, j in np.argwhere((left >= 0) & (2 * left < tried) & np.isfinite(cells)):
+        corner = (float(j) - 0.5, float(i) - 0.5)
+        ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="0.6", hatch="...", linewidth=0))
+    _annotate(figure, ax, keys, cells, colours(norm(shown)), shares)
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, aspect=25, pad=0.02)
     bar.set_label(two_lines(label))
     if isinstance(norm, LogNorm):
@@ -130,11 +143,18 @@ def _draw_cells(
 
 
 def _annotate(
-    figure: Figure, ax: Axes, keys: HeatmapFigure, cells: np.ndarray, colours: np.ndarray
+    figure: Figure,
+    ax: Axes,
+    keys: HeatmapFigure,
+    cells: np.ndarray,
+    colours: np.ndarray,
+    shares: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """Print the numbers into the cells, unless they would not fit (or were not wanted)."""
+    left, tried = shares
     texts = {
         place: format_value(float(f"{value:.2g}"))
+        + (f"\n{share(left[place], tried[place])}" if left[place] >= 0 else "")
         for place, value in np.ndenumerate(cells)
         if np.isfinite(value)
     }
@@ -203,12 +223,14 @@ def draw_transition(
     ax.plot(
         np.interp(np.log(law[shown]), np.log(x), places), np.flatnonzero(shown), "--", color="red"
     )
+    # A line has two points at least.
+    where = "dashed" if shown.sum() > 1 else "not within the axes"
     wide, high = (
         math_symbol(setting_symbol(name)[0] or letter).strip("$")
         for name, letter in ((keys.x, "x"), (keys.y, "y"))
     )
     law = f"${wide} = {np.exp(level):.3g}\\,{high}^{{{exponent:.2f}}}$"
-    return [f"dots: half succeed; dashed: {law}"]
+    return [f"dots: half succeed; {where}: {law}"]
 
 
 def _label_axes(ax: Axes, keys: HeatmapFigure, columns: list, rows: list) -> None:

@@ -106,18 +106,25 @@ def finish(
 
 
 def legend_of(
-    hue: str | None, hues: Sequence[Any], colour_of: dict[Any, Any], overlays: Sequence[Overlay]
+    hue: str | None,
+    hues: Sequence[Any],
+    colour_of: dict[Any, Any],
+    overlays: Sequence[Overlay],
+    seen: Sequence[Any] = (),
 ) -> tuple[str, list[Line2D]]:
     """Return the legend's title and its entries: one a value of the hue, one an overlay.
 
-    Of many numbers, whose colours are in their order, a few are named.
+    Of many numbers, whose colours are in their order, a few are named. Values of which nothing can
+    be seen (only those of `seen` can) are not.
     """
     handles, title = [], ""
-    if hue is not None:
-        title, named = setting_label(hue), range(len(hues))
-        if len(hues) > _MOST_NAMED and style.is_ordered(hues):
-            named = np.linspace(0, len(hues) - 1, _NAMED_OF_MANY).round().astype(int)
-            title = f"{title} ({len(named)} of {len(hues)} values named)"
+    named = np.array([i for i, each in enumerate(hues) if each in seen], dtype=int)
+    if hue is not None and len(named):
+        title = setting_label(hue)
+        if len(named) > _MOST_NAMED and style.is_ordered(hues):
+            those = np.linspace(0, len(named) - 1, _NAMED_OF_MANY).round().astype(int)
+            title = f"{title} ({len(those)} of {len(hues)} values named)"
+            named = named[those]
         texts = format_values([hues[i] for i in named])
         handles = [
             Line2D([], [], color=colour_of[hues[i]], label=text, **_whole_marker(i))

@@ -14,8 +14,11 @@ from dlnsweep.figures.overlays import Overlay, draw_overlays
 from dlnsweep.figures.panels import (
     band_note,
     groups,
+    legend_of,
     make_grid,
+    mark_shares,
     network_of,
+    runs_of,
     scale_y,
     two_lines,
 )
@@ -28,6 +31,7 @@ from dlnsweep.figures.statistics import (
     noise_levels,
     summarize,
 )
+from dlnsweep.figures.survivors import Shares, mark_curves
 
 
 def draw_noise(
@@ -42,15 +46,19 @@ def draw_noise(
     x = levels[order]
     divisor = x if keys.amplification else np.ones_like(x)
     per_panel: list[list[Summary]] = []
+    shares: list[list[Shares]] = []
     drawn: list[Overlay] = []
     for panel in grid.panels:
         values = final_vectors(selection, panel.observable)[:, order] / divisor
         shown = []
-        for index, _, colour, runs in groups(keys, selection, grid, panel):
+        shares.append([])
+        for index, hue, colour, runs in groups(keys, selection, grid, panel):
             summary = summarize(x, values[runs].T, keys.band, keys.quantiles)
-            draw_summary(
+            line = draw_summary(
                 panel.ax, summary, color=colour, **curve_style(keys, index) | {"markevery": None}
             )
+            grid.measured.append((hue, line))
+            shares[-1].append(runs_of(keys, selection, panel, hue, runs, line))
             shown.append(summary)
         drawn += draw_overlays(
             panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
@@ -68,7 +76,8 @@ def draw_noise(
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
         *layout.pooled(selection, keys.hue, keys.panel_by),
         *scale_y(keys, grid, per_panel, drawn),
+        *mark_shares(grid, shares, mark_curves),
     ]
-    legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
-    layout.finish(grid.figure, keys, results, selection, notes, legend)
+    legend, unseen = legend_of(keys, grid, drawn)
+    layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
     return grid.figure

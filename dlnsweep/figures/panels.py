@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_values, observable_label, with_symbol
 from dlnsweep.figures.overlays import Overlay
+from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays
 from dlnsweep.figures.settings import (
     CurvesFigure,
     FinalFigure,
@@ -21,6 +23,7 @@ from dlnsweep.figures.settings import (
     SpectrumFigure,
 )
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
+from dlnsweep.figures.survivors import Shares, num_diverged
 from dlnsweep.networks import NETWORKS, NetworkKind
 from dlnsweep.problems import PROBLEMS
 
@@ -43,12 +46,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class Grid:
-    """The panels of a figure, and the values of its hue with their colours."""
+    """The panels of a figure, and the values of its hue with their colours.
+
+    `measured` takes the lines that are drawn of each hue.
+    """
 
     figure: Figure
     panels: list[Panel]
     hues: list[Any]
     colour_of: dict[Any, Any]
+    measured: list[tuple[Any, Line2D]] = field(default_factory=list)
 
 
 def make_grid(
@@ -93,6 +100,46 @@ def groups(
         runs = panel.runs & matches(selection.used, keys.hue, hue) if keys.hue else panel.runs
         if runs.any():
             yield index, hue, grid.colour_of[hue], runs
+
+
+def legend_of(
+    keys: Banded | ScatterFigure, grid: Grid, overlays: Sequence[Overlay], told: Sequence[str] = ()
+) -> tuple[tuple[str, list[Line2D]], list[str]]:
+    """Return the legend (title and entries) of what can be seen, and notes on what cannot.
+
+    Args:
+        keys: The figure's settings.
+        grid: The panels, whose scales and limits are set.
+        overlays: The formulas drawn.
+        told: Labels of formulas that another note speaks of.
+    """
+    shown, notes = seen_overlays([panel.ax for panel in grid.panels], overlays, told)
+    seen = [hue for hue in grid.hues if any(is_seen(a) for h, a in grid.measured if h is hue)]
+    if keys.hue and len(seen) < len(grid.hues):
+        gone = [hue for hue in grid.hues if hue not in seen]
+        texts = format_values(gone)
+        more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
+        notes.append(f"nothing to draw for {with_symbol(keys.hue, ', '.join(texts[:5]))}{more}")
+    return layout.legend_of(keys.hue, grid.hues, grid.colour_of, shown, seen), notes
+
+
+def runs_of(
+    keys: Banded, selection: Selection, panel: Panel, hue: Any, runs: np.ndarray, line: Line2D
+) -> Shares:
+    """Return how many of a curve's runs are left."""
+    left = int(runs.sum())
+    gone = num_diverged(selection, {keys.panel_by: panel.level, keys.hue: hue})
+    return Shares(line, np.array([left]), np.array([left + gone]))
+
+
+def mark_shares(
+    grid: Grid, per_panel: Sequence[list[Shares]], mark: Callable[[Axes, list[Shares]], list[str]]
+) -> list[str]:
+    """Mark in each panel of which points or curves runs are lost; return the notes."""
+    notes: dict[str, None] = {}
+    for panel, shares in zip(grid.panels, per_panel, strict=True):
+        notes |= dict.fromkeys(mark(panel.ax, shares))
+    return list(notes)
 
 
 def band_note(keys: Banded, summaries: Sequence[Summary], what: str = "band") -> list[str]:
@@ -143,15 +190,32 @@ def scale_y(
             for summary in summaries
             if each.observable == panel.observable
         ]
-        edges = [edge for each in summaries for edge in (each.lower, each.upper)]
-        present = [edge for edge in edges if edge is not None]
-        medians = [each.median for each in summaries]
-        formulas = [each.y for each in overlays if each.observable == panel.observable]
-        medians += _near(formulas, [*medians, *present])
+        notes |= dict.fromkeys(style.cut_x(panel.ax, (keys.x_min, keys.x_max)))
+        # What is cut off at the sides does not stretch the axis.
+        left, right = panel.ax.get_xlim() if _cut(keys) else (-np.inf, np.inf)
+        kept = [(each.x >= left) & (each.x <= right) for each in summaries]
+        edges = [
+            edge[there]
+            for each, there in zip(summaries, kept, strict=True)
+            for edge in (each.lower, each.upper)
+            if edge is not None
+        ]
+        medians = [each.median[there] for each, there in zip(summaries, kept, strict=True)]
+        formulas = [
+            each.y[(each.x >= left) & (each.x <= right)]
+            for each in overlays
+            if each.observable == panel.observable and not each.vertical
+        ]
+        medians += _near(formulas, [*medians, *edges])
         log = keys.y_scale == "log"
         ends = keys.y_min, keys.y_max
-        notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, present, ends))
+        notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, edges, ends))
+        mark_isolated(panel.ax)
     return list(notes)
+
+
+def _cut(keys: Banded) -> bool:
+    return keys.x_min is not None or keys.x_max is not None
 
 
 # By this factor a formula may stretch a logarithmic axis beyond the measurements.

@@ -115,7 +115,29 @@ class Figure(Settings):
 _THEORY = "formulas to draw dashed beside the measurements; see: dlnsweep explain theory"
 
 
-class _Banded(Figure):
+class _Limited(Figure):
+    """Figures whose axes may be cut."""
+
+    x_min: Annotated[
+        float | None, _outside("where the horizontal axis begins; at the data if absent")
+    ] = None
+    x_max: Annotated[
+        float | None, _outside("where the horizontal axis ends; at the data if absent")
+    ] = None
+    y_min: Annotated[
+        float | None,
+        _outside(
+            "where the vertical axis ends below; at the data if absent (a logarithmic axis is cut "
+            "only, never stretched)"
+        ),
+    ] = None
+    y_max: Annotated[
+        float | None,
+        _outside("where the vertical axis ends above; at the data if absent"),
+    ] = None
+
+
+class _Banded(_Limited):
     """Figures of medians with a band or bars round them."""
 
     hue: Annotated[str | None, _outside("the setting that the colours stand for")] = None
@@ -129,14 +151,6 @@ class _Banded(Figure):
     ] = "quantile"
     quantiles: Annotated[Quantiles, _outside("the two quantiles of the band")] = (0.25, 0.75)
     y_scale: Annotated[Scale, _outside("log or linear")] = "log"
-    y_min: Annotated[
-        Annotated[float, Field(gt=0)] | None,
-        _outside("where a logarithmic vertical axis ends below; at the data if absent"),
-    ] = None
-    y_max: Annotated[
-        Annotated[float, Field(gt=0)] | None,
-        _outside("where a logarithmic vertical axis ends above; at the data if absent"),
-    ] = None
 
 
 class Mark(Settings):
@@ -238,7 +252,7 @@ class SpectrumFigure(_Banded):
     x_scale: Annotated[Scale, _outside("log (step 0 at the left edge) or linear")] = "log"
 
 
-class ScatterFigure(Figure):
+class ScatterFigure(_Limited):
     """One observable against another, a point for each run."""
 
     kind: Annotated[Literal["scatter"], _outside("one observable against another")] = "scatter"

@@ -12,10 +12,21 @@ from matplotlib.figure import Figure
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.curves import draw_summary, scale_steps
 from dlnsweep.figures.overlays import Overlay, draw_overlays
-from dlnsweep.figures.panels import Grid, band_note, groups, make_grid, not_finite_note, scale_y
+from dlnsweep.figures.panels import (
+    Grid,
+    band_note,
+    groups,
+    legend_of,
+    make_grid,
+    mark_shares,
+    not_finite_note,
+    runs_of,
+    scale_y,
+)
 from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.settings import SpectrumFigure
 from dlnsweep.figures.statistics import Results, Selection, Summary
+from dlnsweep.figures.survivors import Shares, mark_curves
 
 
 def draw_spectrum(
@@ -25,6 +36,7 @@ def draw_spectrum(
     records = Records(results, selection)
     grid = make_grid(keys, selection, [keys.y])
     per_panel: list[list[Summary]] = []
+    shares: list[list[Shares]] = []
     drawn: list[Overlay] = []
     num_entries = 0
     curves = [list(groups(keys, selection, grid, panel)) for panel in grid.panels]
@@ -32,7 +44,8 @@ def draw_spectrum(
     summaries = iter(records.summaries(wanted, keys.band, keys.quantiles))
     for panel, those in zip(grid.panels, curves, strict=True):
         shown = []
-        for (index, _, colour, _), summary in zip(those, summaries, strict=False):
+        shares.append([])
+        for (index, hue, colour, runs), summary in zip(those, summaries, strict=False):
             entries = [_entry(summary, place) for place in range(summary.median.shape[1])]
             entries = entries[: keys.num_values]
             num_entries = max(num_entries, len(entries))
@@ -41,7 +54,12 @@ def draw_spectrum(
                 # A marker on the first entry tells the hues apart; on all it would hide them.
                 marked = style.marker_style(index) if keys.hue and place == 0 else {}
                 line = {"color": colour if keys.hue else by_place[place], "linewidth": 1.0}
-                draw_summary(panel.ax, entry, **line, **marked)
+                drawn_line = draw_summary(panel.ax, entry, **line, **marked)
+                grid.measured.append((hue, drawn_line))
+                if place == 0:
+                    # One number a curve's runs, not one an entry.
+                    of = runs_of(keys, selection, panel, hue, runs, drawn_line)
+                    shares[-1].append(of)
             shown += entries
         drawn += draw_overlays(
             panel.ax, overlays, keys.y, (keys.panel_by, panel.level), (keys.hue, grid.colour_of)
@@ -54,10 +72,11 @@ def draw_spectrum(
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
         *layout.pooled(selection, keys.hue, keys.panel_by),
         *not_finite_note(records.num_not_finite),
-        *scale_y(keys, grid, per_panel),
+        *scale_y(keys, grid, per_panel, drawn),
+        *mark_shares(grid, shares, mark_curves),
     ]
-    legend = layout.legend_of(keys.hue, grid.hues, grid.colour_of, drawn)
-    layout.finish(grid.figure, keys, results, selection, notes, legend)
+    legend, unseen = legend_of(keys, grid, drawn)
+    layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
     return grid.figure
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -57,6 +57,13 @@ class Selection:
     num_diverged: int
     num_stopped: int
     num_pending: int
+
+    @cached_property
+    def diverged(self) -> pd.DataFrame:
+        """The runs that diverged."""
+        if not self.num_diverged:
+            return self.runs.iloc[:0]
+        return self.runs.loc[(self.runs["status"] == "diverged").to_numpy()]
 
     @property
     def varying(self) -> list[str]:

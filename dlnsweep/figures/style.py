@@ -162,7 +162,7 @@ def set_y_scale(
         if len(everything):
             low, high = everything.min(), everything.max()
             margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-            ax.set_ylim(low - margin, high + margin)
+            ax.set_ylim(*_within((low - margin, high + margin), ends))
         return ["no positive value, hence a linear axis"] if log and len(drawn) else []
     low, high = positive.min(), positive.max()
     low = min([low, *band[band > low / 10]])
@@ -179,12 +179,36 @@ def set_y_scale(
     ax.set_ylim(low / margin, high * margin)
     set_log_ticks(ax.yaxis, low / margin, high * margin)
     for line in ax.get_lines():
-        # Else a line would run straight down to where the logarithm of zero would be.
-        y = np.asarray(line.get_ydata(), dtype=float)
-        line.set_ydata(np.where(y > 0, y, np.nan))
+        # A vertical line's ends are shares of the axis' height.
+        if line.get_transform().contains_branch_seperately(ax.transData)[1]:
+            # Else a line would run straight down to where the logarithm of zero would be.
+            y = np.asarray(line.get_ydata(), dtype=float)
+            line.set_ydata(np.where(y > 0, y, np.nan))
     if cuts:
         return cuts
     return ["zeros are not on the logarithmic axis"] if np.any(drawn <= 0) else []
+
+
+def cut_x(ax: Axes, ends: tuple[float | None, float | None]) -> list[str]:
+    """Let the horizontal axis begin and end where it is told to; return what is cut off."""
+    left, right = ax.get_xlim()
+    if ends == (None, None):
+        return []
+    new = _within((left, right), ends)
+    if ax.get_xscale() != "linear" and new[0] <= 0 < left:
+        # A logarithmic axis without a zero at its left end has no place for one.
+        new = left, new[1]
+    ax.set_xlim(*new)
+    cuts = [f"from {format_value(new[0])} on"] if new[0] > left else []
+    return cuts + ([f"up to {format_value(new[1])}"] if new[1] < right else [])
+
+
+def _within(
+    limits: tuple[float, float], ends: tuple[float | None, float | None]
+) -> tuple[float, float]:
+    low, high = (was if end is None else end for was, end in zip(limits, ends, strict=True))
+    # One end alone may lie beyond everything.
+    return (low, high) if low < high else limits
 
 
 def set_log_ticks(axis: Axis, low: float, high: float, most: int = 7) -> None:

@@ -140,14 +140,15 @@ def _median(curve: TheoryCurve, runs: pd.DataFrame, steps: np.ndarray) -> np.nda
     return np.where(empty, np.nan, np.nanmedian(np.where(empty, 0.0, table), axis=0))
 
 
-def beyond_note(overlays: list[Overlay], last: float) -> list[str]:
-    """Return which vertical lines lie to the right of the last step."""
-    notes = {}
+def beyond_note(overlays: list[Overlay], last: float) -> tuple[list[str], list[str]]:
+    """Return which vertical lines lie to the right of the last step, and their labels."""
+    notes: dict[str, list[float]] = {}
     for overlay in overlays:
         if overlay.vertical and overlay.x[0] > last:
             notes.setdefault(overlay.label, []).append(float(overlay.x[0]))
-    return [
+    sentences = [
         f"{label} lies beyond the last step, at {format_value(float(f'{min(values):.2g}'))}"
         + (f" to {format_value(float(f'{max(values):.2g}'))}" if len(set(values)) > 1 else "")
         for label, values in notes.items()
     ]
+    return sentences, list(notes)

@@ -1,0 +1,102 @@
+"""How many runs are left at a point, where some of them diverged: its median is of those alone.
+
+What so few runs say must not look like what all of them say: such points are hollow, such curves
+have hollow markers (and are pale where fewer than half of the runs are left), with the runs left
+over all that are done beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from dlnsweep.figures.statistics import Selection, matches
+
+# More numbers than these in one panel nobody reads; then those stand with fewer than half left.
+MOST_NAMED = 24
+SIZE = 5.5
+SENTENCE = "hollow or k/n: only k of the n runs are left"
+_HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 0.9}
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Runs left and all runs at each of a line's points."""
+
+    line: Line2D
+    left: np.ndarray
+    total: np.ndarray
+
+
+def num_diverged(selection: Selection, where: Mapping[str | None, Any]) -> int:
+    """Return how many diverged runs have these values of settings (keys that are None apart)."""
+    runs = selection.diverged
+    found = np.ones(len(runs), dtype=bool)
+    for name, value in where.items():
+        if name is not None:
+            found &= matches(runs, name, value)
+    return int(found.sum())
+
+
+def share(left: int, total: int) -> str:
+    """Return the share as it stands in figures: 3/10."""
+    return f"{left}/{total}"
+
+
+def mark_curves(ax: Axes, curves: list[Shares]) -> list[str]:
+    """Mark curves whose runs diverged in part; return the note that says how.
+
+    Args:
+        ax: The axes, scaled and cut already.
+        curves: One number of runs each.
+    """
+    marked = False
+    for curve in curves:
+        left, total = int(curve.left[0]), int(curve.total[0])
+        x, y = (np.asarray(each, dtype=float) for each in curve.line.get_data())
+        there = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        if left == total or not len(there):
+            continue
+        colour = curve.line.get_color()
+        curve.line.set(**_HOLLOW, markeredgecolor=colour)
+        if 2 * left < total:
+            curve.line.set_alpha(0.5)
+        x_max = ax.get_xlim()[1]
+        inside = there[x[there] <= x_max]
+        if len(inside):
+            _name(ax, x[inside[-1]], y[inside[-1]], share(left, total), colour, (3, -2))
+        marked = True
+    return [SENTENCE] if marked else []
+
+
+def mark_points(ax: Axes, lines: list[Shares]) -> list[str]:
+    """Mark points whose runs diverged in part; return the note that says how."""
+    wanted = [(each, i) for each in lines for i in np.flatnonzero(each.left < each.total)]
+    if not wanted:
+        return []
+    named = wanted
+    if len(wanted) > MOST_NAMED:
+        named = [(each, i) for each, i in wanted if 2 * each.left[i] < each.total[i]]
+    for each in lines:
+        lost = each.left < each.total
+        x, y = (np.asarray(v, dtype=float)[lost] for v in each.line.get_data())
+        if len(x):
+            colour, marker = each.line.get_color(), each.line.get_marker()
+            look = {**_HOLLOW, "markeredgecolor": colour, "zorder": 3, "linestyle": "none"}
+            ax.plot(x, y, marker=marker, color=colour, **look)
+    for each, i in named:
+        x, y = (np.asarray(v, dtype=float)[i] for v in each.line.get_data())
+        text = share(int(each.left[i]), int(each.total[i]))
+        _name(ax, x, y, text, each.line.get_color(), (3, 3))
+    some = "" if len(named) == len(wanted) else " (named where fewer than half are)"
+    return [f"{SENTENCE}{some}"]
+
+
+def _name(ax: Axes, x: float, y: float, text: str, colour: Any, shift: tuple[int, int]) -> None:
+    if np.isfinite(y):
+        ax.annotate(text, (x, y), shift, textcoords="offset points", fontsize=SIZE, color=colour)

@@ -1,0 +1,220 @@
+"""What a legend names is there to be seen, and few survivors do not look like many."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from figure_samples import DECAYS, NUM_SEEDS, make_tables
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from test_figures import DECAY, drawn, heatmap_cells, texts
+
+from dlnsweep.figures import Overlay
+
+
+def on_screen(ax: Axes, line: Line2D) -> bool:
+    """Return whether one of many points along a line lies within its axes, by plain loops."""
+    points = line.get_transform().transform(np.asarray(line.get_xydata(), dtype=float))
+    box = ax.bbox
+
+    def inside(point: np.ndarray) -> bool:
+        x, y = point
+        return bool(box.x0 - 1 <= x <= box.x1 + 1 and box.y0 - 1 <= y <= box.y1 + 1)
+
+    if line.get_marker() not in (None, "None"):
+        every = line.get_markevery()
+        shown = points[every] if isinstance(every, list) else points
+        if any(np.isfinite(point).all() and inside(point) for point in shown):
+            return True
+    for first, last in itertools.pairwise(points):
+        if np.isfinite([first, last]).all():
+            along = np.linspace(0, 1, 2001)[:, None]
+            if any(inside(point) for point in first + along * (last - first)):
+                return True
+    return False
+
+
+def entries(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def formulas_on_screen(figure: Figure) -> set[str]:
+    figure.draw_without_rendering()
+    return {
+        str(line.get_label())
+        for ax in figure.axes
+        for line in ax.get_lines()
+        if not str(line.get_label()).startswith("_") and on_screen(ax, line)
+    }
+
+
+STEPS_OF_A_FORMULA = np.array([1.0, 10.0, 100.0, 1000.0])
+
+
+def formulas(observable: str, at: float) -> list[Overlay]:
+    """Return formulas of every sort: some can be seen, some not."""
+    nowhere = np.full(1, np.nan)
+    level = np.full(4, 1e-4)
+    alone = np.array([np.nan, 1e-4, np.nan, np.nan])
+    x = STEPS_OF_A_FORMULA
+    return [
+        Overlay(observable, "τ", np.array([at]), nowhere, vertical=True),
+        Overlay(observable, "level", x, level),
+        Overlay(observable, "one point", x, alone),
+        Overlay(observable, "zero", x, 0 * level),
+        Overlay(observable, "far above", x, 1e30 * level),
+        Overlay(observable, "not a number", x, np.nan * level),
+    ]
+
+
+@pytest.mark.parametrize("x_scale", ["log", "linear"])
+@pytest.mark.parametrize("y_scale", ["log", "linear"])
+def test_the_legend_names_what_is_drawn(x_scale: str, y_scale: str) -> None:
+    figure = drawn(
+        None, formulas("loss", 50.0), kind="curves", y="loss", x_scale=x_scale, y_scale=y_scale
+    )
+    seen = formulas_on_screen(figure)
+    assert {"τ", "level", "one point"} <= seen
+    assert ("zero" in seen) == (y_scale == "linear")
+    assert not {"far above", "not a number"} & seen
+    assert set(entries(figure)) == seen
+    (note,) = [text for text in texts(figure).split(" · ") if "not within the axes" in text]
+    assert "far above" in note.replace("\n", " ")
+
+
+@pytest.mark.parametrize("kind", ["curves", "spectrum"])
+def test_a_vertical_line_spans_a_logarithmic_axis(kind: str) -> None:
+    observable = {"curves": "loss", "spectrum": "singular_values"}[kind]
+    figure = drawn(None, formulas(observable, 50.0)[:1], kind=kind, y=observable)
+    figure.draw_without_rendering()
+    (ax, *_) = figure.axes
+    (line,) = [each for each in ax.get_lines() if each.get_label() == "τ"]
+    ends = line.get_transform().transform(line.get_xydata())
+    np.testing.assert_allclose(ends[:, 1], [ax.bbox.y0, ax.bbox.y1])
+    assert ax.bbox.x0 < ends[0, 0] == ends[1, 0] < ax.bbox.x1
+
+
+def test_the_theorems_own_times_are_drawn() -> None:
+    # With the settings that τ and T are evaluated with.
+    tables = make_tables()
+    settings: dict[str, Any] = {
+        "problem.kind": "subspace", "problem.measurement_dim": 32, "problem.subspace_dim": 4,
+        "problem.num_samples": 100, "problem.condition_number": 1.0, "problem.noise_std": 0.0,
+        "network.kind": "deep_linear", "network.width": 100, "training.data_fit_scale": 1.0,
+        "training.optimizer": "gradient_descent", "training.step_rule": "fan_in",
+        "training.num_steps": 1000, "training.minibatch_size": None,
+        "network.layer_init_scale": 1.0, "network.product_init_scale": 1.0,
+        "network.relative_init_scale": 1.0,
+    }  # fmt: skip
+    for name, value in settings.items():
+        tables.run_table[name] = value
+    tables.run_table["network.initializer"] = "fan_in_normal"
+    tables.run_table["training.learning_rate"] = 3.0
+    figure = drawn(tables, kind="curves", y="regression_error", theory=["tau", "horizon"])
+    seen = formulas_on_screen(figure)
+    assert set(entries(figure)) == seen
+    told = texts(figure).replace("\n", " ")
+    labels = {line.get_label() for line in figure.axes[0].get_lines()} - seen
+    for label in (each for each in labels if not str(each).startswith("_")):
+        assert f"{label} lies beyond the last step" in told
+    assert seen
+
+
+def test_marks_that_cannot_be_seen_are_not_in_the_legend() -> None:
+    marks = [{"at": 0.03, "label": "here"}, {"at": 0.0, "label": "no place on a log axis"}]
+    figure = drawn(kind="final", y="loss", x=DECAY, marks=marks)
+    assert entries(figure) == ["here"] == sorted(formulas_on_screen(figure))
+    assert "not within the axes: no place on a log axis" in texts(figure).replace("\n", " ")
+
+
+def test_a_curve_of_one_record_is_a_point() -> None:
+    tables = make_tables()
+    tables.curve_table = tables.curve_table[tables.curve_table["step"] == 10]
+    figure = drawn(tables, kind="curves", y="loss")
+    (line,) = figure.axes[0].get_lines()
+    assert line.get_marker() == "o"
+    assert on_screen(figure.axes[0], line)
+
+
+def gone(*lost: tuple[float, int, int]) -> dict:
+    """Return so many diverged runs of (weight decay, depth)."""
+    return {(a, b, s): "diverged" for a, b, count in lost for s in range(count)}
+
+
+def test_a_hue_without_a_curve_is_not_in_the_legend() -> None:
+    tables = make_tables(gone((0.1, 2, 5), (0.1, 3, 5)))
+    for keys in ({"kind": "curves"}, {"kind": "final", "x": "network.depth"}):
+        figure = drawn(tables, y="loss", hue=DECAY, **keys)
+        assert entries(figure) == ["$10^{-3}$", "$10^{-2}$"]
+        assert "nothing to draw for $λ$ = 0.1" in texts(figure).replace("\n", " ")
+
+
+def shares(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def test_points_of_few_survivors_are_hollow_and_say_how_many() -> None:
+    figure = drawn(
+        make_tables(gone((0.1, 2, 4), (0.01, 3, 1))), kind="final", y="loss", x=DECAY,
+        hue="network.depth",
+    )  # fmt: skip
+    (ax,) = figure.axes
+    assert sorted(shares(ax)) == ["1/5", "4/5"]
+    hollow = [line for line in ax.get_lines() if line.get_markerfacecolor() == "white"]
+    assert sorted(x for line in hollow for x in line.get_xdata()) == [0.01, 0.1]
+    assert "k/n: only k of the n runs are left" in texts(figure).replace("\n", " ")
+    whole = drawn(kind="final", y="loss", x=DECAY, hue="network.depth")
+    assert shares(whole.axes[0]) == []
+    assert "are left" not in texts(whole)
+
+
+@pytest.mark.parametrize(("kind", "y"), [("curves", "loss"), ("spectrum", "singular_values")])
+def test_curves_of_few_survivors_are_hollow_and_say_how_many(kind: str, y: str) -> None:
+    tables = make_tables(gone((0.1, 2, 4), (0.01, 2, 1)))
+    figure = drawn(tables, kind=kind, y=y, hue=DECAY, where={"network.depth": 2})
+    ax = figure.axes[0]
+    assert sorted(shares(ax)) == ["1/5", "4/5"]
+    pale = {line.get_color() for line in ax.get_lines() if line.get_alpha() == 0.5}
+    hollow = {line.get_color() for line in ax.get_lines() if line.get_markerfacecolor() == "white"}
+    assert len(pale) == 1
+    assert len(hollow) == 2
+    assert pale < hollow
+
+
+def test_cells_of_few_survivors_say_how_many() -> None:
+    tables = make_tables(gone((0.1, 2, 4), (0.01, 3, 1)))
+    keys = {"kind": "heatmap", "x": DECAY, "y": "network.depth"}
+    success = {"value": "success", "success": {"observable": "loss", "below": 1.0}}
+    for more in ({"value": "loss"}, success):
+        figure = drawn(tables, **keys, **more)
+        assert heatmap_cells(figure).shape == (2, len(DECAYS))
+        ends = [text.split("\n")[1:] for text in shares(figure.axes[0])]
+        assert ends == [[], [], ["1/5"], [], ["4/5"], []]
+        (dotted,) = figure.axes[0].patches
+        assert (dotted.get_hatch(), dotted.get_x(), dotted.get_y()) == ("...", 1.5, -0.5)
+        assert "k/n: only k of the n runs are left" in texts(figure).replace("\n", " ")
+    assert NUM_SEEDS == 5
+
+
+def test_axes_begin_and_end_where_they_are_told() -> None:
+    keys = {"kind": "curves", "y": "loss", "y_scale": "linear", "band": "none"}
+    assert drawn(**keys, y_min=0.0).axes[0].get_ylim()[0] == 0.0
+    assert drawn(**keys, y_min=-1.0, y_max=0.5).axes[0].get_ylim() == (-1.0, 0.5)
+    whole, cut = drawn(**keys), drawn(**keys, x_min=10, x_max=100)
+    assert whole.axes[0].get_xlim() == (0, 1000)
+    assert cut.axes[0].get_xlim() == (10, 100)
+    assert "from 10 on" in texts(cut)
+    assert "up to 100" in texts(cut)
+    (line,) = cut.axes[0].get_lines()
+    x, y = (np.asarray(each) for each in line.get_data())
+    # The vertical axis is that of what is shown.
+    shown = y[(x >= 10) & (x <= 100)]
+    assert shown.max() < cut.axes[0].get_ylim()[1] < 1.5 * shown.max() < y.max()
+    final = drawn(kind="final", y="loss", x=DECAY, x_min=2e-3, x_max=0.05)
+    assert final.axes[0].get_xlim() == pytest.approx((2e-3, 0.05))
+    scatter = drawn(kind="scatter", x="loss", y="regression_error", x_min=1e-5, y_max=1.0)
+    assert scatter.axes[0].get_xlim()[0] == pytest.approx(1e-5)
