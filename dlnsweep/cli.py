@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dlnsweep.cli_files import (
+    Out,
+    Overrides,
+    SweepFile,
+    Workers,
+    check,
+    explain,
+    init,
+    plan,
+    slurm,
+)
 from dlnsweep.cli_results import Folder, claims, figure, summary, transition
 from dlnsweep.errors import DlnsweepError, Interrupted
 from dlnsweep.stopping import stoppable
@@ -21,22 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file (TOML).")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Replace a setting; VALUE is TOML. May be repeated."
-    ),
-]
-Out = Annotated[
-    str,
-    typer.Option("--out", metavar="DIR", help="Where the results folder is made; or s3://..."),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=0, help="Worker processes; one a core or GPU by default. 0: none."),
-]
 
 
 def _version(wanted: bool) -> None:
@@ -142,92 +136,6 @@ def run(
 
 
 @app.command()
-def slurm(
-    file: SweepFile,
-    shards: Annotated[int, typer.Option(min=1, help="Jobs of the array, one a shard.")],
-    overrides: Overrides = None,
-    out: Out = "results",
-    time: Annotated[
-        str, typer.Option(metavar="LIMIT", help="A job's time limit, as sbatch takes it.")
-    ] = "04:00:00",
-    cores: Annotated[int, typer.Option(min=1, help="CPU cores of a job, a worker on each.")] = 1,
-    memory: Annotated[
-        str, typer.Option(metavar="SIZE", help="Memory of a job, as sbatch takes it.")
-    ] = "4G",
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs of a job, a worker on each.")] = 0,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--sbatch", metavar="OPTION", help="Such as partition=gpu. May be repeated."),
-    ] = None,
-) -> None:
-    """Print a job script for SLURM: the shards of a sweep as a job array."""
-    from dlnsweep.slurm import Resources, job_script
-    from dlnsweep.spec import Sweep
-    from dlnsweep.store.address import location
-
-    sweep = Sweep.from_file(file, overrides or ())
-    resources = Resources(time, cores, memory, gpus, tuple(option or ()))
-    print(job_script(sweep.name, file, shards, resources, location(out), overrides or ()), end="")
-
-
-@app.command()
-def check(file: SweepFile, overrides: Overrides = None) -> None:
-    """Check a sweep file: every mistake at once, nothing started."""
-    from dlnsweep.spec import Sweep
-
-    sweep = Sweep.from_file(file, overrides or ())
-    axes = [
-        f"{' with '.join(group)} ({length})"
-        for group, length in zip(sweep.axes, sweep.axis_lengths, strict=True)
-    ]
-    crossed = " x ".join([*axes, f"seed ({len(sweep.seeds)})"])
-    print(f"{file}: right; {sweep.num_runs} runs: {crossed}")
-
-
-@app.command()
-def plan(
-    file: SweepFile,
-    overrides: Overrides = None,
-    workers: Workers = None,
-    probe: Annotated[
-        bool, typer.Option(help="Measure a second of each program to estimate the time.")
-    ] = True,
-) -> None:
-    """Show what a sweep will take: runs, programs, memory, rows, bytes, time."""
-    import numpy as np
-
-    from dlnsweep import estimate as estimates
-    from dlnsweep.execution import LocalExecutor
-    from dlnsweep.plan import make_batches, make_plan
-    from dlnsweep.progress import duration, shorten
-    from dlnsweep.spec import Sweep
-
-    sweep = Sweep.from_file(file, overrides or ())
-    planned = make_plan(sweep)
-    batches = make_batches(planned, np.arange(planned.num_runs))
-    found = estimates.estimate(planned, batches)
-    count = min(LocalExecutor(workers or None).num_workers, len(batches))
-    for name, value in (
-        ("runs", f"{planned.num_runs}"),
-        ("compiled programs", f"{planned.num_programs}"),
-        ("batches", f"{len(batches)}"),
-        ("workers", f"{count}"),
-        ("run-steps", shorten(found.run_steps)),
-        ("memory a worker", f"{_bytes(found.worker_bytes)} beside about 0.4 GB for JAX"),
-        ("rows of curves", f"{found.rows}"),
-        ("Parquet", f"about {_bytes(found.stored_bytes)}"),
-    ):
-        print(f"{name:<18} {value}")
-    if probe:
-        timing = estimates.probe(planned, batches, count)
-        print(
-            f"{'time':<18} about {duration(timing.seconds)}, of which compiling "
-            f"{duration(timing.compile_seconds)} (measured on {timing.probed} of "
-            f"{planned.num_programs} programs: {shorten(timing.steps_a_second)} run-steps/s)"
-        )
-
-
-@app.command()
 def compare(
     file: SweepFile,
     overrides: Overrides = None,
@@ -292,7 +200,7 @@ def status(folder: Folder) -> None:
         print(f"  {runner.sentence}")
 
 
-for _command in (summary, claims, transition, figure):
+for _command in (slurm, check, plan, init, explain, summary, claims, transition, figure):
     app.command()(_command)
 
 
@@ -328,38 +236,9 @@ def gc(
     print(f"{folder}: {len(found)} files {'would be ' if dry_run else ''}removed")
 
 
-@app.command()
-def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path(
-        "sweep.toml"
-    ),
-) -> None:
-    """Write a commented starter file."""
-    from dlnsweep.starter import write_starter
-
-    write_starter(file)
-    print(f"{file}: written; try `dlnsweep check {file}`, then `dlnsweep run {file}`")
-
-
-@app.command()
-def explain(
-    kind: Annotated[str, typer.Argument(help="A section, problem or figure kind; or a key.")] = "",
-) -> None:
-    """Explain a section's or kind's keys: meaning, unit, default, static or traced."""
-    from dlnsweep.explain import explain as text
-
-    print(text(kind))
-
-
 def _say(text: str, quiet: bool = False) -> None:
     if not quiet:
         print(f"dlnsweep: {text}", file=sys.stderr, flush=True)
-
-
-def _bytes(count: int) -> str:
-    from dlnsweep.progress import shorten
-
-    return f"{shorten(count)}B"
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dlnsweep.paths import user_path
+
 Folder = Annotated[
     str,
     typer.Argument(metavar="RESULTS", help="A results folder, such as results/fig4; or s3://..."),
@@ -22,15 +24,23 @@ def summary(
     at: Annotated[
         str, typer.Option(metavar="WHEN", help="final, min (over the records), or a step.")
     ] = "final",
-    csv: Annotated[Path | None, typer.Option(help="Write the table to this file as well.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the table to this file as well, with every digit.",
+            parser=user_path,
+        ),
+    ] = None,
 ) -> None:
     """Show medians and quartiles over the seeds for each setting."""
-    from dlnsweep.drawing import summary_table
+    from dlnsweep.drawing import summary_table, with_few_digits
+    from dlnsweep.results.csv_files import write_csv
 
     table = summary_table(folder, by, at)
-    print(table.to_string(index=False))
     if csv is not None:
-        table.to_csv(csv, index=False)
+        write_csv(table, csv)
+    print(with_few_digits(table).to_string(index=False))
 
 
 def claims(
@@ -38,7 +48,10 @@ def claims(
     by: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
+    ] = None,
     isometry: Annotated[
         float,
         typer.Option(help="Judge runs with |sigma(AR)^2 - 1| below this (where it is recorded)."),
@@ -49,11 +62,12 @@ def claims(
 ) -> None:
     """Test Theorem 2.3 of arXiv:2502.15522, statement by statement, run by run."""
     from dlnsweep.claims import Demands, claims_table, claims_text
+    from dlnsweep.results.csv_files import write_csv
 
     table = claims_table(folder, by or [], Demands(isometry, any_width))
-    print(claims_text(table))
     if csv is not None:
-        table.to_csv(csv, index=False)
+        write_csv(table, csv)
+    print(claims_text(table))
 
 
 def transition(
@@ -66,21 +80,31 @@ def transition(
     by: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the first table to this file.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the first table to this file.", parser=user_path),
+    ] = None,
 ) -> None:
     """Fit the value of a setting at which half of the runs succeed, and its power law."""
+    from dlnsweep.results.csv_files import write_csv
     from dlnsweep.transitions import Condition, transitions, transitions_text
 
     found = transitions(folder, x, [Condition.read(text) for text in success], by or [])
-    print(transitions_text(found, x))
     if csv is not None:
-        found.table.to_csv(csv, index=False)
+        write_csv(found.table, csv)
+    print(transitions_text(found, x))
 
 
 def figure(
     folder: Folder,
     file: Annotated[
-        Path | None, typer.Option("--file", help="Take [figure] from this sweep file instead.")
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help="Take [figure] from this sweep file instead.",
+            parser=user_path,
+        ),
     ] = None,
 ) -> None:
     """Draw the figures of a results folder again."""

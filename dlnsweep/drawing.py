@@ -64,7 +64,7 @@ def stored_figures(results: Results) -> list[Any]:
 
 
 def summary_table(folder: str | Path, by: Sequence[str] | None, at: str) -> pd.DataFrame:
-    """Return medians and quartiles of all scalar observables, rounded to four digits.
+    """Return medians and quartiles of all scalar observables.
 
     Args:
         folder: The results folder.
@@ -79,7 +79,11 @@ def summary_table(folder: str | Path, by: Sequence[str] | None, at: str) -> pd.D
     table = results.summary(by=groups, at=int(at) if at.isdecimal() else at)
     kept = [*groups, "num_runs", "num_diverged", "num_planned_missing"]
     kept += [name for name in table.columns if name.endswith(("_q25", "_median", "_q75"))]
-    table = table[[name for name in kept if name in table.columns]]
+    return table[[name for name in kept if name in table.columns]]
+
+
+def with_few_digits(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a summary table with its statistics rounded to four digits, to be read."""
     rounded = {
         name: [float(f"{value:.4g}") for value in table[name]]
         for name in table.columns

@@ -18,6 +18,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.keys import known_settings, may_vary, sweep_classes
 from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES
+from dlnsweep.paths import user_path
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sections import SECTIONS, SweepSettings
 from dlnsweep.sentences import did_you_mean, printable, sentences, show, show_key
@@ -88,7 +89,7 @@ class Sweep:
         Raises:
             SpecError: With all mistakes at once.
         """
-        path = Path(path)
+        path = user_path(path, "the sweep file")
         document = sweepfile.apply_overrides(sweepfile.read(path), overrides)
         return cls.from_dict(document, where=str(path))
 

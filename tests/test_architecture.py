@@ -31,6 +31,7 @@ HOUSE: list[tuple[str, ...]] = [
         "logistic",
     ),
     (
+        "paths",
         "sentences",
         "runtime",
         "places",
@@ -126,7 +127,7 @@ HOUSE: list[tuple[str, ...]] = [
     ("results", "figures", "checkpoint"),
     ("claims", "transitions", "drawing", "execution", "probe"),
     ("worker", "progress", "heartbeat", "dask_task", "dask_execution"),
-    ("runner", "comparison", "cli_results"),
+    ("runner", "comparison", "cli_files", "cli_results"),
     ("cli",),
     ("__main__",),
 ]
@@ -222,7 +223,7 @@ def test_a_room_without_jax_does_not_import_it(name: str):
 
 
 def test_only_the_rooms_of_the_command_line_write_to_the_terminal():
-    talkers = {"cli", "cli_results", "probe", "worker", "progress"}
+    talkers = {"cli", "cli_files", "cli_results", "probe", "worker", "progress"}
     for name in set(NAMES) - talkers:
         calls = [n for n in ast.walk(parsed(name)) if isinstance(n, ast.Call)]
         assert "print" not in {ast.unparse(call.func) for call in calls}, name

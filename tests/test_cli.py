@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas
 import pytest
 from sweep_samples import (
     LONG,
@@ -187,7 +188,7 @@ def test_quiet_runs_in_this_process(command, tmp_path: Path) -> None:
 def test_plain_progress_is_a_few_lines(command, tmp_path: Path) -> None:
     ended = command("run", write(tmp_path), "--workers", "0", "--no-figure")
     lines = ended.err.splitlines()
-    assert lines[0] == f"dlnsweep: {Path('results/small')}: 12 of 12 runs to do"
+    assert lines[0] == f"dlnsweep: {tmp_path / 'results/small'}: 12 of 12 runs to do"
     assert lines[-2].startswith("dlnsweep: 12 of 12 runs done")
     assert 3 <= len(lines) <= 6
 
@@ -303,7 +304,9 @@ def test_other_files_in_the_folder(command, tmp_path: Path) -> None:
     before = everything_below(tmp_path)
     ended = command("run", path)
     assert (ended.status, ended.out) == (3, "")
-    assert re.match(r"dlnsweep: results/small: is not empty \(thesis.tex\)", ended.err)
+    assert ended.err.startswith(
+        f"dlnsweep: {tmp_path / 'results/small'}: is not empty (thesis.tex)"
+    )
     assert everything_below(tmp_path) == before
 
 
@@ -484,3 +487,29 @@ def test_control_c_on_a_terminal(tmp_path: Path, columns: int) -> None:
     # Room is left for the ^C that the terminal writes behind it.
     assert max(map(len, drawn)) <= columns - 2
     assert not workers_of(tmp_path / "long")
+
+
+def test_a_table_is_written_with_every_digit(command, finished: Path, tmp_path: Path) -> None:
+    ended = command("summary", finished, "--csv", tmp_path / "a.csv")
+    assert (ended.status, ended.err) == (0, "")
+    frame = pandas.read_csv(tmp_path / "a.csv")
+    expected = dlnsweep.open_results(finished).summary(
+        ["training.weight_decay", "training.num_steps"]
+    )
+    column = "regression_error_median"
+    assert frame[column].tolist() == expected[column].tolist()
+    assert f"{expected[column][0]:.4g}" in ended.out
+    assert str(expected[column][0]) not in ended.out
+
+
+@pytest.mark.parametrize("place", ["nosuch/a.csv", ".", "/dev/full"])
+@pytest.mark.parametrize("name", ["summary", "transition"])
+def test_a_table_that_cannot_be_written_is_a_sentence(
+    command, finished: Path, name: str, place: str
+) -> None:
+    options = ["--x", "training.num_steps", "--success", "regression_error < 0.5"]
+    ended = command(name, finished, "--csv", place, *(options if name == "transition" else []))
+    assert (ended.status, ended.out) == (2, "")
+    assert re.fullmatch(
+        rf"dlnsweep: {re.escape(place)}: the table cannot be written \(.+\); name .+\n", ended.err
+    )

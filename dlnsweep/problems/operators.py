@@ -24,6 +24,7 @@ from pydantic import Field
 
 from dlnsweep.errors import SpecError
 from dlnsweep.lazy import jnp
+from dlnsweep.paths import user_path
 from dlnsweep.settings import Constraint, Describe, Settings, UsedBy
 
 if TYPE_CHECKING:
@@ -88,7 +89,10 @@ def _load(name: str) -> Float[np.ndarray, "m d"]:
     import numpy as np
 
     try:
-        array = _mapped(Path(name))
+        # The setting keeps its `~`: it is part of a run's identity, wherever homes stand.
+        array = _mapped(user_path(name, "it") if name.startswith("~") else Path(name))
+    except SpecError as error:
+        raise ValueError(str(error)) from None
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror or error}.") from None
     _check(array)

@@ -1,0 +1,59 @@
+"""Paths as users give them: `~` is the home folder, once and everywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dlnsweep.errors import SpecError
+
+
+def user_path(given: Any, what: str = "the path") -> Path:
+    """Return a path that a user gave, with `~` and `~user` as home folders.
+
+    Args:
+        given: Text, or a path.
+        what: What it is, for messages.
+
+    Raises:
+        SpecError: If it is no path, or a home folder is not known.
+    """
+    try:
+        text = os.fspath(given)
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise SpecError(f"{what} is {_shown(given)}; it must be a path: a string or a Path.")
+    if not text or "\0" in text:
+        raise SpecError(f"{what} is {_shown(text)}; it must name a file or folder.")
+    expanded = os.path.expanduser(text)  # noqa: PTH111 - Path drops the "./" of "./~"
+    if expanded == text and text.startswith("~"):
+        head = text.partition("/")[0]
+        raise SpecError(
+            f"{what} is {_shown(text)}, but no home folder is known for {_shown(head)}; write "
+            f"./~... for a name that begins with ~."
+        )
+    return Path(expanded)
+
+
+def absolute(given: Any, what: str = "the path") -> Path:
+    """Return the same as `user_path`, absolute: it stays the same place whatever comes.
+
+    Raises:
+        SpecError: As `user_path`; or if the current folder is gone.
+    """
+    path = user_path(given, what)
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise SpecError(
+            f"{what} is {_shown(str(path))}, relative to a current folder that is gone; change "
+            "into one that exists."
+        ) from None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    text = text if len(text) <= 100 else text[:97] + "..."
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,27 @@
+"""Tables as CSV files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from dlnsweep.errors import SpecError
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table with every digit of its numbers.
+
+    Raises:
+        SpecError: If the file cannot be written.
+    """
+    # As a whole: a table that cannot be turned into text leaves no half of a file.
+    text = table.to_csv(index=False)
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise SpecError(
+            f"{path}: the table cannot be written ({error.strerror or error}); name a file in a "
+            "folder that you may write, on a disk with room."
+        ) from None
