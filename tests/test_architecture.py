@@ -143,6 +143,7 @@ WITHOUT_JAX = {
 HEAVY = ("jax", "jaxlib", "optax", "pandas", "pyarrow", "matplotlib")
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -172,7 +173,8 @@ def executed(node: ast.AST) -> Iterator[ast.AST]:
         yield from executed(child)
 
 
-def imports(name: str) -> set[str]:
+@cache
+def imports(name: str) -> frozenset[str]:
     """Return the full names of all modules that a module imports, inside functions too."""
     found = set()
     for node in executed(parsed(name)):
@@ -183,7 +185,7 @@ def imports(name: str) -> set[str]:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             ours = {f"dlnsweep.{module}" for module in modules()}
             found |= (inner & ours) or {node.module}
-    return found
+    return frozenset(found)
 
 
 def own_imports(name: str) -> set[str]:
