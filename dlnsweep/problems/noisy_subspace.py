@@ -24,7 +24,7 @@ from pydantic import Field
 
 from dlnsweep.lazy import jnp
 from dlnsweep.problems.operators import draw_operator
-from dlnsweep.problems.subspace import OneSubspaceSettings, draw_signals, draw_test
+from dlnsweep.problems.subspace import CoordinateSettings, draw_signals, draw_test
 from dlnsweep.settings import Describe
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ __all__ = ["NoisySubspaceSettings", "clean", "draw", "draw_test", "rank"]
 _NonNegative = Annotated[float, Field(ge=0)]
 
 
-class NoisySubspaceSettings(OneSubspaceSettings):
+class NoisySubspaceSettings(CoordinateSettings):
     """[problem] kind = "noisy_subspace"."""
 
     kind: Annotated[Literal["noisy_subspace"], Describe("static", "which problem", axis=False)] = (

@@ -37,10 +37,10 @@ DIMENSION_CONSTRAINT = Constraint(
 )
 
 
-class OneSubspaceSettings(MeasurementSettings):
-    """The settings of problems with one subspace."""
+class CoordinateSettings(MeasurementSettings):
+    """The settings of problems whose signals have coordinates Z in subspaces."""
 
-    subspace_dim: Annotated[Dimension, Describe("static", "dimension of the subspace", "s")]
+    subspace_dim: Annotated[Dimension, Describe("static", "dimension of a subspace", "s")]
     num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
     condition_number: Annotated[
         Annotated[float, Field(ge=1)], Describe("traced", "condition number of the signals", "κ")
@@ -52,7 +52,7 @@ class OneSubspaceSettings(MeasurementSettings):
     )
 
 
-class SubspaceSettings(OneSubspaceSettings):
+class SubspaceSettings(CoordinateSettings):
     """[problem] kind = "subspace"."""
 
     kind: Annotated[Literal["subspace"], Describe("static", "which problem", axis=False)] = (
@@ -85,7 +85,7 @@ def certain_rank(settings: SubspaceSettings) -> bool:
 
 
 def _operator_and_basis(
-    settings: OneSubspaceSettings, key: Keys
+    settings: CoordinateSettings, key: Keys
 ) -> tuple[Float[Array, "m d"], Float[Array, "d s"]]:
     from dlnsweep.streams import haar
 
@@ -93,17 +93,28 @@ def _operator_and_basis(
     return draw_operator(settings, key), haar(key("data/basis"), d, s)
 
 
-def draw_signals(settings: OneSubspaceSettings, key: Keys) -> Signals:
+def draw_coordinates(
+    settings: CoordinateSettings, key: Keys
+) -> tuple[Float[Array, "s n"], Float[Array, "n r"]]:
+    """Draw Z, and its right singular vectors."""
+    from dlnsweep.kernels.products import multiply
+    from dlnsweep.streams import haar
+
+    r = min(settings.subspace_dim, settings.num_samples)
+    values = jnp.linspace(1.0, 1.0 / settings.condition_number, r, dtype=jnp.float64)
+    left = haar(key("data/left"), settings.subspace_dim, r)
+    right = haar(key("data/right"), settings.num_samples, r)
+    return multiply(left * values, right.T), right
+
+
+def draw_signals(settings: CoordinateSettings, key: Keys) -> Signals:
     """Draw the signals R Z."""
     from dlnsweep.kernels.products import multiply
     from dlnsweep.streams import haar
 
     basis = haar(key("data/basis"), settings.signal_dim, settings.subspace_dim)
-    r = min(settings.subspace_dim, settings.num_samples)
-    values = jnp.linspace(1.0, 1.0 / settings.condition_number, r, dtype=jnp.float64)
-    left = haar(key("data/left"), settings.subspace_dim, r)
-    right = haar(key("data/right"), settings.num_samples, r)
-    return Signals(basis, right, multiply(basis, multiply(left * values, right.T)))
+    coordinates, right = draw_coordinates(settings, key)
+    return Signals(basis, right, multiply(basis, coordinates))
 
 
 def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Float[Array, "m n"]]:
@@ -120,7 +131,7 @@ def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Fl
 
 
 def draw_test(
-    settings: OneSubspaceSettings, key: Keys, count: int
+    settings: CoordinateSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh signals R z with z ~ N(0, I_s / s), of mean square norm 1, and measure them."""
     from dlnsweep.kernels.products import multiply
@@ -132,7 +143,7 @@ def draw_test(
     return signals, multiply(operator, signals)
 
 
-def isometry(settings: OneSubspaceSettings, key: Keys) -> Float[Array, " 3"]:
+def isometry(settings: CoordinateSettings, key: Keys) -> Float[Array, " 3"]:
     """Return the extreme singular values of A R, and a lower estimate of delta_s(A).
 
     delta_s(A) = max |sigma^2 - 1| over the singular values of all choices of s columns of A, its

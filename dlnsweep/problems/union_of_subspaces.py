@@ -3,14 +3,13 @@
 A (m, d)               a measurement operator (operators.py)
 R_1, ..., R_K (d, s)   orthogonal factors of independent Gaussian matrices (Haar)
 k_i                    uniform in 1, ..., K, independent
-z_i ~ N(0, (K/n) I_s)  independent
+Z (s, n)               as for "subspace": random singular vectors, singular values equally spaced
+                       in [1/kappa, 1]
 x_i = R_{k_i} z_i,  Y = A X
 
-The paper does not say how a column lies in its subspace. With this variance the columns of one
-subspace have E X_k X_k^T = R_k R_k^T: the same as for "subspace" with condition number 1, where it
-holds exactly. The singular values of a subspace's coordinates are about 1 -+ sqrt(s K / n), so
-there is no condition number to set. K = 1 is "subspace" with Gaussian coordinates, and its R is
-the one of the same seed.
+So says the paper's Appendix C, where "Sample Z in R^{d x n}" must read s x n. So ||X||_F = ||Z||_F,
+which is sqrt(s) for kappa = 1 whatever K is, and the columns of one subspace have about 1/K of
+Z Z^T. K = 1 is "subspace" of the same seed.
 
 Y has rank min(K s, m, n), or less where a subspace has fewer than s samples; "off the subspace"
 is what is off range(Y), whatever its rank. With K s >= m and enough samples nothing is.
@@ -18,14 +17,14 @@ is what is off range(Y), whatever its rank. With K s >= m and enough samples not
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from dlnsweep.lazy import jnp
-from dlnsweep.problems.operators import Dimension, MeasurementSettings, draw_operator
-from dlnsweep.problems.subspace import DIMENSION_CONSTRAINT
-from dlnsweep.settings import Constraint, Describe
+from dlnsweep.problems.operators import draw_operator
+from dlnsweep.problems.subspace import CoordinateSettings, draw_coordinates
+from dlnsweep.settings import Describe
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -35,20 +34,13 @@ if TYPE_CHECKING:
 _Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
-class UnionOfSubspacesSettings(MeasurementSettings):
+class UnionOfSubspacesSettings(CoordinateSettings):
     """[problem] kind = "union_of_subspaces"."""
 
     kind: Annotated[
         Literal["union_of_subspaces"], Describe("static", "which problem", axis=False)
     ] = "union_of_subspaces"
     num_subspaces: Annotated[_Count, Describe("static", "number of subspaces", "K")] = 3
-    subspace_dim: Annotated[Dimension, Describe("static", "dimension of each subspace", "s")]
-    num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
-
-    constraints: ClassVar[tuple[Constraint, ...]] = (
-        *MeasurementSettings.constraints,
-        DIMENSION_CONSTRAINT,
-    )
 
 
 def rank(settings: UnionOfSubspacesSettings) -> int:
@@ -89,11 +81,9 @@ def draw(
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    from dlnsweep.streams import gaussian
-
-    s, n, count = settings.subspace_dim, settings.num_samples, settings.num_subspaces
-    coordinates = gaussian(key("data/coordinates"), s, n) * jnp.sqrt(count / n)
-    return _measured(settings, key, _place(coordinates, key("data/members"), count))
+    coordinates, _ = draw_coordinates(settings, key)
+    placed = _place(coordinates, key("data/members"), settings.num_subspaces)
+    return _measured(settings, key, placed)
 
 
 def draw_test(
