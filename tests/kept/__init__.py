@@ -1,0 +1,1 @@
+"""What the kept texts say, statement by statement: see text.py."""

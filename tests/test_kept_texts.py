@@ -1,0 +1,100 @@
+"""Every number of a kept text follows from a kept table, or is told apart as a setting.
+
+Each text's statements are in tests/kept/; see tests/kept/text.py for how to write one.
+"""
+
+from __future__ import annotations
+
+import pytest
+from kept import conventions
+from kept.numbers import About, AtLeast, AtMost, fits, read
+from kept.text import ROOT, Part, faults, says, sections, without_names
+
+PARTS = [*conventions.PARTS]
+# Texts of which not every section has been gone through yet. None may join them.
+OPEN = {
+    "README.md",
+    *(
+        f"results/kept/{name}/README.md"
+        for name in (
+            "conventions", "deep_prior", "linear_networks", "open_questions", "reduced_kernel",
+            "scale",
+        )
+    ),
+    "results/kept/README.md",
+}  # fmt: skip
+
+
+def texts() -> list[str]:
+    kept = sorted((ROOT / "results/kept").glob("**/README.md"))
+    return ["README.md", *(str(path.relative_to(ROOT)) for path in kept)]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_every_number_follows_from_a_table(part):
+    found = list(faults(part, sections(part.file)[part.section]))
+    assert not found, "\n".join(found)
+
+
+def test_every_section_with_a_number_is_gone_through():
+    done = {(part.file, part.section) for part in PARTS}
+    assert len(done) == len(PARTS)
+    for file in set(texts()) - OPEN:
+        for section, text in sections(file).items():
+            if any(c.isdecimal() for c in without_names(text)):
+                assert (file, section) in done, f"{file}: no part for {section!r}"
+
+
+@pytest.mark.parametrize(
+    ("printed", "value", "half"),
+    [
+        ("13.86", 13.86, 0.005),
+        ("1 497", 1497, 0.5),
+        ("−0.08", -0.08, 0.005),
+        ("3e-4", 3e-4, 0.5e-4),
+        ("9.1·10⁻⁴", 9.1e-4, 0.05e-4),
+        ("10⁻³", 1e-3, 0.5e-3),
+        ("2·10⁷", 2e7, 0.5e7),
+    ],
+)
+def test_printed_numbers_are_read(printed, value, half):
+    assert read(printed).value == pytest.approx(value, rel=1e-15)
+    assert read(printed).half == pytest.approx(half, rel=1e-12)
+
+
+def test_a_printed_number_fits_what_rounds_to_it():
+    assert fits("0.36", 0.3649)
+    assert fits("0.36", 0.3551)
+    assert not fits("0.36", 0.3655)
+    assert not fits("0.36", 0.3544)
+    assert not fits("0.36", float("nan"))
+    assert fits("36", 36)
+    assert not fits("1 000", 1001)
+    assert fits("2", AtMost(1.9))
+    assert not fits("2", AtMost(2.1))
+    assert fits("20", AtLeast(25))
+    assert not fits("20", AtLeast(19))
+    assert fits("3 000", About(2917))
+    assert not fits("3 000", About(2000))
+
+
+def complaints(text: str, *statements, settings=()) -> list[str]:
+    return list(faults(Part("x", "", lambda: statements, settings), text))
+
+
+def test_a_number_without_a_statement_is_found():
+    text = "The error is 0.36\nof W_1 in Figure 3, by (9b) of arXiv:2502.15522, for `d = 64`."
+    assert complaints(text, says("error is {} of", 0.364)) == []
+    assert "0.36" in complaints(text)[0]
+    assert complaints(text, settings=["is 0.36"]) == []
+    assert "covers 12" in complaints(text + " 12 runs.", says("is {} of", 0.364))[0]
+
+
+def test_a_wrong_number_is_found():
+    assert "says 0.36, the table 0.4" in complaints("It is 0.36.", says("is {}.", 0.4))[0]
+
+
+def test_words_that_the_text_does_not_have_are_found():
+    assert "0 times" in complaints("It is 0.36.", says("was {}.", 0.36))[0]
+    assert "2 times" in complaints("It is 1. It is 1.", says("It is {}.", 1))[0]
+    assert "does not have" in complaints("None.", settings=["d = 3"])[0]
