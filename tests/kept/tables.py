@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+import csv
 import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
-
-import pandas as pd
 
 from kept.text import ROOT
 
 
-def table(path: str, **only: Any) -> pd.DataFrame:
-    """Return a table of results/kept, or its rows with the given values.
+@dataclass(frozen=True)
+class Table:
+    """Rows by name of column. A column may be named without its section."""
 
-    Names are columns without their section, or with __ for its dot.
-    """
-    rows = pd.read_csv(ROOT / "results/kept" / path)
-    for name, value in only.items():
-        rows = rows[rows[_column(rows, name)] == value]
-    return rows
+    path: str
+    rows: Sequence[dict[str, Any]]
+
+    def where(self, **only: Any) -> Table:
+        """Return the rows with these values, a list standing for any of them."""
+        kept = self.rows
+        for name, wanted in only.items():
+            allowed = wanted if isinstance(wanted, list | tuple) else [wanted]
+            key = self._key(name)
+            kept = [row for row in kept if row[key] in allowed]
+        if not kept:
+            raise LookupError(f"{self.path} has no row with {only}")
+        return Table(self.path, kept)
+
+    def column(self, name: str) -> list[Any]:
+        """Return the values of a column, from top to bottom."""
+        key = self._key(name)
+        return [row[key] for row in self.rows]
+
+    def one(self, name: str, **only: Any) -> Any:
+        """Return the value of a column in the one row with these values."""
+        found = self.where(**only).column(name)
+        if len(found) != 1:
+            raise LookupError(f"{self.path} has {len(found)} rows with {only}")
+        return found[0]
+
+    def by(self, key: str, name: str) -> dict[Any, Any]:
+        """Return a column's values by those of another."""
+        found = dict(zip(self.column(key), self.column(name), strict=True))
+        if len(found) != len(self.rows):
+            raise LookupError(f"{self.path} has a {key} twice")
+        return found
+
+    def median(self, name: str) -> float:
+        """Return the median of a column."""
+        return median(self.column(name))
+
+    def _key(self, name: str) -> str:
+        columns = list(self.rows[0])
+        found = [c for c in columns if name in (c, c.split(".")[-1])]
+        if len(found) != 1:
+            raise LookupError(f"{self.path}: {name} is {found} of {columns}")
+        return found[0]
 
 
-def value(path: str, column: str, **only: Any) -> float:
-    """Return the one value of a column in the rows that are asked for."""
-    rows = table(path, **only)
-    if len(rows) != 1:
-        raise LookupError(f"{path} has {len(rows)} rows with {only}")
-    return rows[column].item()
+def _value(cell: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell
 
 
-def _column(rows: pd.DataFrame, name: str) -> str:
-    found = [c for c in rows if c == name.replace("__", ".") or str(c).split(".")[-1] == name]
-    if len(found) != 1:
-        raise LookupError(f"{name} is {found} of {list(rows)}")
-    return str(found[0])
+def table(path: str, **only: Any) -> Table:
+    """Return a table of results/kept, or its rows with these values."""
+    with (ROOT / "results/kept" / path).open(encoding="utf-8", newline="") as file:
+        rows = [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    return Table(path, rows).where(**only)
 
 
 def sweep(name: str) -> dict[str, Any]:
