@@ -14,6 +14,7 @@ import oracle
 import pytest
 from test_batches import AGREEMENT, drawn, expected, plan_of, train_rows
 
+from dlnsweep.problems import subspace
 from dlnsweep.problems import union_of_subspaces as union
 from dlnsweep.problems.operators import draw_operator
 from dlnsweep.runtime import numerics
@@ -34,25 +35,28 @@ OBSERVED = [
 @cache
 def compiled(sizes: tuple[int, int, int, int, int], test: int):
     d, m, s, n, count = sizes
-    own = union.UnionOfSubspacesSettings(
-        signal_dim=d, measurement_dim=m, subspace_dim=s, num_samples=n, num_subspaces=count
-    )
+    common = {"signal_dim": d, "measurement_dim": m, "subspace_dim": s, "num_samples": n}
+    own = union.UnionOfSubspacesSettings(**common, num_subspaces=count)
+    one = subspace.SubspaceSettings(**common)
 
-    def draw(seed):
+    def draw(seed, kappa):
         key = partial(purpose_key, seed)
-        bases = union._draw_bases(own, key)
+        several = own.model_copy(update={"condition_number": kappa})
         return (
-            draw_operator(own, key), bases, haar(key("data/basis"), d, s),
-            *union.draw(own, key), *union.draw_test(own, key, test),
+            draw_operator(own, key), union._draw_bases(own, key), haar(key("data/basis"), d, s),
+            *union.draw(several, key), *union.draw_test(several, key, test),
+            *(subspace.draw(one.model_copy(update={"condition_number": kappa}), key)
+              if count == 1 else ()),
         )  # fmt: skip
 
     return jax.jit(draw)
 
 
-def draw(sizes, seed=0, test=600):
-    """Return A, R_1 ... R_K side by side, R of "subspace", X, Y, and test samples."""
+def draw(sizes, seed=0, test=600, kappa=1.0):
+    """Return A, R_1 ... R_K, R of "subspace", X, Y, test samples; for K = 1 X, Y of "subspace"."""
     with numerics():
-        return [np.asarray(a) for a in compiled(sizes, test)(np.int64(seed))]
+        found = compiled(sizes, test)(np.int64(seed), np.float64(kappa))
+        return [np.asarray(a) for a in found]
 
 
 def members(bases: np.ndarray, x: np.ndarray, s: int) -> np.ndarray:
@@ -67,7 +71,7 @@ def members(bases: np.ndarray, x: np.ndarray, s: int) -> np.ndarray:
 
 def test_columns_lie_in_one_of_the_subspaces_each():
     sizes = (12, 9, 2, 900, 3)
-    operator, bases, _, x, y, test_x, test_y = draw(sizes, seed=1)
+    operator, bases, _, x, y, test_x, test_y, *_ = draw(sizes, seed=1)
     for block in np.split(bases, 3, axis=1):
         assert np.max(np.abs(block.T @ block - np.eye(2))) < EXACT
     assert np.max(np.abs(operator @ x - y)) < EXACT
@@ -82,28 +86,60 @@ def test_columns_lie_in_one_of_the_subspaces_each():
     assert not np.array_equal(members(bases, test_x, 2), members(bases, x, 2)[:600])
 
 
-def test_coordinates_are_gaussian_of_the_stated_size():
-    sizes = (12, 9, 2, 900, 3)
-    _, bases, _, x, _, test_x, _ = draw(sizes, seed=2)
-    for signals, variance in ((x, 3 / 900), (test_x, 1 / 2)):
-        chosen = members(bases, signals, 2)
-        blocks = np.stack(np.split(bases, 3, axis=1))
-        z = np.einsum("nds,dn->sn", blocks[chosen], signals) / np.sqrt(variance)
-        assert abs(np.mean(z)) < SIGMAS / np.sqrt(z.size)
-        assert abs(np.mean(z**2) - 1) < SIGMAS * np.sqrt(2 / z.size)
-        assert abs(np.mean(z**4) - 3) < SIGMAS * np.sqrt(96 / z.size)
-        assert abs(np.mean(z[0] * z[1])) < SIGMAS / np.sqrt(z.shape[1])
-    # Each subspace's columns have about the second moment of its projector.
-    moments = [(b.T @ x[:, members(bases, x, 2) == k]) for k, b in enumerate(blocks)]
-    for own in moments:
-        # 900 samples of variance 3/900, a third of them in each subspace.
-        assert np.max(np.abs(own @ own.T - np.eye(2))) < SIGMAS * np.sqrt(3 * 3 / 900)
+def coordinates(bases: np.ndarray, x: np.ndarray, s: int) -> np.ndarray:
+    """Return the coordinates of each column in its own subspace."""
+    blocks = np.stack(np.split(bases, bases.shape[1] // s, axis=1))
+    return np.einsum("nds,dn->sn", blocks[members(bases, x, s)], x)
+
+
+@pytest.mark.parametrize("kappa", [1.0, 4.0])
+def test_coordinates_are_drawn_as_those_of_one_subspace(kappa):
+    # Appendix C of the paper: Z by the procedure of section 3, singular values from 1/kappa to 1.
+    values = np.linspace(1.0, 1 / kappa, 2)
+    _, bases, _, x, *_ = draw((12, 9, 2, 900, 3), seed=2, kappa=kappa)
+    z = coordinates(bases, x, 2)
+    assert np.max(np.abs(np.linalg.svd(z, compute_uv=False) - values)) < EXACT
+    # What makes Figure 1b's data small: the columns of all subspaces together have the norm of Z.
+    assert abs(np.sum(x**2) - np.sum(values**2)) < EXACT
+    # The right singular vectors are random: each column has its share of the norm, about.
+    right = np.linalg.svd(z, full_matrices=False)[2] * np.sqrt(900)
+    assert abs(np.mean(right**4) - 3) < SIGMAS * np.sqrt(96 / right.size)
+    assert abs(np.mean(right)) < SIGMAS / np.sqrt(right.size)
+    # Each subspace has a third of Z Z^T, about.
+    for k, block in enumerate(np.split(bases, 3, axis=1)):
+        own = block.T @ x[:, members(bases, x, 2) == k]
+        assert np.max(np.abs(3 * own @ own.T - z @ z.T)) < SIGMAS * np.sqrt(3 * 3 / 900)
+
+
+def test_figure_1b_has_data_of_norm_five():
+    _, bases, _, x, *_ = draw((200, 100, 5, 300, 3))
+    assert abs(np.sum(x**2) - 5) < EXACT
+    assert np.linalg.matrix_rank(x) == 15
+    z = coordinates(bases, x, 5)
+    assert np.max(np.abs(z @ z.T - np.eye(5))) < EXACT
+
+
+@pytest.mark.slow
+def test_fewer_samples_than_dimensions():
+    _, bases, _, x, *_ = draw((12, 9, 4, 3, 2), kappa=2.0)
+    z = coordinates(bases, x, 4)
+    assert np.max(np.abs(np.linalg.svd(z, compute_uv=False) - [1, 0.75, 0.5])) < EXACT
+
+
+def test_test_coordinates_are_gaussian_of_mean_square_norm_one():
+    _, bases, _, _, _, test_x, _ = draw((12, 9, 2, 900, 3), seed=2)
+    z = coordinates(bases, test_x, 2) * np.sqrt(2)
+    assert abs(np.mean(z)) < SIGMAS / np.sqrt(z.size)
+    assert abs(np.mean(z**2) - 1) < SIGMAS * np.sqrt(2 / z.size)
+    assert abs(np.mean(z**4) - 3) < SIGMAS * np.sqrt(96 / z.size)
+    assert abs(np.mean(z[0] * z[1])) < SIGMAS / np.sqrt(z.shape[1])
 
 
 def test_one_subspace_is_that_of_the_same_seed():
-    _, bases, basis, x, *_ = draw((8, 5, 2, 30, 1), seed=3)
+    _, bases, basis, x, y, _, _, one_x, one_y = draw((8, 5, 2, 30, 1), seed=3, kappa=2.0)
     assert np.max(np.abs(bases - basis)) < EXACT
-    assert np.max(np.abs(x - basis @ (basis.T @ x))) < EXACT
+    assert np.max(np.abs(x - one_x)) < EXACT
+    assert np.max(np.abs(y - one_y)) < EXACT
     _, more, _, *_ = draw((8, 5, 2, 30, 3), seed=3)
     assert np.max(np.abs(more[:, :2] - basis)) < EXACT
     # Bases of several are independent Haar frames: their overlaps have mean square 1/d.
