@@ -1,6 +1,6 @@
 """`python -m dlnsweep`."""
 
-from dlnsweep.cli import main
+from dlnsweep.outermost import main
 
 if __name__ == "__main__":
     main()

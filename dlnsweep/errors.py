@@ -7,7 +7,7 @@ class DlnsweepError(Exception):
     """A mistake that the user can mend; its message is a complete sentence.
 
     Only the command line turns it into text and an exit status. Everything else that is raised
-    is a bug and keeps its traceback.
+    is a bug, whose traceback `outermost` keeps in a file.
     """
 
     exit_status = 1

@@ -129,6 +129,7 @@ HOUSE: list[tuple[str, ...]] = [
     ("worker", "progress", "heartbeat", "dask_task", "dask_execution"),
     ("runner", "comparison", "cli_files", "cli_results"),
     ("cli",),
+    ("outermost",),
     ("__main__",),
 ]
 FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
@@ -225,7 +226,7 @@ def test_a_room_without_jax_does_not_import_it(name: str):
 
 
 def test_only_the_rooms_of_the_command_line_write_to_the_terminal():
-    talkers = {"cli", "cli_files", "cli_results", "probe", "worker", "progress"}
+    talkers = {"cli", "cli_files", "cli_results", "outermost", "probe", "worker", "progress"}
     for name in set(NAMES) - talkers:
         calls = [n for n in ast.walk(parsed(name)) if isinstance(n, ast.Call)]
         assert "print" not in {ast.unparse(call.func) for call in calls}, name
