@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import GenericAlias
 from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from dlnsweep.sentences import findings, sentences, show
-from dlnsweep.settings import Settings, description
+from dlnsweep.sentences import findings, printable, sentences, show
+from dlnsweep.settings import Settings, description, with_integers
 
 _LONGEST_AXIS = 10_000_000
 _MOST_REPORTED = 3
@@ -22,14 +23,22 @@ class Range(Settings):
     start: Annotated[float, Field(alias="from")]
     to: float
     count: Annotated[int, Field(ge=1, le=_LONGEST_AXIS)]
-    spacing: Literal["linear", "log", "integer"] = "linear"
+    spacing: Literal["linear", "log", "integer"] | None = None
+
+
+class SeedRange(Settings):
+    """Seeds from one to another, both included: { from = 10, to = 19 }."""
+
+    start: Annotated[int, Field(alias="from", ge=0)]
+    to: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    count: int | None = None
 
 
 def range_values(wanted: Range) -> list[float] | list[int]:
     """Return the values of a range, both ends included.
 
-    "log" spaces them by a constant factor, "linear" by a constant difference, and "integer"
-    rounds the linear ones to integers, each once.
+    "log" spaces them by a constant factor, "linear" (or none) by a constant difference, and
+    "integer" rounds the linear ones to integers, each once.
     """
     a, b, last = wanted.start, wanted.to, wanted.count - 1
     if last == 0:
@@ -61,13 +70,50 @@ def num_values(raw: Any) -> int:
         return max(1, len(raw))
     if not isinstance(raw, dict):
         return 1
-    count, a, b = raw.get("count"), raw.get("from"), raw.get("to")
+    count, a, b = (with_integers(int, raw.get(key)) for key in ("count", "from", "to"))
     if not isinstance(count, int) or count < 1:
         return 1
     if raw.get("spacing") == "integer" and isinstance(a, int) and isinstance(b, int):
         # Integers that coincide count once.
         return min(count, abs(b - a) + 1)
     return count
+
+
+def num_seeds(raw: Mapping[str, Any]) -> int:
+    """Return how many seeds a range has, which may be more than `len` can say."""
+    found, problems = read_seeds(raw, "")
+    return 1 if problems else found.stop - found.start
+
+
+def read_seeds(raw: Mapping[str, Any], place: str) -> tuple[range, list[str]]:
+    """Return the seeds of a range, and its mistakes as sentences."""
+    try:
+        wanted = SeedRange.model_validate(dict(raw))
+    except ValidationError as error:
+        return range(1), sentences(error, place, SeedRange, "a range of seeds (from, to)")
+    seeds = range(wanted.start, wanted.to + 1)
+    between = wanted.to - wanted.start + 1
+    if between < 1:
+        return range(1), [f"{place} is a range from {wanted.start} to {wanted.to}; it has no seed."]
+    if wanted.count not in (None, between):
+        return range(1), [
+            f"{place}.count is {show(wanted.count)}; from {wanted.start} to {wanted.to} there are "
+            f"{show(between)} seeds: leave count out."
+        ]
+    return seeds, []
+
+
+def resolve(
+    resolver: Callable[[Any], Any], values: Sequence[Any], place: str
+) -> tuple[tuple[Any, ...], list[str]]:
+    """Return the resolved values of a setting, and what is wrong with them as sentences."""
+    found, problems = [], []
+    for value in values:
+        try:
+            found.append(resolver(value))
+        except ValueError as error:
+            problems.append(f"{place} is {show(value)}; {printable(str(error))}")
+    return tuple(found), problems
 
 
 @cache
@@ -83,7 +129,13 @@ def _adapter(settings: type[Settings], key: str, several: bool) -> TypeAdapter[A
 
 
 def read_values(
-    settings: type[Settings], key: str, raw: Any, place: str, *, expand: bool = True
+    settings: type[Settings],
+    key: str,
+    raw: Any,
+    place: str,
+    *,
+    expand: bool = True,
+    distinct: bool = True,
 ) -> tuple[tuple[Any, ...], bool, list[str]]:
     """Validate the value, list or range that a sweep file gives for one setting.
 
@@ -93,6 +145,7 @@ def read_values(
         raw: What the file holds.
         place: The dotted key, for messages.
         expand: Whether to make all values of a range; else its ends only, to check it.
+        distinct: Whether each value must be given once; in a zip only the tuples must.
 
     Returns:
         The values, whether the file gave several (an axis), and the mistakes as sentences.
@@ -100,9 +153,9 @@ def read_values(
     info = description(settings, key)
     may_vary = info is None or info.axis
     if may_vary and isinstance(raw, dict):
-        return _read_range(settings, key, raw, place, expand)
+        return _read_range(settings, key, raw, place, expand, distinct)
     if may_vary and isinstance(raw, list):
-        return _read_list(settings, key, raw, place)
+        return _read_list(settings, key, raw, place, distinct)
     value, problems = _validate(settings, key, raw, place)
     several = isinstance(raw, list) or (isinstance(raw, dict) and "from" in raw)
     if problems and several and problems[0].startswith(f"{place} is "):
@@ -111,24 +164,40 @@ def read_values(
 
 
 def _read_list(
-    settings: type[Settings], key: str, raw: list[Any], place: str
+    settings: type[Settings], key: str, raw: list[Any], place: str, distinct: bool
 ) -> tuple[tuple[Any, ...], bool, list[str]]:
     if not raw:
         return (), True, [f"{place} is an empty list; give at least one value, or leave it out."]
     values, problems = _validate_all(settings, key, raw, place)
     seen: dict[Any, int] = {}
-    for i, value in enumerate(values):
+    twice = []
+    for i, value in enumerate(values if distinct else ()):
         if value in seen:
-            problems.append(
+            twice.append(
                 f"{place}[{i}] is {show(value)}, as is {place}[{seen[value]}]; "
                 "give each value once."
             )
         seen.setdefault(value, i)
-    return values, True, problems
+    return values, True, [*problems, *_bounded(twice, place)]
+
+
+def _bounded(problems: list[str], place: str) -> list[str]:
+    """Return the first mistakes of a list of values, and how many others it has."""
+    rest = len(problems) - _MOST_REPORTED
+    return (
+        [*problems[:_MOST_REPORTED], f"{place} has {rest} more such values."]
+        if rest > 0
+        else problems
+    )
 
 
 def _read_range(
-    settings: type[Settings], key: str, raw: dict[str, Any], place: str, expand: bool
+    settings: type[Settings],
+    key: str,
+    raw: dict[str, Any],
+    place: str,
+    expand: bool,
+    distinct: bool,
 ) -> tuple[tuple[Any, ...], bool, list[str]]:
     try:
         wanted = Range.model_validate(raw)
@@ -140,7 +209,7 @@ def _read_range(
     if not expand:
         wanted = wanted.model_copy(update={"count": min(wanted.count, 2)})
     values: list[Any] = list(range_values(wanted))
-    if len(set(values)) != len(values):
+    if distinct and len(set(values)) != len(values):
         return (), True, [f"{place} is a range whose values coincide; lower its count."]
     if _wants_integers(settings, key):
         # An integer setting may be given by an ordinary range that falls on integers.
@@ -156,7 +225,7 @@ def _read_range(
             )
         values = [int(v) for v in values]
     checked, problems = _validate_all(settings, key, values, place)
-    return checked, True, problems[:_MOST_REPORTED]
+    return checked, True, problems
 
 
 def _wants_integers(settings: type[Settings], key: str) -> bool:
@@ -176,26 +245,38 @@ def _wrong_range(wanted: Range) -> str:
         return f"{ends} with spacing 'integer'; both ends must be integers."
     if math.isinf(max(abs(wanted.start), abs(wanted.to)) * wanted.count):
         return f"{ends} with count {wanted.count}; its ends are too large."
+    if wanted.spacing is None and _spans_decades(wanted):
+        return (
+            f"{ends}, over two decades or more, without a spacing; say whether its values are a "
+            'constant factor apart, spacing = "log", or a constant difference, spacing = "linear".'
+        )
     if wanted.count == 1 and wanted.start != wanted.to:
         return f"{ends} with count 1; it must be 2 or more, to hold both ends."
     return ""
+
+
+def _spans_decades(wanted: Range) -> bool:
+    low, high = sorted((abs(wanted.start), abs(wanted.to)))
+    return wanted.start * wanted.to > 0 and wanted.count > 2 and high >= 100 * low
 
 
 def _validate_all(
     settings: type[Settings], key: str, raw: list[Any], place: str
 ) -> tuple[tuple[Any, ...], list[str]]:
     """Validate a list of values; only if one is wrong, each alone, for the sentences."""
+    raw = with_integers(settings.model_fields[key].annotation, raw)
     try:
         values = _adapter(settings, key, True).validate_python(raw)
     except ValidationError:
         problems: list[str] = []
         for i, item in enumerate(raw):
             problems += _validate(settings, key, item, f"{place}[{i}]")[1]
-        return (), problems
+        return (), _bounded(problems, place)
     return tuple(map(_without_sign_of_zero, values)), []
 
 
 def _validate(settings: type[Settings], key: str, raw: Any, place: str) -> tuple[Any, list[str]]:
+    raw = with_integers(settings.model_fields[key].annotation, raw)
     try:
         value = _adapter(settings, key, False).validate_python(raw)
     except ValidationError as error:

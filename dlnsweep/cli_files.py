@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,12 @@ def check(file: SweepFile, overrides: Overrides = None) -> None:
     ]
     crossed = " x ".join([*axes, f"seed ({len(sweep.seeds)})"])
     print(f"{file}: right; {sweep.num_runs} runs: {crossed}")
+    crossings = math.prod(sweep.axis_lengths) * len(sweep.seeds)
+    if crossings > sweep.num_runs:
+        print(
+            f"  {crossings - sweep.num_runs} of {crossings} combinations differ from others only "
+            "in settings that they do not use; they are no runs of their own"
+        )
 
 
 def plan(

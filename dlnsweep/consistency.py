@@ -89,7 +89,7 @@ def check_stopping(values: Values) -> Iterator[str]:
     """Check that training.stop_when refers to what is recorded."""
     condition = values.get("training.stop_when", (None,))[0]
     names = values.get("record.observables", (None,))[0]
-    if condition is None or names is None:
+    if condition is None or names is None or set(names) - OBSERVABLES.keys():
         return
     scalars = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is None]
     if condition.observable not in scalars:
@@ -181,6 +181,19 @@ def check_zip(
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{key} has {count}" for key, count in lengths.items())
             yield f"{place} zips axes of unequal lengths: {listed} values."
+        elif len(lengths) == len(group) > 1:
+            yield from _repeated(place, {key: values[key] for key in group})
+
+
+def _repeated(place: str, columns: Values) -> Iterator[str]:
+    """Check that no tuple of zipped values comes twice."""
+    first: dict[tuple[Any, ...], int] = {}
+    for i, row in enumerate(zip(*columns.values(), strict=True)):
+        if row in first:
+            shown = ", ".join(f"{k} = {show(v)}" for k, v in zip(columns, row, strict=True))
+            yield f"{place} has {shown} twice, at [{first[row]}] and [{i}]; give it once."
+            return
+        first[row] = i
 
 
 def check_constraint(constraint: Constraint, values: Values, axes: Axes) -> str:

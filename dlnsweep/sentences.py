@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +13,28 @@ from dlnsweep.settings import Settings
 _LONGEST_VALUE = 60
 _LONGEST_KEY = 80
 _MOST_LISTED = 15
+_MOST_MISTAKES = 40
+
+# What other programs and papers call our keys.
+_ALSO_CALLED = {
+    **dict.fromkeys(("lr", "eta", "step_size", "stepsize", "rate"), "learning_rate"),
+    **dict.fromkeys(("wd", "l2", "lambda", "lam", "decay", "decay_rate", "reg"), "weight_decay"),
+    **dict.fromkeys(
+        ("epochs", "num_epochs", "steps", "iterations", "num_iterations", "max_steps", "iters"),
+        "num_steps",
+    ),
+    **dict.fromkeys(("batch_size", "batchsize", "minibatch"), "minibatch_size"),
+    **dict.fromkeys(("layers", "num_layers", "n_layers"), "depth"),
+    **dict.fromkeys(("hidden", "hidden_dim", "hidden_size", "hidden_width", "units"), "width"),
+    **dict.fromkeys(("seed", "num_seeds", "n_seeds"), "seeds"),
+    **dict.fromkeys(("n_samples", "samples", "num_data", "n"), "num_samples"),
+    **dict.fromkeys(("init", "initialization", "initialisation"), "initializer"),
+    **dict.fromkeys(("dtype", "float"), "precision"),
+    **dict.fromkeys(("optim", "optimiser"), "optimizer"),
+    **dict.fromkeys(("kappa", "cond", "condition"), "condition_number"),
+    **dict.fromkeys(("metrics", "measure"), "observables"),
+    "tol": "tolerance",
+}
 
 _TYPES = {
     "int_type": "an integer",
@@ -63,18 +85,46 @@ def show_key(key: str) -> str:
     return printable(key, _LONGEST_KEY)
 
 
-def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Return the end of a sentence: the nearest of the known words, else all, if they are few."""
-    near = difflib.get_close_matches(word[:100], known, n=1, cutoff=0.6)
-    # 'depth' for 'network.depth' is too far for difflib.
-    near = near or [each for each in known if each.rpartition(".")[2] == word]
+def did_you_mean(word: str, known: Collection[str], elsewhere: Iterable[str] = ()) -> str:
+    """Return the end of a sentence: the nearest of the known words, else all, if they are few.
+
+    Args:
+        word: What was written.
+        known: What could have been written.
+        elsewhere: Dotted keys that could have been meant where none of these is near.
+    """
+    near = _meant(word, known) or _meant(word, elsewhere) or nearest(word, known)
     if near:
-        return f"; did you mean '{near[0]}'?"
+        return f"; did you mean '{near}'?"
     if not known:
         return "."
     if len(known) > _MOST_LISTED:
         return "; `dlnsweep explain` lists what there is."
     return f"; known are {', '.join(known)}."
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is spelled most like one; empty if none is near."""
+    return next(iter(difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)), "")
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """Return the known key that is the word, or what others call so, but for its section."""
+    last = word.rpartition(".")[2]
+    wanted = (last, _ALSO_CALLED.get(last.lower(), last))
+    known = list(known)
+    return next((each for name in wanted for each in known if _last(each) == name), "")
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def bounded(problems: Sequence[str]) -> list[str]:
+    """Return mistakes, each once; of very many the first, and how many others there are."""
+    each = list(dict.fromkeys(problems))
+    rest = len(each) - _MOST_MISTAKES
+    return [*each[:_MOST_MISTAKES], f"and {rest} more mistakes."] if rest > 0 else each
 
 
 def _number(bound: Any) -> str:

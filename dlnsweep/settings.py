@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 Role = Literal["static", "traced", "outside"]
 
@@ -84,6 +84,43 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_whole_numbers(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        names = {field.alias or key: key for key, field in cls.model_fields.items()}
+        return {
+            key: with_integers(cls.model_fields[names[key]].annotation, value)
+            if key in names
+            else value
+            for key, value in data.items()
+        }
+
+
+def with_integers(annotation: Any, value: Any) -> Any:
+    """Return a value whose whole floats (1e4) are integers, where a field asks for integers."""
+    types = _leaves(annotation)
+    return _as_integers(value) if int in types and float not in types else value
+
+
+def _as_integers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_integers(item) for item in value]
+    # Beyond 2^53 a float does not tell which integer was meant.
+    whole = isinstance(value, float) and value.is_integer() and abs(value) <= 2**53
+    return int(value) if whole else value
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    """Return the types that an annotation is made of."""
+    if get_origin(annotation) is Annotated:
+        return _leaves(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return set()
+    inner = get_args(annotation)
+    return set().union(*map(_leaves, inner)) if inner else {annotation}
 
 
 def description(settings: type[Settings], key: str) -> Describe | None:

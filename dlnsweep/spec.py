@@ -5,24 +5,27 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from dlnsweep import consistency, plugins, prescription, sweepfile
-from dlnsweep.axes import num_values, read_values
+from dlnsweep.axes import num_seeds, num_values, read_seeds, read_values, resolve
+from dlnsweep.documents import plain
 from dlnsweep.errors import SpecError
 from dlnsweep.keys import known_settings, may_vary, sweep_classes
 from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.paths import user_path
 from dlnsweep.problems import PROBLEMS
+from dlnsweep.repeats import num_combinations
 from dlnsweep.sections import SECTIONS, SweepSettings
-from dlnsweep.sentences import did_you_mean, printable, sentences, show, show_key
-from dlnsweep.settings import Settings, description
+from dlnsweep.sentences import bounded, did_you_mean, printable, sentences, show, show_key
+from dlnsweep.settings import Settings, description, with_integers
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_TEXT = 500
@@ -53,10 +56,10 @@ class Sweep:
     options: SweepSettings
     figures: tuple[Any, ...]
 
-    @property
+    @cached_property
     def num_runs(self) -> int:
-        """Number of runs: the product of the axes' lengths and the number of seeds."""
-        return math.prod(self.axis_lengths) * len(self.seeds)
+        """Number of runs; combinations that differ only in what they do not use are one."""
+        return num_combinations(self.classes, self.values, self.axes) * len(self.seeds)
 
     @property
     def axis_lengths(self) -> tuple[int, ...]:
@@ -97,14 +100,23 @@ class Sweep:
     def from_dict(cls, document: Mapping[str, Any], where: str = "sweep") -> Sweep:
         """Check a sweep given as nested dictionaries, with the same keys as a file.
 
+        Tuples, ranges and NumPy's arrays are lists, and whole numbers may be floats.
+
         Raises:
             SpecError: With all mistakes at once; `where` stands before each.
         """
-        reader = _Reader(document)
-        sweep = reader.read()
+        name = printable(where)
+        if not isinstance(document, Mapping):
+            raise SpecError(
+                f"{name}: {show(document)} is no sweep; give a dictionary with the keys of a file."
+            )
+        try:
+            reader = _Reader(plain(document))
+            sweep = reader.read()
+        except SpecError as error:
+            raise SpecError(*(f"{name}: {problem}" for problem in error.problems)) from None
         if sweep is None:
-            name = printable(where)
-            raise SpecError(*(f"{name}: {problem}" for problem in reader.problems))
+            raise SpecError(*(f"{name}: {problem}" for problem in bounded(reader.problems)))
         return sweep
 
 
@@ -122,6 +134,7 @@ class _Reader:
         self.varying: list[str] = []
         self.given: set[str] = set()
         self.prescribed = prescription.prescribed(document)
+        self.zipped = _zipped(document)
         self.classes: dict[str, type[Settings]] = {}
 
     def read(self) -> Sweep | None:
@@ -163,7 +176,8 @@ class _Reader:
         known = ["name", "source", "problem", "network", *SECTIONS, "figure"]
         for key in self.document:
             if key not in known:
-                hint = did_you_mean(key, known)
+                # A key that stands above all sections, or in --set without its section.
+                hint = did_you_mean(key, known, known_settings())
                 self.problems.append(f"{show_key(key)} is not a section or key{hint}")
 
     def _name(self) -> str | None:
@@ -229,9 +243,11 @@ class _Reader:
             zipped = [k for k in group if isinstance(k, str)] if isinstance(group, list) else []
             for key in zipped[1:]:
                 lengths[zipped[0]] = max(lengths.get(zipped[0], 1), lengths.pop(key, 1))
-        seeds = options.get("seeds")
+        seeds = with_integers(int, options.get("seeds"))
+        if isinstance(seeds, dict):
+            seeds = num_seeds(seeds)
         lengths["sweep.seeds"] = max(seeds, 1) if isinstance(seeds, int) else num_values(seeds)
-        most = options.get("max_runs")
+        most = with_integers(int, options.get("max_runs"))
         if not isinstance(most, int) or most < 1:
             most = SweepSettings.model_fields["max_runs"].default
         count = math.prod(lengths.values())
@@ -251,16 +267,14 @@ class _Reader:
             return
         for key in raw:
             if key not in settings.model_fields:
-                hint = did_you_mean(key, settings.model_fields)
+                hint = did_you_mean(key, settings.model_fields, self._known_settings())
                 shown = f"{section}.{show_key(key)}"
                 self.problems.append(f"{shown} is not a key of [{section}]{hint}")
         for key, field in settings.model_fields.items():
             dotted = f"{section}.{key}"
             if key in raw:
                 self.given.add(dotted)
-                values, several, problems = read_values(
-                    settings, key, raw[key], dotted, expand=expand
-                )
+                values, several, problems = self._values(settings, key, raw[key], dotted, expand)
                 if not problems and key in settings.resolvers:
                     values, problems = resolve(settings.resolvers[key], values, dotted)
                 self.problems += problems
@@ -275,6 +289,16 @@ class _Reader:
                 self.problems.append(f"{dotted} is missing; it has no default{what}.")
             else:
                 self.values[dotted] = (self._default(dotted, field),)
+
+    def _values(
+        self, settings: type[Settings], key: str, raw: Any, dotted: str, expand: bool
+    ) -> tuple[tuple[Any, ...], bool, list[str]]:
+        if dotted == "sweep.seeds" and isinstance(raw, dict):
+            seeds, problems = read_seeds(raw, dotted)
+            return (list(seeds) if expand else 1,), False, problems
+        return read_values(
+            settings, key, raw, dotted, expand=expand, distinct=dotted not in self.zipped
+        )
 
     def _default(self, dotted: str, field: Any) -> Any:
         kinds = [self.values.get(f"{section}.kind", (None,))[0] for section in _WITH_KINDS]
@@ -352,6 +376,9 @@ class _Reader:
             return None
         if "record.observables" in self.values:
             names = list(self.values["record.observables"][0])
+            if set(names) - OBSERVABLES.keys():
+                # What was meant is not known: a figure of it is no further mistake.
+                names += OBSERVABLES
             vectors = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is not None]
             settings = [*self._known_settings(), "seed"]
             # Which settings vary is known only where all are right.
@@ -362,14 +389,8 @@ class _Reader:
         return figure
 
 
-def resolve(
-    resolver: Callable[[Any], Any], values: Sequence[Any], place: str
-) -> tuple[tuple[Any, ...], list[str]]:
-    """Return the resolved values of a setting, and what is wrong with them as sentences."""
-    found, problems = [], []
-    for value in values:
-        try:
-            found.append(resolver(value))
-        except ValueError as error:
-            problems.append(f"{place} is {show(value)}; {printable(str(error))}")
-    return tuple(found), problems
+def _zipped(document: Mapping[str, Any]) -> set[str]:
+    options = document.get("sweep")
+    groups = options.get("zip") if isinstance(options, dict) else None
+    lists = [g for g in groups if isinstance(g, list)] if isinstance(groups, list) else []
+    return {key for group in lists for key in group if isinstance(key, str)}

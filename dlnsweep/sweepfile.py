@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,16 @@ LARGEST_FILE = 64 * 1024
 LONGEST_LINE = 4 * 1024
 _DEEPEST_NESTING = 8
 _LONGEST_SHOWN = 80
+# Characters that editors and web pages put in the place of a keyboard's.
+_LOOKALIKES = {
+    **dict.fromkeys("\u00a0\u202f\u2007", "a non-breaking space"),
+    **dict.fromkeys("\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb", "a typographic quote"),
+    **dict.fromkeys("\u2212\u2013\u2014", "a minus sign that is none of a keyboard's"),
+    **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "an invisible character"),
+}
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
+_WORD = re.compile(r"(?=.*[^\W\d])[\w~./][\w~./-]*")
+_NUMBER = re.compile(r"([+-]?)(\d*)\.?(\d*)((?:[eE][+-]?\d+)?)")
 _TOO_DEEP = f"tables or lists are nested deeper than {_DEEPEST_NESTING}; no setting needs that."
 
 
@@ -32,7 +43,13 @@ def read(path: Path) -> dict[str, Any]:
         raise SpecError(
             f"{printable(str(path))}: the sweep file cannot be read: {why}; name a TOML file."
         ) from None
-    return parse(content, str(path))
+    document = parse(content, str(path))
+    if not document:
+        raise SpecError(
+            f"{printable(str(path))}: the file holds no settings; `dlnsweep init` writes a "
+            "commented file to begin with."
+        )
+    return document
 
 
 def parse(content: bytes, name: str) -> dict[str, Any]:
@@ -75,7 +92,7 @@ def _loads(text: str, name: str) -> dict[str, Any]:
         problem = _TOO_DEEP
     except ValueError as error:
         # Python's own limit on the digits of an integer is a ValueError, but no TOMLDecodeError.
-        problem = f"not TOML: {_first_line(error)}."
+        problem = f"not TOML: {_first_line(error)}.{_lookalike(text, error)}"
     else:
         if _depth(document) > _DEEPEST_NESTING:
             problem = _TOO_DEEP
@@ -87,6 +104,24 @@ def _loads(text: str, name: str) -> dict[str, Any]:
 def _first_line(error: Exception) -> str:
     text = str(error).partition("\n")[0] or type(error).__name__
     return printable(text, 200).rstrip(".")
+
+
+def _lookalike(text: str, error: Exception) -> str:
+    """Return a sentence about a wrong character in the line of a mistake; empty if none is."""
+    found = _PLACE.search(str(error))
+    number = int(found[1]) if found and found[1] else len(text.splitlines())
+    line = text.split("\n")[number - 1] if 0 < number <= text.count("\n") + 1 else ""
+    for column, character in enumerate(line, 1):
+        if character in _LOOKALIKES:
+            return (
+                f" line {number} holds {_named(character)} at column {column}: write what "
+                "the keyboard writes."
+            )
+    return ""
+
+
+def _named(character: str) -> str:
+    return f"{_LOOKALIKES[character]} (U+{ord(character):04X})"
 
 
 def _depth(value: Any) -> int:
@@ -143,15 +178,54 @@ def _apply(document: dict[str, Any], override: str) -> None:
 def _read_value(text: str) -> Any:
     if len(text) > LONGEST_LINE:
         raise SpecError(f"the value is longer than {LONGEST_LINE // 1024} KiB.")
+    wrong = next((c for c in text if c in _LOOKALIKES), "")
     try:
         found = _loads(f"value = {text}", "the value")
     except SpecError as error:
-        if text and text.replace("_", "").replace("-", "").isalnum():
+        if _TOO_DEEP in str(error):
+            raise
+        if _is_word(text):
             return text
-        raise SpecError(
-            f"{error} Give a number, true, a list [1, 2], a table {{ a = 1 }}, or a string in "
-            "quotes."
-        ) from None
+        if wrong:
+            raise SpecError(
+                f"the value holds {_named(wrong)}: write what the keyboard writes."
+            ) from None
+        raise SpecError(f"'{printable(text, _LONGEST_SHOWN)}' is not TOML{_advice(text)}") from None
     if len(found) > 1:
         raise SpecError("the value holds several lines; give one value.")
     return found["value"]
+
+
+def _is_word(text: str) -> bool:
+    """Tell whether a value without quotes can only be meant as a string."""
+    number = re.fullmatch(r"[\d.eE_+-]+", text)
+    return bool(_WORD.fullmatch(text)) and not number and text not in ("True", "False", "None")
+
+
+def _advice(text: str) -> str:
+    """Return what may have been meant by a value that is no TOML, as the end of a sentence."""
+    items = [item.strip() for item in text.strip(", ").split(",")]
+    numbers = [_number(item) for item in items]
+    if text in ("True", "False"):
+        return f"; did you mean {text.lower()}?"
+    if text == "None":
+        return "; leave the setting out for its default."
+    if len(items) == 1 and numbers[0]:
+        return f"; did you mean {numbers[0]}?"
+    plain = [
+        number or (repr(item) if _is_word(item) else "")
+        for item, number in zip(items, numbers, strict=True)
+    ]
+    if len(items) > 1 and all(plain) and len(text) <= _LONGEST_SHOWN:
+        return f"; did you mean [{', '.join(plain)}]?"
+    return ". Give a number, true, a list [1, 2], a table { a = 1 }, or a string in quotes."
+
+
+def _number(text: str) -> str:
+    """Return a number as TOML writes it; empty for what is none."""
+    found = _NUMBER.fullmatch(text)
+    if not found or not (found[2] or found[3]):
+        return ""
+    sign, whole, part, power = found.groups()
+    whole = whole.lstrip("0") or "0"
+    return f"{sign}{whole}{'.' + (part or '0') if '.' in text else ''}{power}"

@@ -97,6 +97,19 @@ def test_check(command, tmp_path: Path) -> None:
     assert ended.out == f"{path}: right; 10 runs: training.weight_decay (2) x seed (5)\n"
 
 
+def test_check_counts_the_runs_that_will_be_run(command, tmp_path: Path) -> None:
+    changes = (
+        "training.optimizer=['gradient_descent', 'momentum']",
+        "training.momentum=[0.5, 0.9]",
+    )
+    sets = [part for change in (*changes, "training.num_steps=2") for part in ("--set", change)]
+    ended = command("check", write(tmp_path), *sets)
+    assert (ended.status, ended.err) == (0, "")
+    assert re.search(
+        r"right; 12 runs: .* seed \(2\)\n  4 of 16 combinations differ from", ended.out
+    )
+
+
 def test_set_says_what_is_wrong(command, tmp_path: Path) -> None:
     path = write(tmp_path)
     ended = command("check", path, "--set", "training.weigth_decay=1.0", "--set", "name=[")
