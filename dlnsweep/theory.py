@@ -358,3 +358,30 @@ def speed_exponent(depth: int) -> float:
         Cohen and Razin 2024, arXiv:2408.13767, Theorem 3.
     """
     return 2 - 2 / depth
+
+
+# phi' of the activations of network.kind = "deep_prior".
+_SLOPES = {
+    "sigmoid": lambda g: 0.25 / np.cosh(g / 2) ** 2,
+    "tanh": lambda g: 1 / np.cosh(g) ** 2,
+    "softplus": lambda g: 0.5 + 0.5 * np.tanh(g / 2),
+    "arctan": lambda g: 1 / (1 + g**2),
+}
+# Nodes of a trapezoidal rule on [-12, 12], which a Gaussian leaves with a probability of 4e-33; the
+# rule's error falls exponentially with their number, and is rounding here.
+_NODES = 2001
+
+
+def jacobian_limit(activation: str) -> float:
+    """Return sqrt(E phi'(g)^2), g standard normal: sigma_min(J(0)) as the width grows; derived.
+
+    Rows of V phi(W u) / sqrt(k) move with z = W u by V diag(phi'(z)) / sqrt(k), where V has
+    independent entries of variance 1 and z ~ N(0, I_k). By the law of large numbers J J^T tends to
+    E phi'(g)^2 I (arXiv:2403.05395).
+
+    Args:
+        activation: phi.
+    """
+    g = np.linspace(-12.0, 12.0, _NODES)
+    weights = np.exp(-(g**2) / 2) * (g[1] - g[0]) / np.sqrt(2 * np.pi)
+    return float(np.sqrt(np.sum(weights * _SLOPES[activation](g) ** 2)))

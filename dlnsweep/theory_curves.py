@@ -209,6 +209,12 @@ def _speed_exponent(run: Setup, steps: np.ndarray) -> np.ndarray:
     return _everywhere(theory.speed_exponent(int(run["network.depth"])), steps)
 
 
+def _jacobian_limit(run: Setup, steps: np.ndarray) -> np.ndarray:
+    from dlnsweep import theory
+
+    return _everywhere(theory.jacobian_limit(str(run["network.activation"])), steps)
+
+
 _BOTH = ("regression_error", "off_subspace_error")
 
 THEORY_CURVES: dict[str, TheoryCurve] = {
@@ -338,6 +344,14 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "2 - 2/L, Theorem 3 of arXiv:2408.13767",
         _speed_exponent,
         {"problem.kind": ("matrix_approximation", "matrix_completion", "matrix_sensing")},
+    ),
+    "jacobian_limit": TheoryCurve(
+        ("jacobian_min",),
+        "limit √(E φ′(g)²)",
+        "the root of E φ'(g)², g standard normal: what σ_min(J(0)) tends to as the width grows "
+        "(arXiv:2403.05395)",
+        _jacobian_limit,
+        {"network.kind": ("deep_prior",), "network.trained_layers": ("first",)},
     ),
 }
 

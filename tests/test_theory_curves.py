@@ -176,7 +176,8 @@ def test_without_weight_decay_there_is_no_plateau():
             "figure.theory[0] is 'platau'; it must be one of plateau, phase_1, phase_2, tau, "
             "horizon, off_subspace_bound, gain_floor, gain_ceiling, late_gain_floor, "
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
-            "noise_without_decay, deficiency_envelope, speed_exponent. Did you mean 'plateau'?",
+            "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit. "
+            "Did you mean 'plateau'?",
         ),
         (
             {"theory": ["plateau", "first_layer_decay"]},
@@ -214,7 +215,7 @@ def test_what_is_not_known_is_not_checked():
 
 
 MATRICES = ("deficiency_envelope", "speed_exponent")
-SAMPLES = [name for name in THEORY_CURVES if name not in MATRICES]
+SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, "jacobian_limit")]
 GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
 
 
@@ -243,6 +244,28 @@ def test_formulas_of_factorizations():
     envelope = THEORY_CURVES["deficiency_envelope"].values(Setup(run, 3.0), steps)
     expected = [3 * exp(-2 * 0.7 * 0.25 ** (4 / 3) * 0.1 * t) for t in steps]
     np.testing.assert_allclose(envelope, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("activation", "slope"),
+    [
+        ("sigmoid", lambda g: np.exp(-g) / (1 + np.exp(-g)) ** 2),
+        ("tanh", lambda g: 1 - np.tanh(g) ** 2),
+        ("softplus", lambda g: 1 / (1 + np.exp(-g))),
+        ("arctan", lambda g: 1 / (1 + g**2)),
+    ],
+)
+def test_the_limit_of_the_jacobian(activation, slope):
+    # Gauss and Hermite's rule, which knows phi' at other places; slow for the poles of arctan's.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(180)
+    expected = np.sqrt(np.sum(weights * slope(nodes) ** 2) / np.sqrt(2 * np.pi))
+    curve = THEORY_CURVES["jacobian_limit"]
+    values = curve.values(Setup({"network.activation": activation}, 1.0), np.zeros(2))
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    (ending,) = check_theory(
+        ["jacobian_limit"], "final", ["jacobian_min"], {"network.trained_layers": ["both"]}
+    )
+    assert "which is for network.trained_layers = 'first'" in ending
 
 
 @pytest.mark.parametrize("name", SAMPLES)
