@@ -6,18 +6,18 @@ Each text's statements are in tests/kept/; see tests/kept/text.py for how to wri
 from __future__ import annotations
 
 import pytest
-from kept import conventions
+from kept import conventions, deep_prior
 from kept.numbers import About, AtLeast, AtMost, fits, read
 from kept.text import ROOT, Part, faults, says, sections, without_names
 
-PARTS = [*conventions.PARTS]
+PARTS = [*conventions.PARTS, *deep_prior.PARTS]
 # Texts of which not every section has been gone through yet. None may join them.
 OPEN = {
     "README.md",
     *(
         f"results/kept/{name}/README.md"
         for name in (
-            "conventions", "deep_prior", "linear_networks", "open_questions", "reduced_kernel",
+            "conventions", "linear_networks", "open_questions", "reduced_kernel",
             "scale",
         )
     ),

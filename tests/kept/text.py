@@ -28,7 +28,7 @@ _NAMES = (
     r"^    \S.*?$",
     r"\]\([^)]*\)",
     r"<!--.*?-->",
-    r"\[?arXiv:\d{4}\.\d{5}\]?",
+    r"\b\d{4}\.\d{5}\b",
     r"https?://\S+",
     r"(?:Figure|Theorem|Corollary|Lemma|Remark|Appendix|Assumption|Equation|section|version)s? "
     r"(?:[A-Z]\.)?\d+(?:\.\d+)*[a-z]?(?:(?:,| and| to|,? or) (?:(?:Figure|Lemma|Theorem)s? )?"
