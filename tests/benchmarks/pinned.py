@@ -12,24 +12,33 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dlnsweep.runtime import usable_cores
 
 
 class Pinned:
-    """One process a core; a context manager."""
+    """One process a core; a context manager.
 
-    def __init__(self, cores: list[int] | None = None) -> None:
+    Args:
+        cores: The cores; all that this process may use by default.
+        checkout: The folder of the code that is run: this one by default.
+    """
+
+    def __init__(self, cores: list[int] | None = None, checkout: Path | None = None) -> None:
         self.cores = usable_cores() if cores is None else cores
         command = [sys.executable, "-m", "tests.benchmarks.pinned"]
         environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+        if checkout is not None:
+            environment["PYTHONPATH"] = str(checkout)
         self._processes = [
             subprocess.Popen(
                 [*command, str(core)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
+                cwd=checkout,
                 text=True,
             )
             for core in self.cores
