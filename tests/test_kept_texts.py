@@ -6,11 +6,11 @@ Each text's statements are in tests/kept/; see tests/kept/text.py for how to wri
 from __future__ import annotations
 
 import pytest
-from kept import conventions, deep_prior
+from kept import conventions, deep_prior, figures_1_to_4
 from kept.numbers import About, AtLeast, AtMost, fits, read
 from kept.text import ROOT, Part, faults, says, sections, without_names
 
-PARTS = [*conventions.PARTS, *deep_prior.PARTS]
+PARTS = [*conventions.PARTS, *deep_prior.PARTS, *figures_1_to_4.PARTS]
 # Texts of which not every section has been gone through yet. None may join them.
 OPEN = {
     "README.md",
