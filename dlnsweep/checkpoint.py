@@ -121,6 +121,12 @@ class Checkpoint:
         except (PackError, StoreError, ValueError, TypeError) as error:
             reason, state = str(error), None
         if not reason and isinstance(state, State):
+            if origin.get("threads") != self._origin["threads"]:
+                self._note(
+                    f"{self._file.path}: was written by a process of another number of threads; "
+                    "its batch goes on, and numbers may differ in their last bits from those of a "
+                    "batch that one process computes."
+                )
             return state
         self._drop(reason or "it holds something else")
         return None

@@ -112,7 +112,8 @@ def host(num_cores: int) -> str:
     Args:
         num_cores: CPU cores that the process may use.
     """
-    return _host(num_cores, os.environ.get("NPROC", ""))
+    named = (os.environ.get(name, "") for name in ("NPROC", "PJRT_NPROC"))
+    return _host(num_cores, " ".join(named))
 
 
 class CompileCache:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.cost import RunCost, record_length
+from dlnsweep.environment import for_workers
 from dlnsweep.errors import RunError
 from dlnsweep.plan import Batch, Plan
-from dlnsweep.runtime import python_command
+from dlnsweep.runtime import accelerators, python_command
 
 # Parquet bytes a stored float64 and float32, as measured on sweeps like those under sweeps/.
 _STORED_BYTES = {"float64": 6.5, "float32": 3.2}
@@ -96,6 +98,7 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
     requests = [_request(plan, group[0]) for group in groups[:_MOST_PROBED]]
     done = subprocess.run(
         python_command("dlnsweep.probe"),
+        env=for_workers(os.environ, on_cpu=not accelerators()),
         input=json.dumps(requests),
         capture_output=True,
         text=True,

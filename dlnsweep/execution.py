@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dlnsweep.environment import changing, for_workers, told
 from dlnsweep.errors import Interrupted, RunError, StoreError
 from dlnsweep.runtime import accelerators, available_memory, python_command, usable_cores
 
@@ -26,9 +27,6 @@ _STOP_SECONDS = 300.0
 _TRIES = 2
 _NOT_KEPT = "not kept now: its process did not end in time; it goes on from an older checkpoint"
 _CHECKPOINT = "--checkpoint-seconds"
-# NumPy's linear algebra counts the cores when it is loaded, before a worker is pinned to one: two
-# threads that share a core wait for one another, which made small products 7 to 17 times slower.
-_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 # A worker that ends before it is ready has had no batch: something is wrong with all of them.
 _MOST_FAILED_STARTS = 3
 
@@ -99,6 +97,9 @@ class LocalExecutor:
         workers: Number of processes; one for each GPU or usable CPU core by default, as far as
             memory allows.
         checkpoint_seconds: See `execute_batch`.
+
+    Raises:
+        RunError: If the environment asks for GPUs and there is none.
     """
 
     def __init__(self, workers: int | None = None, checkpoint_seconds: float | None = None) -> None:
@@ -109,6 +110,7 @@ class LocalExecutor:
             count = min(len(gpus), workers or len(gpus))
             self._places = [({"CUDA_VISIBLE_DEVICES": gpus[i]}, None) for i in range(count)]
         else:
+            _check_platforms(os.environ.get("JAX_PLATFORMS", ""))
             fitting = max(1, available_memory() // _WORKER_BYTES)
             count = workers or min(len(cores), fitting)
             # The first that no other worker of this machine has taken, so that two runners
@@ -138,6 +140,8 @@ class LocalExecutor:
             RunError: If no worker process can start.
         """
         crew = Crew(root, numbers, on_event, self._options)
+        if ignored := changing():
+            on_event(Event("note", text=f"worker processes do without {told(ignored)}"))
         try:
             for place, cores in self._places[: len(numbers)]:
                 crew.hire(place, cores)
@@ -151,6 +155,16 @@ class LocalExecutor:
             return crew.failures
         finally:
             crew.dismiss()
+
+
+def _check_platforms(asked: str) -> None:
+    names = {name.strip() for name in asked.split(",")}
+    if names & {"cuda", "gpu"} and "cpu" not in names:
+        raise RunError(
+            f"JAX_PLATFORMS is {asked!r}, but no GPU is found here (its driver under "
+            "/proc/driver/nvidia, and JAX's plugin for it: pip install 'dlnsweep[cuda13]'); unset "
+            "it, or set it to 'cpu', to compute on the CPU."
+        )
 
 
 def _from(cores: list[int], first: int) -> list[int]:
@@ -276,6 +290,9 @@ class Crew:
             if message["kind"] == "refused":
                 # The folder cannot be written (a full disk, say): no other batch will fare better.
                 raise StoreError(message["text"])
+            if message["kind"] == "unfit":
+                # The others have the same environment.
+                raise RunError(message["text"])
             event = Event(**message)
             worker.ready = True
             if event.kind == "failed":
@@ -311,11 +328,9 @@ class Crew:
 def _start(
     root: str | Path, place: dict[str, str], cores: list[int] | None, options: Sequence[str]
 ) -> Worker:
-    environment = {**os.environ, **place}
+    environment = for_workers(os.environ, on_cpu=cores is not None) | place
     command = [*python_command("dlnsweep.worker", str(root)), *options]
     if cores is not None:
-        environment.setdefault("JAX_PLATFORMS", "cpu")
-        environment |= _ONE_THREAD
         command += ["--cores", ",".join(map(str, cores))]
     process = subprocess.Popen(
         command,

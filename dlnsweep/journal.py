@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.environment import told
 from dlnsweep.kernels.chain import Descent
 from dlnsweep.kernels.compact_descent import Blocks, Constants
 from dlnsweep.kernels.prepare import Prepared, Thresholds
@@ -27,14 +28,12 @@ from dlnsweep.kernels.reduction import Rehearsal, Sizes
 from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lanes import Lane, Start
 from dlnsweep.lazy import jax, jnp
-from dlnsweep.runtime import device_description, versions
+from dlnsweep.runtime import LIBRARIES, device_description, surroundings, versions
 from dlnsweep.trained import Trained
 from dlnsweep.version import NUMERICS_VERSION
 
 # Saving takes no larger share of the time than this, however large the state is.
 _LARGEST_SHARE = 0.03
-# Versions of these decide about the numbers.
-_LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 # Rooms of the house that compute nothing a batch needs; see `code_of_numbers`.
 OTHER_ROOMS = frozenset(
     {"__init__", "__main__", "bootstrap", "claims", "cli", "comparison", "drawing", "estimate"}
@@ -242,11 +241,14 @@ def origin_of(
     found = versions()
     settings = {name: column.tolist() for name, column in columns.items()}
     text = json.dumps([settings, dict(shared), padded_width], sort_keys=True, default=str)
+    device = device_description()
     return {
         "runs": hashlib.sha256(text.encode()).hexdigest(),
         "numerics version": NUMERICS_VERSION,
-        **{name: found[name] for name in _LIBRARIES},
-        "platform": device_description()["platform"],
+        **{name: found[name] for name in LIBRARIES},
+        "platform": device["platform"],
+        "device": device["kind"],
+        **surroundings(),
         "code": code_of_numbers(),
     }
 
@@ -255,11 +257,16 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Return how two origins differ, as a part of a sentence; empty if they do not."""
     for name, value in here.items():
         old = there.get(name)
-        if old == value:
+        # Another number of threads is told, and no reason to begin anew: `Checkpoint`.
+        if old == value or name == "threads":
             continue
         if name == "runs":
             return "it is of other runs"
         if name == "code":
             return "another version of dlnsweep's code wrote it"
+        if name == "variables":
+            return f"it was written where {told(old or {})} was set, and here {told(value)} is"
+        if name == "cpu":
+            return f"it was written on another kind of CPU, {old}, and this is {value}"
         return f"it was written with {name} {old}, and this is {name} {value}"
     return ""

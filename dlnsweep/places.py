@@ -69,8 +69,9 @@ def claim(kind: str, names: Sequence[str]) -> Place | None:
 
 
 def _lock_folder() -> Path | None:
-    folder = Path(tempfile.gettempdir()) / f"dlnsweep-{os.getuid()}"
     with contextlib.suppress(OSError):
+        # Where no folder for temporary files can be written, this raises.
+        folder = Path(tempfile.gettempdir()) / f"dlnsweep-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         found = os.lstat(folder)
         foreign = found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

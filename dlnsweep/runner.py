@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from dlnsweep import plugins
+from dlnsweep.environment import check_same, cpu, of_this_process
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event, LocalExecutor
 from dlnsweep.heartbeat import beating
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan
 from dlnsweep.records import integers
 from dlnsweep.results import Results, open_results
-from dlnsweep.runtime import versions
+from dlnsweep.runtime import LIBRARIES, versions
 from dlnsweep.shards import Shard
 from dlnsweep.spec import Sweep
 from dlnsweep.stopping import delayed
@@ -30,7 +31,7 @@ Execute = Callable[
     [Path, Sequence[int], Callable[[Event], None], Callable[[], bool]], dict[int, str]
 ]
 _MOST_REASONS = 5
-_HERE = "in one process"
+IN_PROCESS = "in one process"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Prepared:
         runs: Runs of the whole sweep, or of the shard.
         runs_done: Those of them that are done.
         shard: The share of the batches that is to be computed; None for all.
+        note: What the user should know before it begins; may be empty.
     """
 
     store: Store
@@ -52,6 +54,7 @@ class Prepared:
     runs: int
     runs_done: int
     shard: Shard | None = None
+    note: str = ""
 
 
 def run(
@@ -110,30 +113,69 @@ def run(
     if unknown:
         workers = 0
     execute, how = executor_for(workers, dask, checkpoint_seconds)
-    prepared = prepare(sweep, results_folder(out or DEFAULT_OUT, sweep.name), share)
+    root = results_folder(out or DEFAULT_OUT, sweep.name)
+    prepared = prepare(sweep, root, share, in_process=how == IN_PROCESS)
     with delayed(should_stop) as wished:
         work(prepared, execute, how, on_event=on_event, should_stop=wished)
     return open_results(prepared.store.root)
 
 
-def prepare(sweep: Sweep, root: str | Path, shard: Shard | None = None) -> Prepared:
-    """Write the plan into the results folder, or add what is new to a folder that has one."""
-    plan = make_plan(sweep)
+def prepare(
+    sweep: Sweep, root: str | Path, shard: Shard | None = None, *, in_process: bool = False
+) -> Prepared:
+    """Write the plan into the results folder, or add what is new to a folder that has one.
+
+    Args:
+        sweep: The sweep.
+        root: The folder, or its address.
+        shard: The share of the batches that is to be computed; all by default.
+        in_process: Whether this process is to compute, and not worker processes.
+
+    Raises:
+        StoreError: If the folder cannot be used.
+    """
+    plan, here, note = make_plan(sweep), environment(in_process=in_process), ""
     if Store.exists(root):
         store = Store.open(root)
         store.check_accepts(_stored(plan, np.arange(plan.num_runs), []))
+        check_same(store.root, _begun(store).get("variables", {}), here["variables"])
+        note = _another_machine(store, here)
         missing = store.missing_rows(plan.run_ids)
         batches = make_batches(plan, missing)
-        store.extend(_stored(plan, missing, batches), environment())
+        store.extend(_stored(plan, missing, batches), here)
     else:
         rows = np.arange(plan.num_runs)
         batches = make_batches(plan, rows)
-        store = Store.create(root, _stored(plan, rows, batches), environment())
+        store = Store.create(root, _stored(plan, rows, batches), here)
+        check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         missing = store.missing_rows(plan.run_ids)
         if len(missing):
             # Another runner made the folder at the same moment, for a smaller sweep.
-            store.extend(_stored(plan, missing, make_batches(plan, missing)), environment())
-    return remaining(store, shard)
+            store.extend(_stored(plan, missing, make_batches(plan, missing)), here)
+    return replace(remaining(store, shard), note=note)
+
+
+def _begun(store: Store) -> dict[str, Any]:
+    return store.sweep.get("environment", {})
+
+
+def _another_machine(store: Store, here: dict[str, Any]) -> str:
+    """Return a sentence if a folder's results are of other versions or of another kind of CPU."""
+    there = _begun(store)
+    old, new = there.get("versions", {}), here["versions"]
+    found = [
+        f"{name} {old[name]} there and {new[name]} here"
+        for name in LIBRARIES
+        if old.get(name, new[name]) != new[name]
+    ]
+    if there.get("cpu", here["cpu"]) != here["cpu"]:
+        found.append(f"a CPU of the kind {there['cpu']} there and {here['cpu']} here")
+    if not found or not store.done():
+        return ""
+    return (
+        f"{store.root}: was begun with {'; '.join(found)}. What is computed now may differ in its "
+        "last digits from the same runs there; the receipts say which batch was computed where."
+    )
 
 
 def remaining(store: Store, shard: Shard | None = None) -> Prepared:
@@ -178,13 +220,15 @@ def work(
     if not prepared.todo:
         return
     root, numbers = prepared.store.root, list(prepared.todo)
-    if str(root).startswith("memory://") and how != _HERE:
+    if str(root).startswith("memory://") and how != IN_PROCESS:
         raise StoreError(
             f"{root}: what stands at memory:// is seen by one process only, but {how} would write "
             "to it; call dlnsweep.run with workers=0, or name a folder or an object store."
         )
     if prepared.shard is not None:
         how = f"shard {prepared.shard}, {how}"
+    if prepared.note:
+        on_event(Event("note", text=prepared.note))
     with beating(prepared.store, how) as beat:
 
         def tell(event: Event) -> None:
@@ -218,7 +262,7 @@ def executor_for(
         return DaskExecutor(dask, workers, checkpoint_seconds).execute, f"dask {dask}"
     if workers == 0:
         here = partial(_work_here, checkpoint_seconds=checkpoint_seconds)
-        return here, _HERE
+        return here, IN_PROCESS
     local = LocalExecutor(workers, checkpoint_seconds)
     count = local.num_workers
     return local.execute, "1 worker" if count == 1 else f"{count} workers"
@@ -290,9 +334,17 @@ def _taken(column: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.broadcast_to(column[:1], len(rows)) if shared else column[rows]
 
 
-def environment() -> dict[str, Any]:
-    """Describe what the results came from: versions, and the git commit of the folder we are in."""
-    found: dict[str, Any] = {"versions": versions()}
+def environment(*, in_process: bool = False) -> dict[str, Any]:
+    """Describe what the results came from.
+
+    Versions, the kind of CPU, the variables that change numbers (worker processes have none), and
+    the git commit of the folder we are in.
+    """
+    found: dict[str, Any] = {
+        "versions": versions(),
+        "cpu": cpu(),
+        "variables": of_this_process() if in_process else {},
+    }
     try:
         commit = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dlnsweep.compile_cache import CompileCache, host, wanted_folder, why_unusable
+from dlnsweep.environment import cpu, of_this_process, threads
+from dlnsweep.errors import RunError
 
 # Unlike with -m, no module in the user's folder can stand in the place of one of ours.
 _BOOTSTRAP = (
@@ -21,16 +23,96 @@ _BOOTSTRAP = (
 )
 
 
+# JAX's settings that change numbers, or have programs refused that are right: with what they are
+# while we compute, whatever the environment or the process says. A run that diverges has NaNs.
+_OURS: dict[str, Any] = {
+    "jax_enable_x64": True,
+    "jax_default_matmul_precision": None,
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_enable_custom_prng": False,
+    "jax_legacy_prng_key": "allow",
+    "jax_debug_key_reuse": False,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+    "jax_disable_jit": False,
+    "jax_no_tracing": False,
+    "jax_no_execution": False,
+    "jax_debug_nans": False,
+    "jax_debug_infs": False,
+    "jax_error_checking_behavior_nan": "ignore",
+    "jax_error_checking_behavior_divide": "ignore",
+    "jax_error_checking_behavior_oob": "ignore",
+    "jax_check_tracer_leaks": False,
+    "jax_enable_checks": False,
+    "jax_thread_guard": False,
+    "jax_transfer_guard_host_to_device": "allow",
+    "jax_transfer_guard_device_to_device": "allow",
+    "jax_transfer_guard_device_to_host": "allow",
+    "jax_array_garbage_collection_guard": "allow",
+    "jax_raise_persistent_cache_errors": False,
+    "jax_exec_time_optimization_effort": 0.0,
+    "jax_memory_fitting_effort": 0.0,
+    "jax_optimization_level": "UNKNOWN",
+    "jax_memory_fitting_level": "O2",
+    "jax_compiler_enable_remat_pass": True,
+    "jax_allow_f16_reductions": True,
+    "jax_enable_pgle": False,
+    "jax_use_direct_linearize": True,
+}
+
+
 @contextmanager
 def numerics() -> Iterator[None]:
     """Set what our numbers rest on, for the calls inside, and leave the process as it was.
 
     float64 is on: a float32 run still draws its data and carries its decay in float64.
     """
-    import jax
-
-    with _compiled_programs(), jax.enable_x64(True):
+    jax = _jax()
+    with _own_settings(jax), _compiled_programs(), jax.enable_x64(True):
         yield
+
+
+@contextmanager
+def _own_settings(jax: Any) -> Iterator[None]:
+    """Overrule JAX's settings for this thread; those that a version does not have are left out."""
+    with ExitStack() as undo:
+        try:
+            from jax._src.config import config_states
+        except ImportError:
+            config_states = {}
+        for name, wanted in _OURS.items():
+            state = config_states.get(name)
+            if state is not None and getattr(jax.config, name) != wanted:
+                undo.enter_context(state(wanted))
+        yield
+
+
+def _jax() -> Any:
+    """Return JAX.
+
+    Raises:
+        RunError: If a setting in the environment keeps it from being loaded.
+    """
+    try:
+        import jax
+    except Exception as error:
+        raise _unfit(error) from error
+    return jax
+
+
+def _unfit(error: Exception) -> Exception:
+    """Return what to say where JAX does not start; the error itself if nobody asked for it."""
+    asked = [f"{name}={value!r}" for name, value in os.environ.items() if name.startswith("JAX_")]
+    if not asked:
+        return error
+    found = str(error).strip().splitlines()
+    return RunError(
+        f"JAX does not start ({type(error).__name__}{': ' if found else ''}{''.join(found[:1])}); "
+        f"the environment says {', '.join(sorted(asked))}: unset or mend what is not meant for "
+        "this machine and run the same command again."
+    )
 
 
 # What takes less is compiled again as fast as it is read.
@@ -82,6 +164,10 @@ def _installed(compilation_cache: Any) -> Iterator[None]:
                 compilation_cache._cache = None
 
 
+# Versions of these decide about the numbers.
+LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what the numbers depend on."""
     names = ("dlnsweep", "jax", "jaxlib", "optax", "numpy", "pyarrow")
@@ -94,11 +180,30 @@ def versions() -> dict[str, str]:
     return found
 
 
-def device_description() -> dict[str, Any]:
-    """Describe JAX's first device: platform, kind, and the memory that a batch may take."""
-    import jax
+def surroundings() -> dict[str, Any]:
+    """Return what else the numbers of this process depend on, for receipts and checkpoints.
 
-    device = jax.devices()[0]
+    Its keys: "cpu", the kind of CPU; "threads", of XLA and of NumPy's linear algebra; "variables",
+    what the environment says that cannot be taken back (nothing in a worker process).
+    """
+    return {
+        "cpu": cpu(),
+        "threads": threads(len(usable_cores())),
+        "variables": of_this_process(),
+    }
+
+
+def device_description() -> dict[str, Any]:
+    """Describe JAX's first device: platform, kind, and the memory that a batch may take.
+
+    Raises:
+        RunError: If the environment asks for a device that is not here.
+    """
+    jax = _jax()
+    try:
+        device = jax.devices()[0]
+    except Exception as error:
+        raise _unfit(error) from error
     return {
         "platform": device.platform,
         "kind": device.device_kind,

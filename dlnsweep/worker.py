@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep import plugins
+from dlnsweep.environment import check_same
 from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
 from dlnsweep.execution import Event
 from dlnsweep.places import claim
@@ -53,11 +54,14 @@ def execute_batch(
     from dlnsweep.batch import Progress
     from dlnsweep.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.records import curves_table, outcomes_table
-    from dlnsweep.runtime import device_description, versions
+    from dlnsweep.runtime import device_description, surroundings, versions
     from dlnsweep.store import Store
 
     plugins.load()
     store = Store.open(root)
+    around = surroundings()
+    begun = store.sweep.get("environment", {}).get("variables", {})
+    check_same(store.root, begun, around["variables"])
     columns, shared, padded_width = _inputs(store, number)
     on_event(Event("begun", number, text=socket.gethostname()))
     checkpoint = Checkpoint(
@@ -122,6 +126,7 @@ def execute_batch(
         "run_steps_taken": int(last_step.sum()),
         "device": {key: device[key] for key in ("platform", "kind")},
         "versions": versions(),
+        "surroundings": around,
         **checkpoint.receipt(),
     }
     store.commit(number, curves, outcomes, receipt)
@@ -200,7 +205,11 @@ class _Voice:
 def _serve(arguments: argparse.Namespace, voice: _Voice) -> int:
     from dlnsweep.runtime import device_description
 
-    voice.say(kind="ready", text=device_description()["kind"])
+    try:
+        voice.say(kind="ready", text=device_description()["kind"])
+    except DlnsweepError as error:
+        voice.say(kind="unfit", text=str(error))
+        return 1
     for line in sys.stdin:
         number = int(json.loads(line)["batch"])
         if voice.should_stop():

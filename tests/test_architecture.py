@@ -28,6 +28,7 @@ HOUSE: list[tuple[str, ...]] = [
         "packing",
         "trained",
         "compile_cache",
+        "environment",
         "logistic",
     ),
     (

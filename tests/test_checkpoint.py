@@ -325,6 +325,14 @@ def other_arrays(path: Path) -> None:
         ),
         (lambda path: changed(path, code="other"), "another version of dlnsweep's code wrote it"),
         (lambda path: changed(path, runs="other"), "it is of other runs"),
+        (
+            lambda path: changed(path, cpu="x86_64 of old"),
+            "it was written on another kind of CPU, x86_64 of old, and this is ",
+        ),
+        (
+            lambda path: changed(path, variables={"XLA_FLAGS": "--xla_cpu_max_isa=AVX"}),
+            "it was written where XLA_FLAGS='--xla_cpu_max_isa=AVX' was set, and here none is",
+        ),
         (other_arrays, "its arrays are not those of the programs here"),
     ],
 )
@@ -344,6 +352,16 @@ def test_what_does_not_fit_is_not_used(
     for name in ("curves", "outcomes"):
         name = f"{name}/batch-000000.parquet"
         assert (store.root / name).read_bytes() == reference[name]
+
+
+@pytest.mark.usefixtures("_one_step_a_segment")
+def test_another_number_of_threads_loses_nothing_and_is_told(sweep: Path, tmp_path: Path) -> None:
+    store, path = interrupted(sweep, tmp_path)
+    changed(path, threads=[64, 64])
+    worker.execute_batch(store.root, 0)
+    (note,) = receipt(store)["notes"]
+    assert note.startswith(f"{path}: was written by a process of another number of threads; its ")
+    assert receipt(store)["resumed_seconds"] > 0.0
 
 
 @pytest.mark.usefixtures("_one_step_a_segment")

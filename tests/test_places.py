@@ -68,6 +68,18 @@ def test_without_locks_the_first_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
         assert place.name == "1"
 
 
+def test_without_any_folder_for_temporary_files_the_first_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    place = claim("core", ["1", "2"])
+    assert place is not None
+    assert place.name == "1"
+
+
 def test_a_folder_of_locks_that_others_can_write_is_not_used(tmp_path: Path) -> None:
     place = claim("core", ["1"])
     assert place is not None
