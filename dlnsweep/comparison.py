@@ -21,6 +21,7 @@ from dlnsweep.execution import Event
 from dlnsweep.networks import network_of
 from dlnsweep.observables import why_not_reduced
 from dlnsweep.plan import Plan
+from dlnsweep.runtime import load_jax
 from dlnsweep.sentences import show
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def compare_runs(
     Raises:
         Interrupted: If `should_stop` said so.
     """
+    load_jax()
     trained: dict[str, list[Trained]] = {kernel: [] for kernel in KERNELS}
     on_event(Event("ready"))
     number = 0

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from dlnsweep import plugins
+from dlnsweep.errors import DlnsweepError
+from dlnsweep.runtime import load_jax
 
 _SECONDS = 1.0
 
@@ -81,8 +83,13 @@ def main() -> int:
         # As in a worker: one core, one thread.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     plugins.load()
-    for request in json.load(sys.stdin):
-        print(json.dumps(measure(**request)), flush=True)
+    try:
+        load_jax()
+        for request in json.load(sys.stdin):
+            print(json.dumps(measure(**request)), flush=True)
+    except DlnsweepError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

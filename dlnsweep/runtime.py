@@ -69,7 +69,7 @@ def numerics() -> Iterator[None]:
 
     float64 is on: a float32 run still draws its data and carries its decay in float64.
     """
-    jax = _jax()
+    jax = load_jax()
     with _own_settings(jax), _compiled_programs(), jax.enable_x64(True):
         yield
 
@@ -89,8 +89,8 @@ def _own_settings(jax: Any) -> Iterator[None]:
         yield
 
 
-def _jax() -> Any:
-    """Return JAX.
+def load_jax() -> Any:
+    """Return JAX; called before modules that import it by the way.
 
     Raises:
         RunError: If a setting in the environment keeps it from being loaded.
@@ -199,7 +199,7 @@ def device_description() -> dict[str, Any]:
     Raises:
         RunError: If the environment asks for a device that is not here.
     """
-    jax = _jax()
+    jax = load_jax()
     try:
         device = jax.devices()[0]
     except Exception as error:

@@ -51,10 +51,12 @@ def execute_batch(
         Interrupted: If `should_stop` said so; what is done stands in the batch's checkpoint.
         StoreError: If the folder cannot be read or written.
     """
+    from dlnsweep.runtime import device_description, load_jax, surroundings, versions
+
+    load_jax()
     from dlnsweep.batch import Progress
     from dlnsweep.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.records import curves_table, outcomes_table
-    from dlnsweep.runtime import device_description, surroundings, versions
     from dlnsweep.store import Store
 
     plugins.load()
