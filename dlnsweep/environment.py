@@ -18,25 +18,26 @@ from pathlib import Path
 
 from dlnsweep.errors import StoreError
 
-# What names of libraries that compute begin with.
+# What variables of libraries that compute are called; workers get none of them.
 _OF_LIBRARIES = re.compile(
-    r"(JAX|XLA|LIBTPU|NPY|OPENBLAS|GOTO|MKL|BLIS|VECLIB|OMP|GOMP|KMP|ONEDNN|DNNL|TF|CUBLAS|CUDNN"
-    r")_.*|GLIBC_TUNABLES|NVIDIA_TF32_OVERRIDE|NPROC|PJRT_NPROC"
+    r"(JAX|XLA|NPY|OPENBLAS|GOTO|MKL|BLIS|VECLIB|OMP|GOMP|KMP|ONEDNN|DNNL)_.*|(PJRT_)?NPROC"
+    r"|CUBLAS_(WORKSPACE_CONFIG|EMULAT\w+)|LIBTPU_INIT_ARGS|GLIBC_TUNABLES|NVIDIA_TF32_OVERRIDE"
 )
-# Where to compute, how much of a GPU's memory to take, what to keep and what to log.
+# But these, which say where to compute, how much of a GPU's memory to take and what to keep.
 _HARMLESS = re.compile(
     r"JAX_PLATFORMS|JAX_\w+_VISIBLE_DEVICES|JAX_(ENABLE_)?COMPILATION_CACHE(_DIR)?"
     r"|MKL_(ROOT|INTERFACE_LAYER|THREADING_LAYER)|XLA_(PYTHON_)?CLIENT_\w+|XLA_DISTRIBUTED_\w+"
-    r"|TF_(CPP|GCS)_\w+"
+)
+# Those of them that change numbers in a process which has them. No more than these: a variable that
+# changes nothing must not keep anybody from going on.
+_CHANGING = re.compile(
+    r"XLA_FLAGS|LIBTPU_INIT_ARGS|GLIBC_TUNABLES|NVIDIA_TF32_OVERRIDE"
+    r"|OPENBLAS_(CORETYPE|BLOCK_FACTOR|L2_SIZE\w*)|NPY_(DISABLE|ENABLE)_CPU_FEATURES"
+    r"|MKL_(CBWR|ENABLE_INSTRUCTIONS|DEBUG_CPU_TYPE)|BLIS_(ARCH|MODEL)_TYPE"
+    r"|(ONEDNN|DNNL)_(MAX_CPU_ISA|DEFAULT_FPMATH_MODE)|CUBLAS_(WORKSPACE_CONFIG|EMULAT\w+)"
 )
 # Flags of XLA that say where its tools are or what it writes down.
 _HARMLESS_FLAGS = ("--xla_gpu_cuda_data_dir", "--xla_dump_", "--xla_hlo_profile")
-# How many threads add up a sum; see `threads`.
-_THREADS = re.compile(
-    r"\w+_NUM_THREADS|(OMP|GOMP|KMP)_\w+|MKL_DYNAMIC|(PJRT_)?NPROC"
-    r"|OPENBLAS_(VERBOSE|THREAD_TIMEOUT)"
-)
-_LEFT_OUT = re.compile(f"{_HARMLESS.pattern}|{_THREADS.pattern}|JAX_.*")
 # Of JAX's own settings, all others are ours to overrule wherever we call it: `runtime.numerics`.
 _READ_AT_START = (
     "jax_num_cpu_devices",
@@ -84,7 +85,7 @@ def changing(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     for name, value in sorted(environment.items()):
         if name == "XLA_FLAGS":
             value = _flags_of(value, harmless=False)
-        elif not _OF_LIBRARIES.fullmatch(name) or _LEFT_OUT.fullmatch(name):
+        elif not _CHANGING.fullmatch(name):
             continue
         elif name == "GLIBC_TUNABLES":
             parts = [part for part in value.split(":") if part.startswith("glibc.cpu.")]

@@ -76,7 +76,8 @@ def test_what_changes_numbers_and_what_does_not() -> None:
         "XLA_FLAGS": "--xla_gpu_cuda_data_dir=/usr/cuda",
         "GLIBC_TUNABLES": "glibc.malloc.check=3",
         "OMP_NUM_THREADS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TF_CLI_CONFIG_FILE": "/root/.terraformrc",
+        "NPROC": "2",
         "JAX_ENABLE_X64": "1",
         "OPENBLAS_CORETYPE": "",
     }
