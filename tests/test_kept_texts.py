@@ -6,23 +6,51 @@ Each text's statements are in tests/kept/; see tests/kept/text.py for how to wri
 from __future__ import annotations
 
 import pytest
-from kept import conventions, deep_prior, figures_1_to_4
+from kept import conventions, deep_prior, figures_1_to_4, linear_networks
 from kept.numbers import About, AtLeast, AtMost, fits, read
 from kept.text import ROOT, Part, faults, says, sections, without_names
 
-PARTS = [*conventions.PARTS, *deep_prior.PARTS, *figures_1_to_4.PARTS]
-# Texts of which not every section has been gone through yet. None may join them.
-OPEN = {
-    "README.md",
-    *(
-        f"results/kept/{name}/README.md"
-        for name in (
-            "conventions", "linear_networks", "open_questions", "reduced_kernel",
-            "scale",
-        )
+PARTS = [*conventions.PARTS, *deep_prior.PARTS, *figures_1_to_4.PARTS, *linear_networks.PARTS]
+KEPT = "results/kept/{}/README.md"
+# Sections with measured numbers whose tables have yet to be made, or which have yet to be gone
+# through. None may join them: a number without a table has no place in a text.
+OWED = {
+    "README.md": (
+        "",
+        "From a claim to its figure",
+        "The reduced kernel",
+        "What it can do so far",
+        "Theorem 2.3, statement by statement",
+        "Questions that the paper leaves open",
+        "Two more papers",
+        "Beyond one machine",
+        "Speed",
+        "What the numbers rest on",
+        "Design",
+        "Security",
+        "Licence",
     ),
-    "results/kept/README.md",
-}  # fmt: skip
+    "results/kept/README.md": ("",),
+    KEPT.format("conventions"): ("",),
+    KEPT.format("linear_networks"): (
+        "Norms diverge (arXiv:2005.06398)",
+        "Implicit acceleration (arXiv:1802.06509)",
+        "Theory of linear networks (arXiv:2408.13767, arXiv:1810.02281)",
+    ),
+    KEPT.format("open_questions"): (
+        "",
+        "(a) Does depth speed up the decay of the off-subspace error, and when?",
+        "(b) How wide is wide enough?",
+        "(c) Noise in the training measurements",
+        "(d) Data that are only nearly of low rank",
+        "(e) Orthogonal and balanced initial weights",
+        "(f) Restricted isometry of the drawn operator against success",
+        "(g) Minibatches and momentum in place of full gradient descent",
+        "(h) The test error against the weight decay and the noise: the best weight decay",
+    ),
+    KEPT.format("reduced_kernel"): ("", "Figure 2's sizes"),
+    KEPT.format("scale"): ("", "Memory while it runs", "Beyond this machine, on paper"),
+}
 
 
 def texts() -> list[str]:
@@ -39,10 +67,13 @@ def test_every_number_follows_from_a_table(part):
 def test_every_section_with_a_number_is_gone_through():
     done = {(part.file, part.section) for part in PARTS}
     assert len(done) == len(PARTS)
-    for file in set(texts()) - OPEN:
+    owed = {(file, section) for file, all_of_it in OWED.items() for section in all_of_it}
+    assert not done & owed
+    for file in texts():
         for section, text in sections(file).items():
             if any(c.isdecimal() for c in without_names(text)):
-                assert (file, section) in done, f"{file}: no part for {section!r}"
+                known = (file, section) in done or section in OWED.get(file, ())
+                assert known, f"{file}: no part for {section!r}"
 
 
 @pytest.mark.parametrize(

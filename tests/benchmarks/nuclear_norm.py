@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--csv", type=Path, help="write nuclear_norm_KIND.csv into this folder")
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="completion, sensing")
     arguments = parser.parse_args()
     kinds = arguments.kinds or ["completion", "sensing"]
@@ -74,7 +76,10 @@ def main() -> None:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are completion, sensing")
     print(machine(), "\n")
     for kind in kinds:
-        print(baseline(kind, [2000, 5000], arguments.seeds, 100, 5).markdown(), "\n", flush=True)
+        table = baseline(kind, [2000, 5000], arguments.seeds, 100, 5)
+        print(table.markdown(), "\n", flush=True)
+        if arguments.csv:
+            table.write_csv(arguments.csv / f"nuclear_norm_{kind}.csv", machine())
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def _value(cell: str) -> int | float | str:
 def table(path: str, **only: Any) -> Table:
     """Return a table of results/kept, or its rows with these values."""
     with (ROOT / "results/kept" / path).open(encoding="utf-8", newline="") as file:
-        rows = [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        # Benchmarks write what was measured, and on what, in lines that begin with #.
+        lines = [line for line in file if not line.startswith("#")]
+    rows = [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(lines)]
     return Table(path, rows).where(**only)
 
 

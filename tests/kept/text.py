@@ -34,6 +34,10 @@ _NAMES = (
     r"(?:[A-Z]\.)?\d+(?:\.\d+)*[a-z]?(?:(?:,| and| to|,? or) (?:(?:Figure|Lemma|Theorem)s? )?"
     r"(?:[A-Z]\.)?\d+(?:\.\d+)*[a-z]?\b(?! ?[%λ]))*",
     r"\b[A-Z]\.\d+\b",
+    # Of a network, or a run: "depth 3 and 4", "L = 2 to 5", "seed 7".
+    r"\b(?:depths?|seeds?|L =) \d+\b(?:(?:,| and| to|,? or) \d\b(?! ?%))*",
+    # Of a publication.
+    r"\b[A-Z]\w+ (?:19|20)\d\d\b",
     # An equation: (8), (59a).
     r"\(\d{1,2}[a-z]?\)",
     # W_1, float64, p4.
@@ -117,14 +121,15 @@ def faults(part: Part, section: str) -> Iterator[str]:
     for statement in part.statements():
         yield from _wrong(statement, section, covered)
     for piece in part.settings:
-        found = list(_pattern(piece.replace("{}", "{ }")).finditer(section))
+        found = list(_pattern(piece).finditer(section))
         if not found:
             yield f"the settings name {piece!r}, which the text does not have"
         for match in found:
             _cover(covered, match.span())
     plain = without_names(section)
-    for match in re.finditer(r"\d[\d.]*", plain):
-        if not covered[match.start()]:
+    for match in re.finditer(NUMBER, plain):
+        start = match.start() + (match.group()[0] in "-−")
+        if not all(covered[start : match.end()]):
             start, end = match.span()
             around = " ".join(section[max(0, start - 40) : end + 40].split())
             yield f"no statement covers {match.group()} in '... {around} ...'"
