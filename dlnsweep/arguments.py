@@ -13,7 +13,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES, why_not_reduced
 from dlnsweep.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
-from dlnsweep.sentences import did_you_mean, sentences, show
+from dlnsweep.sentences import bounded, did_you_mean, sentences, show
 
 
 def check_arrays(
@@ -24,6 +24,14 @@ def check_arrays(
     Raises:
         SpecError: With every mistake.
     """
+    if not isinstance(weights, list | tuple | np.ndarray) or (
+        isinstance(weights, np.ndarray) and weights.ndim == 2
+    ):
+        shape = f" of shape {np.shape(weights)}" if isinstance(weights, np.ndarray) else ""
+        raise SpecError(
+            f"weights is a {type(weights).__name__}{shape}; it must be a list or tuple of "
+            "matrices W_1, ..., W_L, also for a single one."
+        )
     named = [(f"weights[{i}]", w) for i, w in enumerate(weights)]
     named += [("signals", signals), ("measurements", measurements)]
     found, problems = [], []
@@ -43,7 +51,7 @@ def check_arrays(
     if not len(weights):
         problems.append("weights is empty; it must hold at least one matrix.")
     if problems:
-        raise SpecError(*problems)
+        raise SpecError(*bounded(problems))
     matrices = tuple(a.astype(np.float64) for a in found)
     *layers, x, y = matrices
     if x.shape[1] != y.shape[1]:
@@ -73,6 +81,17 @@ def check_arrays(
     return tuple(layers), x, y
 
 
+def whole_steps(record_steps: Any) -> np.ndarray:
+    """Return the steps to record as an array; whole floats (1e3) are integers."""
+    try:
+        steps = np.asarray(record_steps)
+    except ValueError:
+        return np.empty(0)
+    if steps.dtype.kind == "f" and np.all(steps == np.round(steps)) and np.all(steps <= 2**53):
+        return steps.astype(np.int64)
+    return steps
+
+
 def check_settings(
     training: dict[str, Any],
     record: dict[str, Any],
@@ -88,10 +107,18 @@ def check_settings(
         SpecError: With every mistake.
     """
     problems = []
-    steps = np.asarray(record_steps)
+    names = record["observables"]
+    if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
+        problems.append(
+            f"observables is {show(names)}; it must be a list of names, such as "
+            "['regression_error']."
+        )
+        record = {**record, "observables": ["regression_error"]}
+    record = {**record, "observables": list(record["observables"])}
+    steps = whole_steps(record_steps)
     if steps.ndim != 1 or not steps.size or steps.dtype.kind not in "iu" or steps.min() < 0:
         problems.append(
-            f"record_steps is {record_steps!r}; it must be a non-empty list of steps >= 0."
+            f"record_steps is {show(record_steps)}; it must be a non-empty list of steps >= 0."
         )
         steps = np.array([1])
     if kernel not in ("auto", "dense", "reduced"):

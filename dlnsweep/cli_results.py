@@ -9,6 +9,13 @@ import typer
 
 from dlnsweep.paths import user_path
 
+
+def _keys(given: list[str] | None) -> list[str]:
+    """Return settings of `--by`, which may be given apart or with commas."""
+    parts = [part.strip() for text in given or () for part in text.split(",")]
+    return list(dict.fromkeys(filter(None, parts)))
+
+
 Folder = Annotated[
     str,
     typer.Argument(metavar="RESULTS", help="A results folder, such as results/fig4; or s3://..."),
@@ -36,11 +43,13 @@ def summary(
     """Show medians and quartiles over the seeds for each setting."""
     from dlnsweep.drawing import summary_table, with_few_digits
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.wide_tables import fitted, terminal_width
 
-    table = summary_table(folder, by, at)
+    table = summary_table(folder, _keys(by), at)
     if csv is not None:
         write_csv(table, csv)
-    print(with_few_digits(table).to_string(index=False))
+    keys = _keys(by) or [name for name in table.columns if "." in name]
+    print(fitted(with_few_digits(table), keys, terminal_width()))
 
 
 def claims(
@@ -63,11 +72,12 @@ def claims(
     """Test Theorem 2.3 of arXiv:2502.15522, statement by statement, run by run."""
     from dlnsweep.claims import Demands, claims_table, claims_text
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.wide_tables import terminal_width
 
-    table = claims_table(folder, by or [], Demands(isometry, any_width))
+    table = claims_table(folder, _keys(by), Demands(isometry, any_width))
     if csv is not None:
         write_csv(table, csv)
-    print(claims_text(table))
+    print(claims_text(table, terminal_width()))
 
 
 def transition(
@@ -75,7 +85,10 @@ def transition(
     x: Annotated[str, typer.Option(metavar="KEY", help="The setting along which runs succeed.")],
     success: Annotated[
         list[str],
-        typer.Option(metavar="CONDITION", help="Such as 'regression_error < 0.1'; all must hold."),
+        typer.Option(
+            metavar="CONDITION",
+            help="Such as 'regression_error < 0.1', or 'finished'; all must hold.",
+        ),
     ],
     by: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
@@ -87,12 +100,13 @@ def transition(
 ) -> None:
     """Fit the value of a setting at which half of the runs succeed, and its power law."""
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.wide_tables import terminal_width
     from dlnsweep.transitions import Condition, transitions, transitions_text
 
-    found = transitions(folder, x, [Condition.read(text) for text in success], by or [])
+    found = transitions(folder, x, [Condition.read(text) for text in success], _keys(by))
     if csv is not None:
         write_csv(found.table, csv)
-    print(transitions_text(found, x))
+    print(transitions_text(found, x, terminal_width()))
 
 
 def figure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep import plugins
+from dlnsweep.calls import check_call, read_sweep
 from dlnsweep.environment import check_same, cpu, of_this_process
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event, LocalExecutor
@@ -58,7 +59,7 @@ class Prepared:
 
 
 def run(
-    sweep: str | Path | Sweep,
+    sweep: str | Path | Mapping[str, Any] | Sweep,
     out: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),
@@ -72,7 +73,7 @@ def run(
     """Run a sweep; runs that are done already are not computed again.
 
     Args:
-        sweep: A sweep file's path, or a Sweep.
+        sweep: A sweep file's path, a dictionary with the keys of a file, or a Sweep.
         out: The folder in which the results folder (named like the sweep) is made, or an address
             in an object store such as "s3://bucket/results"; "results" here by default.
         overrides: "KEY=VALUE" strings that replace settings of the file, as for `--set`.
@@ -99,9 +100,9 @@ def run(
         KeyboardInterrupt: After a Ctrl-C, likewise; a third one does not wait. SIGTERM and its
             like (see stopping.py) end the program after the same has been kept.
     """
+    check_call(overrides, workers, shard, dask, on_event, should_stop, checkpoint_seconds)
     share = Shard.read(shard) if shard is not None else None
-    if not isinstance(sweep, Sweep):
-        sweep = Sweep.from_file(sweep, overrides)
+    sweep = read_sweep(sweep, overrides)
     unknown = plugins.only_here(sweep.problem_kind, sweep.observables)
     if unknown and (workers or dask is not None):
         asked = f"workers is {workers}" if workers else f"dask is {dask!r}"
@@ -113,7 +114,7 @@ def run(
     if unknown:
         workers = 0
     execute, how = executor_for(workers, dask, checkpoint_seconds)
-    root = results_folder(out or DEFAULT_OUT, sweep.name)
+    root = results_folder(DEFAULT_OUT if out is None else out, sweep.name)
     prepared = prepare(sweep, root, share, in_process=how == IN_PROCESS)
     with delayed(should_stop) as wished:
         work(prepared, execute, how, on_event=on_event, should_stop=wished)

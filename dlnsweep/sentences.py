@@ -93,7 +93,7 @@ def did_you_mean(word: str, known: Collection[str], elsewhere: Iterable[str] = (
         known: What could have been written.
         elsewhere: Dotted keys that could have been meant where none of these is near.
     """
-    near = _meant(word, known) or _meant(word, elsewhere) or nearest(word, known)
+    near = _meant(word, known) or _meant(word, elsewhere) or _nearest(word, known)
     if near:
         return f"; did you mean '{near}'?"
     if not known:
@@ -103,7 +103,12 @@ def did_you_mean(word: str, known: Collection[str], elsewhere: Iterable[str] = (
     return f"; known are {', '.join(known)}."
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest_key(word: str, known: Collection[str]) -> str:
+    """Return which known key was meant by a word; empty if none is near."""
+    return _meant(word, known) or _nearest(word, known)
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word that is spelled most like one; empty if none is near."""
     return next(iter(difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)), "")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlnsweep.errors import SpecError
-from dlnsweep.sentences import printable
+from dlnsweep.sentences import printable, show
 
 LARGEST_FILE = 64 * 1024
 LONGEST_LINE = 4 * 1024
@@ -147,6 +147,9 @@ def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[
     Raises:
         SpecError: If an override has no "=", a bad key or a bad value; all of them at once.
     """
+    wrong = check_overrides(overrides)
+    if wrong:
+        raise SpecError(*wrong)
     result = {k: dict(v) if isinstance(v, dict) else v for k, v in document.items()}
     problems = []
     for override in overrides:
@@ -157,6 +160,17 @@ def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[
     if problems:
         raise SpecError(*problems)
     return result
+
+
+def check_overrides(overrides: Any) -> list[str]:
+    """Return what is wrong with overrides that are no list of strings."""
+    found = list(overrides) if isinstance(overrides, list | tuple) else [None]
+    if all(isinstance(each, str) for each in found):
+        return []
+    return [
+        f"overrides is {show(overrides)}; it must be a list of strings 'KEY=VALUE', such as "
+        "['training.num_steps=1000']."
+    ]
 
 
 def _apply(document: dict[str, Any], override: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlnsweep.arguments import check_arrays, check_settings
+from dlnsweep.arguments import check_arrays, check_settings, whole_steps
 from dlnsweep.runtime import numerics
 from dlnsweep.single import Problem, run
 
@@ -128,7 +128,7 @@ def train(
         ),
         {
             "spacing": "explicit",
-            "observables": list(observables),
+            "observables": observables,
             "rank_threshold": rank_threshold,
         },
         record_steps,
@@ -137,7 +137,7 @@ def train(
         tolerance,
         len(weights),
     )
-    steps = np.unique(np.asarray(record_steps, dtype=np.int64))
+    steps = np.unique(whole_steps(record_steps).astype(np.int64))
     with numerics():
         ran = run(Problem.make(*arrays, steps), training, record, precision, kernel, tolerance)
     diverged, stopped = ran.diverged_step, ran.stopped_step

@@ -25,6 +25,8 @@ from dlnsweep.bootstrap import resamples
 from dlnsweep.errors import SpecError
 from dlnsweep.logistic import logistic_half
 from dlnsweep.results import open_results
+from dlnsweep.results.wide_tables import fitted
+from dlnsweep.sentences import did_you_mean, nearest_key, show
 
 Numbers = NDArray[np.float64]
 
@@ -34,18 +36,25 @@ _CONDITION = re.compile(r"\s*([a-z_0-9]+)\s*<\s*([-+0-9.eE]+)\s*")
 
 @dataclass(frozen=True)
 class Condition:
-    """What a run must end with to succeed: an observable below a value."""
+    """What a run must end with to succeed: an observable below a value, or not diverged.
+
+    Attributes:
+        observable: The observable; empty where it is enough that the run did not diverge.
+        below: What its final value must be below.
+    """
 
     observable: str
     below: float
 
     @classmethod
     def read(cls, text: str) -> Condition:
-        """Read "regression_error < 0.1".
+        """Read "regression_error < 0.1", or "finished".
 
         Raises:
             SpecError: If it is not of this form.
         """
+        if text.strip() == "finished":
+            return cls("", float("inf"))
         found = _CONDITION.fullmatch(text)
         try:
             return cls(found[1], float(found[2])) if found else _refuse(text)
@@ -54,7 +63,9 @@ class Condition:
 
 
 def _refuse(text: str) -> Condition:
-    raise SpecError(f"success is {text!r}; it must be such as 'regression_error < 0.1'.")
+    raise SpecError(
+        f"success is {text!r}; it must be such as 'regression_error < 0.1', or 'finished'."
+    )
 
 
 @dataclass(frozen=True)
@@ -91,13 +102,20 @@ def transitions(
         SpecError: If a name is not one of this sweep's, or x is not positive numbers.
     """
     results = open_results(folder)
-    runs = results.runs()
+    runs = results.runs(unused=True)
     for name, key in ((x, "x"), *((each, "by") for each in by)):
         if name not in results.settings:
-            raise SpecError(f"{key} is '{name}'; it must be a setting, such as network.width.")
+            near = nearest_key(name, results.settings)
+            hint = f"did you mean '{near}'?" if near else "it must be one such as network.width."
+            raise SpecError(f"{key} is {show(name)}, which is no setting of this sweep; {hint}")
+    success = [condition for condition in success if condition.observable]
     for condition in success:
         if f"final_{condition.observable}" not in runs.columns:
-            raise SpecError(f"success names '{condition.observable}', which was not recorded.")
+            recorded = [name.removeprefix("final_") for name in runs.columns if "final_" in name]
+            raise SpecError(
+                f"success names '{condition.observable}', which was not recorded"
+                f"{did_you_mean(condition.observable, recorded)}"
+            )
     runs = runs[runs["status"] != "planned"]
     values = np.asarray(runs[x], dtype=object)
     if not len(runs) or not all(isinstance(v, int | float) and v > 0 for v in values):
@@ -188,20 +206,21 @@ def _is_law_setting(column: pd.Series) -> bool:
     return numbers and bool((column > 0).all()) and column.nunique() > 1
 
 
-def transitions_text(found: Transitions, x: str) -> str:
+def transitions_text(found: Transitions, x: str, width: int = 10**6) -> str:
     """Return the tables for a terminal."""
     shown = found.table.copy()
     for name in ("x_half", "low", "high"):
         shown[name] = [_shown(value) for value in shown[name]]
     lines = [f"{x} at which half of the runs succeed (95 % bootstrap interval)", ""]
-    lines += [shown.to_string(index=False)]
+    keys = [name for name in shown.columns if "." in name]
+    lines += [fitted(shown, keys, width)]
     diverged = int(shown["num_diverged"].sum())
     if diverged:
         total = int(shown["num_runs"].sum())
         lines += ["", f"{diverged} of {total} runs diverged and count as failures"]
     if len(found.exponents):
         lines += ["", f"power law of {x}: exponents (95 % bootstrap interval)", ""]
-        lines += [found.exponents.to_string(index=False, float_format=lambda v: f"{v:.3g}")]
+        lines += [fitted(found.exponents, ["setting"], width, float_format=lambda v: f"{v:.3g}")]
     if found.left_out:
         lines += ["", f"groups without a transition inside their range: {found.left_out}"]
     return "\n".join(lines)

@@ -115,6 +115,7 @@ HOUSE: list[tuple[str, ...]] = [
     ),
     (
         "spec",
+        "calls",
         "program",
         "prior_draws",
         "lanes",

@@ -46,7 +46,7 @@ def test_what_is_no_results_folder_is_refused(tmp_path):
 
 
 def test_runs_have_their_settings_and_outcomes(results):
-    runs = results.runs()
+    runs = results.runs(unused=True)
     assert runs["run_id"].tolist() == samples.plan().run_ids.tolist()
     assert runs["training.weight_decay"].tolist() == [0.1] * 3 + [0.01] * 3 + [0.0] * 3 + [0.5] * 3
     assert runs["seed"].tolist() == [0, 1, 2] * 4

@@ -69,7 +69,7 @@ class Fake:
         self.frame = pd.DataFrame(rows, columns=[*self.settings, "final_regression_error"])
         self.frame["status"] = "finished"
 
-    def runs(self) -> pd.DataFrame:
+    def runs(self, *, unused: bool = False) -> pd.DataFrame:
         return self.frame
 
 
@@ -147,10 +147,13 @@ def test_wrong_names_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "open_results", lambda folder: Fake(1.0))
     good = [Condition("regression_error", 1.0)]
     with pytest.raises(
-        SpecError, match=r"x is .width.; it must be a setting, such as network\.width"
+        SpecError,
+        match=r"x is .width., which is no setting of this sweep; did you mean .network\.width",
     ):
         transitions("x", "width", good)
-    with pytest.raises(SpecError, match="by is 'depth'; it must be a setting"):
+    with pytest.raises(
+        SpecError, match="by is 'depth', which is no setting of this sweep; did you mean"
+    ):
         transitions("x", "network.width", good, ["depth"])
     with pytest.raises(SpecError, match="success names 'loss', which was not recorded"):
         transitions("x", "network.width", [Condition("loss", 1.0)])

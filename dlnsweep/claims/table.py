@@ -21,6 +21,7 @@ from dlnsweep.claims.phases import PHASES
 from dlnsweep.claims.run import Demands, Run, Statement, Verdict, conditions, not_applicable
 from dlnsweep.errors import SpecError
 from dlnsweep.results import open_results
+from dlnsweep.results.wide_tables import fitted
 from dlnsweep.theory_setup import Setup
 
 STATEMENTS: tuple[Statement, ...] = (*PHASES, *EVENTS)
@@ -55,7 +56,7 @@ def claims_table(
         SpecError: If the errors that it needs were not recorded, or `by` names no setting.
     """
     results = open_results(folder)
-    runs = results.runs().set_index("run_id")
+    runs = results.runs(unused=True).set_index("run_id")
     for name in by:
         if name not in runs.columns or ("." not in name and name != "seed"):
             raise SpecError(f"by is '{name}'; it must be a setting, such as network.depth.")
@@ -148,7 +149,7 @@ def _row(
     }
 
 
-def claims_text(table: pd.DataFrame) -> str:
+def claims_text(table: pd.DataFrame, width: int = 10**6) -> str:
     """Return the table for a terminal: the statements, numbered, above their numbers."""
     numbered = {name: i for i, name in enumerate(dict.fromkeys(table["statement"]), 1)}
     sources = dict(zip(table["statement"], table["source"], strict=True))
@@ -157,7 +158,7 @@ def claims_text(table: pd.DataFrame) -> str:
     short = short.assign(statement=[numbered[name] for name in table["statement"]])
     for name in ("worst_margin", "constant", "tight"):
         short[name] = [f"{value:.3g}" if value == value else "-" for value in table[name]]
-    lines += ["", short.to_string(index=False)]
+    lines += ["", fitted(short, [*short.columns[: short.columns.get_loc("statement") + 1]], width)]
     reasons = [reason for text in table["why_not"] for reason in str(text).split("; ") if reason]
     if reasons:
         lines += ["", "not applicable because:"]

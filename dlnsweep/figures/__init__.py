@@ -164,7 +164,7 @@ def _quiet_fonts() -> Iterator[None]:
 def _checked_selection(results: Results, figure: FigureSettings) -> Any:
     from dlnsweep.figures.statistics import select, setting_columns
 
-    runs = results.runs()
+    runs = results.runs(unused=True)
     settings = setting_columns(runs)
     unknown = [name for name in figure.where if name not in settings]
     everything = select(results, {} if unknown else figure.where, runs)

@@ -99,7 +99,7 @@ def select(
         SpecError: `where` selects no run.
         StoreError: None of the runs is done yet.
     """
-    runs = known if isinstance(known, pd.DataFrame) else results.runs()
+    runs = known if isinstance(known, pd.DataFrame) else results.runs(unused=True)
     if "run_id" in runs.columns:
         runs = runs.set_index("run_id")
     for name, wanted in where.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +14,17 @@ import pyarrow as pa
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.records import FINAL, OUTCOMES_SCHEMA
 from dlnsweep.results import summaries
-from dlnsweep.results.tables import aligned, concat, map_in_threads, stream, to_pandas
+from dlnsweep.results.tables import (
+    aligned,
+    concat,
+    expanded,
+    is_blank,
+    map_in_threads,
+    stream,
+    to_pandas,
+)
 from dlnsweep.runtime import available_memory
+from dlnsweep.sentences import nearest_key, show
 from dlnsweep.store import Store
 
 PLANNED = "planned"
@@ -79,11 +87,13 @@ class Results:
         # One column after another: all of a million runs' would fill a laptop's memory.
         return [key for key in keys if len(self.store.runs_table([key])[key].unique()) > 1]
 
-    def runs(self, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def runs(self, where: Mapping[str, Any] | None = None, *, unused: bool = False) -> pd.DataFrame:
         """Return one row a planned run: its settings, and how it ended.
 
         Args:
             where: A value, or several, for each setting by which to choose runs.
+            unused: Whether to have also the settings that none of these runs uses, such as the
+                momentum of gradient descent; their columns are empty.
 
         Returns:
             Columns run_id and the settings; status ("finished", "diverged", "stopped", or
@@ -96,6 +106,8 @@ class Results:
         """
         chosen = self._chosen(self.store.runs_table(["run_id", "batch", *self.settings]), where)
         runs = chosen.drop_columns("batch")
+        if not unused:
+            runs = runs.drop_columns([n for n in self.settings if is_blank(runs[n])])
         outcomes = self._outcomes(chosen)
         for name in outcomes.column_names[1:]:
             column = outcomes[name]
@@ -109,6 +121,7 @@ class Results:
         observables: Sequence[str] | str | None = None,
         where: Mapping[str, Any] | None = None,
         settings: Sequence[str] | None = None,
+        vectors: str = "arrays",
     ) -> pd.DataFrame:
         """Return one row a run and recorded step, of the runs that are done.
 
@@ -116,10 +129,13 @@ class Results:
             observables: Names of what to read; all by default.
             where: A value, or several, for each setting by which to choose runs.
             settings: The settings to put beside each row; seed and those that vary by default.
+            vectors: "arrays" gives a vector as one column of arrays, which take long for millions
+                of rows and cannot be read from a CSV file; "columns" gives a column of numbers
+                for each entry, singular_values_1, singular_values_2, ... (empty where a run has
+                fewer), which `to_csv` writes with every digit.
 
         Returns:
-            Columns run_id, step, the observables (vectors as arrays, which take long for millions
-            of rows) and the settings; sorted by batch, run and step.
+            Columns run_id, step, the observables and the settings; sorted by batch, run and step.
 
         Raises:
             SpecError: If something is asked for by a name that there is not.
@@ -127,8 +143,11 @@ class Results:
                 `curve_batches` gives it in pieces.
         """
         names = self._observables(observables)
-        if settings is None:
-            settings = ["seed", *self.varying]
+        if vectors not in ("arrays", "columns"):
+            raise SpecError(
+                f"{self.path}: vectors is {show(vectors)}; it must be 'arrays' or 'columns'."
+            )
+        settings = ["seed", *self.varying] if settings is None else _names(settings, "settings")
         for name in settings:
             _check_name(self.path, name, self.settings, "setting")
         table = self.store.runs_table(["run_id", "batch", *dict.fromkeys(settings)])
@@ -141,7 +160,7 @@ class Results:
         beside = aligned(chosen.drop_columns("batch"), curves["run_id"].to_numpy())
         for name in beside.column_names[1:]:
             curves = curves.append_column(name, beside[name])
-        return to_pandas(curves)
+        return to_pandas(expanded(curves) if vectors == "columns" else curves)
 
     def curve_batches(
         self,
@@ -195,7 +214,7 @@ class Results:
             SpecError: If a name is none of this sweep's, or `at` is no recorded step.
             StoreError: If a file is damaged.
         """
-        keys = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+        keys = _names(by, "by")
         for key in keys:
             _check_name(self.path, key, self.settings, "setting")
         if isinstance(at, bool) or not (isinstance(at, int) or at in ("final", "min")):
@@ -226,7 +245,7 @@ class Results:
         known = list(self._types)
         if names is None:
             return known
-        asked = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+        asked = _names(names, "observables")
         for name in asked:
             # While nothing is done, the sweep's own list is all there is to know.
             _check_name(self.path, name, known or self.sweep["observables"], "recorded observable")
@@ -260,6 +279,11 @@ class Results:
 
     def _chosen(self, table: pa.Table, where: Mapping[str, Any] | None) -> pa.Table:
         """Return the rows of a table of all runs that `where` chooses."""
+        if where is not None and not isinstance(where, Mapping):
+            raise SpecError(
+                f"{self.path}: where is {show(where)}; it must be a dictionary of settings and "
+                "values, such as {'training.weight_decay': 0.1}."
+            )
         if not where:
             return table
         for key in where:
@@ -347,9 +371,19 @@ def _no_curves(observables: Sequence[str]) -> pa.Table:
     return pa.table(keys | {name: pa.array([], pa.float64()) for name in observables})
 
 
+def _names(value: Any, what: str) -> list[str]:
+    """Return names that were given alone or as a list, each once."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple | set | np.ndarray | pd.Index | dict) or not all(
+        isinstance(name, str) for name in names
+    ):
+        raise SpecError(f"{what} is {show(value)}; it must be a name, or a list of names.")
+    return list(dict.fromkeys(names))
+
+
 def _check_name(path: Any, name: str, known: Sequence[str], kind: str) -> None:
     if name in known:
         return
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}."
-    raise SpecError(f"{path}: {name!r} is no {kind} of this sweep; {hint}")
+    near = nearest_key(name, known)
+    hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known) or 'none'}."
+    raise SpecError(f"{path}: {show(name)} is no {kind} of this sweep; {hint}")

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # Tables that are read ahead take no more memory than this, beside the one in use.
 _AHEAD_BYTES = 256 * 2**20
@@ -75,6 +76,31 @@ def aligned(table: pa.Table, run_ids: np.ndarray) -> pa.Table:
     order = np.argsort(own, kind="stable")
     place = order[np.searchsorted(own, run_ids, sorter=order).clip(max=len(own) - 1)]
     return table.take(pa.array(place, mask=own[place] != run_ids))
+
+
+def is_blank(column: pa.ChunkedArray) -> bool:
+    """Tell whether a column says nothing: null, or the empty text, in every row."""
+    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
+        return set(column.unique().to_pylist()) <= {None, ""}
+    return column.null_count == len(column)
+
+
+def expanded(table: pa.Table) -> pa.Table:
+    """Return a table with a column for each entry of its vectors; empty where one is shorter."""
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if not pa.types.is_nested(column.type):
+            columns[name] = column
+            continue
+        longest = int(pc.max(pc.list_value_length(column)).as_py() or 0)  # pyright: ignore
+        values = np.full((len(column), longest), np.nan)
+        lengths = pc.list_value_length(column).fill_null(0).to_numpy()  # pyright: ignore
+        values[np.arange(longest) < lengths[:, None]] = column.flatten().to_numpy(False)
+        columns |= {
+            f"{name}_{i + 1}": pa.array(values[:, i], mask=i >= lengths) for i in range(longest)
+        }
+    return pa.table(columns)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
