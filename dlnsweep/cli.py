@@ -130,9 +130,12 @@ def run(
             quiet,
         )
     elif figure and sweep.figures:
-        from dlnsweep.drawing import draw_figures
+        from dlnsweep.drawing import draw_missing_figures
 
-        for path in draw_figures(root):
+        paths, drawn = draw_missing_figures(root)
+        if not drawn:
+            _say(f"the figures are up to date; `dlnsweep figure {root}` draws them again", quiet)
+        for path in paths:
             print(path)
 
 

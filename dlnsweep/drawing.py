@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep import plugins
+from dlnsweep.drawn import remember, up_to_date
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import draw, file_stems, read_figure, save
 from dlnsweep.results import Results, open_results
@@ -47,6 +48,26 @@ def draw_figures(folder: str | Path, figures: Sequence[Any] | None = None) -> li
         else:
             paths += _put(results.store.files, drawn, stem, settings.formats)
     return paths
+
+
+def draw_missing_figures(folder: str | Path) -> tuple[list[Any], bool]:
+    """Draw the figures that a sweep asked for, unless they are up to date.
+
+    Returns:
+        Their files, and whether they were drawn.
+
+    Raises:
+        SpecError: As `draw_figures`.
+    """
+    plugins.load()
+    results = open_results(folder)
+    figures = stored_figures(results)
+    there = up_to_date(results, figures)
+    if there:
+        return there, False
+    paths = draw_figures(folder, figures)
+    remember(results, figures, paths)
+    return paths, True
 
 
 def _put(files: Files, figure: Any, stem: str, formats: Sequence[str]) -> list[str]:

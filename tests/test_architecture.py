@@ -128,7 +128,7 @@ HOUSE: list[tuple[str, ...]] = [
     ("plan", "journal", "batch"),
     ("estimate", "records"),
     ("store",),
-    ("results", "figures", "checkpoint"),
+    ("results", "figures", "drawn", "checkpoint"),
     ("claims", "transitions", "drawing", "execution", "probe"),
     ("worker", "progress", "heartbeat", "dask_task", "dask_execution"),
     ("runner", "comparison", "cli_files", "cli_results"),

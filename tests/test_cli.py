@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -30,7 +31,7 @@ from sweep_samples import (
 )
 
 import dlnsweep
-from dlnsweep import cli
+from dlnsweep import cli, drawing
 from dlnsweep.errors import DlnsweepError
 from dlnsweep.runner import prepare
 
@@ -190,6 +191,44 @@ def test_run_again_draws_and_says_so(command, finished: Path) -> None:
         str(finished / "figures" / name) for name in ("curves.png", "curves.pdf")
     ]
     assert all(Path(line).stat().st_size > 1000 for line in ended.out.splitlines())
+
+
+def test_figures_that_are_up_to_date_are_not_drawn_again(
+    command, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "figures", ignore_errors=True)
+    drawn: list[object] = []
+    draw = drawing.draw_figures
+    monkeypatch.setattr(drawing, "draw_figures", lambda *a: drawn.append(a) or draw(*a))
+    path = write(tmp_path)
+
+    def run(*sets: str) -> tuple[int, str, str]:
+        drawn.clear()
+        ended = command("run", path, "--out", tmp_path, *sets)
+        assert ended.status == 0
+        return len(drawn), ended.out, ended.err.splitlines()[-1]
+
+    first = run()
+    assert first[0] == 1
+    again = run()
+    assert again[:2] == (0, first[1])
+    assert again[2].endswith(f"up to date; `dlnsweep figure {folder}` draws them again")
+    # Other settings of the figure, another content of its file, a file that is gone.
+    assert run("--set", "figure.title=other")[0] == 1
+    assert run("--set", "figure.title=other")[0] == 0
+    png = folder / "figures" / "curves.png"
+    png.write_bytes(b"changed")
+    assert run("--set", "figure.title=other")[0] == 1
+    png.unlink()
+    assert run("--set", "figure.title=other")[0] == 1
+    # A record that cannot be used, a version that is not the same.
+    (folder / "figures" / "drawn.json").write_text("[")
+    assert run("--set", "figure.title=other")[0] == 1
+    monkeypatch.setattr("dlnsweep.drawn.__version__", "other")
+    assert run("--set", "figure.title=other")[0] == 1
+    assert command("verify", folder).status == 0
 
 
 def test_quiet_runs_in_this_process(command, tmp_path: Path) -> None:

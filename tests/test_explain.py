@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from dlnsweep.errors import SpecError
@@ -7,6 +9,8 @@ from dlnsweep.explain import explain
 from dlnsweep.keys import known_settings
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.problems import PROBLEMS
+from dlnsweep.problems.operators import OperatorName
+from dlnsweep.theory_curves import THEORY_CURVES
 
 TOPICS = [
     "subspace",
@@ -52,6 +56,49 @@ def test_a_section_shows_each_key_with_type_bounds_default_and_role():
     assert "unit: steps" in text
     assert "'uniform' | 'fan_in'" in text
     assert "one value a file" in " ".join(text.split())
+
+
+def test_a_network_of_two_tasks_is_explained_for_both_the_default_first():
+    text = explain("deep_linear")
+    assert "initial_weights" in text
+    assert text.index("For problems of kind subspace") < text.index("matrix_completion")
+
+
+@pytest.mark.parametrize("word", ["curves", "final", "subspace", "training", "matrix_completion"])
+def test_what_must_be_given_comes_first(word: str):
+    text = explain(word)
+    assert "required" in text
+    assert "required" not in text[text.index("; default ") :]
+
+
+def test_observables_of_the_default_network_come_first():
+    text = explain("observables")
+    assert (
+        text.index("\nloss\n") < text.index("\nregression_error\n") < text.index("\nsignal_error\n")
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("regression_error", "||W_{L:1} Y - X||_F / ||X||_F"),
+        ("operators", "rows of the orthonormal discrete cosine transform"),
+        ("dct", "'dct' is a value of problem.operator"),
+        ("decay_rate", "-d ln(y)/dt"),
+        ("curves.hue", "hue"),
+        ("subspace.signal_dim", "dimension of the signals"),
+        ("deep_linear.depth", "number of weight matrices"),
+        ("range", 'spacing = "log"'),
+        ("adam", "'adam' is a value of training.optimizer"),
+        *((name, THEORY_CURVES[name].text.split()[0]) for name in THEORY_CURVES),
+    ],
+)
+def test_every_word_of_a_sweep_file_is_known(word: str, says: str):
+    assert says in explain(word)
+
+
+def test_every_operator_is_explained():
+    assert all(f"\n{name}\n" in explain("operators") for name in get_args(OperatorName))
 
 
 def test_a_key_is_found_with_and_without_its_section():

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @observable(
     "loss",
     r"loss $\frac{c}{2}\|W_{L:1}Y-X\|_F^2+\frac{\lambda}{2}\sum_i\|W_i\|_F^2$",
-    "objective (4) of arXiv:2502.15522 with the data-fit scale c",
+    "objective (4) of arXiv:2502.15522 with the data-fit scale c; of a deep linear network "
+    "(c/2) ||W_{L:1} Y - X||_F^2 + (lambda/2) sum_i ||W_i||_F^2",
     views=(),
 )
 def _loss(view: View, record: RecordSettings) -> Float[Array, ""]:
@@ -27,7 +28,8 @@ def _loss(view: View, record: RecordSettings) -> Float[Array, ""]:
 @observable(
     "regression_error",
     r"regression error $\|W_{L:1}Y-X\|_F\,/\,\|X\|_F$",
-    "relative error on the training samples",
+    "relative error on the training samples, ||W_{L:1} Y - X||_F / ||X||_F, "
+    "with W_{L:1} = W_L ... W_1",
     views=("samples",),
 )
 def _regression_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
@@ -37,7 +39,8 @@ def _regression_error(view: NetworkView, record: RecordSettings) -> Float[Array,
 @observable(
     "off_subspace_error",
     r"off-subspace error $\|W_{L:1}P_{\mathrm{range}(Y)}^{\perp}\|_{\mathrm{op}}$",
-    "largest amplification of a measurement orthogonal to range(Y); with noise in Y, to the "
+    "largest amplification of a measurement orthogonal to range(Y), ||W_{L:1} P||_op with P the "
+    "projection onto range(Y)'s orthogonal complement; with noise in Y, to the "
     "range of the clean measurements",
 )
 def _off_subspace_error(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
