@@ -76,6 +76,7 @@ class TrainingSettings(Settings):
             "static",
             "samples of a step's gradient, drawn with replacement and weighted so that its mean is "
             "the full gradient; 0: all samples",
+            zero="all samples",
         ),
     ] = 0
     data_fit_scale: Annotated[

@@ -28,6 +28,7 @@ class Describe:
         symbol: The symbol of the papers, as plain text for tables and axis labels.
         unit: The unit of the value; empty for a pure number.
         axis: Whether a sweep file may give several values.
+        zero: What figures write for 0, where that is no number of anything.
     """
 
     role: Role
@@ -35,6 +36,7 @@ class Describe:
     symbol: str = ""
     unit: str = ""
     axis: bool = True
+    zero: str = ""
 
 
 @dataclass(frozen=True)

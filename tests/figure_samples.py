@@ -25,7 +25,7 @@ class Tables:
         self.run_table: Any = runs
         self.curve_table: Any = curves
 
-    def runs(self) -> Any:
+    def runs(self, unused: bool = False) -> Any:
         return self.run_table.copy()
 
     def curve_batches(self, observables: Sequence[str]) -> Iterator[pa.Table]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dlnsweep.figures import layout, style
-from dlnsweep.figures.labels import format_values, setting_label
+from dlnsweep.figures.labels import format_settings, setting_label
 from dlnsweep.figures.overlays import Overlay, dashed, draw_overlays
 from dlnsweep.figures.panels import (
     Panel,
@@ -158,7 +158,7 @@ def _scale_x(panel: Panel, keys: FinalFigure, places: list[Any], numeric: bool) 
         values = np.array(places, dtype=float)
         style.set_x_scale(ax, style.is_log(keys.x_scale, values), values, keys.x)
     else:
-        layout.set_ticks(ax.xaxis, range(len(places)), format_values(places))
+        layout.set_ticks(ax.xaxis, range(len(places)), format_settings(keys.x, places))
         ax.set_xlim(-0.5, len(places) - 0.5)
     if panel.lowest:
         ax.set_xlabel(setting_label(keys.x))

@@ -25,6 +25,10 @@ def observable_label(name: str, network: NetworkKind | None = None) -> str:
         network: The kind of network, which may write it in its own symbols.
     """
     label = OBSERVABLES[name].label if name in OBSERVABLES else _words(name)
+    kinds = _KINDS.get()
+    if kinds and PROBLEMS[kinds[0]].clean is not None:
+        # The range of the clean measurements: those that are trained on have no range of their own.
+        label = label.replace(r"{range}(Y)", r"{range}(Y_{\mathrm{clean}})")
     return network.label(name, label) if network else label
 
 
@@ -87,6 +91,20 @@ def math_symbol(symbol: str) -> str:
         return ""
     braces = r"_{\1}" if re.search(r"_\w$", symbol) else r"_{\\mathrm{\1}}"
     return "$" + re.sub(r"_(\w+)", braces, symbol) + "$"
+
+
+def format_settings(name: str, values: Sequence[Any]) -> list[str]:
+    """Return the values of a setting as one writes them beside each other.
+
+    Args:
+        name: The dotted setting, which may have a word for 0.
+        values: Its values.
+    """
+    info = describe_setting(name, _KINDS.get())
+    zero = info.zero if info else ""
+    # The word stands for no number, so the others are written without it.
+    texts = iter(format_values([v for v in values if not (zero and v == 0)]))
+    return [zero if zero and v == 0 else next(texts) for v in values]
 
 
 def format_values(values: Sequence[Any]) -> list[str]:

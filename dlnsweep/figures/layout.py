@@ -21,8 +21,8 @@ from matplotlib.text import Text
 
 from dlnsweep.figures import settings, style
 from dlnsweep.figures.labels import (
+    format_settings,
     format_value,
-    format_values,
     setting_label,
     setting_symbol,
     with_symbol,
@@ -30,6 +30,7 @@ from dlnsweep.figures.labels import (
 from dlnsweep.figures.overlays import Overlay, dashed
 from dlnsweep.figures.statistics import Results, Selection, levels, setting_columns
 from dlnsweep.prescription import HOW, SETS
+from dlnsweep.problems import PROBLEMS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
 # More entries of a legend than this nobody reads, and more of their colours nobody tells apart.
@@ -125,7 +126,7 @@ def legend_of(
             those = np.linspace(0, len(named) - 1, _NAMED_OF_MANY).round().astype(int)
             title = f"{title} ({len(those)} of {len(hues)} values named)"
             named = named[those]
-        texts = format_values([hues[i] for i in named])
+        texts = format_settings(hue, [hues[i] for i in named])
         handles = [
             Line2D([], [], color=colour_of[hues[i]], label=text, **_whole_marker(i))
             for i, text in zip(named, texts, strict=True)
@@ -139,16 +140,33 @@ def legend_of(
 def constants(selection: Selection) -> list[str]:
     """Return the settings that all runs of the figure share, those with a symbol only.
 
-    What [record] says is left out: it does not act on the runs.
+    What [record] says is left out: it does not act on the runs. So are a weight decay of 0 and a
+    data-fit scale of 1 where the loss is not that of an inverse problem, which they are parts of.
     """
-    shared = []
+    shared, silent = [], _parts_of_another_loss(selection)
     for name in setting_columns(selection.runs):
         if name.startswith("record."):
             continue
         values = levels(selection.runs, name)
+        if silent.get(name, None) in values:
+            continue
         if len(values) == 1 and values[0] is not None and setting_symbol(name)[0]:
-            shared.append(with_symbol(name, format_value(values[0])))
+            shared.append(with_symbol(name, _of_few_digits(values[0])))
     return shared
+
+
+def _parts_of_another_loss(selection: Selection) -> dict[str, float]:
+    kinds = set(selection.runs["problem.kind"]) if "problem.kind" in selection.runs else set()
+    own = {PROBLEMS[kind].task for kind in kinds if kind in PROBLEMS}
+    if "samples" in own or not own:
+        return {}
+    return {"training.weight_decay": 0.0, "training.data_fit_scale": 1.0}
+
+
+def _of_few_digits(value: Any) -> str:
+    """Return a value, with four digits if it needs more than those: 3.162e-4 for 10^-3.5."""
+    exact = not isinstance(value, float) or float(f"{value:.4g}") == value
+    return format_value(value) if exact else format_value(value, 4)
 
 
 def pooled(selection: Selection, *shown: str | None) -> list[str]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dlnsweep.figures import layout, style
-from dlnsweep.figures.labels import format_values, observable_label, with_symbol
+from dlnsweep.figures.labels import format_settings, format_values, observable_label, with_symbol
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays
 from dlnsweep.figures.settings import (
@@ -78,7 +78,8 @@ def make_grid(
     cells = [(place, name) for place in places for name in observables]
     layout.hide(flat[len(cells) :])
     panels = []
-    titles = dict(zip(places, format_values(places), strict=True))
+    texts = format_settings(keys.panel_by, places) if keys.panel_by else format_values(places)
+    titles = dict(zip(places, texts, strict=True))
     for ax, (place, name) in zip(flat, cells, strict=False):
         everything = np.ones(len(used), dtype=bool)
         runs = matches(used, keys.panel_by, place) if keys.panel_by else everything
@@ -117,7 +118,7 @@ def legend_of(
     seen = [hue for hue in grid.hues if any(is_seen(a) for h, a in grid.measured if h is hue)]
     if keys.hue and len(seen) < len(grid.hues):
         gone = [hue for hue in grid.hues if hue not in seen]
-        texts = format_values(gone)
+        texts = format_settings(keys.hue, gone)
         more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
         notes.append(f"nothing to draw for {with_symbol(keys.hue, ', '.join(texts[:5]))}{more}")
     return layout.legend_of(keys.hue, grid.hues, grid.colour_of, shown, seen), notes

@@ -35,6 +35,9 @@ MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "d")
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 UNUSED = "#7F7F7F"
 SMALL, TEXT, TITLE = 6.5, 8.0, 9.0
+# What labels such as 10^1 and 10^2 need from middle to middle, and a vertical axis for its own, in
+# inches.
+_ROOM, _BESIDE = 0.24, 0.35
 GREY = "0.35"
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -246,11 +249,16 @@ def set_linear_ticks(axis: Axis) -> None:
 def _set_log_with_zero(ax: Axes, positive: np.ndarray) -> None:
     first, last = float(positive[0]), float(positive[-1])
     decades = np.log10(last / first)
-    ax.set_xscale("symlog", linthresh=first, linscale=max(0.4, 0.12 * decades))
+    linscale = max(0.4, 0.12 * decades)
+    ax.set_xscale("symlog", linthresh=first, linscale=linscale)
     powers = np.arange(np.ceil(np.log10(first) - 1e-9), np.floor(np.log10(last) + 1e-9) + 1)
-    stride = int(np.ceil(len(powers) / 6)) if len(powers) else 1
-    # Counted from the right, so that 0 at the left end keeps its distance.
+    # The position before the layout has no room yet for what stands at the vertical axis.
+    inches = ax.get_position().width * ax.get_figure(root=True).get_figwidth() - _BESIDE
+    decade = max(inches, _ROOM) / (linscale + decades)
+    stride = max(int(np.ceil(len(powers) / 6)), int(np.ceil(_ROOM / decade)))
+    # Counted from the right; what is too near the 0 at the left end has no label.
     kept = powers[::-1][::stride][::-1]
+    kept = kept[decade * (linscale + kept - np.log10(first)) >= _ROOM]
     ax.xaxis.set_major_locator(FixedLocator([0.0, *10.0**kept]))
     minor = np.outer(10.0 ** np.arange(powers[0] - 1, powers[-1] + 1), np.arange(1, 10)).ravel()
     ax.xaxis.set_minor_locator(FixedLocator(minor[(minor >= first) & (minor <= last)]))

@@ -1,0 +1,95 @@
+"""What stands beside the curves: words for values, symbols, numbers and ticks."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from figure_samples import make_tables
+from matplotlib.figure import Figure
+
+from dlnsweep.figures import draw, read_figure
+from dlnsweep.figures.labels import observable_label, words_of
+
+
+def drawn(tables: Any, **table: Any) -> Figure:
+    return draw(tables, read_figure({"kind": "curves", "y": "loss"} | table))
+
+
+def small_print(figure: Figure) -> str:
+    return "\n".join(text.get_text() for text in figure.texts)
+
+
+def of_kind(problem: str, network: str, **settings: Any) -> Any:
+    tables = make_tables()
+    kinds = {"problem.kind": problem, "network.kind": network}
+    for name, value in (kinds | settings).items():
+        tables.run_table[name] = value
+    return tables
+
+
+def test_a_full_batch_is_no_minibatch_of_size_0():
+    tables = make_tables()
+    tables.run_table["training.minibatch_size"] = (tables.run_table["seed"] % 3) * 16
+    keys = {"where": {"training.minibatch_size": [0, 16, 32]}}
+    (legend,) = drawn(tables, hue="training.minibatch_size", **keys).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["all samples", "16", "32"]
+    panels = drawn(tables, panel_by="training.minibatch_size").axes
+    titles = [ax.get_title() for ax in panels if ax.get_title()]
+    assert titles == ["minibatch size all samples", "minibatch size 16", "minibatch size 32"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "network", "said"),
+    [
+        ("subspace", "deep_linear", True),
+        ("deep_prior", "deep_prior", False),
+        ("matrix_completion", "deep_linear", False),
+    ],
+)
+def test_parts_that_a_loss_does_not_have_are_not_named(problem: str, network: str, said: bool):
+    unused = {"training.weight_decay": 0.0, "training.data_fit_scale": 1.0}
+    text = small_print(drawn(of_kind(problem, network, **unused)))
+    assert ("$λ$ = 0" in text) == said
+    assert ("$c$ = 1" in text) == said
+    used = {"training.weight_decay": 0.5, "training.data_fit_scale": 2.0}
+    text = small_print(drawn(of_kind(problem, network, **used)))
+    assert "$λ$ = 0.5" in text
+    assert "$c$ = 2" in text
+
+
+def test_shared_numbers_have_few_digits():
+    tables = make_tables()
+    tables.run_table["training.learning_rate"] = 10**-3.5
+    tables.run_table["problem.signal_dim"] = 123456
+    text = small_print(drawn(tables))
+    assert r"$η$ = $3.162\times10^{-4}$" in text
+    # A whole number is a count.
+    assert r"$d$ = $1.23456\times10^{5}$" in text
+
+
+@pytest.mark.parametrize(
+    ("problem", "symbol"),
+    [("subspace", r"{range}(Y)"), ("noisy_subspace", r"{range}(Y_{\mathrm{clean}})")],
+)
+def test_the_range_is_that_of_the_clean_measurements(problem: str, symbol: str):
+    with words_of(of_kind(problem, "deep_linear").runs()):
+        for name in ("off_subspace_error", "first_layer_off_range"):
+            assert symbol in observable_label(name)
+
+
+def test_tick_labels_of_narrow_panels_do_not_collide():
+    for keys in (
+        {"y": ["loss", "regression_error"], "panel_by": "network.depth"},
+        {"y": ["loss", "regression_error"], "width_inches": 3.4},
+        {"y": ["loss", "regression_error"]},
+        {"width_inches": 1.5, "height_inches": 3.0},
+    ):
+        figure = drawn(make_tables(), **keys)
+        figure.canvas.draw()
+        for ax in figure.axes:
+            shown = [t for t in ax.get_xticklabels() if t.get_visible() and t.get_text()]
+            assert shown[0].get_text() == "0"
+            boxes = [text.get_window_extent() for text in shown]
+            assert all(left.x1 < right.x0 for left, right in pairwise(boxes)), keys
