@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dlnsweep import console
 from dlnsweep.cli_files import (
     Out,
     Overrides,
@@ -20,8 +21,12 @@ from dlnsweep.cli_files import (
 )
 from dlnsweep.cli_results import Folder, claims, figure, summary, transition
 from dlnsweep.errors import DlnsweepError, Interrupted
-from dlnsweep.stopping import stoppable
+from dlnsweep.stopping import handled, stoppable
 from dlnsweep.version import __version__
+
+# Exit status where all is well but for the standard output.
+_NOT_SAID = 5
+_MOST_SHOWN = 16
 
 app = typer.Typer(
     name="dlnsweep",
@@ -76,6 +81,7 @@ def run(
     from dlnsweep.shards import Shard
     from dlnsweep.spec import Sweep
 
+    console.only_reports()
     share = Shard.read(shard) if shard is not None else None
     sweep = Sweep.from_file(file, overrides or ())
 
@@ -123,9 +129,12 @@ def run(
         f"{duration(status.seconds)} of computing",
         quiet,
     )
-    if status.done < status.planned:
+    others = status.planned - status.done
+    if others and share is None:
+        _say(f"{root}: {others} more runs of a larger sweep that it holds are not done", quiet)
+    if others and share is not None:
         _say(
-            f"{root}: {status.planned - status.done} runs are left to other shards; `dlnsweep "
+            f"{root}: {others} runs are left to other shards; `dlnsweep "
             f"status {root}` shows who is at work, and the last one draws the figures",
             quiet,
         )
@@ -200,6 +209,10 @@ def status(folder: Folder) -> None:
     print(f"  {found.batches_done} of {found.batches} batches{rest}")
     print(f"  {found.diverged} runs diverged, {found.stopped} stopped early")
     print(f"  {duration(found.seconds)} of computing")
+    if kept := store.kept():
+        shown = ", ".join(map(str, kept[:_MOST_SHOWN]))
+        more = f" and {len(kept) - _MOST_SHOWN} more" if len(kept) > _MOST_SHOWN else ""
+        print(f"  checkpoints of unfinished batches, which go on from them: {shown}{more}")
     for runner in seen:
         print(f"  {runner.sentence}")
 
@@ -247,13 +260,23 @@ def _say(text: str, quiet: bool = False) -> None:
 
 def main() -> None:
     """Run the command line; errors of the user become text and an exit status."""
-    try:
-        app(prog_name="dlnsweep")
-    except DlnsweepError as error:
-        print(f"dlnsweep: {error}" if str(error) else "", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except BrokenPipeError:
-        sys.exit(1)
+    console.secure()
+    with handled(_interrupt):
+        try:
+            app(prog_name="dlnsweep")
+        except DlnsweepError as error:
+            print(f"dlnsweep: {error}" if str(error) else "", file=sys.stderr)
+            sys.exit(error.exit_status)
+        except SystemExit as ended:
+            if not ended.code and (reason := console.lost_output()):
+                _say(f"what there was to say could not all be written ({reason}); say it elsewhere")
+                sys.exit(_NOT_SAID)
+            raise
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    # Outside of a run there is nothing to keep.
+    raise KeyboardInterrupt(number)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from typing import Any
 from dlnsweep.errors import DlnsweepError
 from dlnsweep.execution import Event
 from dlnsweep.store import Store
+from dlnsweep.store.layout import RUNNERS
 
-FOLDER = "runners"
+FOLDER = RUNNERS
 # Runs of a moment leave no trace.
 FIRST_SECONDS = 3.0
 BEAT_SECONDS = 10.0

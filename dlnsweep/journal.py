@@ -40,7 +40,7 @@ OTHER_ROOMS = frozenset(
     | {"execution", "explain", "figures", "prescription", "probe", "progress", "results"}
     | {"runner", "starter", "stopping", "store", "sweepfile", "theory", "theory_curves"}
     | {"theory_setup", "transitions", "worker", "cli_results", "dask_execution", "dask_task"}
-    | {"heartbeat", "outermost", "places", "shards", "slurm"}
+    | {"console", "heartbeat", "outermost", "places", "shards", "slurm"}
 )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dlnsweep.console import hurried
 from dlnsweep.execution import Event
 from dlnsweep.stopping import AGAIN, AT_ONCE, FIRST, write_error
 
@@ -199,6 +200,12 @@ def reporting(tally: Tally, *, quiet: bool = False) -> Iterator[Callable[[Event]
         tally: What counts the events.
         quiet: Show nothing.
     """
+    with hurried(), _chosen(tally, quiet=quiet) as report:
+        yield report
+
+
+@contextmanager
+def _chosen(tally: Tally, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
     if quiet:
         yield tally.add
     elif sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in _DUMB:

@@ -136,24 +136,29 @@ def prepare(
         StoreError: If the folder cannot be used.
     """
     plan, here, note = make_plan(sweep), environment(in_process=in_process), ""
+    rows = np.arange(plan.num_runs)
     if Store.exists(root):
         store = Store.open(root)
-        store.check_accepts(_stored(plan, np.arange(plan.num_runs), []))
+        whole = _stored(plan, rows, [])
+        store.check_accepts(whole)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         note = _another_machine(store, here)
+        if len(store.known_run_ids()) > plan.num_runs:
+            # A part of what the folder holds, which stays what it is but for its figures.
+            axes = {"axes": store.sweep["sweep"]["axes"]}
+            whole = replace(whole, record=whole.record | axes)
         missing = store.missing_rows(plan.run_ids)
-        batches = make_batches(plan, missing)
-        store.extend(_stored(plan, missing, batches), here)
+        new = _stored(plan, missing, make_batches(plan, missing))
+        store.extend(replace(new, record=whole.record), here, whole)
     else:
-        rows = np.arange(plan.num_runs)
-        batches = make_batches(plan, rows)
-        store = Store.create(root, _stored(plan, rows, batches), here)
+        whole = _stored(plan, rows, make_batches(plan, rows))
+        store = Store.create(root, whole, here)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         missing = store.missing_rows(plan.run_ids)
         if len(missing):
             # Another runner made the folder at the same moment, for a smaller sweep.
-            store.extend(_stored(plan, missing, make_batches(plan, missing)), here)
-    return replace(remaining(store, shard), note=note)
+            store.extend(_stored(plan, missing, make_batches(plan, missing)), here, whole)
+    return replace(remaining(store, shard, plan.run_ids), note=note)
 
 
 def _begun(store: Store) -> dict[str, Any]:
@@ -179,14 +184,24 @@ def _another_machine(store: Store, here: dict[str, Any]) -> str:
     )
 
 
-def remaining(store: Store, shard: Shard | None = None) -> Prepared:
-    """Return what is left to do in a results folder, or for one share of its batches."""
+def remaining(
+    store: Store, shard: Shard | None = None, run_ids: np.ndarray | None = None
+) -> Prepared:
+    """Return what is left to do in a results folder.
+
+    Args:
+        store: The folder.
+        shard: Count only this share of its batches.
+        run_ids: Count only batches with one of these runs.
+    """
     steps = integers(store.runs_table(["training.num_steps"])["training.num_steps"])
     done = store.done()
+    known = store.known_run_ids()
+    asked = np.ones(len(known), bool) if run_ids is None else np.isin(known, run_ids)
     todo: dict[int, int] = {}
     run_steps = runs = runs_done = 0
     for number, rows in store.batches():
-        if shard is not None and not shard.takes(number):
+        if not asked[rows].any() or (shard is not None and not shard.takes(number)):
             continue
         count = int(steps[rows].sum())
         run_steps, runs = run_steps + count, runs + len(rows)

@@ -105,6 +105,9 @@ def job_script(
         directives.append(f"gpus-per-node={resources.gpus}")
     if not any(option.startswith("output=") for option in resources.options):
         directives.append("output=slurm-%x-%A_%a.out")
+    if not any(option.startswith("open-mode=") for option in resources.options):
+        # A job that is submitted or requeued again under its number shall not erase what it said.
+        directives.append("open-mode=append")
     directives += resources.options
     fixed = [sys.executable, "-m", "dlnsweep", "run", str(file.absolute()), "--out"]
     fixed += [out if isinstance(out, str) else str(out.absolute())]

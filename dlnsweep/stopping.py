@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -115,5 +116,9 @@ def write_error(sentence: str) -> None:
     # Where it was closed at the start, its number may have been given to any file since.
     if sys.__stderr__ is None:
         return
+    free = select.poll()
+    free.register(2, select.POLLOUT)
     with suppress(OSError):
-        os.write(2, f"dlnsweep: {sentence}\n".encode())
+        # Nor does a reader that takes nothing hold up the signal.
+        if free.poll(0):
+            os.write(2, f"dlnsweep: {sentence}\n".encode())

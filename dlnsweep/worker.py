@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep import plugins
+from dlnsweep import console, plugins
 from dlnsweep.environment import check_same
 from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
 from dlnsweep.execution import Event
@@ -164,6 +164,7 @@ def main() -> int:
     parser.add_argument("--cores", default="", help="take the first that no other worker has")
     parser.add_argument("--checkpoint-seconds", type=float)
     arguments = parser.parse_args()
+    console.secure()
     if arguments.cores and hasattr(os, "sched_setaffinity"):
         cores = arguments.cores.split(",")
         place = claim("core", cores)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 
 # Before NumPy starts: threads that wait for each other make small products many times slower.
@@ -18,10 +19,23 @@ if "PYTEST_XDIST_WORKER" not in os.environ and "DLNSWEEP_TEST_CACHE" not in os.e
     atexit.register(shutil.rmtree, os.environ["DLNSWEEP_TEST_CACHE"], ignore_errors=True)
 os.environ["DLNSWEEP_COMPILE_CACHE"] = os.environ["DLNSWEEP_TEST_CACHE"]
 
+from collections.abc import Iterator  # noqa: E402
+
 import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
 
 # Not chain, pilot and reduction: NumPy calls their functions thousands of times a run, and the
 # check of an annotation takes longer than the product it guards.
 CHECKED = ("compact_descent", "dense", "gradient_descent", "kernel", "law", "linear",
            "optax_descent", "reduced", "relu")  # fmt: skip
 jaxtyping.install_import_hook([f"dlnsweep.kernels.{name}" for name in CHECKED], "beartype.beartype")
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test() -> Iterator[None]:
+    """End what a test has started and not ended because it failed: else it fails others, too."""
+    yield
+    # Not above: the tests that start none need not import it.
+    samples = sys.modules.get("sweep_samples")
+    if samples is not None:
+        samples.end_all()

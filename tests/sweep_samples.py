@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 REPOSITORY = Path(__file__).parent.parent
@@ -69,7 +70,11 @@ _ON_A_TERMINAL = (
 
 
 def start(
-    *arguments: str | Path, cwd: Path, terminal: int | None = None, **options: Any
+    *arguments: str | Path,
+    cwd: Path,
+    terminal: int | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    **options: Any,
 ) -> subprocess.Popen[str]:
     """Start the command line in a process of its own, as a user would.
 
@@ -80,16 +85,59 @@ def start(
         command = ["-c", _ON_A_TERMINAL, *command]
         options |= dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
         options["start_new_session"] = True
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    for name in ("COLUMNS", "LINES"):
-        environment.pop(name, None)
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=cwd,
-        env=environment,
-        text=True,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
-    )
+    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+    # Users have no such setting, and it hid what is lost when Python ends.
+    kept.pop("PYTHONUNBUFFERED", None)
+    environment = {**kept, "PYTHONPATH": str(REPOSITORY), **environment}
+    return started([sys.executable, *command], cwd=cwd, env=environment, **options)
+
+
+_STARTED: list[subprocess.Popen[str]] = []
+
+
+def started(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[str]:
+    """Start a process that `end_all` ends, should the test fail before it does."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(list(map(str, command)), text=True, **{**pipes, **options})
+    _STARTED.append(process)
+    return process
+
+
+def end_all() -> None:
+    """End what `started` began and what that began in turn, wait for it, and close its pipes."""
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.poll() is None:
+            below = _below(process.pid)
+            process.kill()
+            kill(*below)
+            wait_until(lambda below=below: not any(map(_is_running, below)))
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _below(number: int) -> list[int]:
+    """Return the ids of the processes that a process began, and those that they began."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # The name of a program may hold blanks and brackets.
+            parents[int(entry.name)] = int(
+                (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            )
+    found = [number]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+def _is_running(number: int) -> bool:
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX"
+    return False
 
 
 def workers_of(folder: Path) -> list[int]:

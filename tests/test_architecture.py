@@ -25,6 +25,7 @@ HOUSE: list[tuple[str, ...]] = [
         "settings",
         "theory",
         "bootstrap",
+        "console",
         "packing",
         "trained",
         "compile_cache",

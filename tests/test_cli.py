@@ -8,12 +8,11 @@ import os
 import pty
 import re
 import shutil
-import signal
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -436,8 +435,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    process.stderr.close()
-    assert process.wait(30) in (0, 1)
+    assert process.wait(240) == 0
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -481,52 +479,48 @@ def test_an_interruption_outside_a_run_ends_with_130(
     assert "Traceback" not in ended.err
 
 
-def test_a_second_wish_interrupts_at_once() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with cli.stoppable() as should_stop:
-        assert not should_stop()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert should_stop()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+@contextlib.contextmanager
+def on_a_terminal(
+    *arguments: str | Path, cwd: Path, columns: int = 60, kind: str = "xterm"
+) -> Iterator[tuple[subprocess.Popen[str], int, Callable[[], str]]]:
+    """Start the command line on a terminal.
 
-
-@pytest.mark.parametrize("columns", [60])
-def test_control_c_on_a_terminal(tmp_path: Path, columns: int) -> None:
-    """The bar stays on its line; Ctrl-C ends with 130, says how to resume, leaves no worker."""
-    path = write(tmp_path, LONG)
+    Yields:
+        The process, the end of the terminal at which the user sits, and a function that returns
+        what has been shown so far.
+    """
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = start(
-        *("run", path, "--workers", "1", "--out", tmp_path),
-        cwd=tmp_path,
-        terminal=theirs,
-    )
-    os.close(theirs)
+    try:
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = start(*arguments, cwd=cwd, terminal=theirs, environment={"TERM": kind})
+    finally:
+        os.close(theirs)
     os.set_blocking(ours, False)
     said = b""
 
-    def more() -> None:
+    def shown() -> str:
         nonlocal said
         with contextlib.suppress(OSError):
-            said += os.read(ours, 65536)
+            while more := os.read(ours, 65536):
+                said += more
+        return said.decode(errors="replace")
 
-    def trained() -> bool:
-        more()
-        return b"steps/s" in said or b" left" in said or b"/24 runs" in said
+    try:
+        yield process, ours, shown
+    finally:
+        os.close(ours)
 
-    def ended() -> bool:
-        more()
-        return process.poll() is not None
 
-    wait_until(trained)
-    os.write(ours, CONTROL_C)
-    wait_until(ended)
-    more()
-    os.close(ours)
+def test_control_c_on_a_terminal(tmp_path: Path) -> None:
+    """The bar stays on its line; Ctrl-C ends with 130, says how to resume, leaves no worker."""
+    path = write(tmp_path, LONG)
+    arguments = ("run", path, "--workers", "1", "--out", tmp_path)
+    with on_a_terminal(*arguments, cwd=tmp_path) as (process, keyboard, shown):
+        wait_until(lambda: re.search(r"steps/s| left|/24 runs", shown()))
+        os.write(keyboard, CONTROL_C)
+        wait_until(lambda: (shown(), process.poll())[1] is not None)
+        text = ANSI.sub("", shown())
     assert process.returncode == 130
-    text = ANSI.sub("", said.decode())
     assert "starting, 0 s" in text
     assert "compiling on 1 worker" in text
     assert re.search(
@@ -537,7 +531,24 @@ def test_control_c_on_a_terminal(tmp_path: Path, columns: int) -> None:
     drawn = [line for line in re.split(r"[\r\n]+", text) if "━" in line]
     assert drawn
     # Room is left for the ^C that the terminal writes behind it.
-    assert max(map(len, drawn)) <= columns - 2
+    assert max(map(len, drawn)) <= 60 - 2
+    assert not workers_of(tmp_path / "long")
+
+
+def test_control_c_on_a_terminal_without_cursor(tmp_path: Path) -> None:
+    """What could not be moved back is not drawn: lines as in a file, and the same end."""
+    path = write(tmp_path, LONG)
+    arguments = ("run", path, "--workers", "1", "--out", tmp_path)
+    with on_a_terminal(*arguments, cwd=tmp_path, kind="dumb") as (process, keyboard, shown):
+        wait_until(lambda: workers_of(tmp_path / "long"))
+        os.write(keyboard, CONTROL_C)
+        wait_until(lambda: (shown(), process.poll())[1] is not None)
+        text = shown()
+    assert process.returncode == 130
+    lines = text.replace("^C", "").splitlines()
+    assert all(line.startswith("dlnsweep: ") for line in lines), text
+    assert lines[-1].endswith("; the same command goes on from there.")
+    assert not ANSI.search(text)
     assert not workers_of(tmp_path / "long")
 
 

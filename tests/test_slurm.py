@@ -37,15 +37,17 @@ def test_the_script_asks_for_what_was_given() -> None:
         "--signal=B:TERM@120",
         "--gpus-per-node=2",
         "--output=slurm-%x-%A_%a.out",
+        "--open-mode=append",
         "--partition=gpu,long",
         "--exclusive",
     ]
     # SLURM reads directives only before the first command.
     assert script.index("set -euo") > script.rindex("#SBATCH")
     assert "--workers 2 " in script
-    mine = Resources(options=("output=log/%a.txt",))
+    mine = Resources(options=("output=log/%a.txt", "open-mode=truncate"))
     found = directives(job_script("a", Path("a.toml"), 1, mine, Path("o")))
     assert [line for line in found if "output" in line] == ["--output=log/%a.txt"]
+    assert [line for line in found if "open-mode" in line] == ["--open-mode=truncate"]
 
 
 @pytest.mark.parametrize("odd", ["plain", "a b", "it's", 'say "$HOME"', "`touch x`;&|<>*?#", "ü"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -16,7 +17,7 @@ import store_samples as samples
 
 from dlnsweep.errors import StoreError
 from dlnsweep.store import Status, Store
-from dlnsweep.store.layout import results_folder
+from dlnsweep.store.layout import batch_name, results_folder
 
 
 def refused(action, *parts: str) -> str:
@@ -294,12 +295,33 @@ def test_another_sweep_is_refused_and_the_difference_named(tmp_path):
     refused(lambda: Store.create(store.root, other, {}), "another sweep's results")
 
 
-def test_a_smaller_sweep_is_another_sweep(tmp_path):
+def test_a_part_of_what_is_stored_is_no_conflict(tmp_path):
     store = Store.create(tmp_path / "a", samples.plan((0.1, 0.01)), {})
-    refused(
-        lambda: store.check_accepts(samples.plan((0.1,))),
-        "training.weight_decay is [0.01, 0.1] there and [0.1] here",
-    )
+    part = samples.plan((0.1,))
+    store.check_accepts(part)
+    assert store.missing_rows(part.run_ids).size == 0
+    # Whoever makes the same folder at the same moment for a part of it finds the whole.
+    assert len(Store.create(store.root, part, {}).known_run_ids()) == 6
+
+
+def test_of_two_enlargements_the_second_is_refused_also_at_once(tmp_path):
+    """Each has a run that the other one has not: a folder would hold neither of them."""
+    small, one, two = (samples.plan(v) for v in ((0.1,), (0.1, 0.2), (0.1, 0.3)))
+    Store.create(tmp_path / "a", small, {})
+    first, second = Store.open(tmp_path / "a"), Store.open(tmp_path / "a")
+    first.check_accepts(one)
+    second.check_accepts(two)
+    first.extend(samples.some_rows(one, np.arange(3, 6)), {}, one)
+    words = "training.weight_decay is [0.1, 0.2] there and [0.1, 0.3] here"
+    refused(lambda: second.extend(samples.some_rows(two, np.arange(3, 6)), {}, two), words)
+    refused(lambda: Store.open(tmp_path / "a").check_accepts(two), words)
+    found = Store.open(tmp_path / "a")
+    assert found.known_run_ids().tolist() == one.run_ids.tolist()
+    assert found.verify() == []
+    # One that holds the other is none of these.
+    both = samples.plan((0.1, 0.2, 0.3))
+    second.extend(samples.some_rows(both, np.arange(3, 9)), {}, both)
+    assert sorted(second.known_run_ids()) == sorted(both.run_ids)
 
 
 def test_same_values_in_other_combinations(tmp_path):
@@ -427,6 +449,66 @@ def test_folder_that_vanishes_is_not_made_again(tmp_path):
     shutil.rmtree(store.root)
     refused(lambda: samples.commit(store, 0), "lost its sweep.json")
     assert not store.root.exists()
+
+
+def test_a_folder_that_is_moved_away_leaves_nothing_in_its_place(tmp_path):
+    """Nothing that a runner writes makes it again; what earlier versions left is free."""
+    store = Store.create(tmp_path / "a", samples.plan(), {})
+    assert len(store.batches()) == 2
+    assert len(store.known_run_ids()) == 12
+    shutil.move(store.root, tmp_path / "b")
+    refused(lambda: samples.commit(store, 0), "lost its sweep.json")
+    refused(lambda: store.checkpoint(0).write(b"kept"), str(store.root))
+    refused(lambda: store.files.create_folders(["runners"]), str(store.root))
+    assert not store.root.exists()
+    (store.root / "runners").mkdir(parents=True)
+    (store.root / "runners" / f"{'0' * 32}.json").write_text("{}")
+    assert len(Store.create(store.root, samples.plan(), {}).batches()) == 2
+    assert samples.commit(Store.open(tmp_path / "b"), 0)
+
+
+KINDS = ("curves", "outcomes", "receipts")
+
+
+@pytest.mark.parametrize(
+    "lost", [some for n in (1, 2, 3) for some in itertools.combinations(KINDS, n)]
+)
+def test_a_batch_that_lost_files_is_not_done_and_can_be_committed_again(tmp_path, lost):
+    store = samples.complete(tmp_path / "a")
+    before = samples.data_files(store.root)
+    paths = [store.files.path(batch_name(kind, 0)) for kind in lost]
+    for path in paths:
+        path.unlink()
+    assert 0 not in store.done()
+    assert store.status().batches_done == store.status().batches - 1
+    found = [problem for problem in store.verify() if not problem.leftover]
+    if "curves" not in lost:
+        assert [problem.path for problem in found] == sorted(
+            paths, key=lambda p: p.parts[-2] != "receipts"
+        )
+        assert all("run the sweep again, which computes it again" in p.sentence for p in found)
+    store.gc()
+    kept = {kind for kind in KINDS if store.files.exists(batch_name(kind, 0))}
+    assert kept == (set() if "curves" in lost else set(KINDS) - set(lost))
+    assert samples.commit(store, 0)
+    assert 0 in store.done()
+    assert store.verify() == []
+    assert samples.data_files(store.root) == before
+    assert not samples.commit(store, 0), "it is whole again"
+
+
+def test_a_lost_receipt_of_the_plan_is_a_sentence_that_says_what_to_do(tmp_path):
+    store = samples.complete(tmp_path / "a", samples.plan((0.1,)))
+    (store.root / "receipts/plan.json").unlink()
+    large = samples.plan((0.1, 0.2))
+    refused(
+        lambda: store.extend(samples.some_rows(large, np.arange(3, 6)), {}, large),
+        "receipts/plan.json: is missing",
+        "run the sweep that the folder holds",
+    )
+    nothing = samples.some_rows(samples.plan((0.1,)), np.arange(0))
+    store.extend(nothing, {}, samples.plan((0.1,)))
+    assert store.status().done == 3
 
 
 def test_empty_folders_lost_in_copying_come_back(tmp_path):

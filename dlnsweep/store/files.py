@@ -88,8 +88,12 @@ class LocalFiles(Files):
         with explained(self.path(name), "read"), open(self.path(name), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def create_folders(self, folders: Sequence[str]) -> list[Path]:
-        """Create the root and folders in it; return the ones that did not exist, in order.
+    def create_folders(self, folders: Sequence[str], *, anew: bool = False) -> list[Path]:
+        """Create folders in the root; return the ones that did not exist, in order.
+
+        Args:
+            folders: Their names.
+            anew: Whether to make the root, too, and what is missing above it.
 
         Raises:
             StoreError: If one cannot be made; those made before it are removed again.
@@ -97,7 +101,8 @@ class LocalFiles(Files):
         made: list[Path] = []
         try:
             with explained(self.root, "create"):
-                above = [p for p in (self.root, *self.root.parents) if not p.exists()]
+                chain = (self.root, *self.root.parents) if anew else ()
+                above = [p for p in chain if not p.exists()]
             for path in [*reversed(above), *(self.path(folder) for folder in folders)]:
                 with explained(path, "create"):
                     if make_folder(path):

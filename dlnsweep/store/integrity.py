@@ -16,6 +16,7 @@ from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
 from dlnsweep.store.seals import is_sealed
 
+_COMPUTE = "its batch does not count as done; run the sweep again, which computes it again"
 _REDO = "remove this batch's files in curves, outcomes and receipts and run the sweep again"
 
 
@@ -91,6 +92,10 @@ def _verify_plan(files: Files) -> list[Problem]:
 
 def _verify_batch(files: Files, number: int) -> list[Problem]:
     name = batch_name("receipts", number)
+    names = [batch_name(folder, number) for folder in ("receipts", "curves", "outcomes")]
+    missing = [files.path(name) for name in names if not files.exists(name)]
+    if missing:
+        return [Problem(path, f"{path}: is missing; {_COMPUTE}.") for path in missing]
     receipt, problems = _receipt(files, name, _REDO)
     if receipt and receipt.get("batch") != number:
         path = files.path(name)

@@ -58,8 +58,14 @@ class Files(ABC):
         """Return the SHA-256 of a file's content."""
 
     @abstractmethod
-    def create_folders(self, folders: Sequence[str]) -> list[Path]:
-        """Make room for files at the root and in folders below it; return the folders made."""
+    def create_folders(self, folders: Sequence[str], *, anew: bool = False) -> list[Path]:
+        """Make room for files in folders below the root; return the folders made.
+
+        Args:
+            folders: Their names.
+            anew: Whether to make the root, too: else one that was moved away would leave a stub
+                in its old place.
+        """
 
     @abstractmethod
     def remove_folders(self, made: Sequence[Any]) -> None:

@@ -17,6 +17,7 @@ PLAN_RECEIPT = "receipts/plan.json"
 FOLDERS = (STAGING, "curves", "outcomes", "receipts")
 # Made when it is needed.
 CHECKPOINTS = "checkpoints"
+RUNNERS = "runners"
 
 _SUFFIX = {"curves": "parquet", "outcomes": "parquet", "receipts": "json", "checkpoints": "npz"}
 _BATCH = re.compile(r"batch-(\d{6,9})\.(parquet|json|npz)")

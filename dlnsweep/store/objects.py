@@ -135,9 +135,9 @@ class ObjectFiles(Files):
                 found.update(chunk)
         return found.hexdigest()
 
-    def create_folders(self, folders: Sequence[str]) -> list[Path]:
+    def create_folders(self, folders: Sequence[str], *, anew: bool = False) -> list[Path]:
         """Do nothing: an object store has no folders, only names with slashes."""
-        del folders
+        del folders, anew
         return []
 
     def remove_folders(self, made: Sequence[Any]) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from dlnsweep.errors import StoreError
 from dlnsweep.records import integers, runs_parquet
 from dlnsweep.store.interface import Files
-from dlnsweep.store.layout import FOLDERS, PLAN_RECEIPT, RUNS, SWEEP
+from dlnsweep.store.layout import CHECKPOINTS, FOLDERS, PLAN_RECEIPT, RUNNERS, RUNS, SWEEP
 from dlnsweep.store.seals import is_sealed, now, render_json, seal, sha256
 from dlnsweep.store.stored_plan import ROWS_AT_ONCE, StoredPlan
 from dlnsweep.store.system import Data
@@ -35,7 +35,7 @@ def write_first(files: Files, plan: StoredPlan, environment: dict[str, Any]) -> 
         RUNS: runs_parquet(plan.runs_tables()),
         SWEEP: render_json(plan.description(environment)),
     }
-    made = files.create_folders(FOLDERS)
+    made = files.create_folders(FOLDERS, anew=True)
     try:
         with files.locked(exclusive=True, required=False):
             if not files.exists(SWEEP):
@@ -83,10 +83,13 @@ def _check_free(files: Files) -> None:
     names = set(files.names())
     if not names or SWEEP in names:
         return
-    # A creation that was killed leaves its own files, but never a file of curves or outcomes.
+    # A creation that was killed leaves its own files, but never a file of curves or outcomes; and
+    # where a folder was moved away under a runner, earlier versions left signs of life.
     receipts = set(files.names("receipts")) if "receipts" in names else set()
     ours = (
-        names <= {*FOLDERS, RUNS} and receipts <= {"plan.json"} and (RUNS not in names or receipts)
+        names <= {*FOLDERS, RUNS, CHECKPOINTS, RUNNERS}
+        and receipts <= {"plan.json"}
+        and (RUNS not in names or receipts)
     )
     if not ours or any(files.names(f) for f in ("curves", "outcomes") if f in names):
         shown = ", ".join(sorted(names - set(FOLDERS))[:3]) or "files of batches"
@@ -118,6 +121,12 @@ def _receipt(
 
 
 def _intact_hashes(files: Files) -> dict[str, list[str]]:
+    if not files.exists(PLAN_RECEIPT):
+        raise StoreError(
+            f"{files.path(PLAN_RECEIPT)}: is missing, so nobody can tell whether {RUNS} is as it "
+            "was written, and no runs are added to it; restore it, give another folder with --out "
+            "DIR, or run the sweep that the folder holds."
+        )
     sealed = is_sealed(files.read_bytes(PLAN_RECEIPT))
     accepted = files.read_json(PLAN_RECEIPT)["files"] if sealed else {}
     for name in (RUNS, SWEEP):

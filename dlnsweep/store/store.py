@@ -1,14 +1,14 @@
 """The results folder of one sweep: what is planned, what is done, and how a batch is committed.
 
-A batch is done exactly when its file of curves stands in `curves/`; that file goes last, whole,
-so a process may be killed at any instant. Runners coordinate through this folder alone.
+A batch is done exactly when its files of curves, outcomes and receipt stand; that of curves goes
+last, whole, so a process may be killed at any instant. A batch that lost one of them afterwards is
+computed again. Runners coordinate through this folder alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,36 +35,10 @@ from dlnsweep.store.layout import (
 )
 from dlnsweep.store.plan_files import write_first, write_more
 from dlnsweep.store.seals import now, seal, sha256
+from dlnsweep.store.status import Status
 from dlnsweep.store.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
 
 __all__ = ["Problem", "Status", "Store", "StoredPlan", "results_folder"]
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a sweep has come.
-
-    Attributes:
-        planned: Planned runs.
-        done: Runs of committed batches, however they ended.
-        diverged: Those of them that diverged.
-        stopped: Those of them that stopped early because they were asked to.
-        batches: Planned batches.
-        batches_done: Committed batches.
-        seconds: Computing time of the committed batches, as their receipts say.
-        run_steps: Run-steps that their runs were planned for.
-        run_steps_taken: Run-steps that they took: fewer where runs ended early.
-    """
-
-    planned: int
-    done: int
-    diverged: int
-    stopped: int
-    batches: int
-    batches_done: int
-    seconds: float
-    run_steps: int
-    run_steps_taken: int
 
 
 class Store:
@@ -145,7 +119,7 @@ class Store:
         return store
 
     def check_accepts(self, plan: StoredPlan) -> None:
-        """Refuse a plan that is neither the stored sweep nor an enlargement of it.
+        """Refuse a plan that is neither the stored sweep, nor a part of it, nor an enlargement.
 
         Args:
             plan: The whole plan; its batches and lanes do not matter.
@@ -163,7 +137,9 @@ class Store:
         """Return the places in `run_ids` of runs that are not planned here yet."""
         return np.flatnonzero(~np.isin(run_ids, self._run_ids))
 
-    def extend(self, plan: StoredPlan, environment: dict[str, Any]) -> int:
+    def extend(
+        self, plan: StoredPlan, environment: dict[str, Any], whole: StoredPlan | None = None
+    ) -> int:
         """Add runs to the plan; stored runs keep their places and batches.
 
         Runs that another runner added meanwhile are not added twice. Without new runs this only
@@ -173,12 +149,14 @@ class Store:
             plan: The new runs only, their batches counted from any number; name, record and so
                 on of the enlarged sweep. Batch b becomes batch (returned number) + b.
             environment: As for `create`.
+            whole: The whole enlarged sweep, which must fit what other runners added meanwhile.
 
         Returns:
             What was added to the batch numbers: one more than the largest stored number.
 
         Raises:
-            StoreError: If the folder cannot be written; then everything stored is as before.
+            StoreError: If the folder cannot be written, or another runner has made it another
+                sweep's meanwhile; then everything stored is as before.
         """
         unchanged = self.sweep.get("sweep_sha256") == plan.record_sha256()
         if unchanged and not len(self.missing_rows(plan.run_ids)):
@@ -186,6 +164,9 @@ class Store:
         self._prepare_to_write()
         with self.files.locked(exclusive=True, required=False):
             self._forget()
+            if whole is not None:
+                self.sweep = self.files.read_json(SWEEP)
+                self.check_accepts(whole)
             first = self._next_number()
             self.sweep = write_more(self.files, self.runs_table(), plan, first, environment)
             self._forget()
@@ -223,8 +204,11 @@ class Store:
         return list(self._rows_of_batches.items())
 
     def done(self) -> set[int]:
-        """Return the numbers of the committed batches."""
-        return set(batches_in(self.files, "curves"))
+        """Return the numbers of the committed batches, none of whose files is missing."""
+        # Curves are listed first, as they are written last: else a commit in between would seem
+        # to lack the others.
+        found = [set(batches_in(self.files, f)) for f in ("curves", "outcomes", "receipts")]
+        return set.intersection(*found)
 
     def commit(
         self, number: int, curves: pa.Table, outcomes: pa.Table, receipt: dict[str, Any]
@@ -268,8 +252,10 @@ class Store:
         names = {folder: batch_name(folder, number) for folder in ("receipts", *parts)}
         # Shared: runners commit side by side, but not while `gc` looks for what nobody owns.
         with self.files.locked(exclusive=False, required=False):
-            if self.files.exists(names["curves"]):
+            if all(map(self.files.exists, names.values())):
                 return False
+            # Of a batch that lost a file: it is not done before all of them are new.
+            self.files.remove(names["curves"])
             self.files.write_in_order(
                 [
                     (names["receipts"], sealed),
@@ -314,6 +300,10 @@ class Store:
         problems = verify(self.files, self._run_ids_of_batches)
         return problems + verify_checkpoints(self.files, self.done())
 
+    def kept(self) -> list[int]:
+        """Return the numbers of the unfinished batches that have a checkpoint."""
+        return sorted(set(batches_in(self.files, CHECKPOINTS)) - self.done())
+
     def checkpoint(self, number: int) -> CheckpointFile:
         """Return the file in which an unfinished batch keeps how far it has come."""
         return CheckpointFile(self.files, number)
@@ -351,7 +341,8 @@ class Store:
         }
         kept = batches_in(self.files, CHECKPOINTS)
         staged, done = self.files.staged(), self.done()
-        leftovers = [name for name, number in orphans.items() if number not in done]
+        curves = set(batches_in(self.files, "curves"))
+        leftovers = [name for name, number in orphans.items() if number not in curves]
         # A checkpoint is of use until its batch is done.
         return staged + leftovers + [batch_name(CHECKPOINTS, n) for n in kept if n in done]
 

@@ -117,8 +117,8 @@ def check_compatible(
         plan: The plan that asks to use it.
 
     Raises:
-        StoreError: If precision, numerics version or observables differ, or if a stored run is
-            not in the plan.
+        StoreError: If precision, numerics version or observables differ, or if each of the two has
+            runs that the other one has not.
     """
     for key, word, here in (
         ("precision", "precision", plan.precision),
@@ -132,13 +132,13 @@ def check_compatible(
                 f"{_shown(here)}; a folder holds one {word} only; give another folder with "
                 "--out DIR or give the sweep another name."
             )
-    if np.isin(run_ids, plan.run_ids).all():
+    if np.isin(run_ids, plan.run_ids).all() or np.isin(plan.run_ids, run_ids).all():
         return
     differences = differing_settings(runs(), settings_table(plan.settings))
     raise StoreError(
         f"{root}: holds another sweep's results ({'; '.join(differences[:_SHOWN_SETTINGS])}); a "
-        "folder takes the sweep that it holds, or one with more runs; give another folder with "
-        "--out DIR or give the sweep another name."
+        "folder takes the sweep that it holds, a part of it, or one with more runs; give another "
+        "folder with --out DIR or give the sweep another name."
     )
 
 
