@@ -93,6 +93,11 @@ def test_a_figure_that_can_be_drawn_has_no_sentence() -> None:
     assert sentences(**table, value="loss") == []
     success = {"observable": "loss", "below": 0.1}
     assert sentences(**table, value="success", success=success) == []
+    assert sentences(**table, value="success", success=[success, success]) == []
+    (found,) = sentences(
+        **table, value="success", success=[success, success | {"observable": "los"}]
+    )
+    assert found.startswith("figure.success[1].observable is 'los'; the sweep recorded")
 
 
 @pytest.mark.parametrize(

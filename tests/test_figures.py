@@ -402,6 +402,24 @@ def test_heatmap_of_a_success_frequency_counts_divergence_as_failure() -> None:
     assert printed == [*numbers[:-1], f"{numbers[-1]}\n4/5"]
 
 
+def test_a_success_may_have_several_conditions() -> None:
+    tables = make_tables({(0.1, 3, 0): "diverged"})
+    limits = {"regression_error": 0.02, "loss": 1e-5}
+    figure = drawn(
+        tables, kind="heatmap", x=DECAY, y="network.depth", value="success",
+        success=[{"observable": name, "below": limit} for name, limit in limits.items()],
+    )  # fmt: skip
+    cells = heatmap_cells(figure)
+    for i, depth in enumerate(DEPTHS):
+        for j, decay in enumerate(sorted(DECAYS)):
+            settings = {"training__weight_decay": decay, "network__depth": depth}
+            met = [tables.values(name, **settings)[-1] < limit for name, limit in limits.items()]
+            assert cells[i, j] == pytest.approx(np.logical_and(*met).sum() / NUM_SEEDS)
+    # Neither condition alone says the same.
+    assert 0 < cells.mean() < 1
+    assert "success: regression error < 0.02 and loss" in texts(figure).replace("\n", " ")
+
+
 def test_spectrum_has_a_line_for_each_singular_value() -> None:
     tables = make_tables()
     figure = drawn(tables, kind="spectrum", where={DECAY: 0.1})

@@ -42,7 +42,7 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     diverged = (selection.runs["status"] == "diverged").to_numpy()
     in_column = [matches(selection.runs, keys.x, each) for each in columns]
     in_row = [matches(selection.runs, keys.y, each) for each in rows]
-    frequency = keys.success is not None
+    frequency = bool(keys.success)
     cells = np.full((len(rows), len(columns)), np.nan)
     number, lost, tried = (np.zeros(cells.shape, dtype=int) for _ in range(3))
     for i, row in enumerate(in_row):
@@ -78,21 +78,27 @@ def _value_of_runs(
     results: Results, keys: HeatmapFigure, selection: Selection
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a number for each selected run (1 or 0 for a frequency), and which runs count."""
-    observable = keys.success.observable if keys.success else keys.value
     records = Records(results, selection)
     usable = selection.runs["status"].isin(["finished", "stopped"]).to_numpy()
-    value = np.full(len(usable), np.nan)
-    value[usable] = records.per_run(observable, keys.at)
-    if keys.success is None:
-        return value, usable
+
+    def of_runs(observable: str) -> np.ndarray:
+        value = np.full(len(usable), np.nan)
+        value[usable] = records.per_run(observable, keys.at)
+        return value
+
+    if not keys.success:
+        return of_runs(keys.value), usable
     diverged = (selection.runs["status"] == "diverged").to_numpy()
-    success = np.where(np.isnan(value), np.nan, value < keys.success.below)
+    success = np.ones(len(usable))
+    for each in keys.success:
+        value = of_runs(each.observable)
+        success *= np.where(np.isnan(value), np.nan, value < each.below)
     return np.where(diverged, 0.0, success), usable | diverged
 
 
 def _norm(keys: HeatmapFigure, cells: np.ndarray) -> Normalize:
     there = cells[np.isfinite(cells)]
-    if keys.success is not None or not len(there):
+    if keys.success or not len(there):
         return Normalize(0.0, 1.0)
     if style.is_log(keys.value_scale, there) and np.any(there > 0):
         low, high = float(there[there > 0].min()), float(there.max())
@@ -174,7 +180,7 @@ def _annotate(
 
 
 def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
-    if keys.success is not None:
+    if keys.success:
         return "frequency of success"
     return observable_label(keys.value, network_of(selection))
 
@@ -182,10 +188,13 @@ def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
 def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:
     low, high = int(number.min()), int(number.max())
     runs = f"{high} runs" if low == high else f"{low} to {high} runs"
-    if keys.success is None:
+    if not keys.success:
         return [f"median of {runs} a cell"]
-    words = observable_label(keys.success.observable).partition(" $")[0]
-    return [f"success: {words} < {format_value(keys.success.below)}", f"{runs} a cell"]
+    conditions = [
+        f"{observable_label(each.observable).partition(' $')[0]} < {format_value(each.below)}"
+        for each in keys.success
+    ]
+    return [f"success: {' and '.join(conditions)}", f"{runs} a cell"]
 
 
 def draw_transition(

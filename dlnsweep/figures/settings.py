@@ -213,6 +213,18 @@ class Success(Settings):
     below: Annotated[float, _outside("a run succeeds when the observable is below this")]
 
 
+def _read_successes(value: Any) -> Any:
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        return (value,)
+    return tuple(value)
+
+
+# One condition, or several that a run must meet together.
+Successes = Annotated[tuple[Success, ...], BeforeValidator(_read_successes)]
+
+
 class HeatmapFigure(Figure):
     """A number over two settings: a median over the seeds, or the frequency of success."""
 
@@ -221,8 +233,12 @@ class HeatmapFigure(Figure):
     y: Annotated[str, _outside("the setting of the rows")]
     value: Annotated[str, _outside("an observable (its median), or 'success'")]
     success: Annotated[
-        Success | None, _outside("for value = 'success': { observable = ..., below = ... }")
-    ] = None
+        Successes,
+        _outside(
+            "for value = 'success': { observable = ..., below = ... }, or a list of several, which "
+            "must all hold"
+        ),
+    ] = ()
     at: Annotated[At, _outside("final, min (over the recorded steps), or a recorded step")] = (
         "final"
     )
