@@ -1,4 +1,4 @@
-"""Progress on the standard error: a rich bar on a terminal, plain lines elsewhere."""
+"""Progress on the standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from dlnsweep.console import hurried
 from dlnsweep.execution import Event
 from dlnsweep.stopping import AGAIN, AT_ONCE, FIRST, write_error
+from dlnsweep.terminal_line import TerminalLine
 
 _PLAIN_SECONDS = 30.0
+_LEAST_SECONDS = 5.0
 # Terminals that can only add lines: a bar would be shown when it has ended.
 _DUMB = ("dumb", "unknown")
 _MOST_SHOWN = 16
@@ -57,6 +59,9 @@ class Tally:
         self._saved = 0
         # Run-steps and diverged runs of the batches that are being computed.
         self._open: dict[int, tuple[int, int]] = {}
+        # The same of the first steps; how many batches have ended here.
+        self._trained: tuple[float, int] | None = None
+        self._ended = 0
         # When the first event came, with the run-steps done then; when the last one came.
         self._began: tuple[float, int] | None = None
         self._last = 0.0
@@ -89,6 +94,8 @@ class Tally:
                 self._resumed[event.batch] = self._resumed.get(event.batch, 0) + event.run_steps
             self._advance(event)
         self._last = time.monotonic()
+        if self._trained is None and event.kind in ("progress", "done"):
+            self._trained = (self._last, self.steps_done - sum(self._resumed.values()))
         if self._began is None:
             self._began = (self._last, self.steps_done - sum(self._resumed.values()))
 
@@ -99,6 +106,7 @@ class Tally:
             self.runs_done += event.runs
             self._diverged += event.diverged
             self._saved += event.saved
+            self._ended += 1
             self._planned += steps + event.run_steps
             self._taken += steps + event.run_steps - event.saved
         else:
@@ -138,13 +146,25 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds that the rest will take at this rate; None while there is no rate.
+        """Seconds that the rest will take; None while nothing says how long.
 
-        Of the planned steps the rest will take the share that ended batches took.
+        Of the planned steps the rest will take the share that ended batches took. Until a batch
+        has ended, its start (compiling, drawing, a rehearsal) is no measure of the others: the
+        steps count from the first ones on, once they have gone on for some seconds.
         """
-        rate = self.rate
         share = self._taken / self._planned if self._planned else 1.0
-        return share * (self.run_steps - self.steps_done) / rate if rate > 0 else None
+        left = share * (self.run_steps - self.steps_done)
+        if self._ended:
+            return left / self.rate if self.rate > 0 else None
+        if self._trained is None or self._last - self._trained[0] < _LEAST_SECONDS:
+            return None
+        steps = self.steps_done - sum(self._resumed.values()) - self._trained[1]
+        return left * (self._last - self._trained[0]) / steps if steps > 0 else None
+
+    @property
+    def _is_bound(self) -> bool:
+        """Whether the time left is rather more than it will be: not all that will help does yet."""
+        return self._ended < max(1, self.workers) or (self.may_stop and not self._planned)
 
     def line(self, width: int | None = None) -> str:
         """Return one line that says how far the sweep is.
@@ -165,8 +185,8 @@ class Tally:
         if self.rate:
             parts.append(f"{shorten(self.rate)} {unit}")
         if self.seconds_left is not None and self.steps_done < self.run_steps:
-            # Before a batch has ended nobody knows how early they stop.
-            most = "at most " if self.may_stop and not self._planned else ""
+            # Before batches have ended nobody knows how early runs stop, and compiling counts.
+            most = "at most " if self._is_bound else ""
             parts.append(f"{most}{duration(self.seconds_left)} left")
         parts.append(f"{self.diverged} diverged")
         if self.failed:
@@ -237,38 +257,17 @@ class _Plain:
 
 @contextmanager
 def _bar(tally: Tally) -> Iterator[Callable[[Event], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
-    from rich.text import Text
-
-    console = Console(stderr=True)
     began = time.monotonic()
-    # The line stays free of its last columns: there the terminal writes ^C.
-    bar = BarColumn(_bar_width(console.width))
 
-    class Words(ProgressColumn):
-        """What the tally says, in what the other columns leave of the line."""
+    def line(columns: int) -> str:
+        return bar_line(tally, time.monotonic() - began, columns)
 
-        def render(self, task: object) -> Text:  # noqa: ARG002
-            bar.bar_width = _bar_width(console.width)
-            room = max(10, console.width - bar.bar_width - 14)
-            return Text(_words(tally, time.monotonic() - began, room), no_wrap=True)
-
-    progress = Progress(
-        SpinnerColumn(),
-        bar,
-        TextColumn("{task.percentage:>3.0f} %"),
-        Words(),
-        console=console,
-    )
-    with progress:
-        task = progress.add_task("", total=max(1, tally.run_steps))
+    with TerminalLine(sys.stderr, line) as shown:
 
         def report(event: Event) -> None:
             tally.add(event)
             if event.kind == "note":
-                console.print(f"dlnsweep: {event.text}", markup=False, highlight=False)
-            progress.update(task, completed=tally.steps_done)
+                shown.print(f"dlnsweep: {event.text}")
 
         tally.shows_wishes = True
         try:
@@ -278,8 +277,25 @@ def _bar(tally: Tally) -> Iterator[Callable[[Event], None]]:
             tally.wishes = 0
 
 
+def bar_line(tally: Tally, seconds: float, columns: int) -> str:
+    """Return the line of a terminal that says how far the sweep is.
+
+    Args:
+        tally: How far it is.
+        seconds: Since the beginning.
+        columns: The most that the line may take; a narrow one has no bar.
+    """
+    share = min(1.0, tally.steps_done / max(1, tally.run_steps))
+    width = _bar_width(columns)
+    full = round(share * width)
+    # A bar that moves where nothing else does: the seconds.
+    bar = f"{'━' * full}{'─' * (width - full)} " if width else ""
+    head = f"{bar}{100 * share:>3.0f} % "
+    return head + _words(tally, seconds, max(10, columns - len(head)))
+
+
 def _bar_width(columns: int) -> int:
-    return 24 if columns >= 100 else 12 if columns >= 70 else 6
+    return 24 if columns >= 97 else 12 if columns >= 67 else 6 if columns >= 35 else 0
 
 
 def _words(tally: Tally, seconds: float, room: int) -> str:
@@ -289,6 +305,6 @@ def _words(tally: Tally, seconds: float, room: int) -> str:
     if tally.has_begun:
         return tally.line(room)
     if not tally.workers:
-        return f"starting, {duration(seconds)}"
+        return f"starting, {duration(seconds)}"[:room]
     workers = "1 worker" if tally.workers == 1 else f"{tally.workers} workers"
     return f"compiling on {workers}, {duration(seconds)}"[:room]

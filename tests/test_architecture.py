@@ -34,6 +34,7 @@ HOUSE: list[tuple[str, ...]] = [
     ),
     (
         "paths",
+        "terminal_line",
         "sentences",
         "runtime",
         "places",
