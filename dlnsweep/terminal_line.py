@@ -11,7 +11,8 @@ from typing import Any
 _REFRESH_SECONDS = 0.2
 # The last columns stay free: there the terminal writes ^C, and no line ends at its edge.
 _FREE = 3
-_TO_LINE_START, _UP, _CLEAR_BELOW = "\r", "\x1b[A", "\x1b[J"
+# Row by row: some terminals keep what "clear all below" clears from their first row on.
+_TO_LINE_START, _CLEAR, _UP = "\r", "\x1b[2K", "\x1b[A"
 
 
 class TerminalLine:
@@ -63,7 +64,7 @@ class TerminalLine:
     def _back(self, columns: int) -> str:
         # A terminal that has become narrower has broken what it shows over several rows.
         rows = max(0, len(self._shown) - 1) // columns
-        return _TO_LINE_START + _UP * rows + _CLEAR_BELOW
+        return _TO_LINE_START + _CLEAR + (_UP + _CLEAR) * rows
 
     def _columns(self) -> int:
         try:

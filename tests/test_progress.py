@@ -107,19 +107,17 @@ class Screen:
         self.columns, self.rows = 60, [""]
 
     def write(self, text: str) -> None:
-        for part in re.findall(r"\x1b\[[AJ]|\r|\n|[^\x1b\r\n]+", text):
+        for part in re.findall(r"\x1b\[2K|\x1b\[A|\r|\n|[^\x1b\r\n]+", text):
             if part == "\x1b[A":
-                self.above.insert(0, self.rows.pop())
-            elif part == "\x1b[J":
-                self.above.clear()
+                # Nothing is left below the cursor.
+                assert self.rows.pop() == ""
+            elif part == "\x1b[2K":
                 self.rows[-1] = ""
             elif part == "\n":
                 self.rows.append("")
             elif part != "\r":
                 self.rows[-1] += part
                 assert len(self.rows[-1]) < self.columns
-
-    above: list[str] = []  # noqa: RUF012 - the rows below the cursor, of one test
 
     def flush(self) -> None: ...
 
