@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.kernels.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
 from dlnsweep.kernels.prior_view import (
     Constants,
@@ -50,6 +51,7 @@ class State(NamedTuple):
         hidden: z = W u.
         change: C, with V(t) = V(0) + A^T C; None where V is not trained.
         step: The number of steps taken.
+        lost: What has been rounded off z, and C, so far; see `compensated.py`.
         active: False once the run has diverged or was stopped; an inactive run does not change.
         diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
     """
@@ -59,6 +61,7 @@ class State(NamedTuple):
     step: Int[Array, ""]
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
+    lost: Matrices
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ class PriorKernel(Kernel):
         """
         change = jnp.zeros_like(constants.product) if self.both else None
         none = -jnp.ones((), jnp.int64)
-        state = State(constants.start, change, none + 1, jnp.ones((), bool), none)
+        trained = (constants.start,) if change is None else (constants.start, change)
+        lost = nothing_lost(trained)
+        state = State(constants.start, change, none + 1, jnp.ones((), bool), none, lost)
         if self.training.step_rule == "curvature":
             rate = constants.learning_rate / self._curvature(constants, state)
             constants = constants._replace(learning_rate=rate)
@@ -141,13 +146,19 @@ class PriorKernel(Kernel):
         diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         power = constants.loss_power.astype(dtype)
         s = loss_slope(self.loss_name, v, constants.measurements, power)
-        back, change = multiply(constants.product.T, s), state.change
+        back, change, lost = multiply(constants.product.T, s), state.change, list(state.lost)
+
+        def moved(old: Array, place: int, less: Array) -> Array:
+            new, rest = add_all(old, tuple(lost[place : place + 1]), -less)
+            for value in rest:
+                lost[place] = jnp.where(active, value, lost[place])
+            return jnp.where(active, new, old)
+
         rate = constants.learning_rate.astype(dtype)
         if change is not None and constants.gram is not None:
             root = constants.root_width.astype(dtype)
             back += multiply(change.T, multiply(constants.gram, s)) / root
             own = jnp.arange(h.shape[0]) < constants.sizes.width
-            moved = change - (rate / root) * s[:, None] * jnp.where(own, h, 0.0)
-            change = jnp.where(active, moved, change)
-        hidden = jnp.where(active, state.hidden - rate * slope * back, state.hidden)
-        return State(hidden, change, state.step, active, diverged_step)
+            change = moved(change, 1, (rate / root) * s[:, None] * jnp.where(own, h, 0.0))
+        hidden = moved(state.hidden, 0, rate * slope * back)
+        return State(hidden, change, state.step, active, diverged_step, tuple(lost))

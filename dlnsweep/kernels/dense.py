@@ -9,6 +9,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from dlnsweep.kernels import gradient_descent, optax_descent
+from dlnsweep.kernels.compensated import COARSE_DECAY
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, fan_in_numbers, layer_rates
 from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches
@@ -83,7 +84,7 @@ class DenseKernel(Kernel):
             state, off = gradient_descent.start(weights, data)
             constants = gradient_descent.Constants(
                 data, off, rates, 1.0 - rates * decay, scale, minibatches
-            )
+            )._replace(slow=jnp.min(rates) * decay < COARSE_DECAY)
         else:
             values = {
                 name: jnp.asarray(getattr(numbers, name), jnp.float64) for name in HYPERPARAMETERS

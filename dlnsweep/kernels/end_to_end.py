@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.kernels.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.kernels.factorization import (
     Constants,
     FactorizationKernel,
@@ -26,7 +27,7 @@ from dlnsweep.kernels.factorization import (
 )
 from dlnsweep.kernels.kernel import Carry, Inputs
 from dlnsweep.kernels.products import multiply
-from dlnsweep.lazy import jnp
+from dlnsweep.lazy import jax, jnp
 
 
 class TwinState(NamedTuple):
@@ -34,6 +35,7 @@ class TwinState(NamedTuple):
 
     Attributes:
         matrix: What the end-to-end update has made of the initial product.
+        matrix_lost: What has been rounded off it so far.
     """
 
     weights: Weights
@@ -41,12 +43,14 @@ class TwinState(NamedTuple):
     steps: Int[Array, ""]
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
+    lost: Matrices
     matrix: Float[Array, "d m"]
+    matrix_lost: Matrices
 
 
 def _network(state: Any) -> State:
     """Return the state of the network alone."""
-    return State(*state[:-1])
+    return State(*state[:-2])
 
 
 def preconditioned(
@@ -78,11 +82,11 @@ def preconditioned(
 class EndToEndKernel(FactorizationKernel):
     """Gradient descent on all layers, and the end-to-end update beside it."""
 
-    def start(self, *arguments: Any, **options: Any) -> tuple[Inputs, Carry]:
-        """Make a run's inputs and its state at step 0; see `FactorizationKernel.start`."""
-        inputs, carry = super().start(*arguments, **options)
+    def _begun(self, carry: Carry) -> Carry:
+        """Return the state at step 0 with the matrix beside the network."""
         product = partial_products(carry.state.weights)[-1]
-        return inputs, carry._replace(state=TwinState(**carry.state._asdict(), matrix=product))
+        beside = {"matrix": product, "matrix_lost": nothing_lost((product,))}
+        return carry._replace(state=TwinState(**carry.state._asdict(), **beside))
 
     def view(self, inputs: Inputs, carry: Carry) -> EndToEndView:
         """Return the view of the state that observables see."""
@@ -101,9 +105,11 @@ class EndToEndKernel(FactorizationKernel):
         deep = super()._step(constants, _network(ended), now)
         gradient = factor * gradient
         rate = constants.learning_rates[0].astype(dtype)
-        moved = matrix - rate * preconditioned(matrix, gradient, len(state.weights))
-        kept = jnp.where(deep.active, moved, matrix)
-        return TwinState(**deep._asdict(), matrix=kept)
+        change = -rate * preconditioned(matrix, gradient, len(state.weights))
+        moved = add_all(matrix, state.matrix_lost, change)
+        before = (matrix, state.matrix_lost)
+        kept, lost = jax.tree.map(lambda x, y: jnp.where(deep.active, x, y), moved, before)
+        return TwinState(**deep._asdict(), matrix=kept, matrix_lost=lost)
 
 
 class EndToEndView(FactorizationView):

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.kernels.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.kernels.fits import Fit
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, fan_in_numbers, layer_rates
 from dlnsweep.kernels.linear import View
 from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.spectra import guarded
-from dlnsweep.lazy import jax, jnp, lax, optax
+from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.optimizers import DECOUPLED_DECAY, DIRECTIONS
 from dlnsweep.sections import HYPERPARAMETERS, TrainingSettings
 
@@ -49,12 +50,13 @@ class Constants(NamedTuple):
 
 
 class State(NamedTuple):
-    """What changes during a run; see `gradient_descent.State` for the last two.
+    """What changes during a run; see `gradient_descent.State` for the rest.
 
     Attributes:
         weights: W_1, ..., W_L.
         optimizer: The state of the optax transformation; None for gradient descent.
         steps: Steps taken; a run that has ended takes none.
+        lost: What has been rounded off the weights so far; see `compensated.py`.
     """
 
     weights: Weights
@@ -62,6 +64,7 @@ class State(NamedTuple):
     steps: Int[Array, ""]
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
+    lost: Matrices
 
 
 def partial_products(weights: Weights) -> list[Float[Array, "..."]]:
@@ -165,11 +168,16 @@ class FactorizationKernel(Kernel):
             jnp.zeros((), jnp.int64),
             jnp.ones((), bool),
             -jnp.ones((), jnp.int64),
+            nothing_lost(weights),
         )
         decay = values["weight_decay"]
         made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins))
-        carry = Carry(state, -jnp.ones((), jnp.int64))
+        carry = self._begun(Carry(state, -jnp.ones((), jnp.int64)))
         return self.bounded(made, carry, fit.observed.norm, numbers.divergence_factor), carry
+
+    def _begun(self, carry: Carry) -> Carry:
+        """Return the state at step 0 with what else a kernel carries along."""
+        return carry
 
     @property
     def _uses_optax(self) -> bool:
@@ -216,8 +224,8 @@ class FactorizationKernel(Kernel):
             )
         rates = constants.learning_rates.astype(dtype)
         scaled = tuple(-rate * d for rate, d in zip(rates, directions, strict=True))
-        moved: Any = optax.apply_updates(weights, scaled)
-        made = State(moved, optimizer, state.steps + 1, active, diverged_step)
+        moved, lost = add_all(weights, state.lost, scaled)
+        made = State(moved, optimizer, state.steps + 1, active, diverged_step, lost)
         held = state._replace(active=active, diverged_step=diverged_step)
         return jax.tree.map(lambda new, old: jnp.where(active, new, old), made, held)
 

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.kernels.compensated import Matrices, nothing_lost, subtract
 from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches, stochastic
 from dlnsweep.kernels.products import multiply
@@ -53,6 +54,7 @@ class Constants(NamedTuple):
         data_fit_scale: The factor c of the data fit, float64.
         minibatches: What minibatches are drawn from; None for full batches.
         limit: See `divergence.squared_limit`; set by `Kernel.bounded`, as elsewhere.
+        slow: Whether what a step rounds off must be kept in float32; see `compensated.py`.
     """
 
     data: Reduced
@@ -62,6 +64,7 @@ class Constants(NamedTuple):
     data_fit_scale: Float[Array, ""]
     minibatches: Minibatches | None = None
     limit: Any = None
+    slow: Any = None
 
 
 class State(NamedTuple):
@@ -71,6 +74,7 @@ class State(NamedTuple):
         matrices: M_i with W_i = c_i M_i; the first one is W_1 restricted to range(Y), (d_1, r).
         scales: c_i, float64.
         first_off_scale: rho_1^t, float64.
+        lost: What has been rounded off the M_i so far; empty in float64.
         active: False once the run has diverged or was stopped; an inactive run does not change.
         diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
     """
@@ -80,6 +84,7 @@ class State(NamedTuple):
     first_off_scale: Float[Array, ""]
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
+    lost: Matrices
 
 
 def start(
@@ -93,6 +98,7 @@ def start(
         first_off_scale=jnp.ones((), jnp.float64),
         active=jnp.ones((), bool),
         diverged_step=-jnp.ones((), jnp.int64),
+        lost=nothing_lost((first_on_range, *weights[1:])),
     )
     return state, multiply(weights[0], data.off_basis)
 
@@ -151,9 +157,18 @@ def advance(
             return now + 1, _single_step(constants, state, now, source)
         return now + count, _delayed_steps(constants, state, now, count, delay, source)
 
-    if delay == 1 and constants.data.inputs.shape[0] <= _LARGEST_OUTER:
-        return _lagging_steps(constants, state, step, stop, source, early_exit=early_exit)
-    return lax.while_loop(unfinished, fold, (step, state))[1]
+    def steps(state: State) -> State:
+        if delay == 1 and constants.data.inputs.shape[0] <= _LARGEST_OUTER:
+            return _lagging_steps(constants, state, step, stop, source, early_exit=early_exit)
+        return lax.while_loop(unfinished, fold, (step, state))[1]
+
+    def careless(state: State) -> State:
+        return steps(state._replace(lost=()))._replace(lost=state.lost)
+
+    # Under `vmap` both would be carried out, and those matrices are small: there all is kept.
+    if not state.lost or not early_exit:
+        return steps(state)
+    return lax.cond(constants.slow, steps, careless, state)
 
 
 def rescale(
@@ -192,15 +207,15 @@ def _single_step(constants: Constants, state: State, now: Int[Array, ""], source
     new_scales, fold = rescale(state.scales, decays)
     rates = constants.learning_rates * constants.data_fit_scale / new_scales
     backward = jnp.where(active, source(residual, now), 0.0)
-    matrices = list(state.matrices)
+    matrices, lost = list(state.matrices), list(state.lost)
     for i in reversed(range(depth)):
         left = rates[i].astype(dtype) * backward
         update = multiply(left, jnp.where(active, forward[i], 0.0).T) if i else left * data.inputs
-        matrices[i] = fold[i].astype(dtype) * state.matrices[i] - update
+        subtract(matrices, lost, i, fold[i].astype(dtype), update)
         if i:
             backward = scales[i] * multiply(backward.T, state.matrices[i]).T
     off_scale = state.first_off_scale * decays[0]
-    return State(tuple(matrices), new_scales, off_scale, active, diverged_step)
+    return State(tuple(matrices), new_scales, off_scale, active, diverged_step, tuple(lost))
 
 
 def _lagging_steps(
@@ -221,17 +236,17 @@ def _lagging_steps(
     rank = data.inputs.shape[0]
 
     def update(
-        matrices: tuple[Float[Array, "..."], ...],
+        state: State,
         fold: Float[Array, " L"],
         lefts: tuple[Float[Array, "r _"], ...],
         rights: tuple[Float[Array, "r _"], ...],
-    ) -> tuple[Float[Array, "..."], ...]:
-        # In the basis of range(Y) the first layer's inputs are a diagonal matrix.
-        made = [fold[0].astype(dtype) * matrices[0] - lefts[0].T * data.inputs]
-        for i in range(1, depth):
-            kept = fold[i].astype(dtype) * matrices[i]
-            made.append(kept - _outer(lefts[i], rights[i - 1]))
-        return tuple(made)
+    ) -> State:
+        matrices, lost = list(state.matrices), list(state.lost)
+        for i in range(depth):
+            # In the basis of range(Y) the first layer's inputs are a diagonal matrix.
+            change = _outer(lefts[i], rights[i - 1]) if i else lefts[0].T * data.inputs
+            subtract(matrices, lost, i, fold[i].astype(dtype), change)
+        return state._replace(matrices=tuple(matrices), lost=tuple(lost))
 
     def unfinished(carry) -> Bool[Array, ""]:
         within = carry[0] < stop
@@ -239,7 +254,8 @@ def _lagging_steps(
 
     def one_step(carry):
         now, state, *pending = carry
-        matrices, scales = update(state.matrices, *pending), state.scales.astype(dtype)
+        state = update(state, *pending)
+        matrices, scales = state.matrices, state.scales.astype(dtype)
         forward = [scales[0] * matrices[0] * data.inputs]
         for i in range(1, depth):
             forward.append(scales[i] * multiply(matrices[i], forward[-1]))
@@ -255,7 +271,7 @@ def _lagging_steps(
             lefts.insert(0, rates[i - 1].astype(dtype) * rows)
         rights = tuple(jnp.where(active, f, 0.0).T for f in forward)
         off_scale = state.first_off_scale * decays[0]
-        state = State(matrices, new_scales, off_scale, active, diverged_step)
+        state = State(matrices, new_scales, off_scale, active, diverged_step, state.lost)
         return now + 1, state, fold, tuple(lefts), rights
 
     carry: Any = (
@@ -266,7 +282,7 @@ def _lagging_steps(
         tuple(jnp.zeros((rank, m.shape[1]), dtype) for m in state.matrices[1:]),
     )
     _, state, *pending = lax.while_loop(unfinished, one_step, carry)
-    return state._replace(matrices=update(state.matrices, *pending))
+    return update(state, *pending)
 
 
 def _outer(left: Float[Array, "k rows"], right: Float[Array, "k columns"]) -> Array:
@@ -349,9 +365,8 @@ def _delayed_steps(
     carry = lax.fori_loop(0, count, step, carry)
     lefts, rights, coefficients, decayed, active, diverged_step, off_scale = carry
     scales, fold = rescale(state.scales, decayed)
-    matrices = tuple(
-        fold[i].astype(dtype) * matrix
-        - _outer(spread(coefficients[i] / scales[i]) * flat(lefts[i]), flat(rights[i]))
-        for i, matrix in enumerate(state.matrices)
-    )
-    return State(matrices, scales, off_scale, active, diverged_step)
+    matrices, lost = list(state.matrices), list(state.lost)
+    for i in range(depth):
+        change = _outer(spread(coefficients[i] / scales[i]) * flat(lefts[i]), flat(rights[i]))
+        subtract(matrices, lost, i, fold[i].astype(dtype), change)
+    return State(tuple(matrices), scales, off_scale, active, diverged_step, tuple(lost))

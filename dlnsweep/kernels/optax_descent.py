@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.kernels.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches, stochastic
 from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.samples import Reduced
-from dlnsweep.lazy import jax, jnp, lax, optax
+from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.optimizers import DECOUPLED_DECAY, DIRECTIONS
 from dlnsweep.sections import TrainingSettings
 
@@ -43,12 +44,14 @@ class State(NamedTuple):
     Attributes:
         weights: W_1, ..., W_L.
         optimizer: The state of the optax transformation.
+        lost: What has been rounded off the weights so far; see `compensated.py`.
     """
 
     weights: tuple[Float[Array, "..."], ...]
     optimizer: Any
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
+    lost: Matrices
 
 
 def _settings(name: str, numbers: dict[str, Float[Array, ""]]) -> TrainingSettings:
@@ -64,6 +67,7 @@ def start(weights: tuple[Float[Array, "..."], ...], constants: Constants, name: 
         transformation.init(weights),
         jnp.ones((), bool),
         -jnp.ones((), jnp.int64),
+        nothing_lost(weights),
     )
 
 
@@ -129,14 +133,14 @@ def advance(
         updates, optimizer = transformation.update(gradients, state.optimizer, state.weights)
         directions: Any = updates
         scaled = tuple(-rate * d for rate, d in zip(rates, directions, strict=True))
-        weights = optax.apply_updates(state.weights, scaled)
+        weights, lost = add_all(state.weights, state.lost, scaled)
 
         def keep(new: Array, old: Array) -> Array:
             return jnp.where(active, new, old)
 
-        weights, optimizer = jax.tree.map(
-            keep, (weights, optimizer), (state.weights, state.optimizer)
+        weights, optimizer, lost = jax.tree.map(
+            keep, (weights, optimizer, lost), (state.weights, state.optimizer, state.lost)
         )
-        return now + 1, State(weights, optimizer, active, diverged_step)
+        return now + 1, State(weights, optimizer, active, diverged_step, lost)
 
     return lax.while_loop(unfinished, one_step, (step, state))[1]

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.kernels import gradient_descent
+from dlnsweep.kernels.compensated import subtract
 from dlnsweep.kernels.gradient_descent import State
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, layer_rates
 from dlnsweep.kernels.linear import NetworkView
@@ -206,17 +207,20 @@ def _step(constants: Constants, state: State, now: Int[Array, ""]) -> State:
     new_scales, fold = gradient_descent.rescale(state.scales, decays)
     rates = (constants.learning_rates * constants.data_fit_scale / new_scales).astype(dtype)
     fold = fold.astype(dtype)
-    matrices = list(state.matrices)
-    matrices[last] = fold[last] * matrices[last] - rates[last] * multiply(residual, hidden.T)
+    matrices, lost = list(state.matrices), list(state.lost)
+    subtract(matrices, lost, last, fold[last], rates[last] * multiply(residual, hidden.T))
     gated = jnp.where(before > 0, multiply(state.matrices[last].T, residual), 0)
     backward = scales[last] * multiply(gated, samples.columns)
     for i in reversed(range(last)):
         left = rates[i] * backward
         # In the basis of range(Y) the first layer's inputs are a diagonal matrix.
         update = multiply(left, forward[i].T) if i else left * inputs
-        matrices[i] = fold[i] * matrices[i] - update
+        subtract(matrices, lost, i, fold[i], update)
         backward = scales[i] * multiply(state.matrices[i].T, backward) if i else backward
     # These matrices are small beside the samples, so a frozen run can afford to be kept exactly.
-    pairs = zip(matrices, state.matrices, strict=True)
-    kept = tuple(jnp.where(active, new, old) for new, old in pairs)
-    return State(kept, new_scales, state.first_off_scale * decays[0], active, diverged_step)
+    kept, kept_lost = (
+        tuple(jnp.where(active, new, old) for new, old in zip(made, before, strict=True))
+        for made, before in ((matrices, state.matrices), (lost, state.lost))
+    )
+    off_scale = state.first_off_scale * decays[0]
+    return State(kept, new_scales, off_scale, active, diverged_step, kept_lost)
