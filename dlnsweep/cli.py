@@ -87,12 +87,12 @@ def run(
 
     from dlnsweep.compile_cache import problem
     from dlnsweep.progress import Tally, duration, reporting
-    from dlnsweep.runner import IN_PROCESS, executor_for, prepare, work
+    from dlnsweep.runner import executor_for, prepare, work
     from dlnsweep.store import results_folder
 
     execute, how = executor_for(workers, dask, 60 * checkpoint or float("inf"))
     root = results_folder(out, sweep.name)
-    prepared = prepare(sweep, root, share, in_process=how == IN_PROCESS)
+    prepared = prepare(sweep, root, share, how=how)
     root = prepared.store.root
     left = prepared.runs - prepared.runs_done
     mine = f" of shard {share}" if share else ""

@@ -28,6 +28,9 @@ Workers = Annotated[
     typer.Option(min=0, help="Worker processes; one a core or GPU by default. 0: none."),
 ]
 
+# `check` answers at once; `plan` and `run` look at every run.
+_MOST_LOOKED_AT = 100_000
+
 
 def slurm(
     file: SweepFile,
@@ -59,6 +62,8 @@ def slurm(
 
 def check(file: SweepFile, overrides: Overrides = None) -> None:
     """Check a sweep file: every mistake at once, nothing started."""
+    from dlnsweep.fitting import need_of
+    from dlnsweep.plan import make_plan
     from dlnsweep.spec import Sweep
 
     sweep = Sweep.from_file(file, overrides or ())
@@ -74,6 +79,8 @@ def check(file: SweepFile, overrides: Overrides = None) -> None:
             f"  {crossings - sweep.num_runs} of {crossings} combinations differ from others only "
             "in settings that they do not use; they are no runs of their own"
         )
+    if crossings <= _MOST_LOOKED_AT and (unfit := need_of(make_plan(sweep)).why_not()):
+        print(f"  not enough memory here: {unfit}")
 
 
 def plan(
@@ -89,6 +96,8 @@ def plan(
 
     from dlnsweep import estimate as estimates
     from dlnsweep.execution import LocalExecutor
+    from dlnsweep.fitting import need_of
+    from dlnsweep.memory import WORKER_BYTES, available_memory
     from dlnsweep.plan import make_batches, make_plan
     from dlnsweep.progress import duration, shorten
     from dlnsweep.spec import Sweep
@@ -97,7 +106,11 @@ def plan(
     planned = make_plan(sweep)
     batches = make_batches(planned, np.arange(planned.num_runs))
     found = estimates.estimate(planned, batches)
+    need = need_of(planned)
     count = min(LocalExecutor(workers or None).num_workers, len(batches))
+    if workers is None:
+        count = min(count, max(1, available_memory() // (WORKER_BYTES + need.call_bytes)))
+    unfit = need.why_not()
     for name, value in (
         ("runs", f"{planned.num_runs}"),
         ("compiled programs", f"{planned.num_programs}"),
@@ -109,7 +122,9 @@ def plan(
         ("Parquet", f"about {_bytes(found.stored_bytes)}"),
     ):
         print(f"{name:<18} {value}")
-    if probe:
+    if unfit:
+        print(f"not enough memory: {unfit}")
+    elif probe:
         timing = estimates.probe(planned, batches, count)
         print(
             f"{'time':<18} about {duration(timing.seconds)}, of which compiling "

@@ -33,6 +33,7 @@ class RunCost:
         step_flops: Floating-point operations a step.
         state_bytes: Bytes of the weights (and the optimizer's moments), and of what a step holds
             for all samples.
+        call_bytes: The least memory in which it can be drawn and trained.
         seconds: Seconds on one core.
         num_records: Recorded steps.
         record_bytes: Bytes of its records in memory.
@@ -42,6 +43,7 @@ class RunCost:
 
     step_flops: int
     state_bytes: int
+    call_bytes: int
     seconds: float
     num_records: int
     record_bytes: int
@@ -83,6 +85,8 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     return RunCost(
         step_flops=step.flops,
         state_bytes=step.state_bytes,
+        # A step has its old and its new state at once.
+        call_bytes=max(2 * step.state_bytes, step.draw_bytes),
         seconds=seconds,
         num_records=num_records,
         record_bytes=num_records * (8 + item * record_length(row)),

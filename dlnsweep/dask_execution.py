@@ -65,6 +65,7 @@ class DaskExecutor:
         numbers: Sequence[int],
         on_event: Callable[[Event], None],
         should_stop: Callable[[], bool],
+        batch_bytes: int = 0,  # noqa: ARG002 - other machines have other memories
     ) -> dict[int, str]:
         """Compute batches of a results folder; see `LocalExecutor.execute`."""
         session = f"dlnsweep-{uuid.uuid4().hex}"

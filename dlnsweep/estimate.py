@@ -56,7 +56,7 @@ def estimate(plan: Plan, batches: list[Batch]) -> Estimate:
         rows += count * cost.num_records
         a_value = _STORED_BYTES[plan.sweep.options.precision]
         stored += int(count * cost.num_records * (values * a_value + _STORED_KEY_BYTES))
-        memory = max(memory, 2 * cost.state_bytes + count * cost.record_bytes)
+        memory = max(memory, cost.call_bytes + count * cost.record_bytes)
         if longest is None or cost.seconds > longest.seconds:
             longest = cost
     assert longest is not None

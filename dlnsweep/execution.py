@@ -17,10 +17,9 @@ from typing import IO, Any
 
 from dlnsweep.environment import changing, for_workers, told
 from dlnsweep.errors import Interrupted, RunError, StoreError
-from dlnsweep.runtime import accelerators, available_memory, python_command, usable_cores
+from dlnsweep.memory import WORKER_BYTES, available_memory, said
+from dlnsweep.runtime import accelerators, python_command, usable_cores
 
-# A worker of a CPU holds JAX and its compiled programs.
-_WORKER_BYTES = 400 * 1024**2
 _POLL_SECONDS = 0.2
 # Workers end at their next segment, but a program may be compiling, and a state large.
 _STOP_SECONDS = 300.0
@@ -111,7 +110,7 @@ class LocalExecutor:
             self._places = [({"CUDA_VISIBLE_DEVICES": gpus[i]}, None) for i in range(count)]
         else:
             _check_platforms(os.environ.get("JAX_PLATFORMS", ""))
-            fitting = max(1, available_memory() // _WORKER_BYTES)
+            fitting = max(1, available_memory() // WORKER_BYTES)
             count = workers or min(len(cores), fitting)
             # The first that no other worker of this machine has taken, so that two runners
             # beside each other use different cores.
@@ -128,8 +127,16 @@ class LocalExecutor:
         numbers: Sequence[int],
         on_event: Callable[[Event], None],
         should_stop: Callable[[], bool],
+        batch_bytes: int = 0,
     ) -> dict[int, str]:
         """Compute batches of a results folder.
+
+        Args:
+            root: The folder.
+            numbers: The batches.
+            on_event: Called with what happens.
+            should_stop: Asked often.
+            batch_bytes: What a worker needs for one of them, beside itself.
 
         Returns:
             The reason for each batch that failed.
@@ -143,7 +150,7 @@ class LocalExecutor:
         if ignored := changing():
             on_event(Event("note", text=f"worker processes do without {told(ignored)}"))
         try:
-            for place, cores in self._places[: len(numbers)]:
+            for place, cores in self._fitting(len(numbers), batch_bytes, on_event):
                 crew.hire(place, cores)
             while crew.has_work:
                 crew.hand_out()
@@ -155,6 +162,23 @@ class LocalExecutor:
             return crew.failures
         finally:
             crew.dismiss()
+
+    def _fitting(
+        self, most: int, batch_bytes: int, on_event: Callable[[Event], None]
+    ) -> list[tuple[dict[str, str], list[int] | None]]:
+        """Return the places of as many workers as memory holds at once: at least one."""
+        places, free = self._places[:most], available_memory()
+        count = max(1, free // (WORKER_BYTES + batch_bytes))
+        if places[0][1] is None or count >= len(places):
+            return places
+        on_event(
+            Event(
+                "note",
+                text=f"{count} of {len(places)} worker processes: each needs "
+                f"{said(WORKER_BYTES + batch_bytes)} of memory, and {said(free)} are free",
+            )
+        )
+        return places[:count]
 
 
 def _check_platforms(asked: str) -> None:
@@ -383,5 +407,8 @@ def _death(code: int) -> str:
     if code >= 0:
         return f"ended with status {code}"
     name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else code
-    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-    return f"was killed by {name}{hint}"
+    if -code != signal.SIGKILL:
+        return f"was killed by {name}"
+    return (
+        f"was killed by {name} (out of memory? Then take fewer with --workers, or smaller networks)"
+    )

@@ -41,11 +41,19 @@ def absolute(given: Any, what: str = "the path") -> Path:
     """Return the same as `user_path`, absolute: it stays the same place whatever comes.
 
     Raises:
-        SpecError: As `user_path`; or if the current folder is gone.
+        SpecError: As `user_path`; or if it is not UTF-8, or the current folder is gone.
     """
     path = user_path(given, what)
     try:
-        return path.absolute()
+        path = path.absolute()
+        # Arrow and JSON know no other names.
+        str(path).encode()
+        return path
+    except UnicodeEncodeError:
+        raise SpecError(
+            f"{what} is {_shown(str(path))}, which is not UTF-8; give it, or the folder above it "
+            "that is not, another name."
+        ) from None
     except FileNotFoundError:
         raise SpecError(
             f"{what} is {_shown(str(path))}, relative to a current folder that is gone; change "

@@ -10,8 +10,10 @@ import numpy as np
 
 from dlnsweep.cost import cost_of
 from dlnsweep.draws import Drawing, drawing_of
+from dlnsweep.errors import RunError
 from dlnsweep.kernels.layout import Layout
 from dlnsweep.lazy import jax, jnp
+from dlnsweep.memory import said
 
 # Stops a call: enough that dispatch is nothing beside the records, few enough that a short
 # schedule wastes little.
@@ -67,11 +69,22 @@ class Program:
             self._segment_compiled = lowered.compile()
             self.call_bytes = max(bytes_of(self._start_compiled), bytes_of(self._segment_compiled))
             if self.call_bytes <= self._memory or self.layout.lanes <= 2:
+                self._check_fits()
                 return
             if self.layout.groups > 1:
                 self.layout = replace(self.layout, groups=self.layout.groups // 2)
             else:
                 self.layout = replace(self.layout, vectorized=self.layout.vectorized // 2)
+
+    def _check_fits(self) -> None:
+        """Refuse what would have this process, or another one, killed."""
+        free = self._memory / _MEMORY_SHARE
+        if self.call_bytes > free:
+            raise RunError(
+                f"a call of its program needs {said(self.call_bytes)} of memory, and {said(free)} "
+                "are free; take fewer workers with --workers, smaller networks, or a machine with "
+                "more."
+            )
 
     def _example_arguments(self) -> dict[str, np.ndarray]:
         example = self.drawing.example_arguments()

@@ -16,11 +16,12 @@ from dlnsweep.calls import check_call, read_sweep
 from dlnsweep.environment import check_same, cpu, of_this_process
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event, LocalExecutor
+from dlnsweep.fitting import need_of, rows_of
 from dlnsweep.heartbeat import beating
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan
 from dlnsweep.records import integers
 from dlnsweep.results import Results, open_results
-from dlnsweep.runtime import LIBRARIES, versions
+from dlnsweep.runtime import LIBRARIES, accelerators, versions
 from dlnsweep.shards import Shard
 from dlnsweep.spec import Sweep
 from dlnsweep.stopping import delayed
@@ -29,10 +30,11 @@ from dlnsweep.version import NUMERICS_VERSION
 
 DEFAULT_OUT = Path("results")
 Execute = Callable[
-    [Path, Sequence[int], Callable[[Event], None], Callable[[], bool]], dict[int, str]
+    [Path, Sequence[int], Callable[[Event], None], Callable[[], bool], int], dict[int, str]
 ]
 _MOST_REASONS = 5
 IN_PROCESS = "in one process"
+_DASK = "dask "
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Prepared:
         runs_done: Those of them that are done.
         shard: The share of the batches that is to be computed; None for all.
         note: What the user should know before it begins; may be empty.
+        batch_bytes: What a worker of this machine needs for a batch, beside itself.
     """
 
     store: Store
@@ -56,6 +59,7 @@ class Prepared:
     runs_done: int
     shard: Shard | None = None
     note: str = ""
+    batch_bytes: int = 0
 
 
 def run(
@@ -115,14 +119,14 @@ def run(
         workers = 0
     execute, how = executor_for(workers, dask, checkpoint_seconds)
     root = results_folder(DEFAULT_OUT if out is None else out, sweep.name)
-    prepared = prepare(sweep, root, share, in_process=how == IN_PROCESS)
+    prepared = prepare(sweep, root, share, how=how)
     with delayed(should_stop) as wished:
         work(prepared, execute, how, on_event=on_event, should_stop=wished)
     return open_results(prepared.store.root)
 
 
 def prepare(
-    sweep: Sweep, root: str | Path, shard: Shard | None = None, *, in_process: bool = False
+    sweep: Sweep, root: str | Path, shard: Shard | None = None, *, how: str = ""
 ) -> Prepared:
     """Write the plan into the results folder, or add what is new to a folder that has one.
 
@@ -130,13 +134,15 @@ def prepare(
         sweep: The sweep.
         root: The folder, or its address.
         shard: The share of the batches that is to be computed; all by default.
-        in_process: Whether this process is to compute, and not worker processes.
+        how: What is to compute it; of `executor_for`.
 
     Raises:
+        SpecError: If a run cannot fit into this machine's memory.
         StoreError: If the folder cannot be used.
     """
-    plan, here, note = make_plan(sweep), environment(in_process=in_process), ""
+    plan, here, note = make_plan(sweep), environment(in_process=how == IN_PROCESS), ""
     rows = np.arange(plan.num_runs)
+    elsewhere = how.startswith(_DASK) or bool(accelerators())
     if Store.exists(root):
         store = Store.open(root)
         whole = _stored(plan, rows, [])
@@ -151,6 +157,8 @@ def prepare(
         new = _stored(plan, missing, make_batches(plan, missing))
         store.extend(replace(new, record=whole.record), here, whole)
     else:
+        if not elsewhere:
+            need_of(plan).check()
         whole = _stored(plan, rows, make_batches(plan, rows))
         store = Store.create(root, whole, here)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
@@ -158,7 +166,13 @@ def prepare(
         if len(missing):
             # Another runner made the folder at the same moment, for a smaller sweep.
             store.extend(_stored(plan, missing, make_batches(plan, missing)), here, whole)
-    return replace(remaining(store, shard, plan.run_ids), note=note)
+    prepared = replace(remaining(store, shard, plan.run_ids), note=note)
+    if elsewhere or not prepared.todo:
+        return prepared
+    first = [rows[0] for number, rows in store.batches() if number in prepared.todo]
+    need = need_of(plan, rows_of(plan, store.known_run_ids()[first]))
+    need.check()
+    return replace(prepared, batch_bytes=need.call_bytes)
 
 
 def _begun(store: Store) -> dict[str, Any]:
@@ -251,7 +265,7 @@ def work(
             beat(event)
             on_event(event)
 
-        failures = execute(root, numbers, tell, should_stop)
+        failures = execute(root, numbers, tell, should_stop, prepared.batch_bytes)
     if failures:
         raise RunError(
             f"{root}: {len(failures)} of {len(numbers)} batches failed; the others are done. Run "
@@ -275,7 +289,7 @@ def executor_for(
     if dask is not None:
         from dlnsweep.dask_execution import DaskExecutor
 
-        return DaskExecutor(dask, workers, checkpoint_seconds).execute, f"dask {dask}"
+        return DaskExecutor(dask, workers, checkpoint_seconds).execute, f"{_DASK}{dask}"
     if workers == 0:
         here = partial(_work_here, checkpoint_seconds=checkpoint_seconds)
         return here, IN_PROCESS
@@ -304,6 +318,8 @@ def _work_here(
     numbers: Sequence[int],
     on_event: Callable[[Event], None],
     should_stop: Callable[[], bool],
+    batch_bytes: int = 0,  # noqa: ARG001 - there is one process
+    *,
     checkpoint_seconds: float | None,
 ) -> dict[int, str]:
     from dlnsweep.worker import execute_batch

@@ -15,6 +15,7 @@ from typing import Any
 from dlnsweep.compile_cache import CompileCache, host, wanted_folder, why_unusable
 from dlnsweep.environment import cpu, of_this_process, threads
 from dlnsweep.errors import RunError
+from dlnsweep.memory import available_memory
 
 # Unlike with -m, no module in the user's folder can stand in the place of one of ours.
 _BOOTSTRAP = (
@@ -209,21 +210,6 @@ def device_description() -> dict[str, Any]:
         "kind": device.device_kind,
         "memory_bytes": _memory_limit(device),
     }
-
-
-def available_memory() -> int:
-    """Return the bytes of main memory that can be taken without swapping."""
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return 4 * 2**30
 
 
 def _memory_limit(device: Any) -> int:

@@ -23,8 +23,9 @@ import numpy as np
 
 from dlnsweep import console, plugins
 from dlnsweep.environment import check_same
-from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
+from dlnsweep.errors import DlnsweepError, Interrupted, RunError, StoreError
 from dlnsweep.execution import Event
+from dlnsweep.memory import out_of_memory
 from dlnsweep.places import claim
 from dlnsweep.stopping import handled
 
@@ -95,6 +96,10 @@ def execute_batch(
     except Interrupted:
         found = checkpoint.kept(told + waiting, total)
         on_event(Event("kept", number, waiting, text=found))
+        raise
+    except Exception as error:
+        if ran_out := out_of_memory(error):
+            raise RunError(ran_out) from error
         raise
     run_ids = columns["run_id"]
     count = len(run_ids)

@@ -30,6 +30,7 @@ HOUSE: list[tuple[str, ...]] = [
         "trained",
         "compile_cache",
         "environment",
+        "memory",
         "logistic",
     ),
     (
@@ -128,7 +129,7 @@ HOUSE: list[tuple[str, ...]] = [
         "explain",
     ),
     ("plan", "journal", "batch"),
-    ("estimate", "records"),
+    ("estimate", "fitting", "records"),
     ("store",),
     ("results", "figures", "drawn", "checkpoint"),
     ("claims", "transitions", "drawing", "execution", "probe"),
@@ -143,7 +144,7 @@ FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
 # Rooms that answer without JAX.
 WITHOUT_JAX = {
     "axes", "claims", "comparison", "consistency", "cost", "drawing", "errors", "estimate",
-    "explain", "keys",
+    "explain", "fitting", "keys", "memory",
     "figures", "networks", "plan", "prescription", "problems", "records", "results", "schedule",
     "sections", "sentences", "settings", "spec", "starter", "store", "sweepfile", "version",
 }  # fmt: skip

@@ -26,12 +26,14 @@ class StepCost:
         state_bytes: Bytes of what changes during a run, and of what a step holds.
         seconds: Seconds on one core.
         record_seconds: Seconds that a record takes beside it.
+        draw_bytes: Bytes that drawing the run takes.
     """
 
     flops: int
     state_bytes: int
     seconds: float
     record_seconds: float = 0.0
+    draw_bytes: int = 0
 
 
 class NetworkKind(ABC):

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dlnsweep.errors import SpecError, StoreError
+from dlnsweep.memory import available_memory
 from dlnsweep.records import FINAL, OUTCOMES_SCHEMA
 from dlnsweep.results import summaries
 from dlnsweep.results.tables import (
@@ -23,7 +24,6 @@ from dlnsweep.results.tables import (
     stream,
     to_pandas,
 )
-from dlnsweep.runtime import available_memory
 from dlnsweep.sentences import nearest_key, show
 from dlnsweep.store import Store
 
