@@ -97,7 +97,7 @@ def plan(
     from dlnsweep import estimate as estimates
     from dlnsweep.execution import LocalExecutor
     from dlnsweep.fitting import need_of
-    from dlnsweep.memory import WORKER_BYTES, available_memory
+    from dlnsweep.memory import workers_that_fit
     from dlnsweep.plan import make_batches, make_plan
     from dlnsweep.progress import duration, shorten
     from dlnsweep.spec import Sweep
@@ -108,8 +108,7 @@ def plan(
     found = estimates.estimate(planned, batches)
     need = need_of(planned)
     count = min(LocalExecutor(workers or None).num_workers, len(batches))
-    if workers is None:
-        count = min(count, max(1, available_memory() // (WORKER_BYTES + need.call_bytes)))
+    count, fewer = workers_that_fit(count, need.call_bytes)
     unfit = need.why_not()
     for name, value in (
         ("runs", f"{planned.num_runs}"),
@@ -122,6 +121,8 @@ def plan(
         ("Parquet", f"about {_bytes(found.stored_bytes)}"),
     ):
         print(f"{name:<18} {value}")
+    if fewer and not unfit:
+        print(fewer)
     if unfit:
         print(f"not enough memory: {unfit}")
     elif probe:

@@ -17,8 +17,8 @@ from typing import IO, Any
 
 from dlnsweep.environment import changing, for_workers, told
 from dlnsweep.errors import Interrupted, RunError, StoreError
-from dlnsweep.memory import WORKER_BYTES, available_memory, said
-from dlnsweep.runtime import accelerators, python_command, usable_cores
+from dlnsweep.memory import WORKER_BYTES, available_memory, workers_that_fit
+from dlnsweep.runtime import accelerators, check_platforms, python_command, usable_cores
 
 _POLL_SECONDS = 0.2
 # Workers end at their next segment, but a program may be compiling, and a state large.
@@ -109,7 +109,7 @@ class LocalExecutor:
             count = min(len(gpus), workers or len(gpus))
             self._places = [({"CUDA_VISIBLE_DEVICES": gpus[i]}, None) for i in range(count)]
         else:
-            _check_platforms(os.environ.get("JAX_PLATFORMS", ""))
+            check_platforms()
             fitting = max(1, available_memory() // WORKER_BYTES)
             count = workers or min(len(cores), fitting)
             # The first that no other worker of this machine has taken, so that two runners
@@ -149,8 +149,14 @@ class LocalExecutor:
         crew = Crew(root, numbers, on_event, self._options)
         if ignored := changing():
             on_event(Event("note", text=f"worker processes do without {told(ignored)}"))
+        places = self._places[: len(numbers)]
+        if places[0][1] is not None:
+            count, fewer = workers_that_fit(len(places), batch_bytes)
+            if fewer:
+                on_event(Event("note", text=fewer))
+            places = places[:count]
         try:
-            for place, cores in self._fitting(len(numbers), batch_bytes, on_event):
+            for place, cores in places:
                 crew.hire(place, cores)
             while crew.has_work:
                 crew.hand_out()
@@ -162,33 +168,6 @@ class LocalExecutor:
             return crew.failures
         finally:
             crew.dismiss()
-
-    def _fitting(
-        self, most: int, batch_bytes: int, on_event: Callable[[Event], None]
-    ) -> list[tuple[dict[str, str], list[int] | None]]:
-        """Return the places of as many workers as memory holds at once: at least one."""
-        places, free = self._places[:most], available_memory()
-        count = max(1, free // (WORKER_BYTES + batch_bytes))
-        if places[0][1] is None or count >= len(places):
-            return places
-        on_event(
-            Event(
-                "note",
-                text=f"{count} of {len(places)} worker processes: each needs "
-                f"{said(WORKER_BYTES + batch_bytes)} of memory, and {said(free)} are free",
-            )
-        )
-        return places[:count]
-
-
-def _check_platforms(asked: str) -> None:
-    names = {name.strip() for name in asked.split(",")}
-    if names & {"cuda", "gpu"} and "cpu" not in names:
-        raise RunError(
-            f"JAX_PLATFORMS is {asked!r}, but no GPU is found here (its driver under "
-            "/proc/driver/nvidia, and JAX's plugin for it: pip install 'dlnsweep[cuda13]'); unset "
-            "it, or set it to 'cpu', to compute on the CPU."
-        )
 
 
 def _from(cores: list[int], first: int) -> list[int]:

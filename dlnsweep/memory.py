@@ -31,6 +31,23 @@ def total_memory() -> int:
     return min([total, *(limit for limit, _ in _limits())])
 
 
+def workers_that_fit(wanted: int, batch_bytes: int) -> tuple[int, str]:
+    """Return how many worker processes memory holds at once, and a sentence if that is fewer.
+
+    Args:
+        wanted: How many there shall be.
+        batch_bytes: What one needs for a batch, beside itself.
+    """
+    each, free = WORKER_BYTES + batch_bytes, available_memory()
+    count = max(1, min(wanted, free // each))
+    if free >= wanted * each:
+        return wanted, ""
+    return count, (
+        f"{count} of {wanted} worker processes are started: each needs about {said(each)} of "
+        f"memory, and {said(free)} are free"
+    )
+
+
 def out_of_memory(error: BaseException) -> str:
     """Return a sentence if an exception says that memory ran out, Python's or XLA's; else empty."""
     text = str(error).partition("\n")[0][:200]

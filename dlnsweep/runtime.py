@@ -250,6 +250,22 @@ def accelerators() -> list[str]:
     return [str(i) for i in range(len(present))]
 
 
+def check_platforms() -> None:
+    """Refuse an environment that asks for GPUs alone where `accelerators` finds none.
+
+    Raises:
+        RunError: If it does.
+    """
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    names = {name.strip() for name in asked.split(",")}
+    if names & {"cuda", "gpu"} and "cpu" not in names:
+        raise RunError(
+            f"JAX_PLATFORMS is {asked!r}, but no GPU is found here (its driver under "
+            "/proc/driver/nvidia, and JAX's plugin for it: pip install 'dlnsweep[cuda13]'); unset "
+            "it, or set it to 'cpu', to compute on the CPU."
+        )
+
+
 def python_command(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module's `main` in another process of this Python.
 
