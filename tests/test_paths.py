@@ -127,16 +127,17 @@ def test_a_current_folder_that_is_gone(home: Path) -> None:
         os.chdir(home)
 
 
-def test_a_name_that_is_not_utf8_is_refused_before_anything_is_made(home: Path) -> None:
-    odd = os.fsdecode(b"x\xff")
-    path = write(home)
+def test_a_name_that_is_not_utf8_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"x\xff")
+    path = write(tmp_path)
     with pytest.raises(SpecError, match="which is not UTF-8; give it, or the folder above"):
         dlnsweep.run(path, odd, workers=0)
-    Path(odd).mkdir()
+    assert not odd.exists()
+    odd.mkdir()
+    before = Path.cwd()
     os.chdir(odd)
     try:
         with pytest.raises(SpecError, match="which is not UTF-8"):
             location("results")
     finally:
-        os.chdir(home)
-    assert list((home / odd).iterdir()) == []
+        os.chdir(before)
