@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.version import __version__
 
 if TYPE_CHECKING:
+    from dlnsweep.drawing import draw_figures
     from dlnsweep.errors import (
         DlnsweepError,
+        FigureError,
         Interrupted,
         RunError,
         SpecError,
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DlnsweepError": "errors",
+    "FigureError": "errors",
     "Interrupted": "errors",
     "RunError": "errors",
     "SpecError": "errors",
     "StoreError": "errors",
+    "draw_figures": "drawing",
     "register_figure": "figures",
     "Observable": "observables",
     "register_observable": ("observables", "register"),
@@ -49,6 +53,7 @@ _HOMES = {
 
 __all__ = [
     "DlnsweepError",
+    "FigureError",
     "Interrupted",
     "Observable",
     "Problem",
@@ -59,6 +64,7 @@ __all__ = [
     "Sweep",
     "Trajectory",
     "__version__",
+    "draw_figures",
     "open_results",
     "register_figure",
     "register_observable",

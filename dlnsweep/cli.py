@@ -84,6 +84,8 @@ def run(
     console.only_reports()
     share = Shard.read(shard) if shard is not None else None
     sweep = Sweep.from_file(file, overrides or ())
+    for note in sweep.figure_notes if figure else ():
+        _say(note, quiet)
 
     from dlnsweep.compile_cache import problem
     from dlnsweep.progress import Tally, duration, reporting

@@ -81,6 +81,8 @@ def check(file: SweepFile, overrides: Overrides = None) -> None:
         )
     if crossings <= _MOST_LOOKED_AT and (unfit := need_of(make_plan(sweep)).why_not()):
         print(f"  not enough memory here: {unfit}")
+    for note in sweep.figure_notes:
+        print(f"note: {note}")
 
 
 def plan(
@@ -121,6 +123,8 @@ def plan(
         ("Parquet", f"about {_bytes(found.stored_bytes)}"),
     ):
         print(f"{name:<18} {value}")
+    for note in sweep.figure_notes:
+        print(f"note: {note}")
     if fewer and not unfit:
         print(fewer)
     if unfit:

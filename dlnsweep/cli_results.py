@@ -116,14 +116,20 @@ def figure(
         typer.Option(
             "--file",
             metavar="FILE",
-            help="Take [figure] from this sweep file instead.",
+            help="Take [figure] from this file instead: a sweep file, or [figure] alone.",
             parser=user_path,
         ),
     ] = None,
 ) -> None:
     """Draw the figures of a results folder again."""
-    from dlnsweep.drawing import draw_figures
-    from dlnsweep.spec import Sweep
+    from dlnsweep.drawing import drawn_one_by_one, figures_of, raise_all
+    from dlnsweep.errors import DlnsweepError
 
-    for path in draw_figures(folder, Sweep.from_file(file).figures if file else None):
-        print(path)
+    failures = []
+    for found in drawn_one_by_one(folder, figures_of(file) if file else None):
+        if isinstance(found, DlnsweepError):
+            failures.append(found)
+            continue
+        for path in found:
+            print(path)
+    raise_all(failures)

@@ -42,7 +42,7 @@ class RunError(DlnsweepError):
 class FigureError(DlnsweepError):
     """A figure could not be drawn; what it was to show is computed and kept."""
 
-    exit_status = 5
+    exit_status = 6
 
 
 class Interrupted(DlnsweepError):  # noqa: N818 - a wish, not a mistake

@@ -73,8 +73,9 @@ def run(
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float | None = None,
+    figures: bool = True,
 ) -> Results:
-    """Run a sweep; runs that are done already are not computed again.
+    """Run a sweep, and draw its figures; runs that are done already are not computed again.
 
     Args:
         sweep: A sweep file's path, a dictionary with the keys of a file, or a Sweep.
@@ -92,6 +93,7 @@ def run(
         should_stop: Asked often; when it says True, the run ends with `Interrupted`.
         checkpoint_seconds: Seconds between two checkpoints of an unfinished batch; 300 by default,
             `math.inf` for none.
+        figures: Whether to draw the figures that the sweep asks for, once all its runs are done.
 
     Returns:
         The results, of all that is done.
@@ -100,6 +102,7 @@ def run(
         SpecError: If the sweep is wrong; nothing was started.
         StoreError: If the results folder cannot be used.
         RunError: If batches failed; all others are done.
+        FigureError: If a figure cannot be drawn; all runs are done and kept.
         Interrupted: If asked to stop; all committed batches are kept, and how far others are.
         KeyboardInterrupt: After a Ctrl-C, likewise; a third one does not wait. SIGTERM and its
             like (see stopping.py) end the program after the same has been kept.
@@ -122,7 +125,22 @@ def run(
     prepared = prepare(sweep, root, share, how=how)
     with delayed(should_stop) as wished:
         work(prepared, execute, how, on_event=on_event, should_stop=wished)
-    return open_results(prepared.store.root)
+    results = open_results(prepared.store.root)
+    if figures and sweep.figures:
+        _draw(sweep, results, on_event)
+    return results
+
+
+def _draw(sweep: Sweep, results: Results, on_event: Callable[[Event], None]) -> None:
+    status = results.store.status()
+    if status.done < status.planned:
+        # Other shards are at work; the last one draws.
+        return
+    from dlnsweep.drawing import draw_missing_figures
+
+    for note in sweep.figure_notes:
+        on_event(Event("note", text=note))
+    draw_missing_figures(results)
 
 
 def prepare(

@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from dlnsweep import consistency, plugins, prescription, sweepfile
 from dlnsweep.axes import num_seeds, num_values, read_seeds, read_values, resolve
 from dlnsweep.documents import plain
@@ -24,7 +22,7 @@ from dlnsweep.paths import user_path
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.repeats import num_combinations
 from dlnsweep.sections import SECTIONS, SweepSettings
-from dlnsweep.sentences import bounded, did_you_mean, printable, sentences, show, show_key
+from dlnsweep.sentences import bounded, did_you_mean, printable, show, show_key
 from dlnsweep.settings import Settings, description, with_integers
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -65,6 +63,22 @@ class Sweep:
     def axis_lengths(self) -> tuple[int, ...]:
         """Number of values of each axis."""
         return tuple(len(self.values[group[0]]) for group in self.axes)
+
+    @property
+    def figure_notes(self) -> list[str]:
+        """What to know of the figures, which can be drawn: settings that they do not show."""
+        from dlnsweep.figures.chosen import notes
+
+        values = {**self.values, "seed": self.seeds}
+        prescribed = self.values.get(prescription.HOW[0], ("none",))[0] != "none"
+        several = len(self.figures) > 1
+        return [
+            printable(sentence)
+            for index, figure in enumerate(self.figures)
+            for sentence in notes(
+                figure, values, self.axes, prescribed, f"figure[{index}]" if several else "figure"
+            )
+        ]
 
     @property
     def problem_kind(self) -> str:
@@ -347,46 +361,29 @@ class _Reader:
         self.problems += consistency.check_problem_observables(self.values, axes)
 
     def _figures(self, *, all_right: bool) -> tuple[Any, ...]:
-        raw = self.document.get("figure")
-        if raw is None:
-            return ()
-        tables = raw if isinstance(raw, list) else [raw]
-        places = [f"figure[{i}]" if isinstance(raw, list) else "figure" for i in range(len(tables))]
-        figures = [self._figure(t, p, all_right) for t, p in zip(tables, places, strict=True)]
-        return tuple(figures)
-
-    def _figure(self, table: Any, place: str, all_right: bool) -> Any:
         from dlnsweep.figures.check import check
-        from dlnsweep.figures.settings import FIGURES
+        from dlnsweep.figures.reading import read_table, same_files, tables_of
 
-        if not isinstance(table, dict):
-            self.problems.append(f"{place} is {show(table)}; it must be a table, [figure].")
-            return None
-        kind = table.get("kind")
-        if not isinstance(kind, str) or kind not in FIGURES:
-            found = "missing" if kind is None else show(kind)
-            self.problems.append(
-                f"{place}.kind is {found}; it must be one of {', '.join(FIGURES)}."
-            )
-            return None
-        try:
-            figure: Any = FIGURES[kind].model_validate(table)
-        except ValidationError as error:
-            self.problems += sentences(error, place, FIGURES[kind])
-            return None
-        if "record.observables" in self.values:
-            names = list(self.values["record.observables"][0])
-            if set(names) - OBSERVABLES.keys():
-                # What was meant is not known: a figure of it is no further mistake.
-                names += OBSERVABLES
-            vectors = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is not None]
-            settings = [*self._known_settings(), "seed"]
-            # Which settings vary is known only where all are right.
-            varying = [*self.varying, *self._varying_by_prescription(), "seed"]
-            varying = varying if all_right else None
-            found = check(figure, names, settings, vectors, varying, place, self.values)
-            self.problems += map(printable, found)
-        return figure
+        figures = []
+        for place, table in tables_of(self.document.get("figure")):
+            figure, problems = read_table(table, place)
+            figures.append(figure)
+            if figure is not None and "record.observables" in self.values:
+                names = list(self.values["record.observables"][0])
+                if set(names) - OBSERVABLES.keys():
+                    # What was meant is not known: a figure of it is no further mistake.
+                    names += OBSERVABLES
+                vectors = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is not None]
+                settings = [*self._known_settings(), "seed"]
+                # Which settings vary is known only where all are right.
+                varying = [*self.varying, *self._varying_by_prescription(), "seed"]
+                varying = varying if all_right else None
+                values = {**self.values, "seed": self._seeds()} if all_right else self.values
+                axes = self._axes() if all_right else ()
+                problems += check(figure, names, settings, vectors, varying, place, values, axes)
+            self.problems += map(printable, problems)
+        self.problems += map(printable, same_files(figures))
+        return tuple(figures)
 
 
 def _zipped(document: Mapping[str, Any]) -> set[str]:

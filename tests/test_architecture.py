@@ -79,6 +79,7 @@ HOUSE: list[tuple[str, ...]] = [
         "sections",
         "observables",
         "figures.backend",
+        "figures.wording",
         "figures.settings",
         "kernels.kernel",
         "kernels.prior_view",
@@ -87,6 +88,9 @@ HOUSE: list[tuple[str, ...]] = [
     ),
     (
         "figures.check",
+        "figures.chosen",
+        "figures.possible",
+        "figures.reading",
         "networks.registry",
         "networks.layered",
         "networks.deep_prior",

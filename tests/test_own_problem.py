@@ -60,8 +60,15 @@ def test_the_example_is_as_short_as_promised():
 
 def test_the_example_runs_as_it_stands(folder: Path):
     python(folder, "sparse.py")
+    figures = folder / "results" / "sparse" / "figures"
+    assert sorted(path.name for path in figures.iterdir()) == ["histogram.pdf", "histogram.png"]
+    # What a script registers the command line does not know, and says so.
+    told = python(folder, "-m", "dlnsweep", "figure", "results/sparse", succeeds=False)
+    assert "figure.kind is 'histogram'; it must be one of curves, final" in told
+    assert "call dlnsweep.draw_figures, or install it with an entry point" in told
+    assert "Traceback" not in told
     code = (
-        "import sparse, dlnsweep\nfrom dlnsweep.drawing import draw_figures\n"
+        "import sparse, dlnsweep\nfrom dlnsweep import draw_figures\n"
         "runs = dlnsweep.open_results('results/sparse').runs()\n"
         "print(list(runs['status']), (runs['final_largest_entry'] > 0).all())\n"
         "print([path.name for path in draw_figures('results/sparse')])\n"

@@ -10,8 +10,12 @@ from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
+from dlnsweep.figures.chosen import Axes, chosen
+from dlnsweep.figures.possible import check_values
 from dlnsweep.figures.settings import DRAWN, FigureSettings
+from dlnsweep.figures.wording import why_not
 from dlnsweep.observables import OBSERVABLES
+from dlnsweep.sentences import show
 from dlnsweep.theory_curves import check_theory
 
 
@@ -23,6 +27,7 @@ def check(
     varying: Sequence[str] | None = None,
     prefix: str = "figure",
     values: Mapping[str, Sequence[Any]] | None = None,
+    axes: Axes = (),
 ) -> list[str]:
     """Return a sentence for each key of `figure` that cannot be drawn; none if all is well.
 
@@ -35,22 +40,25 @@ def check(
             of the figure varies is not checked.
         prefix: Where the figure stands in the file, such as "figure" or "figure[1]".
         values: The values of the settings, as far as they are known.
+        axes: The settings that vary, as far as they are known; those in one tuple move together.
     """
     if figure.kind in DRAWN:
         # Only its own drawing knows what its keys mean.
         return []
     sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure)]
+    left, problems = chosen(figure.where, values or {}, axes)
     theory = getattr(figure, "theory", ())
-    ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), values or {})
+    ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), left)
+    ends = [*problems, *ends, *check_values(figure, left)]
     sentences += [f"{prefix}.{end}" for end in ends]
-    if getattr(figure, "quantity", "value") == "decay_rate":
-        wanted = figure.where.get("training.weight_decay")
-        decays = wanted or (values or {}).get("training.weight_decay", ())
-        if 0 in decays:
-            sentences.append(
-                f"{prefix}.quantity is 'decay_rate', which has the weight decay as its unit; leave "
-                'runs without it out: where = { "training.weight_decay" = [...] }.'
-            )
+    if varying is not None:
+        varying = [name for name in varying if len(left.get(name, (0, 0))) > 1]
+    as_rates = getattr(figure, "quantity", "value") == "decay_rate"
+    if as_rates and 0 in left.get("training.weight_decay", ()):
+        sentences.append(
+            f"{prefix}.quantity is 'decay_rate', which has the weight decay as its unit; leave "
+            'runs without it out: where = { "training.weight_decay" = [...] }.'
+        )
     for key, name in _observables_of(figure):
         sentence = _check_observable(figure.kind, name, observables, vector_observables)
         if sentence:
@@ -94,6 +102,22 @@ def _contradictions(figure: Any) -> Iterator[str]:
     if not low < high:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
     yield from _wrong_limits(figure)
+    texts = {"title": figure.title or ""}
+    texts |= {f"marks[{i}].label": m.label for i, m in enumerate(getattr(figure, "marks", ()))}
+    for key, text in texts.items():
+        if reason := why_not(text):
+            yield f"{key} is {show(text)}; {reason}"
+        elif key != "title" and (not text.strip() or text.startswith("_")):
+            yield f"{key} is {show(text)}; a legend does not show names that are empty or begin so."
+    for _, name in _observables_of(figure):
+        # Ours are drawn by the tests.
+        own = name not in OBSERVABLES or _is_ours(OBSERVABLES[name].compute)
+        if not own and (reason := why_not(OBSERVABLES[name].label)):
+            yield f"y has '{name}', whose label is {show(OBSERVABLES[name].label)}; {reason}"
+
+
+def _is_ours(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).partition(".")[0] == "dlnsweep"
 
 
 def _wrong_limits(figure: Any) -> Iterator[str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from dlnsweep.figures.wording import plain
 from dlnsweep.keys import describe_setting
 from dlnsweep.networks import NetworkKind
 from dlnsweep.observables import OBSERVABLES
@@ -141,7 +142,9 @@ def format_value(value: Any, digits: int = 6) -> str:
     if value is None:
         return "none"
     if not _is_number(value):
-        return str(value).lower() if isinstance(value, bool) else str(value).replace("_", " ")
+        words = str(value).lower() if isinstance(value, bool) else str(value).replace("_", " ")
+        # The name of a file may have dollar signs, and no mathematics.
+        return plain(words)
     if not math.isfinite(value):
         return str(value)
     if value == 0 or 0.01 <= abs(value) < 1e4:

@@ -29,6 +29,7 @@ from dlnsweep.figures.labels import (
 )
 from dlnsweep.figures.overlays import Overlay, dashed
 from dlnsweep.figures.statistics import Results, Selection, levels, setting_columns
+from dlnsweep.figures.wording import drawable, plain, words_of_text
 from dlnsweep.prescription import HOW, SETS
 from dlnsweep.problems import PROBLEMS
 
@@ -74,8 +75,8 @@ def finish(
         left_out: What happened to diverged runs.
     """
     width = figure.get_figwidth() - 2 * MARGIN
-    title = results.name if keys.title is None else keys.title
-    source = str(results.sweep.get("source") or "") if title else ""
+    title = plain(results.name) if keys.title is None else drawable(keys.title)
+    source = drawable(str(results.sweep.get("source") or "")) if title else ""
     above = [(line, style.TITLE, "0.0") for line in _broken(figure, [title], style.TITLE, width)]
     above += [
         (line, style.SMALL, style.GREY) for line in _broken(figure, [source], style.SMALL, width)
@@ -270,8 +271,8 @@ def _broken(
         joined = lines[-1] + between + chunk if lines else chunk
         if lines and text_width(figure, joined, size) <= width:
             lines[-1] = joined
-        elif " " in chunk and text_width(figure, chunk, size) > width:
-            lines += _broken(figure, chunk.split(" "), size, width)
+        elif len(words := words_of_text(chunk)) > 1 and text_width(figure, chunk, size) > width:
+            lines += _broken(figure, words, size, width)
         else:
             lines.append(chunk)
     return lines
