@@ -64,7 +64,7 @@ def test_the_example_runs_as_it_stands(folder: Path):
     assert sorted(path.name for path in figures.iterdir()) == ["histogram.pdf", "histogram.png"]
     # What a script registers the command line does not know, and says so.
     told = python(folder, "-m", "dlnsweep", "figure", "results/sparse", succeeds=False)
-    assert "figure.kind is 'histogram'; it must be one of curves, final" in told
+    assert "figure[0].kind is 'histogram'; it must be one of curves, final" in told
     assert "call dlnsweep.draw_figures, or install it with an entry point" in told
     assert "Traceback" not in told
     code = (
