@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dlnsweep.figures.settings import FIGURES
-from dlnsweep.sentences import did_you_mean, sentences, show
+from dlnsweep.sentences import sentences, show
 
 
 def tables_of(raw: Any) -> list[tuple[str, Any]]:
@@ -32,9 +32,7 @@ def read_table(table: Any, place: str) -> tuple[Any, list[str]]:
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in FIGURES:
         found = "missing" if kind is None else show(kind)
-        hint = did_you_mean(kind, list(FIGURES)) if isinstance(kind, str) else ""
-        wanted = f"{place}.kind is {found}; it must be one of {', '.join(FIGURES)}."
-        return None, [wanted[:-1] + hint if hint.startswith("; did you") else wanted]
+        return None, [f"{place}.kind is {found}; it must be one of {', '.join(FIGURES)}."]
     try:
         return FIGURES[kind].model_validate(table), []
     except ValidationError as error:
