@@ -175,6 +175,13 @@ def draw_missing_figures(folder: str | Path | Results) -> tuple[list[Path | str]
     return paths, True
 
 
+def draw_if_done(results: Results) -> None:
+    """Draw a sweep's figures unless other shards are still at work: the last one draws."""
+    status = results.store.status()
+    if status.done == status.planned:
+        draw_missing_figures(results)
+
+
 def _put(files: Files, figure: Any, stem: str, formats: Sequence[str]) -> list[str]:
     """Save a figure among results in an object store."""
     with tempfile.TemporaryDirectory(prefix="dlnsweep-") as folder:

@@ -13,6 +13,7 @@ import numpy as np
 
 from dlnsweep import plugins
 from dlnsweep.calls import check_call, read_sweep
+from dlnsweep.drawing import draw_if_done
 from dlnsweep.environment import check_same, cpu, of_this_process
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import Event, LocalExecutor
@@ -127,20 +128,10 @@ def run(
         work(prepared, execute, how, on_event=on_event, should_stop=wished)
     results = open_results(prepared.store.root)
     if figures and sweep.figures:
-        _draw(sweep, results, on_event)
+        for note in sweep.figure_notes:
+            on_event(Event("note", text=note))
+        draw_if_done(results)
     return results
-
-
-def _draw(sweep: Sweep, results: Results, on_event: Callable[[Event], None]) -> None:
-    status = results.store.status()
-    if status.done < status.planned:
-        # Other shards are at work; the last one draws.
-        return
-    from dlnsweep.drawing import draw_missing_figures
-
-    for note in sweep.figure_notes:
-        on_event(Event("note", text=note))
-    draw_missing_figures(results)
 
 
 def prepare(
