@@ -16,6 +16,7 @@ from dlnsweep.kernels.minibatches import Minibatches
 from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lazy import jnp
+from dlnsweep.observables import OBSERVABLES
 from dlnsweep.sections import HYPERPARAMETERS, TrainingSettings
 
 # See `delay_for`.
@@ -92,7 +93,9 @@ class DenseKernel(Kernel):
             values |= {"weight_decay": decay, "data_fit_scale": scale}
             constants = optax_descent.Constants(data, rates, values, minibatches)
             state = optax_descent.start(weights, constants, self.training.optimizer)
-        made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins))
+        looks_back = any(OBSERVABLES[name].needs_initial for name in self.record.observables)
+        initial = weights if looks_back else None
+        made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins), initial)
         carry = Carry(state, -jnp.ones((), jnp.int64))
         return self.bounded(made, carry, data.signal_norm, numbers.divergence_factor), carry
 
@@ -106,7 +109,8 @@ class DenseKernel(Kernel):
         assert inputs.fan_ins is not None
         view.fan_ins = inputs.fan_ins.astype(view.dtype)
         view.fan_in_steps = self.training.step_rule == "fan_in"
-        view.rates = inputs.constants.learning_rates.astype(view.dtype)
+        view.rates = inputs.constants.learning_rates
+        view.initial = inputs.initial
         return view
 
     def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, "..."], ...]:

@@ -28,6 +28,7 @@ class Inputs(NamedTuple):
         record: The traced numbers of [record], by name.
         test: Fresh samples, or None.
         fan_ins: The number of inputs of each layer, float64; None where there are no layers.
+        initial: W_1(0), ..., W_L(0), where an observable looks back at them; else None.
     """
 
     constants: Any
@@ -35,6 +36,7 @@ class Inputs(NamedTuple):
     record: dict[str, Float[Array, ""]]
     test: TestSamples | None
     fan_ins: Float[Array, " L"] | None = None
+    initial: tuple[Float[Array, "..."], ...] | None = None
 
 
 class Carry(NamedTuple):
@@ -109,9 +111,12 @@ class Kernel:
         limit = squared_limit(view.squared_residual, size**2, factor, view.dtype)
         return inputs._replace(constants=inputs.constants._replace(limit=limit))
 
-    def observe(self, inputs: Inputs, carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
+    def observe(
+        self, inputs: Inputs, carry: Carry, step: Int[Array, ""]
+    ) -> tuple[Bool[Array, ""], dict[str, Array]]:
         """Return whether the run has not diverged, and the recorded observables."""
         view = self.view(inputs, carry)
+        view.step = step
         record = with_numbers(self.record, inputs.record)
         values = {
             name: OBSERVABLES[name].compute(view, record).astype(view.dtype)
@@ -134,7 +139,7 @@ class Kernel:
         """
 
         def blank(carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
-            shapes = jax.eval_shape(lambda c: self.observe(inputs, c), carry)
+            shapes = jax.eval_shape(lambda c: self.observe(inputs, c, start), carry)
             return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
         def part(
@@ -143,7 +148,9 @@ class Kernel:
             carry, step = scanned
             stop, record = target
             carry = carry._replace(state=self.advance(inputs, carry.state, step, stop))
-            within, values = lax.cond(record, lambda c: self.observe(inputs, c), blank, carry)
+            within, values = lax.cond(
+                record, lambda c: self.observe(inputs, c, stop), blank, carry
+            )
             return (self._settle(carry, stop, record, within, values), stop), values
 
         (carry, _), values = lax.scan(part, (carry, start), (stops, recorded))

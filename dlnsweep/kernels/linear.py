@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.samples import Reduced, TestSamples
@@ -18,7 +18,12 @@ class View:
 
     Under `jit` only what an asked-for observable uses is compiled, so an observable that is not
     asked for costs nothing.
+
+    Attributes:
+        step: The step that the state is of, where it is observed.
     """
+
+    step: Int[Array, ""]
 
     @property
     def dtype(self) -> Any:
@@ -63,12 +68,14 @@ class NetworkView(View):
     Attributes:
         fan_ins: The number of inputs of each layer; the arrays may be padded beyond it.
         fan_in_steps: Whether layer i takes steps of eta / fan_in_i, not of eta.
-        rates: The learning rate eta_i of each layer.
+        rates: The learning rate eta_i of each layer, float64.
+        initial: W_1(0), ..., W_L(0), where an observable looks back at them; else None.
     """
 
     fan_ins: Float[Array, " L"]
     fan_in_steps: bool
     rates: Float[Array, " L"]
+    initial: tuple[Float[Array, "..."], ...] | None = None
 
     def __init__(
         self,
@@ -172,14 +179,14 @@ class LinearView(NetworkView):
 
     @cached_property
     def lower_gains(self) -> Float[Array, " 2"]:
-        """Extreme singular values of (m / d_i)^{1/2} W_{i:1} Y over those of Y, i = 1 to L - 1.
+        """Extreme singular values of (m / d_i)^{1/2} W_{i:1} Y over those of X, i = 1 to L - 1.
 
-        Of the r singular values the smallest beside the smallest of Y, the largest beside the
-        largest; 1 for L = 1. Entries of W_i of variance 1 / fan_in_i give
-        E ||W_{i:1} y||^2 = (d_i / m) ||y||^2.
+        Of the r singular values the smallest beside the smallest of X (on the row space of Y), the
+        largest beside the largest; 1 for L = 1. Entries of W_i of variance 1 / fan_in_i give
+        E ||W_{i:1} y||^2 = (d_i / m) ||y||^2, and ||y|| is about that of the signal.
         """
         values = self.data.inputs
-        ends = jnp.stack([values[-1], values[0]])
+        ends = guarded(extreme_values, self.data.targets)
         gains = []
         for i, product in enumerate(self.forward[1:-1], start=1):
             scale = jnp.sqrt(self.fan_ins[0] / self.fan_ins[i])
@@ -197,23 +204,43 @@ class LinearView(NetworkView):
 
     @cached_property
     def curvature(self) -> Float[Array, " 2"]:
-        """Smallest and largest eigenvalue of P(t), with which Phi(t+1) = Phi(t) - eta P Phi(t).
+        """Smallest and largest eigenvalue of P(t) of (38): Phi(t+1) is about (I - eta P(t)) Phi(t).
 
-        To first order in eta and without decay, gradient descent changes layer i by
-        -eta_i c W_{L:i+1}^T Phi Y^T W_{i-1:1}^T, so on the row space of Y
+        To first order in its gradient, gradient descent changes layer i by
+        -eta_i c W_{L:i+1}^T Phi Y^T W_{i-1:1}^T, and decay multiplies each layer by 1 - eta_j
+        lambda, so on the row space of Y
 
-            P = c sum_i (eta_i / eta) (W_{i-1:1} Y)^T (W_{i-1:1} Y) (x) W_{L:i+1} W_{L:i+1}^T,
+            P = c sum_i (eta_i / eta) C_i (W_{i-1:1} Y)^T (W_{i-1:1} Y) (x) W_{L:i+1} W_{L:i+1}^T,
 
-        a dense matrix of r d rows.
+        C_i the product of 1 - eta_j lambda over the other layers, (24): a dense matrix of r d rows.
         """
         d, r = self.data.targets.shape
         shares = 1.0 / self.fan_ins if self.fan_in_steps else jnp.ones_like(self.fan_ins)
         total = jnp.zeros((d * r, d * r), self.dtype)
         for i, product in enumerate(self.upper):
             lower = self.forward[i] * self.data.inputs
-            total += shares[i] * jnp.kron(multiply(lower.T, lower), multiply(product, product.T))
+            kept = jnp.prod(jnp.delete(1.0 - self.rates * self.weight_decay, i)).astype(self.dtype)
+            block = jnp.kron(multiply(lower.T, lower), multiply(product, product.T))
+            total += shares[i] * kept * block
         values = guarded(jnp.linalg.eigvalsh, self.data_fit_scale * total)
         return jnp.stack([values[0], values[-1]])
+
+    @cached_property
+    def displacement(self) -> Float[Array, ""]:
+        """Largest fan_in_i^{1/2} ||W_i(t) - (1 - eta_i lambda)^t W_i(0)||_F over the layers."""
+        assert self.initial is not None
+        # In float64: powers of numbers near 1.
+        decay = self.weight_decay.astype(self.rates.dtype)
+        kept = ((1.0 - self.rates * decay) ** self.step).astype(self.dtype)
+        first = self.initial[0]
+        start = (multiply(first, self.data.range_basis), *self.initial[1:])
+        squares = [
+            jnp.sum((now - kept[i] * then) ** 2)
+            for i, (now, then) in enumerate(zip(self.layers, start, strict=True))
+        ]
+        off = self.first_off_range - kept[0] * multiply(first, self.data.off_basis)
+        squares[0] += jnp.sum(off**2)
+        return jnp.max(jnp.sqrt(self.fan_ins * jnp.stack(squares)))
 
     @cached_property
     def higher_order_share(self) -> Float[Array, ""]:
@@ -225,13 +252,14 @@ class LinearView(NetworkView):
         """
         none = jnp.diag(self.data.inputs).astype(self.dtype)
         one = more = jnp.zeros_like(none)
+        rates = self.rates.astype(self.dtype)
         for i, layer in enumerate(self.layers):
             backward = self.data_fit_scale * multiply(self.upper[i].T, self.residual)
             forward = self.forward[i] * self.data.inputs
-            kept = (1.0 - self.rates[i] * self.weight_decay) * layer
+            kept = (1.0 - rates[i] * self.weight_decay) * layer
 
             def updated(x: Array, b: Array = backward, f: Array = forward, i: int = i) -> Array:
-                return -self.rates[i] * multiply(b, multiply(f.T, x))
+                return -rates[i] * multiply(b, multiply(f.T, x))
 
             more = multiply(kept, more) + updated(one + more)
             one = multiply(kept, one) + updated(none)

@@ -37,6 +37,15 @@ def _regression_error(view: NetworkView, record: RecordSettings) -> Float[Array,
 
 
 @observable(
+    "output_norm",
+    r"$\|W_{L:1}Y\|_F\,/\,\|X\|_F$",
+    "norm of what the network makes of the training measurements, over that of the signals",
+)
+def _output_norm(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
+    return jnp.linalg.norm(view.on_range * view.data.inputs) / view.data.signal_norm
+
+
+@observable(
     "off_subspace_error",
     r"off-subspace error $\|W_{L:1}P_{\mathrm{range}(Y)}^{\perp}\|_{\mathrm{op}}$",
     "largest amplification of a measurement orthogonal to range(Y), ||W_{L:1} P||_op with P the "

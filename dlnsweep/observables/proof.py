@@ -42,10 +42,10 @@ def _curvature(view: LinearView) -> Float[Array, " 2"]:
     return view.curvature
 
 
-# The events B(t) of arXiv:2502.15522, Theorems A.12 and A.23, after Du and Hu (2019,
-# arXiv:1901.08572), for entries of W_i of variance 1 / fan_in_i: wide networks begin at 1.
+# The events B(t) of arXiv:2502.15522, (59b) and (69b), for entries of W_i of variance 1 / fan_in_i
+# (the paper's have variance 1 and powers of d_w beside the bounds): wide networks begin near 1.
 _UPPER = r"$\sigma(W_{L:i})$, $i\geq 2$"
-_LOWER = r"$\sqrt{m/d_w}\,\sigma(W_{i:1}Y)/\sigma(Y)$"
+_LOWER = r"$\sqrt{m/d_w}\,\sigma(W_{i:1}Y)/\sigma(X)$"
 _gain(
     "upper_gain_min",
     f"smallest {_UPPER}",
@@ -61,14 +61,14 @@ _gain(
 _gain(
     "lower_gain_min",
     f"smallest {_LOWER}",
-    "sqrt(m / d_w) times the smallest singular value of W_{i:1} Y over that of Y (on its row "
-    "space), over i = 1 to L - 1 (1 for L = 1)",
+    "sqrt(m / d_w) times the smallest singular value of W_{i:1} Y over that of X (on the row space "
+    "of Y), over i = 1 to L - 1 (1 for L = 1)",
     lambda view: view.lower_gains[0],
 )
 _gain(
     "lower_gain_max",
     f"largest {_LOWER}",
-    "sqrt(m / d_w) times the largest singular value of W_{i:1} Y over that of Y, over i = 1 to "
+    "sqrt(m / d_w) times the largest singular value of W_{i:1} Y over that of X, over i = 1 to "
     "L - 1 (1 for L = 1)",
     lambda view: view.lower_gains[1],
 )
@@ -82,8 +82,9 @@ _gain(
 _gain(
     "curvature_min",
     r"smallest eigenvalue of $P(t)$",
-    "the smallest eigenvalue of P(t), with which a step of gradient descent is, to first order, "
-    "Phi - eta P Phi ((38) of arXiv:2502.15522); on the row space of Y; r d <= 2048 only",
+    "the smallest eigenvalue of P(t) of (38) of arXiv:2502.15522, with which a step of gradient "
+    "descent is, to first order in its gradient, Phi - eta P Phi, but for the decay of W_{L:1} Y; "
+    "on the row space of Y; r d <= 2048 only",
     lambda view: _curvature(view)[0],
 )
 _gain(
@@ -98,6 +99,14 @@ _gain(
     "the terms of second and higher order in the gradient by which the next step of gradient "
     "descent changes W_{L:1} Y, over the residual; on the row space of Y",
     lambda view: view.higher_order_share,
+)
+_gain(
+    "displacement",
+    r"$\max_i\,\sqrt{d_i}\,\|W_i(t)-\rho_i^tW_i(0)\|_F$",
+    "how far a layer is from its start, decayed: the largest sqrt(fan_in_i) ||W_i(t) - (1 - eta_i "
+    "lambda)^t W_i(0)||_F, which the events C(t) of arXiv:2502.15522 bound",
+    lambda view: view.displacement,
+    needs_initial=True,
 )
 _gain(
     "first_layer_off_range",

@@ -50,6 +50,7 @@ class Observable:
         needs_isometry: Whether the problem's operator must be examined for it.
         needs_layers: Whether it reads the layers themselves, which the reduced kernel never
             forms; all else that a `LinearView` offers it has.
+        needs_initial: Whether it looks back at the layers of step 0, which are kept for it.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Observable:
     views: tuple[str, ...] = ("linear",)
     needs_isometry: bool = False
     needs_layers: bool = True
+    needs_initial: bool = False
 
 
 OBSERVABLES: dict[str, Observable] = {}

@@ -184,6 +184,8 @@ class State:
     data_fit_scale: float = 1.0
     rank_threshold: float = 1e-3
     learning_rate: float = 0.0
+    step: int = 0
+    initial: Weights | None = None
 
 
 def _unbalancedness(state: State, order: str) -> float:
@@ -229,9 +231,10 @@ def _upper(state: State, pick: str) -> float:
 
 
 def _lower(state: State, pick: str) -> float:
-    """Singular values of sqrt(m / d_i) W_{i:1} Y beside those of Y, on the rows of Y."""
-    own = np.linalg.svd(state.y, compute_uv=False)
-    rank = int(np.sum(own > 1e-10 * own[0]))
+    """Singular values of sqrt(m / d_i) W_{i:1} Y beside those of X on the rows of Y."""
+    rank = np.linalg.matrix_rank(state.y, 1e-10 * np.linalg.norm(state.y, 2))
+    on_rows = state.x @ np.linalg.pinv(state.y, rcond=1e-10) @ state.y
+    own = np.linalg.svd(on_rows, compute_uv=False)
     found = [1.0] if len(state.weights) == 1 else []
     for i in range(1, len(state.weights)):
         partial = product(state.weights[:i])
@@ -271,13 +274,21 @@ def first_order_operator(
 
 
 def _curvature(state: State, pick: str) -> float:
-    matrix = first_order_operator(
-        state.weights, state.y, state.data_fit_scale, [1.0] * len(state.weights)
-    )
+    depth, keep = len(state.weights), 1 - state.learning_rate * state.weight_decay
+    # (38) with (24): all but one layer decay.
+    shares = [keep ** (depth - 1)] * depth
+    matrix = first_order_operator(state.weights, state.y, state.data_fit_scale, shares)
     values = np.sort(np.linalg.eigvalsh((matrix + matrix.T) / 2))
     # P vanishes off the row space of Y.
     kept = state.x.shape[0] * np.linalg.matrix_rank(state.y)
     return values[-kept] if pick == "min" else values[-1]
+
+
+def _displacement(state: State) -> float:
+    keep = (1 - state.learning_rate * state.weight_decay) ** state.step
+    assert state.initial is not None
+    pairs = zip(state.weights, state.initial, strict=True)
+    return max(np.sqrt(a.shape[1]) * np.linalg.norm(a - keep * b) for a, b in pairs)
 
 
 def higher_order(state: State, rates: list[float]) -> float:
@@ -321,5 +332,7 @@ OBSERVABLES = {
     "curvature_min": lambda s: _curvature(s, "min"),
     "curvature_max": lambda s: _curvature(s, "max"),
     "higher_order_term": lambda s: higher_order(s, [s.learning_rate] * len(s.weights)),
+    "displacement": _displacement,
+    "output_norm": lambda s: np.linalg.norm(product(s.weights) @ s.y) / np.linalg.norm(s.x),
     "first_layer_off_range": lambda s: np.linalg.norm(s.weights[0] @ off_projector(s.y), 2),
 }

@@ -61,7 +61,10 @@ def test_observables_are_what_they_say(dims, s, n, optimizer):
         values = found.observables[name]
         assert values.shape == (len(STEPS), *([] if size is None else [size(sizes)])), name
         for k, step in enumerate(STEPS):
-            state = oracle.State(path.weights[step], instance.x, instance.y, 0.3, 0.7, 0.4, 0.02)
+            state = oracle.State(
+                path.weights[step], instance.x, instance.y, 0.3, 0.7, 0.4, 0.02, step,
+                instance.weights,
+            )  # fmt: skip
             expected = oracle.OBSERVABLES[name](state)
             gap = np.max(np.abs(values[k] - expected))
             assert gap <= CLOSE * max(1.0, np.max(np.abs(expected))), (name, step)
