@@ -63,18 +63,24 @@ def claims(
     ] = None,
     isometry: Annotated[
         float,
-        typer.Option(help="Judge runs with |sigma(AR)^2 - 1| below this (where it is recorded)."),
-    ] = 1.0,
+        typer.Option(
+            help="Judge runs with |sigma(AR)^2 - 1| up to this, the paper's delta; inf: all."
+        ),
+    ] = 0.1,
     any_width: Annotated[
-        bool, typer.Option("--any-width", help="Judge runs narrower than (70), too.")
+        bool,
+        typer.Option("--any-width", help="Judge runs narrower than (70) or Lemma A.25, too."),
+    ] = False,
+    any_decay: Annotated[
+        bool, typer.Option("--any-decay", help="Judge more weight decay than (29) allows, too.")
     ] = False,
 ) -> None:
-    """Test Theorem 2.3 of arXiv:2502.15522, statement by statement, run by run."""
+    """Test Theorem A.2 of arXiv:2502.15522 and its proof, statement by statement, run by run."""
     from dlnsweep.claims import Demands, claims_table, claims_text
     from dlnsweep.results.csv_files import write_csv
     from dlnsweep.results.wide_tables import terminal_width
 
-    table = claims_table(folder, _keys(by), Demands(isometry, any_width))
+    table = claims_table(folder, _keys(by), Demands(isometry, any_width, any_decay))
     if csv is not None:
         write_csv(table, csv)
     print(claims_text(table, terminal_width()))

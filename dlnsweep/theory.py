@@ -3,9 +3,9 @@
 Numbers in brackets are those of arXiv:2502.15522 (Laus, Parkinson, Charisopoulos, Krahmer,
 Willett). Its theorem is about gradient descent on (1/2) ||W_{L:1} Y - X||_F^2 +
 (lambda/2) sum ||W_i||_F^2 in normalised weights, which is the step rule "fan_in" here, with entries
-of W_i of variance 1 / fan_in. What is marked *derived* is not in the paper. Symbols: d signal
-dimension, m measurements, s dimension of the subspace, L depth, d_w width, eta learning rate,
-lambda weight decay, c scale of the data fit.
+of W_i of variance 1 / fan_in; its proof is in `theory_proof.py`. What is marked *derived* is not in
+the paper. Symbols: d signal dimension, m measurements, s dimension of the subspace, L depth, d_w
+width, eta learning rate, lambda weight decay, c scale of the data fit.
 """
 
 from __future__ import annotations
@@ -250,85 +250,6 @@ def noise_without_decay(noise: float, m: int, d: int, s: int) -> float:
     matrix with entries of variance 1 / m (a wide network, Corollary 2.6).
     """
     return float(np.hypot(oracle_noise(noise, m, s), noise * np.sqrt(d * (m - s) / m)))
-
-
-# The proof of arXiv:2502.15522 follows Du and Hu (2019, arXiv:1901.08572, "Width provably matters
-# in optimization for deep linear neural networks"). Its events are known here by their constants
-# alone: 3/4 and 5/4 in Theorem A.12, 5/7 and 9/7 in Theorem A.23. What they bound is reconstructed
-# after Du and Hu, with Y = A X in the place of their data X, in normalised weights.
-EVENTS_OF_THEOREM_A12 = (3 / 4, 5 / 4)
-EVENTS_OF_THEOREM_A23 = (5 / 7, 9 / 7)
-# The terms of second and higher order of a step over eta lambda_min(P) ||Phi||_F, at most: what Du
-# and Hu show, reconstructed as Lemma A.14, whose constant is not known here.
-HIGHER_ORDER_SHARE = 1 / 6
-
-
-def middle_gain_bound(depth: int, constant: float = 2.0) -> float:
-    """Return C sqrt(L), the bound on ||W_{j:i}||_op for 1 < i <= j < L; reconstructed.
-
-    Du and Hu have O(sqrt(L)) d_w^{(j-i+1)/2} for entries of variance 1. C is left out there; 2 is
-    the norm of one wide square Gaussian layer, below which no C holds for all L.
-    """
-    return constant * np.sqrt(depth)
-
-
-def curvature_bounds(
-    m: int,
-    depth: int,
-    smallest: float,
-    largest: float,
-    gains: tuple[float, float] = EVENTS_OF_THEOREM_A12,
-) -> tuple[float, float]:
-    """Return bounds on the eigenvalues of P(t) of (38) on the row space of Y; reconstructed.
-
-    With the step rule "fan_in", P is the sum over layers i of
-
-        fan_in_i^{-1} (W_{i-1:1} Y)^T (W_{i-1:1} Y) (x) W_{L:i+1} W_{L:i+1}^T.
-
-    Where the singular values of W_{L:i} lie in [a, b], and those of W_{i:1} Y between
-    a sqrt(d_w/m) sigma_min(Y) and b sqrt(d_w/m) sigma_max(Y), with a <= 1 <= b, each of the L terms
-    has its eigenvalues between a^4 sigma_min(Y)^2 / m and b^4 sigma_max(Y)^2 / m. This is what
-    Lemma A.16 stands for here, after Du and Hu (2019).
-
-    Args:
-        m: Number of measurements.
-        depth: L.
-        smallest: sigma_min(Y), not below sigma_min(A R) sigma_min(X).
-        largest: sigma_max(Y), not above sigma_max(A R) sigma_max(X).
-        gains: a and b.
-    """
-    low, high = gains
-    return low**4 * depth * smallest**2 / m, high**4 * depth * largest**2 / m
-
-
-def noisy_error_with_decay(
-    noise: float, gamma: float, s: int, condition_number: float, stable_rank: float, width: float
-) -> float:
-    """Return gamma kappa sqrt(sr(X)) + d_w^{-3/2} + sigma sqrt(s), Corollary 2.6.
-
-    The order of the test error at T with weight decay; constants left out. The paper's exponent
-    of d_w is a constant C; 3/2 is that of (75).
-
-    Args:
-        noise: sigma.
-        gamma: That of (8).
-        s: Dimension of the subspace.
-        condition_number: kappa.
-        stable_rank: sr(X).
-        width: d_w.
-    """
-    level = gamma * condition_number * np.sqrt(stable_rank)
-    return level + off_subspace_level(width) + noise * np.sqrt(s)
-
-
-def noisy_error_without_decay(noise: float, m: int, d: int, s: int) -> float:
-    """Return sigma (sqrt(d (m - s) / m) - sqrt(s)), Corollary 2.6; negative where it says nothing.
-
-    The order of what the test error is above without weight decay, constants and smaller terms
-    left out. Its exact companion is `noise_without_decay`, that of `noisy_error_with_decay` is
-    `oracle_noise`.
-    """
-    return noise * (np.sqrt(d * (m - s) / m) - np.sqrt(s))
 
 
 def deficiency_decay(

@@ -162,10 +162,10 @@ def _band(run: Setup, steps: np.ndarray, end: int, *, late: bool) -> np.ndarray:
     """Return an end of the events' band: that of Theorem A.12 up to the bound on tau, or A.23's."""
     import numpy as np
 
-    from dlnsweep import theory
+    from dlnsweep import theory_proof
 
     after = steps > _tau(run, steps)[0]
-    ends = theory.EVENTS_OF_THEOREM_A23 if late else theory.EVENTS_OF_THEOREM_A12
+    ends = theory_proof.EVENTS_OF_THEOREM_A23 if late else theory_proof.EVENTS_OF_THEOREM_A12
     return np.where(after == late, ends[end], np.nan)
 
 
@@ -267,8 +267,8 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
     "gain_floor": TheoryCurve(
         ("upper_gain_min", "lower_gain_min"),
         "3/4, Theorem A.12",
-        "the lower end of the events up to the bound on tau, Theorem A.12 of arXiv:2502.15522, "
-        "reconstructed after Du and Hu (2019)",
+        "the lower end of the events up to the bound on tau, (59b) in Theorem A.12 of "
+        "arXiv:2502.15522",
         partial(_band, end=0, late=False),
         THEOREM,
     ),
@@ -282,12 +282,12 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
     "late_gain_floor": TheoryCurve(
         ("upper_gain_min",),
         "5/7, Theorem A.23",
-        "the lower end of the events after it, Theorem A.23, reconstructed likewise",
+        "the lower end of the events after it, (69b) in Theorem A.23",
         partial(_band, end=0, late=True),
         THEOREM,
     ),
     "late_gain_ceiling": TheoryCurve(
-        ("upper_gain_max",),
+        ("upper_gain_max", "lower_gain_max"),
         "9/7, Theorem A.23",
         "the upper end of these events",
         partial(_band, end=1, late=True),

@@ -24,6 +24,7 @@ HOUSE: list[tuple[str, ...]] = [
         "lazy",
         "settings",
         "theory",
+        "theory_proof",
         "bootstrap",
         "console",
         "packing",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
 from math import log, sqrt
 
 import numpy as np
@@ -67,55 +66,6 @@ def test_required_widths_by_hand():
     assert close(theory.width_of_lemma_a14(64, 4.0, 3, 1.0), 2304.0)
     assert close(theory.width_of_lemma_a14(64, 4.0, 3, 2.0), 2304.0 * 16)
     assert close(theory.width_of_equation_70(64, 4.0, 3, 1.0, 1e3), 27 * 256 * log(1e3) ** 2)
-
-
-def test_events_and_the_corollary_by_hand():
-    assert theory.EVENTS_OF_THEOREM_A12 == (0.75, 1.25)
-    assert theory.EVENTS_OF_THEOREM_A23 == (5 / 7, 9 / 7)
-    assert close(theory.middle_gain_bound(9), 6.0)
-    # (3/4)^4 = 81 / 256 and (5/4)^4 = 625 / 256; L = 3, m = 6, sigma in [1/2, 2].
-    low, high = theory.curvature_bounds(6, 3, 0.5, 2.0)
-    assert close(low, float(Fraction(81, 256) * 3 / 4 / 6))
-    assert close(high, float(Fraction(625, 256) * 3 * 4 / 6))
-    assert theory.curvature_bounds(4, 2, 1.0, 1.0, (1.0, 1.0)) == (0.5, 0.5)
-    # sigma = 1/5, gamma = 1/4, s = 9, kappa = 2, sr = 4, d_w = 100.
-    found = theory.noisy_error_with_decay(0.2, 0.25, 9, 2.0, 4.0, 100.0)
-    assert close(found, 0.25 * 2 * 2 + 1e-3 + 0.6)
-    # d (m - s) / m = 64 * 12 / 16 = 48.
-    assert close(theory.noisy_error_without_decay(0.2, 16, 64, 4), 0.2 * (sqrt(48) - 2))
-    assert theory.noisy_error_without_decay(1.0, 16, 16, 12) < 0
-
-
-def test_the_spectrum_of_p_keeps_its_bounds_where_the_gains_do():
-    # P from its definition, in the paper's weights of variance 1 with the prefactor
-    # 1 / (d_w^{L-1} m), beside bounds from the gains that these weights really have.
-    m, d, width, depth, s = 6, 4, 60, 4, 2
-    rng = np.random.default_rng(3)
-    sizes = [m, width, width, width, d]
-    weights = [rng.normal(size=(b, a)) for a, b in pairwise(sizes)]
-    y = rng.normal(size=(m, s))
-    ends = np.linalg.svd(y, compute_uv=False)[[-1, 0]]
-    total, least, most = np.zeros((d * s, d * s)), 1.0, 1.0
-    for i in range(depth):
-        below, above = y, np.eye(d)
-        for weight in weights[:i]:
-            below = weight @ below
-        for weight in reversed(weights[i + 1 :]):
-            above = above @ weight
-        total += np.kron(below.T @ below, above @ above.T) / (width ** (depth - 1) * m)
-        if i:
-            values = np.linalg.svd(below, compute_uv=False)[[-1, 0]] / width ** (i / 2) / ends
-            least, most = min(least, values[0]), max(most, values[1])
-        if i < depth - 1:
-            values = np.linalg.svd(above, compute_uv=False) / width ** ((depth - 1 - i) / 2)
-            least, most = min(least, values[-1]), max(most, values[0])
-    found = np.linalg.eigvalsh(total)
-    low, high = theory.curvature_bounds(m, depth, ends[0], ends[1], (least, most))
-    assert low <= found[0] <= found[-1] <= high
-    # Not by orders of magnitude: a wrong power of d_w or m would be.
-    even = theory.curvature_bounds(m, depth, ends[0], ends[1], (1.0, 1.0))
-    assert 0.1 < found[0] / even[0] < 2
-    assert 0.5 < found[-1] / even[1] < 5
 
 
 def test_wide_networks_begin_where_it_says():

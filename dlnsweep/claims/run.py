@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from dlnsweep import theory
+from dlnsweep import theory, theory_proof
 from dlnsweep.theory_setup import THEOREM, Setup, is_met
 
 # Settings are typed into files with a few digits.
@@ -137,7 +137,8 @@ class Statement:
     Attributes:
         name: What it says.
         source: Where it stands.
-        constant: Its constant in the paper.
+        constant: Its constant in the paper; None where that states none, so that the runs tell what
+            it would have to be, and cannot break it.
         judge: From a run that meets the conditions to its verdict.
         needs: The observables that it is about, beside the two errors.
         decayed: Whether it is about runs with weight decay; else about runs without.
@@ -146,7 +147,7 @@ class Statement:
 
     name: str
     source: str
-    constant: float
+    constant: float | None
     judge: Callable[[Run], Verdict]
     needs: tuple[str, ...] = ()
     decayed: bool = True
@@ -156,22 +157,25 @@ class Statement:
         """Return the constant with which a run's margin would be 1."""
         if verdict.tight is not None:
             return verdict.tight
-        return self.constant * verdict.margin if self.from_below else self.constant / verdict.margin
+        constant = self.constant or 1.0
+        return constant * verdict.margin if self.from_below else constant / verdict.margin
 
 
 @dataclass(frozen=True)
 class Demands:
-    """What a run must meet for the theorem to speak of it.
+    """What a run must meet to be judged; by default what Theorem A.2 asks.
 
     Attributes:
-        isometry: delta: |sigma^2 - 1| < delta for the singular values of A R, where they were
-            recorded. The paper's delta is not known here; beyond 1 the step size of (8) is
-            unstable, so no smaller theorem can hold there.
-        any_width: Whether to judge runs narrower than (70), whose constants are left out, too.
+        isometry: delta: |sigma^2 - 1| <= delta for the singular values of A R. A run in which they
+            were not recorded does not meet it, unless delta is infinite.
+        any_width: Whether to judge narrower runs, too. The constants of (70) are not stated; they
+            are taken as 1. Lemma A.25 states its own.
+        any_decay: Whether to judge runs with more weight decay than (29) allows, too.
     """
 
-    isometry: float = 1.0
+    isometry: float = theory_proof.ISOMETRY
     any_width: bool = False
+    any_decay: bool = False
 
 
 def conditions(run: Run, demands: Demands, *, decayed: bool = True) -> str:
@@ -183,30 +187,46 @@ def conditions(run: Run, demands: Demands, *, decayed: bool = True) -> str:
         decayed: Whether the statement is about runs with weight decay.
     """
     for name, allowed in THEOREM.items():
-        if not is_met(run.setup.settings.get(name), allowed):
+        # Assumption 2.1 is all that the theorem asks of A.
+        if name != "problem.operator" and not is_met(run.setup.settings.get(name), allowed):
             return f"{name} is not {' or '.join(map(str, allowed))}"
-    _, m, s = run.setup.sizes
     if decayed != bool(run.decay):
         return "no weight decay" if decayed else "weight decay"
+    return " and ".join(_unmet(run, demands))
+
+
+def _unmet(run: Run, demands: Demands) -> Iterator[str]:
+    d, m, s = run.setup.sizes
+    if m >= d:
+        yield "measurement_dim not below signal_dim"
+    if run.depth < 2:
+        yield "no hidden layer"
     if int(run.setup["problem.num_samples"]) < s:
-        return "fewer samples than dimensions"
-    if abs(run.rate / theory.prescribed_learning_rate(m, run.depth, 1.0) - 1) > _SAME:
-        return "learning rate is not (8)"
+        yield "fewer samples than dimensions"
+    # Remark 2.5: any smaller step size will do.
+    if run.rate > theory.prescribed_learning_rate(m, run.depth, 1.0) * (1 + _SAME):
+        yield "learning rate above (29)"
     if run.gamma > 1 + _SAME:
-        return "weight decay above (8) with gamma = 1"
-    if not _is_isometric(run, demands.isometry):
-        return f"not an isometry on the subspace: |sigma(AR)^2 - 1| reaches {demands.isometry:g}"
-    d = run.setup.sizes[0]
-    needed = theory.width_of_equation_70(
-        d, run.stable_rank, run.depth, run.condition_number, run.width
-    )
-    if run.width < needed and not demands.any_width:
-        return "width below (70)"
-    return ""
+        yield "gamma above 1"
+    limit = theory_proof.weight_decay_limit(run.depth, run.setup.smallest)
+    if run.decay > limit * (1 + _SAME) and not demands.any_decay:
+        yield "weight decay above L sigma_min^2/(400*35) of (29)"
+    yield from _not_isometric(run, demands.isometry)
+    if not demands.any_width:
+        needed = theory.width_of_equation_70(
+            d, run.stable_rank, run.depth, run.condition_number, run.width
+        )
+        if run.width < needed:
+            yield "width below (70)"
+        if run.width < theory_proof.width_of_lemma_a25(m, run.depth, run.width):
+            yield "width below Lemma A.25"
 
 
-def _is_isometric(run: Run, delta: float) -> bool:
-    """Return whether the recorded singular values of A R are within delta; True of none."""
+def _not_isometric(run: Run, delta: float) -> Iterator[str]:
     names = ("isometry_min", "isometry_max")
     values = [float(run.recorded[name][0]) for name in names if name in run.recorded]
-    return all(abs(value**2 - 1) < delta for value in values)
+    if len(values) < len(names):
+        if np.isfinite(delta):
+            yield f"delta not known: add {' and '.join(names)} to record.observables"
+    elif not all(abs(value**2 - 1) <= delta for value in values):
+        yield f"delta above {delta:g}"

@@ -3,8 +3,8 @@
 A statement is "satisfied" or "violated" in a run only if its conditions held there; else it says
 which did not, or what was not recorded. "Margin" is the bound over what was measured, the smallest
 over a run's recorded steps (above 1 where it is satisfied), and "tight" the constant that would
-make it 1 in the worst run, beside the paper's. The theorem's widths leave constants out; they are
-taken as 1.
+make it 1 in the worst run, beside the paper's. Where the paper states no constant nothing can be
+violated: such runs are "measured". The theorem's widths leave constants out; they are taken as 1.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ def claims_table(
 
     Returns:
         One row a statement and group: `statement`, `source`, the settings of `by`, the numbers of
-        runs `satisfied`, `violated` and `not_applicable` (the conditions did not hold, what it is
-        about was not recorded, or the run diverged or is not done), `worst_margin`, `constant`
-        (the paper's), `tight` (the largest that a run needed; of a bound from below the smallest
-        that it had), and `why_not`, the reasons with how often. Its `attrs["notes"]` say which
-        conditions were not tested.
+        runs `satisfied`, `violated`, `measured` (the paper states no constant) and
+        `not_applicable` (the conditions did not hold, what it is about was not recorded, or the
+        run diverged or is not done), `worst_margin`, `constant` (the paper's), `tight` (the
+        largest that a run needed; of a bound from below the smallest that it had), and `why_not`,
+        the reasons with how often. Its `attrs["notes"]` say what was judged outside the theorem's
+        conditions, and what was taken in the place of a record.
 
     Raises:
         SpecError: If the errors that it needs were not recorded, or `by` names no setting.
@@ -69,8 +70,9 @@ def claims_table(
     known = [*_NEEDED, *(name for name in _HELPFUL if f"final_{name}" in runs.columns)]
     demands = demands or Demands()
     # Batch by batch: the curves of a large sweep do not fit into memory, its verdicts do.
+    outside: Counter[str] = Counter()
     verdicts = {
-        run_id: dict(_verdicts(runs.loc[run_id], curve, known, demands))
+        run_id: dict(_verdicts(runs.loc[run_id], curve, known, demands, outside))
         for table in results.curve_batches(known)
         for run_id, curve in table.to_pandas().groupby("run_id")
     }
@@ -78,24 +80,20 @@ def claims_table(
     groups: Any = runs.groupby(list(by), dropna=False) if by else [((), runs)]
     for key, group in groups:
         judged = [
-            verdicts.get(run_id) or dict(_verdicts(row, None, known, demands))
+            verdicts.get(run_id) or dict(_verdicts(row, None, known, demands, outside))
             for run_id, row in group.iterrows()
         ]
         for statement in STATEMENTS:
             mine = [each[statement.name] for each in judged]
             rows.append(_row(statement, dict(zip(by, key, strict=True)), mine))
     table = pd.DataFrame(rows)
-    table.attrs["notes"] = list(_notes(known))
+    table.attrs["notes"] = list(_notes(known, outside))
     return table
 
 
-def _notes(known: Sequence[str]) -> Iterator[str]:
-    absent = [name for name in _CONDITIONS if name not in known]
-    if absent:
-        yield (
-            "the restricted isometry of A is not tested: add "
-            f"{' and '.join(absent)} to record.observables"
-        )
+def _notes(known: Sequence[str], outside: Counter[str]) -> Iterator[str]:
+    for reason, count in outside.most_common():
+        yield f"judged outside the theorem's conditions, {count} runs: {reason}"
     if _FIRST not in known:
         yield (
             "(74) is taken with ||W_1(0) P_perp|| of a wide Gaussian layer, not the run's own: add "
@@ -104,9 +102,21 @@ def _notes(known: Sequence[str]) -> Iterator[str]:
 
 
 def _verdicts(
-    row: Any, curve: pd.DataFrame | None, known: Sequence[str], demands: Demands
+    row: Any,
+    curve: pd.DataFrame | None,
+    known: Sequence[str],
+    demands: Demands,
+    outside: Counter[str],
 ) -> Iterator[tuple[str, Verdict]]:
-    """Yield the name of each statement with what one run says of it."""
+    """Yield the name of each statement with what one run says of it.
+
+    Args:
+        row: The run in the table of runs.
+        curve: Its records; None where there are none yet.
+        known: The observables that were recorded.
+        demands: What is asked of it.
+        outside: Counts by reason the runs that are judged though the theorem is not about them.
+    """
     reason = ""
     if curve is None:
         reason = "not done yet"
@@ -121,6 +131,9 @@ def _verdicts(
     steps, error, off = (columns.pop(name) for name in ("step", *_NEEDED))
     run = Run(Setup(row.to_dict(), np.nan), steps, error, off, columns)
     unmet = {decayed: conditions(run, demands, decayed=decayed) for decayed in (True, False)}
+    strictly = conditions(run, Demands(), decayed=bool(run.decay))
+    if strictly and not unmet[bool(run.decay)]:
+        outside[strictly] += 1
     for statement in STATEMENTS:
         absent = [name for name in statement.needs if name not in known]
         reason = unmet[statement.decayed]
@@ -135,15 +148,17 @@ def _row(
     held = [verdict for verdict in verdicts if not verdict.why_not]
     reasons = Counter(verdict.why_not for verdict in verdicts if verdict.why_not)
     extreme: Any = min if statement.from_below else max
+    stated = statement.constant is not None
     return {
         "statement": statement.name,
         "source": statement.source,
         **group,
-        "satisfied": sum(verdict.margin >= 1 for verdict in held),
-        "violated": sum(not verdict.margin >= 1 for verdict in held),
+        "satisfied": sum(verdict.margin >= 1 for verdict in held) * stated,
+        "violated": sum(not verdict.margin >= 1 for verdict in held) * stated,
+        "measured": len(held) * (not stated),
         "not_applicable": sum(reasons.values()),
-        "worst_margin": min((verdict.margin for verdict in held), default=np.nan),
-        "constant": statement.constant,
+        "worst_margin": min((v.margin for v in held), default=np.nan) if stated else np.nan,
+        "constant": statement.constant if stated else np.nan,
         "tight": extreme(map(statement.tight, held), default=np.nan),
         "why_not": "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common()),
     }
@@ -156,8 +171,8 @@ def claims_text(table: pd.DataFrame, width: int = 10**6) -> str:
     lines = [f"{i}. {name}  [{sources[name]}]" for name, i in numbered.items()]
     short = table.drop(columns=["source", "why_not"])
     short = short.assign(statement=[numbered[name] for name in table["statement"]])
-    for name in ("worst_margin", "constant", "tight"):
-        short[name] = [f"{value:.3g}" if value == value else "-" for value in table[name]]
+    for name, absent in (("worst_margin", "-"), ("constant", "unstated"), ("tight", "-")):
+        short[name] = [f"{value:.3g}" if value == value else absent for value in table[name]]
     lines += ["", fitted(short, [*short.columns[: short.columns.get_loc("statement") + 1]], width)]
     reasons = [reason for text in table["why_not"] for reason in str(text).split("; ") if reason]
     if reasons:

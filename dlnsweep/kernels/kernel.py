@@ -148,9 +148,7 @@ class Kernel:
             carry, step = scanned
             stop, record = target
             carry = carry._replace(state=self.advance(inputs, carry.state, step, stop))
-            within, values = lax.cond(
-                record, lambda c: self.observe(inputs, c, stop), blank, carry
-            )
+            within, values = lax.cond(record, lambda c: self.observe(inputs, c, stop), blank, carry)
             return (self._settle(carry, stop, record, within, values), stop), values
 
         (carry, _), values = lax.scan(part, (carry, start), (stops, recorded))
