@@ -158,7 +158,7 @@ def off_subspace_order(
     (18) has eta = m / 2, which makes it (1 - lambda / 2)^t.
     """
     kept = 1 - learning_rate * weight_decay / m
-    return kept ** np.asarray(steps, dtype=float) * np.sqrt(width / m)
+    return kept ** np.asarray(steps, dtype=float) * float(np.sqrt(width / m))
 
 
 def product_norm_mean(rows: Sequence[int]) -> float:

@@ -91,6 +91,7 @@ def test_a_run_that_satisfies_everything():
         verdict = statement.judge(made())
         assert not verdict.why_not
         assert verdict.margin > 1
+        assert statement.constant is not None
         assert statement.tight(verdict) < statement.constant
 
 
