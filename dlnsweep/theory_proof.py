@@ -82,7 +82,7 @@ def kept_products(
     """
     kept = 1 - learning_rate * weight_decay / np.asarray(fan_ins, dtype=float)
     others = [np.prod(np.delete(kept, i)) for i in range(len(kept))]
-    return np.array(others), float(np.prod(kept))
+    return np.array(others, dtype=np.float64), float(np.prod(kept))
 
 
 def kept_until_tau(depth: int) -> float:
