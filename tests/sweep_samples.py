@@ -69,6 +69,11 @@ _ON_A_TERMINAL = (
 )
 
 
+def terminal_command(arguments: Sequence[str]) -> list[str]:
+    """Return arguments of Python that first make its standard input its terminal."""
+    return ["-c", _ON_A_TERMINAL, *arguments]
+
+
 def start(
     *arguments: str | Path,
     cwd: Path,
@@ -82,7 +87,7 @@ def start(
     """
     command = ["-W", "error", "-m", "dlnsweep", *map(str, arguments)]
     if terminal is not None:
-        command = ["-c", _ON_A_TERMINAL, *command]
+        command = terminal_command(command)
         options |= dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
         options["start_new_session"] = True
     kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}

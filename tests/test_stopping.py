@@ -22,6 +22,7 @@ from dlnsweep.journal import KINDS
 from dlnsweep.packing import unpack
 from dlnsweep.stopping import AGAIN, stoppable
 from dlnsweep.store import Store
+from dlnsweep.store.layout import batch_name
 
 # Nobody waits for its end. Batches of 4 runs.
 ENDLESS = SMALL.replace("[30, 40, 50]", "[1_000_000_000, 1_000_000_001, 1_000_000_002]")
@@ -51,7 +52,7 @@ def begin(folder: Path, *arguments: str, running: int = 2, **options: Any) -> An
 
 def done_share(root: Path, number: int) -> float:
     """Return the share of a batch's run-steps that its checkpoint holds."""
-    state = unpack(Store.open(root).checkpoint(number).path.read_bytes(), KINDS)[1]
+    state = unpack((root / batch_name("checkpoints", number)).read_bytes(), KINDS)[1]
     if state.call is None:
         return 0.0
     runs = len(next(iter(state.call.records.values())))
@@ -269,8 +270,8 @@ def test_a_stop_that_cannot_report_has_its_status(loss: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("command", "status"),
     [
-        ("DLN explain training >/dev/full", 5),
-        ("DLN explain training 1>&-", 5),
+        ("DLN explain training >/dev/full", 6),
+        ("DLN explain training 1>&-", 6),
         ("DLN explain training | true", 0),
         ("DLN explain training 2>&-", 0),
         ("DLN check nosuch.toml 2>/dev/full", 2),
@@ -283,7 +284,7 @@ def test_what_a_command_has_to_say_is_lost_with_a_status(
     assert ended.returncode == status
     assert "Exception ignored" not in ended.stderr
     assert "Traceback" not in ended.stderr
-    if status == 5:
+    if status == 6:
         assert "could not all be written" in ended.stderr
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -27,7 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import test_survival as small
-from sweep_samples import REPOSITORY, SMALL, write
+from sweep_samples import REPOSITORY, SMALL, terminal_command, write
 from test_hostile import HOSTILE
 from test_store_survival import FaultyOs, Killed, count_operations, faults
 
@@ -315,6 +316,88 @@ def lanes(quick: bool) -> Row:
                ", ".join(kinds))  # fmt: skip
 
 
+CALLER = """
+import sys
+import dlnsweep
+dlnsweep.run(sys.argv[1], sys.argv[2], workers=2)
+"""
+
+
+def polite(quick: bool) -> Row:
+    """Stop runs with two worker processes politely; count those that do not keep every batch."""
+    ways = [
+        (place, name)
+        for place in ("shell", "terminal", "Python")
+        for name in ("INT", "TERM", "HUP", "USR1", "USR2", "XCPU")
+    ]
+    tries = losses = batches = 0
+    chance = random.Random(0)
+    for place, name in ways[::6] if quick else ways * 2:
+        with folder_of("polite") as home:
+            kept = _stopped(home, place, getattr(signal, f"SIG{name}"), chance.uniform(0, 2))
+        tries, losses, batches = tries + 1, losses + (kept < 2), batches + kept
+        print(f"{place}, SIG{name}: {kept} of 2 batches kept", file=sys.stderr)
+    note = f"{batches} checkpoints; from a shell, a terminal and Python; six signals"
+    return Row("a polite stop with two workers keeps both running batches", tries, losses, note)
+
+
+def _stopped(home: Path, place: str, number: int, wait: float) -> int:
+    """Stop a run some time after its batches have begun; return how many it kept."""
+    from test_stopping import ENDLESS
+
+    sweep, root = write(home, ENDLESS), home / "small"
+    command = [sys.executable, "-m", "dlnsweep", "run", str(sweep), "--out", str(home),
+               "--workers", "2", "--no-figure"]  # fmt: skip
+    options: dict[str, Any] = {"stderr": subprocess.PIPE, "start_new_session": True}
+    ours = theirs = None
+    if place == "Python":
+        command = [sys.executable, "-c", CALLER, str(sweep), str(home)]
+    if place == "terminal":
+        ours, theirs = os.openpty()
+        command = [sys.executable, *terminal_command(command[1:])]
+        options |= dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    bare = {k: v for k, v in os.environ.items() if k in ("HOME", "PATH", "LANG")}
+    bare |= {"TERM": "dumb", "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(command, env=bare, **options)
+    try:
+        deadline = time.monotonic() + 300
+        while len(_begun(root)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(wait)
+        if ours is not None and number == signal.SIGINT:
+            os.write(ours, b"\x03")
+        else:
+            process.send_signal(number)
+        if ours is None:
+            process.communicate(timeout=400)
+        else:
+            os.close(theirs or 0)
+            with contextlib.suppress(OSError):
+                while os.read(ours, 65536):
+                    pass
+            process.wait(400)
+    finally:
+        process.kill()
+        process.wait()
+        if ours is not None:
+            os.close(ours)
+    expected = 130 if place != "Python" else -number
+    if process.returncode != expected:
+        print(f"LOST: status {process.returncode}, not {expected}", file=sys.stderr)
+        return 0
+    problems = Store.open(root).verify()
+    return len(list(root.glob("checkpoints/*.npz"))) if not problems else 0
+
+
+def _begun(root: Path) -> list[Any]:
+    """Return the batches that a runner says it is computing."""
+    found: list[Any] = []
+    for path in root.glob("runners/*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            found += json.loads(path.read_text())["batches"]
+    return found
+
+
 def two_runners(quick: bool) -> Row:
     """Let two processes work on one folder at the same time."""
     tries, losses = (1 if quick else 5), 0
@@ -455,8 +538,9 @@ def machine(quick: bool) -> Row:
 
 
 PROMISES = {
-    "kill": kill_9, "operations": operations, "limits": limits, "disk": full_disk, "lanes": lanes,
-    "two": two_runners, "killers": killers, "flipped": flipped, "orders": orders,
+    "kill": kill_9, "polite": polite, "operations": operations, "limits": limits,
+    "disk": full_disk, "lanes": lanes, "two": two_runners,
+    "killers": killers, "flipped": flipped, "orders": orders,
     "hostile": hostile, "machine": machine,
 }  # fmt: skip
 
