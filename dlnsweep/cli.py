@@ -25,7 +25,7 @@ from dlnsweep.stopping import handled, stoppable
 from dlnsweep.version import __version__
 
 # Exit status where all is well but for the standard output.
-_NOT_SAID = 6
+_NOT_SAID = 5
 _MOST_SHOWN = 16
 
 app = typer.Typer(

@@ -463,7 +463,7 @@ def test_every_error_class_has_its_exit_status(command, monkeypatch: pytest.Monk
         "SpecError": (2, sentence),
         "StoreError": (3, sentence),
         "RunError": (4, sentence),
-        "FigureError": (5, sentence),
+        "FigureError": (6, sentence),
         "Interrupted": (130, sentence),
     }
 
