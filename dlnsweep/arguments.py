@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from dlnsweep.errors import SpecError
+from dlnsweep.kernels.divergence import SIZES
 from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES, why_not_reduced
 from dlnsweep.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
@@ -90,6 +91,54 @@ def whole_steps(record_steps: Any) -> np.ndarray:
     if steps.dtype.kind == "f" and np.all(steps == np.round(steps)) and np.all(steps <= 2**53):
         return steps.astype(np.int64)
     return steps
+
+
+def check_magnitudes(
+    weights: Sequence[np.ndarray], signals: np.ndarray, measurements: np.ndarray, precision: str
+) -> None:
+    """Refuse numbers whose squares a precision cannot hold.
+
+    Raises:
+        SpecError: With every mistake.
+    """
+    problems = []
+    least, most = SIZES[precision]
+    wider = "" if precision == "float64" else ", or ask for precision='float64'"
+    for name, array in (("signals", signals), ("measurements", measurements)):
+        size = _norm(array)
+        if not least <= size <= most:
+            power = -round(float(np.log2(size)))
+            problems.append(
+                f"{name} has the norm {size:.2g}; in {precision} it must lie between {least:g} and "
+                f"{most:g}, or squares underflow or overflow. Multiply signals and measurements by "
+                f"2**{power} and data_fit_scale by 2**{-2 * power}, which is the same training"
+                f"{wider}."
+            )
+    sizes = [size for size in map(_norm, weights) if size]
+    # The square of a product of two layers stands in unbalancedness, that of all in gradients.
+    for i, size in enumerate(map(_norm, weights)):
+        if size and not most**-1 <= size <= most:
+            problems.append(
+                f"weights[{i}] has the norm {size:.2g}; in {precision} it must be 0 or lie between "
+                f"{1 / most:g} and {most:g}, or squares underflow or overflow."
+            )
+    product = sum(float(np.log10(size)) for size in sizes)
+    if len(sizes) == len(weights) and not problems and abs(product) > 2 * np.log10(most):
+        problems.append(
+            f"the norms of the weights have the product 1e{product:+.0f}; in {precision} it must "
+            f"lie between {most**-2:g} and {most**2:g}, or squares underflow or overflow."
+        )
+    if problems:
+        raise SpecError(*problems)
+
+
+def _norm(array: np.ndarray) -> float:
+    """Return the Frobenius norm; its squares neither underflow nor overflow."""
+    largest = float(np.max(np.abs(array)))
+    if not largest:
+        return 0.0
+    with np.errstate(over="ignore"):
+        return largest * float(np.linalg.norm(array / largest))
 
 
 def check_settings(

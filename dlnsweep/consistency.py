@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from dlnsweep.kernels.divergence import SIZES
 from dlnsweep.networks import find_network
 from dlnsweep.observables import (
     CURVATURES,
@@ -27,6 +28,24 @@ WIDEST_DRAWN = 65_536
 
 Values = Mapping[str, Sequence[Any]]
 Axes = Sequence[tuple[str, ...]]
+
+
+def check_scales(values: Values) -> Iterator[str]:
+    """Check that the squares of initial weights fit into the precision."""
+    precision = values.get("sweep.precision", ("float64",))[0]
+    most = SIZES[precision][1]
+    for key, largest in (
+        ("network.layer_init_scale", most),
+        ("network.relative_init_scale", most),
+        ("network.product_init_scale", most**2),
+    ):
+        # A tenth, and ten times: room for the weights that the factor is on.
+        for value in values.get(key, ()):
+            if isinstance(value, int | float) and not 10 / largest <= value <= largest / 10:
+                yield (
+                    f"{key} is {value:g}; in {precision} it must lie between {10 / largest:g} and "
+                    f"{largest / 10:g}, or squares of weights underflow or overflow."
+                )
 
 
 def check_observables(values: Values) -> Iterator[str]:

@@ -169,6 +169,7 @@ class _Reader:
             *consistency.check_stopping(values),
             *consistency.check_kernel(values),
             *consistency.check_width(values),
+            *consistency.check_scales(values),
             *consistency.check_recording(values, given),
             *consistency.check_used(self.classes, values, given),
             *prescription.check_prescription(values, given),

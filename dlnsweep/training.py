@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dlnsweep.arguments import check_arrays, check_settings, whole_steps
+from dlnsweep.arguments import check_arrays, check_magnitudes, check_settings, whole_steps
 from dlnsweep.runtime import numerics
 from dlnsweep.single import Problem, run
 
@@ -137,6 +137,7 @@ def train(
         tolerance,
         len(weights),
     )
+    check_magnitudes(*arrays, precision)
     steps = np.unique(whole_steps(record_steps).astype(np.int64))
     with numerics():
         ran = run(Problem.make(*arrays, steps), training, record, precision, kernel, tolerance)

@@ -97,7 +97,8 @@ class DenseKernel(Kernel):
         initial = weights if looks_back else None
         made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins), initial)
         carry = Carry(state, -jnp.ones((), jnp.int64))
-        return self.bounded(made, carry, data.signal_norm, numbers.divergence_factor), carry
+        size, factor = data.signal_norm, numbers.divergence_factor
+        return self.bounded(made, carry, size, factor, data.inputs[0]), carry
 
     def view(self, inputs: Inputs, carry: Carry) -> LinearView:
         """Return the view of the state that observables see."""

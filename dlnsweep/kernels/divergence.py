@@ -14,13 +14,20 @@ from jaxtyping import Array, Float
 
 from dlnsweep.lazy import jnp
 
+# The norms of data that each precision can train on. A gradient is a product of two sizes of data,
+# and its square must stand above the smallest number also where it has fallen to rounding:
+# (a^2 eps)^2 >= tiny. Upwards there must be room for a run to blow up in.
+SIZES = {"float32": (1e-6, 1e9), "float64": (1e-69, 1e76)}
+
 
 def squared_limit(
-    first: Any, zero: Any, factor: Any, dtype: Any, xp: Any = jnp
+    first: Any, zero: Any, factor: Any, dtype: Any, xp: Any = jnp, inputs: Any = 1.0
 ) -> Float[Array, ""]:
     """Return the largest squared error of a run that has not diverged; finite.
 
-    What exceeds it, infinity and NaN included, fails `squared <= limit`.
+    What exceeds it, infinity and NaN included, fails `squared <= limit`. NaN, which everything
+    fails, where the data are of a size whose squares the precision cannot hold: such a run ends at
+    step 0, before it has recorded anything.
 
     Args:
         first: ||Phi(0)||^2.
@@ -28,6 +35,7 @@ def squared_limit(
         factor: F.
         dtype: The precision of training, in which the squares are compared.
         xp: NumPy, or JAX's.
+        inputs: The size of what the network is given, if it is given anything.
     """
     # The limit is made in float64: its own square may be beyond the precision of training.
     larger = xp.maximum(xp.asarray(first, xp.float64), xp.asarray(zero, xp.float64))
@@ -35,4 +43,8 @@ def squared_limit(
     largest = float(xp.finfo(dtype).max)
     # A start that is not finite has diverged at step 0, whatever the limit.
     fits = root < largest**0.5
-    return xp.where(fits, xp.where(fits, root, 0.0) ** 2, largest).astype(dtype)
+    limit = xp.where(fits, xp.where(fits, root, 0.0) ** 2, largest)
+    least, most = SIZES[xp.dtype(dtype).name]
+    sizes = xp.stack([xp.sqrt(xp.asarray(zero, xp.float64)), xp.asarray(inputs, xp.float64)])
+    fit = xp.all((sizes >= least) & (sizes <= most))
+    return xp.where(fit, limit, xp.nan).astype(dtype)

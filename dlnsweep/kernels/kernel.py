@@ -98,7 +98,14 @@ class Kernel:
         """Return the state after the steps `step`, ..., `stop` - 1."""
         raise NotImplementedError
 
-    def bounded(self, inputs: Inputs, carry: Carry, size: Float[Array, ""], factor: Any) -> Inputs:
+    def bounded(
+        self,
+        inputs: Inputs,
+        carry: Carry,
+        size: Float[Array, ""],
+        factor: Any,
+        given: Any = 1.0,
+    ) -> Inputs:
         """Return a run's inputs with the squared error beyond which it has diverged.
 
         Args:
@@ -106,9 +113,10 @@ class Kernel:
             carry: The state at step 0.
             size: The norm of what the network is to give.
             factor: `training.divergence_factor`.
+            given: The size of what the network is given.
         """
         view = self.view(inputs, carry)
-        limit = squared_limit(view.squared_residual, size**2, factor, view.dtype)
+        limit = squared_limit(view.squared_residual, size**2, factor, view.dtype, inputs=given)
         return inputs._replace(constants=inputs.constants._replace(limit=limit))
 
     def observe(

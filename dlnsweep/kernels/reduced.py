@@ -240,7 +240,9 @@ def _limit(chain: Chain, data: Reduced, descent: Descent) -> Any:
     """Return the squared error beyond which a run has diverged."""
     first = chain.activations()[-1] - chain.descent.targets
     size = float(data.signal_norm)
-    return squared_limit(np.sum(first**2), size**2, descent.divergence_factor, np.float64, np)
+    return squared_limit(
+        np.sum(first**2), size**2, descent.divergence_factor, np.float64, np, data.inputs[0]
+    )
 
 
 def _largest_value(matrix: np.ndarray) -> np.float64:

@@ -161,9 +161,8 @@ class ReluKernel(Kernel):
             Inputs(constants, decay, record, test),
             Carry(state, -jnp.ones((), jnp.int64)),
         )
-        return self.bounded(
-            inputs, carry, data.reduced.signal_norm, numbers.divergence_factor
-        ), carry
+        size, factor = data.reduced.signal_norm, numbers.divergence_factor
+        return self.bounded(inputs, carry, size, factor, data.reduced.inputs[0]), carry
 
     def view(self, inputs: Inputs, carry: Carry) -> ReluView:
         """Return the view of the state that observables see."""

@@ -332,10 +332,61 @@ def test_divergence_between_records_and_at_step_zero():
     assert found.status == "diverged"
     assert 0 < found.diverged_step < 20
     assert found.steps.tolist() == [0]
-    huge = Instance([1e200 * w for w in instance.weights], instance.x, instance.y)
+    # Finite, but its square is not.
+    huge = Instance([1e75 * w for w in instance.weights], instance.x, 1e50 * instance.y)
     found = run(huge, record_steps=[0, 10])
     assert (found.status, found.diverged_step, found.steps.tolist()) == ("diverged", 0, [])
     assert found.regression_error.shape == (0,)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_data_whose_squares_do_not_fit_are_refused(precision):
+    dims, s, n = SMALL
+    instance = draw(dims, s, n, seed=8)
+    far = {"float32": 20, "float64": 155}[precision]
+    for x, y in [(-far, -far), (far, far), (-far, 0), (0, -far)]:
+        scaled = Instance(instance.weights, 10.0**x * instance.x, 10.0**y * instance.y)
+        with pytest.raises(SpecError, match=f"in {precision} it must lie between") as caught:
+            run(scaled, precision=precision)
+        assert len(caught.value.problems) == (x != 0) + (y != 0)
+    for power in (-far, far):
+        scaled = Instance([10.0**power * w for w in instance.weights], instance.x, instance.y)
+        with pytest.raises(SpecError, match=r"weights\[0\] has the norm"):
+            run(scaled, precision=precision)
+
+
+def test_what_the_refusal_advises_is_the_same_training():
+    dims, s, n = SMALL
+    instance = draw(dims, s, n, seed=8)
+    numbers = {"learning_rate": 0.05, "weight_decay": 0.01, "observables": ["loss"]}
+    small = Instance(instance.weights, instance.x * 2.0**-10, instance.y * 2.0**-10)
+    one, two = run(instance, **numbers), run(small, data_fit_scale=2.0**20, **numbers)
+    # Powers of two: every rounding is the same but for those of a singular value decomposition.
+    assert relative(two.loss, one.loss) <= EXACT
+
+
+def test_data_at_the_ends_of_what_is_allowed_are_right():
+    dims, s, n = SMALL
+    instance = draw(dims, s, n, seed=8)
+    names = ["regression_error", "oracle_distance", "gradient_norm", "unbalancedness"]
+    for precision, sizes in {"float32": (2e-6, 1e8), "float64": (2e-69, 1e75)}.items():
+        for size in sizes:
+            x, y = (size * a / np.linalg.norm(a) for a in (instance.x, instance.y))
+            scaled = Instance(instance.weights, x, y)
+            eta = 0.1 / oracle.curvature(
+                instance.weights, instance.y / np.linalg.norm(instance.y), 1.0, "uniform"
+            )
+            # Steps that do something, whatever the size.
+            options = {"learning_rate": eta, "data_fit_scale": float(size) ** -2}
+            found = run(
+                scaled, precision=precision, observables=names, record_steps=[0, 50], **options
+            )
+            unit = Instance(instance.weights, x / size, y / size)
+            wanted = run(unit, observables=names, record_steps=[0, 50], learning_rate=eta)
+            for name in names:
+                # Rounding of float32, some hundred times.
+                allowed = 1e-4 if precision == "float32" else AGREEMENT
+                assert relative(found.observables[name], wanted.observables[name]) < allowed
 
 
 @pytest.mark.parametrize("observable", ["regression_error", "loss"])
