@@ -18,7 +18,7 @@ from test_figures import drawn, texts
 import dlnsweep
 from dlnsweep import drawing
 from dlnsweep.errors import FigureError, SpecError
-from dlnsweep.figures import draw, read_figure
+from dlnsweep.figures import draw, read_figure, save
 from dlnsweep.figures.wording import why_not, words_of_text
 
 REPOSITORY = Path(__file__).parents[1]
@@ -96,6 +96,29 @@ def test_panels_that_nobody_reads_are_refused() -> None:
     many = {"sweep__seeds": 65}
     (told,) = wrong(many, panel_by="seed")
     assert told.startswith("figure.panel_by is 'seed', which makes 65 panels; 64 at most:")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"width_inches": 1.5, "height_inches": 1.2},
+        {"width_inches": 3.0, "height_inches": 1.2, "y": ["loss", "regression_error"]},
+        {"width_inches": 1.5, "height_inches": 1.2, "hue": DECAY, "panel_by": DEPTH},
+    ],
+)
+def test_the_smallest_sizes_that_are_taken_can_be_laid_out(keys: dict, tmp_path: Path) -> None:
+    table = {"kind": "curves", "y": "loss", "dpi": 50, **keys}
+    if "panel_by" in keys:
+        with pytest.raises(SpecError, match=r"too narrow for 2 panels .* give 3 or"):
+            drawn(**table)
+        table["width_inches"] = 3.0
+    figure = drawn(**table)
+    # A warning of the layout would be an error here.
+    save(figure, tmp_path / "figure", ["png"])
+    for ax in figure.axes:
+        box = ax.get_position()
+        assert box.width * figure.get_figwidth() > 0.4
+        assert box.height * figure.get_figheight() > 0.4
 
 
 def test_two_figures_do_not_write_the_same_file() -> None:

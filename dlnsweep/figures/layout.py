@@ -37,6 +37,8 @@ COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
 # More entries of a legend than this nobody reads, and more of their colours nobody tells apart.
 _MOST_NAMED, _NAMED_OF_MANY = 24, 8
 MARGIN, LINE_HEIGHT = 0.05, 1.35
+# A row of panels with its labels needs so much, in inches.
+_LEAST_ROW = 1.2
 
 
 def new_figure(
@@ -96,6 +98,10 @@ def finish(
     header, footer = header * LINE_HEIGHT + MARGIN, footer * LINE_HEIGHT + 2 * MARGIN
     panels = figure.get_figheight()
     height = keys.height_inches or panels + header + footer + legend_height
+    spec = figure.axes[0].get_subplotspec()
+    rows = spec.get_gridspec().nrows if spec else 1
+    # Panels that collapse end in an error of the layout, or in nothing to be seen.
+    height = max(height, rows * _LEAST_ROW + header + footer + legend_height)
     figure.set_figheight(height)
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)

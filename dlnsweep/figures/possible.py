@@ -15,6 +15,8 @@ Values = Mapping[str, Sequence[Any]]
 
 # More panels nobody reads, and their figure is larger than its file may be.
 MOST_PANELS = 64
+# A panel with its labels needs so much, in inches.
+LEAST_COLUMN = 1.5
 # RGBA of these takes 400 MB, and a file is made of copies.
 MOST_PIXELS = 100_000_000
 # Of a sweep with more combinations than these a step that nobody records is found by drawing.
@@ -122,6 +124,12 @@ def _size(figure: Any, values: Values) -> Iterator[str]:
         )
         return
     rows = places if many > 1 else -(-places // 4)
+    columns = many if many > 1 else min(places, 4 if places != 5 else 3)
+    if figure.width_inches is not None and figure.width_inches < columns * LEAST_COLUMN:
+        yield (
+            f"width_inches is {figure.width_inches:g}, too narrow for {columns} panels beside each "
+            f"other; give {columns * LEAST_COLUMN:g} or more."
+        )
     width = figure.width_inches or _PAGE_INCHES
     height = figure.height_inches or rows * _ROW_INCHES + _AROUND_INCHES
     pixels = width * height * figure.dpi**2

@@ -102,7 +102,9 @@ class Figure(Settings):
     height_inches: Annotated[
         float | None,
         Field(ge=1.2, le=40),
-        _outside("height; from the number of rows of panels if absent", "", "in"),
+        _outside(
+            "height, or more where panels would have no room; from their rows if absent", "", "in"
+        ),
     ] = None
     dpi: Annotated[int, Field(ge=50, le=1200), _outside("resolution of the PNG", "", "1/in")] = 300
     where: Annotated[
