@@ -386,8 +386,5 @@ def _death(code: int) -> str:
     if code >= 0:
         return f"ended with status {code}"
     name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else code
-    if -code != signal.SIGKILL:
-        return f"was killed by {name}"
-    return (
-        f"was killed by {name} (out of memory? Then take fewer with --workers, or smaller networks)"
-    )
+    hint = " (out of memory? Try fewer --workers)" if -code == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"

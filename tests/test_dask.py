@@ -133,7 +133,9 @@ def test_a_batch_that_kills_every_process_is_reported_and_the_others_are_done(ex
         """
     )
     assert set(failures) == {0, 1}
-    assert failures[0].endswith("was killed by SIGKILL (out of memory?), 2 times")
+    assert failures[0].endswith(
+        "was killed by SIGKILL (out of memory? Try fewer --workers), 2 times"
+    )
     assert failures[1].endswith(": Traceback: a bug")
     assert kinds(events, 0) == ["retry", "failed"]
     assert kinds(events, 1) == ["failed"]

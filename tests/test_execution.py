@@ -133,7 +133,8 @@ def test_a_batch_whose_worker_dies_is_tried_again(executor) -> None:
     [
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
-            "its worker process was killed by SIGKILL (out of memory?), 2 times",
+            "its worker process was killed by SIGKILL (out of memory? Try fewer --workers), "
+            "2 times",
         ),
         ("os._exit(9)", "its worker process ended with status 9, 2 times"),
     ],
