@@ -249,16 +249,17 @@ def set_linear_ticks(axis: Axis) -> None:
 def _set_log_with_zero(ax: Axes, positive: np.ndarray) -> None:
     first, last = float(positive[0]), float(positive[-1])
     decades = np.log10(last / first)
-    linscale = max(0.4, 0.12 * decades)
-    ax.set_xscale("symlog", linthresh=first, linscale=linscale)
-    powers = np.arange(np.ceil(np.log10(first) - 1e-9), np.floor(np.log10(last) + 1e-9) + 1)
     # The position before the layout has no room yet for what stands at the vertical axis.
     inches = ax.get_position().width * ax.get_figure(root=True).get_figwidth() - _BESIDE
+    room = _ROOM * decades / max(inches - _ROOM, 1e-3)
+    linscale = max(0.4, 0.12 * decades, room if room < 1 else 0.0)
+    ax.set_xscale("symlog", linthresh=first, linscale=linscale)
+    powers = np.arange(np.ceil(np.log10(first) - 1e-9), np.floor(np.log10(last) + 1e-9) + 1)
     decade = max(inches, _ROOM) / (linscale + decades)
     stride = max(int(np.ceil(len(powers) / 6)), int(np.ceil(_ROOM / decade)))
     # Counted from the right; what is too near the 0 at the left end has no label.
     kept = powers[::-1][::stride][::-1]
-    kept = kept[decade * (linscale + kept - np.log10(first)) >= _ROOM]
+    kept = kept[decade * (linscale + kept - np.log10(first)) >= _ROOM * (1 - 1e-9)]
     ax.xaxis.set_major_locator(FixedLocator([0.0, *10.0**kept]))
     minor = np.outer(10.0 ** np.arange(powers[0] - 1, powers[-1] + 1), np.arange(1, 10)).ravel()
     ax.xaxis.set_minor_locator(FixedLocator(minor[(minor >= first) & (minor <= last)]))
