@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlnsweep import plugins, sweepfile
 from dlnsweep.drawn import remember, up_to_date
-from dlnsweep.errors import DlnsweepError, FigureError, SpecError
+from dlnsweep.errors import DlnsweepError, FigureError, SpecError, StoreError
 from dlnsweep.figures import draw, file_stems, save
 from dlnsweep.figures.reading import read_table, same_files, tables_of
 from dlnsweep.figures.settings import FIGURES
@@ -184,7 +184,14 @@ def draw_if_done(results: Results) -> None:
 
 def _put(files: Files, figure: Any, stem: str, formats: Sequence[str]) -> list[str]:
     """Save a figure among results in an object store."""
-    with tempfile.TemporaryDirectory(prefix="dlnsweep-") as folder:
+    try:
+        place = tempfile.TemporaryDirectory(prefix="dlnsweep-")
+    except FileNotFoundError:
+        raise StoreError(
+            f"{files.root}: a figure on its way there needs a folder for temporary files, and none "
+            "can be written on this machine; set TMPDIR to one that can."
+        ) from None
+    with place as folder:
         saved = save(figure, Path(folder) / stem, formats)
         named = [(f"figures/{path.name}", path.read_bytes()) for path in saved]
     files.write_in_order(named)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dlnsweep import places
+from dlnsweep import drawing, places
+from dlnsweep.errors import StoreError
 from dlnsweep.places import claim
 from dlnsweep.runtime import python_command, usable_cores
+from dlnsweep.store.layout import open_files
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +80,16 @@ def test_without_any_folder_for_temporary_files_the_first_is_taken(
     place = claim("core", ["1", "2"])
     assert place is not None
     assert place.name == "1"
+
+
+def test_a_figure_for_an_object_store_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(prefix: str) -> str:
+        raise FileNotFoundError(2, f"No usable temporary directory found for {prefix}")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", nowhere)
+    files = open_files("memory://somewhere")
+    with pytest.raises(StoreError, match="none can be written on this machine; set TMPDIR"):
+        drawing._put(files, None, "curves", ["png"])
 
 
 def test_a_folder_of_locks_that_others_can_write_is_not_used(tmp_path: Path) -> None:
