@@ -47,7 +47,7 @@ def check_call(
     """
     problems = check_overrides(overrides)
     number = isinstance(workers, Integral) and not isinstance(workers, bool)
-    if workers is not None and not (number and workers >= 0):
+    if workers is not None and not (number and int(workers) >= 0):
         problems.append(f"workers is {show(workers)}; it must be an integer from 0, or None.")
     if shard is not None and not isinstance(shard, str):
         problems.append(f"shard is {show(shard)}; it must be a string such as '1/8', or None.")
@@ -59,7 +59,7 @@ def check_call(
         if not callable(value):
             problems.append(f"{name} is {show(value)}; it must be a function.")
     seconds = isinstance(checkpoint_seconds, Real) and not isinstance(checkpoint_seconds, bool)
-    if checkpoint_seconds is not None and not (seconds and checkpoint_seconds > 0):
+    if checkpoint_seconds is not None and not (seconds and float(checkpoint_seconds) > 0):
         problems.append(
             f"checkpoint_seconds is {show(checkpoint_seconds)}; it must be a positive number "
             "(math.inf for none), or None."

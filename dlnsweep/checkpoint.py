@@ -119,7 +119,7 @@ class Checkpoint:
             origin, state = unpack(data, KINDS)
             reason = difference(origin, self._origin)
         except (PackError, StoreError, ValueError, TypeError) as error:
-            reason, state = str(error), None
+            reason, state, origin = str(error), None, {}
         if not reason and isinstance(state, State):
             if origin.get("threads") != self._origin["threads"]:
                 self._note(

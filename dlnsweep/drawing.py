@@ -214,7 +214,7 @@ def summary_table(folder: str | Path, by: Sequence[str] | None, at: str) -> pd.D
     table = results.summary(by=groups, at=int(at) if at.isdecimal() else at)
     kept = [*groups, "num_runs", "num_diverged", "num_planned_missing"]
     kept += [name for name in table.columns if name.endswith(("_q25", "_median", "_q75"))]
-    return table[[name for name in kept if name in table.columns]]
+    return table.loc[:, [name for name in kept if name in table.columns]]
 
 
 def with_few_digits(table: pd.DataFrame) -> pd.DataFrame:

@@ -214,9 +214,9 @@ def transitions_text(found: Transitions, x: str, width: int = 10**6) -> str:
     lines = [f"{x} at which half of the runs succeed (95 % bootstrap interval)", ""]
     keys = [name for name in shown.columns if "." in name]
     lines += [fitted(shown, keys, width)]
-    diverged = int(shown["num_diverged"].sum())
+    diverged = int(np.sum(shown["num_diverged"].to_numpy()))
     if diverged:
-        total = int(shown["num_runs"].sum())
+        total = int(np.sum(shown["num_runs"].to_numpy()))
         lines += ["", f"{diverged} of {total} runs diverged and count as failures"]
     if len(found.exponents):
         lines += ["", f"power law of {x}: exponents (95 % bootstrap interval)", ""]

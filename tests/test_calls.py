@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -112,7 +112,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dlnsweep.Results:
         (lambda r: r.summary("depth"), "'depth' is no setting of this sweep; did you mean 'network.depth'?"),
         (lambda r: r.summary("wd"), "did you mean 'training.weight_decay'?"),
         (lambda r: r.summary("seed", at=None), "at is None; it must be 'final', 'min' or a step"),
-        (lambda r: dlnsweep.open_results(3), "the folder is 3; it must be a path"),
+        (lambda r: dlnsweep.open_results(cast(Any, 3)), "the folder is 3; it must be a path"),
     ],
 )  # fmt: skip
 def test_results(results: dlnsweep.Results, call: Any, says: str) -> None:
@@ -138,7 +138,9 @@ def test_vectors_as_columns_are_read_back_from_a_csv_file(
 
 def test_runs_have_no_empty_settings(results: dlnsweep.Results) -> None:
     runs = results.runs()
-    empty = [name for name in runs.columns if "." in name and runs[name].isna().all()]
+    empty = [
+        name for name in runs.columns if "." in name and bool(runs[name].isna().to_numpy().all())
+    ]
     assert empty == []
     every = results.runs(unused=True)
     assert {"run_id", *results.settings} <= set(every.columns)

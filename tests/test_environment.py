@@ -265,9 +265,10 @@ def test_jaxs_settings_do_not_reach_our_numbers(request: pytest.FixtureRequest) 
     found = trained()
     assert all(a.tobytes() == b.tobytes() for a, b in zip(found, wanted, strict=True))
     # And the process is as it was.
-    assert jax.config.jax_disable_jit
-    assert jax.config.jax_numpy_rank_promotion == "raise"
-    assert not jax.config.jax_enable_x64
+    config: Any = jax.config
+    assert config.jax_disable_jit
+    assert config.jax_numpy_rank_promotion == "raise"
+    assert not config.jax_enable_x64
 
 
 def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,7 +246,7 @@ def test_the_users_own_matplotlib_is_left_as_it_was(results: Path, tmp_path: Pat
 def test_a_bare_figure_is_judged_by_what_the_folder_holds(results: Path, tmp_path: Path) -> None:
     bare = write(tmp_path, '[figure]\nkind = "curves"\ny = "regression_error"\nfile = "bare"\n')
     (path,) = (
-        p for p in drawing.draw_figures(results, drawing.figures_of(bare)) if "png" in p.name
+        p for p in drawing.draw_figures(results, drawing.figures_of(bare)) if "png" in Path(p).name
     )
     assert path == results / "figures" / "bare.png"
     absent = write(tmp_path, '[figure]\nkind = "curves"\ny = "loss"\n', "absent.toml")

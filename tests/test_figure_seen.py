@@ -165,7 +165,7 @@ def test_points_of_few_survivors_are_hollow_and_say_how_many() -> None:
     (ax,) = figure.axes
     assert sorted(shares(ax)) == ["1/5", "4/5"]
     hollow = [line for line in ax.get_lines() if line.get_markerfacecolor() == "white"]
-    assert sorted(x for line in hollow for x in line.get_xdata()) == [0.01, 0.1]
+    assert sorted(x for line in hollow for x in np.asarray(line.get_xdata())) == [0.01, 0.1]
     assert "k/n: only k of the n runs are left" in texts(figure).replace("\n", " ")
     whole = drawn(kind="final", y="loss", x=DECAY, hue="network.depth")
     assert shares(whole.axes[0]) == []
@@ -194,6 +194,7 @@ def test_cells_of_few_survivors_say_how_many() -> None:
         assert heatmap_cells(figure).shape == (2, len(DECAYS))
         ends = [text.split("\n")[1:] for text in shares(figure.axes[0])]
         assert ends == [[], [], ["1/5"], [], ["4/5"], []]
+        dotted: Any
         (dotted,) = figure.axes[0].patches
         assert (dotted.get_hatch(), dotted.get_x(), dotted.get_y()) == ("...", 1.5, -0.5)
         assert "k/n: only k of the n runs are left" in texts(figure).replace("\n", " ")

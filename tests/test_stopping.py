@@ -52,7 +52,7 @@ def begin(folder: Path, *arguments: str, running: int = 2, **options: Any) -> An
 
 def done_share(root: Path, number: int) -> float:
     """Return the share of a batch's run-steps that its checkpoint holds."""
-    state = unpack((root / batch_name("checkpoints", number)).read_bytes(), KINDS)[1]
+    state = unpack(Path(root, batch_name("checkpoints", number)).read_bytes(), KINDS)[1]
     if state.call is None:
         return 0.0
     runs = len(next(iter(state.call.records.values())))

@@ -476,7 +476,7 @@ KINDS = ("curves", "outcomes", "receipts")
 def test_a_batch_that_lost_files_is_not_done_and_can_be_committed_again(tmp_path, lost):
     store = samples.complete(tmp_path / "a")
     before = samples.data_files(store.root)
-    paths = [store.root / batch_name(kind, 0) for kind in lost]
+    paths = [Path(store.root, batch_name(kind, 0)) for kind in lost]
     for path in paths:
         path.unlink()
     assert 0 not in store.done()

@@ -173,7 +173,10 @@ def claims_text(table: pd.DataFrame, width: int = 10**6) -> str:
     short = short.assign(statement=[numbered[name] for name in table["statement"]])
     for name, absent in (("worst_margin", "-"), ("constant", "unstated"), ("tight", "-")):
         short[name] = [f"{value:.3g}" if value == value else absent for value in table[name]]
-    lines += ["", fitted(short, [*short.columns[: short.columns.get_loc("statement") + 1]], width)]
+    lines += [
+        "",
+        fitted(short, [*short.columns[: list(short.columns).index("statement") + 1]], width),
+    ]
     reasons = [reason for text in table["why_not"] for reason in str(text).split("; ") if reason]
     if reasons:
         lines += ["", "not applicable because:"]

@@ -160,7 +160,7 @@ def _annotate(
     left, tried = shares
     texts = {
         place: format_value(float(f"{value:.2g}"))
-        + (f"\n{share(left[place], tried[place])}" if left[place] >= 0 else "")
+        + (f"\n{share(int(left[place]), int(tried[place]))}" if left[place] >= 0 else "")
         for place, value in np.ndenumerate(cells)
         if np.isfinite(value)
     }

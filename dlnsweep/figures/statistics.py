@@ -35,7 +35,7 @@ class Results(Protocol):
         """The resolved sweep; its "source" stands in the figure."""
         ...
 
-    def runs(self) -> pd.DataFrame:
+    def runs(self, *, unused: bool = False) -> pd.DataFrame:
         """One row a planned run: `run_id`, settings, `status`, final values."""
         ...
 

@@ -250,7 +250,9 @@ def _set_log_with_zero(ax: Axes, positive: np.ndarray) -> None:
     first, last = float(positive[0]), float(positive[-1])
     decades = np.log10(last / first)
     # The position before the layout has no room yet for what stands at the vertical axis.
-    inches = ax.get_position().width * ax.get_figure(root=True).get_figwidth() - _BESIDE
+    canvas = ax.get_figure(root=True)
+    assert canvas is not None
+    inches = ax.get_position().width * canvas.get_figwidth() - _BESIDE
     room = _ROOM * decades / max(inches - _ROOM, 1e-3)
     linscale = max(0.4, 0.12 * decades, room if room < 1 else 0.0)
     ax.set_xscale("symlog", linthresh=first, linscale=linscale)

@@ -69,7 +69,9 @@ def mark_curves(ax: Axes, curves: list[Shares]) -> list[str]:
         x_max = ax.get_xlim()[1]
         inside = there[x[there] <= x_max]
         if len(inside):
-            _name(ax, x[inside[-1]], y[inside[-1]], share(left, total), colour, (3, -2))
+            _name(
+                ax, float(x[inside[-1]]), float(y[inside[-1]]), share(left, total), colour, (3, -2)
+            )
         marked = True
     return [SENTENCE] if marked else []
 

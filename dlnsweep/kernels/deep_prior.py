@@ -25,7 +25,7 @@ J_g is the Jacobian of g(u, .) at theta, (n, k d), or (n, k d + n k) where V is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
