@@ -10,6 +10,8 @@ import typer
 
 from dlnsweep.paths import user_path
 
+_MOST_TIMES = 2.5
+
 SweepFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="A sweep file (TOML).", parser=user_path)
 ]
@@ -131,8 +133,11 @@ def plan(
         print(f"not enough memory: {unfit}")
     elif probe:
         timing = estimates.probe(planned, batches, count)
+        # Workers share memory and caches that the probe had alone, and recording is left out.
+        most = duration(_MOST_TIMES * timing.seconds)
         print(
-            f"{'time':<18} about {duration(timing.seconds)}, of which compiling "
+            f"{'time':<18} {duration(timing.seconds)} to {most} on this machine, as busy as now, "
+            f"of which starting workers {duration(timing.start_seconds)} and compiling "
             f"{duration(timing.compile_seconds)} (measured on {timing.probed} of "
             f"{planned.num_programs} programs: {shorten(timing.steps_a_second)} run-steps/s)"
         )

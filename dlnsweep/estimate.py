@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +72,14 @@ class Timing:
     Attributes:
         seconds: Seconds on `workers` workers.
         compile_seconds: Seconds of compiling in it, on each worker.
+        start_seconds: Seconds in it until a worker process has started.
         steps_a_second: Run-steps a second on all workers.
         probed: Number of programs measured; the others are scaled by their estimated cost.
     """
 
     seconds: float
     compile_seconds: float
+    start_seconds: float
     steps_a_second: float
     probed: int
 
@@ -96,6 +99,7 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
 
     groups = sorted(work.values(), key=weight, reverse=True)
     requests = [_request(plan, group[0]) for group in groups[:_MOST_PROBED]]
+    began = time.monotonic()
     done = subprocess.run(
         python_command("dlnsweep.probe"),
         env=for_workers(os.environ, on_cpu=not accelerators()),
@@ -107,17 +111,23 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
     if done.returncode:
         raise RunError(f"the probe failed; --no-probe leaves it out.\n{done.stderr}")
     measured = [json.loads(line) for line in done.stdout.splitlines()]
+    # What is left of the process's time is what a worker's start takes: Python, JAX, our code.
+    starting = time.monotonic() - began - sum(result["spent_seconds"] for result in measured)
     seconds, estimated, steps = 0.0, 0.0, 0
     for group, result in zip(groups, measured, strict=False):
         taken = sum(_run_steps(plan, b) for b in group)
-        seconds += taken * result["seconds_a_run_step"]
+        seconds += taken * result["seconds_a_run_step"] + len(group) * result["start_seconds"]
         estimated += weight(group)
         steps += taken
     rest = sum(weight(group) for group in groups[len(measured) :])
     total_steps = steps + sum(_run_steps(plan, b) for g in groups[len(measured) :] for b in g)
     training = (seconds + (rest * seconds / estimated if estimated else 0.0)) / workers
+    # Two groups of one program (the last batch of a row has fewer lanes) compile apart, too.
     compiling = sum(r["compile_seconds"] for r in measured) * len(groups) / len(measured)
-    return Timing(training + compiling, compiling, total_steps / max(training, 1e-9), len(measured))
+    probed = {int(plan.programs[group[0].runs[0]]) for group in groups[: len(measured)]}
+    starting = max(0.0, starting)
+    whole = training + compiling + starting
+    return Timing(whole, compiling, starting, total_steps / max(training, 1e-9), len(probed))
 
 
 def _run_steps(plan: Plan, batch: Batch) -> int:

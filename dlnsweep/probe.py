@@ -25,8 +25,8 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
     """Compile a batch's program and run its first steps.
 
     Returns:
-        compile_seconds; seconds a run-step, start-up and recording left out but a pilot spread
-        over the steps; lanes and bytes of a call.
+        compile_seconds; start_seconds, of a further batch; seconds a run-step, start-up and
+        recording left out but a pilot spread over the steps; lanes and bytes of a call.
     """
     from dlnsweep.batch import draw_for, program_for, reduced_program_for
     from dlnsweep.cost import must_reduce, why_dense
@@ -44,6 +44,8 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         program: Any = None
         inputs: Any = None
         carry: Any = None
+        piece: Any = None
+        reduced = False
         if not why_dense(row, padded_width):
             draw = draw_for(row, padded_width)
             drawn = time.perf_counter()
@@ -52,6 +54,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
             if must_reduce(row) or not (lane.prepared.refusal or draw.why_not_smaller(lane)):
                 program = reduced_program_for(row, draw, [lane])
                 inputs, carry = program.start([lane])
+                reduced = True
                 # Later runs get the first one's thresholds, and spare most of its trials.
                 began, pilot = began + pilot, pilot / 2
         if program is None:
@@ -59,6 +62,12 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
             piece = {key: values[: program.layout.lanes] for key, values in rows.items()}
             inputs, carry = program.start(program.arguments(piece))
         compiled = time.perf_counter() - began
+        began = time.perf_counter()
+        if not reduced:
+            # What every batch pays once more, its program being compiled: drawing data and weights.
+            inputs, carry = program.start(program.arguments(piece))
+            np.asarray(carry.stopped_step)
+        starting = time.perf_counter() - began
         done, steps, taken, seconds = 0, program.grain, 1, 0.0
         while seconds < _SECONDS / 4 and done < longest:
             stop = min(longest, done + steps)
@@ -71,6 +80,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
     used = min(count, program.layout.lanes)
     return {
         "compile_seconds": compiled,
+        "start_seconds": starting,
         "seconds_a_run_step": seconds / (taken * used) + pilot / longest,
         "lanes": program.layout.lanes,
         "call_bytes": program.call_bytes,
@@ -86,7 +96,10 @@ def main() -> int:
     try:
         load_jax()
         for request in json.load(sys.stdin):
-            print(json.dumps(measure(**request)), flush=True)
+            began = time.perf_counter()
+        measured = measure(**request)
+        measured["spent_seconds"] = time.perf_counter() - began
+        print(json.dumps(measured), flush=True)
     except DlnsweepError as error:
         print(error, file=sys.stderr)
         return 1

@@ -82,7 +82,13 @@ class Probed:
     def __call__(self, command: list[str], **options: Any) -> Any:
         assert "from dlnsweep.probe import main" in command[3]
         self.requests = json.loads(options["input"])
-        measured = {"compile_seconds": 2.0, "seconds_a_run_step": 1e-3, "lanes": 4}
+        measured = {
+            "compile_seconds": 2.0,
+            "start_seconds": 0.5,
+            "spent_seconds": 0.0,
+            "seconds_a_run_step": 1e-3,
+            "lanes": 4,
+        }
         lines = "\n".join(json.dumps(measured) for _ in self.requests)
         return subprocess.CompletedProcess(command, self.returncode, lines, "it broke")
 
@@ -94,8 +100,10 @@ def test_the_probe_carries_what_it_measured_over_to_the_sweep(monkeypatch: pytes
     timing = estimates.probe(plan, batches, workers=2)
     assert timing.probed == 1
     assert timing.compile_seconds == 2.0
-    assert timing.seconds == pytest.approx(8 * 100 * 1e-3 / 2 + 2.0)
-    assert timing.steps_a_second == pytest.approx(2000)
+    # A batch's start is paid for each, a worker's start and compiling on each worker.
+    training = (8 * 100 * 1e-3 + len(batches) * 0.5) / 2
+    assert timing.seconds == pytest.approx(training + 2.0 + timing.start_seconds)
+    assert timing.steps_a_second == pytest.approx(800 / training)
     (request,) = answer.requests
     assert set(request) == {"columns", "shared", "padded_width"}
     assert request["columns"]["training.momentum"] == [None] * 8
@@ -114,7 +122,22 @@ def test_the_probe_measures_the_costliest_programs_only(monkeypatch: pytest.Monk
     assert depths == [10, 9, 8, 7, 6, 5]
     assert timing.compile_seconds == pytest.approx(20)
     # The others are scaled by their estimated cost, which is less than that of the measured.
-    assert 6 * 2 * 100 * 1e-3 < timing.seconds - timing.compile_seconds < 10 * 2 * 100 * 1e-3
+    training = timing.seconds - timing.compile_seconds - timing.start_seconds
+    a_program = 2 * 100 * 1e-3 + 0.5
+    assert 6 * a_program < training < 10 * a_program
+
+
+def test_a_program_is_counted_once_however_many_sizes_its_batches_have(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Four programs had been told to be five."""
+    monkeypatch.setattr(subprocess, "run", Probed())
+    plan, _ = planned(training__num_steps=[100, 200], sweep__seeds=3)
+    batches = [
+        Batch(number, np.array(runs), 16) for number, runs in enumerate([[0, 1], [2], [3, 4, 5]])
+    ]
+    assert plan.num_programs == 1
+    assert estimates.probe(plan, batches, workers=1).probed == 1
 
 
 def test_a_failed_probe_says_why(monkeypatch: pytest.MonkeyPatch):
