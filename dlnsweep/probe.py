@@ -97,9 +97,9 @@ def main() -> int:
         load_jax()
         for request in json.load(sys.stdin):
             began = time.perf_counter()
-        measured = measure(**request)
-        measured["spent_seconds"] = time.perf_counter() - began
-        print(json.dumps(measured), flush=True)
+            measured = measure(**request)
+            measured["spent_seconds"] = time.perf_counter() - began
+            print(json.dumps(measured), flush=True)
     except DlnsweepError as error:
         print(error, file=sys.stderr)
         return 1
