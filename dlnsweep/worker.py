@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -27,7 +28,7 @@ from dlnsweep.errors import DlnsweepError, Interrupted, RunError, StoreError
 from dlnsweep.execution import Event
 from dlnsweep.memory import out_of_memory
 from dlnsweep.places import claim
-from dlnsweep.stopping import handled
+from dlnsweep.stopping import POLITE, handled
 
 _REPORT_SECONDS = 0.2
 
@@ -177,6 +178,8 @@ def main() -> int:
         os.sched_setaffinity(0, {int(place.name if place else cores[0])})
     voice = _Voice()
     with handled(lambda *_: voice.stop()):
+        # A Dask worker was started with them blocked, and we inherit that.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, POLITE)
         return _serve(arguments, voice)
 
 
