@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.errors import StoreError
-from dlnsweep.journal import KINDS, Journal, Misfit, State, difference, origin_of
+from dlnsweep.journal import KINDS, Journal, Misfit, State, difference, is_state, origin_of
 from dlnsweep.packing import PackError, pack, unpack
 from dlnsweep.store.checkpoints import CheckpointFile
 from dlnsweep.trained import Trained
 
 # Seconds between two checkpoints of a batch.
 DEFAULT_SECONDS = 300.0
+_LONGEST = 300
+_MALFORMED = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError),
+    *(ArithmeticError, RecursionError),
+)
 
 
 class Checkpoint:
@@ -71,8 +76,14 @@ class Checkpoint:
                     columns, shared, padded_width, on_progress, should_stop, self._journal
                 )
             except Misfit as misfit:
-                self._drop(str(misfit))
-                state, self._resumed_seconds = None, 0.0
+                reason = str(misfit)
+            except _MALFORMED as error:
+                # Of a file that is sealed and yet not what a batch leaves. A bug comes again.
+                if state is None:
+                    raise
+                reason = f"training failed from it with {type(error).__name__}: {error}"
+            self._drop(reason.partition("\n")[0][:_LONGEST])
+            state, self._resumed_seconds = None, 0.0
 
     def kept(self, done: int, total: int) -> str:
         """Return how far the batch is kept, after it was interrupted.
@@ -118,9 +129,9 @@ class Checkpoint:
                 return None
             origin, state = unpack(data, KINDS)
             reason = difference(origin, self._origin)
-        except (PackError, StoreError, ValueError, TypeError) as error:
+        except (PackError, StoreError, ValueError, TypeError, AttributeError) as error:
             reason, state, origin = str(error), None, {}
-        if not reason and isinstance(state, State):
+        if not reason and is_state(state):
             if origin.get("threads") != self._origin["threads"]:
                 self._note(
                     f"{self._file.path}: was written by a process of another number of threads; "

@@ -32,6 +32,10 @@ BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 _FORGOTTEN_SECONDS = 7 * 24 * 3600.0
 _MOST_SHOWN = 8
+# No runner writes more; a folder from elsewhere may hold anything.
+_MOST_BYTES = 2**20
+_MOST_READ = 10_000
+_LONGEST = 200
 
 
 @dataclass
@@ -154,16 +158,16 @@ class Runner:
 def runners(store: Store) -> list[Runner]:
     """Return the runners whose signs of life stand in a results folder, the latest first."""
     found = []
-    for name in store.files.names(FOLDER):
-        with contextlib.suppress(DlnsweepError, OSError, ValueError, TypeError, KeyError):
-            value = store.files.read_json(f"{FOLDER}/{name}")
-            host, process = str(value["host"]), int(value["process"])
-            batches = tuple((int(number), str(place)) for number, place in value["batches"])
+    for name in store.files.names(FOLDER)[:_MOST_READ]:
+        with _unless_malformed():
+            value = store.files.read_json(f"{FOLDER}/{name}", _MOST_BYTES)
+            host, process = str(value["host"])[:_LONGEST], int(value["process"])
+            batches = tuple((int(n), str(place)[:_LONGEST]) for n, place in value["batches"])
             found.append(
                 Runner(
                     host,
                     process,
-                    str(value["how"]),
+                    str(value["how"])[:_LONGEST],
                     _age(value),
                     batches,
                     host == socket.gethostname() and not _is_alive(process),
@@ -172,8 +176,17 @@ def runners(store: Store) -> list[Runner]:
     return sorted(found, key=lambda runner: runner.seconds)
 
 
+def _unless_malformed() -> contextlib.AbstractContextManager[None]:
+    """Pass over a file that is no sign of life, whatever is wrong with it."""
+    return contextlib.suppress(
+        DlnsweepError, OSError, ValueError, TypeError, KeyError, OverflowError, AttributeError
+    )
+
+
 def _is_alive(process: int) -> bool:
     try:
+        if process <= 0:
+            return False
         os.kill(process, 0)
     except ProcessLookupError:
         return False
@@ -183,9 +196,9 @@ def _is_alive(process: int) -> bool:
 
 
 def _forget_old(store: Store) -> None:
-    for name in store.files.names(FOLDER):
-        with contextlib.suppress(DlnsweepError, OSError, ValueError, KeyError, TypeError):
-            if _age(store.files.read_json(f"{FOLDER}/{name}")) > _FORGOTTEN_SECONDS:
+    for name in store.files.names(FOLDER)[:_MOST_READ]:
+        with _unless_malformed():
+            if _age(store.files.read_json(f"{FOLDER}/{name}", _MOST_BYTES)) > _FORGOTTEN_SECONDS:
                 store.files.remove(f"{FOLDER}/{name}")
 
 

@@ -80,6 +80,35 @@ class State:
     call: Call | None
 
 
+def is_state(value: Any) -> bool:
+    """Tell whether what came out of a file is the content of a journal."""
+    if not isinstance(value, State) or not isinstance(value.lanes, dict):
+        return False
+    call = value.call
+    return (
+        isinstance(value.seconds, float | int)
+        and 0 <= value.seconds < np.inf
+        and all(isinstance(index, int) for index in value.lanes)
+        and all(isinstance(lane, Lane) for lane in value.lanes.values())
+        and isinstance(value.ended, list)
+        and all(isinstance(trained, Trained) for trained in value.ended)
+        and (call is None or (isinstance(call, Call) and _is_call(call)))
+    )
+
+
+def _is_call(call: Call) -> bool:
+    position: Any = call.position
+    return (
+        isinstance(call.leaves, list)
+        and all(isinstance(leaf, np.ndarray) for leaf in call.leaves)
+        and isinstance(position, tuple)
+        and len(position) == 3
+        and all(isinstance(each, int) and 0 <= each < 2**62 for each in position)
+        and isinstance(call.records, dict)
+        and all(isinstance(each, np.ndarray) for each in call.records.values())
+    )
+
+
 # What a journal is made of; nothing else comes out of a file.
 KINDS: tuple[type, ...] = (
     *(State, Call, Trained, Lane, Start, Descent, Prepared, Thresholds, Sizes),

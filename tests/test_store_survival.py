@@ -47,8 +47,12 @@ class FaultyOs:
             return original
 
         def operation(*args, **kwargs):
-            self.count += name in WRITING
-            if self.count == self.number or (self.lasting and self.count > self.number):
+            reading = name == "open" and reads_only(args[1])
+            self.count += name in WRITING and not reading
+            # A disk that is full can be read; the dead do not read.
+            spared = reading and self.failure is not Killed
+            over = self.count == self.number or (self.lasting and self.count > self.number)
+            if over and not spared:
                 raise self.failure()
             # A disk that keeps its power needs no synchronisation, which is slow.
             result: Any = None if name == "fsync" else original(*args, **kwargs)
@@ -59,6 +63,10 @@ class FaultyOs:
             return result
 
         return operation
+
+
+def reads_only(flags: int) -> bool:
+    return not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_DIRECTORY)
 
 
 def full_disk() -> OSError:

@@ -7,7 +7,7 @@ sweep file is checked; drawing does.
 from __future__ import annotations
 
 import logging
-import os
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -131,11 +131,12 @@ def save(
             allowed = ", ".join(_METADATA)
             raise SpecError(f"figure.formats has '{name}'; a figure can be written as {allowed}.")
         path = Path(f"{path_stem}.{name}")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        # A name that nobody can have put there, such as a link to somebody's file.
+        partial = path.with_name(f".{uuid.uuid4().hex}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with style.styled(), _quiet_fonts():
-                figure.savefig(partial, format=name, metadata=_METADATA[name], dpi=figure.dpi)
+            with style.styled(), _quiet_fonts(), partial.open("xb") as file:
+                figure.savefig(file, format=name, metadata=_METADATA[name], dpi=figure.dpi)
             partial.replace(path)
         except OSError as error:
             raise StoreError(

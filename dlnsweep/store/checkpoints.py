@@ -6,7 +6,9 @@ and one that is damaged is not used.
 
 from __future__ import annotations
 
-from dlnsweep.packing import is_intact
+from dlnsweep.errors import StoreError
+from dlnsweep.packing import DIGITS, HEAD, looks_intact
+from dlnsweep.runtime import available_memory
 from dlnsweep.store.integrity import Problem
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import CHECKPOINTS, batch_name, batches_in
@@ -29,10 +31,18 @@ class CheckpointFile:
         """Return what is kept, None if nothing is.
 
         Raises:
-            StoreError: If it cannot be read.
+            StoreError: If it cannot be read, is none, or does not fit into memory.
         """
         self._files.check_no_links([CHECKPOINTS])
-        return self._files.read_whole(self.name) if self._files.exists(self.name) else None
+        if not self._files.exists(self.name):
+            return None
+        # Before it is read: it may claim to be larger than any memory.
+        if not looks_intact(*self._files.read_ends(self.name, HEAD, DIGITS)):
+            raise StoreError("its checksum is wrong")
+        size, free = self._files.size(self.name), available_memory()
+        if 2 * size > free:
+            raise StoreError(f"it has {size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free")
+        return self._files.read_whole(self.name)
 
     def write(self, data: bytes) -> None:
         """Put this in the place of what is kept, whole or not at all.
@@ -59,10 +69,18 @@ def verify_checkpoints(files: Files, done: set[int]) -> list[Problem]:
         if number in done:
             found = "its batch is done, so nothing needs it; `dlnsweep gc` removes it."
             problems.append(Problem(path, f"{path}: {found}", leftover=True))
-        elif not is_intact(files.read_whole(name)):
+        elif not _is_intact(files, name):
             found = (
                 "was changed after it was written; remove it, or run the sweep again, which "
                 "removes it and computes this batch from its beginning."
             )
             problems.append(Problem(path, f"{path}: {found}"))
     return problems
+
+
+def _is_intact(files: Files, name: str) -> bool:
+    try:
+        head, digits = files.read_ends(name, HEAD, DIGITS)
+        return looks_intact(head, digits) and files.sha256(name, DIGITS).encode() == digits
+    except StoreError:
+        return False

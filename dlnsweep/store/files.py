@@ -5,26 +5,35 @@ sees a part of a file.
 """
 
 # Tests make each of these operations fail through the name `os`.
-# ruff: noqa: PTH106, PTH108, PTH123, PTH208
+# ruff: noqa: PTH106, PTH108, PTH208
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlnsweep.errors import StoreError
+from dlnsweep.store.bounds import FOOTER_END, check_footer
 from dlnsweep.store.interface import STAGING, Files
-from dlnsweep.store.system import Data, acquire, explained, make_folder, move_into_place, write_new
+from dlnsweep.store.system import (
+    Data,
+    acquire,
+    explained,
+    make_folder,
+    move_into_place,
+    open_regular,
+    refuse_link,
+    write_new,
+)
 
 _LOCK = f"{STAGING}/lock"
 _STAGED = re.compile(r"[0-9a-f]{32}-[A-Za-z0-9._-]{1,64}")
@@ -46,6 +55,13 @@ class LocalFiles(Files):
         assert isinstance(found, Path)
         return found
 
+    def _inside(self, name: str) -> Path:
+        """Return the path of a file; refuse a link in the place of the folder that it is in."""
+        folder = name.rpartition("/")[0]
+        if folder:
+            refuse_link(self.path(folder))
+        return self.path(name)
+
     def is_folder(self) -> bool:
         """Tell whether the root is a folder."""
         return self.root.is_dir()
@@ -61,32 +77,39 @@ class LocalFiles(Files):
     def names(self, folder: str = "") -> list[str]:
         """Return the sorted names that stand in a folder; none if there is no such folder."""
         path = self.path(folder) if folder else self.root
+        if folder:
+            refuse_link(path)
         with explained(path, "list"):
             try:
                 return sorted(os.listdir(path))
             except FileNotFoundError:
                 return []
 
-    def _head(self, name: str, size: int | None) -> bytes:
-        with explained(self.path(name), "read"), open(self.path(name), "rb") as file:
-            return file.read(size)
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[tuple[BinaryIO, int]]:
+        path = self._inside(name)
+        with explained(path, "read"):
+            descriptor = open_regular(path)
+            try:
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    yield file, os.fstat(descriptor).st_size
+            finally:
+                os.close(descriptor)
 
     @contextlib.contextmanager
-    def _parquet(self, name: str) -> Iterator[pq.ParquetFile]:
-        with explained(self.path(name), "read"):
+    def _parquet(self, name: str) -> Iterator[tuple[pq.ParquetFile, int]]:
+        with self._opened(name) as (source, size):
+            source.seek(max(0, size - FOOTER_END))
+            check_footer(size, source.read(FOOTER_END))
             try:
+                # By its path: pyarrow reads that without Python's lock.
                 with pq.ParquetFile(self.path(name), page_checksum_verification=True) as file:
-                    yield file
+                    yield file, size
             except OSError as error:
                 # Only what the system says has an error number; the rest is pyarrow's of damage.
                 if error.errno:
                     raise
                 raise pa.ArrowException(str(error)) from error
-
-    def sha256(self, name: str) -> str:
-        """Return the SHA-256 of a file's content."""
-        with explained(self.path(name), "read"), open(self.path(name), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def create_folders(self, folders: Sequence[str], *, anew: bool = False) -> list[Path]:
         """Create folders in the root; return the ones that did not exist, in order.
@@ -103,6 +126,8 @@ class LocalFiles(Files):
             with explained(self.root, "create"):
                 chain = (self.root, *self.root.parents) if anew else ()
                 above = [p for p in chain if not p.exists()]
+            for folder in folders:
+                refuse_link(self.path(folder))
             for path in [*reversed(above), *(self.path(folder) for folder in folders)]:
                 with explained(path, "create"):
                     if make_folder(path):
@@ -128,14 +153,15 @@ class LocalFiles(Files):
             StoreError: If the system refuses; each file is then as before or as asked.
         """
         staged: list[Path] = []
+        targets = [self._inside(name) for name, _ in files]
+        refuse_link(self.path(STAGING))
         try:
             for name, data in files:
                 path = self.path(f"{STAGING}/{uuid.uuid4().hex}-{name.rpartition('/')[2]}")
                 staged.append(path)
                 with explained(self.path(name), "write"):
                     write_new(path, data)
-            for path, (name, _) in zip(staged, files, strict=True):
-                target = self.path(name)
+            for path, target in zip(staged, targets, strict=True):
                 with explained(target, "write"):
                     move_into_place(path, target)
         finally:
@@ -153,13 +179,14 @@ class LocalFiles(Files):
 
     def remove(self, name: str) -> None:
         """Remove a file if it is there; a link is removed, not what it points to."""
-        with explained(self.path(name), "remove"), contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path(name))
+        path = self._inside(name)
+        with explained(path, "remove"), contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
     def remove_lock(self) -> None:
         """Remove the lock file, of a folder that shall be left as if nothing had begun."""
-        with contextlib.suppress(OSError):
-            os.unlink(self.path(_LOCK))
+        with contextlib.suppress(OSError, StoreError):
+            os.unlink(self._inside(_LOCK))
 
     def check_no_links(self, names: Sequence[str]) -> None:
         """Refuse symbolic links within the folder: they would lead writes out of it.
@@ -168,12 +195,7 @@ class LocalFiles(Files):
             StoreError: If one of the names is a symbolic link.
         """
         for name in names:
-            path = self.path(name)
-            if path.is_symlink():
-                raise StoreError(
-                    f"{path}: is a symbolic link, but a results folder keeps its own files and "
-                    "folders; replace the link by what it points to, or give another --out DIR."
-                )
+            refuse_link(self.path(name))
 
     @contextlib.contextmanager
     def locked(self, *, exclusive: bool, required: bool = True) -> Iterator[None]:
@@ -186,7 +208,7 @@ class LocalFiles(Files):
         Raises:
             StoreError: If the lock file cannot be made, or there are no locks.
         """
-        path = self.path(_LOCK)
+        path = self._inside(_LOCK)
         with explained(path, "lock"):
             descriptor = acquire(path, exclusive)
         try:

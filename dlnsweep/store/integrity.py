@@ -12,6 +12,7 @@ import numpy as np
 from dlnsweep.errors import StoreError
 from dlnsweep.records import integers
 from dlnsweep.store.address import join
+from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
 from dlnsweep.store.seals import is_sealed
@@ -115,21 +116,25 @@ def _receipt(files: Files, name: str, advice: str) -> tuple[dict[str, Any] | Non
         data = files.read_bytes(name)
     except StoreError as error:
         return None, [Problem(path, str(error))]
-    if not is_sealed(data):
-        return None, [Problem(path, f"{path}: was changed after it was written; {advice}.")]
-    return json.loads(data), []
+    if is_sealed(data):
+        receipt = json.loads(data)
+        if is_receipt(receipt, of_plan=name == PLAN_RECEIPT):
+            return receipt, []
+    return None, [Problem(path, f"{path}: was changed after it was written; {advice}.")]
 
 
 def _verify_file(files: Files, name: str, accepted: list[str] | None, advice: str) -> list[Problem]:
     path = files.path(name)
     if not files.exists(name):
         return [Problem(path, f"{path}: is missing; {advice}.")]
+    # Without a receipt nothing can be said of the file; the receipt's own problem is listed.
+    if accepted is None:
+        return []
     try:
         found = files.sha256(name)
     except StoreError as error:
         return [Problem(path, str(error))]
-    # Without a receipt nothing can be said of the file; the receipt's own problem is listed.
-    if accepted is None or found in accepted:
+    if found in accepted:
         return []
     sentence = f"{path}: was changed after it was written (its SHA-256 is not the receipt's)"
     return [Problem(path, f"{sentence}; {advice}.")]
@@ -145,7 +150,12 @@ def _verify_places(
     problems = []
     for number in numbers:
         name = batch_name("outcomes", number)
-        found = np.sort(integers(files.read_table(name, ["run_id"])["run_id"]))
+        try:
+            table = files.read_table(name, ["run_id"], required=["run_id"])
+        except StoreError as error:
+            problems.append(Problem(files.path(name), str(error)))
+            continue
+        found = np.sort(integers(table["run_id"]))
         if not np.array_equal(found, np.sort(planned.get(number, np.empty(0, np.int64)))):
             path = files.path(name)
             problems.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
@@ -15,11 +16,13 @@ import pyarrow.parquet as pq
 
 from dlnsweep.errors import StoreError
 from dlnsweep.store.address import Location, join
+from dlnsweep.store.bounds import Unfit, check_columns, check_rows, read
 from dlnsweep.store.system import Data
 
 # Of what is not whole yet, and of locks.
 STAGING = "_staging"
 MAX_JSON_BYTES = 16 * 2**20
+_CHUNK = 8 * 2**20
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -52,10 +55,6 @@ class Files(ABC):
     @abstractmethod
     def names(self, folder: str = "") -> list[str]:
         """Return the sorted names that stand in a folder; none if there is no such folder."""
-
-    @abstractmethod
-    def sha256(self, name: str) -> str:
-        """Return the SHA-256 of a file's content."""
 
     @abstractmethod
     def create_folders(self, folders: Sequence[str], *, anew: bool = False) -> list[Path]:
@@ -114,27 +113,50 @@ class Files(ABC):
         """
 
     @abstractmethod
-    def _head(self, name: str, size: int | None) -> bytes:
-        """Return the first bytes of a file; all of them if `size` is None."""
+    def _opened(self, name: str) -> contextlib.AbstractContextManager[tuple[Any, int]]:
+        """Open a file to read it from its beginning; with its size in bytes."""
 
     @abstractmethod
-    def _parquet(self, name: str) -> contextlib.AbstractContextManager[pq.ParquetFile]:
+    def _parquet(self, name: str) -> contextlib.AbstractContextManager[tuple[pq.ParquetFile, int]]:
         """Open a Parquet file; what the storage says is a StoreError, what pyarrow says is not."""
 
-    def read_bytes(self, name: str) -> bytes:
+    def size(self, name: str) -> int:
+        """Return the size of a file in bytes."""
+        with self._opened(name) as (_, size):
+            return size
+
+    def sha256(self, name: str, but_last: int = 0) -> str:
+        """Return the SHA-256 of a file's content, of all but so many of its last bytes."""
+        found = hashlib.sha256()
+        with self._opened(name) as (file, size):
+            rest = size - but_last
+            while rest > 0 and (chunk := file.read(min(rest, _CHUNK))):
+                found.update(chunk)
+                rest -= len(chunk)
+        return found.hexdigest()
+
+    def read_bytes(self, name: str, most: int = MAX_JSON_BYTES) -> bytes:
         """Return the content of a small file (JSON).
 
         Raises:
             StoreError: If it cannot be read or is larger than any such file of ours.
         """
-        data = self._head(name, MAX_JSON_BYTES + 1)
-        if len(data) > MAX_JSON_BYTES:
+        with self._opened(name) as (file, _):
+            data = file.read(most + 1)
+        if len(data) > most:
             raise StoreError(
-                f"{self.path(name)}: is larger than {MAX_JSON_BYTES} bytes, the most that such a "
+                f"{self.path(name)}: is larger than {most} bytes, the most that such a "
                 "file of a results folder may have; restore it, or choose another folder with "
                 "--out DIR."
             )
         return data
+
+    def read_ends(self, name: str, first: int, last: int) -> tuple[bytes, bytes]:
+        """Return a file's first and last bytes."""
+        with self._opened(name) as (file, size):
+            head = file.read(first)
+            file.seek(max(0, size - last))
+            return head, file.read(last)
 
     def read_whole(self, name: str) -> bytes:
         """Return the content of a file of any size.
@@ -142,16 +164,17 @@ class Files(ABC):
         Raises:
             StoreError: If it cannot be read.
         """
-        return self._head(name, None)
+        with self._opened(name) as (file, _):
+            return file.read()
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Return the JSON object in a file.
+    def read_json(self, name: str, most: int = MAX_JSON_BYTES) -> dict[str, Any]:
+        """Return the JSON object in a file of at most so many bytes.
 
         Raises:
             StoreError: If it cannot be read or is not a JSON object.
         """
         try:
-            value = json.loads(self.read_bytes(name))
+            value = json.loads(self.read_bytes(name, most))
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
@@ -162,20 +185,31 @@ class Files(ABC):
         return value
 
     def read_table(
-        self, name: str, columns: Sequence[str] | None = None, *, use_threads: bool = True
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        required: Sequence[str] = (),
+        use_threads: bool = True,
     ) -> pa.Table:
         """Return the table in a Parquet file, its page checksums verified.
 
         Args:
             name: The file.
             columns: The columns to read; those that the file lacks are left out.
+            required: Those that it must have.
             use_threads: Whether pyarrow may use several threads for this file.
 
         Raises:
             StoreError: If it cannot be read or is damaged.
         """
-        with self.parquet(name) as file:
-            return file.read(columns=columns, use_threads=use_threads)
+        with self._checked(name) as (file, size):
+            there = file.schema_arrow.names
+            if missing := [column for column in required if column not in there]:
+                raise Unfit(f"it has no column {missing[0]!r}")
+            if columns is not None:
+                columns = [column for column in columns if column in there]
+            return read(file, size, columns, use_threads=use_threads)
 
     def read_footer(self, name: str) -> tuple[pa.Schema, int]:
         """Return the columns of a Parquet file, and its number of rows."""
@@ -189,10 +223,22 @@ class Files(ABC):
         Raises:
             StoreError: If it, or what the block reads of it, cannot be read or is damaged.
         """
+        with self._checked(name) as (file, _):
+            yield file
+
+    @contextlib.contextmanager
+    def _checked(self, name: str) -> Iterator[tuple[pq.ParquetFile, int]]:
         try:
-            with self._parquet(name) as file:
-                yield file
-        except (pa.ArrowException, OSError) as error:
+            with self._parquet(name) as (file, size):
+                check_columns(file.schema_arrow)
+                check_rows(file.schema_arrow, file.metadata.num_rows, size)
+                yield file, size
+        except MemoryError as error:
+            raise StoreError(
+                f"{self.path(name)}: does not fit into the memory that is free; use a machine "
+                "with more, or read a part of it."
+            ) from error
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise StoreError(
                 f"{self.path(name)}: is damaged and cannot be read as Parquet "
                 f"({str(error).partition(chr(10))[0].rstrip('.')}); `dlnsweep verify` tells "

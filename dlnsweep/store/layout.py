@@ -18,6 +18,8 @@ FOLDERS = (STAGING, "curves", "outcomes", "receipts")
 # Made when it is needed.
 CHECKPOINTS = "checkpoints"
 RUNNERS = "runners"
+FIGURES = "figures"
+EVERY_FOLDER = (*FOLDERS, CHECKPOINTS, RUNNERS, FIGURES)
 
 _SUFFIX = {"curves": "parquet", "outcomes": "parquet", "receipts": "json", "checkpoints": "npz"}
 _BATCH = re.compile(r"batch-(\d{6,9})\.(parquet|json|npz)")

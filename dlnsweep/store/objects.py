@@ -16,7 +16,6 @@ What holds the protocol up, and what it asks of a store (S3, Google Cloud Storag
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import random
 import re
 import time
@@ -32,6 +31,7 @@ import pyarrow.parquet as pq
 
 from dlnsweep.errors import StoreError
 from dlnsweep.store.address import join
+from dlnsweep.store.bounds import FOOTER_END, Unfit, check_footer
 from dlnsweep.store.filesystems import file_system
 from dlnsweep.store.interface import STAGING, Files
 from dlnsweep.store.system import Data
@@ -43,7 +43,6 @@ _LOCK_PATIENCE_SECONDS = 60.0
 _LOCK_PAUSE_SECONDS = 1.0
 # No commit takes longer from its first put to its last.
 _COMMIT_ENDS = timedelta(days=1)
-_CHUNK = 8 * 2**20
 
 _ADVICE = (
     (
@@ -99,41 +98,32 @@ class ObjectFiles(Files):
         """Return the sorted names that stand in a folder; none if there is no such folder."""
         return sorted(info.base_name for info in self._listed(folder))
 
-    def _head(self, name: str, size: int | None) -> bytes:
-        with (
-            self._told(name, "read"),
-            self._system.open_input_stream(self._at(name), compression=None) as file,
-        ):
-            return file.read(size)
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[tuple[Any, int]]:
+        with self._told(name, "read"), self._system.open_input_file(self._at(name)) as file:
+            yield file, file.size()
 
     @contextlib.contextmanager
-    def _parquet(self, name: str) -> Iterator[pq.ParquetFile]:
+    def _parquet(self, name: str) -> Iterator[tuple[pq.ParquetFile, int]]:
         with self._told(name, "read"):
             source = self._system.open_input_file(self._at(name))
         try:
-            # Columns are fetched together, in a few large requests.
-            with (
-                source,
-                pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=True) as file,
-            ):
-                yield file
-        except StoreError:
+            with source:
+                size = source.size()
+                source.seek(max(0, size - FOOTER_END))
+                check_footer(size, source.read(FOOTER_END))
+                source.seek(0)
+                # Columns are fetched together, in a few large requests.
+                with pq.ParquetFile(
+                    source, page_checksum_verification=True, pre_buffer=True
+                ) as file:
+                    yield file, size
+        except (StoreError, Unfit):
             raise
         except (pa.ArrowException, OSError) as error:
             if getattr(error, "errno", None) or _FROM_STORE.search(str(error)):
                 raise self._refusal(name, "read", error) from error
             raise
-
-    def sha256(self, name: str) -> str:
-        """Return the SHA-256 of an object's content."""
-        found = hashlib.sha256()
-        with (
-            self._told(name, "read"),
-            self._system.open_input_stream(self._at(name), compression=None) as file,
-        ):
-            while chunk := file.read(_CHUNK):
-                found.update(chunk)
-        return found.hexdigest()
 
     def create_folders(self, folders: Sequence[str], *, anew: bool = False) -> list[Path]:
         """Do nothing: an object store has no folders, only names with slashes."""

@@ -9,13 +9,39 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlnsweep.records import integers
+from dlnsweep.store.bounds import Unfit
 from dlnsweep.store.files import Files
 from dlnsweep.store.layout import RUNS
+
+_ROWS_AT_ONCE = 1 << 16
 
 
 def column_names(files: Files) -> list[str]:
     """Return the names of all columns."""
     return files.read_footer(RUNS)[0].names
+
+
+def count_runs(files: Files) -> dict[int, int]:
+    """Return the number of runs of each planned batch, by the batch's number.
+
+    The column is read in pieces: it may hold any number of runs.
+    """
+    counts = np.zeros(0, np.int64)
+    with files.parquet(RUNS) as file:
+        if "batch" not in file.schema_arrow.names:
+            raise Unfit("it has no column 'batch'")
+        planned = file.metadata.num_rows
+        for piece in file.iter_batches(_ROWS_AT_ONCE, columns=["batch"], use_threads=False):
+            column = piece.column(0)
+            batch = integers(pa.chunked_array([column])) if not column.null_count else None
+            # Numbers are given out one after another.
+            if batch is None or (len(batch) and not 0 <= batch.min() <= batch.max() < planned):
+                raise Unfit("its column 'batch' holds no numbers of batches")
+            found = np.bincount(batch, minlength=len(counts))
+            found[: len(counts)] += counts
+            counts = found
+    numbers = np.flatnonzero(counts)
+    return dict(zip(numbers.tolist(), counts[numbers].tolist(), strict=True))
 
 
 def runs_of_batch(files: Files, number: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -31,6 +57,8 @@ def runs_of_batch(files: Files, number: int, columns: Sequence[str] | None = Non
     """
     with files.parquet(RUNS) as file:
         names = list(columns or file.schema_arrow.names)
+        if missing := {*names, "batch", "lane"} - {*file.schema_arrow.names}:
+            raise Unfit(f"it has no column {min(missing)!r}")
         read = list(dict.fromkeys([*names, "lane"]))
         place = file.schema_arrow.get_field_index("batch")
         parts = [file.schema_arrow.empty_table().select(read)]

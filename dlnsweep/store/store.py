@@ -21,10 +21,12 @@ from dlnsweep.records import curves_parquet, integers, outcomes_parquet
 from dlnsweep.store import run_table
 from dlnsweep.store.address import location
 from dlnsweep.store.checkpoints import CheckpointFile, verify_checkpoints
+from dlnsweep.store.description import check_receipt, check_sweep
 from dlnsweep.store.integrity import Problem, verify
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import (
     CHECKPOINTS,
+    EVERY_FOLDER,
     FOLDERS,
     RUNS,
     SWEEP,
@@ -39,6 +41,9 @@ from dlnsweep.store.status import Status
 from dlnsweep.store.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
 
 __all__ = ["Problem", "Status", "Store", "StoredPlan", "results_folder"]
+
+
+_REQUIRED = {"curves": ("run_id", "step"), "outcomes": ("run_id", "status")}
 
 
 class Store:
@@ -69,7 +74,7 @@ class Store:
             StoreError: If it is not such a folder, or not a whole one.
         """
         files = open_files(location(root))
-        files.check_no_links([*FOLDERS, CHECKPOINTS, SWEEP, RUNS])
+        files.check_no_links([*EVERY_FOLDER, SWEEP, RUNS])
         if not files.exists(SWEEP):
             found = "holds no sweep.json" if files.is_folder() else "is not a folder"
             raise StoreError(
@@ -88,6 +93,7 @@ class Store:
                 f"dlnsweep reads format {FORMAT}; use the version that wrote it, or give another "
                 "folder with --out DIR."
             )
+        check_sweep(sweep, files.path(SWEEP))
         if not files.exists(RUNS):
             raise StoreError(
                 f"{files.root}: holds no {RUNS} (the table of planned runs) beside its {SWEEP}; "
@@ -112,7 +118,7 @@ class Store:
                 it.
         """
         files = open_files(location(root))
-        files.check_no_links([*FOLDERS, CHECKPOINTS, SWEEP, RUNS])
+        files.check_no_links([*EVERY_FOLDER, SWEEP, RUNS])
         write_first(files, plan, environment)
         store = cls.open(root)
         store.check_accepts(plan)
@@ -174,7 +180,8 @@ class Store:
 
     def runs_table(self, columns: list[str] | None = None) -> pa.Table:
         """Return `runs.parquet`, or some columns of it: run_id, batch, lane and the settings."""
-        table = self.files.read_table(RUNS, columns)
+        required = ("run_id", "batch", "lane") if columns is None else columns
+        table = self.files.read_table(RUNS, columns, required=required)
         return table if columns is None else table.select(columns)
 
     def runs_of_batch(self, number: int) -> pa.Table:
@@ -187,8 +194,11 @@ class Store:
         Raises:
             StoreError: If it cannot be read or is damaged.
         """
+        required = [n for n in _REQUIRED[folder] if columns is None or n in columns]
         # Readers of many batches use a thread for each.
-        return self.files.read_table(batch_name(folder, number), columns, use_threads=False)
+        return self.files.read_table(
+            batch_name(folder, number), columns, required=required, use_threads=False
+        )
 
     def read_footer(self, folder: str, number: int) -> tuple[pa.Schema, int]:
         """Return the columns of a committed batch's table, and its number of rows."""
@@ -267,32 +277,36 @@ class Store:
 
     def status(self) -> Status:
         """Return how far the sweep has come."""
-        batch = integers(self.runs_table(["batch"])["batch"])
-        planned = set(np.unique(batch).tolist())
-        done = sorted(self.done() & planned)
+        runs_of = run_table.count_runs(self.files)
+        done = sorted(self.done() & runs_of.keys())
         receipts = self._receipts(done)
         ended = [receipt.get("status", {}) for receipt in receipts]
         # Receipts of earlier versions do not say how many steps were taken.
         told = [receipt for receipt in receipts if "run_steps_taken" in receipt]
         return Status(
-            planned=len(batch),
-            done=int(np.isin(batch, done).sum()),
+            planned=sum(runs_of.values()),
+            done=sum(runs_of[number] for number in done),
             diverged=sum(counts.get("diverged", 0) for counts in ended),
             stopped=sum(counts.get("stopped", 0) for counts in ended),
-            batches=len(planned),
+            batches=len(runs_of),
             batches_done=len(done),
             seconds=float(sum(receipt.get("seconds", 0.0) for receipt in receipts)),
-            run_steps=sum(receipt["run_steps"] for receipt in told),
+            run_steps=sum(receipt.get("run_steps", 0) for receipt in told),
             run_steps_taken=sum(receipt["run_steps_taken"] for receipt in told),
         )
 
     def _receipts(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         names = [batch_name("receipts", number) for number in numbers]
         if not self.files.remote:
-            return [self.files.read_json(name) for name in names]
+            return [self._receipt(name) for name in names]
         # Each waits for the network, so many wait together.
         with ThreadPoolExecutor(32) as pool:
-            return list(pool.map(self.files.read_json, names))
+            return list(pool.map(self._receipt, names))
+
+    def _receipt(self, name: str) -> dict[str, Any]:
+        receipt = self.files.read_json(name)
+        check_receipt(receipt, self.files.path(name))
+        return receipt
 
     def verify(self) -> list[Problem]:
         """Return everything in the folder that is not as it was committed."""
@@ -321,7 +335,7 @@ class Store:
             StoreError: If they cannot be removed, or the file system has no locks and so a
                 running commit could be hit.
         """
-        self.files.check_no_links([*FOLDERS, CHECKPOINTS])
+        self.files.check_no_links(EVERY_FOLDER)
         if dry_run:
             found = self.files.abandoned(self._leftovers())
             return [self.files.path(name) for name in found]
@@ -348,7 +362,13 @@ class Store:
 
     @cached_property
     def _run_ids(self) -> np.ndarray:
-        return integers(self.runs_table(["run_id"])["run_id"])
+        found = integers(self.runs_table(["run_id"])["run_id"])
+        if len(np.unique(found)) < len(found):
+            raise StoreError(
+                f"{self.files.path(RUNS)}: is damaged: it plans a run twice; restore it from a "
+                "copy, or move the folder away and run the sweep again."
+            )
+        return found
 
     @cached_property
     def _rows_of_batches(self) -> dict[int, np.ndarray]:
@@ -374,6 +394,6 @@ class Store:
                 f"{self.root}: lost its {SWEEP} meanwhile, so nothing more is written to it; "
                 "restore the folder or run the sweep again."
             )
-        self.files.check_no_links([*FOLDERS, CHECKPOINTS])
+        self.files.check_no_links(EVERY_FOLDER)
         # Tools that copy folders may leave out empty ones.
         self.files.create_folders(FOLDERS)

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _ADVICE = {
     errno.ENOTDIR: "a folder is needed, and a part of this path is a file; give another --out DIR",
     errno.EEXIST: "a folder is needed, and this is a file; give another --out DIR",
     errno.ENAMETOOLONG: "give a shorter --out DIR or a shorter sweep name",
+    errno.ELOOP: "links lead out of a results folder; replace it by what it points to",
     errno.ENOENT: "it vanished meanwhile; restore it, or run the sweep again",
 }
 
@@ -55,19 +57,67 @@ def explained(path: Path, action: str) -> Iterator[None]:
         ) from error
 
 
+def refuse_link(path: Path) -> None:
+    """Refuse a symbolic link within a results folder: it would lead out of it.
+
+    Raises:
+        StoreError: If it is one.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        # Whoever uses the path meets the same.
+        return
+    if stat.S_ISLNK(mode):
+        raise StoreError(
+            f"{path}: is a symbolic link, but a results folder keeps its own files and "
+            "folders; replace the link by what it points to, or give another --out DIR."
+        )
+
+
+def open_regular(path: Path) -> int:
+    """Open a file to read it; return its descriptor.
+
+    Raises:
+        OSError: If the system refuses.
+        StoreError: If it is a link, a FIFO, a device or a folder: reading could hang, or act.
+    """
+    # O_NONBLOCK: opening a FIFO would wait for somebody who writes to it.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    refuse_link(path)
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise _not_a_file(path)
+    descriptor = os.open(path, flags)
+    # It may have changed since it was looked at.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_a_file(path)
+    return descriptor
+
+
+def _not_a_file(path: Path) -> StoreError:
+    return StoreError(
+        f"{path}: is no regular file, as all files of a results folder are; remove it, or restore "
+        "the file that stood there."
+    )
+
+
 def acquire(path: Path, exclusive: bool) -> int | None:
     """Lock a file, which is made if needed; return its descriptor, None without locks here."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(path, flags, 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _not_a_file(path)
             fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
             # A failed creation removes its lock file; a lock on a removed file excludes nobody.
             if os.fstat(descriptor).st_nlink > 0:
                 return descriptor
             os.close(descriptor)
-        except OSError as error:
+        except (OSError, StoreError) as error:
             os.close(descriptor)
-            if error.errno in _NO_LOCKS_HERE:
+            if isinstance(error, OSError) and error.errno in _NO_LOCKS_HERE:
                 return None
             raise
 

@@ -1,0 +1,114 @@
+"""Whether `sweep.json` and receipts are what a sweep wrote, before anybody relies on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dlnsweep.errors import StoreError
+
+_LONGEST = 10_000
+_LARGEST = 1e18
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST
+
+
+def _is_number(value: Any) -> bool:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and 0 <= value <= _LARGEST and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return _is_number(value) and isinstance(value, int)
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_record(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    shared, figures = value.get("shared", {}), value.get("figures", [])
+    tables = isinstance(figures, list) and all(isinstance(each, dict) for each in figures)
+    return isinstance(shared, dict) and tables
+
+
+def _are_files(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(each, dict) and _is_text(each.get("sha256")) for each in value.values()
+    )
+
+
+def _are_hashes(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_are_texts, value.values()))
+
+
+_SWEEP: dict[str, Callable[[Any], bool]] = {
+    "name": _is_text,
+    "source": _is_text,
+    "precision": _is_text,
+    "observables": _are_texts,
+    "sweep_sha256": _is_text,
+    "sweep": _is_record,
+}
+_RECEIPT: dict[str, Callable[[Any], bool]] = {
+    "batch": _is_count,
+    "seconds": _is_number,
+    "run_steps": _is_count,
+    "run_steps_taken": _is_count,
+    "status": _are_counts,
+    "files": _are_files,
+}
+_PLAN_RECEIPT: dict[str, Callable[[Any], bool]] = {"files": _are_hashes}
+
+
+def check_sweep(value: Mapping[str, Any], path: Any) -> None:
+    """Refuse the content of a `sweep.json` that no sweep wrote.
+
+    Raises:
+        StoreError: If something is missing, or is of another kind.
+    """
+    missing = [name for name in ("name", "observables", "sweep") if name not in value]
+    wrong = missing or _wrong(value, _SWEEP)
+    if wrong:
+        raise StoreError(
+            f"{path}: is damaged (its '{wrong[0]}' is {_found(value, wrong[0])}); restore it from "
+            "a copy, or move the folder away and run the sweep again."
+        )
+
+
+def check_receipt(value: Mapping[str, Any], path: Any) -> None:
+    """Refuse the content of a batch's receipt that no commit wrote.
+
+    Raises:
+        StoreError: If something is of another kind.
+    """
+    if wrong := _wrong(value, _RECEIPT):
+        raise StoreError(
+            f"{path}: is damaged (its '{wrong[0]}' is {_found(value, wrong[0])}); `dlnsweep "
+            "verify` tells all damage; remove this batch's files in curves, outcomes and receipts "
+            "and run the sweep again."
+        )
+
+
+def is_receipt(value: Mapping[str, Any], *, of_plan: bool) -> bool:
+    """Tell whether a receipt names the files that it is about, and nothing is of another kind."""
+    known = _PLAN_RECEIPT if of_plan else _RECEIPT
+    named = {} if of_plan else {"curves", "outcomes"}
+    return not _wrong(value, known) and "files" in value and set(named) <= value["files"].keys()
+
+
+def _wrong(value: Mapping[str, Any], known: Mapping[str, Callable[[Any], bool]]) -> list[str]:
+    return [name for name, is_right in known.items() if name in value and not is_right(value[name])]
+
+
+def _found(value: Mapping[str, Any], name: str) -> str:
+    return f"a {type(value[name]).__name__} that it cannot be" if name in value else "missing"
