@@ -123,6 +123,7 @@ class Checkpoint:
         }
 
     def _read(self) -> State | None:
+        origin: Any = {}
         try:
             data = self._file.read()
             if data is None:

@@ -1,0 +1,309 @@
+"""Results folders made to hang, crash, fill the memory or reach outside: refused with a sentence.
+
+In this process and without training; the sweep is that of `store_samples`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import socket
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import store_samples as samples
+
+from dlnsweep import heartbeat
+from dlnsweep.errors import StoreError
+from dlnsweep.figures import save
+from dlnsweep.packing import PackError, pack, unpack
+from dlnsweep.results import open_results
+from dlnsweep.store import Store
+from dlnsweep.store.seals import seal
+
+FILES = ("sweep.json", "runs.parquet", "curves/batch-000000.parquet",
+         "outcomes/batch-000000.parquet", "receipts/batch-000000.json")  # fmt: skip
+FOLDERS = ("_staging", "curves", "outcomes", "receipts", "checkpoints", "runners", "figures")
+
+
+def use(root: Path) -> list[str]:
+    """Return the sentences with which what looks at a folder refuses it."""
+    said = []
+    for look in (
+        lambda: Store.open(root).status(),
+        lambda: heartbeat.runners(Store.open(root)),
+        lambda: Store.open(root).gc(),
+        lambda: open_results(root).summary("training.weight_decay"),
+        lambda: open_results(root).summary("training.weight_decay", at="min"),
+        lambda: open_results(root).runs(),
+        lambda: said.extend(problem.sentence for problem in Store.open(root).verify()),
+    ):
+        try:
+            look()
+        except StoreError as error:
+            said.append(str(error))
+    return said
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def listening(path: Path) -> None:
+    # The path of a socket has at most 108 bytes.
+    here = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+def to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("make", [fifo, listening, to_a_device, folder])
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_no_file_is_not_waited_for(
+    name: str, make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    root = tmp_path / "s"
+    samples.complete(root)
+    (root / name).unlink()
+    make(root / name)
+    said = use(root)
+    assert said
+    assert any(name.rpartition("/")[2] in sentence for sentence in said)
+
+
+@pytest.mark.timeout(60)
+def test_a_fifo_as_lock_checkpoint_or_sign_of_life_is_not_waited_for(tmp_path: Path) -> None:
+    store = samples.complete(tmp_path / "s")
+    for name in ("_staging/lock", "runners/a.json", "checkpoints/batch-000007.npz"):
+        path = store.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    assert heartbeat.runners(store) == []
+    assert store.checkpoint(7).read() is None
+    with pytest.raises(StoreError, match="lock: is no regular file"):
+        store.gc()
+    assert any("batch-000007" in problem.sentence for problem in store.verify())
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_link_as_folder_leads_nowhere(name: str, tmp_path: Path) -> None:
+    store = samples.complete(tmp_path / "s")
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    old = json.dumps({"beat": "2000-01-01T00:00:00+00:00"})
+    for victim in ("a.json", "batch-000000.json", "batch-000000.npz", "lock"):
+        (foreign / victim).write_text(old)
+    before = {path.name: path.read_bytes() for path in foreign.iterdir()}
+    path = store.root / name
+    if path.exists():
+        path.rename(tmp_path / "moved")
+    path.symlink_to(foreign)
+    # A store that was opened before the link was put there is no way round.
+    for act in (
+        lambda: Store.open(store.root),
+        lambda: store.gc(),
+        lambda: heartbeat._forget_old(store),
+        lambda: store.files.write_in_order([(f"{name}/new.json", b"x")]),
+        lambda: store.files.create_folders([name]),
+        lambda: store.files.remove(f"{name}/a.json"),
+        lambda: store.files.read_bytes(f"{name}/a.json"),
+    ):
+        with contextlib.suppress(StoreError):
+            act()
+    with pytest.raises(StoreError, match="is a symbolic link"):
+        Store.open(store.root)
+    assert {path.name: path.read_bytes() for path in foreign.iterdir()} == before
+
+
+def test_a_link_in_the_place_of_a_figure_is_replaced(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    foreign = tmp_path / "foreign"
+    foreign.write_text("mine")
+    (tmp_path / "curves.png").symlink_to(foreign)
+    (tmp_path / f".curves.png.{os.getpid()}.partial").symlink_to(foreign)
+    (path,) = save(Figure(figsize=(1, 1)), tmp_path / "curves", ["png"])
+    assert foreign.read_text() == "mine"
+    assert not path.is_symlink()
+
+
+def many_rows(path: Path) -> None:
+    nothing = np.zeros(10_000_000, np.int64)
+    keys = {name: pa.array(nothing) for name in ("run_id", "batch", "lane")}
+    pq.write_table(pa.table(keys), path, compression="zstd")
+
+
+def long_text(path: Path) -> None:
+    good = pq.read_table(path)
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * good.num_rows), ["x" * 150_000_000])
+    table = good.set_column(good.schema.get_field_index("status"), "status", text.cast("string"))
+    pq.write_table(table, path, compression="zstd")
+
+
+def changed(name: str, column: pa.Array | None) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        good = pq.read_table(path)
+        place = good.schema.get_field_index(name)
+        bad = good.remove_column(place) if column is None else good.set_column(
+            place, name, column.take(pa.array(np.arange(good.num_rows) % len(column)))
+        )  # fmt: skip
+        pq.write_table(bad, path)
+
+    return write
+
+
+TABLES: dict[str, tuple[str, Callable[[Path], None], str]] = {
+    "a bomb of runs": ("runs", many_rows, r"claims 10000000 runs in \d+ bytes"),
+    "a bomb of text": ("outcomes", long_text, "GB of memory"),
+    "no ids": ("runs", changed("run_id", None), "no column 'run_id'"),
+    "no lanes": ("runs", changed("lane", None), "no column 'lane'"),
+    "ids that are words": ("runs", changed("run_id", pa.array(["a"])), "of type string"),
+    "ids twice": ("runs", changed("run_id", pa.array([7])), "plans a run twice"),
+    "ids missing": ("outcomes", changed("run_id", pa.array([None, 1])), "are missing"),
+    "batches missing": ("runs", changed("batch", pa.array([None, 1])), "no numbers of batches"),
+    "batches below zero": ("runs", changed("batch", pa.array([-1])), "no numbers of batches"),
+    "a batch of 2^62": ("runs", changed("batch", pa.array([2**62])), "no numbers of batches"),
+    "no status": ("outcomes", changed("status", None), "no column 'status'"),
+    "times": ("curves", changed("error", pa.array([0], pa.timestamp("s"))), "of type timestamp"),
+    "no steps": ("curves", changed("step", None), "no column 'step'"),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", TABLES)
+def test_a_malformed_table_is_told(name: str, tmp_path: Path) -> None:
+    table, damage, expected = TABLES[name]
+    store = samples.complete(tmp_path / "s")
+    path = store.root / ("runs.parquet" if table == "runs" else f"{table}/batch-000000.parquet")
+    damage(path)
+    said = "\n".join(use(store.root))
+    assert re.search(expected, said), said
+    assert "was changed after it was written" in said
+
+
+RECEIPTS: dict[str, dict[str, object]] = {
+    "seconds": {"seconds": "long"},
+    "no number": {"seconds": float("1e300")},
+    "a list": {"status": [1]},
+    "texts": {"status": {"diverged": "x"}},
+    "steps": {"run_steps": None, "run_steps_taken": 1},
+    "files": {"files": 3},
+}
+
+
+@pytest.mark.parametrize("name", RECEIPTS)
+def test_a_malformed_receipt_is_told(name: str, tmp_path: Path) -> None:
+    store = samples.complete(tmp_path / "s")
+    path = store.root / "receipts" / "batch-000000.json"
+    good = json.loads(path.read_text())
+    good.pop("checksum")
+    path.write_bytes(seal({**good, **RECEIPTS[name]}))
+    with pytest.raises(StoreError, match=r"batch-000000\.json: is damaged"):
+        store.status()
+    assert any("batch-000000.json" in problem.sentence for problem in store.verify())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": 3}, {"name": "x" * 10**6}, {"observables": "all"}, {"sweep": []},
+     {"sweep": {"figures": [1]}}, {"sweep": {"shared": 1}}],
+)  # fmt: skip
+def test_a_malformed_description_is_told(change: dict[str, object], tmp_path: Path) -> None:
+    store = samples.complete(tmp_path / "s")
+    path = store.root / "sweep.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(StoreError, match=r"sweep\.json: is damaged"):
+        Store.open(store.root)
+
+
+def sealed(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", compression) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+        file.comment = bytes(64)
+    data = bytearray(sink.getvalue())
+    data[-64:] = hashlib.sha256(data[:-64]).hexdigest().encode()
+    return bytes(data)
+
+
+def npy(array: np.ndarray, **header: object) -> bytes:
+    sink = io.BytesIO()
+    if not header:
+        np.lib.format.write_array(sink, array, allow_pickle=True)
+    else:
+        known = {"descr": "|u1", "fortran_order": False, "shape": (1,)} | header
+        np.lib.format.write_array_header_1_0(sink, known)
+        sink.write(array.tobytes())
+    return sink.getvalue()
+
+
+def outline(text: str) -> bytes:
+    return npy(np.frombuffer(text.encode(), np.uint8))
+
+
+ONE = outline('{"array": 0}')
+PACKED: dict[str, bytes] = {
+    "nesting": sealed({"outline.npy": outline("[" * 100_000)}),
+    "nesting of ours": sealed({"outline.npy": outline('{"tuple": [' * 900 + "]}" * 900)}),
+    "a bomb": sealed({"outline.npy": ONE, "a0.npy": bytes(10**8)}, zipfile.ZIP_DEFLATED),
+    "bzip2": sealed({"outline.npy": ONE, "a0.npy": bytes(100)}, zipfile.ZIP_BZIP2),
+    "a huge array": sealed({"outline.npy": ONE, "a0.npy": npy(np.zeros(1), shape=(2**61,))}),
+    "a negative one": sealed({"outline.npy": ONE, "a0.npy": npy(np.zeros(1), shape=(-1, -8))}),
+    "objects": sealed({"outline.npy": ONE, "a0.npy": npy(np.array([None]))}),
+    "no array": sealed({"outline.npy": ONE}),
+    "no outline": sealed({"a0.npy": ONE}),
+    "a long header": sealed({"outline.npy": ONE, "a0.npy": b"\x93NUMPY\x02\x00" + b"\xff" * 99}),
+    "a key that is a list": sealed({"outline.npy": outline('{"dict": [[[], 1]]}')}),
+    "another kind": sealed({"outline.npy": outline('{"kind": "Popen", "fields": {}}')}),
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", PACKED)
+def test_a_sealed_checkpoint_that_is_malformed_is_refused(name: str) -> None:
+    with pytest.raises(PackError):
+        unpack(PACKED[name], ())
+
+
+def test_packing_gives_back_what_it_was_given() -> None:
+    value = {"a": np.arange(6.0).reshape(2, 3).T, "b": [(1, None), np.zeros((0, 4)), np.int8(3)]}
+    found = unpack(pack(value, ()), ())
+    assert found["b"][0] == (1, None)
+    np.testing.assert_array_equal(found["a"], value["a"], strict=True)
+    assert found["a"].flags.writeable
+    assert found["b"][1].shape == (0, 4)
+
+
+@pytest.mark.timeout(30)
+def test_a_checkpoint_that_claims_a_terabyte_is_not_read(tmp_path: Path) -> None:
+    store = samples.complete(tmp_path / "s")
+    file = store.checkpoint(9)
+    file.write(b"x")
+    with file.path.open("r+b") as sparse:
+        sparse.truncate(2**40)
+    with pytest.raises(StoreError, match="its checksum is wrong"):
+        file.read()
+    assert any("batch-000009" in problem.sentence for problem in store.verify())
