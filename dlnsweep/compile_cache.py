@@ -55,7 +55,9 @@ def why_unusable(folder: Path) -> str:
     need be, and those before it, with mode 0700.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # mkdir gives its mode to the last part alone; the others would be as open as the umask.
+        for path in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
+            path.mkdir(exist_ok=True, mode=0o700)
         found = os.lstat(folder)
     except OSError as error:
         return f"{folder}: cannot be used for compiled programs ({error.strerror or error})"

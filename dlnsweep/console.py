@@ -61,6 +61,43 @@ class _Outlet(io.RawIOBase):
         return not self._stuck
 
 
+class _Text(io.TextIOWrapper):
+    """A stream to which control characters do not get: names come from folders of strangers.
+
+    Attributes:
+        draws: Whether what is written steers the terminal on purpose, as a bar does.
+    """
+
+    draws = False
+
+    def write(self, text: str, /) -> int:
+        super().write(text if self.draws else harmless(text))
+        return len(text)
+
+
+def harmless(text: str) -> str:
+    """Return a text with escapes for all that steers a terminal or turns its letters round."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """Let the standard error be steered for the time of the block, by a bar."""
+    stream: Any = sys.stderr
+    if not isinstance(stream, _Text):
+        yield
+        return
+    stream.draws = True
+    try:
+        yield
+    finally:
+        stream.draws = False
+
+
 _outlets: dict[int, _Outlet] = {}
 _only_reports: list[bool] = []
 
@@ -89,7 +126,7 @@ def secure() -> None:
                 stream.flush()
         outlet = _Outlet(number, closed=number in closed)
         _outlets[number] = outlet
-        safe = io.TextIOWrapper(
+        safe = _Text(
             io.BufferedWriter(outlet),
             encoding=getattr(stream, "encoding", None) or "utf-8",
             # A Greek letter that the terminal's encoding lacks is no reason to end, either.

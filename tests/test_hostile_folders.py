@@ -12,21 +12,26 @@ import json
 import os
 import re
 import socket
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import store_samples as samples
+from sweep_samples import start
 
 from dlnsweep import heartbeat
+from dlnsweep.compile_cache import why_unusable
 from dlnsweep.errors import StoreError
 from dlnsweep.figures import save
 from dlnsweep.packing import PackError, pack, unpack
 from dlnsweep.results import open_results
+from dlnsweep.results.csv_files import write_csv
 from dlnsweep.store import Store
 from dlnsweep.store.seals import seal
 
@@ -307,3 +312,43 @@ def test_a_checkpoint_that_claims_a_terabyte_is_not_read(tmp_path: Path) -> None
     with pytest.raises(StoreError, match="its checksum is wrong"):
         file.read()
     assert any("batch-000009" in problem.sentence for problem in store.verify())
+
+
+@pytest.mark.parametrize("address", ["s3://b/x?secret=hidden", "s3://b/x#hidden", "file:///x?hidden"])
+def test_a_secret_in_an_address_is_not_said_again(address: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        Store.open(address)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_cell_of_a_csv_file_is_no_formula(tmp_path: Path) -> None:
+    cells = ["=1+1", "+1", "-1", "@A", "\t=1", "\r=1", "plain"]
+    write_csv(pd.DataFrame({"=x": cells, "y": -1.5}), tmp_path / "a.csv")
+    found = pd.read_csv(tmp_path / "a.csv")
+    assert found["'=x"].str[0].tolist() == ["'"] * 6 + ["p"]
+    assert (found["y"] == -1.5).all()
+
+
+def test_no_folder_above_the_cache_is_open_to_others(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert why_unusable(tmp_path / "a" / "b" / "c") == ""
+    finally:
+        os.umask(before)
+    for name in ("a", "a/b", "a/b/c"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+
+
+def test_no_control_character_reaches_the_terminal(tmp_path: Path) -> None:
+    store = samples.complete(tmp_path / "s")
+    path = store.root / "sweep.json"
+    text = "\x1b[2J\u202e\x9b\x07\r\ud800"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": text}))
+    sign = {"host": text, "process": 1, "how": text, "beat": "2026-01-01T00:00:00+00:00"}
+    (store.root / "runners").mkdir()
+    (store.root / "runners" / "a.json").write_text(json.dumps({**sign, "batches": [[1, text]]}))
+    with start("status", store.root, cwd=tmp_path) as process:
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert all(character.isprintable() or character == "\n" for character in out + err)
+    assert out.startswith(r"\x1b[2J\u202e\x9b\x07\r\ud800: 12 of 12 runs done")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from dlnsweep.errors import SpecError
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
@@ -16,7 +19,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         SpecError: If the file cannot be written.
     """
     # As a whole: a table that cannot be turned into text leaves no half of a file.
-    text = table.to_csv(index=False)
+    text = table.rename(columns=_inert).map(_inert).to_csv(index=False)
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
@@ -25,3 +28,8 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
             f"{path}: the table cannot be written ({error.strerror or error}); name a file in a "
             "folder that you may write, on a disk with room."
         ) from None
+
+
+def _inert(value: Any) -> Any:
+    """Return a text that spreadsheets do not take for a formula; what is no text as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -54,7 +54,8 @@ def location(address: str | Path) -> Location:
         # The address itself is not shown: it may be a secret.
         raise StoreError(f"{parts.scheme}://...@: holds credentials, but {_ENVIRONMENT}.")
     if parts.query or parts.fragment:
-        raise StoreError(f"{address}: has a '?' or '#' in it, but {_ENVIRONMENT}.")
+        shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        raise StoreError(f"{shown}?...: has a '?' or '#' in it, but {_ENVIRONMENT}.")
     if not parts.netloc.strip("."):
         raise StoreError(f"{address}: names no bucket; give {parts.scheme}://bucket/path.")
     return address.rstrip("/")
@@ -65,8 +66,8 @@ def _local(address: str) -> Path:
     parts = urlsplit(address)
     if parts.query or parts.fragment:
         raise StoreError(
-            f"{address}: has a '?' or '#' in it, which a file: address writes %3F and %23; or give "
-            "the path as it is, without file:."
+            f"file:{parts.path}?...: has a '?' or '#' in it, which a file: address writes "
+            "%3F and %23; or give the path as it is, without file:."
         )
     path = unquote(parts.path)
     if parts.netloc.startswith("~"):
