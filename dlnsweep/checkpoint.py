@@ -123,7 +123,6 @@ class Checkpoint:
         }
 
     def _read(self) -> State | None:
-        origin: Any = {}
         try:
             data = self._file.read()
             if data is None:

@@ -314,7 +314,9 @@ def test_a_checkpoint_that_claims_a_terabyte_is_not_read(tmp_path: Path) -> None
     assert any("batch-000009" in problem.sentence for problem in store.verify())
 
 
-@pytest.mark.parametrize("address", ["s3://b/x?secret=hidden", "s3://b/x#hidden", "file:///x?hidden"])
+@pytest.mark.parametrize(
+    "address", ["s3://b/x?secret=hidden", "s3://b/x#hidden", "file:///x?hidden"]
+)
 def test_a_secret_in_an_address_is_not_said_again(address: str) -> None:
     with pytest.raises(StoreError) as caught:
         Store.open(address)

@@ -32,4 +32,8 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 def _inert(value: Any) -> Any:
     """Return a text that spreadsheets do not take for a formula; what is no text as it is."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    inert = f"'{value}" if value.startswith(_FORMULA) else value
+    # Unquoted, as pandas leaves it, this would begin a new row.
+    return inert.replace("\r", "\\r")
