@@ -6,16 +6,17 @@ import contextlib
 import importlib.util
 import queue
 import signal
-import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from dlnsweep import dask_task
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.execution import Event, LocalExecutor, worker_options
+from dlnsweep.execution import NOT_KEPT, Event, LocalExecutor, worker_options
 from dlnsweep.stopping import POLITE
 
 LOCAL = "local"
@@ -23,6 +24,8 @@ _POLL_SECONDS = 0.2
 _CONNECT_SECONDS = 20.0
 # Longer than a Dask worker waits for its own process.
 _STOP_SECONDS = 330.0
+# A Dask worker that came meanwhile, in the place of a lost one, has to be told, too.
+_REPEAT_SECONDS = 5.0
 
 
 class DaskExecutor:
@@ -70,9 +73,15 @@ class DaskExecutor:
         """Compute batches of a results folder; see `LocalExecutor.execute`."""
         session = f"dlnsweep-{uuid.uuid4().hex}"
         with self._client(len(numbers)) as client:
-            return _Session(client, session, on_event, self._options).run(
-                root, numbers, should_stop
-            )
+            try:
+                return _Session(client, session, on_event, self._options).run(
+                    root, numbers, should_stop
+                )
+            finally:
+                if self.address == LOCAL:
+                    # Their worker processes end with them, but nobody would wait for that.
+                    with contextlib.suppress(Exception):
+                        client.run(dask_task.retire_all, on_error="ignore")
 
     @contextmanager
     def _client(self, most: int) -> Iterator[Any]:
@@ -83,7 +92,7 @@ class DaskExecutor:
             target: Any = self.address
             if self.address == LOCAL:
                 count = min(LocalExecutor(self._workers or None).num_workers, most)
-                with _deaf_to_interrupts():
+                with _deaf():
                     cluster = distributed.LocalCluster(
                         n_workers=count,
                         threads_per_worker=1,
@@ -119,20 +128,22 @@ def _check_certificate(address: str, security: Any) -> None:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Have processes started in the block ignore Ctrl-C and its like: we tell them when to stop."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    # What comes meanwhile waits: a signal that is blocked is kept even where it would be ignored.
-    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, POLITE)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in POLITE}
+def _deaf() -> Iterator[None]:
+    """Have processes started in the block hear no polite signal: we tell them when to stop.
+
+    Terminals and schedulers signal all of a group, and a Dask worker that ends takes its batch
+    along. Signals are blocked in this thread and, as they inherit it, in Dask's thread and what
+    that starts, also later. To ignore them instead would lose what comes in the meantime.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, POLITE)
     try:
+        # The first process that multiprocessing starts brings this one along, which ends with
+        # Ctrl-C and SIGTERM unblocked.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, POLITE)
         yield
     finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-        signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Session:
@@ -235,24 +246,38 @@ class _Session:
         future.release()
 
     def _stop(self, left: set[Any]) -> None:
-        """Begin no further batch, and wait for those in progress to end at their next segment."""
-        import distributed
+        """Begin no further batch, and hear those in progress until they have ended."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        self._tell_workers_to_stop()
+        rest = left
+        # A scheduler that is gone runs nothing any more.
+        with contextlib.suppress(Exception):
+            running = {key for keys in self._client.processing().values() for key in keys}
+            rest = {future for future in left if future.key in running}
+            self._client.cancel(list(left - rest))
+        again = time.monotonic() + _REPEAT_SECONDS
+        # They end at their next segment, and what they keep they say before: it comes first.
+        while any(future.status == "pending" for future in rest) and time.monotonic() < deadline:
+            if time.monotonic() > again:
+                self._tell_workers_to_stop()
+                again = time.monotonic() + _REPEAT_SECONDS
+            self._hear_last_words()
+        self._hear_last_words()
+        for number in sorted(self._open):
+            self._hear(Event("kept", number, text=NOT_KEPT))
+        with contextlib.suppress(Exception):
+            self._client.cancel(list(rest))
 
+    def _tell_workers_to_stop(self) -> None:
         with contextlib.suppress(Exception):
             self._client.run(dask_task.stop, self._name, on_error="ignore")
-            processing = self._client.processing()
-            running = {key for keys in processing.values() for key in keys}
-            waiting = [future for future in left if future.key not in running]
-            self._client.cancel(waiting)
-            rest = [future for future in left if future.key in running]
-            if rest:
-                distributed.wait(rest, timeout=_STOP_SECONDS)
-        with contextlib.suppress(Exception):
-            self._client.cancel(list(left))
-        # How far they are kept they have said before they ended.
+
+    def _hear_last_words(self) -> None:
         for news in self._take():
             if isinstance(news, dict):
-                self._hear(Event(**news["event"]))
+                # Something else ends the run, and is told.
+                with contextlib.suppress(Exception):
+                    self._hear(Event(**news["event"]))
 
 
 def _words(error: Any) -> str:

@@ -77,6 +77,8 @@ def compute(
             f"{versions()[1]}), but the client has {wanted[0]} ({wanted[1]}); install the same "
             "version everywhere."
         )
+    if session in _stopped:
+        return ""
     failures: dict[int, str] = {}
     report = _Report(session)
     crew = Crew(root, [number], report, options)
@@ -127,6 +129,13 @@ def _staff(crew: Crew, what: tuple[str, ...], session: str) -> Place | None:
         time.sleep(_WAIT_SECONDS)
     crew.hire({"CUDA_VISIBLE_DEVICES": place.name}, None)
     return place
+
+
+def retire_all() -> None:
+    """End the worker processes that have nothing to do, and wait for it."""
+    for idle in list(_idle):
+        idle.timer.cancel()
+        _retire(idle)
 
 
 def _retire(idle: _Idle) -> None:

@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.2
 # Workers end at their next segment, but a program may be compiling, and a state large.
 _STOP_SECONDS = 300.0
 _TRIES = 2
-_NOT_KEPT = "not kept now: its process did not end in time; it goes on from an older checkpoint"
+NOT_KEPT = "not kept now: its process did not end in time; it goes on from an older checkpoint"
 _CHECKPOINT = "--checkpoint-seconds"
 # A worker that ends before it is ready has had no batch: something is wrong with all of them.
 _MOST_FAILED_STARTS = 3
@@ -273,7 +273,7 @@ class Crew:
                 if worker.batch is not None and not worker.kept:
                     # Whoever hears of it may be why we end.
                     with contextlib.suppress(Exception):
-                        self._on_event(Event("kept", worker.batch, text=_NOT_KEPT))
+                        self._on_event(Event("kept", worker.batch, text=NOT_KEPT))
         finally:
             self._selector.close()
             for worker in self._workers:

@@ -178,7 +178,7 @@ def main() -> int:
         os.sched_setaffinity(0, {int(place.name if place else cores[0])})
     voice = _Voice()
     with handled(lambda *_: voice.stop()):
-        # A Dask worker was started with them blocked, and we inherit that.
+        # A Dask worker of ours has them blocked, and we inherit that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, POLITE)
         return _serve(arguments, voice)
 

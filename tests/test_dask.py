@@ -103,9 +103,7 @@ def executor(
 
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     yield execute
-    for idle in list(dask_task._idle):
-        idle.timer.cancel()
-        dask_task._retire(idle)
+    dask_task.retire_all()
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
