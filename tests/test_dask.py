@@ -86,6 +86,7 @@ def executor(
         body: str,
         numbers: range = range(4),
         should_stop: Callable[[], bool] = lambda: False,
+        on_event: Callable[[Event], None] = lambda _: None,
     ) -> tuple[dict[int, str], list[Event]]:
         script = STAND_IN.replace("{body}", textwrap.dedent(body))
         monkeypatch.setattr(
@@ -94,11 +95,16 @@ def executor(
             lambda module, root: [sys.executable, "-c", script, root],
         )
         events: list[Event] = []
+
+        def hear(event: Event) -> None:
+            events.append(event)
+            on_event(event)
+
         with distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
         ) as cluster:
             address = cluster.scheduler_address
-            failures = DaskExecutor(address).execute(tmp_path, numbers, events.append, should_stop)
+            failures = DaskExecutor(address).execute(tmp_path, numbers, hear, should_stop)
         return failures, events
 
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
@@ -149,18 +155,47 @@ def test_a_refused_folder_ends_the_run(executor) -> None:
 @needs_dask
 def test_stopping_lets_batches_end_at_their_segment(executor, tmp_path: Path) -> None:
     body = """
-    def finish(*_):
-        first_time(f"ended-{os.getpid()}")
-        sys.exit(0)
-    signal.signal(signal.SIGTERM, finish)
     def work(batch):
+        def finish(*_):
+            # Longer than anyone waits for news, as the rest of a segment is.
+            time.sleep(1)
+            first_time(f"ended-{os.getpid()}")
+            say(kind="kept", batch=batch, run_steps=3, text="kept at 10 % of its steps")
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, finish)
+        say(kind="begun", batch=batch)
         first_time(f"began-{batch}")
         time.sleep(60)
     """
+    events: list[Event] = []
     with pytest.raises(Interrupted):
-        executor(body, range(8), lambda: len(list(tmp_path.glob("began-*"))) == 2)
+        executor(body, range(8), lambda: len(list(tmp_path.glob("began-*"))) == 2, events.append)
     assert len(list(tmp_path.glob("ended-*"))) == 2
-    assert len(list(tmp_path.glob("began-*"))) == 2
+    began = {int(path.name[-1]) for path in tmp_path.glob("began-*")}
+    assert len(began) == 2
+    kept = [event for event in events if event.kind == "kept"]
+    assert {event.batch for event in kept} == began
+    assert {event.text for event in kept} == {"kept at 10 % of its steps"}
+    assert events.index(kept[0]) > [event.kind for event in events].index("stopping")
+
+
+@needs_dask
+def test_a_batch_that_is_not_kept_in_time_is_named(
+    executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_execution, "_STOP_SECONDS", 0.0)
+    monkeypatch.setattr(execution, "_STOP_SECONDS", 0.5)
+    body = """
+    def work(batch):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        say(kind="begun", batch=batch)
+        time.sleep(600)
+    """
+    events: list[Event] = []
+    with pytest.raises(Interrupted):
+        executor(body, range(1), lambda: kinds(events, 0) != [], events.append)
+    assert kinds(events, 0) == ["begun", "kept"]
+    assert events[-1].text == execution.NOT_KEPT
 
 
 @needs_dask

@@ -128,6 +128,32 @@ def test_a_batch_whose_worker_dies_is_tried_again(executor) -> None:
     assert all(kinds(events, n)[-1] == "done" for n in range(4))
 
 
+def test_to_be_asked_to_end_is_no_failure_however_often(executor) -> None:
+    body = """
+    def work(batch):
+        if any(first_time(f"asked-{k}") for k in range(5)):
+            say(kind="kept", batch=batch, run_steps=3, text="kept at 10 % of its steps")
+            sys.exit(0)
+        done(batch)
+    """
+    failures, events = executor(body, range(1))
+    assert failures == {}
+    assert kinds(events, 0) == [*["kept", "retry"] * 5, "progress", "done"]
+
+
+def test_a_batch_that_ends_its_worker_without_a_step_is_reported(executor) -> None:
+    failures, events = executor(
+        """
+        def work(batch):
+            say(kind="kept", batch=batch, text="not begun")
+            sys.exit(0)
+        """,
+        range(1),
+    )
+    assert failures == {0: "its worker process ended with status 0, 2 times"}
+    assert kinds(events, 0) == ["kept", "retry", "kept", "failed"]
+
+
 @pytest.mark.parametrize(
     ("death", "reason"),
     [
