@@ -1,10 +1,11 @@
-"""Where a pilot went: the lengths of its steps, and another path beside its own."""
+"""Where a pilot went: its steps, what it visited, and another path beside its own."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from dlnsweep.kernels.chain import Descent, stages_for
+from dlnsweep.kernels.chain import Descent, Matrix, stages_for
 
 
 class Advance(NamedTuple):
@@ -21,6 +22,21 @@ class Advance(NamedTuple):
     stages: int
     stiffness: float
     checked: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the pilot visits at a checkpoint: coordinates, which later bases extend by zeros.
+
+    Attributes:
+        weight: Square root of the number of steps that it stands for.
+        activations: f_1, ..., f_{L-1}.
+        signals: b_1, ..., b_L.
+    """
+
+    weight: float
+    activations: list[Matrix]
+    signals: list[Matrix]
 
 
 def coarser(schedule: list[Advance], descent: Descent) -> list[Advance]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from dlnsweep.kernels.chain import Chain, Matrix, settling_steps, stages_for
 from dlnsweep.kernels.network import Network
-from dlnsweep.kernels.path import Advance
+from dlnsweep.kernels.path import Advance, Sample
 
 # Once a direction must be added, all are that leave the span by more than this share of the
 # tolerance, so that the next checkpoint does not read the matrices for the rest.
@@ -35,6 +35,9 @@ _TINY, _TINY_WITHOUT_DECAY = 1e-3, 0.1
 _FINEST = 1e-13
 # So many short steps come before a checkpoint; see `_relax`.
 _RELAXING = 12
+# An activation counts for at most this many times what the later layers make the targets of, which
+# is more up to widths of a thousand times the input's; see `Pilot.largest_activations`.
+_LARGEST_BESIDE_TARGETS = 30.0
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,6 @@ class Pace:
     shrink: float = np.inf
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What the pilot visits at a checkpoint: coordinates, which later bases extend by zeros.
-
-    Attributes:
-        weight: Square root of the number of steps that it stands for.
-        activations: f_1, ..., f_{L-1}.
-        signals: b_1, ..., b_L.
-    """
-
-    weight: float
-    activations: list[Matrix]
-    signals: list[Matrix]
-
-
 class Pilot:
     """The pilot's bases and its chain.
 
@@ -90,6 +78,8 @@ class Pilot:
         refusal: Why the pilot gave up; empty if it did not.
         residual_norm: ||Phi|| at the last checkpoint.
         leak: Largest relative part that checkpoints have left outside the bases.
+        largest_activations: How large f_1, ..., f_{L-1} count for at most. They begin at about
+            sqrt(d_w / m) times what training adds, which is all that weight decay leaves.
         streams: How many times a large matrix was read.
         work: Floating-point operations of its steps.
     """
@@ -131,6 +121,7 @@ class Pilot:
         if depth == 1:
             self.chain.forward[0] = network.first
         self._largest = np.zeros(depth)
+        self.largest_activations = np.full(depth - 1, np.inf)
         self.refusal = ""
         self.samples: list[Sample] = []
         self.schedule: list[Advance] = []
@@ -304,7 +295,8 @@ class Pilot:
         for j in range(depth - 1):
             full = chain.scales[j] * (self.images[j] @ activations[-1])
             full += self.backward_bases[j] @ (chain.corrections[j] @ activations[-1])
-            self._extend_forward(j, full, tolerance * float(np.linalg.norm(full)))
+            size = min(float(np.linalg.norm(full)), float(self.largest_activations[j]))
+            self._extend_forward(j, full, tolerance * size)
             activations.append(self.forward_bases[j].T @ full)
         output = chain.scales[-1] * (self.images[-1] @ activations[-1])
         output += chain.corrections[-1] @ activations[-1]
@@ -323,6 +315,10 @@ class Pilot:
             self._largest[j - 1] = max(self._largest[j - 1], weight * np.linalg.norm(below))
             self._extend_backward(j - 1, below, tolerance * self._largest[j - 1] / weight)
             signals.insert(0, self.backward_bases[j - 1].T @ below)
+            if np.any(below):
+                most = _LARGEST_BESIDE_TARGETS * np.linalg.norm(chain.descent.targets)
+                most *= np.linalg.norm(signals[-1]) / np.linalg.norm(below)
+                self.largest_activations[j - 1] = min(self.largest_activations[j - 1], most)
         self.samples.append(Sample(weight, activations[1:], signals))
         self._now_stiffness = chain.sharpness([*activations, output])
         shares = [basis.shape[1] / basis.shape[0] for basis in self.backward_bases[:-1]]

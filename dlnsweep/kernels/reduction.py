@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.kernels.chain import Chain, Matrix
-from dlnsweep.kernels.path import coarser
-from dlnsweep.kernels.pilot import Pilot, Sample
+from dlnsweep.kernels.path import Sample, coarser
+from dlnsweep.kernels.pilot import Pilot
 
 # How much a change of an activation counts beside the largest activation, and how much a signal
 # counts at least beside the largest one. Chosen on three networks of depth 3 and 4: without either
@@ -175,15 +175,17 @@ def _with_targets(
     return rest, np.concatenate([np.full(own.shape[1], np.inf), less[:kept]])
 
 
-def _forward_space(samples: list[Sample], j: int, size: int) -> tuple[Matrix, np.ndarray]:
-    """Return the space of the activations f_{j+1}, and of their changes.
+def _forward_space(
+    samples: list[Sample], j: int, size: int, most: float
+) -> tuple[Matrix, np.ndarray]:
+    """Return the space of the activations f_{j+1}, which count for at most `most`, and of changes.
 
     An activation that is slightly wrong but constant does no harm, gradient descent makes up for
     it; a change that is missing acts on a residual which may be small by then. So each change
     counts beside the activations, relative to its own size.
     """
     blocks = [_sized(s.activations[j], size, s.activations[j].shape[1]) for s in samples]
-    largest = max(float(np.linalg.norm(block)) for block in blocks)
+    largest = min(max(float(np.linalg.norm(block)) for block in blocks), most)
     scaled = [block / (largest or 1.0) for block in blocks]
     for before, after in itertools.pairwise(blocks):
         length = float(np.linalg.norm(after - before))
@@ -232,8 +234,8 @@ class Reduction:
         depth, samples = pilot.network.depth, pilot.samples
         if samples:
             self.forward = [
-                _forward_space(samples, j, pilot.forward_bases[j].shape[1])
-                for j in range(depth - 1)
+                _forward_space(samples, j, pilot.forward_bases[j].shape[1], most)
+                for j, most in enumerate(pilot.largest_activations.tolist())
             ]
             self.backward = [
                 _backward_space(samples, j, pilot.backward_bases[j].shape[1]) for j in range(depth)

@@ -501,3 +501,56 @@ def test_a_second_try_is_finer():
         assert second.stride < first.stride
         assert second.checks < first.checks
         assert second.exact > first.exact
+
+
+# Wide networks
+
+
+def wide_network(width: float, decay: float) -> Network:
+    """Draw a network of depth 2 from its law, compressed, without its inputs off the range."""
+    rng = np.random.default_rng(0)
+    rank, inputs, outputs = 2, 48, 32
+    first = np.zeros((rank + outputs, rank))
+    first[:rank] = np.triu(rng.normal(size=(rank, rank)), 1) + np.sqrt(width) * np.eye(rank)
+    below = np.tril(rng.normal(size=(outputs, outputs)), -1) + np.sqrt(width) * np.eye(outputs)
+    second = np.hstack([rng.normal(size=(outputs, rank)), below]) / np.sqrt(width)
+    first /= np.sqrt(inputs)
+    norms = np.array([np.sum(first**2), np.sum(second**2)])
+    targets = np.linalg.qr(rng.normal(size=(outputs, rank)))[0]
+    rates = 0.8 * np.array([1.0, inputs / width])
+    descent = Descent(np.array([1.05, 0.9]), targets, rates, decay, 1.0)
+    return Network(first, np.zeros((len(first), 0)), (second,), norms, descent)
+
+
+@pytest.mark.parametrize(
+    ("decay", "steps", "tolerance"),
+    [(3e-3, 2000, 1e-3), pytest.param(1e-2, 1500, 1e-2, marks=pytest.mark.slow)],
+)
+def test_what_is_small_beside_a_wide_start_but_outlasts_it_stays_in_the_bases(
+    decay: float, steps: int, tolerance: float
+):
+    # The activations begin 1.4e5 times as large as what training adds, and fall to 1 in it.
+    network = wide_network(1e12, decay)
+    descent = network.descent
+    prepared = prepare(network, steps, tolerance, however_large=True)
+    assert not prepared.refusal
+    assert sum(prepared.sizes.forward) < 12
+    chain, _, left = prepared.reduction.truncated(prepared.sizes)
+    missing = np.linalg.norm(descent.targets - left @ chain.descent.targets)
+    first, second = network.first, network.rest[0]
+    keep = 1 - descent.rates * decay
+    errors = []
+    for step in range(steps + 1):
+        hidden = first * descent.inputs
+        residual = second @ hidden - descent.targets
+        if step % 100 == 0:
+            found = np.hypot(
+                np.linalg.norm(chain.activations()[-1] - chain.descent.targets), missing
+            )
+            errors.append(abs(found / np.linalg.norm(residual) - 1))
+        change = descent.rates[0] * second.T @ residual * descent.inputs
+        second = keep[1] * second - descent.rates[1] * residual @ hidden.T
+        first = keep[0] * first - change
+        chain.advance(1, 0)
+    # Without them it was 27 times the estimate, or refused.
+    assert max(errors) <= prepared.estimate
