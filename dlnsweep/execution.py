@@ -321,7 +321,8 @@ class Crew:
                     "above; mend it and run the same command again."
                 )
         elif number is not None and self._tries[number] < _TRIES:
-            self._waiting.append(number)
+            # What was kept goes on at once; what died waits, lest it take others' workers along.
+            (self._waiting.appendleft if worker.kept else self._waiting.append)(number)
             self._on_event(Event("retry", number, text=reason))
         elif number is not None:
             self.failures[number] = f"its worker process {reason}, {_TRIES} times"

@@ -131,13 +131,15 @@ def test_a_batch_whose_worker_dies_is_tried_again(executor) -> None:
 def test_to_be_asked_to_end_is_no_failure_however_often(executor) -> None:
     body = """
     def work(batch):
-        if any(first_time(f"asked-{k}") for k in range(5)):
+        if batch == 0 and any(first_time(f"asked-{k}") for k in range(5)):
             say(kind="kept", batch=batch, run_steps=3, text="kept at 10 % of its steps")
             sys.exit(0)
         done(batch)
     """
-    failures, events = executor(body, range(1))
+    failures, events = executor(body, range(2), workers=1)
     assert failures == {}
+    # It goes on before others begin.
+    assert [event.batch for event in events if event.kind == "done"] == [0, 1]
     assert kinds(events, 0) == [*["kept", "retry"] * 5, "progress", "done"]
 
 
