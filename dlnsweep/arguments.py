@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from dlnsweep.errors import SpecError
-from dlnsweep.kernels.divergence import SIZES
 from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES, why_not_reduced
 from dlnsweep.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
 from dlnsweep.sentences import bounded, did_you_mean, sentences, show
+from dlnsweep.sizes import SIZES
 
 
 def check_arrays(

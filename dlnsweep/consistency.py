@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from dlnsweep.kernels.divergence import SIZES
 from dlnsweep.networks import find_network
 from dlnsweep.observables import (
     CURVATURES,
@@ -22,6 +21,7 @@ from dlnsweep.observables import (
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.sentences import did_you_mean, show, show_key
 from dlnsweep.settings import Constraint, Settings
+from dlnsweep.sizes import SIZES
 
 # A middle layer of this width takes 34 GB in float64.
 WIDEST_DRAWN = 65_536

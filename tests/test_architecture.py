@@ -20,6 +20,7 @@ PACKAGE = Path(dlnsweep.__file__).parent
 HOUSE: list[tuple[str, ...]] = [
     (
         "errors",
+        "sizes",
         "version",
         "lazy",
         "settings",

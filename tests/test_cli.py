@@ -37,6 +37,11 @@ from dlnsweep.runner import prepare
 
 # The text that interrupts a terminal's foreground process.
 CONTROL_C = b"\x03"
+# What is said of the small sweep's figure wherever it is checked.
+MIXES = (
+    "figure: its medians mix runs of every training.num_steps (3 values), which neither hue nor "
+    "panel_by shows.\n"
+)
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -93,6 +98,7 @@ def test_check(command, tmp_path: Path) -> None:
     assert (ended.status, ended.err) == (0, "")
     assert ended.out == (
         f"{path}: right; 12 runs: training.weight_decay (2) x training.num_steps (3) x seed (2)\n"
+        f"note: {MIXES}"
     )
     ended = command("check", path, "--set", "sweep.seeds=5", "--set", "training.num_steps=7")
     assert ended.out == f"{path}: right; 10 runs: training.weight_decay (2) x seed (5)\n"
@@ -185,9 +191,11 @@ def test_plan_measures_the_time(command, tmp_path: Path) -> None:
 
 
 def test_run_again_draws_and_says_so(command, finished: Path) -> None:
+    shutil.rmtree(finished / "figures", ignore_errors=True)
     ended = command("run", finished.parent / "sweep.toml", "--out", finished.parent)
     assert ended.status == 0
     assert re.fullmatch(
+        rf"dlnsweep: {re.escape(MIXES)}"
         rf"dlnsweep: {finished}: 0 of 12 runs to do\n"
         rf"dlnsweep: {finished}: 12 runs done, 0 diverged; \d+ s of computing\n",
         ended.err,
@@ -349,7 +357,7 @@ def test_another_sweep_in_the_folder(command, finished: Path, tmp_path: Path) ->
     before = everything_below(finished)
     ended = command("run", path, "--out", finished.parent)
     assert (ended.status, ended.out) == (3, "")
-    assert ended.err.startswith(f"dlnsweep: {finished}: holds another sweep")
+    assert ended.err.startswith(f"dlnsweep: {MIXES}dlnsweep: {finished}: holds another sweep")
     assert "network.depth" in ended.err
     assert "--out DIR" in ended.err
     assert everything_below(finished) == before
@@ -363,7 +371,7 @@ def test_other_files_in_the_folder(command, tmp_path: Path) -> None:
     ended = command("run", path)
     assert (ended.status, ended.out) == (3, "")
     assert ended.err.startswith(
-        f"dlnsweep: {tmp_path / 'results/small'}: is not empty (thesis.tex)"
+        f"dlnsweep: {MIXES}dlnsweep: {tmp_path / 'results/small'}: is not empty (thesis.tex)"
     )
     assert everything_below(tmp_path) == before
 
@@ -407,6 +415,7 @@ def test_a_read_only_folder(command, tmp_path: Path, mounted) -> None:
     ended = command("run", write(tmp_path), "--out", folder)
     assert (ended.status, ended.out) == (3, "")
     assert ended.err == (
+        f"dlnsweep: {MIXES}"
         f"dlnsweep: {folder / 'small'}: cannot create it (Read-only file system); every committed "
         "batch is kept; choose a folder that you may write with --out DIR.\n"
     )

@@ -408,7 +408,7 @@ def test_batches_do_not_depend_on_the_machine(monkeypatch: pytest.MonkeyPatch):
 def test_many_numbers_of_steps_and_widths_are_planned():
     found = plan(
         training__num_steps={"from": 100, "to": 499, "count": 400},
-        network__width={"from": 1, "to": 500, "count": 500},
+        network__width={"from": 1, "to": 500, "count": 500, "spacing": "linear"},
         record__count=2,
     )
     assert found.num_runs == len(np.unique(found.run_ids)) == 200_000

@@ -13,12 +13,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from dlnsweep.lazy import jnp
-
-# The norms of data that each precision can train on. A gradient is a product of two sizes of data,
-# and its square must stand above the smallest number also where it has fallen to rounding:
-# (a^2 eps)^2 >= tiny. Upwards there must be room for a run to blow up in.
-SIZES = {"float32": (1e-6, 1e9), "float64": (1e-69, 1e76)}
-
+from dlnsweep.sizes import SIZES
 
 def squared_limit(
     first: Any, zero: Any, factor: Any, dtype: Any, xp: Any = jnp, inputs: Any = 1.0

@@ -125,7 +125,7 @@ def test_ranks_of_a_zero_matrix_are_not_invented():
     assert found["off_subspace_error"] == 0
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e-20, 1e100])
+@pytest.mark.parametrize("scale", [1e-70, 1e-20, 1e70])
 def test_operator_norm_neither_overflows_nor_underflows(scale):
     instance = draw((9, 6, 3), 2, 7, seed=4)
     scaled = Instance([instance.weights[0], scale * instance.weights[1]], instance.x, instance.y)
