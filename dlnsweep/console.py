@@ -62,17 +62,15 @@ class _Outlet(io.RawIOBase):
 
 
 class _Text(io.TextIOWrapper):
-    """A stream to which control characters do not get: names come from folders of strangers.
-
-    Attributes:
-        draws: Whether what is written steers the terminal on purpose, as a bar does.
-    """
-
-    draws = False
+    """A stream to which control characters do not get: names come from folders of strangers."""
 
     def write(self, text: str, /) -> int:
-        super().write(text if self.draws else harmless(text))
+        super().write(harmless(text))
         return len(text)
+
+    def steer(self, text: str) -> None:
+        """Write what steers the terminal on purpose, as a bar does."""
+        super().write(text)
 
 
 def harmless(text: str) -> str:
@@ -82,20 +80,6 @@ def harmless(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
     )
-
-
-@contextlib.contextmanager
-def drawing() -> Iterator[None]:
-    """Let the standard error be steered for the time of the block, by a bar."""
-    stream: Any = sys.stderr
-    if not isinstance(stream, _Text):
-        yield
-        return
-    stream.draws = True
-    try:
-        yield
-    finally:
-        stream.draws = False
 
 
 _outlets: dict[int, _Outlet] = {}

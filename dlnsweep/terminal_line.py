@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from dlnsweep.console import harmless
+
 _REFRESH_SECONDS = 0.2
 # The last columns stay free: there the terminal writes ^C, and no line ends at its edge.
 _FREE = 3
@@ -50,14 +52,14 @@ class TerminalLine:
         """Write the line anew."""
         with self._lock:
             columns = self._columns()
-            line = self._text(columns - _FREE)[: max(1, columns - _FREE)]
+            line = harmless(self._text(columns - _FREE))[: max(1, columns - _FREE)]
             self._write(self._back(columns) + line)
             self._shown = line
 
     def print(self, text: str) -> None:
         """Write lines that stay, above this one."""
         with self._lock:
-            self._write(f"{self._back(self._columns())}{text}\n")
+            self._write(f"{self._back(self._columns())}{harmless(text)}\n")
             self._shown = ""
         self.draw()
 
@@ -80,7 +82,8 @@ class TerminalLine:
 
     def _write(self, text: str) -> None:
         try:
-            self._stream.write(text)
+            # Our own streams let nobody else steer the terminal.
+            getattr(self._stream, "steer", self._stream.write)(text)
             self._stream.flush()
         except (OSError, ValueError):
             # A terminal that has gone away is no reason to stop computing.
