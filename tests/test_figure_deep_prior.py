@@ -99,7 +99,10 @@ def test_keys_of_figures_that_contradict_each_other():
     heatmap = {"kind": "heatmap", "x": "network.width", "y": "seed", "value": "loss"}
     found = sentences(**{f"figure__{k}": v for k, v in heatmap.items()},
                       figure__transition=True)  # fmt: skip
-    assert found == ["figure.transition is given, but value is 'loss'; set value = 'success'."]
+    assert found == [
+        "figure.transition is given, but value is 'loss'; set value = 'success'.",
+        "figure.transition needs positive numbers on both axes; y is 'seed'.",
+    ]
     found = sentences(
         figure__kind="curves", figure__y="loss", figure__beside={"loss_bound": "loss"}
     )

@@ -61,6 +61,12 @@ def measures(folder: str) -> dict[str, Measure]:
         "a step, d_w=100, L=3, float32": _step(2_000, depth=3, width=100),
         "a step, d_w=100, L=3, float64": _step(2_000, depth=3, width=100, precision="float64"),
         "a step, d_w=16, L=2, float64": _step(20_000, depth=2, width=16, precision="float64"),
+        "100 steps, three 100x100 matrices, 12 runs, float32": lambda core: core.call(
+            "products", [{"size": 100, "depth": 3, "lanes": 12, "steps": 100}]
+        )[0]["seconds"],
+        "training, 64 runs, d_w=16, L=2, float32": _training(
+            network={"depth": 2, "width": 16}, sweep={"precision": "float32", "seeds": 64}
+        ),
         "training, 2 runs, Adam": _training(training={"optimizer": "adam", "learning_rate": 1e-4}),
         "training, 2 runs, minibatches": _training(training={"minibatch_size": 10}),
         "training, 2 runs, one ReLU": _training(
