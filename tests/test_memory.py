@@ -174,5 +174,7 @@ def test_a_program_that_is_larger_than_what_is_free_is_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dlnsweep.runtime.available_memory", lambda: 1000)
+    # Programs that earlier tests compiled are not looked at again.
+    monkeypatch.setattr("dlnsweep.batch._PROGRAMS", {})
     with pytest.raises(RunError, match=r"a call of its program needs .* and 1 kB are free"):
         dlnsweep.run(write(tmp_path), tmp_path, workers=0)

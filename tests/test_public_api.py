@@ -101,6 +101,6 @@ assert jnp.ones(3).dtype == ones.dtype == np.float32
 """,
     )
     lines = printed.splitlines()
-    assert lines[0] == f"float64 {Path('out') / 'api'}"
+    assert lines[0] == f"float64 {tmp_path / 'out' / 'api'}"
     assert lines[1].startswith("[0, 10, 100] (3,) finished") or "finished" in lines[1]
     assert lines[2] == "float64 [(5, 3), (4, 5)]"

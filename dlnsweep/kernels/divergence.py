@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from dlnsweep.lazy import jnp
 from dlnsweep.sizes import SIZES
 
+
 def squared_limit(
     first: Any, zero: Any, factor: Any, dtype: Any, xp: Any = jnp, inputs: Any = 1.0
 ) -> Float[Array, ""]:
