@@ -62,7 +62,8 @@ def why_unusable(folder: Path) -> str:
     except OSError as error:
         return f"{folder}: cannot be used for compiled programs ({error.strerror or error})"
     if not stat.S_ISDIR(found.st_mode):
-        return f"{folder}: is a link, so compiled programs are not kept there"
+        what = "a link" if stat.S_ISLNK(found.st_mode) else "no folder"
+        return f"{folder}: is {what}, so compiled programs are not kept there"
     if found.st_uid != os.getuid():
         return f"{folder}: belongs to another user, so compiled programs are not kept there"
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -1,4 +1,4 @@
-"""The sizes of data that each precision can train on. No JAX here: sweep files are checked by it."""
+"""The sizes of data that each precision can train on. No JAX: sweep files are checked by it."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_a_folder_that_others_can_write_is_not_used(
     assert "is a link" in why_unusable(link)
     file = tmp_path / "file"
     file.write_text("")
-    assert "cannot be used for compiled programs (File exists)" in why_unusable(file)
+    assert "is no folder" in why_unusable(file)
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
     assert "belongs to another user" in why_unusable(folder)
 

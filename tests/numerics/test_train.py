@@ -600,8 +600,8 @@ BAD_ARRAYS = [
     ({"weights": []}, "weights is empty; it must hold at least one matrix."),
     (
         {"weights": np.ones((4, 2))},
-        "weights is a ndarray of shape (4, 2); it must be a list or tuple of matrices W_1, ..., W_L, "
-        "also for a single one.",
+        "weights is a ndarray of shape (4, 2); it must be a list or tuple of matrices W_1, ..., "
+        "W_L, also for a single one.",
     ),
     (
         {"weights": [np.ones((4, 2)), np.ones((3, 4), complex)]},
