@@ -122,7 +122,7 @@ def stored_figures(results: Results) -> list[Any]:
     Raises:
         SpecError: If one is of a kind that is not known here.
     """
-    return _read(results.sweep["sweep"]["figures"], str(results.path))
+    return _read(results.sweep["sweep"].get("figures", []), str(results.path))
 
 
 def _settings_of(figures: Sequence[Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from dlnsweep.records import FINAL, OUTCOMES_SCHEMA
 from dlnsweep.results import summaries
 from dlnsweep.results.tables import (
     aligned,
+    check_alike,
     concat,
     expanded,
     is_blank,
@@ -270,6 +271,7 @@ class Results:
         new = sorted(self.store.done() - self._footers.keys())
         footers = map_in_threads(lambda number: self.store.read_footer("curves", number), new)
         self._footers |= dict(zip(new, footers, strict=True))
+        check_alike(self.path, "curves", [schema for schema, _ in self._footers.values()])
         return {
             field.name: field.type
             for number in sorted(self._footers)
@@ -348,6 +350,7 @@ class Results:
             lambda number: self.store.read_batch("outcomes", number, columns),
             self._done_batches(runs),
         )
+        check_alike(self.path, "outcomes", [table.schema for table in tables])
         known = concat([OUTCOMES_SCHEMA.empty_table().select(names), *tables])
         return aligned(known, runs["run_id"].to_numpy())
 

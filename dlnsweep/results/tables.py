@@ -14,6 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dlnsweep.errors import StoreError
+
 # Tables that are read ahead take no more memory than this, beside the one in use.
 _AHEAD_BYTES = 256 * 2**20
 
@@ -65,6 +67,19 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(
         [_with_free_lengths(table, mixed) for table in tables], promote_options="permissive"
     )
+
+
+def check_alike(path: Any, folder: str, schemas: Iterable[pa.Schema]) -> None:
+    """Refuse tables of batches that cannot be put together."""
+    vectors: dict[str, bool] = {}
+    for schema in schemas:
+        for field in schema:
+            nested = pa.types.is_nested(field.type)
+            if vectors.setdefault(field.name, nested) != nested:
+                raise StoreError(
+                    f"{path}: is damaged: {field.name[:80]!r} is a number in some files of "
+                    f"{folder} and a vector in others; `dlnsweep verify` tells all damage."
+                )
 
 
 def aligned(table: pa.Table, run_ids: np.ndarray) -> pa.Table:

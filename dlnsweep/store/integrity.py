@@ -14,7 +14,7 @@ from dlnsweep.records import integers
 from dlnsweep.store.address import join
 from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
-from dlnsweep.store.layout import PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
+from dlnsweep.store.layout import CHECKPOINTS, PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
 from dlnsweep.store.seals import is_sealed
 
 _COMPUTE = "its batch does not count as done; run the sweep again, which computes it again"
@@ -162,3 +162,24 @@ def _verify_places(
                 Problem(path, f"{path}: holds other runs than {RUNS} plans for it; {_REDO}.")
             )
     return problems
+
+
+def leftovers(files: Files, done_now: Callable[[], set[int]]) -> list[str]:
+    """Return the files that interrupted commits left, and checkpoints that nothing needs.
+
+    Args:
+        files: The folder.
+        done_now: Returns the numbers of the committed batches.
+    """
+    # What has no curves is read before what has them: a commit in between only spares files.
+    orphans = {
+        batch_name(folder, number): number
+        for folder in ("receipts", "outcomes")
+        for number in batches_in(files, folder)
+    }
+    kept = batches_in(files, CHECKPOINTS)
+    staged, done = files.staged(), done_now()
+    curves = set(batches_in(files, "curves"))
+    left = [name for name, number in orphans.items() if number not in curves]
+    # A checkpoint is of use until its batch is done.
+    return staged + left + [batch_name(CHECKPOINTS, n) for n in kept if n in done]

@@ -227,6 +227,21 @@ class Files(ABC):
             yield file
 
     @contextlib.contextmanager
+    def refusing(self, name: str) -> Iterator[None]:
+        """Say of a file what the block finds unfit in what was read of it.
+
+        Raises:
+            StoreError: If it finds anything.
+        """
+        try:
+            yield
+        except Unfit as error:
+            raise StoreError(
+                f"{self.path(name)}: is damaged ({error}); `dlnsweep verify` tells all damage; "
+                "restore it, or remove its batch's files and run the sweep again."
+            ) from error
+
+    @contextlib.contextmanager
     def _checked(self, name: str) -> Iterator[tuple[pq.ParquetFile, int]]:
         try:
             with self._parquet(name) as (file, size):

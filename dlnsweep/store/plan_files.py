@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from dlnsweep.errors import StoreError
 from dlnsweep.records import integers, runs_parquet
+from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import CHECKPOINTS, FOLDERS, PLAN_RECEIPT, RUNNERS, RUNS, SWEEP
 from dlnsweep.store.seals import is_sealed, now, render_json, seal, sha256
@@ -127,8 +128,9 @@ def _intact_hashes(files: Files) -> dict[str, list[str]]:
             "was written, and no runs are added to it; restore it, give another folder with --out "
             "DIR, or run the sweep that the folder holds."
         )
-    sealed = is_sealed(files.read_bytes(PLAN_RECEIPT))
-    accepted = files.read_json(PLAN_RECEIPT)["files"] if sealed else {}
+    receipt = files.read_json(PLAN_RECEIPT)
+    sealed = is_sealed(files.read_bytes(PLAN_RECEIPT)) and is_receipt(receipt, of_plan=True)
+    accepted = receipt["files"] if sealed else {}
     for name in (RUNS, SWEEP):
         if files.sha256(name) not in accepted.get(name, []):
             raise StoreError(

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from dlnsweep.records import integers
 from dlnsweep.store.bounds import Unfit
+from dlnsweep.store.contents import check_settings
 from dlnsweep.store.files import Files
 from dlnsweep.store.layout import RUNS
 
@@ -18,7 +19,21 @@ _ROWS_AT_ONCE = 1 << 16
 
 def column_names(files: Files) -> list[str]:
     """Return the names of all columns."""
-    return files.read_footer(RUNS)[0].names
+    schema = files.read_footer(RUNS)[0]
+    with files.refusing(RUNS):
+        check_settings(schema)
+        if "seed" not in schema.names:
+            raise Unfit("it has no column 'seed'")
+    return schema.names
+
+
+def read(files: Files, columns: list[str] | None = None) -> pa.Table:
+    """Return the whole table, or some columns of it."""
+    required = ("run_id", "batch", "lane") if columns is None else columns
+    table = files.read_table(RUNS, columns, required=required)
+    with files.refusing(RUNS):
+        check_settings(table.schema)
+    return table if columns is None else table.select(columns)
 
 
 def count_runs(files: Files) -> dict[int, int]:

@@ -21,8 +21,9 @@ from dlnsweep.records import curves_parquet, integers, outcomes_parquet
 from dlnsweep.store import run_table
 from dlnsweep.store.address import location
 from dlnsweep.store.checkpoints import CheckpointFile, verify_checkpoints
+from dlnsweep.store.contents import check_rows, check_types
 from dlnsweep.store.description import check_receipt, check_sweep
-from dlnsweep.store.integrity import Problem, verify
+from dlnsweep.store.integrity import Problem, leftovers, verify
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import (
     CHECKPOINTS,
@@ -180,9 +181,7 @@ class Store:
 
     def runs_table(self, columns: list[str] | None = None) -> pa.Table:
         """Return `runs.parquet`, or some columns of it: run_id, batch, lane and the settings."""
-        required = ("run_id", "batch", "lane") if columns is None else columns
-        table = self.files.read_table(RUNS, columns, required=required)
-        return table if columns is None else table.select(columns)
+        return run_table.read(self.files, columns)
 
     def runs_of_batch(self, number: int) -> pa.Table:
         """Return the rows of `runs.parquet` of one batch, in lane order; none if not planned."""
@@ -196,13 +195,21 @@ class Store:
         """
         required = [n for n in _REQUIRED[folder] if columns is None or n in columns]
         # Readers of many batches use a thread for each.
-        return self.files.read_table(
-            batch_name(folder, number), columns, required=required, use_threads=False
-        )
+        name = batch_name(folder, number)
+        table = self.files.read_table(name, columns, required=required, use_threads=False)
+        planned = self._planned(number)
+        with self.files.refusing(name):
+            check_types(folder, table.schema)
+            check_rows(folder, table, planned)
+        return table
 
     def read_footer(self, folder: str, number: int) -> tuple[pa.Schema, int]:
         """Return the columns of a committed batch's table, and its number of rows."""
-        return self.files.read_footer(batch_name(folder, number))
+        name = batch_name(folder, number)
+        schema, rows = self.files.read_footer(name)
+        with self.files.refusing(name):
+            check_types(folder, schema)
+        return schema, rows
 
     @property
     def settings(self) -> list[str]:
@@ -337,28 +344,14 @@ class Store:
         """
         self.files.check_no_links(EVERY_FOLDER)
         if dry_run:
-            found = self.files.abandoned(self._leftovers())
+            found = self.files.abandoned(leftovers(self.files, self.done))
             return [self.files.path(name) for name in found]
         self._prepare_to_write()
         with self.files.locked(exclusive=True):
-            leftovers = self.files.abandoned(self._leftovers())
-            for name in leftovers:
+            found = self.files.abandoned(leftovers(self.files, self.done))
+            for name in found:
                 self.files.remove(name)
-        return [self.files.path(name) for name in leftovers]
-
-    def _leftovers(self) -> list[str]:
-        # What has no curves is read before what has them: a commit in between only spares files.
-        orphans = {
-            batch_name(folder, number): number
-            for folder in ("receipts", "outcomes")
-            for number in batches_in(self.files, folder)
-        }
-        kept = batches_in(self.files, CHECKPOINTS)
-        staged, done = self.files.staged(), self.done()
-        curves = set(batches_in(self.files, "curves"))
-        leftovers = [name for name, number in orphans.items() if number not in curves]
-        # A checkpoint is of use until its batch is done.
-        return staged + leftovers + [batch_name(CHECKPOINTS, n) for n in kept if n in done]
+        return [self.files.path(name) for name in found]
 
     @cached_property
     def _run_ids(self) -> np.ndarray:
@@ -377,6 +370,13 @@ class Store:
         order = np.lexsort((integers(table["lane"]), batch))
         numbers, starts = np.unique(batch[order], return_index=True)
         return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
+
+    def _planned(self, number: int) -> np.ndarray:
+        """Return the run ids of a batch, which another runner may have added meanwhile."""
+        if number not in self._rows_of_batches:
+            self._forget()
+        rows = self._rows_of_batches.get(number)
+        return self._run_ids[:0] if rows is None else self._run_ids[rows]
 
     def _run_ids_of_batches(self) -> dict[int, np.ndarray]:
         return {number: self._run_ids[rows] for number, rows in self._rows_of_batches.items()}

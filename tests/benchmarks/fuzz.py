@@ -1,0 +1,156 @@
+"""Random damage of results folders under every command: `python -m tests.benchmarks.fuzz`.
+
+Each try is a process of its own, forked from one that has imported everything: what is counted
+is a traceback, an exit status that the README does not name, more than 20 s of a core (or 60 s in
+all: it hangs), more than 1 GB (the peak of the process, what it was forked with included), or a
+control character on the terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import damage
+from fuzz_samples import COMMANDS, STATUSES, make_folder, write_sweep
+
+MOST_SECONDS = 20.0
+# Beside others on this machine a process may wait longer than it works.
+PATIENCE_SECONDS = 60.0
+MOST_BYTES = 1e9
+# What the commands import when they need it; the forked processes share it.
+IMPORTED = ("matplotlib.backends.backend_agg", "dlnsweep.claims", "dlnsweep.transitions",
+            "dlnsweep.results.wide_tables", "dlnsweep.figures.curves", "dlnsweep.figures.final",
+            "dlnsweep.figures.panels", "dlnsweep.figures.heatmap", "dlnsweep.runner", "jax",
+            "dlnsweep.program", "dlnsweep.trained", "dlnsweep.heartbeat")  # fmt: skip
+
+
+def run_child(arguments: list[str], folder: Path) -> tuple[int, float, float, str]:
+    """Return exit status, seconds, peak bytes and output of a command in a forked process."""
+    log = folder / "log"
+    start = time.perf_counter()
+    child = os.fork()
+    if not child:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        os.chdir(folder)
+        tempfile.tempdir = str(folder)
+        sys.argv = ["dlnsweep", *arguments]
+        from dlnsweep import cli, outermost
+
+        status = outermost.guarded(cli.main)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    late = False
+    while True:
+        found, status, usage = os.wait4(child, os.WNOHANG)
+        if found:
+            break
+        if not late and time.perf_counter() - start > PATIENCE_SECONDS:
+            late = True
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.002)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    # Linux counts in KiB.
+    seconds = usage.ru_utime + usage.ru_stime
+    return os.waitstatus_to_exitcode(status), seconds, 1024.0 * usage.ru_maxrss, text
+
+
+def faults_of(status: int, seconds: float, peak: float, text: str) -> list[str]:
+    """Return what a try did that it must not do."""
+    found = []
+    if status not in STATUSES:
+        found.append(f"status {status}")
+    if "Traceback" in text:
+        found.append("traceback")
+    if seconds > MOST_SECONDS:
+        found.append(f"{seconds:.1f} s")
+    if peak > MOST_BYTES:
+        found.append(f"{peak / 1e9:.2f} GB")
+    if any(not c.isprintable() and c not in "\n\t" for c in text):
+        found.append("control characters")
+    return found
+
+
+def main() -> None:
+    """Damage folders for so many minutes, one after another under each command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--most", type=int, default=500, help="Damages a command.")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--command", action="append", help="Only these commands.")
+    parser.add_argument("--at", type=int, help="Only the try of this number.")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    place = Path(tempfile.mkdtemp(prefix="dlnsweep-fuzz-"))
+    try:
+        fuzz(place, given)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def fuzz(place: Path, given: argparse.Namespace) -> None:
+    os.environ["DLNSWEEP_COMPILE_CACHE"] = str(place / "cache")
+    sweep = write_sweep(place)
+    # In a process of its own: JAX must not be at work in what is forked.
+    child = os.fork()
+    if not child:
+        make_folder(place / "good", sweep)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit("no folder could be made")
+    for name in IMPORTED:
+        importlib.import_module(name)
+
+    commands = [name for name in COMMANDS if not given.command or name in given.command]
+    tries, statuses, losses = Counter[str](), Counter[int](), 0
+    slowest, largest = 0.0, 0.0
+    end = time.monotonic() + 60 * given.minutes
+    for number in range(given.most) if given.at is None else [given.at]:
+        for name in commands:
+            if time.monotonic() > end:
+                break
+            random = Random(f"{given.seed} {number} {name}")
+            folder = place / "try"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            root = folder / "small"
+            shutil.copytree(place / "good", root)
+            told = damage.damage(root, random)
+            arguments = COMMANDS[name](root, sweep)
+            status, seconds, peak, text = run_child(arguments, folder)
+            tries[name] += 1
+            statuses[status] += 1
+            slowest, largest = max(slowest, seconds), max(largest, peak)
+            if found := faults_of(status, seconds, peak, text):
+                losses += 1
+                print(f"{name} --seed {given.seed} --at {number}: {', '.join(found)}: {told}")
+                for bug in folder.glob("dlnsweep-bug-*"):
+                    print("    " + "\n    ".join(bug.read_text().splitlines()[-8:]))
+                print(text[-600:], flush=True)
+            elif given.at is not None:
+                print(told, text, sep="\n")
+    each = ", ".join(f"{name} {count}" for name, count in tries.items())
+    print(
+        f"| random damage of every file of a folder under every command | {sum(tries.values())} | "
+        f"{losses} | {each}; the slowest took {slowest:.1f} s, the largest {largest / 1e9:.2f} GB |"
+    )
+    print("exit statuses:", dict(sorted(statuses.items())))
+
+
+if __name__ == "__main__":
+    main()
