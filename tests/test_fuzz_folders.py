@@ -50,7 +50,7 @@ def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int
 
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=40,
+    max_examples=16,
     derandomize=True,
     deadline=None,
     database=None,
