@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import damage
 import pytest
@@ -48,13 +49,15 @@ def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int
     return status, raw.getvalue().decode()
 
 
-@pytest.mark.timeout(300)
+ALL_CHECKS: Any = list(HealthCheck)
+
+
 @settings(
     max_examples=16,
     derandomize=True,
     deadline=None,
     database=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=ALL_CHECKS,
 )
 @given(name=st.sampled_from(TRIED), seed=st.integers(0, 2**32))
 def test_a_damaged_folder_is_told_in_a_sentence(

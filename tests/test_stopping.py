@@ -89,7 +89,7 @@ def assert_kept(process: subprocess.Popen[str], root: Path, count: int, at: dict
 
 SIGNALS = ("INT", "TERM", "HUP", "USR1", "USR2", "XCPU")
 OTHERS = [
-    pytest.param(name, where, arguments, marks=pytest.mark.slow)
+    pytest.param(name, where, arguments, marks=pytest.mark.survival)
     for name in SIGNALS
     for where, arguments in (
         ("parent", ("--workers", "2")),
@@ -157,7 +157,7 @@ def test_a_worker_that_is_asked_to_end_is_replaced_and_its_batch_goes_on(tmp_pat
     assert_kept(process, root, 1, {})
 
 
-@pytest.mark.slow
+@pytest.mark.survival
 def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed(tmp_path: Path) -> None:
     root = tmp_path / "small"
     deaf = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
@@ -183,9 +183,9 @@ dlnsweep.run(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]), checkpoint_seco
 """
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.survival), 1])
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.survival)]
 )
 def test_a_program_that_calls_run_ends_as_it_would_but_keeps_what_runs(
     number: signal.Signals, workers: int, tmp_path: Path
@@ -244,7 +244,7 @@ LOSSES = (
 @pytest.mark.parametrize(
     "loss",
     ["2>&1 | head -1", "<&- 1>&- 2>&-"]
-    + [pytest.param(loss, marks=pytest.mark.slow) for loss in LOSSES],
+    + [pytest.param(loss, marks=pytest.mark.survival) for loss in LOSSES],
 )
 def test_a_run_that_cannot_report_computes_all_the_same(loss: str, tmp_path: Path) -> None:
     write(tmp_path)
@@ -259,7 +259,7 @@ def test_a_run_that_cannot_report_computes_all_the_same(loss: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "loss", ["2>/dev/full", pytest.param("2> >(head -1)", marks=pytest.mark.slow)]
+    "loss", ["2>/dev/full", pytest.param("2> >(head -1)", marks=pytest.mark.survival)]
 )
 def test_a_stop_that_cannot_report_has_its_status(loss: str, tmp_path: Path) -> None:
     write(tmp_path, ENDLESS)
