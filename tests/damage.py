@@ -113,6 +113,17 @@ def move(root: Path, random: Random) -> str:
     return f"{how} {path.name} {name[:40]!r}"
 
 
+def listening(path: Path) -> None:
+    # The path of a socket has at most 108 bytes.
+    here = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
 def replace(root: Path, random: Random) -> str:
     """Put something in the place of a file or folder that is none."""
     path = random.choice(sorted(root.rglob("*")))
@@ -125,13 +136,7 @@ def replace(root: Path, random: Random) -> str:
     elif how == "file":
         path.write_bytes(b"x")
     elif how == "socket":
-        here = Path.cwd()
-        os.chdir(path.parent)
-        try:
-            with socket.socket(socket.AF_UNIX) as made:
-                made.bind(path.name)
-        finally:
-            os.chdir(here)
+        listening(path)
     else:
         to = {"link": "/etc", "device": "/dev/zero", "dangling": "/nowhere", "round": path.name}
         path.symlink_to(to[how])

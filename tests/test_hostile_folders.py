@@ -11,7 +11,6 @@ import io
 import json
 import os
 import re
-import socket
 import stat
 import zipfile
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import store_samples as samples
+from damage import listening
 from sweep_samples import start
 
 from dlnsweep import heartbeat
@@ -61,17 +61,6 @@ def use(root: Path) -> list[str]:
 
 def fifo(path: Path) -> None:
     os.mkfifo(path)
-
-
-def listening(path: Path) -> None:
-    # The path of a socket has at most 108 bytes.
-    here = Path.cwd()
-    os.chdir(path.parent)
-    try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
-    finally:
-        os.chdir(here)
 
 
 def to_a_device(path: Path) -> None:
