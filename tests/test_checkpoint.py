@@ -226,7 +226,7 @@ def interrupted(sweep: Path, out: Path, segments: int = 2) -> tuple[Store, Path]
 def finish(sweep: Path, out: Path) -> list[str]:
     """Complete the sweep; return the notes."""
     events: list[Event] = []
-    dlnsweep.run(sweep, out, workers=0, on_event=events.append)
+    dlnsweep.run(sweep, out, workers=0, on_event=events.append, figures=False)
     return [event.text for event in events if event.kind == "note"]
 
 

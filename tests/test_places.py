@@ -86,6 +86,7 @@ def test_a_figure_for_an_object_store_says_what_it_lacks(monkeypatch: pytest.Mon
     def nowhere(prefix: str) -> str:
         raise FileNotFoundError(2, f"No usable temporary directory found for {prefix}")
 
+    pytest.importorskip("fsspec")
     monkeypatch.setattr(tempfile, "TemporaryDirectory", nowhere)
     files = open_files("memory://somewhere")
     with pytest.raises(StoreError, match="none can be written on this machine; set TMPDIR"):

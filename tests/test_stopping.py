@@ -6,6 +6,7 @@ what a user has.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -24,6 +25,9 @@ from dlnsweep.stopping import AGAIN, stoppable
 from dlnsweep.store import Store
 from dlnsweep.store.layout import batch_name
 
+needs_dask = pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="needs the extra 'cluster'"
+)
 # Nobody waits for its end. Batches of 4 runs.
 ENDLESS = SMALL.replace("[30, 40, 50]", "[1_000_000_000, 1_000_000_001, 1_000_000_002]")
 STEPS = 4e9
@@ -89,7 +93,12 @@ def assert_kept(process: subprocess.Popen[str], root: Path, count: int, at: dict
 
 SIGNALS = ("INT", "TERM", "HUP", "USR1", "USR2", "XCPU")
 OTHERS = [
-    pytest.param(name, where, arguments, marks=pytest.mark.survival)
+    pytest.param(
+        name,
+        where,
+        arguments,
+        marks=[pytest.mark.survival, *([needs_dask] if "--dask" in arguments else [])],
+    )
     for name in SIGNALS
     for where, arguments in (
         ("parent", ("--workers", "2")),
@@ -107,7 +116,7 @@ OTHERS = [
     ("name", "where", "arguments"),
     [
         ("INT", "group twice", ("--workers", "2")),
-        ("TERM", "group", ("--dask", "local", "--workers", "1")),
+        pytest.param("TERM", "group", ("--dask", "local", "--workers", "1"), marks=needs_dask),
         *OTHERS,
     ],
 )
@@ -266,7 +275,7 @@ def test_a_stop_that_cannot_report_has_its_status(loss: str, tmp_path: Path) -> 
     root = tmp_path / "results" / "small"
     ended = shell(
         "DLN run sweep.toml --workers 0 --checkpoint 0.001 > >(cat) & RUN=$!; "
-        "until ls results/small/checkpoints/*.npz >&- 2>&-; do sleep 0.1; done; "
+        "until ls results/small/checkpoints/*.npz >/dev/null 2>&1; do sleep 0.1; done; "
         "kill -TERM $RUN; wait $RUN".replace(
             "> >(cat)", loss if "|" not in loss else "2> >(head -1)"
         ),
