@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from dlnsweep.networks import NETWORKS, find_network
 from dlnsweep.problems import PROBLEMS
@@ -50,6 +50,23 @@ def describe_setting(dotted: str, kinds: tuple[str, str] | None = None) -> Descr
         if key in settings.model_fields:
             return description(settings, key)
     return None
+
+
+def value_types(dotted: str) -> set[type]:
+    """Return what the values of a dotted setting are, of whichever kind of problem and network.
+
+    Returns:
+        Some of bool, int, float and str; empty for what no section knows, and for lists and the
+        like.
+    """
+    section, _, key = dotted.partition(".")
+    found = set[type]()
+    for settings in setting_classes().get(section, ()):
+        if field := settings.model_fields.get(key):
+            alternatives = get_args(field.annotation) or (field.annotation,)
+            if get_origin(field.annotation) is not list:
+                found |= {a if isinstance(a, type) else type(a) for a in alternatives}
+    return found & {bool, int, float, str}
 
 
 def known_settings() -> Iterable[str]:

@@ -172,6 +172,12 @@ TABLES: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a bomb of runs": ("runs", many_rows, r"claims 10000000 runs in \d+ bytes"),
     "a bomb of text": ("outcomes", long_text, "GB of memory"),
     "no ids": ("runs", changed("run_id", None), "no column 'run_id'"),
+    "a depth that is a word": ("runs", changed("network.depth", pa.array(["2"])), "of type string"),
+    "an optimizer that is a number": (
+        "runs",
+        changed("training.optimizer", pa.array([3])),
+        "of type int64",
+    ),
     "no lanes": ("runs", changed("lane", None), "no column 'lane'"),
     "ids that are words": ("runs", changed("run_id", pa.array(["a"])), "of type string"),
     "ids twice": ("runs", changed("run_id", pa.array([7])), "plans a run twice"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from dlnsweep.keys import value_types
 from dlnsweep.records import FINAL, OUTCOMES_SCHEMA, integers
 from dlnsweep.store.bounds import Unfit
 
@@ -16,7 +17,7 @@ STATUSES = ("finished", "diverged", "stopped")
 
 
 def check_settings(schema: pa.Schema) -> None:
-    """Refuse a table of planned runs whose settings are no numbers and words.
+    """Refuse a table of planned runs whose settings are of other types than such settings have.
 
     Raises:
         Unfit: If it is one.
@@ -24,8 +25,21 @@ def check_settings(schema: pa.Schema) -> None:
     if "seed" in schema.names and not pa.types.is_signed_integer(schema.field("seed").type):
         raise Unfit(f"its column 'seed' is of type {schema.field('seed').type}")
     for field in schema:
-        if pa.types.is_nested(field.type):
+        wanted = value_types(field.name)
+        # Blank in all runs that do not use it; whole numbers are then among numbers that are none.
+        right = not wanted and not pa.types.is_nested(field.type)
+        if not right and not any(_may_hold(field.type, kind) for kind in wanted):
             raise Unfit(f"its column {field.name[:80]!r} is of type {field.type}")
+
+
+def _may_hold(found: pa.DataType, kind: type) -> bool:
+    if pa.types.is_null(found):
+        return True
+    if kind is str:
+        return pa.types.is_string(found) or pa.types.is_large_string(found)
+    if kind is bool:
+        return pa.types.is_boolean(found)
+    return pa.types.is_integer(found) or pa.types.is_floating(found)
 
 
 def check_types(folder: str, schema: pa.Schema) -> None:
