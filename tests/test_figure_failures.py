@@ -60,6 +60,23 @@ def wrong(axes: dict[str, Any] | None = None, **figure: Any) -> list[str]:
             "x_min is 1, but the largest value of training.weight_decay is 0.01.",
         ),
         (
+            {
+                "kind": "final",
+                "x": DECAY,
+                "panel_by": DEPTH,
+                "levels": [{"at": 0.1, "label": "baseline", "panel": 4}],
+            },
+            "levels[0].panel is 4, but network.depth is one of 2, 3 here.",
+        ),
+        (
+            {"kind": "final", "x": DECAY, "levels": [{"at": 0.1, "label": "a", "panel": 2}]},
+            "levels[0].panel is given, but there is one panel only; set panel_by.",
+        ),
+        (
+            {"kind": "final", "x": DECAY, "levels": [{"at": 0.1, "label": "a", "y": "loss"}]},
+            "levels[0].y is 'loss', which is not drawn; y is ['regression_error'].",
+        ),
+        (
             {"title": "$x_$"},
             "title is '$x_$'; its mathematics cannot be read (end of text at character 2 of it); "
             "write \\$ for a dollar sign.",

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from test_figures import DECAY, drawn, heatmap_cells, texts
 
 from dlnsweep.figures import Overlay
+from dlnsweep.figures.survivors import RAN_OUT
 
 
 def on_screen(ax: Axes, line: Line2D) -> bool:
@@ -219,3 +220,47 @@ def test_axes_begin_and_end_where_they_are_told() -> None:
     assert final.axes[0].get_xlim() == pytest.approx((2e-3, 0.05))
     scatter = drawn(kind="scatter", x="loss", y="regression_error", x_min=1e-5, y_max=1.0)
     assert scatter.axes[0].get_xlim()[0] == pytest.approx(1e-5)
+
+
+def test_levels_stand_in_their_panels_and_in_the_legend():
+    levels = [
+        {"at": 1e-3, "label": "baseline", "panel": 2},
+        {"at": 5e-4, "label": "baseline", "panel": 3},
+        {"at": 2e4, "label": "far above"},
+    ]
+    figure = drawn(kind="final", y="loss", x=DECAY, panel_by="network.depth", levels=levels)
+    assert formulas_on_screen(figure) == {"baseline"}
+    # As for a formula: a level far from all that was measured makes no room for itself.
+    assert entries(figure) == ["baseline"]
+    assert "far above" in texts(figure)
+    for ax, at in zip(figure.axes, (1e-3, 5e-4), strict=True):
+        lines = {str(line.get_label()): line for line in ax.get_lines()}
+        assert np.array_equal(lines["baseline"].get_ydata(), [at, at])
+        # From the least weight decay to the largest.
+        assert np.array_equal(lines["baseline"].get_xdata(), [min(DECAYS), max(DECAYS)])
+        assert lines["baseline"].get_linestyle() == "--"
+
+
+def test_steps_that_half_of_the_runs_used_up_have_an_arrow():
+    """Of five seeds two and three used all their steps, at depth 2; all arrived at depth 3."""
+    left = {0.001: 2, 0.01: 3, 0.1: 0}
+    status = {
+        (decay, depth, seed): "stopped"
+        for decay, count in left.items()
+        for depth in (2, 3)
+        for seed in range(count if depth == 2 else 0, NUM_SEEDS)
+    }
+    tables = make_tables(status)
+    runs = tables.run_table
+    runs["final_steps_taken"] = np.where(runs["status"] == "finished", 1000.0, 10.0)
+    keys = {"kind": "final", "x": DECAY, "hue": "network.depth"}
+    figure = drawn(tables, y="steps_taken", **keys)
+    (ax,) = figure.axes
+    arrows = [note for note in ax.texts if note.get_text() == "↑"]
+    assert [note.xy for note in arrows] == [(0.01, 1000.0)]
+    assert RAN_OUT in " ".join(texts(figure).split())
+    # Where nothing stops a run early, all of them use up their steps.
+    tables = make_tables()
+    tables.run_table["final_steps_taken"] = 1000.0
+    figure = drawn(tables, y="steps_taken", **keys)
+    assert "↑" not in texts(figure)

@@ -103,7 +103,14 @@ def _contradictions(figure: Any) -> Iterator[str]:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
     yield from _wrong_limits(figure)
     texts = {"title": figure.title or ""}
-    texts |= {f"marks[{i}].label": m.label for i, m in enumerate(getattr(figure, "marks", ()))}
+    for name in ("marks", "levels"):
+        given = getattr(figure, name, ())
+        texts |= {f"{name}[{i}].label": each.label for i, each in enumerate(given)}
+    for i, level in enumerate(getattr(figure, "levels", ())):
+        if level.y not in (None, *figure.y):
+            yield f"levels[{i}].y is '{level.y}', which is not drawn; y is {list(figure.y)}."
+        if level.panel is not None and figure.panel_by is None:
+            yield f"levels[{i}].panel is given, but there is one panel only; set panel_by."
     for key, text in texts.items():
         if reason := why_not(text):
             yield f"{key} is {show(text)}; {reason}"

@@ -32,7 +32,14 @@ from dlnsweep.figures.statistics import (
     matches,
     summarize,
 )
-from dlnsweep.figures.survivors import Shares, mark_points, num_diverged
+from dlnsweep.figures.survivors import (
+    RAN_OUT,
+    Shares,
+    mark_points,
+    mark_ran_out,
+    most_ran_out,
+    num_diverged,
+)
 
 
 def draw_final(
@@ -43,10 +50,12 @@ def draw_final(
     grid = make_grid(keys, selection, keys.y)
     places = levels(selection.runs, keys.x)
     numeric = is_ordered(places) and None not in places
+    ends = (min(places), max(places)) if numeric else (-0.5, len(places) - 0.5)
+    overlays = [*overlays, *_levels(keys, np.array(ends, dtype=float))]
     per_panel: list[list[Summary]] = []
     shares: list[list[Shares]] = []
     drawn: list[Overlay] = []
-    missing = 0
+    missing, capped = 0, False
     for panel in grid.panels:
         value = records.per_run(panel.observable, keys.at)
         missing = max(missing, int(np.isnan(value).sum()))
@@ -63,8 +72,11 @@ def draw_final(
             gone = [num_diverged(selection, {**level, keys.x: place}) for place in places]
             # A place without a run left has no point.
             tried = np.array([int(each.sum()) for each in members]) + gone
-            tried = tried[np.isin(x, summary.x)]
-            shares[-1].append(Shares(line, summary.num_runs, tried))
+            there = np.isin(x, summary.x)
+            shares[-1].append(Shares(line, summary.num_runs, tried[there]))
+            if panel.observable == "steps_taken":
+                cut = np.array([most_ran_out(selection, runs) for runs in members])[there]
+                capped |= mark_ran_out(panel.ax, line, cut)
             shown.append(summary)
         drawn += draw_overlays(
             panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
@@ -79,6 +91,7 @@ def draw_final(
         *missing_note(missing),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_points),
+        *([RAN_OUT] if capped else []),
     ]
     for panel in grid.panels:
         drawn += _draw_marks(panel, keys)
@@ -94,6 +107,21 @@ def _share_x(panels: Sequence[Panel]) -> None:
     left, right = zip(*(panel.ax.get_xlim() for panel in panels), strict=True)
     for panel in panels:
         panel.ax.set_xlim(min(left), max(right))
+
+
+def _levels(keys: FinalFigure, ends: np.ndarray) -> list[Overlay]:
+    """Return the values of y to be marked, from one end of the horizontal axis to the other."""
+    # After the patterns of the formulas and of the marks; one for all that have the same name.
+    first = len(keys.theory) + len(keys.marks)
+    names = list(dict.fromkeys(level.label for level in keys.levels))
+    return [
+        Overlay(
+            level.y or keys.y[0], level.label, ends, np.full(2, level.at),
+            {} if level.panel is None else {str(keys.panel_by): level.panel},
+            pattern=first + names.index(level.label),
+        )
+        for level in keys.levels
+    ]  # fmt: skip
 
 
 def _draw_marks(panel: Panel, keys: FinalFigure) -> list[Overlay]:

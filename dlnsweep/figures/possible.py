@@ -10,6 +10,7 @@ from itertools import islice, product
 from typing import Any
 
 from dlnsweep.sections import RecordSettings
+from dlnsweep.sentences import show
 
 Values = Mapping[str, Sequence[Any]]
 
@@ -34,6 +35,7 @@ def check_values(figure: Any, values: Values) -> Iterator[str]:
     yield from _steps(figure, values)
     yield from _horizontal(figure, values)
     yield from _size(figure, values)
+    yield from _panels_of_levels(figure, values)
     if figure.kind == "heatmap" and figure.transition:
         for key in ("x", "y"):
             found = values.get(getattr(figure, key), ())
@@ -46,6 +48,17 @@ def check_values(figure: Any, values: Values) -> Iterator[str]:
         levels = values.get("record.noise_levels", ([1.0],))[0]
         if levels and not any(levels):
             yield "amplification divides by the noise, but record.noise_levels has 0 only."
+
+
+def _panels_of_levels(figure: Any, values: Values) -> Iterator[str]:
+    known = values.get(getattr(figure, "panel_by", None) or "", ())
+    for i, level in enumerate(getattr(figure, "levels", ())):
+        if level.panel is not None and known and level.panel not in known:
+            allowed = ", ".join(show(value) for value in known)
+            yield (
+                f"levels[{i}].panel is {show(level.panel)}, but {figure.panel_by} is one of "
+                f"{allowed} here."
+            )
 
 
 def _steps(figure: Any, values: Values) -> Iterator[str]:

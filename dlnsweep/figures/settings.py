@@ -46,6 +46,18 @@ def _read_marks(value: Any) -> Any:
     return tuple(value)
 
 
+def _read_levels(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError("it must be a list of tables { at = ..., label = ..., panel = ... }")
+    return tuple(value)
+
+
+def _read_panel(value: Any) -> Any:
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise ValueError("it must be one value of the setting that panel_by names")
+    return value
+
+
 def _read_quantiles(value: Any) -> Any:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("it must be a list of two numbers from 0 to 1")
@@ -165,6 +177,22 @@ class Mark(Settings):
 Marks = Annotated[tuple[Mark, ...], BeforeValidator(_read_marks)]
 
 
+class Level(Settings):
+    """A value of the vertical axis that is marked by a dashed line, such as a baseline's."""
+
+    at: Annotated[float, _outside("the value")]
+    label: Annotated[str, _outside("what it is, for the legend")]
+    y: Annotated[str | None, _outside("the observable; the figure's first if absent")] = None
+    panel: Annotated[
+        bool | int | float | str | None,
+        BeforeValidator(_read_panel),
+        _outside("the value of panel_by in whose panel it is; in all panels if absent"),
+    ] = None
+
+
+Levels = Annotated[tuple[Level, ...], BeforeValidator(_read_levels)]
+
+
 class CurvesFigure(_Banded):
     """Observables against the step: the median over the seeds with a band, a panel for each."""
 
@@ -205,6 +233,10 @@ class FinalFigure(_Banded):
     theory: Annotated[Theory, _outside(_THEORY)] = ()
     marks: Annotated[
         Marks, _outside("values of x to mark by dashed lines: { at = ..., label = ... }")
+    ] = ()
+    levels: Annotated[
+        Levels,
+        _outside("values of y to mark by dashed lines: { at = ..., label = ..., panel = ... }"),
     ] = ()
 
 

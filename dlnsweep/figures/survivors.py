@@ -2,7 +2,8 @@
 
 What so few runs say must not look like what all of them say: such points are hollow, such curves
 have hollow markers (and are pale where fewer than half of the runs are left), with the runs left
-over all that are done beside them.
+over all that are done beside them. Nor must a median of steps taken that half of the runs used up
+look like one that they needed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dlnsweep.figures.statistics import Selection, matches
 MOST_NAMED = 24
 SIZE = 5.5
 SENTENCE = "hollow or k/n: only k of the n runs are left"
+RAN_OUT = "↑: half of the runs or more were not there yet when their steps were over"
 _HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 0.9}
 
 
@@ -97,6 +99,30 @@ def mark_points(ax: Axes, lines: list[Shares]) -> list[str]:
         _name(ax, x, y, text, each.line.get_color(), (3, 3))
     some = "" if len(named) == len(wanted) else " (named where fewer than half are)"
     return [f"{SENTENCE}{some}"]
+
+
+def most_ran_out(selection: Selection, runs: np.ndarray) -> bool:
+    """Return whether half of some runs or more used all their steps, where runs stop early.
+
+    Args:
+        selection: Of which some runs stopped early, or all used all their steps because nothing
+            would have stopped them.
+        runs: Which of the usable runs, as a boolean array.
+    """
+    status = selection.used["status"].to_numpy()
+    stops = bool((status == "stopped").any())
+    return stops and 2 * int((status[runs] == "finished").sum()) >= int(runs.sum()) > 0
+
+
+def mark_ran_out(ax: Axes, line: Line2D, cut: np.ndarray) -> bool:
+    """Put an arrow over those points of a line; return whether there were any."""
+    x, y = (np.asarray(each, dtype=float)[cut] for each in line.get_data())
+    for place in zip(x, y, strict=True):
+        ax.annotate(
+            "↑", place, (0, 3), textcoords="offset points", ha="center", va="bottom",
+            fontsize=2 * SIZE, color=line.get_color(),
+        )  # fmt: skip
+    return bool(cut.any())
 
 
 def _name(ax: Axes, x: float, y: float, text: str, colour: Any, shift: tuple[int, int]) -> None:
