@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from kept import (
+    basis_size,
     conventions,
     deep_prior,
     figures_1_to_4,
@@ -18,6 +19,7 @@ from kept.numbers import About, AtLeast, AtMost, fits, read
 from kept.text import ROOT, Part, faults, says, sections, without_names
 
 PARTS = [
+    *basis_size.PARTS,
     *conventions.PARTS,
     *deep_prior.PARTS,
     *figures_1_to_4.PARTS,
@@ -62,7 +64,6 @@ OWED = {
         "(g) Minibatches and momentum in place of full gradient descent",
         "(h) The test error against the weight decay and the noise: the best weight decay",
     ),
-    KEPT.format("reduced_kernel"): ("", "Figure 2's sizes"),
     KEPT.format("scale"): ("", "Memory while it runs", "Beyond this machine, on paper"),
 }
 

@@ -126,8 +126,10 @@ def main() -> int:
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--figure-2", action="store_true", help="Figure 2's sizes instead")
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--csv", type=Path, help="also write the table into this file")
     arguments = parser.parse_args()
-    print(machine(), flush=True)
+    where = machine()
+    print(where, flush=True)
     table = Table(
         "Basis sizes, arithmetic of a step and errors",
         ["network", "forward", "backward", "kflop a step", "dense / reduced", "estimate", "error"],
@@ -145,6 +147,8 @@ def main() -> int:
                 f"{r['estimate']:.1e}", f"{r['error']:.1e}",
             )  # fmt: skip
     print(table.markdown() if arguments.markdown else table.text())
+    if arguments.csv:
+        table.write_csv(arguments.csv, where)
     if arguments.figure:
         draw_figure(found, arguments.figure)
     return 0
