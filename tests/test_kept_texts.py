@@ -13,6 +13,7 @@ from kept import (
     figures_1_to_4,
     linear_networks,
     open_questions,
+    scale,
     width_scaling,
 )
 from kept.numbers import About, AtLeast, AtMost, fits, read
@@ -25,6 +26,7 @@ PARTS = [
     *figures_1_to_4.PARTS,
     *linear_networks.PARTS,
     *open_questions.PARTS,
+    *scale.PARTS,
     *width_scaling.PARTS,
 ]
 KEPT = "results/kept/{}/README.md"
@@ -64,7 +66,6 @@ OWED = {
         "(g) Minibatches and momentum in place of full gradient descent",
         "(h) The test error against the weight decay and the noise: the best weight decay",
     ),
-    KEPT.format("scale"): ("", "Memory while it runs", "Beyond this machine, on paper"),
 }
 
 

@@ -1,6 +1,7 @@
 """A million runs: seconds and memory of every command, on tables written through the real store.
 
     python -m tests.benchmarks.million [--runs 1000000] [--rows 200] [--tiny 100000] [--folder DIR]
+        [--csv DIR]
 
 Each row is measured in a process of its own, its start included. The curves are synthetic (an
 exponential decay and a plateau with noise, as long as real ones when compressed), committed batch
@@ -236,6 +237,9 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=64)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--job")
+    parser.add_argument(
+        "--csv", type=Path, help="write million.csv and memory.csv into this folder"
+    )
     parser.add_argument("names", nargs="*", help="some of the jobs, in a folder that holds results")
     arguments = parser.parse_args()
     if arguments.job:
@@ -255,11 +259,15 @@ def main() -> int:
 
 def report(arguments: argparse.Namespace, folder: Path) -> None:
     """Print what each job takes."""
-    print(machine(), flush=True)
+    where = machine()
+    print(where, flush=True)
+    taken = Table(f"{arguments.runs} runs of {arguments.rows} rows",
+                  ["job", "seconds", "cpu_seconds", "gigabytes", "batches", "files",
+                   "bytes"])  # fmt: skip
     for name in arguments.names or [*JOBS, "tiny"]:
-        where = folder if name == "tiny" else folder / "million"
+        place = folder if name == "tiny" else folder / "million"
         seconds, cpu, height, answer = measured(
-            name, "--folder", str(where), "--runs", str(arguments.runs), "--rows",
+            name, "--folder", str(place), "--runs", str(arguments.runs), "--rows",
             str(arguments.rows), "--tiny", str(arguments.tiny), "--lanes", str(arguments.lanes),
         )  # fmt: skip
         target = JOBS[name][1] if name in JOBS else ""
@@ -269,6 +277,21 @@ def report(arguments: argparse.Namespace, folder: Path) -> None:
         table.notes.append(json.dumps(answer)[:1200])
         table.notes.append(f"load average {os.getloadavg()[0]:.1f}")
         print(table.markdown(), flush=True)
+        if name == "tiny":
+            _keep_memory(arguments.csv, where, answer["seen"])
+            continue
+        found = [answer.get(key, "") for key in ("batches", "files", "bytes")]
+        taken.add(name, seconds, cpu, height, *found)
+        if arguments.csv:
+            taken.write_csv(arguments.csv / "million.csv", where)
+
+
+def _keep_memory(folder: Path | None, where: str, seen: list[tuple[int, float, float]]) -> None:
+    table = Table("Resident memory of the real tiny runs, MB", ["batches", "parent", "worker"])
+    for row in seen:
+        table.add(*row)
+    if folder:
+        table.write_csv(folder / "memory.csv", where)
 
 
 if __name__ == "__main__":
