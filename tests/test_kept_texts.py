@@ -13,6 +13,7 @@ from kept import (
     figures_1_to_4,
     linear_networks,
     open_questions,
+    overview,
     scale,
     width_scaling,
 )
@@ -26,6 +27,7 @@ PARTS = [
     *figures_1_to_4.PARTS,
     *linear_networks.PARTS,
     *open_questions.PARTS,
+    *overview.PARTS,
     *scale.PARTS,
     *width_scaling.PARTS,
 ]
@@ -48,7 +50,6 @@ OWED = {
         "Security",
         "Licence",
     ),
-    "results/kept/README.md": ("",),
     KEPT.format("conventions"): ("",),
     KEPT.format("linear_networks"): (
         "Norms diverge (arXiv:2005.06398)",

@@ -1,0 +1,60 @@
+"""results/kept/README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kept.plans import planned, planned_all
+from kept.scripts import script
+from kept.tables import table
+from kept.text import Part, Statement, says
+
+FILE = "results/kept/README.md"
+# The folders whose README says which sweeps are theirs.
+LINEAR = ("acceleration_*.toml", "completion.toml", "linear_*.toml", "norms_diverge.toml",
+          "sensing*.toml", "singular_values.toml")  # fmt: skip
+
+
+def _runs_and_steps() -> Iterator[Statement]:
+    for name in ("quickstart", "fig2_subspace_dim", "fig3_depth", "width_scaling",
+                 "fig1a_robustness", "fig1b_relu", "conventions"):  # fmt: skip
+        runs, fewest, most = planned(name)
+        assert fewest == most
+        yield says(f"| {name} | {{}} | {{}} |", runs, most)
+    for name in ("fig4_weight_decay", "theorem_events", "theorem_2_3"):
+        yield says(f"| {name} | {{}} | {{}} to {{}} |", *planned(name))
+    three = [planned(f"fig{i}_conventions") for i in (2, 3, 4)]
+    yield says(
+        "conventions: fig2, fig3, fig4 | {}, {}, {} | {}; {}; {} |",
+        *(runs for runs, _, _ in three), *(most for _, _, most in three),
+    )  # fmt: skip
+    for folder, patterns in (
+        ("open_questions", ["open_*.toml"]), ("deep_prior", ["prior_*.toml"]),
+        ("linear_networks", LINEAR),
+    ):  # fmt: skip
+        found = planned_all(*patterns)
+        runs = [n for n, _, _ in found]
+        yield says(
+            f"| {folder} | {{}} to {{}} each | up to {{}} |",
+            min(runs), max(runs), max(most for _, _, most in found),
+        )  # fmt: skip
+    sweep = script("million").document(10**6)["sweep"]
+    yield says("| scale | {} planned,", script("million").DECAYS * sweep["seeds"])
+
+
+def _all() -> Iterator[Statement]:
+    yield from _runs_and_steps()
+    rows = table("theorem_events/claims.csv")
+    widths = rows.column("width")
+    assert set(rows.column("depth")) == {2}
+    yield says("the rows of depth 2 and widths {} to {}", min(widths), max(widths))
+
+
+PARTS = [
+    Part(
+        FILE,
+        "",
+        _all,
+        settings=("--set record.count=30 --set sweep.seeds=2", "delta = 1/10"),
+    )
+]
