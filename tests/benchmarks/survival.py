@@ -37,6 +37,8 @@ from dlnsweep.errors import Interrupted, SpecError, StoreError
 from dlnsweep.runner import prepare
 from dlnsweep.spec import Sweep
 from dlnsweep.store import Store, system
+from tests.benchmarks.tables import Table
+from tests.benchmarks.tables import machine as measured_on
 
 # Some tenths of a second a batch, so that a kill finds something to destroy.
 KILLED = SMALL.replace('"small"', '"killed"').replace("[30, 40, 50]", "{steps}")
@@ -550,13 +552,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PROMISES))
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--csv", type=Path, help="also write the table into this file")
     arguments = parser.parse_args()
+    table, where = Table("What survives", ["name", *Row._fields]), measured_on()
     print("| promise | tries | losses | |\n|---|---|---|---|", flush=True)
     losses = 0
     for name in arguments.names or PROMISES:
         row = PROMISES[name](arguments.quick)
         losses += row.losses
         print(f"| {row.promise} | {row.tries} | {row.losses} | {row.note} |", flush=True)
+        table.add(name, *row)
+        if arguments.csv:
+            table.write_csv(arguments.csv, where)
     return int(losses > 0)
 
 

@@ -1,0 +1,162 @@
+"""README.md: what is neither a figure of the paper nor the reduced kernel."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from math import log2
+from typing import Any, get_args
+
+from dlnsweep import checkpoint, cli, compile_cache, errors, outermost, sweepfile, transitions
+from dlnsweep.kernels import compensated, layout
+from dlnsweep.networks.layered import Depth, Width
+from dlnsweep.sections import SweepSettings, TrainingSettings
+from dlnsweep.sizes import SIZES
+from dlnsweep.store import bounds
+from kept.numbers import AtLeast
+from kept.scripts import script, stated
+from kept.tables import sweep, table
+from kept.text import ROOT, Part, Statement, says
+
+FILE = "README.md"
+TRAIN = "tests/numerics/test_train.py"
+MIB = 2**20
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _bounds(annotated: Any) -> tuple[int, int]:
+    """Return the least and the largest value of a setting."""
+    _, field = get_args(annotated)
+    least, largest = field.metadata
+    return least.ge, largest.le
+
+
+def _head() -> Iterator[Statement]:
+    yield says("at any width up to {}.", _bounds(Width)[1])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    # As words: 3.10 is no 3.1.
+    python = project["requires-python"].removeprefix(">=")
+    yield says(f"(needs Python {python} or newer;")
+    (jax,) = (one for one in project["dependencies"] if one.startswith("jax>"))
+    yield says(f"jax {jax.removeprefix('jax>=')} (Python {python}) to")
+
+
+def _commands() -> Iterator[Statement]:
+    yield says("settings of `--by`; {} % bootstrap intervals", 100 * transitions._LEVEL)
+    yield says("from its checkpoint (every {} minutes,", checkpoint.DEFAULT_SECONDS / 60)
+    for words, status in (
+        ("{} the sweep file is wrong,", errors.SpecError.exit_status),
+        ("{} the results folder cannot be used,", errors.StoreError.exit_status),
+        ("{} batches failed,", errors.RunError.exit_status),
+        ("{} what a command had to say", cli._NOT_SAID),
+        ("{} a figure could not be drawn", errors.FigureError.exit_status),
+        ("{} a bug (", outermost.BUG_STATUS),
+        ("{} stopped, by whichever", errors.Interrupted.exit_status),
+    ):
+        yield says(words, status)
+
+
+def _abilities() -> Iterator[Statement]:
+    yield says("`deep_linear` of any depth >= {},", _bounds(Depth)[0])
+
+
+def _two_papers() -> Iterator[Statement]:
+    prior = sweep("prior_success_km")
+    success, stop = prior["figure"]["success"], prior["training"]["stop_when"]
+    assert success == stop
+    assert success["observable"] == "loss"
+    yield says(
+        "{} networks a cell, success is a loss below {} within {} steps",
+        prior["sweep"]["seeds"], success["below"], prior["training"]["num_steps"],
+    )  # fmt: skip
+    completion, sensing = sweep("completion")["problem"], sweep("sensing")["problem"]
+    observed = completion["num_observed"]
+    assert observed == sensing["num_measurements"]
+    yield says(
+        "{} × {} matrices of rank {}, of which {} or {} entries are observed",
+        completion["num_rows"], completion["num_columns"], completion["rank"], *observed,
+    )  # fmt: skip
+    yield says("depth 3 and 4 recover the matrix from {} entries where", observed[0])
+    yield says("The same from {} and {} Gaussian measurements", *observed)
+    # As said: depth 3 and 4 recover from the fewer ones, depth 2 does not.
+    for name in ("completion", "sensing"):
+        few = table(f"linear_networks/{name}.csv").where(**{
+            "num_observed" if name == "completion" else "num_measurements": observed[0]
+        })  # fmt: skip
+        error = "reconstruction_error_median"
+        assert max(few.where(depth=[3, 4]).column(error)) < 1e-2
+        assert min(few.where(depth=2).column(error)) > 1e-2
+
+
+def _questions() -> Iterator[Statement]:
+    seeds = [sweep(path.stem)["sweep"]["seeds"] for path in (ROOT / "sweeps").glob("open_*.toml")]
+    yield says("at least {} seeds a point", AtLeast(min(seeds)))
+
+
+def _machines() -> Iterator[Statement]:
+    yield says("(at most {} MiB);", compile_cache.MAX_BYTES // MIB)
+    runs = 10**6
+    rows = runs * script("million").document(runs)["record"]["count"]
+    yield says("at {} runs and {} rows.", runs, rows)
+    for row in table("survival/survival.csv").rows:
+        # Numbers that stand alone, not those of float32 and USR1.
+        note, number = str(row["note"]), r"\b\d+(?:\.\d+)?\b"
+        values = [float(found) for found in re.findall(number, note)]
+        yield says(
+            f"| {row['promise']} | {{}} | {{}} | {re.sub(number, '{}', note)} |",
+            row["tries"], row["losses"], *values,
+        )  # fmt: skip
+
+
+def _foundations() -> Iterator[Statement]:
+    # Of numbers of size 1 in float32: the last place, and half of it, in which a sum is lost.
+    unit = 2.0**-24
+    yield says("errors agree with float64 to some {} of ‖X‖", unit)
+    yield says("(weights beyond {} KB)", layout._CPU_ALONE_BYTES // 1024)
+    power = str(int(log2(compensated.COARSE_DECAY))).translate(_RAISED)
+    yield says(f"only below ηλ = 2{power}; above, plateaus agree to {{}} √(d_w/8) / (ηλ)", unit / 2)
+    single, double = SIZES["float32"], SIZES["float64"]
+    yield says("norms from {} to {} in float32 and from {} to {} in float64;", *single, *double)
+    factor = TrainingSettings.model_fields["divergence_factor"].default
+    yield says("`training.divergence_factor` (default {})", factor)
+    depths = [len(dims) - 1 for dims, _, _ in stated(TRAIN, "SHAPES")]
+    yield says(
+        "of depth {} to {} (dense kernel) agree to {} relative",
+        min(depths), max(depths), stated(TRAIN, "AGREEMENT"),
+    )  # fmt: skip
+    yield says("W_1(0)P⊥ holds to {}.", stated(TRAIN, "EXACT"))
+
+
+def _refused() -> Iterator[Statement]:
+    yield says(
+        "refused above {} KiB, {} KiB a line or {} million runs;",
+        sweepfile.LARGEST_FILE // 1024, sweepfile.LONGEST_LINE // 1024,
+        SweepSettings.model_fields["max_runs"].default // 10**6,
+    )  # fmt: skip
+    yield says("at most {} times its file's size (or {} MiB);",
+               bounds._LARGEST_RATIO, bounds._FREE_BYTES // MIB)  # fmt: skip
+
+
+PARTS = [
+    Part(FILE, "", _head, settings=("to 0.12 (Python 3.12 and newer)",)),
+    Part(
+        FILE,
+        "From a claim to its figure",
+        _commands,
+        settings=("Exit status: 0 all well, 1 `compare` found a deviation,",),
+    ),
+    Part(FILE, "What it can do so far", _abilities, settings=("(c/2)‖", "(λ/2)Σ")),
+    Part(FILE, "Two more papers", _two_papers),
+    Part(FILE, "Questions that the paper leaves open", _questions),
+    Part(FILE, "Beyond one machine", _machines),
+    Part(
+        FILE,
+        "What the numbers rest on",
+        _foundations,
+        settings=('"weights/2"', "diverged at step 0", "its value at step 0"),
+    ),
+    Part(FILE, "Design", settings=("f_{j-1}",)),
+    Part(FILE, "Security", _refused, settings=("mode 0700", "127.0.0.1")),
+    Part(FILE, "Licence", settings=("Apache-2.0",)),
+]
