@@ -49,7 +49,6 @@ OWED = {
         "Theory of linear networks (arXiv:2408.13767, arXiv:1810.02281)",
     ),
     KEPT.format("open_questions"): (
-        "",
         "(a) Does depth speed up the decay of the off-subspace error, and when?",
         "(b) How wide is wide enough?",
         "(c) Noise in the training measurements",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
+from math import isclose
 
 from dlnsweep.theory import plateau
 from kept.numbers import AtMost
@@ -55,7 +57,64 @@ def _side_by_side() -> Iterator[Statement]:
     yield says("of {} to {} λ with c = 1/16; proportional", scaled[0], scaled[-1])
 
 
+_INITIAL = {
+    "1 / fan_in": 1.0,
+    "1 / (3 fan_in)": 3**-0.5,
+    "2 / fan_in, He's": 2**0.5,
+}
+# As the table of the text names them: the variance, c, the depths that are stable.
+_ROWS = (
+    ("1 / fan_in", "1/4", (2, 3)),
+    ("1 / fan_in", "1/8", (2, 3, 5)),
+    ("1 / fan_in", "1/16", (2, 3, 5)),
+    ("1 / fan_in", "1/32", (2, 3, 5)),
+    ("1 / (3 fan_in)", "1", (2, 3, 5)),
+    ("1 / (3 fan_in)", "1/16", (2, 3, 5)),
+    ("2 / fan_in, He's", "1/16", (2, 3)),
+)
+
+
+def _with(rows: Table, initial: str, scale: str) -> Table:
+    wanted = [x for x in set(rows.column("layer_init_scale")) if isclose(x, _INITIAL[initial])]
+    return rows.where(layer_init_scale=wanted, data_fit_scale=float(Fraction(scale)))
+
+
+def _table() -> Iterator[Statement]:
+    rows = table("conventions/summary.csv")
+    decay = sweep("conventions")["training"]["weight_decay"]
+    one, fan_in = (rows.where(step_rule=rule) for rule in ("uniform", "fan_in"))
+    for initial, scale, stable in _ROWS:
+        own = _with(one, initial, scale)
+        diverged = own.by("depth", "num_diverged")
+        assert tuple(depth for depth in diverged if not diverged[depth]) == stable
+        errors = own.by("depth", "regression_error_median")
+        listed = "all" if len(stable) == 3 else "L = 2, 3"
+        default = ", PyTorch's default" if scale == "1" else ""
+        holes = ", ".join("{}" for _ in stable)
+        yield says(
+            f"| one η | {initial}{default} | {scale} | {listed} | {holes} |",
+            *(errors[depth] / decay for depth in stable),
+        )
+    stated = _with(one, "1 / fan_in", "1")
+    assert stated.column("num_diverged") == stated.column("num_runs")
+    assert not any(fan_in.column("num_diverged"))
+    over = [
+        error * scale / decay
+        for error, scale in zip(
+            one.column("regression_error_median"), one.column("data_fit_scale"), strict=True
+        )
+        if error != ""
+    ]
+    yield says("that of the global minimum, {} to {} λ/c, whatever", min(over), max(over))
+    yield says("{} runs diverged.)", sum(rows.column("num_diverged")))
+    yield says(
+        "{} seeds a cell, {} runs.", rows.column("num_runs")[0], sum(rows.column("num_runs"))
+    )
+
+
 PARTS = [
+    # Owed: the column "depth", and the errors at step 2917 that it is of.
+    Part(FILE, "", _table, complete=False),
     Part(
         FILE,
         "Figures 2, 3 and 4, literally and with c = 1/16",
