@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dlnsweep.batch import train_batch
 from dlnsweep.errors import SpecError
+from dlnsweep.kernels.fits import Fit
 from dlnsweep.networks import find_network
 from dlnsweep.observables import OBSERVABLES
 from dlnsweep.plan import make_plan
@@ -28,7 +30,8 @@ COMPLETION: dict[str, Any] = {
     "training__learning_rate": 0.1,
     "training__num_steps": 20,
     "record__count": 5,
-    "record__observables": ["loss", "train_error", "reconstruction_error", "singular_values"],
+    # To compile a decomposition takes longer than all the rest.
+    "record__observables": ["loss", "train_error", "reconstruction_error"],
 }
 APPROXIMATION = {
     **{k: v for k, v in COMPLETION.items() if not k.startswith("problem")},
@@ -36,6 +39,12 @@ APPROXIMATION = {
     "problem__num_rows": 4,
     "problem__num_columns": 4,
     "network__width": 4,
+}
+BALANCED = {
+    **APPROXIMATION,
+    "network__initializer": "balanced",
+    "record__observables": ["loss", "determinant", "unbalancedness", "speed_exponent"],
+    "sweep__seeds": 3,
 }
 DIVERGENT = {
     **{k: v for k, v in COMPLETION.items() if not k.startswith("problem")},
@@ -118,7 +127,7 @@ def test_the_loss_is_labelled_as_that_of_a_matrix():
     assert network.label("end_to_end_loss", other) == other
 
 
-@pytest.mark.parametrize("base", [COMPLETION, REGRESSION])
+@pytest.mark.parametrize("base", [COMPLETION, pytest.param(REGRESSION, marks=pytest.mark.slow)])
 def test_a_batch_is_its_singles_and_seeds_are_paired(base: dict[str, Any]):
     plan, found = trained(base, sweep__seeds=3, training__learning_rate=[0.05, 0.1])
     assert plan.num_programs == 1
@@ -134,7 +143,8 @@ def test_a_batch_is_its_singles_and_seeds_are_paired(base: dict[str, Any]):
 
 
 def test_targets_are_as_published():
-    _, found = trained(COMPLETION, network__initializer="identity", network__layer_init_scale=1e-9)
+    # The program of a run alone, above.
+    _, found = trained(COMPLETION, network__layer_init_scale=1e-9)
     # With W = 0 the reconstruction error is 1, and the loss the mean square of what is observed.
     assert found.observables["reconstruction_error"][0, 0] == pytest.approx(1, abs=1e-9)
     from functools import partial
@@ -143,13 +153,17 @@ def test_targets_are_as_published():
     from dlnsweep.runtime import numerics
     from dlnsweep.streams import purpose_key
 
+    def draw(seed: Any) -> list[Fit]:
+        counted = partial(
+            MatrixCompletionSettings, num_rows=8, num_columns=7, rank=2, target_norm=8.0
+        )
+        key = partial(purpose_key, seed)
+        return [draw_completion(counted(num_observed=count), key) for count in (40, 50)]
+
     with numerics():
         masks = []
-        for count in (40, 50):
-            settings = MatrixCompletionSettings(
-                num_rows=8, num_columns=7, rank=2, num_observed=count, target_norm=8.0
-            )
-            fit = draw_completion(settings, partial(purpose_key, jnp.int64(0)))
+        # One program: eagerly each operation would be compiled by itself.
+        for count, fit in zip((40, 50), jax.jit(draw)(jnp.int64(0)), strict=True):
             target = np.asarray(fit.target)
             assert np.linalg.norm(target) == pytest.approx(8)
             assert np.linalg.matrix_rank(target) == 2
@@ -166,8 +180,7 @@ def test_targets_are_as_published():
 def test_sensing_measures_the_target():
     base = {k: v for k, v in COMPLETION.items() if k != "problem__num_observed"}
     sizes = {"problem__kind": "matrix_sensing", "problem__num_measurements": 2000}
-    tiny = {"network__initializer": "identity", "network__layer_init_scale": 1e-9}
-    _, found = trained(base, **sizes, **tiny)
+    _, found = trained(base, **sizes, network__layer_init_scale=1e-9)
     # <A, M> has variance ||M||^2 / (d m); 2000 measurements know it to 6 % (two deviations).
     assert found.observables["train_error"][0, 0] == pytest.approx(64 / 56, rel=0.15)
     assert found.observables["reconstruction_error"][0, 0] == pytest.approx(1, abs=1e-9)
@@ -216,15 +229,15 @@ def test_the_loss_stays_below_theorem_2(depth: int):
     assert np.all(loss[:, -1] < 0.9 * loss[:, 0])
 
 
-@pytest.mark.parametrize("depth", [5])
+# Of depth 3 there is the program of the test below.
+@pytest.mark.parametrize("depth", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_singular_values_move_with_the_exponent_of_theorem_3(depth: int):
     _, found = trained(
-        APPROXIMATION,
+        BALANCED,
         problem__condition_number=5.0,
         network__depth=depth,
-        network__initializer="balanced",
+        network__product_determinant="positive",
         training__learning_rate=1e-4,
-        record__observables=["speed_exponent"],
     )
     # Drift of the balance in twenty steps of 1e-4.
     np.testing.assert_allclose(found.observables["speed_exponent"], 2 - 2 / depth, atol=1e-4)
@@ -256,15 +269,12 @@ def test_no_norm_stays_bounded_where_none_can():
 @pytest.mark.parametrize("sign", ["positive", "negative"])
 def test_the_sign_of_the_determinant_decides(sign: str):
     _, found = trained(
-        APPROXIMATION,
+        BALANCED,
         network__depth=3,
-        network__initializer="balanced",
         network__product_init_scale=0.1,
         network__product_determinant=sign,
         training__learning_rate=0.05,
         training__num_steps=1500,
-        record__observables=["loss", "determinant", "unbalancedness"],
-        sweep__seeds=3,
     )
     at = found.observables
     assert np.all(np.sign(at["determinant"][:, 0]) == (1 if sign == "positive" else -1))
@@ -284,7 +294,7 @@ def test_ill_conditioned_data_are_as_described():
 
     settings = RegressionSettings(num_inputs=5, num_samples=20, condition_number=50.0, power=4.0)
     with numerics():
-        fit = draw(settings, partial(purpose_key, jnp.int64(3)))
+        fit = jax.jit(lambda seed: draw(settings, partial(purpose_key, seed)))(jnp.int64(3))
         x, y, w = (np.asarray(a) for a in (fit.observed.inputs, fit.observed.targets, fit.target))
     values = np.linalg.svd(x, compute_uv=False) / 20**0.5
     np.testing.assert_allclose(values, np.geomspace(1, 1 / 50, 5), rtol=1e-10)
