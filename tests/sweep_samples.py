@@ -41,6 +41,10 @@ kind = "curves"
 y = "regression_error"
 hue = "training.weight_decay"
 """
+# To draw takes as long as all the rest; a run without figures is enough for most tests.
+BARE = SMALL.partition("[figure]")[0]
+# A figure that costs little.
+QUICK = SMALL + 'formats = ["png"]\ndpi = 50\n'
 # Seconds of training, so that there is something to interrupt.
 LONG = SMALL.replace('"small"', '"long"').replace(
     "[30, 40, 50]", "[50_000, 60_000, 70_000, 80_000, 90_000, 100_000]"
