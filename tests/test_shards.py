@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sweep_samples import data_files, start, write
+from sweep_samples import BARE, QUICK, data_files, start, write
 
 import dlnsweep
 from dlnsweep.cli import main
@@ -19,7 +19,7 @@ from dlnsweep.shards import Shard
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("sweeps"))
+    return write(tmp_path_factory.mktemp("sweeps"), BARE)
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +90,30 @@ def test_shards_that_create_the_folder_at_the_same_moment(
         assert data_files(root) == {"runs.parquet": reference["runs.parquet"]}
 
 
+def ran(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path
+) -> tuple[str, str]:
+    """Run a command in this process, to its end; return what it printed and said."""
+    monkeypatch.setattr(sys, "argv", ["dlnsweep", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    said = capsys.readouterr()
+    return said.out, said.err
+
+
 def test_two_shards_on_the_command_line(
-    sweep: Path, reference: dict[str, bytes], tmp_path: Path
+    reference: dict[str, bytes],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    arguments = ("run", sweep, "--out", tmp_path, "--workers", "1")
-    both = [start(*arguments, "--shard", f"{i}/2", cwd=tmp_path) for i in (1, 2)]
-    said = [process.communicate(timeout=120) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    # With no process below these two, another one and this: what they share is the folder.
+    arguments = ("run", write(tmp_path, QUICK), "--out", tmp_path, "--workers", "0", "--shard")
+    other = start(*arguments, "1/2", cwd=tmp_path)
+    own = ran(capsys, monkeypatch, *arguments, "2/2")
+    said = [other.communicate(timeout=120), own]
+    assert other.returncode == 0, said
     root = tmp_path / "small"
     assert data_files(root) == reference
     for index, runs in ((0, 8), (1, 4)):
@@ -107,15 +124,13 @@ def test_two_shards_on_the_command_line(
 
 
 def test_a_shard_that_is_not_the_last_says_what_is_left(
-    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["run", sweep, "--out", tmp_path, "--workers", "0", "--shard", "1/2"]
-    monkeypatch.setattr(sys, "argv", ["dlnsweep", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
+    sweep = write(tmp_path, QUICK)
+    arguments = ("run", sweep, "--out", tmp_path, "--workers", "0", "--shard", "1/2")
+    _, said = ran(capsys, monkeypatch, *arguments)
     assert (
         f"dlnsweep: {tmp_path / 'small'}: 4 runs are left to other shards; `dlnsweep status "
         f"{tmp_path / 'small'}` shows who is at work, and the last one draws the figures"
-    ) in capsys.readouterr().err
+    ) in said
     assert not (tmp_path / "small" / "figures").exists()
