@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweep_samples import SMALL, data_files, write
+from sweep_samples import BARE, data_files, write
 
 import dlnsweep
 from dlnsweep import environment, runner, runtime
@@ -21,7 +21,9 @@ from dlnsweep.errors import RunError, StoreError
 from dlnsweep.execution import Event, LocalExecutor
 from dlnsweep.runtime import python_command
 
-TINY = SMALL.replace("[30, 40, 50]", "30").replace("[1e-2, 1e-3]", "1e-2")
+# As many runs a batch as in other tests, before and after it is enlarged: the same program.
+TINY = BARE.replace("[30, 40, 50]", "30")
+LARGER = ["training.num_steps=[30, 40]"]
 # Each of these changed numbers or broke a worker when it reached one.
 HOSTILE = {
     "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2 --xla_cpu_enable_fast_math=true --xla_dump_to=",
@@ -121,22 +123,24 @@ def test_a_worker_computes_the_same_bytes_in_any_shell(tmp_path: Path) -> None:
     path = write(tmp_path, TINY)
     kept = ("HOME", "PATH", "DLNSWEEP_COMPILE_CACHE")
     bare = {k: os.environ[k] for k in kept if k in os.environ} | {"LANG": "C.UTF-8"}
-    folders = []
-    for name, shell in (("clean", {}), ("hostile", HOSTILE)):
-        arguments = ("run", str(path), "--out", str(tmp_path / name), "--workers", "1")
-        ended = subprocess.run(
-            [*python_command("dlnsweep.cli"), *arguments, "--no-figure"],
-            env=bare | shell,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
-        assert "Traceback" not in ended.stderr
-        told = "worker processes do without GLIBC_TUNABLES='glibc.cpu.hwcaps=-AVX2,-FMA', NPY_"
-        assert (told in ended.stderr) == (name == "hostile")
-        folders.append(tmp_path / name / "small")
+    told = "worker processes do without GLIBC_TUNABLES='glibc.cpu.hwcaps=-AVX2,-FMA', NPY_"
+    events: list[Event] = []
+    # This process, whose shell is clean; its worker is another one.
+    dlnsweep.run(path, tmp_path / "clean", workers=1, on_event=events.append)
+    assert not [event for event in events if "do without" in event.text]
+    arguments = ("run", str(path), "--out", str(tmp_path / "hostile"), "--workers", "1")
+    ended = subprocess.run(
+        [*python_command("dlnsweep.cli"), *arguments],
+        env=bare | HOSTILE,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert told in ended.stderr
+    folders = [tmp_path / name / "small" for name in ("clean", "hostile")]
     assert data_files(folders[0]) == data_files(folders[1])
     for folder in folders:
         (receipt,) = receipts(folder)
@@ -158,15 +162,14 @@ def test_other_variables_are_refused_in_one_folder(
     # The same again, and then enlarged.
     dlnsweep.run(path, tmp_path, workers=0)
     before = data_files(tmp_path / "small")
-    larger = ["sweep.seeds=3"]
     for how in (0, 1):
         if how == 0:
             monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
         with pytest.raises(StoreError, match="'Nehalem' in their environment, and here is "):
-            dlnsweep.run(path, tmp_path, workers=how, overrides=larger)
+            dlnsweep.run(path, tmp_path, workers=how, overrides=LARGER)
     assert data_files(tmp_path / "small") == before
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
-    dlnsweep.run(path, tmp_path, workers=0, overrides=larger)
+    dlnsweep.run(path, tmp_path, workers=0, overrides=LARGER)
     assert len(receipts(tmp_path / "small")) == 2
 
 
@@ -192,7 +195,7 @@ def test_another_kind_of_machine_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     # Nothing is left to do, so nothing is mixed.
     dlnsweep.run(path, tmp_path, workers=0, on_event=events.append)
     assert not [event for event in events if "was begun" in event.text]
-    dlnsweep.run(path, tmp_path, workers=0, overrides=["sweep.seeds=3"], on_event=events.append)
+    dlnsweep.run(path, tmp_path, workers=0, overrides=LARGER, on_event=events.append)
     (note,) = [event.text for event in events if "was begun" in event.text]
     assert note.startswith(
         f"{tmp_path / 'small'}: was begun with jax {found['jax']} there and 0.99 here; a CPU of "
