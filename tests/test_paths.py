@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from spec_samples import document
-from sweep_samples import SMALL, everything_below, write
+from sweep_samples import BARE, everything_below, write
 
 import dlnsweep
 from dlnsweep.errors import DlnsweepError, SpecError, StoreError
@@ -18,8 +18,8 @@ from dlnsweep.spec import Sweep
 from dlnsweep.store.address import location
 
 ODD = "50%25 of #1? a:b&c é+"
-# One batch of one step: the quickest sweep there is.
-ONE = SMALL.replace("[30, 40, 50]", "2").replace("[1e-2, 1e-3]", "1e-2")
+# One batch of one step, of the program of other tests: the quickest sweep there is.
+ONE = BARE.replace("[30, 40, 50]", "2")
 
 
 @pytest.fixture
