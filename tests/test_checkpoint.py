@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sweep_samples import data_files, write
+from sweep_samples import BARE, data_files, write
 
 import dlnsweep
 from dlnsweep import batch, journal, lanes, reducing, worker
@@ -118,6 +118,7 @@ CASES: dict[str, dict[str, Any]] = {
         }
     },
     "adam on minibatches, float32": {
+        "network": {"depth": 2},
         "training": {"optimizer": "adam", "minibatch_size": 3},
         "sweep": {"precision": "float32"},
     },
@@ -193,7 +194,7 @@ def test_reduced_runs_in_pieces(kernel: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("sweeps"))
+    return write(tmp_path_factory.mktemp("sweeps"), BARE)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +227,7 @@ def interrupted(sweep: Path, out: Path, segments: int = 2) -> tuple[Store, Path]
 def finish(sweep: Path, out: Path) -> list[str]:
     """Complete the sweep; return the notes."""
     events: list[Event] = []
-    dlnsweep.run(sweep, out, workers=0, on_event=events.append, figures=False)
+    dlnsweep.run(sweep, out, workers=0, on_event=events.append)
     return [event.text for event in events if event.kind == "note"]
 
 
