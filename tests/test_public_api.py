@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sweep_samples import REPOSITORY, write
+from sweep_samples import BARE, REPOSITORY, write
 
 import dlnsweep
 
@@ -43,7 +43,7 @@ def test_importing_the_package_imports_next_to_nothing(tmp_path: Path) -> None:
 
 
 def test_a_plain_script_runs_a_sweep_with_worker_processes(tmp_path: Path) -> None:
-    write(tmp_path)
+    write(tmp_path, BARE)
     printed = script(
         tmp_path,
         """
@@ -75,13 +75,15 @@ ones = jnp.ones(3)
 
 import dlnsweep
 
+# The sizes of other tests' sweeps, which are compiled already.
 sweep = dlnsweep.Sweep.from_dict({
     "name": "api",
-    "problem": {"kind": "subspace", "signal_dim": 4, "measurement_dim": 3, "subspace_dim": 2,
-                "num_samples": 5},
-    "network": {"depth": 2, "width": 4},
-    "training": {"learning_rate": 0.05, "num_steps": 10},
-    "record": {"count": 3, "observables": ["regression_error"]},
+    "problem": {"kind": "subspace", "signal_dim": 8, "measurement_dim": 4, "subspace_dim": 2,
+                "num_samples": 20},
+    "network": {"depth": 2, "width": 8},
+    "training": {"learning_rate": 0.05, "weight_decay": [1e-2, 1e-3], "num_steps": 10},
+    "record": {"count": 10, "observables": ["regression_error", "off_subspace_error"]},
+    "sweep": {"seeds": 2},
 })
 results = dlnsweep.run(sweep, "out", workers=0)
 print(results.curves()["regression_error"].dtype, results.path)
