@@ -33,7 +33,6 @@ TINY = SMALL
 for before, after in (
     ("signal_dim = 8", "signal_dim = 12"),
     ("measurement_dim = 4", "measurement_dim = 8"),
-    ("depth = 2", "depth = 3"),
     ("width = 8", "width = 60"),
     ("num_steps = [30, 40, 50]", "num_steps = 1500"),
 ):
