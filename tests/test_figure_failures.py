@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from figure_samples import make_tables
 from spec_samples import problems, sweep
-from sweep_samples import write
+from sweep_samples import BARE, write
 from test_figures import drawn, texts
 
 import dlnsweep
@@ -187,23 +187,14 @@ def test_texts_of_a_folder_that_are_no_mathematics_are_drawn_as_they_are(text: s
     figure.draw_without_rendering()
 
 
-SMALL = """
-name = "s"
-[problem]
-kind = "subspace"
-signal_dim = 4
-measurement_dim = 2
-subspace_dim = 1
-num_samples = 4
-[network]
-depth = 1
-width = 4
-[training]
-learning_rate = 0.02
-num_steps = 3
-[record]
-count = 2
-observables = ["regression_error"]
+# Four runs in one batch: the program of other tests' sweeps.
+SMALL = (
+    BARE.replace('"small"', '"s"')
+    .replace("[1e-2, 1e-3]", "[1e-2, 1e-3, 1e-4, 1e-5]")
+    .replace("[30, 40, 50]", "30")
+    .replace("seeds = 2", "seeds = 1")
+)
+SMALL += """
 [figure]
 kind = "curves"
 y = "regression_error"
@@ -267,7 +258,7 @@ def test_a_bare_figure_is_judged_by_what_the_folder_holds(results: Path, tmp_pat
     )
     assert path == results / "figures" / "bare.png"
     absent = write(tmp_path, '[figure]\nkind = "curves"\ny = "loss"\n', "absent.toml")
-    with pytest.raises(SpecError, match=r"figure.y\[0\] is 'loss'; the sweep recorded regression"):
+    with pytest.raises(SpecError, match=r"figure.y\[0\] is 'loss'; the sweep recorded off_subsp"):
         drawing.draw_figures(results, drawing.figures_of(absent))
     wrong_kind = write(tmp_path, '[figure]\nkind = "curve"\n', "kind.toml")
     with pytest.raises(SpecError, match=r"figure.kind is 'curve'; it must be one of curves, final"):
@@ -307,7 +298,7 @@ def test_a_figure_that_fails_costs_a_sentence_and_no_other_figure(
     )
     assert caught.value.exit_status == 6
     assert [path.name for path in (folder / "figures").glob("*.png")] == ["other.png"]
-    assert list(dlnsweep.open_results(folder).runs()["status"]) == ["finished"]
+    assert list(dlnsweep.open_results(folder).runs()["status"]) == ["finished"] * 4
 
     monkeypatch.setattr(drawing, "draw", lambda results, settings: np)
     with pytest.raises(FigureError, match="returned module; it must return a matplotlib Figure"):
