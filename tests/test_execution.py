@@ -287,64 +287,65 @@ def test_modules_in_the_users_folder_are_not_imported(tmp_path: Path) -> None:
     assert "computes the batches" in ended.stdout
 
 
-def test_a_run_survives_its_deaths(tmp_path: Path) -> None:
+# Who asks a run to end, or kills the runner alone, is in tests/test_stopping.py, too.
+@pytest.mark.parametrize(
+    "deaths",
+    [
+        ("everything", "a worker"),
+        pytest.param(
+            ("asked to end", "everything", "the runner", "a worker"), marks=pytest.mark.survival
+        ),
+    ],
+    ids=len,
+)
+def test_a_run_survives_its_deaths(deaths: tuple[str, ...], tmp_path: Path) -> None:
     """SIGTERM, kill -9 of all processes, of the runner alone, of a worker; then the same bytes."""
     path = write(tmp_path, LONG)
-    reference = dlnsweep.run(path, tmp_path / "reference", workers=0).path
+    reference = dlnsweep.run(path, tmp_path / "reference", workers=0, figures=False).path
     root = tmp_path / "out" / "long"
     curves = root / "curves"
     arguments = ("run", path, "--out", tmp_path / "out", "--no-figure", "--workers", "2")
+    kept: dict[Path, bytes] = {}
 
-    def begin() -> tuple[subprocess.Popen[str], set[Path]]:
-        before = set(curves.iterdir()) if curves.exists() else set()
-        return start(*arguments, cwd=tmp_path), before
+    def committed() -> bool:
+        return curves.exists() and set(curves.iterdir()) > set(kept)
 
-    def committed(before: set[Path]) -> bool:
-        return curves.exists() and set(curves.iterdir()) > before
-
-    def check_nothing_lost(before: dict[Path, bytes]) -> dict[Path, bytes]:
+    for death in deaths:
+        process = start(*arguments, cwd=tmp_path)
+        if death == "asked to end":
+            # After a first commit.
+            wait_until(committed)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 130
+            assert said.splitlines()[-1].endswith(
+                f" of 24 runs are done and kept in {root}; the same command goes on from there."
+            )
+            assert "Traceback" not in said
+            assert not workers_of(root)
+        elif death == "everything":
+            # At a random instant after a first commit.
+            wait_until(committed)
+            time.sleep(random.uniform(0, 0.3))
+            kill(process.pid, *workers_of(root))
+            process.communicate()
+            wait_until(lambda: not workers_of(root), 10)
+        elif death == "the runner":
+            # Its workers end by themselves, wherever they are.
+            wait_until(lambda: workers_of(root))
+            kill(process.pid)
+            process.communicate()
+            wait_until(lambda: not workers_of(root), 30)
+        else:
+            # In the middle; its batch is tried again and the run completes.
+            wait_until(lambda: workers_of(root))
+            time.sleep(0.5)
+            kill(workers_of(root)[0])
+            _, said = process.communicate(timeout=120)
+            assert process.returncode == 0, said
         now = {p: p.read_bytes() for p in curves.iterdir()}
-        assert before.items() <= now.items()
-        return now
-
-    # SIGTERM after a first commit.
-    process, before = begin()
-    wait_until(lambda: committed(before))
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said.splitlines()[-1].endswith(
-        f" of 24 runs are done and kept in {root}; the same command goes on from there."
-    )
-    assert "Traceback" not in said
-    assert not workers_of(root)
-    kept = check_nothing_lost({})
-    assert kept
-
-    # Everything is killed at a random instant.
-    process, _ = begin()
-    time.sleep(random.uniform(0.5, 3))
-    kill(process.pid, *workers_of(root))
-    process.communicate()
-    wait_until(lambda: not workers_of(root), 10)
-    kept = check_nothing_lost(kept)
-
-    # The runner alone is killed: its workers end by themselves, wherever they are.
-    process, before = begin()
-    wait_until(lambda: workers_of(root))
-    kill(process.pid)
-    process.communicate()
-    wait_until(lambda: not workers_of(root), 30)
-    kept = check_nothing_lost(kept)
-
-    # A worker is killed in the middle; its batch is tried again and the run completes.
-    process, before = begin()
-    wait_until(lambda: workers_of(root))
-    time.sleep(0.5)
-    kill(workers_of(root)[0])
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    check_nothing_lost(kept)
+        assert kept.items() <= now.items()
+        kept = now
     assert data_files(root) == data_files(reference)
     assert not dlnsweep.open_results(root).store.verify()
     assert not workers_of(root)
