@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import store_samples as samples
 
 import dlnsweep
 from dlnsweep import theory, theory_proof
@@ -521,16 +522,6 @@ def test_what_was_recorded_is_judged(tmp_path: Path):
 def test_what_cannot_be_tested_has_a_sentence(results: Path, tmp_path: Path):
     with pytest.raises(SpecError, match="by is 'depth'; it must be a setting, such as"):
         claims_table(results, by=["depth"])
-    document = {
-        "name": "other",
-        "problem": {
-            "kind": "subspace", "signal_dim": 4, "measurement_dim": 3, "subspace_dim": 1,
-            "num_samples": 5,
-        },
-        "network": {"depth": 2, "width": 5},
-        "training": {"learning_rate": 0.01, "num_steps": 5},
-        "record": {"observables": ["loss"]},
-    }  # fmt: skip
-    dlnsweep.run(Sweep.from_dict(document), tmp_path, workers=0)
+    samples.complete(tmp_path / "other")
     with pytest.raises(SpecError, match="did not record regression_error and off_subspace_error"):
         claims_table(tmp_path / "other")
