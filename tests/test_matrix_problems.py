@@ -163,7 +163,8 @@ def test_targets_are_as_published():
     with numerics():
         masks = []
         # One program: eagerly each operation would be compiled by itself.
-        for count, fit in zip((40, 50), jax.jit(draw)(jnp.int64(0)), strict=True):
+        fits = jax.jit(draw)(jnp.int64(0))
+        for count, fit in zip((40, 50), fits, strict=True):
             target = np.asarray(fit.target)
             assert np.linalg.norm(target) == pytest.approx(8)
             assert np.linalg.matrix_rank(target) == 2
@@ -172,7 +173,7 @@ def test_targets_are_as_published():
             assert np.sum(mask) == count
             np.testing.assert_array_equal(fit.observed.targets, mask * target)
     assert np.all(masks[0] <= masks[1])
-    values = np.sum((masks[0] * target) ** 2) / 40
+    values = np.sum((masks[0] * np.asarray(fits[0].target)) ** 2) / 40
     assert found.observables["train_error"][0, 0] == pytest.approx(values, rel=1e-7)
     assert found.observables["loss"][0, 0] == pytest.approx(values, rel=1e-7)
 
