@@ -316,15 +316,19 @@ def test_importing_dlnsweep_loads_nothing_heavy(tmp_path: Path):
 
 
 def test_commands_that_do_not_train_do_not_load_jax(sweep_file: Path):
+    """In one process, one after the other: what none of them loads is not there at the end."""
     prepare = (
         "from pathlib import Path\nfrom dlnsweep.runner import prepare\n"
         "from dlnsweep.spec import Sweep\nprepare(Sweep.from_file('small.toml'), Path('smoke'))"
     )
-    loaded_by(prepare, sweep_file.parent)
-    assert "jax" not in loaded_by(command("plan", "small.toml", "--no-probe"), sweep_file.parent)
+    none_yet = "assert 'jax' not in sys.modules, {!r}"
+    parts = [command("plan", "small.toml", "--no-probe"), none_yet.format("plan")]
+    parts += [prepare, none_yet.format("prepare")]
     for name in ("status", "verify", "gc"):
-        assert "jax" not in loaded_by(command(name, "smoke"), sweep_file.parent), name
+        parts += [command(name, "smoke"), none_yet.format(name)]
     # Nothing has run yet, so there is nothing to draw; but all of drawing has been imported.
-    figure = "from dlnsweep.errors import DlnsweepError\ntry:\n from dlnsweep.cli import app\n "
-    figure += "app(['figure', 'smoke'])\nexcept (SystemExit, DlnsweepError): pass"
-    assert "jax" not in loaded_by(figure, sweep_file.parent)
+    parts += [
+        "from dlnsweep.errors import DlnsweepError\ntry:\n from dlnsweep.cli import app\n "
+        "app(['figure', 'smoke'])\nexcept (SystemExit, DlnsweepError): pass"
+    ]
+    assert "jax" not in loaded_by("\n".join(parts), sweep_file.parent)
