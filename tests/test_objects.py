@@ -104,7 +104,12 @@ def assert_whole(bucket: Bucket, whole: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize(
     ("late", "lasting", "death"),
-    [(False, False, False), (False, True, True), (True, False, False), (True, True, True)],
+    [
+        (False, False, False),
+        pytest.param(False, True, True, marks=pytest.mark.slow),
+        pytest.param(True, False, False, marks=pytest.mark.slow),
+        (True, True, True),
+    ],
 )
 def test_any_request_may_fail(use, late, lasting, death):
     whole_bucket = use(Bucket())
