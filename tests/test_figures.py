@@ -514,7 +514,10 @@ def test_nothing_is_cut_off(width: float | None, tmp_path: Path) -> None:
     "table",
     [
         {"kind": "curves", "y": ["loss"], "hue": DECAY},
-        {"kind": "heatmap", "x": DECAY, "y": "network.depth", "value": "loss"},
+        pytest.param(
+            {"kind": "heatmap", "x": DECAY, "y": "network.depth", "value": "loss"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_same_figure_gives_the_same_bytes(table: dict, tmp_path: Path) -> None:
