@@ -60,7 +60,7 @@ def value_types(dotted: str) -> set[type]:
         like.
     """
     section, _, key = dotted.partition(".")
-    found = set[type]()
+    found: set[Any] = set()
     for settings in setting_classes().get(section, ()):
         if field := settings.model_fields.get(key):
             alternatives = get_args(field.annotation) or (field.annotation,)

@@ -144,10 +144,16 @@ def _dense(
     precision: str,
     reason: str,
 ) -> Ran:
+    from dlnsweep.kernels.compensated import is_slow
     from dlnsweep.kernels.dense import delay_for
 
     delay = delay_for(problem.dims, problem.rank)
-    start, train, final = _functions(training, record, problem.dims, problem.rank, delay, precision)
+    slow = is_slow(
+        training.learning_rate, training.weight_decay, training.step_rule, problem.dims[:-1]
+    )
+    start, train, final = _functions(
+        training, record, problem.dims, problem.rank, delay, precision, bool(slow)
+    )
     arrays = (problem.weights, problem.signals, problem.measurements)
     inputs, carry = start(*arrays, traced_numbers(training), traced_numbers(record))
     carry, fields = _segments(train, (inputs, carry), problem.steps, delay, record.observables)
@@ -177,6 +183,7 @@ def _functions(
     rank: int,
     delay: int,
     precision: str,
+    slow: bool,
 ) -> tuple[Any, Any, Any]:
     """Return jitted functions that start, train and read a network."""
     import jax
@@ -184,7 +191,7 @@ def _functions(
     from dlnsweep.kernels.dense import DenseKernel
     from dlnsweep.kernels.samples import reduce_samples
 
-    kernel = DenseKernel(training, record, delay=delay, early_exit=True)
+    kernel = DenseKernel(training, record, delay=delay, early_exit=True, keeps_roundings=slow)
 
     def start(weights, signals, measurements, numbers, record_numbers):
         def cast(tree):
@@ -194,7 +201,8 @@ def _functions(
         settings = with_numbers(training, numbers)
         return kernel.start(cast(weights), cast(data), dims[:-1], settings, record_numbers)
 
-    key = (static_text(training, ["num_steps"]), static_text(record), dims, rank, delay, precision)
+    static = static_text(training, ["num_steps"]), static_text(record)
+    key = (*static, dims, rank, delay, precision, slow)
     return _made_once(
         key,
         lambda: (

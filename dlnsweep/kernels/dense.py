@@ -9,7 +9,6 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from dlnsweep.kernels import gradient_descent, optax_descent
-from dlnsweep.kernels.compensated import COARSE_DECAY
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, fan_in_numbers, layer_rates
 from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches
@@ -42,9 +41,12 @@ class DenseKernel(Kernel):
 
     Attributes:
         delay: See `gradient_descent.advance`.
+        keeps_roundings: Whether gradient descent in float32 keeps what a step rounds off; see
+            `compensated.py`. An optimizer always does.
     """
 
     delay: int
+    keeps_roundings: bool
 
     @property
     def grain(self) -> int:
@@ -82,10 +84,10 @@ class DenseKernel(Kernel):
         scale = jnp.asarray(numbers.data_fit_scale, jnp.float64)
         rates = layer_rates(self.training, numbers, fan_ins)
         if self.is_gradient_descent:
-            state, off = gradient_descent.start(weights, data)
+            state, off = gradient_descent.start(weights, data, keeps_roundings=self.keeps_roundings)
             constants = gradient_descent.Constants(
                 data, off, rates, 1.0 - rates * decay, scale, minibatches
-            )._replace(slow=jnp.min(rates) * decay < COARSE_DECAY)
+            )
         else:
             values = {
                 name: jnp.asarray(getattr(numbers, name), jnp.float64) for name in HYPERPARAMETERS

@@ -54,7 +54,6 @@ class Constants(NamedTuple):
         data_fit_scale: The factor c of the data fit, float64.
         minibatches: What minibatches are drawn from; None for full batches.
         limit: See `divergence.squared_limit`; set by `Kernel.bounded`, as elsewhere.
-        slow: Whether what a step rounds off must be kept in float32; see `compensated.py`.
     """
 
     data: Reduced
@@ -64,7 +63,6 @@ class Constants(NamedTuple):
     data_fit_scale: Float[Array, ""]
     minibatches: Minibatches | None = None
     limit: Any = None
-    slow: Any = None
 
 
 class State(NamedTuple):
@@ -88,9 +86,15 @@ class State(NamedTuple):
 
 
 def start(
-    weights: tuple[Float[Array, "..."], ...], data: Reduced
+    weights: tuple[Float[Array, "..."], ...], data: Reduced, *, keeps_roundings: bool
 ) -> tuple[State, Float[Array, "d_1 off"]]:
-    """Split the first layer along range(Y) and make the state at step 0."""
+    """Split the first layer along range(Y) and make the state at step 0.
+
+    Args:
+        weights: W_1, ..., W_L.
+        data: The samples.
+        keeps_roundings: Whether what a step rounds off is kept in float32; see `compensated.py`.
+    """
     first_on_range = multiply(weights[0], data.range_basis)
     state = State(
         matrices=(first_on_range, *weights[1:]),
@@ -98,7 +102,7 @@ def start(
         first_off_scale=jnp.ones((), jnp.float64),
         active=jnp.ones((), bool),
         diverged_step=-jnp.ones((), jnp.int64),
-        lost=nothing_lost((first_on_range, *weights[1:])),
+        lost=nothing_lost((first_on_range, *weights[1:]), kept=keeps_roundings),
     )
     return state, multiply(weights[0], data.off_basis)
 
@@ -157,18 +161,9 @@ def advance(
             return now + 1, _single_step(constants, state, now, source)
         return now + count, _delayed_steps(constants, state, now, count, delay, source)
 
-    def steps(state: State) -> State:
-        if delay == 1 and constants.data.inputs.shape[0] <= _LARGEST_OUTER:
-            return _lagging_steps(constants, state, step, stop, source, early_exit=early_exit)
-        return lax.while_loop(unfinished, fold, (step, state))[1]
-
-    def careless(state: State) -> State:
-        return steps(state._replace(lost=()))._replace(lost=state.lost)
-
-    # Under `vmap` both would be carried out, and those matrices are small: there all is kept.
-    if not state.lost or not early_exit:
-        return steps(state)
-    return lax.cond(constants.slow, steps, careless, state)
+    if delay == 1 and constants.data.inputs.shape[0] <= _LARGEST_OUTER:
+        return _lagging_steps(constants, state, step, stop, source, early_exit=early_exit)
+    return lax.while_loop(unfinished, fold, (step, state))[1]
 
 
 def rescale(

@@ -155,7 +155,7 @@ class ReluKernel(Kernel):
         decay = jnp.asarray(numbers.weight_decay, jnp.float64)
         scale = jnp.asarray(numbers.data_fit_scale, jnp.float64)
         rates = layer_rates(self.training, numbers, fan_ins)
-        state, off = gradient_descent.start(weights, data.reduced)
+        state, off = gradient_descent.start(weights, data.reduced, keeps_roundings=True)
         constants = Constants(data, off, rates, 1.0 - rates * decay, scale)
         inputs, carry = (
             Inputs(constants, decay, record, test),

@@ -135,6 +135,8 @@ class Direct:
             RecordSettings(observables=["regression_error"]),
             delay=delay or delay_for(dims, rank),
             early_exit=layout.vectorized == 1,
+            # The decay is coarse here, as in the sweeps that the tables are of.
+            keeps_roundings=False,
         )
         self.layout, self.delay, self.lanes = layout, kernel.delay, lanes
         data = reduce_samples(
