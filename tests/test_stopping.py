@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_samples import REPOSITORY, SMALL, start, started, wait_until, workers_of, write
+from sweep_samples import BARE, QUICK, REPOSITORY, start, started, wait_until, workers_of, write
 
 from dlnsweep import console
 from dlnsweep.journal import KINDS
@@ -29,7 +29,7 @@ needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="needs the extra 'cluster'"
 )
 # Nobody waits for its end. Batches of 4 runs.
-ENDLESS = SMALL.replace("[30, 40, 50]", "[1_000_000_000, 1_000_000_001, 1_000_000_002]")
+ENDLESS = BARE.replace("[30, 40, 50]", "[1_000_000_000, 1_000_000_001, 1_000_000_002]")
 STEPS = 4e9
 KEPT = re.compile(r"dlnsweep: batch (\d+): kept at ([\d.]+|less than 0\.1) % of its steps")
 
@@ -142,7 +142,7 @@ def test_a_polite_stop_keeps_every_running_batch(
 
 
 def test_a_worker_whose_runner_was_killed_keeps_its_batch_and_ends(tmp_path: Path) -> None:
-    process = begin(tmp_path, "--workers", "2")
+    process = begin(tmp_path, "--workers", "1", running=1)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     before = checkpoints(tmp_path / "small")
@@ -256,7 +256,7 @@ LOSSES = (
     + [pytest.param(loss, marks=pytest.mark.survival) for loss in LOSSES],
 )
 def test_a_run_that_cannot_report_computes_all_the_same(loss: str, tmp_path: Path) -> None:
-    write(tmp_path)
+    write(tmp_path, QUICK)
     ended = shell(f"DLN run sweep.toml --workers 1 {loss}; exit ${{PIPESTATUS[0]}}", tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "Exception ignored" not in ended.stderr

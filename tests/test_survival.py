@@ -21,7 +21,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sweep_samples import data_files, write
+from sweep_samples import BARE, data_files, write
 from test_store_survival import FaultyOs, Killed, count_operations, faults, full_disk
 
 import dlnsweep
@@ -47,7 +47,7 @@ def _short_segments_on_a_quick_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("sweeps"))
+    return write(tmp_path_factory.mktemp("sweeps"), BARE)
 
 
 @pytest.fixture(scope="module")
