@@ -38,7 +38,6 @@ KEPT = "results/kept/{}/README.md"
 # through. None may join them: a number without a table has no place in a text.
 OWED = {
     "README.md": (
-        "The reduced kernel",
         "Theorem 2.3, statement by statement",
         "Speed",
     ),
