@@ -19,7 +19,7 @@ from dlnsweep.observables import (
     why_not_reduced,
 )
 from dlnsweep.problems import PROBLEMS
-from dlnsweep.sentences import did_you_mean, show, show_key
+from dlnsweep.sentences import MOST_MISTAKES, did_you_mean, show, show_key
 from dlnsweep.settings import Constraint, Settings
 from dlnsweep.sizes import SIZES
 
@@ -57,7 +57,7 @@ def check_observables(values: Values) -> Iterator[str]:
         yield "record.observables is empty; name at least one observable."
     for i, name in enumerate(names):
         if name not in OBSERVABLES:
-            hint = did_you_mean(name, OBSERVABLES)
+            hint = did_you_mean(name, OBSERVABLES) if i < MOST_MISTAKES else "."
             yield f"record.observables[{i}] is {show(name)}, which is not known{hint}"
         elif name in names[:i]:
             yield f"record.observables[{i}] is {show(name)}, as is an earlier one; name it once."
@@ -186,7 +186,7 @@ def check_zip(
             yield f"{place} names {len(group)} keys; it must name two or more."
         for key in group:
             if key not in known:
-                hint = did_you_mean(key, known)
+                hint = did_you_mean(key, known) if len(taken) < MOST_MISTAKES else "."
                 yield f"{place} names '{show_key(key)}', which is not a setting{hint}"
             elif key in values and key not in varying:
                 yield (

@@ -13,7 +13,7 @@ from dlnsweep.settings import Settings
 _LONGEST_VALUE = 60
 _LONGEST_KEY = 80
 _MOST_LISTED = 15
-_MOST_MISTAKES = 40
+MOST_MISTAKES = 40
 
 # What other programs and papers call our keys.
 _ALSO_CALLED = {
@@ -128,8 +128,8 @@ def _last(key: str) -> str:
 def bounded(problems: Sequence[str]) -> list[str]:
     """Return mistakes, each once; of very many the first, and how many others there are."""
     each = list(dict.fromkeys(problems))
-    rest = len(each) - _MOST_MISTAKES
-    return [*each[:_MOST_MISTAKES], f"and {rest} more mistakes."] if rest > 0 else each
+    rest = len(each) - MOST_MISTAKES
+    return [*each[:MOST_MISTAKES], f"and {rest} more mistakes."] if rest > 0 else each
 
 
 def _number(bound: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from dlnsweep.paths import user_path
 from dlnsweep.problems import PROBLEMS
 from dlnsweep.repeats import num_combinations
 from dlnsweep.sections import SECTIONS, SweepSettings
-from dlnsweep.sentences import bounded, did_you_mean, printable, show, show_key
+from dlnsweep.sentences import MOST_MISTAKES, bounded, did_you_mean, printable, show, show_key
 from dlnsweep.settings import Settings, description, with_integers
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -192,8 +192,12 @@ class _Reader:
         for key in self.document:
             if key not in known:
                 # A key that stands above all sections, or in --set without its section.
-                hint = did_you_mean(key, known, known_settings())
+                hint = self._hint(key, known, known_settings())
                 self.problems.append(f"{show_key(key)} is not a section or key{hint}")
+
+    def _hint(self, key: str, known: Collection[str], elsewhere: Iterable[str]) -> str:
+        """Return what was meant by an unknown key, for as many mistakes as are told."""
+        return did_you_mean(key, known, elsewhere) if len(self.problems) < MOST_MISTAKES else "."
 
     def _name(self) -> str | None:
         name = self._text("name", required=True)
@@ -282,7 +286,7 @@ class _Reader:
             return
         for key in raw:
             if key not in settings.model_fields:
-                hint = did_you_mean(key, settings.model_fields, self._known_settings())
+                hint = self._hint(key, settings.model_fields, self._known_settings())
                 shown = f"{section}.{show_key(key)}"
                 self.problems.append(f"{shown} is not a key of [{section}]{hint}")
         for key, field in settings.model_fields.items():
