@@ -17,6 +17,7 @@ from dlnsweep.plan import make_plan
 from dlnsweep.prior_draws import PriorDrawing
 from dlnsweep.runtime import numerics
 from dlnsweep.spec import Sweep
+from dlnsweep.trained import Trained
 
 # Sums of some hundred terms in another order, over some tens of steps.
 _SAME = 1e-9
@@ -207,8 +208,22 @@ class Oracle:
 # --- the engine ---
 
 
-def compare(sweep: Sweep, names: tuple[str, ...], rate: float | None = None) -> None:
-    """Train all runs of a sweep as one batch, and each by the oracle."""
+def curvature_rate(oracle: Oracle, share: float) -> float:
+    """The learning rate of training.step_rule = "curvature"."""
+    # The smaller of the two Gram matrices: J has a column a weight.
+    measured = oracle.A @ oracle.jacobian(oracle.W0, oracle.V0)
+    v = oracle.A @ oracle.output(oracle.W0, oracle.V0)
+    value, p = loss(oracle.loss_name, v, oracle.y, oracle.p), oracle.p
+    bend = {
+        "half_squared": 1.0,
+        "power": (p - 1) * (p * value) ** ((p - 2) / p),
+        "cross_entropy": 0.25,
+    }[oracle.loss_name]
+    return share / (bend * np.linalg.eigvalsh(measured @ measured.T)[-1])
+
+
+def compare(sweep: Sweep, names: tuple[str, ...], rate: float | None = None) -> Trained:
+    """Train all runs of a sweep as one batch, and each by the oracle, up to where it stops."""
     plan = make_plan(sweep)
     assert plan.num_programs == 1
     width = plan.program_widths[0]
@@ -217,14 +232,18 @@ def compare(sweep: Sweep, names: tuple[str, ...], rate: float | None = None) -> 
     program = program_for(plan.row(0), width, plan.num_runs)
     with numerics():
         inputs, _ = program.start(program.arguments(plan.settings))
+    inputs = jax.tree.map(np.asarray, inputs)
     rng = np.random.default_rng(0)
     for run in range(plan.num_runs):
         row = plan.row(run)
         constants = jax.tree.map(itemgetter(run), inputs.constants)
         oracle = Oracle(constants, row, rng)
-        own = float(constants.learning_rate) if rate is None else rate
-        for i, (W, V) in enumerate(oracle.descend(own, _STEPS)):
-            expected = oracle.observables(W, V, _STEPS[i], own)
+        own = float(constants.learning_rate)
+        wanted = curvature_rate(oracle, row["training.learning_rate"]) if rate is None else rate
+        np.testing.assert_allclose(own, wanted, rtol=_SAME)
+        steps = trained.steps.tolist()[: trained.num_rows[run]]
+        for i, (W, V) in enumerate(oracle.descend(own, steps)):
+            expected = oracle.observables(W, V, steps[i], own)
             for name in names:
                 # The largest second derivative of the oracle is found on a grid.
                 tolerance = 1e-6 if name == "allowed_radius" else _SAME
@@ -233,8 +252,9 @@ def compare(sweep: Sweep, names: tuple[str, ...], rate: float | None = None) -> 
                     expected[name],
                     rtol=tolerance,
                     atol=1e-12,
-                    err_msg=f"{name}, step {_STEPS[i]}, {row}",
+                    err_msg=f"{name}, step {steps[i]}, {row}",
                 )
+    return trained
 
 
 def start(row: dict[str, Any], width: int) -> Any:
@@ -258,10 +278,11 @@ def test_training_on_z_is_gradient_descent_on_all_of_W_for_every_size_of_one_pro
             problem__noise_level=0.1,
         )
     )  # fmt: skip
-    compare(sweep, _EVERY, rate=0.3)
+    trained = compare(sweep, _EVERY, rate=0.3)
+    assert trained.kernel_reason[0] == "trained on z = W u, exactly"
 
 
-def test_training_both_layers_is_gradient_descent_on_both():
+def test_training_both_layers_is_gradient_descent_on_both_until_it_stops():
     names = ("loss", "gradient_norm", "signal_error", "jacobian_min", "weight_distance",
              "allowed_radius", "restricted_injectivity")  # fmt: skip
     sweep = Sweep.from_dict(
@@ -269,9 +290,21 @@ def test_training_both_layers_is_gradient_descent_on_both():
             network__width=[3, 9], network__trained_layers="both", network__activation="arctan",
             network__output_entries="uniform", problem__measurement_dim=[2, 4],
             training__step_rule="curvature", record__observables=list(names),
+            record__steps=[0, 1, 7, 20, 40, 80], training__num_steps=80,
+            training__stop_when={"observable": "loss", "below": 1e-2},
         )
     )  # fmt: skip
-    compare(sweep, names)
+    trained = compare(sweep, names)
+    # Three of the four have stopped, at steps 20 and 40.
+    assert sorted(trained.stopped_step.tolist()) == [-1, 20, 40, 40]
+    losses = trained.observables["loss"]
+    for run, stopped in enumerate(trained.stopped_step):
+        if stopped < 0:
+            assert np.all(losses[run] >= 1e-2)
+            continue
+        assert np.all(losses[run, trained.steps < stopped] >= 1e-2)
+        assert losses[run, trained.steps == stopped] < 1e-2
+        assert trained.steps[trained.num_rows[run] - 1] == stopped
 
 
 @pytest.mark.parametrize(
@@ -292,49 +325,39 @@ def test_other_losses_and_activations(loss_name: str, activation: str):
     compare(sweep, names, rate=0.05)
 
 
-def test_the_step_of_the_curvature_rule():
-    plan = make_plan(
-        Sweep.from_dict(
-            document(
-                training__step_rule="curvature", training__learning_rate=0.7,
-                problem__loss=["half_squared", "power", "cross_entropy"], problem__loss_power=3.0,
-                network__trained_layers=["first", "both", "first"],
-                sweep__zip=[["problem.loss", "network.trained_layers"]],
-            )
-        )
-    )  # fmt: skip
-    for run in range(plan.num_runs):
-        row = plan.row(run)
-        with numerics():
-            constants = start(row, 9)
-        oracle = Oracle(constants, row, np.random.default_rng(1))
-        measured = oracle.A @ oracle.jacobian(oracle.W0, oracle.V0)
-        v = oracle.A @ oracle.output(oracle.W0, oracle.V0)
-        value, p = loss(oracle.loss_name, v, oracle.y, oracle.p), oracle.p
-        bend = {
-            "half_squared": 1.0,
-            "power": (p - 1) * (p * value) ** ((p - 2) / p),
-            "cross_entropy": 0.25,
-        }[oracle.loss_name]
-        rate = 0.7 / (bend * np.linalg.eigvalsh(measured.T @ measured)[-1])
-        np.testing.assert_allclose(constants.learning_rate, rate, rtol=_SAME)
-
-
-def test_what_is_drawn():
+@pytest.fixture(scope="module")
+def drawn() -> list[tuple[dict[str, Any], Any]]:
+    """The settings and the constants of two runs, which differ in all that is drawn by kind."""
+    changes = {
+        "problem__operator": ["gaussian", "conditioned"],
+        "network__output_entries": ["signs", "uniform"],
+        "problem__loss": ["cross_entropy", "power"],
+        "network__trained_layers": ["first", "both"],
+    }
     plan = make_plan(
         Sweep.from_dict(
             document(
                 problem__signal_dim=60, problem__measurement_dim=40, network__width=250,
-                problem__noise_level=0.5, problem__operator=["gaussian", "conditioned"],
-                problem__condition_number=20.0, network__output_entries=["signs", "uniform"],
-                sweep__zip=[["problem.operator", "network.output_entries"]],
+                problem__noise_level=0.5, problem__condition_number=20.0, problem__loss_power=3.0,
+                training__step_rule="curvature", training__learning_rate=0.7,
+                sweep__zip=[[key.replace("__", ".") for key in changes]], **changes,
             )
         )
     )  # fmt: skip
-    for run in range(plan.num_runs):
-        row = plan.row(run)
-        with numerics():
-            c = start(row, 256)
+    with numerics():
+        rows = [plan.row(run) for run in range(plan.num_runs)]
+        return [(row, start(row, 256)) for row in rows]
+
+
+def test_the_step_of_the_curvature_rule(drawn: list[tuple[dict[str, Any], Any]]):
+    for row, constants in drawn:
+        rate = curvature_rate(Oracle(constants, row, np.random.default_rng(1)), 0.7)
+        np.testing.assert_allclose(constants.learning_rate, rate, rtol=_SAME)
+
+
+def test_what_is_drawn(drawn: list[tuple[dict[str, Any], Any]]):
+    assert len(drawn) == 2
+    for row, c in drawn:
         A, V = np.asarray(c.operator), np.asarray(c.output_weights)[:60, :250] * np.sqrt(250)
         assert not A[40:].any()
         assert not A[:, 60:].any()
@@ -370,25 +393,3 @@ def test_arrays_have_few_sizes_that_hold_every_dimension():
         assert set(rooms) == expected
         assert all(room >= size for size, room in enumerate(rooms, start=1))
         assert rooms == sorted(rooms)
-
-
-def test_a_run_that_has_stopped_stays_as_it_is():
-    sweep = Sweep.from_dict(
-        document(
-            record__steps=[0, 10, 20, 400], training__num_steps=400, record__observables=["loss"],
-            training__learning_rate=2.0, training__stop_when={"observable": "loss", "below": 1e-2},
-            sweep__seeds=6, network__width=40,
-        )
-    )  # fmt: skip
-    plan = make_plan(sweep)
-    trained = train_batch(plan.settings, plan.shared, 40)
-    losses = trained.observables["loss"]
-    assert "stopped" in trained.status
-    assert trained.kernel_reason[0] == "trained on z = W u, exactly"
-    for run, stopped in enumerate(trained.stopped_step):
-        if stopped < 0:
-            assert np.all(losses[run] >= 1e-2)
-            continue
-        assert np.all(losses[run, trained.steps < stopped] >= 1e-2)
-        assert losses[run, trained.steps == stopped] < 1e-2
-        assert trained.steps[trained.num_rows[run] - 1] == stopped

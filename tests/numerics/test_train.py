@@ -141,7 +141,7 @@ def test_agrees_for_any_numbers(seed, share, decay, fit, kappa):
         ("rmsprop", {"rmsprop_decay": 0.8, "epsilon": 1e-4}),
     ],
 )
-@pytest.mark.parametrize("step_rule", ["uniform", "fan_in"])
+@pytest.mark.parametrize("step_rule", ["uniform", pytest.param("fan_in", marks=pytest.mark.slow)])
 def test_optimizers_agree_with_their_textbook_forms(name, numbers, step_rule):
     dims, s, n = SMALL
     instance = draw(dims, s, n, seed=5, condition_number=3.0)
