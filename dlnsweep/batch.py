@@ -177,7 +177,7 @@ def _train_dense(
     groups = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist())]
     for group in groups:
         began = time.perf_counter()
-        program = program_for(row | _row(rows, int(group[0])), padded_width, len(group))
+        program = program_for({**row, **_row(rows, int(group[0]))}, padded_width, len(group))
         watch.compile_seconds += time.perf_counter() - began
 
         def start(

@@ -11,6 +11,7 @@ from figure_samples import DECAYS, NUM_SEEDS, make_tables
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 from test_figures import DECAY, drawn, heatmap_cells, texts
 
 from dlnsweep.figures import Overlay
@@ -256,7 +257,8 @@ def test_steps_that_half_of_the_runs_used_up_have_an_arrow():
     keys = {"kind": "final", "x": DECAY, "hue": "network.depth"}
     figure = drawn(tables, y="steps_taken", **keys)
     (ax,) = figure.axes
-    arrows = [note for note in ax.texts if note.get_text() == "↑"]
+    notes = [note for note in ax.texts if isinstance(note, Annotation)]
+    arrows = [note for note in notes if note.get_text() == "↑"]
     assert [note.xy for note in arrows] == [(0.01, 1000.0)]
     assert RAN_OUT in " ".join(texts(figure).split())
     # Where nothing stops a run early, all of them use up their steps.
