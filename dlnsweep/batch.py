@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.cost import must_reduce, why_dense
-from dlnsweep.draws import Sections, drawing_of
+from dlnsweep.draws import Sections
 from dlnsweep.errors import Interrupted
 from dlnsweep.journal import Call, Journal, leaves_of
 from dlnsweep.kernels.layout import reduced_layout
 from dlnsweep.kernels.reduced import ReducedKernel
 from dlnsweep.lanes import Lane, complete, left_its_rehearsal, outcome_of
+from dlnsweep.networks import network_of
 from dlnsweep.program import STOPS_A_SEGMENT, Program
 from dlnsweep.reducing import ReducedDraw, ReducedProgram, common_sizes
 from dlnsweep.runtime import device_description, numerics
@@ -172,17 +173,18 @@ def _train_dense(
     reasons: list[str],
     watch: _Watch,
 ) -> Trained:
+    began = time.perf_counter()
+    program = program_for(row, padded_width, len(rows["seed"]))
+    watch.compile_seconds += time.perf_counter() - began
+    classes = network_of(row).run_class(row, rows)
+    assert len(np.unique(classes)) == 1, "the plan keeps them apart"
+    # The runs of a call have one seed where they share what it draws.
+    apart = rows["seed"] if program.drawing.one_seed else np.zeros_like(rows["seed"])
+    groups = [np.flatnonzero(apart == seed) for seed in dict.fromkeys(apart.tolist())]
     parts = []
-    labels = drawing_of(row, padded_width).labels(rows)
-    groups = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist())]
     for group in groups:
-        began = time.perf_counter()
-        program = program_for({**row, **_row(rows, int(group[0]))}, padded_width, len(group))
-        watch.compile_seconds += time.perf_counter() - began
 
-        def start(
-            piece: slice, group: np.ndarray = group, program: Program = program
-        ) -> tuple[Any, Any]:
+        def start(piece: slice, group: np.ndarray = group) -> tuple[Any, Any]:
             some = {key: column[group[piece]] for key, column in rows.items()}
             return program.start(program.arguments(some))
 

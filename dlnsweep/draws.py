@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 from jaxtyping import Array, Float
 
 from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
-from dlnsweep.kernels.compensated import is_slow
 from dlnsweep.kernels.dense import DenseKernel, delay_for
 from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
 from dlnsweep.kernels.layout import Layout, choose_layout
@@ -128,15 +126,6 @@ class Drawing:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return self.sections.static_key()
 
-    def labels(self, rows: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return a label for each of some runs: those with the same one can share a call.
-
-        Args:
-            rows: The runs' settings that are columns.
-        """
-        seeds = rows["seed"]
-        return seeds if self.one_seed else np.zeros_like(seeds)
-
     def layout(self, platform: str, run_bytes: int, lanes: int) -> Layout:
         """Choose how the lanes of a call are executed; see `choose_layout`."""
         return choose_layout(platform, run_bytes, lanes)
@@ -199,12 +188,12 @@ class SampleDrawing(Drawing):
     Attributes:
         dims: The layer sizes of the arrays.
         rank: The rank of the measurements.
-        precision: "float64" or "float32".
+        keeps_roundings: See `DenseKernel`.
     """
 
     dims: tuple[int, ...]
     rank: int
-    precision: str
+    keeps_roundings: bool
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> SampleDrawing:
@@ -213,34 +202,13 @@ class SampleDrawing(Drawing):
             Sections.from_row(row),
             layer_sizes(row, padded_width),
             problem_rank(row),
-            row["sweep.precision"],
+            bool(network_of(row).run_class(row, row)),
         )
 
     @property
     def key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
-        return f"{super().key} {self._keeps_roundings}"
-
-    def labels(self, rows: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return which runs keep in float32 what a step rounds off: the others are faster.
-
-        What a run does must not depend on what others of its batch need.
-        """
-        training = rows["training.learning_rate"], rows["training.weight_decay"]
-        return self._are_slow(*training, rows["network.width"])
-
-    @property
-    def _keeps_roundings(self) -> bool:
-        training = self.sections.training
-        width = self.sections.network.width
-        return bool(self._are_slow(training.learning_rate, training.weight_decay, width))
-
-    def _are_slow(self, rates: Any, decays: Any, widths: Any) -> np.ndarray:
-        training = self.sections.training
-        if self.precision != "float32" or training.optimizer != "gradient_descent":
-            return np.zeros(np.shape(rates), dtype=bool)
-        fan_ins = [self.dims[0], *([widths] if len(self.dims) > 2 else [])]
-        return is_slow(rates, decays, training.step_rule, fan_ins)
+        return f"{super().key} {self.keeps_roundings}"
 
     def example_arguments(self) -> dict[str, float]:
         """Return the arguments of one run."""
@@ -286,7 +254,7 @@ class SampleDrawing(Drawing):
             return ReluKernel(training, record, early_exit=alone)
         delay = delay_for(self.dims, self.rank)
         return DenseKernel(
-            training, record, delay=delay, early_exit=alone, keeps_roundings=self._keeps_roundings
+            training, record, delay=delay, early_exit=alone, keeps_roundings=self.keeps_roundings
         )
 
     def start(

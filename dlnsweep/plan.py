@@ -1,7 +1,7 @@
 """A sweep's runs with their ids, and the batches in which they are computed. No JAX.
 
-Runs are grouped by what must be compiled apart (their static settings); each group is cut into
-batches. Both depend on the settings alone, never on the machine.
+Runs are grouped by what must be compiled (static settings), and each group is cut into batches,
+both by the settings alone, never by the machine.
 """
 
 from __future__ import annotations
@@ -311,10 +311,17 @@ def _group(
     programs = np.empty(total, dtype=np.int64)
     widths: list[int] = []
     for rows in _parts(codes):
-        for bound, chosen in _pad(sweep, columns, rows):
-            programs[chosen] = len(widths)
-            widths.append(bound)
+        for alike in _parts(_run_classes(sweep, columns, rows)):
+            for bound, chosen in _pad(sweep, columns, rows[alike]):
+                programs[chosen] = len(widths)
+                widths.append(bound)
     return programs, tuple(widths)
+
+
+def _run_classes(sweep: Sweep, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """Return a number for each of some runs with the same static settings; see `NetworkKind`."""
+    row, own = _row(sweep, columns, int(rows[0])), {k: v[rows] for k, v in columns.items()}
+    return np.broadcast_to(network_of(row).run_class(row, own), len(rows)).astype(np.int64)
 
 
 def _size_classes(sweep: Sweep, key: str, setting: _Setting) -> np.ndarray:

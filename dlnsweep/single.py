@@ -144,8 +144,8 @@ def _dense(
     precision: str,
     reason: str,
 ) -> Ran:
-    from dlnsweep.kernels.compensated import is_slow
     from dlnsweep.kernels.dense import delay_for
+    from dlnsweep.networks.layered import is_slow
 
     delay = delay_for(problem.dims, problem.rank)
     slow = is_slow(

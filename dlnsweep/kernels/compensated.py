@@ -10,34 +10,13 @@ there is none, and nothing is computed for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
-import numpy as np
 from jaxtyping import Array, Float
 
 from dlnsweep.lazy import jax, jnp
 
 Matrices = tuple[Float[Array, "..."], ...]
-
-# Keeping a second matrix beside each one costs up to as much as the step itself where that waits
-# for memory, and a third of it in small networks. With a decay of this much a step and more, the
-# plateau of float32 is right without to some 3e-8 sqrt(d_w / 8) / (eta lambda), 5 % at d_w = 1000.
-COARSE_DECAY = 2.0**-17
-
-
-def is_slow(learning_rate: Any, weight_decay: Any, step_rule: str, fan_ins: Sequence[Any]) -> Any:
-    """Return whether the weights decay so slowly that float32 must keep what it rounds off.
-
-    Args:
-        learning_rate: eta, of one run or of several.
-        weight_decay: lambda.
-        step_rule: The step rule, which may divide eta by the number of inputs of each layer.
-        fan_ins: These numbers.
-    """
-    most = reduce(np.maximum, fan_ins) if step_rule == "fan_in" else 1
-    return np.asarray(learning_rate) * np.asarray(weight_decay) / most < COARSE_DECAY
 
 
 def nothing_lost(weights: Matrices, *, kept: bool = True) -> Matrices:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from dlnsweep.initializers import INITIALIZERS
@@ -45,6 +47,10 @@ _FEWEST_STEPS = 1000
 _LEAST_FLOPS = 1e10
 # Roughly the width of a network that is compressed to its law.
 _COMPRESSED_WIDTH = 400
+# Keeping a second matrix beside each one costs up to as much as the step itself where that waits
+# for memory, and a third of it in small networks. With a decay of this much a step and more, the
+# plateau of float32 is right without to some 3e-8 sqrt(d_w / 8) / (eta lambda), 5 % at d_w = 1000.
+COARSE_DECAY = 2.0**-17
 # Bytes an entry of the weights while they are drawn, in float64, for a run of 8 or 4 bytes an
 # entry: as XLA measures its program of three layers of width 1500 (jax 0.10.2).
 _DRAWN_BYTES = {8: 32, 4: 24}
@@ -143,6 +149,21 @@ def layer_sizes(row: Mapping[str, Any], width: int) -> tuple[int, ...]:
     """Return the layer sizes (m, d_w, ..., d_w, d)."""
     hidden = (width,) * (row["network.depth"] - 1)
     return (row["problem.measurement_dim"], *hidden, row["problem.signal_dim"])
+
+
+def is_slow(learning_rate: Any, weight_decay: Any, step_rule: str, fan_ins: Sequence[Any]) -> Any:
+    """Return whether the weights decay so slowly that float32 must keep what it rounds off.
+
+    How it is kept: `kernels/compensated.py`.
+
+    Args:
+        learning_rate: eta, of one run or of several.
+        weight_decay: lambda.
+        step_rule: The step rule, which may divide eta by the number of inputs of each layer.
+        fan_ins: These numbers.
+    """
+    most = reduce(np.maximum, fan_ins) if step_rule == "fan_in" else 1
+    return np.asarray(learning_rate) * np.asarray(weight_decay) / most < COARSE_DECAY
 
 
 def problem_rank(row: Mapping[str, Any]) -> int:
@@ -249,6 +270,22 @@ class DeepLinear(NetworkKind):
         """Return whether the network is drawn from the law: its size does not depend on d_w."""
         return row["network.initial_weights"] == "law"
 
+    def run_class(self, row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+        """Return whether the dense kernel is to keep what a step of gradient descent rounds off.
+
+        That takes time, and what a run does must not depend on what its neighbours need.
+        """
+        descent = row["training.optimizer"] == "gradient_descent"
+        if row["sweep.precision"] != "float32" or not descent or self.must_reduce(row):
+            return False
+        return is_slow(
+            numbers["training.learning_rate"],
+            numbers["training.weight_decay"],
+            row["training.step_rule"],
+            # Of all layers beyond the first one it is the same.
+            layer_sizes(row, numbers["network.width"])[:-1][:2],
+        )
+
 
 class LinearThenRelu(DeepLinear):
     """W_L (W_{L-1} ... W_1 y)_+, trained by a dense kernel of its own."""
@@ -257,6 +294,10 @@ class LinearThenRelu(DeepLinear):
     views = ("samples",)
     observables = ("regression_error",)
     reducible = False
+
+    def run_class(self, row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+        """Return nothing: its kernel keeps what is rounded off in all runs."""
+        return 0
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
         """Estimate a step of a run's kernel with arrays of `width`."""

@@ -98,6 +98,15 @@ class NetworkKind(ABC):
         """
         return value
 
+    def run_class(self, row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+        """Return what runs must have in common beside their static settings to share a program.
+
+        Args:
+            row: The settings of one of the runs; static ones are read.
+            numbers: Their other settings: columns, or those of one run.
+        """
+        return 0
+
     def label(self, name: str, label: str) -> str:
         """Return the axis label of an observable as it is written for this kind."""
         return label

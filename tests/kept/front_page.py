@@ -9,7 +9,7 @@ from math import log2
 from typing import Any, get_args
 
 from dlnsweep import checkpoint, cli, compile_cache, errors, outermost, sweepfile, transitions
-from dlnsweep.kernels import compensated
+from dlnsweep.networks import layered
 from dlnsweep.networks.layered import Depth, Width
 from dlnsweep.sections import SweepSettings, TrainingSettings
 from dlnsweep.sizes import SIZES
@@ -113,7 +113,7 @@ def _foundations() -> Iterator[Statement]:
     # Of numbers of size 1 in float32: the last place, and half of it, in which a sum is lost.
     unit = 2.0**-24
     yield says("errors agree with float64 to some {} of ‖X‖", unit)
-    power = str(int(log2(compensated.COARSE_DECAY))).translate(_RAISED)
+    power = str(int(log2(layered.COARSE_DECAY))).translate(_RAISED)
     yield says(f"only below ηλ = 2{power}; above, plateaus agree to {{}} √(d_w/8) / (ηλ)", unit / 2)
     single, double = SIZES["float32"], SIZES["float64"]
     yield says("norms from {} to {} in float32 and from {} to {} in float64;", *single, *double)

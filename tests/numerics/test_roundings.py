@@ -1,4 +1,4 @@
-"""Which runs of a float32 batch keep what a step rounds off their weights."""
+"""Which runs of a float32 sweep keep what a step rounds off their weights."""
 
 from __future__ import annotations
 
@@ -7,67 +7,63 @@ from typing import Any
 import numpy as np
 import pytest
 from spec_samples import sweep
-from test_batches import train_rows
 
 from dlnsweep.batch import program_for
-from dlnsweep.draws import drawing_of
-from dlnsweep.kernels.compensated import COARSE_DECAY
+from dlnsweep.networks.layered import COARSE_DECAY
 from dlnsweep.plan import make_plan
 from dlnsweep.runtime import numerics
 
 RATE = 0.125
 # On both sides of what is coarse, exactly.
 DECAYS = [0.0, COARSE_DECAY / RATE / 2, COARSE_DECAY / RATE, 2 * COARSE_DECAY / RATE]
+RELU = {"network__kind": "linear_then_relu", "record__observables": ["regression_error"]}
 
 
 def plan_of(**changes: Any) -> Any:
     own = {
         "training__learning_rate": RATE,
         "training__weight_decay": DECAYS,
-        "training__num_steps": 2_000,
         "sweep__precision": "float32",
-        "sweep__seeds": 1,
+        "sweep__seeds": 2,
         "sweep__kernel": "dense",
     }
     return make_plan(sweep(**{**own, **changes}))
 
 
-def labels(plan: Any) -> list[Any]:
-    first = plan.row(0)
-    return drawing_of(first, int(first["network.width"])).labels(plan.settings).tolist()
-
-
-def test_a_run_does_what_it_does_alone() -> None:
-    """Half of the batch keeps its roundings; its neighbours change neither half's bits."""
-    plan = plan_of()
-    together = train_rows(plan)
-    for pair in ([0, 1], [2, 3]):
-        apart = train_rows(plan, pair)
-        for name, values in apart.observables.items():
-            assert values.tobytes() == together.observables[name][pair].tobytes(), name
-
-
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "apart"),
     [
-        ({}, [True, True, False, False]),
-        # Divided by 4, the larger fan-in of its layers.
-        ({"network__width": 2, "training__step_rule": "fan_in"}, [True, True, True, True]),
-        ({"sweep__precision": "float64"}, [False] * 4),
-        # Optimizers keep them always, in programs without that choice.
-        ({"training__optimizer": "momentum"}, [False] * 4),
+        ({}, [[0.0, DECAYS[1]], DECAYS[2:]]),
+        # The rate is divided by 4, the larger fan-in of the layers: all are slow.
+        ({"network__width": 2, "training__step_rule": "fan_in"}, [DECAYS]),
+        # By 4 and by 16: the largest decay is slow beside the wider network only.
+        (
+            {"network__width": [4, 16], "training__step_rule": "fan_in",
+             "training__weight_decay": [8 * COARSE_DECAY / RATE]},
+            [[8 * COARSE_DECAY / RATE]] * 2,
+        ),
+        ({"sweep__precision": "float64"}, [DECAYS]),
+        # Optimizers, and the network with a ReLU, keep them always.
+        ({"training__optimizer": "momentum"}, [DECAYS]),
+        (RELU, [DECAYS]),
+        ({"sweep__kernel": "reduced"}, [DECAYS]),
     ],
-)
-def test_which_runs_are_slow(changes: dict[str, Any], expected: list[bool]) -> None:
-    assert [bool(label) for label in labels(plan_of(**changes))] == expected
+)  # fmt: skip
+def test_runs_that_need_it_have_programs_of_their_own(
+    changes: dict[str, Any], apart: list[list[float]]
+) -> None:
+    plan = plan_of(**changes)
+    decays = plan.settings["training.weight_decay"]
+    found = [sorted(set(decays[plan.programs == k])) for k in range(plan.num_programs)]
+    assert sorted(found) == sorted(apart)
 
 
-def test_slow_runs_keep_a_second_array() -> None:
-    plan = plan_of()
-    for row, kept in ((0, True), (3, False)):
-        settings = plan.row(row)
-        with numerics():
-            program = program_for(settings, int(settings["network.width"]), 1)
-            rows = {name: np.asarray([value]) for name, value in settings.items()}
-            _, carry = program.start(program.arguments(rows))
-        assert bool(carry.state.lost) == kept
+@pytest.mark.parametrize(("decay", "kept"), [(DECAYS[1], True), (DECAYS[2], False)])
+def test_slow_runs_keep_a_second_array(decay: float, kept: bool) -> None:
+    plan = plan_of(training__weight_decay=decay)
+    row = plan.row(0)
+    with numerics():
+        program = program_for(row, int(row["network.width"]), 2)
+        rows = {name: np.asarray([value]) for name, value in row.items()}
+        _, carry = program.start(program.arguments(rows))
+    assert bool(carry.state.lost) == kept
