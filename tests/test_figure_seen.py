@@ -252,6 +252,8 @@ def test_steps_that_half_of_the_runs_used_up_have_an_arrow():
         for seed in range(count if depth == 2 else 0, NUM_SEEDS)
     }
     tables = make_tables(status)
+    shared = {"training.stop_when": {"observable": "loss", "below": 0.1}}
+    tables.sweep["sweep"] = {"shared": shared}
     runs = tables.run_table
     runs["final_steps_taken"] = np.where(runs["status"] == "finished", 1000.0, 10.0)
     keys = {"kind": "final", "x": DECAY, "hue": "network.depth"}
@@ -261,8 +263,11 @@ def test_steps_that_half_of_the_runs_used_up_have_an_arrow():
     arrows = [note for note in notes if note.get_text() == "↑"]
     assert [note.xy for note in arrows] == [(0.01, 1000.0)]
     assert RAN_OUT in " ".join(texts(figure).split())
-    # Where nothing stops a run early, all of them use up their steps.
-    tables = make_tables()
-    tables.run_table["final_steps_taken"] = 1000.0
-    figure = drawn(tables, y="steps_taken", **keys)
-    assert "↑" not in texts(figure)
+    # Also where no run arrived; but not where nothing would have stopped one.
+    for condition, arrows in ((shared["training.stop_when"], 6), (None, 0)):
+        tables = make_tables()
+        tables.sweep["sweep"] = {"shared": {"training.stop_when": condition}}
+        tables.run_table["final_steps_taken"] = 1000.0
+        figure = drawn(tables, y="steps_taken", **keys)
+        assert [note.get_text() for note in figure.axes[0].texts] == ["↑"] * arrows
+        assert ("↑" in texts(figure)) == bool(arrows)

@@ -30,6 +30,7 @@ from dlnsweep.figures.statistics import (
     is_ordered,
     levels,
     matches,
+    stops_early,
     summarize,
 )
 from dlnsweep.figures.survivors import (
@@ -74,7 +75,7 @@ def draw_final(
             tried = np.array([int(each.sum()) for each in members]) + gone
             there = np.isin(x, summary.x)
             shares[-1].append(Shares(line, summary.num_runs, tried[there]))
-            if panel.observable == "steps_taken":
+            if panel.observable == "steps_taken" and stops_early(results):
                 cut = np.array([most_ran_out(selection, runs) for runs in members])[there]
                 capped |= mark_ran_out(panel.ax, line, cut)
             shown.append(summary)

@@ -40,15 +40,9 @@ def _read_theory(value: Any) -> Any:
     return () if value in ([], ()) else _read_names(value)
 
 
-def _read_marks(value: Any) -> Any:
+def _read_lines(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         raise ValueError("it must be a list of tables { at = ..., label = ... }")
-    return tuple(value)
-
-
-def _read_levels(value: Any) -> Any:
-    if not isinstance(value, list | tuple):
-        raise ValueError("it must be a list of tables { at = ..., label = ..., panel = ... }")
     return tuple(value)
 
 
@@ -174,14 +168,12 @@ class Mark(Settings):
     label: Annotated[str, _outside("what it is, for the legend")]
 
 
-Marks = Annotated[tuple[Mark, ...], BeforeValidator(_read_marks)]
+Marks = Annotated[tuple[Mark, ...], BeforeValidator(_read_lines)]
 
 
-class Level(Settings):
+class Level(Mark):
     """A value of the vertical axis that is marked by a dashed line, such as a baseline's."""
 
-    at: Annotated[float, _outside("the value")]
-    label: Annotated[str, _outside("what it is, for the legend")]
     y: Annotated[str | None, _outside("the observable; the figure's first if absent")] = None
     panel: Annotated[
         bool | int | float | str | None,
@@ -190,7 +182,7 @@ class Level(Settings):
     ] = None
 
 
-Levels = Annotated[tuple[Level, ...], BeforeValidator(_read_levels)]
+Levels = Annotated[tuple[Level, ...], BeforeValidator(_read_lines)]
 
 
 class CurvesFigure(_Banded):

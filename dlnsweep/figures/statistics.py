@@ -151,6 +151,11 @@ def matches(runs: pd.DataFrame, name: str, level: Any) -> np.ndarray:
     return found.to_numpy(dtype=bool, na_value=False)
 
 
+def stops_early(results: Results) -> bool:
+    """Return whether a condition ends runs before their steps are over."""
+    return results.sweep["sweep"]["shared"].get("training.stop_when") is not None
+
+
 def noise_levels(results: Results) -> np.ndarray:
     """Return the levels of record.noise_levels, in the file's order."""
     return np.array(results.sweep["sweep"]["shared"]["record.noise_levels"], dtype=float)

@@ -102,16 +102,14 @@ def mark_points(ax: Axes, lines: list[Shares]) -> list[str]:
 
 
 def most_ran_out(selection: Selection, runs: np.ndarray) -> bool:
-    """Return whether half of some runs or more used all their steps, where runs stop early.
+    """Return whether half of some runs or more used all their steps.
 
     Args:
-        selection: Of which some runs stopped early, or all used all their steps because nothing
-            would have stopped them.
+        selection: Whose runs a condition would have stopped early.
         runs: Which of the usable runs, as a boolean array.
     """
     status = selection.used["status"].to_numpy()
-    stops = bool((status == "stopped").any())
-    return stops and 2 * int((status[runs] == "finished").sum()) >= int(runs.sum()) > 0
+    return 2 * int((status[runs] == "finished").sum()) >= int(runs.sum()) > 0
 
 
 def mark_ran_out(ax: Axes, line: Line2D, cut: np.ndarray) -> bool:
