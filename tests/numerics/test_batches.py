@@ -187,6 +187,8 @@ def test_the_same_batch_twice_gives_the_same_bits(grid, monkeypatch):
     assert same_bits(trained, train_rows(plan))
     # The tests below use those that are there.
     monkeypatch.setattr(batch, "_PROGRAMS", {})
+    # Nor from the cache of this session's processes.
+    monkeypatch.setenv("DLNSWEEP_COMPILE_CACHE", "off")
     with Compilations() as seen:
         assert same_bits(trained, train_rows(plan)), "also from a program compiled afresh"
     assert seen.count > 0
