@@ -20,6 +20,7 @@ def _runs_and_steps() -> Iterator[Statement]:
         runs, fewest, most = planned(name)
         assert fewest == most
         yield says(f"| {name} | {{}} | {{}} |", runs, most)
+    yield says("| theorem_inside: wide | {} | {} and {} |", *planned("theorem_inside_wide"))
     for name in ("fig4_weight_decay", "theorem_events", "theorem_2_3"):
         yield says(f"| {name} | {{}} | {{}} to {{}} |", *planned(name))
     three = [planned(f"fig{i}_conventions") for i in (2, 3, 4)]
