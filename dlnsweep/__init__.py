@@ -21,10 +21,10 @@ if TYPE_CHECKING:
         StoreError,
     )
     from dlnsweep.figures import register_figure
-    from dlnsweep.observables import Observable
-    from dlnsweep.observables import register as register_observable
-    from dlnsweep.problems import Problem
-    from dlnsweep.problems import register as register_problem
+    from dlnsweep.observables.registry import Observable
+    from dlnsweep.observables.registry import register as register_observable
+    from dlnsweep.problems.registry import Problem
+    from dlnsweep.problems.registry import register as register_problem
     from dlnsweep.results import Results, open_results
     from dlnsweep.runner import run
     from dlnsweep.spec import Sweep
@@ -39,10 +39,10 @@ _HOMES = {
     "StoreError": "errors",
     "draw_figures": "drawing",
     "register_figure": "figures",
-    "Observable": "observables",
-    "register_observable": ("observables", "register"),
-    "Problem": "problems",
-    "register_problem": ("problems", "register"),
+    "Observable": "observables.registry",
+    "register_observable": ("observables.registry", "register"),
+    "Problem": "problems.registry",
+    "register_problem": ("problems.registry", "register"),
     "Results": "results",
     "open_results": "results",
     "run": "runner",

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from dlnsweep.errors import SpecError
-from dlnsweep.networks import find_network
-from dlnsweep.observables import OBSERVABLES, why_not_reduced
+from dlnsweep.networks.registry import find_network
+from dlnsweep.observables.reducible import why_not_reduced
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
 from dlnsweep.sentences import bounded, did_you_mean, sentences, show
 from dlnsweep.sizes import SIZES

@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.cost import must_reduce, why_dense
+from dlnsweep.compiled import STOPS_A_SEGMENT
 from dlnsweep.draws import Sections
 from dlnsweep.errors import Interrupted
 from dlnsweep.journal import Call, Journal, leaves_of
 from dlnsweep.kernels.layout import reduced_layout
 from dlnsweep.kernels.reduced import ReducedKernel
 from dlnsweep.lanes import Lane, complete, left_its_rehearsal, outcome_of
-from dlnsweep.networks import network_of
-from dlnsweep.program import STOPS_A_SEGMENT, Program
+from dlnsweep.networks.registry import network_of
+from dlnsweep.program import Program
 from dlnsweep.reducing import ReducedDraw, ReducedProgram, common_sizes
 from dlnsweep.runtime import device_description, numerics
-from dlnsweep.schedule import Segments, record_steps
+from dlnsweep.schedule import record_steps
+from dlnsweep.segments import Segments
 from dlnsweep.trained import Trained, filled, joined
 
 # A segment should take about this long: progress, and stopping, wait for its end.
@@ -65,7 +66,8 @@ def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Progra
 def draw_for(row: Mapping[str, Any], padded_width: int) -> ReducedDraw:
     """Return what draws the networks of a batch for the reduced kernel."""
     sections = Sections.from_row(row)
-    key = ("draw", sections.static_key(), padded_width, row["sweep.tolerance"], must_reduce(row))
+    forced = network_of(row).must_reduce(row)
+    key = ("draw", sections.static_key(), padded_width, row["sweep.tolerance"], forced)
     return _program(key, lambda: ReducedDraw(row, padded_width))
 
 
@@ -128,7 +130,7 @@ def _train_batch(
     count = len(rows["seed"])
     row = _row(rows, 0) | dict(shared)
     began = time.perf_counter()
-    reason = why_dense(row, padded_width)
+    reason = network_of(row).why_dense(row, padded_width)
     if reason:
         parts = [_train_dense(rows, row, padded_width, [reason] * count, watch)]
         order = np.arange(count)
@@ -201,7 +203,7 @@ def _train_reduced(
     Returns:
         The parts, and for each run of the batch its place in them.
     """
-    forced = must_reduce(row)
+    forced = network_of(row).must_reduce(row)
     began = time.perf_counter()
     draw = draw_for(row, padded_width)
     watch.compile_seconds += time.perf_counter() - began

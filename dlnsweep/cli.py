@@ -88,8 +88,9 @@ def run(
         _say(note, quiet)
 
     from dlnsweep.compile_cache import problem
-    from dlnsweep.progress import Tally, duration, reporting
+    from dlnsweep.progress import Tally, reporting
     from dlnsweep.runner import executor_for, prepare, work
+    from dlnsweep.sentences import duration
     from dlnsweep.store import results_folder
 
     execute, how = executor_for(workers, dask, 60 * checkpoint or float("inf"))
@@ -168,7 +169,8 @@ def compare(
     """
     from dlnsweep import comparison
     from dlnsweep.plan import make_plan
-    from dlnsweep.progress import Tally, duration, reporting
+    from dlnsweep.progress import Tally, reporting
+    from dlnsweep.sentences import duration
     from dlnsweep.spec import Sweep
 
     sweep = Sweep.from_file(file, overrides or ())
@@ -197,7 +199,7 @@ def compare(
 def status(folder: Folder) -> None:
     """Show how far a results folder is, what is being computed and where, and what is left."""
     from dlnsweep.heartbeat import runners
-    from dlnsweep.progress import duration
+    from dlnsweep.sentences import duration
     from dlnsweep.store import Store
 
     store = Store.open(folder)

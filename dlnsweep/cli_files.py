@@ -103,7 +103,7 @@ def plan(
     from dlnsweep.fitting import need_of
     from dlnsweep.memory import workers_that_fit
     from dlnsweep.plan import make_batches, make_plan
-    from dlnsweep.progress import duration, shorten
+    from dlnsweep.sentences import duration, shorten
     from dlnsweep.spec import Sweep
 
     sweep = Sweep.from_file(file, overrides or ())
@@ -165,6 +165,6 @@ def explain(
 
 
 def _bytes(count: int) -> str:
-    from dlnsweep.progress import shorten
+    from dlnsweep.sentences import shorten
 
     return f"{shorten(count)}B"

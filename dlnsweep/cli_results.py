@@ -41,8 +41,9 @@ def summary(
     ] = None,
 ) -> None:
     """Show medians and quartiles over the seeds for each setting."""
-    from dlnsweep.drawing import summary_table, with_few_digits
+    from dlnsweep.drawing import with_few_digits
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.summary_table import summary_table
     from dlnsweep.results.wide_tables import fitted, terminal_width
 
     table = summary_table(folder, _keys(by), at)

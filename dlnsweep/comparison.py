@@ -17,9 +17,9 @@ import numpy as np
 
 from dlnsweep.cost import cost_of
 from dlnsweep.errors import SpecError
-from dlnsweep.execution import Event
-from dlnsweep.networks import network_of
-from dlnsweep.observables import why_not_reduced
+from dlnsweep.events import Event
+from dlnsweep.networks.registry import network_of
+from dlnsweep.observables.reducible import why_not_reduced
 from dlnsweep.plan import Plan
 from dlnsweep.runtime import load_jax
 from dlnsweep.sentences import show

@@ -10,15 +10,11 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from dlnsweep.networks import find_network
-from dlnsweep.observables import (
-    CURVATURES,
-    OBSERVABLES,
-    VIEWS,
-    why_no_curvature,
-    why_not_reduced,
-)
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.networks.registry import find_network
+from dlnsweep.observables.proof import CURVATURES, why_no_curvature
+from dlnsweep.observables.reducible import why_not_reduced
+from dlnsweep.observables.registry import OBSERVABLES, VIEWS
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.sentences import MOST_MISTAKES, did_you_mean, show, show_key
 from dlnsweep.settings import Constraint, Settings
 from dlnsweep.sizes import SIZES

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.networks import network_of
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.networks.registry import network_of
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.schedule import record_steps
 from dlnsweep.sections import RecordSettings
 
@@ -56,16 +56,6 @@ def record_length(row: Mapping[str, Any]) -> int:
     dims = network_of(row).dimensions(row)
     sizes = [OBSERVABLES[name].size for name in row["record.observables"]]
     return sum(1 if size is None else size(dims) for size in sizes)
-
-
-def must_reduce(row: Mapping[str, Any]) -> bool:
-    """Return whether a run is trained by the reduced kernel whatever the pilot finds."""
-    return network_of(row).must_reduce(row)
-
-
-def why_dense(row: Mapping[str, Any], width: int) -> str:
-    """Return why a run gets the dense kernel; empty if the reduced one is to try."""
-    return network_of(row).why_dense(row, width)
 
 
 def cost_of(row: Mapping[str, Any], width: int) -> RunCost:

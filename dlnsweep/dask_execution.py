@@ -16,7 +16,8 @@ from typing import Any
 
 from dlnsweep import dask_task
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.execution import NOT_KEPT, Event, LocalExecutor, worker_options
+from dlnsweep.events import Event
+from dlnsweep.execution import NOT_KEPT, LocalExecutor, worker_options
 from dlnsweep.stopping import POLITE
 
 LOCAL = "local"

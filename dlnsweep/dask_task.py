@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dlnsweep.errors import DlnsweepError, Interrupted, RunError
-from dlnsweep.execution import Crew, Event, Worker
+from dlnsweep.events import Event
+from dlnsweep.execution import Crew, Worker
 from dlnsweep.places import Place, claim
 from dlnsweep.runtime import accelerators, usable_cores
 from dlnsweep.version import NUMERICS_VERSION, __version__

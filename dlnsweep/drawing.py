@@ -198,25 +198,6 @@ def _put(files: Files, figure: Any, stem: str, formats: Sequence[str]) -> list[s
     return [str(files.path(name)) for name, _ in named]
 
 
-def summary_table(folder: str | Path, by: Sequence[str] | None, at: str) -> pd.DataFrame:
-    """Return medians and quartiles of all scalar observables.
-
-    Args:
-        folder: The results folder.
-        by: The settings to group by; all that vary by default.
-        at: "final", "min", or a step as text.
-
-    Raises:
-        SpecError: If `by` or `at` names what there is not.
-    """
-    results = open_results(folder)
-    groups = list(by) if by else results.varying or ["network.depth"]
-    table = results.summary(by=groups, at=int(at) if at.isdecimal() else at)
-    kept = [*groups, "num_runs", "num_diverged", "num_planned_missing"]
-    kept += [name for name in table.columns if name.endswith(("_q25", "_median", "_q75"))]
-    return table.loc[:, [name for name in kept if name in table.columns]]
-
-
 def with_few_digits(table: pd.DataFrame) -> pd.DataFrame:
     """Return a summary table with its statistics rounded to four digits, to be read."""
     rounded = {

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from dlnsweep import plugins
 from dlnsweep.errors import SpecError
-from dlnsweep.networks import NETWORKS
-from dlnsweep.observables import OBSERVABLES, VIEWS
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.networks.registry import NETWORKS
+from dlnsweep.observables.registry import OBSERVABLES, VIEWS
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.sections import SECTIONS
 from dlnsweep.sentences import did_you_mean, show
 from dlnsweep.settings import Settings, description

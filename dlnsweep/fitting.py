@@ -11,7 +11,7 @@ import numpy as np
 from dlnsweep.cost import cost_of
 from dlnsweep.errors import SpecError
 from dlnsweep.memory import WORKER_BYTES, said, total_memory
-from dlnsweep.networks import network_of
+from dlnsweep.networks.registry import network_of
 from dlnsweep.plan import Plan
 
 

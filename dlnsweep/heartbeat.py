@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dlnsweep.errors import DlnsweepError
-from dlnsweep.execution import Event
+from dlnsweep.events import Event
 from dlnsweep.store import Store
 from dlnsweep.store.layout import RUNNERS
 
@@ -133,7 +133,7 @@ class Runner:
     @property
     def sentence(self) -> str:
         """What is to be said of it, in a line."""
-        from dlnsweep.progress import duration
+        from dlnsweep.sentences import duration
 
         who = f"{self.host} (process {self.process}, {self.how})"
         shown = ", ".join(

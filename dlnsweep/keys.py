@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args, get_origin
 
-from dlnsweep.networks import NETWORKS, find_network
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.networks.registry import NETWORKS, find_network
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.sections import SECTIONS
 from dlnsweep.settings import Describe, Settings, description
 

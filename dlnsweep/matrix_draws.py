@@ -18,7 +18,7 @@ from dlnsweep.kernels.kernel import Carry, Inputs
 from dlnsweep.kernels.layout import Layout, sharing_layout
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.networks.factorized import layer_sizes, shares_operator
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.streams import gaussian, purpose_key
 
 _NEAR_TARGET = "near_target"

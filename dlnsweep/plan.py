@@ -17,7 +17,7 @@ import numpy as np
 
 from dlnsweep import prescription
 from dlnsweep.cost import RunCost, cost_of, worth_padding
-from dlnsweep.networks import network_of
+from dlnsweep.networks.registry import network_of
 from dlnsweep.settings import Settings, description
 from dlnsweep.spec import Sweep
 from dlnsweep.version import NUMERICS_VERSION

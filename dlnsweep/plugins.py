@@ -11,8 +11,8 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from dlnsweep.observables import OBSERVABLES
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.observables.registry import OBSERVABLES
+from dlnsweep.problems.registry import PROBLEMS
 
 GROUP = "dlnsweep.problems"
 

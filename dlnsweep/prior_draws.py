@@ -17,7 +17,7 @@ from dlnsweep.kernels.prior_view import Constants, Sizes, activate
 from dlnsweep.kernels.products import multiply
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.networks.deep_prior import room_of
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.settings import static_text
 from dlnsweep.streams import gaussian, purpose_key
 

@@ -29,7 +29,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         recording left out but a pilot spread over the steps; lanes and bytes of a call.
     """
     from dlnsweep.batch import draw_for, program_for, reduced_program_for
-    from dlnsweep.cost import must_reduce, why_dense
+    from dlnsweep.networks.registry import network_of
     from dlnsweep.runtime import numerics
 
     rows = {
@@ -46,12 +46,13 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         carry: Any = None
         piece: Any = None
         reduced = False
-        if not why_dense(row, padded_width):
+        kind = network_of(row)
+        if not kind.why_dense(row, padded_width):
             draw = draw_for(row, padded_width)
             drawn = time.perf_counter()
             lane = draw.lane(row)
             pilot = time.perf_counter() - drawn
-            if must_reduce(row) or not (lane.prepared.refusal or draw.why_not_smaller(lane)):
+            if kind.must_reduce(row) or not (lane.prepared.refusal or draw.why_not_smaller(lane)):
                 program = reduced_program_for(row, draw, [lane])
                 inputs, carry = program.start([lane])
                 reduced = True

@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.cost import cost_of
+from dlnsweep.compiled import STOPS_A_SEGMENT, bytes_of
 from dlnsweep.draws import Drawing, drawing_of
 from dlnsweep.errors import RunError
 from dlnsweep.kernels.layout import Layout
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.memory import said
+from dlnsweep.networks.registry import network_of
 
-# Stops a call: enough that dispatch is nothing beside the records, few enough that a short
-# schedule wastes little.
-STOPS_A_SEGMENT = 16
 # Share of the free memory that one call may take.
 _MEMORY_SHARE = 0.6
 
@@ -149,18 +147,5 @@ def _wanted_layout(
     lanes: int,
     device: Mapping[str, Any],
 ) -> Layout:
-    run_bytes = cost_of(row, padded_width).state_bytes
+    run_bytes = network_of(row).step_cost(row, padded_width).state_bytes
     return drawing.layout(device["platform"], run_bytes, lanes)
-
-
-def bytes_of(compiled: Any) -> int:
-    """Return the bytes that a call of a compiled program takes, as the compiler measured them."""
-    memory = compiled.memory_analysis()
-    if memory is None:
-        return 0
-    return (
-        memory.argument_size_in_bytes
-        + memory.output_size_in_bytes
-        + memory.temp_size_in_bytes
-        - memory.alias_size_in_bytes
-    )

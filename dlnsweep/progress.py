@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dlnsweep.console import hurried
-from dlnsweep.execution import Event
+from dlnsweep.events import Event
+from dlnsweep.sentences import duration, shorten
 from dlnsweep.stopping import AGAIN, AT_ONCE, FIRST, write_error
 from dlnsweep.terminal_line import TerminalLine
 
@@ -192,24 +193,6 @@ class Tally:
         if self.failed:
             parts.append(f"{self.failed} {'batch' if self.failed == 1 else 'batches'} failed")
         return parts
-
-
-def shorten(number: float) -> str:
-    """Return a number with three digits and k, M or G."""
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            return f"{number / limit:.3g} {suffix}"
-    return f"{number:.3g}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: 8 s, 3 min 20 s, 5 h 12 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 @contextmanager

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.cost import must_reduce
-from dlnsweep.draws import SampleDrawing, record_numbers
+from dlnsweep.compiled import STOPS_A_SEGMENT, bytes_of
+from dlnsweep.draws import record_numbers
 from dlnsweep.initializers import init_scales
-from dlnsweep.kernels.kernel import fan_in_numbers, layer_rates
 from dlnsweep.kernels.law import (
     Plan,
     draw_compressed,
@@ -21,11 +20,13 @@ from dlnsweep.kernels.law import (
 )
 from dlnsweep.kernels.layout import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
 from dlnsweep.kernels.prepare import COARSE, Thresholds
+from dlnsweep.kernels.rates import fan_in_numbers, layer_rates
 from dlnsweep.kernels.reduced import ReducedKernel, stacked
 from dlnsweep.kernels.reduction import Sizes
 from dlnsweep.lanes import Lane, Start, constants_for, prepare_lane, split, why_not_smaller
 from dlnsweep.lazy import jax, jnp
-from dlnsweep.program import STOPS_A_SEGMENT, bytes_of
+from dlnsweep.networks.registry import network_of
+from dlnsweep.sample_draws import SampleDrawing
 
 # Floating-point operations between two stops of plain gradient descent; about a tenth of a second.
 _STOP_FLOPS = 2e9
@@ -53,7 +54,7 @@ class ReducedDraw:
     def __init__(self, row: Mapping[str, Any], padded_width: int) -> None:
         self.drawing = SampleDrawing.from_row(row, padded_width)
         self.tolerance = row["sweep.tolerance"]
-        self.forced = must_reduce(row)
+        self.forced = network_of(row).must_reduce(row)
         law = self.drawing.sections.network.initial_weights == "law"
         self._levels = levels_for(len(self.drawing.dims) - 1, self.tolerance) if law else 0
         self._programs: dict[int, Any] = {}

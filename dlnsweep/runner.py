@@ -16,7 +16,8 @@ from dlnsweep.calls import check_call, read_sweep
 from dlnsweep.drawing import draw_if_done
 from dlnsweep.environment import check_same, cpu, of_this_process
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.execution import Event, LocalExecutor
+from dlnsweep.events import Event
+from dlnsweep.execution import LocalExecutor
 from dlnsweep.fitting import need_of, rows_of
 from dlnsweep.heartbeat import beating
 from dlnsweep.plan import Batch, Plan, make_batches, make_plan

@@ -215,3 +215,21 @@ def sentences(
         else:
             found.append(f"{dotted} is {show(item['input'])}; {requirement(dict(item))}.")
     return found
+
+
+def shorten(number: float) -> str:
+    """Return a number with three digits and k, M or G."""
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.3g} {suffix}"
+    return f"{number:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 8 s, 3 min 20 s, 5 h 12 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

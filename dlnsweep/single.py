@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.networks.layered import why_not_worth
-from dlnsweep.observables import why_not_reduced
-from dlnsweep.schedule import Segments
+from dlnsweep.observables.reducible import why_not_reduced
 from dlnsweep.sections import RecordSettings, TrainingSettings
+from dlnsweep.segments import Segments
 from dlnsweep.settings import static_text, traced_numbers, with_numbers
 
 _STOPS_A_SEGMENT = 16
@@ -225,8 +225,8 @@ def _reduced(
     import jax
 
     from dlnsweep import lanes, reducing
-    from dlnsweep.kernels.kernel import layer_rates
     from dlnsweep.kernels.layout import Layout
+    from dlnsweep.kernels.rates import layer_rates
     from dlnsweep.kernels.reduced import ReducedKernel
     from dlnsweep.kernels.samples import reduce_samples
 

@@ -16,10 +16,10 @@ from dlnsweep.axes import num_seeds, num_values, read_seeds, read_values, resolv
 from dlnsweep.documents import plain
 from dlnsweep.errors import SpecError
 from dlnsweep.keys import known_settings, may_vary, sweep_classes
-from dlnsweep.networks import find_network
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.networks.registry import find_network
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.paths import user_path
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.repeats import num_combinations
 from dlnsweep.sections import SECTIONS, SweepSettings
 from dlnsweep.sentences import MOST_MISTAKES, bounded, did_you_mean, printable, show, show_key

@@ -25,7 +25,7 @@ import numpy as np
 from dlnsweep import console, plugins
 from dlnsweep.environment import check_same
 from dlnsweep.errors import DlnsweepError, Interrupted, RunError, StoreError
-from dlnsweep.execution import Event
+from dlnsweep.events import Event
 from dlnsweep.memory import out_of_memory
 from dlnsweep.places import claim
 from dlnsweep.stopping import POLITE, handled

@@ -20,7 +20,7 @@ from sweep_samples import BARE, data_files, write
 import dlnsweep
 from dlnsweep import batch, journal, lanes, reducing, worker
 from dlnsweep.errors import Interrupted, StoreError
-from dlnsweep.execution import Event
+from dlnsweep.events import Event
 from dlnsweep.journal import KINDS, Journal, State
 from dlnsweep.kernels import prepare as prepare_module
 from dlnsweep.networks import layered

@@ -26,7 +26,7 @@ from dlnsweep.comparison import (
     deviations_of,
 )
 from dlnsweep.errors import Interrupted, SpecError
-from dlnsweep.execution import Event
+from dlnsweep.events import Event
 from dlnsweep.plan import make_plan
 
 TINY = SMALL

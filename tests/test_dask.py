@@ -23,7 +23,7 @@ import dlnsweep
 from dlnsweep import dask_execution, dask_task, execution
 from dlnsweep.dask_execution import DaskExecutor
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.execution import Event
+from dlnsweep.events import Event
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="needs the extra 'cluster'"

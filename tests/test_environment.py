@@ -18,7 +18,8 @@ import dlnsweep
 from dlnsweep import environment, runner, runtime
 from dlnsweep.environment import changing, cpu, for_workers, of_this_process, threads
 from dlnsweep.errors import RunError, StoreError
-from dlnsweep.execution import Event, LocalExecutor
+from dlnsweep.events import Event
+from dlnsweep.execution import LocalExecutor
 from dlnsweep.runtime import python_command
 
 # As many runs a batch as in other tests, before and after it is enlarged: the same program.

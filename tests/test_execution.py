@@ -18,7 +18,8 @@ from sweep_samples import LONG, data_files, kill, start, wait_until, workers_of,
 import dlnsweep
 from dlnsweep import execution, runtime
 from dlnsweep.errors import Interrupted, RunError, StoreError
-from dlnsweep.execution import Event, LocalExecutor
+from dlnsweep.events import Event
+from dlnsweep.execution import LocalExecutor
 from dlnsweep.runtime import python_command
 
 # A worker without JAX: `work` is called with each batch's number.

@@ -7,9 +7,9 @@ import pytest
 from dlnsweep.errors import SpecError
 from dlnsweep.explain import explain
 from dlnsweep.keys import known_settings
-from dlnsweep.observables import OBSERVABLES
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.problems.operators import OperatorName
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.theory_curves import THEORY_CURVES
 
 TOPICS = [

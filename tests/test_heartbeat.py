@@ -15,7 +15,7 @@ from sweep_samples import everything_below, wait_until, write
 
 from dlnsweep import heartbeat
 from dlnsweep.cli import main
-from dlnsweep.execution import Event
+from dlnsweep.events import Event
 from dlnsweep.heartbeat import beating, runners
 from dlnsweep.runner import prepare
 from dlnsweep.spec import Sweep

@@ -12,10 +12,10 @@ import pytest
 from spec_samples import problems, sweep
 
 from dlnsweep import lanes, train
-from dlnsweep.cost import must_reduce, why_dense
 from dlnsweep.errors import SpecError
-from dlnsweep.networks import find_network, layered
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.networks import layered
+from dlnsweep.networks.registry import find_network, network_of
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.plan import make_plan
 
 LAW = {"network__initial_weights": "law"}
@@ -25,7 +25,8 @@ SHORT = "too short or too narrow for a pilot to pay"
 
 def reason(**changes: Any) -> str:
     plan = make_plan(sweep(**changes))
-    return why_dense(plan.row(0), plan.program_widths[0])
+    row = plan.row(0)
+    return network_of(row).why_dense(row, plan.program_widths[0])
 
 
 # What a sweep asks for
@@ -145,7 +146,8 @@ def test_only_what_is_asked_for_must_reduce():
         ({"sweep__kernel": "dense"}, False),
         (LAW, True),
     ]:
-        assert must_reduce(make_plan(sweep(**changes)).row(0)) == must
+        row = make_plan(sweep(**changes)).row(0)
+        assert network_of(row).must_reduce(row) == must
 
 
 def test_a_reduced_run_costs_no_more_for_its_width():

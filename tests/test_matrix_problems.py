@@ -13,8 +13,8 @@ import pytest
 from dlnsweep.batch import train_batch
 from dlnsweep.errors import SpecError
 from dlnsweep.kernels.fits import Fit
-from dlnsweep.networks import find_network
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.networks.registry import find_network
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.plan import make_plan
 from dlnsweep.spec import Sweep
 

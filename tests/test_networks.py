@@ -8,10 +8,10 @@ import pytest
 from spec_samples import problems, sweep
 
 from dlnsweep.draws import Drawing
-from dlnsweep.networks import NETWORKS, find_network, network_of, register
-from dlnsweep.observables import OBSERVABLES, VIEWS, Observable
-from dlnsweep.observables import register as register_observable
-from dlnsweep.problems import PROBLEMS, Problem
+from dlnsweep.networks.registry import NETWORKS, find_network, network_of, register
+from dlnsweep.observables.registry import OBSERVABLES, VIEWS, Observable
+from dlnsweep.observables.registry import register as register_observable
+from dlnsweep.problems.registry import PROBLEMS, Problem
 
 KINDS = [pytest.param(network, id=":".join(place)) for place, network in NETWORKS.items()]
 

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from dlnsweep import progress
-from dlnsweep.execution import Event
-from dlnsweep.progress import Tally, bar_line, duration, reporting, shorten
+from dlnsweep.events import Event
+from dlnsweep.progress import Tally, bar_line, reporting
+from dlnsweep.sentences import duration, shorten
 from dlnsweep.terminal_line import TerminalLine
 
 

@@ -13,7 +13,7 @@ from sweep_samples import BARE, QUICK, SMALL, data_files, everything_below, writ
 import dlnsweep
 from dlnsweep import runner, worker
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.execution import Event
+from dlnsweep.events import Event
 from dlnsweep.spec import Sweep
 from dlnsweep.store import Store
 

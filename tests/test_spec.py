@@ -15,7 +15,7 @@ from spec_samples import document, problems, sweep
 from dlnsweep import axes
 from dlnsweep.errors import SpecError
 from dlnsweep.keys import describe_setting, known_settings
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.spec import Sweep
 
 REPOSITORY = Path(__file__).parent.parent

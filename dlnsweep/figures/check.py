@@ -14,7 +14,7 @@ from dlnsweep.figures.chosen import Axes, chosen
 from dlnsweep.figures.possible import check_values
 from dlnsweep.figures.settings import DRAWN, FigureSettings
 from dlnsweep.figures.wording import why_not
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.sentences import show
 from dlnsweep.theory_curves import check_theory
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from dlnsweep.figures.wording import plain
 from dlnsweep.keys import describe_setting
-from dlnsweep.networks import NetworkKind
-from dlnsweep.observables import OBSERVABLES
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.networks.registry import NetworkKind
+from dlnsweep.observables.registry import OBSERVABLES
+from dlnsweep.problems.registry import PROBLEMS
 
 _KINDS: ContextVar[tuple[str, str] | None] = ContextVar("kinds", default=None)
 

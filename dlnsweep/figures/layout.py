@@ -31,7 +31,7 @@ from dlnsweep.figures.overlays import Overlay, dashed
 from dlnsweep.figures.statistics import Results, Selection, levels, setting_columns
 from dlnsweep.figures.wording import drawable, plain, words_of_text
 from dlnsweep.prescription import HOW, SETS
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.problems.registry import PROBLEMS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
 # More entries of a legend than this nobody reads, and more of their colours nobody tells apart.

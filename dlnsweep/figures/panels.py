@@ -24,8 +24,8 @@ from dlnsweep.figures.settings import (
 )
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
 from dlnsweep.figures.survivors import Shares, num_diverged
-from dlnsweep.networks import NETWORKS, NetworkKind
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.networks.registry import NETWORKS, NetworkKind
+from dlnsweep.problems.registry import PROBLEMS
 
 Banded = CurvesFigure | FinalFigure | SpectrumFigure | NoiseFigure
 

@@ -9,13 +9,14 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from dlnsweep.kernels import gradient_descent, optax_descent
-from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, fan_in_numbers, layer_rates
+from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
 from dlnsweep.kernels.linear import LinearView
 from dlnsweep.kernels.minibatches import Minibatches
 from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.rates import fan_in_numbers, layer_rates
 from dlnsweep.kernels.samples import Reduced, TestSamples
 from dlnsweep.lazy import jnp
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.sections import HYPERPARAMETERS, TrainingSettings
 
 # See `delay_for`.

@@ -20,10 +20,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.kernels.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.kernels.fits import Fit
-from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, fan_in_numbers, layer_rates
-from dlnsweep.kernels.linear import View
+from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
 from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.rates import fan_in_numbers, layer_rates
 from dlnsweep.kernels.spectra import guarded
+from dlnsweep.kernels.view import View
 from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.optimizers import DECOUPLED_DECAY, DIRECTIONS
 from dlnsweep.sections import HYPERPARAMETERS, TrainingSettings

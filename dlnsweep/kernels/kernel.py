@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.kernels.divergence import squared_limit
-from dlnsweep.kernels.linear import View
-from dlnsweep.kernels.samples import TestSamples
+from dlnsweep.kernels.view import View
 from dlnsweep.lazy import jax, jnp, lax
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.sections import RecordSettings, TrainingSettings
 from dlnsweep.settings import with_numbers
 
@@ -34,7 +33,7 @@ class Inputs(NamedTuple):
     constants: Any
     weight_decay: Float[Array, ""]
     record: dict[str, Float[Array, ""]]
-    test: TestSamples | None
+    test: Any
     fan_ins: Float[Array, " L"] | None = None
     initial: tuple[Float[Array, "..."], ...] | None = None
 
@@ -49,26 +48,6 @@ class Carry(NamedTuple):
 
     state: Any
     stopped_step: Int[Array, ""]
-
-
-def fan_in_numbers(fan_ins: tuple[Any, ...]) -> Float[Array, " L"]:
-    """Return the number of inputs of each layer as one array, float64."""
-    return jnp.stack([jnp.asarray(f, jnp.float64) for f in fan_ins])
-
-
-def layer_rates(
-    training: TrainingSettings, numbers: TrainingSettings, fan_ins: tuple[Any, ...]
-) -> Float[Array, " L"]:
-    """Return eta_i of each layer, float64.
-
-    Args:
-        training: The settings of [training]; its step rule is read.
-        numbers: [training] with its traced fields filled in.
-        fan_ins: The number of inputs of each layer.
-    """
-    eta = jnp.asarray(numbers.learning_rate, jnp.float64)
-    fan_in = fan_in_numbers(fan_ins)
-    return eta / fan_in if training.step_rule == "fan_in" else eta * jnp.ones_like(fan_in)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
 
-from dlnsweep.kernels.linear import View
 from dlnsweep.kernels.products import multiply
 from dlnsweep.kernels.spectra import guarded
+from dlnsweep.kernels.view import View
 from dlnsweep.lazy import jax, jnp
 
 # Of the largest singular value of J_g: smaller ones count as zero.

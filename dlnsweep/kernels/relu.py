@@ -26,9 +26,10 @@ from jaxtyping import Array, Bool, Float, Int
 from dlnsweep.kernels import gradient_descent
 from dlnsweep.kernels.compensated import subtract
 from dlnsweep.kernels.gradient_descent import State
-from dlnsweep.kernels.kernel import Carry, Inputs, Kernel, layer_rates
+from dlnsweep.kernels.kernel import Carry, Inputs, Kernel
 from dlnsweep.kernels.linear import NetworkView
 from dlnsweep.kernels.products import multiply
+from dlnsweep.kernels.rates import layer_rates
 from dlnsweep.kernels.samples import Reduced, TestSamples, row_basis
 from dlnsweep.lazy import jnp, lax
 from dlnsweep.sections import TrainingSettings

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.networks.registry import NetworkKind, StepCost
-from dlnsweep.observables import Dimensions
+from dlnsweep.observables.registry import Dimensions
 from dlnsweep.problems.deep_prior import PADDABLE
 from dlnsweep.settings import Constraint, Describe, Settings
 

@@ -20,8 +20,8 @@ from dlnsweep.networks.layered import (
     RelativeInitScale,
 )
 from dlnsweep.networks.registry import NetworkKind, StepCost
-from dlnsweep.observables import Dimensions
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.observables.registry import Dimensions
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.settings import Constraint, Describe, Settings, UsedBy
 
 TASK = "matrix"

@@ -17,8 +17,9 @@ from pydantic import Field
 
 from dlnsweep.initializers import INITIALIZERS
 from dlnsweep.networks.registry import NetworkKind, StepCost
-from dlnsweep.observables import Dimensions, why_not_reduced
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.observables.reducible import why_not_reduced
+from dlnsweep.observables.registry import Dimensions
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.settings import Constraint, Describe, Settings
 
 Width = Annotated[int, Field(ge=1, le=10**12)]
@@ -214,7 +215,7 @@ class DeepLinear(NetworkKind):
     settings = NetworkSettings
     views = ("linear", "samples")
     observables = ("regression_error", "off_subspace_error")
-    drawing = "dlnsweep.draws:SampleDrawing"
+    drawing = "dlnsweep.sample_draws:SampleDrawing"
     reducible = True
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:

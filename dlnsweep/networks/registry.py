@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dlnsweep.observables import OBSERVABLES, Dimensions, Observable
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.observables.registry import OBSERVABLES, Dimensions, Observable
+from dlnsweep.problems.registry import PROBLEMS
+from dlnsweep.registry import Registry
 from dlnsweep.settings import Settings
 
 
@@ -120,7 +121,7 @@ class NetworkKind(ABC):
         return [name for name, one in OBSERVABLES.items() if self.has(one)]
 
 
-NETWORKS: dict[tuple[str, str], NetworkKind] = {}
+NETWORKS: Registry[tuple[str, str], NetworkKind] = Registry()
 
 
 def register(network: NetworkKind) -> NetworkKind:

@@ -10,7 +10,8 @@ from dlnsweep.observables.registry import observable
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.kernels.linear import LinearView, NetworkView, View
+    from dlnsweep.kernels.linear import LinearView, NetworkView
+    from dlnsweep.kernels.view import View
     from dlnsweep.sections import RecordSettings
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dlnsweep.registry import Registry
+
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
@@ -66,7 +68,7 @@ class Observable:
     needs_initial: bool = False
 
 
-OBSERVABLES: dict[str, Observable] = {}
+OBSERVABLES: Registry[str, Observable] = Registry()
 
 
 def register(observable: Observable) -> Observable:

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from dlnsweep import batch
+from dlnsweep.compiled import STOPS_A_SEGMENT
 from dlnsweep.kernels.layout import Layout
 from dlnsweep.lazy import jax, jnp, lax
 from dlnsweep.networks.layered import dense_flops, problem_rank
 from dlnsweep.plan import Plan, make_plan
-from dlnsweep.program import STOPS_A_SEGMENT
 from dlnsweep.reducing import ReducedProgram
 from dlnsweep.runtime import numerics
 from dlnsweep.spec import Sweep

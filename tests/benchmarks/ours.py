@@ -13,7 +13,7 @@ from dlnsweep.kernels.layout import Layout, choose_layout
 from dlnsweep.kernels.samples import reduce_samples
 from dlnsweep.lazy import jax, jnp
 from dlnsweep.plan import Plan, make_plan
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.program import Program
 from dlnsweep.runtime import device_description
 from dlnsweep.sections import RecordSettings, TrainingSettings

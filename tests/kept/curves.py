@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dlnsweep
 from dlnsweep.figures.statistics import setting_columns
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.observables.registry import OBSERVABLES
 
 
 def main() -> None:

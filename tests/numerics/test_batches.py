@@ -14,7 +14,7 @@ from dlnsweep.draws import Sections
 from dlnsweep.errors import Interrupted
 from dlnsweep.initializers import Shape, draw_weights
 from dlnsweep.plan import make_batches, make_plan
-from dlnsweep.problems import PROBLEMS
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.runtime import numerics
 from dlnsweep.schedule import record_steps
 from dlnsweep.settings import static_text

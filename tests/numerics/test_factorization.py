@@ -228,7 +228,7 @@ def test_the_end_to_end_update_is_the_papers(dims):
 
 
 def test_what_observables_see_is_what_it_says():
-    from dlnsweep.observables import OBSERVABLES
+    from dlnsweep.observables.registry import OBSERVABLES
 
     dims = (4, 6, 5, 3)
     observed, rows, values = fit_of("samples", dims[-1], dims[0])

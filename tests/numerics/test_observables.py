@@ -9,8 +9,8 @@ import oracle
 import pytest
 from instances import Instance, draw
 
-from dlnsweep.networks import find_network
-from dlnsweep.observables import OBSERVABLES, Dimensions, Observable, register
+from dlnsweep.networks.registry import find_network
+from dlnsweep.observables.registry import OBSERVABLES, Dimensions, Observable, register
 from dlnsweep.training import train
 
 ON_ARRAYS = [

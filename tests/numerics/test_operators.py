@@ -18,8 +18,8 @@ from test_batches import plan_of, train_rows
 
 from dlnsweep import batch
 from dlnsweep.errors import SpecError
-from dlnsweep.problems import PROBLEMS
 from dlnsweep.problems.operators import draw_operator, has_full_rank, read_file, resolve_file
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.problems.subspace import SubspaceSettings
 from dlnsweep.runtime import numerics
 from dlnsweep.settings import static_text, with_numbers

@@ -15,8 +15,9 @@ import pytest
 from test_batches import AGREEMENT, drawn, expected, plan_of, train_rows
 
 from dlnsweep.draws import Sections
-from dlnsweep.problems import PROBLEMS, noisy_subspace, subspace
+from dlnsweep.problems import noisy_subspace, subspace
 from dlnsweep.problems.operators import draw_operator
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.runtime import numerics
 from dlnsweep.settings import with_numbers
 from dlnsweep.streams import haar, purpose_key

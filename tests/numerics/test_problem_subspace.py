@@ -12,7 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from dlnsweep.problems import PROBLEMS, Problem, register, subspace
+from dlnsweep.problems import subspace
+from dlnsweep.problems.registry import PROBLEMS, Problem, register
 from dlnsweep.runtime import numerics
 from dlnsweep.settings import with_numbers
 from dlnsweep.streams import purpose_key

@@ -16,7 +16,8 @@ from test_relu import RECORD, assert_follows, relu_plan
 
 from dlnsweep.errors import SpecError
 from dlnsweep.plan import make_plan
-from dlnsweep.problems import PROBLEMS, teacher
+from dlnsweep.problems import teacher
+from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.runtime import numerics
 from dlnsweep.spec import Sweep
 from dlnsweep.streams import gaussian, purpose_key

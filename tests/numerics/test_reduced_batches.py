@@ -12,8 +12,9 @@ from test_batches import drawn, expected, plan_of, train_rows
 from dlnsweep import batch, lanes, reducing
 from dlnsweep.kernels.prepare import COARSE
 from dlnsweep.kernels.prepare import prepare as prepare_network
-from dlnsweep.networks import find_network, layered
-from dlnsweep.observables import OBSERVABLES
+from dlnsweep.networks import layered
+from dlnsweep.networks.registry import find_network
+from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.runtime import numerics
 
 TOLERANCE = 1e-4

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dlnsweep.schedule import Segments, record_steps
+from dlnsweep.schedule import record_steps
 from dlnsweep.sections import RecordSettings
+from dlnsweep.segments import Segments
 
 
 def record(**options) -> RecordSettings:

@@ -17,7 +17,7 @@ from scipy.integrate import solve_ivp
 from dlnsweep import single
 from dlnsweep.errors import SpecError
 from dlnsweep.kernels import dense, gradient_descent
-from dlnsweep.networks import find_network
+from dlnsweep.networks.registry import find_network
 from dlnsweep.training import train
 
 # What issue 2 promises on well-posed instances; measured below 1e-12, the room is for rounding

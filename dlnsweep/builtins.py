@@ -1,0 +1,107 @@
+"""What this package brings: its problems, networks and observables, registered like a stranger's.
+
+Whoever looks something up has this module imported; see `Registry`.
+"""
+
+from __future__ import annotations
+
+from dlnsweep.networks import registry as networks
+from dlnsweep.networks.deep_prior import DeepPrior
+from dlnsweep.networks.factorized import EndToEnd, Factorization
+from dlnsweep.networks.layered import DeepLinear, LinearThenRelu
+
+# Imported for the observables that they register.
+from dlnsweep.observables import deep_prior as _deep_prior  # noqa: F401
+from dlnsweep.observables import matrix as _matrix  # noqa: F401
+from dlnsweep.observables import network as _network  # noqa: F401
+from dlnsweep.observables import proof as _proof  # noqa: F401
+from dlnsweep.problems import (
+    deep_prior,
+    matrix_completion,
+    matrix_sensing,
+    noisy_subspace,
+    regression,
+    subspace,
+    teacher,
+    union_of_subspaces,
+)
+from dlnsweep.problems.registry import Problem, register
+
+register(
+    Problem(
+        "subspace",
+        subspace.SubspaceSettings,
+        subspace.draw,
+        subspace.draw_test,
+        subspace.rank,
+        certain_rank=subspace.certain_rank,
+        isometry=subspace.isometry,
+    )
+)
+register(
+    Problem(
+        "noisy_subspace",
+        noisy_subspace.NoisySubspaceSettings,
+        noisy_subspace.draw,
+        noisy_subspace.draw_test,
+        noisy_subspace.rank,
+        # Noise and tail may be zero, or nearly so.
+        certain_rank=lambda _: False,
+        clean=noisy_subspace.clean,
+        isometry=subspace.isometry,
+    )
+)
+register(
+    Problem(
+        "union_of_subspaces",
+        union_of_subspaces.UnionOfSubspacesSettings,
+        union_of_subspaces.draw,
+        union_of_subspaces.draw_test,
+        union_of_subspaces.rank,
+        # How many samples a subspace has is left to chance.
+        certain_rank=lambda _: False,
+    )
+)
+register(Problem("teacher", teacher.TeacherSettings, teacher.draw, teacher.draw_test, teacher.rank))
+register(Problem("deep_prior", deep_prior.DeepPriorSettings, deep_prior.draw, task="inverse"))
+register(
+    Problem(
+        "matrix_completion",
+        matrix_completion.MatrixCompletionSettings,
+        matrix_completion.draw_completion,
+        task="matrix",
+    )
+)
+register(
+    Problem(
+        "matrix_approximation",
+        matrix_completion.MatrixApproximationSettings,
+        matrix_completion.draw_approximation,
+        task="matrix",
+    )
+)
+register(
+    Problem(
+        "divergent_completion",
+        matrix_completion.DivergentCompletionSettings,
+        matrix_completion.draw_divergent,
+        task="matrix",
+    )
+)
+register(
+    Problem(
+        "matrix_sensing",
+        matrix_sensing.MatrixSensingSettings,
+        matrix_sensing.draw,
+        shared=matrix_sensing.draw_operator,
+        task="matrix",
+    )
+)
+register(Problem("regression", regression.RegressionSettings, regression.draw, task="matrix"))
+
+# The first of a task is its default.
+networks.register(DeepLinear())
+networks.register(LinearThenRelu())
+networks.register(DeepPrior())
+networks.register(Factorization())
+networks.register(EndToEnd())
