@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.version import __version__
 
 if TYPE_CHECKING:
-    from dlnsweep.drawing import draw_figures
+    from dlnsweep.contracts.observable import Observable
+    from dlnsweep.contracts.observable import register as register_observable
+    from dlnsweep.contracts.problem import Problem
+    from dlnsweep.contracts.problem import register as register_problem
     from dlnsweep.errors import (
         DlnsweepError,
         FigureError,
@@ -20,15 +23,12 @@ if TYPE_CHECKING:
         SpecError,
         StoreError,
     )
-    from dlnsweep.figures import register_figure
-    from dlnsweep.observables.registry import Observable
-    from dlnsweep.observables.registry import register as register_observable
-    from dlnsweep.problems.registry import Problem
-    from dlnsweep.problems.registry import register as register_problem
+    from dlnsweep.execution.runner import run
+    from dlnsweep.figures.folder import draw_figures
     from dlnsweep.results import Results, open_results
-    from dlnsweep.runner import run
-    from dlnsweep.spec import Sweep
-    from dlnsweep.training import Trajectory, train
+    from dlnsweep.settings.figures import register_figure
+    from dlnsweep.single.training import Trajectory, train
+    from dlnsweep.spec.sweep import Sweep
 
 _HOMES = {
     "DlnsweepError": "errors",
@@ -37,18 +37,18 @@ _HOMES = {
     "RunError": "errors",
     "SpecError": "errors",
     "StoreError": "errors",
-    "draw_figures": "drawing",
-    "register_figure": "figures",
-    "Observable": "observables.registry",
-    "register_observable": ("observables.registry", "register"),
-    "Problem": "problems.registry",
-    "register_problem": ("problems.registry", "register"),
+    "draw_figures": "figures.folder",
+    "register_figure": "settings.figures",
+    "Observable": "contracts.observable",
+    "register_observable": ("contracts.observable", "register"),
+    "Problem": "contracts.problem",
+    "register_problem": ("contracts.problem", "register"),
     "Results": "results",
     "open_results": "results",
-    "run": "runner",
-    "Sweep": "spec",
-    "Trajectory": "training",
-    "train": "training",
+    "run": "execution.runner",
+    "Sweep": "spec.sweep",
+    "Trajectory": "single.training",
+    "train": "single.training",
 }
 
 __all__ = [

@@ -1,6 +1,6 @@
 """`python -m dlnsweep`."""
 
-from dlnsweep.outermost import main
+from dlnsweep.cli.outermost import main
 
 if __name__ == "__main__":
     main()

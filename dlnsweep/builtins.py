@@ -5,16 +5,17 @@ Whoever looks something up has this module imported; see `Registry`.
 
 from __future__ import annotations
 
-from dlnsweep.networks import registry as networks
-from dlnsweep.networks.deep_prior import DeepPrior
-from dlnsweep.networks.factorized import EndToEnd, Factorization
-from dlnsweep.networks.layered import DeepLinear, LinearThenRelu
+from dlnsweep.contracts import network as networks
+from dlnsweep.contracts.problem import Problem, register
 
 # Imported for the observables that they register.
-from dlnsweep.observables import deep_prior as _deep_prior  # noqa: F401
-from dlnsweep.observables import matrix as _matrix  # noqa: F401
-from dlnsweep.observables import network as _network  # noqa: F401
-from dlnsweep.observables import proof as _proof  # noqa: F401
+from dlnsweep.networks.deep_prior import observables as _deep_prior  # noqa: F401
+from dlnsweep.networks.deep_prior.kind import DeepPrior
+from dlnsweep.networks.layered import observables as _network  # noqa: F401
+from dlnsweep.networks.layered import proof as _proof  # noqa: F401
+from dlnsweep.networks.layered.kind import DeepLinear, LinearThenRelu
+from dlnsweep.networks.matrix import observables as _matrix  # noqa: F401
+from dlnsweep.networks.matrix.kind import EndToEnd, Factorization
 from dlnsweep.problems import (
     deep_prior,
     matrix_completion,
@@ -25,7 +26,6 @@ from dlnsweep.problems import (
     teacher,
     union_of_subspaces,
 )
-from dlnsweep.problems.registry import Problem, register
 
 register(
     Problem(

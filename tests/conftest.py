@@ -26,9 +26,18 @@ import pytest  # noqa: E402
 
 # Not chain, pilot and reduction: NumPy calls their functions thousands of times a run, and the
 # check of an annotation takes longer than the product it guards.
-CHECKED = ("compact_descent", "dense", "gradient_descent", "kernel", "law", "linear",
-           "optax_descent", "reduced", "relu")  # fmt: skip
-jaxtyping.install_import_hook([f"dlnsweep.kernels.{name}" for name in CHECKED], "beartype.beartype")
+CHECKED = [
+    "dlnsweep.contracts.descent",
+    "dlnsweep.networks.layered.dense",
+    "dlnsweep.networks.layered.gradient_descent",
+    "dlnsweep.networks.layered.optax_descent",
+    "dlnsweep.networks.layered.relu",
+    "dlnsweep.networks.layered.view",
+    "dlnsweep.reduced.compact_descent",
+    "dlnsweep.reduced.kernel",
+    "dlnsweep.reduced.law",
+]
+jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)

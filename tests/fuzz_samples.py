@@ -11,8 +11,8 @@ import numpy as np
 from sweep_samples import SMALL
 
 from dlnsweep import run
-from dlnsweep.packing import pack
 from dlnsweep.store import Store
+from dlnsweep.store.packing import pack
 
 SWEEP = (
     SMALL.replace('"off_subspace_error"]', '"off_subspace_error", "singular_values"]').partition(

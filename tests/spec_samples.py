@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dlnsweep.errors import SpecError
-from dlnsweep.spec import Sweep
+from dlnsweep.spec.sweep import Sweep
 
 _DOCUMENT: dict[str, Any] = {
     "name": "sample",

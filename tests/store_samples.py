@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlnsweep.records import curves_table, outcomes_table
 from dlnsweep.store import Store, StoredPlan
+from dlnsweep.store.records import curves_table, outcomes_table
 
 ENVIRONMENT = {"versions": {"dlnsweep": "0.1.0"}, "device": "cpu"}
 STEPS = np.array([0, 1, 10, 100])

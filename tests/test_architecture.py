@@ -15,144 +15,27 @@ import dlnsweep
 
 PACKAGE = Path(dlnsweep.__file__).parent
 
-# From the ground floor up. A module imports modules of lower rooms, or of its own; imports inside
-# functions count, those for type checkers alone do not.
-HOUSE: list[tuple[str, ...]] = [
-    (
-        "errors",
-        "sizes",
-        "version",
-        "lazy",
-        "settings",
-        "theory",
-        "theory_proof",
-        "bootstrap",
-        "console",
-        "packing",
-        "trained",
-        "compile_cache",
-        "environment",
-        "memory",
-        "logistic",
-    ),
-    (
-        "paths",
-        "terminal_line",
-        "sentences",
-        "runtime",
-        "places",
-        "shards",
-        "slurm",
-        "stopping",
-        "streams",
-        "kernels",
-        "kernels.products",
-        "kernels.samples",
-        "kernels.spectra",
-        "kernels.linear",
-        "kernels.layout",
-        "kernels.minibatches",
-        "kernels.law",
-        "kernels.chain",
-        "kernels.network",
-        "kernels.path",
-        "kernels.pilot",
-        "kernels.reduction",
-        "kernels.prepare",
-        "kernels.compact_descent",
-        "kernels.fits",
-        "nuclear_norm",
-    ),
-    (
-        "problems.operators",
-        "problems.subspace",
-        "problems.noisy_subspace",
-        "problems.union_of_subspaces",
-        "problems.teacher",
-        "problems.deep_prior",
-        "problems.matrices",
-        "problems.matrix_completion",
-        "problems.matrix_sensing",
-        "problems.gas_sensor",
-        "problems.regression",
-        "problems",
-        "theory_setup",
-        "theory_curves",
-        "sections",
-        "observables",
-        "figures.backend",
-        "figures.wording",
-        "figures.settings",
-        "kernels.kernel",
-        "kernels.prior_view",
-        "kernels.deep_prior",
-        "kernels.reduced",
-    ),
-    (
-        "figures.check",
-        "figures.chosen",
-        "figures.possible",
-        "figures.reading",
-        "networks.registry",
-        "networks.layered",
-        "networks.deep_prior",
-        "networks.factorized",
-        "networks",
-        "plugins",
-        "keys",
-        "axes",
-        "repeats",
-        "sweepfile",
-        "documents",
-        "schedule",
-        "initializers",
-        "optimizers",
-        "consistency",
-        "prescription",
-        "arguments",
-    ),
-    (
-        "cost",
-        "draws",
-        "matrix_draws",
-        "kernels.factorization",
-        "kernels.end_to_end",
-        "kernels.gradient_descent",
-        "kernels.optax_descent",
-        "kernels.dense",
-        "kernels.relu",
-    ),
-    (
-        "spec",
-        "calls",
-        "program",
-        "prior_draws",
-        "lanes",
-        "reducing",
-        "single",
-        "training",
-        "starter",
-        "explain",
-    ),
-    ("plan", "journal", "batch"),
-    ("estimate", "fitting", "records"),
-    ("store",),
-    ("results", "figures", "drawn", "checkpoint"),
-    ("claims", "transitions", "drawing", "execution", "probe"),
-    ("worker", "progress", "heartbeat", "dask_task", "dask_execution"),
-    ("runner", "comparison", "cli_files", "cli_results"),
-    ("cli",),
-    ("outermost",),
+# The rooms (folders, and modules beside them) from the ground floor up. A room imports rooms of
+# lower floors only; imports inside functions count, and those for type checkers alone do, too.
+FLOORS: list[tuple[str, ...]] = [
+    ("errors", "settings", "version"),
+    ("machine",),
+    ("numerics",),
+    ("contracts", "optimizers", "problems", "lazy", "streams"),
+    ("networks", "store", "theory"),
+    ("builtins", "reduced", "results", "spec"),
+    ("analysis", "engine", "plan"),
+    ("figures", "single", "probe"),
+    ("execution",),
+    ("cli", "worker"),
     ("__main__",),
 ]
-FLOOR = {name: floor for floor, names in enumerate(HOUSE) for name in names}
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# Rooms that answer without JAX.
+# The west wing: rooms that answer without JAX.
 WITHOUT_JAX = {
-    "axes", "claims", "comparison", "consistency", "cost", "drawing", "errors", "estimate",
-    "explain", "fitting", "keys", "memory",
-    "figures", "networks", "plan", "prescription", "problems", "records", "results", "schedule",
-    "sections", "sentences", "settings", "spec", "starter", "store", "sweepfile", "version",
+    "analysis", "cli", "errors", "figures", "machine", "plan", "results", "settings", "spec",
+    "store", "theory", "version",
 }  # fmt: skip
 HEAVY = ("jax", "jaxlib", "optax", "pandas", "pyarrow", "matplotlib")
 
@@ -171,27 +54,15 @@ def parsed(name: str) -> ast.Module:
     return ast.parse(modules()[name].read_text())
 
 
-def floor_of(name: str) -> int | None:
-    # A package's inner modules stand where the package does, unless they have a room of their own.
-    return FLOOR.get(name, FLOOR.get(name.partition(".")[0]))
-
-
-def executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a tree's nodes without what stands under `if TYPE_CHECKING`."""
-    yield node
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        children: list[ast.AST] = list(node.orelse)
-    else:
-        children = list(ast.iter_child_nodes(node))
-    for child in children:
-        yield from executed(child)
+def room_of(name: str) -> str:
+    return name.partition(".")[0]
 
 
 @cache
 def imports(name: str) -> frozenset[str]:
-    """Return the full names of all modules that a module imports, inside functions too."""
+    """Return the full names of all modules that a module imports, wherever it does."""
     found = set()
-    for node in executed(parsed(name)):
+    for node in ast.walk(parsed(name)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -210,19 +81,16 @@ def own_imports(name: str) -> set[str]:
 NAMES = [name for name in modules() if name != "__init__"]
 
 
-def test_every_module_has_a_place_in_the_house():
-    homeless = [name for name in NAMES if floor_of(name) is None]
-    assert not homeless, "add them to HOUSE, on the lowest floor that their imports allow"
-    gone = [name for name in FLOOR if name not in modules()]
-    assert not gone, "these are in HOUSE, but are no modules"
+def test_every_module_stands_in_a_room_of_the_house():
+    assert {room_of(name) for name in NAMES} == set(FLOOR), "FLOORS has other rooms"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_module_imports_only_from_below(name: str):
-    mine = floor_of(name)
-    assert mine is not None
-    above = {m for m in own_imports(name) if (floor_of(m) or 0) > mine}
-    assert not above, f"{name} imports {above} from above"
+def test_a_module_imports_only_from_lower_floors(name: str):
+    mine = room_of(name)
+    rooms = {room_of(module) for module in own_imports(name)} - {mine}
+    above = {room for room in rooms if FLOOR[room] >= FLOOR[mine]}
+    assert not above, f"{name} imports from {above}, which {mine} does not stand above"
 
 
 def test_no_imports_go_in_circles():
@@ -233,14 +101,14 @@ def test_no_imports_go_in_circles():
         graph = {name: needs for name, needs in graph.items() if name not in leaves}
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n.partition(".")[0] in WITHOUT_JAX])
+@pytest.mark.parametrize("name", [n for n in NAMES if room_of(n) in WITHOUT_JAX])
 def test_a_room_without_jax_does_not_import_it(name: str):
     assert not {m for m in imports(name) if m.partition(".")[0] in ("jax", "jaxlib", "optax")}
 
 
-def test_only_the_rooms_of_the_command_line_write_to_the_terminal():
-    talkers = {"cli", "cli_files", "cli_results", "outermost", "probe", "worker", "progress"}
-    for name in set(NAMES) - talkers:
+def test_only_commands_write_to_the_terminal():
+    commands = {"engine.probe", "execution.worker"}
+    for name in [n for n in NAMES if room_of(n) != "cli" and n not in commands]:
         calls = [n for n in ast.walk(parsed(name)) if isinstance(n, ast.Call)]
         assert "print" not in {ast.unparse(call.func) for call in calls}, name
 
@@ -259,7 +127,7 @@ def undocumented(node: ast.Module | ast.ClassDef, prefix: str) -> Iterator[str]:
                 yield from undocumented(child, f"{prefix}.{child.name}")
 
 
-@pytest.mark.parametrize("name", [n for n in modules() if n not in ("kernels",)])
+@pytest.mark.parametrize("name", modules())
 def test_what_is_public_has_a_docstring(name: str):
     assert ast.get_docstring(parsed(name)), name
     assert not list(undocumented(parsed(name), name))
@@ -292,7 +160,7 @@ def loaded_by(code: str, folder: Path) -> set[str]:
 
 def command(*arguments: str) -> str:
     return (
-        f"from dlnsweep.cli import app\ntry:\n app({list(arguments)})\n"
+        f"from dlnsweep.cli.app import app\ntry:\n app({list(arguments)})\n"
         "except SystemExit as end:\n assert not end.code, end.code"
     )
 
@@ -318,8 +186,8 @@ def test_importing_dlnsweep_loads_nothing_heavy(tmp_path: Path):
 def test_commands_that_do_not_train_do_not_load_jax(sweep_file: Path):
     """In one process, one after the other: what none of them loads is not there at the end."""
     prepare = (
-        "from pathlib import Path\nfrom dlnsweep.runner import prepare\n"
-        "from dlnsweep.spec import Sweep\nprepare(Sweep.from_file('small.toml'), Path('smoke'))"
+        "from pathlib import Path\nfrom dlnsweep.execution.runner import prepare\n"
+        "from dlnsweep.spec.sweep import Sweep\nprepare(Sweep.from_file('small.toml'), Path('smoke'))"
     )
     none_yet = "assert 'jax' not in sys.modules, {!r}"
     parts = [command("plan", "small.toml", "--no-probe"), none_yet.format("plan")]
@@ -328,7 +196,7 @@ def test_commands_that_do_not_train_do_not_load_jax(sweep_file: Path):
         parts += [command(name, "smoke"), none_yet.format(name)]
     # Nothing has run yet, so there is nothing to draw; but all of drawing has been imported.
     parts += [
-        "from dlnsweep.errors import DlnsweepError\ntry:\n from dlnsweep.cli import app\n "
+        "from dlnsweep.errors import DlnsweepError\ntry:\n from dlnsweep.cli.app import app\n "
         "app(['figure', 'smoke'])\nexcept (SystemExit, DlnsweepError): pass"
     ]
     assert "jax" not in loaded_by("\n".join(parts), sweep_file.parent)

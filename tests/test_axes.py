@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spec_samples import problems, sweep
 
-from dlnsweep.axes import Range, num_values, range_values
+from dlnsweep.spec.axes import Range, num_values, range_values
 
 
 def values(start: float, to: float, count: int, spacing: str = "linear") -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlnsweep.bootstrap import RESAMPLES, median_interval
+from dlnsweep.analysis.bootstrap import RESAMPLES, median_interval
 
 
 def plain_interval(values: np.ndarray, level: float) -> tuple[float, float]:

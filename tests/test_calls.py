@@ -169,7 +169,7 @@ def test_a_table_fits_its_terminal(width: int) -> None:
 def test_columns_is_heeded(
     results: dlnsweep.Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dlnsweep.cli_results import summary
+    from dlnsweep.cli.results import summary
 
     widths = {}
     for columns in ("60", "80", "", "x"):
@@ -180,7 +180,7 @@ def test_columns_is_heeded(
 
 
 def test_success_may_be_to_finish() -> None:
-    from dlnsweep.transitions import Condition
+    from dlnsweep.analysis.transitions import Condition
 
     assert Condition.read(" finished ") == Condition("", float("inf"))
     with pytest.raises(SpecError, match="or 'finished'"):

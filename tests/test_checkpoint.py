@@ -18,18 +18,21 @@ from hypothesis.extra import numpy as hnp
 from sweep_samples import BARE, data_files, write
 
 import dlnsweep
-from dlnsweep import batch, journal, lanes, reducing, worker
+from dlnsweep.engine import batch, journal
+from dlnsweep.engine.journal import KINDS, Journal, State
+from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import Interrupted, StoreError
-from dlnsweep.events import Event
-from dlnsweep.journal import KINDS, Journal, State
-from dlnsweep.kernels import prepare as prepare_module
-from dlnsweep.networks import layered
-from dlnsweep.packing import PackError, is_intact, pack, unpack
-from dlnsweep.plan import Plan, make_plan
-from dlnsweep.runner import prepare
-from dlnsweep.spec import Sweep
+from dlnsweep.execution import worker
+from dlnsweep.execution.events import Event
+from dlnsweep.execution.runner import prepare
+from dlnsweep.networks.layered import kind as layered
+from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.reduced import lane as lanes
+from dlnsweep.reduced import prepare as prepare_module
+from dlnsweep.reduced import program as reducing
+from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
-from dlnsweep.trained import Trained
+from dlnsweep.store.packing import PackError, is_intact, pack, unpack
 
 DOCUMENT: dict[str, Any] = {
     "name": "test",
@@ -503,15 +506,15 @@ def test_what_is_unknown_is_neither_packed_nor_unpacked() -> None:
         assert sorted(plain) == ["a0", "outline"]
 
 
-def test_rooms_that_do_not_compute_are_not_asked_for_their_code() -> None:
-    """Nothing that a batch imports may be among them; or else its changes would go unnoticed."""
-    from test_architecture import modules, own_imports
+def test_all_that_a_batch_imports_counts_as_code_of_its_numbers() -> None:
+    """Or else its changes would go unnoticed, and a journal of other code be gone on with."""
+    from test_architecture import modules, own_imports, room_of
 
-    assert set(modules()) >= journal.OTHER_ROOMS
-    needed, todo = set(), ["batch", *(n for n in modules() if n.startswith("kernels."))]
+    assert {room_of(name) for name in modules()} >= journal.ROOMS_OF_NUMBERS
+    needed, todo = set(), ["engine.batch", "builtins"]
     while todo:
         name = todo.pop()
         if name not in needed:
             needed.add(name)
             todo += own_imports(name)
-    assert {name.partition(".")[0] for name in needed} & journal.OTHER_ROOMS == set()
+    assert {room_of(name) for name in needed} <= journal.ROOMS_OF_NUMBERS

@@ -12,8 +12,7 @@ import pytest
 import store_samples as samples
 
 import dlnsweep
-from dlnsweep import theory, theory_proof
-from dlnsweep.claims import (
+from dlnsweep.analysis.claims import (
     STATEMENTS,
     Demands,
     Run,
@@ -23,8 +22,10 @@ from dlnsweep.claims import (
     conditions,
 )
 from dlnsweep.errors import SpecError
-from dlnsweep.spec import Sweep
-from dlnsweep.theory_setup import Setup
+from dlnsweep.spec.sweep import Sweep
+from dlnsweep.theory import formulas as theory
+from dlnsweep.theory import proof as theory_proof
+from dlnsweep.theory.setup import Setup
 
 D, M, S, L, WIDTH = 32, 16, 2, 2, 1e7
 ETA = M / L

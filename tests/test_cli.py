@@ -31,10 +31,11 @@ from sweep_samples import (
 )
 
 import dlnsweep
-from dlnsweep import cli, drawing
-from dlnsweep.drawn import up_to_date
+from dlnsweep.cli import app as cli
 from dlnsweep.errors import DlnsweepError
-from dlnsweep.runner import prepare
+from dlnsweep.execution.runner import prepare
+from dlnsweep.figures import folder as drawing
+from dlnsweep.figures.drawn import up_to_date
 
 # The text that interrupts a terminal's foreground process.
 CONTROL_C = b"\x03"
@@ -136,7 +137,7 @@ def test_a_wrong_sweep_starts_nothing(tmp_path: Path) -> None:
         ),
     )
     code = (
-        "import sys\nfrom dlnsweep.cli import main\n"
+        "import sys\nfrom dlnsweep.cli.app import main\n"
         "try:\n    main()\nfinally:\n    print('jax' in sys.modules)\n"
     )
     ended = subprocess.run(
@@ -238,7 +239,7 @@ def test_figures_that_are_up_to_date_are_not_drawn_again(
     results = dlnsweep.open_results(folder)
     figures = drawing.stored_figures(results)
     assert up_to_date(results, figures)
-    monkeypatch.setattr("dlnsweep.drawn.__version__", "other")
+    monkeypatch.setattr("dlnsweep.figures.drawn.__version__", "other")
     assert not up_to_date(results, figures)
     monkeypatch.undo()
     (folder / "figures" / "drawn.json").write_text("[")
@@ -459,7 +460,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("dlnsweep.spec.Sweep.from_file", broken)
+    monkeypatch.setattr("dlnsweep.spec.sweep.Sweep.from_file", broken)
     monkeypatch.setattr(sys, "argv", ["dlnsweep", "check", "a.toml"])
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.main()
@@ -472,7 +473,7 @@ def test_every_error_class_has_its_exit_status(command, monkeypatch: pytest.Monk
         def fail(*_: object, error: type[DlnsweepError] = error) -> None:
             raise error("a sentence.")
 
-        monkeypatch.setattr("dlnsweep.spec.Sweep.from_file", fail)
+        monkeypatch.setattr("dlnsweep.spec.sweep.Sweep.from_file", fail)
         ended = command("check", "a.toml")
         found[error.__name__] = (ended.status, ended.err)
     sentence = "dlnsweep: a sentence.\n"
@@ -491,7 +492,7 @@ def test_an_interruption_outside_a_run_ends_with_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dlnsweep.spec.Sweep.from_file", interrupted)
+    monkeypatch.setattr("dlnsweep.spec.sweep.Sweep.from_file", interrupted)
     ended = command("check", "a.toml")
     assert ended.status == 130
     assert "Traceback" not in ended.err

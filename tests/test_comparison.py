@@ -14,9 +14,11 @@ import pytest
 from spec_samples import sweep
 from sweep_samples import REPOSITORY, SMALL, everything_below, write
 
-from dlnsweep import cli, comparison
-from dlnsweep.batch import Trained
-from dlnsweep.comparison import (
+from dlnsweep.cli import app as cli
+from dlnsweep.engine.batch import Trained
+from dlnsweep.errors import Interrupted, SpecError
+from dlnsweep.execution import comparison
+from dlnsweep.execution.comparison import (
     Deviation,
     Pair,
     check_comparable,
@@ -25,9 +27,8 @@ from dlnsweep.comparison import (
     compare_runs,
     deviations_of,
 )
-from dlnsweep.errors import Interrupted, SpecError
-from dlnsweep.events import Event
-from dlnsweep.plan import make_plan
+from dlnsweep.execution.events import Event
+from dlnsweep.plan.plan import make_plan
 
 TINY = SMALL
 for before, after in (
@@ -220,7 +221,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         wrong = 1e-3 if kernel == "reduced" and seed == 1 else 0.0
         return trained(kernel, off_subspace_error=[1.0, 0.5 + wrong, 1e-9])
 
-    monkeypatch.setattr("dlnsweep.batch.train_batch", train_batch)
+    monkeypatch.setattr("dlnsweep.engine.batch.train_batch", train_batch)
     return asked
 
 
@@ -339,7 +340,7 @@ def test_a_wish_to_stop_ends_with_130(
     def refuse(*_: Any) -> Any:
         raise Interrupted("stopped")
 
-    monkeypatch.setattr("dlnsweep.batch.train_batch", refuse)
+    monkeypatch.setattr("dlnsweep.engine.batch.train_batch", refuse)
     status, out, err = said_by(monkeypatch, capsys, write(tmp_path, TINY))
     assert (status, out) == (130, "")
     assert err.endswith("dlnsweep: stopped: nothing was compared, and nothing is kept.\n")
@@ -365,7 +366,7 @@ def test_the_kernels_agree_on_a_sweep(
 def test_a_refusal_starts_nothing(tmp_path: Path):
     """Exit status 2, no JAX."""
     code = (
-        "import sys\nfrom dlnsweep.cli import main\n"
+        "import sys\nfrom dlnsweep.cli.app import main\n"
         "try:\n    main()\nfinally:\n    print('jax' in sys.modules)\n"
     )
     path = write(tmp_path, TINY)

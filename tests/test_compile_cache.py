@@ -10,8 +10,8 @@ import pytest
 from sweep_samples import BARE, data_files, write
 
 import dlnsweep
-from dlnsweep import compile_cache, runtime
-from dlnsweep.compile_cache import CompileCache, problem, wanted_folder, why_unusable
+from dlnsweep.numerics import compile_cache, runtime
+from dlnsweep.numerics.compile_cache import CompileCache, problem, wanted_folder, why_unusable
 
 KEY = "jit_batched-0123456789abcdef"
 PROGRAM = bytes(range(256)) * 40
@@ -187,7 +187,7 @@ def test_a_program_from_the_cache_gives_the_same_bits(
 ) -> None:
     from jax import monitoring
 
-    from dlnsweep import batch
+    from dlnsweep.engine import batch
 
     path, folder = write(tmp_path, text), tmp_path / "cache"
     monkeypatch.setenv("DLNSWEEP_COMPILE_CACHE", str(folder))

@@ -20,10 +20,12 @@ from sweep_samples import LONG, REPOSITORY, data_files, start, wait_until, worke
 from test_execution import STAND_IN, kinds
 
 import dlnsweep
-from dlnsweep import dask_execution, dask_task, execution
-from dlnsweep.dask_execution import DaskExecutor
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.events import Event
+from dlnsweep.execution import dask as dask_execution
+from dlnsweep.execution import dask_task
+from dlnsweep.execution import local as execution
+from dlnsweep.execution.dask import DaskExecutor
+from dlnsweep.execution.events import Event
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="needs the extra 'cluster'"

@@ -15,12 +15,14 @@ import pytest
 from sweep_samples import BARE, data_files, write
 
 import dlnsweep
-from dlnsweep import environment, runner, runtime
-from dlnsweep.environment import changing, cpu, for_workers, of_this_process, threads
 from dlnsweep.errors import RunError, StoreError
-from dlnsweep.events import Event
-from dlnsweep.execution import LocalExecutor
-from dlnsweep.runtime import python_command
+from dlnsweep.execution import runner
+from dlnsweep.execution.events import Event
+from dlnsweep.execution.local import LocalExecutor
+from dlnsweep.machine import environment
+from dlnsweep.machine.environment import changing, cpu, for_workers, of_this_process, threads
+from dlnsweep.numerics import runtime
+from dlnsweep.numerics.runtime import python_command
 
 # As many runs a batch as in other tests, before and after it is enlarged: the same program.
 TINY = BARE.replace("[30, 40, 50]", "30")
@@ -131,7 +133,7 @@ def test_a_worker_computes_the_same_bytes_in_any_shell(tmp_path: Path) -> None:
     assert not [event for event in events if "do without" in event.text]
     arguments = ("run", str(path), "--out", str(tmp_path / "hostile"), "--workers", "1")
     ended = subprocess.run(
-        [*python_command("dlnsweep.cli"), *arguments],
+        [*python_command("dlnsweep.cli.app"), *arguments],
         env=bare | HOSTILE,
         capture_output=True,
         text=True,
@@ -177,8 +179,8 @@ def test_other_variables_are_refused_in_one_folder(
 def test_an_executor_of_ones_own_is_held_to_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlnsweep.spec import Sweep
-    from dlnsweep.worker import execute_batch
+    from dlnsweep.execution.worker import execute_batch
+    from dlnsweep.spec.sweep import Sweep
 
     prepared = runner.prepare(Sweep.from_file(write(tmp_path, TINY)), tmp_path / "a")
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
@@ -264,7 +266,7 @@ def trained() -> list[np.ndarray]:
 def test_jaxs_settings_do_not_reach_our_numbers(request: pytest.FixtureRequest) -> None:
     import jax
 
-    from dlnsweep import single
+    from dlnsweep.single import network as single
 
     wanted = trained()
     request.getfixturevalue("_hostile_jax")
@@ -279,7 +281,7 @@ def test_jaxs_settings_do_not_reach_our_numbers(request: pytest.FixtureRequest) 
 
 
 def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlnsweep.execution.accelerators", list)
+    monkeypatch.setattr("dlnsweep.execution.local.accelerators", list)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     with pytest.raises(RunError, match="JAX_PLATFORMS is 'cuda', but no GPU is found here"):
         LocalExecutor(1)
@@ -300,7 +302,7 @@ def test_a_process_in_which_jax_does_not_start_says_why(tmp_path: Path, setting:
     path = write(tmp_path, TINY)
     name, _, value = setting.partition("=")
     ended = subprocess.run(
-        [*python_command("dlnsweep.cli"), "run", str(path), "--workers", "0", "--no-figure"],
+        [*python_command("dlnsweep.cli.app"), "run", str(path), "--workers", "0", "--no-figure"],
         env=os.environ | {name: value},
         cwd=tmp_path,
         capture_output=True,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from spec_samples import sweep
 
-from dlnsweep import estimate as estimates
-from dlnsweep.cost import cost_of, record_length
 from dlnsweep.errors import RunError
-from dlnsweep.networks.layered import layer_sizes, problem_rank
-from dlnsweep.plan import Batch, Plan, make_batches, make_plan
+from dlnsweep.execution import estimate as estimates
+from dlnsweep.networks.layered.kind import layer_sizes, problem_rank
+from dlnsweep.plan.cost import cost_of, record_length
+from dlnsweep.plan.plan import Batch, Plan, make_batches, make_plan
 
 
 def planned(**changes: Any) -> tuple[Plan, list[Batch]]:

@@ -16,11 +16,12 @@ import pytest
 from sweep_samples import LONG, data_files, kill, start, wait_until, workers_of, write
 
 import dlnsweep
-from dlnsweep import execution, runtime
 from dlnsweep.errors import Interrupted, RunError, StoreError
-from dlnsweep.events import Event
-from dlnsweep.execution import LocalExecutor
-from dlnsweep.runtime import python_command
+from dlnsweep.execution import local as execution
+from dlnsweep.execution.events import Event
+from dlnsweep.execution.local import LocalExecutor
+from dlnsweep.numerics import runtime
+from dlnsweep.numerics.runtime import python_command
 
 # A worker without JAX: `work` is called with each batch's number.
 STAND_IN = """

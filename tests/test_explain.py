@@ -4,13 +4,13 @@ from typing import get_args
 
 import pytest
 
+from dlnsweep.contracts.keys import known_settings
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError
-from dlnsweep.explain import explain
-from dlnsweep.keys import known_settings
-from dlnsweep.observables.registry import OBSERVABLES
 from dlnsweep.problems.operators import OperatorName
-from dlnsweep.problems.registry import PROBLEMS
-from dlnsweep.theory_curves import THEORY_CURVES
+from dlnsweep.spec.explain import explain
+from dlnsweep.theory.curves import THEORY_CURVES
 
 TOPICS = [
     "subspace",

@@ -10,12 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import dlnsweep
+from dlnsweep.analysis.logistic import fit_power_law
 from dlnsweep.errors import SpecError
-from dlnsweep.figures import draw, read_figure
-from dlnsweep.figures.heatmap import draw_transition
-from dlnsweep.figures.settings import HeatmapFigure
-from dlnsweep.logistic import fit_power_law
-from dlnsweep.spec import Sweep
+from dlnsweep.figures.draw import draw
+from dlnsweep.figures.kinds.heatmap import draw_transition
+from dlnsweep.settings.figures import HeatmapFigure, read_figure
+from dlnsweep.spec.sweep import Sweep
 
 
 def document(**changes: Any) -> dict[str, Any]:

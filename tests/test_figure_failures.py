@@ -16,10 +16,11 @@ from sweep_samples import BARE, write
 from test_figures import drawn, texts
 
 import dlnsweep
-from dlnsweep import drawing
 from dlnsweep.errors import FigureError, SpecError
-from dlnsweep.figures import draw, read_figure, save
-from dlnsweep.figures.wording import why_not, words_of_text
+from dlnsweep.figures import folder as drawing
+from dlnsweep.figures.draw import draw, save
+from dlnsweep.settings.figures import read_figure
+from dlnsweep.spec.figures.wording import why_not, words_of_text
 
 REPOSITORY = Path(__file__).parents[1]
 DECAY, DEPTH, RATE = "training.weight_decay", "network.depth", "training.learning_rate"

@@ -11,9 +11,10 @@ from figure_samples import DECAYS, NUM_SEEDS, Tables, make_tables
 from spec_samples import problems, sweep
 
 from dlnsweep.errors import SpecError
-from dlnsweep.figures import draw, file_stems, read_figure
-from dlnsweep.plan import make_plan
-from dlnsweep.runner import _stored
+from dlnsweep.execution.runner import _stored
+from dlnsweep.figures.draw import draw
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.settings.figures import file_stems, read_figure
 
 DECAY = "training.weight_decay"
 # As a file may give them: in no order.

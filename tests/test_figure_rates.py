@@ -11,8 +11,10 @@ from figure_samples import DECAYS, STEPS, make_tables
 from matplotlib.figure import Figure
 
 from dlnsweep.errors import SpecError
-from dlnsweep.figures import Overlay, draw, read_figure
+from dlnsweep.figures.draw import draw
+from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.rates import decay_rates
+from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 # Differences of logarithms of order one, in float64.

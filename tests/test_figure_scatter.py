@@ -10,7 +10,9 @@ from figure_samples import DECAYS, make_tables
 from matplotlib.figure import Figure
 
 from dlnsweep.errors import SpecError
-from dlnsweep.figures import Overlay, draw, read_figure
+from dlnsweep.figures.draw import draw
+from dlnsweep.figures.overlays import Overlay
+from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from test_figures import DECAY, drawn, heatmap_cells, texts
 
-from dlnsweep.figures import Overlay
+from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.survivors import RAN_OUT
 
 

@@ -8,8 +8,9 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from dlnsweep.figures import check, file_stems, read_figure
-from dlnsweep.settings import description
+from dlnsweep.settings.base import description
+from dlnsweep.settings.figures import file_stems, read_figure
+from dlnsweep.spec.figures.check import check
 
 OBSERVABLES = ["regression_error", "loss", "singular_values"]
 SETTINGS = ["network.depth", "training.weight_decay", "training.learning_rate", "seed"]
@@ -22,7 +23,7 @@ def sentences(**table: object) -> list[str]:
 
 def test_reading_the_settings_loads_no_heavy_library() -> None:
     code = (
-        "import sys, dlnsweep.figures.settings, dlnsweep.figures.check\n"
+        "import sys, dlnsweep.settings.figures, dlnsweep.spec.figures.check\n"
         "heavy = {'matplotlib', 'pandas', 'numpy', 'jax', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -45,7 +46,7 @@ def test_settings_survive_json() -> None:
 
 @pytest.mark.parametrize("kind", ["curves", "final", "heatmap", "spectrum", "noise"])
 def test_every_key_is_described_and_no_axis(kind: str) -> None:
-    from dlnsweep.figures.settings import FIGURES
+    from dlnsweep.settings.figures import FIGURES
 
     for key in FIGURES[kind].model_fields:
         described = description(FIGURES[kind], key)

@@ -9,8 +9,9 @@ import pytest
 from figure_samples import make_tables
 from matplotlib.figure import Figure
 
-from dlnsweep.figures import draw, read_figure
+from dlnsweep.figures.draw import draw
 from dlnsweep.figures.labels import observable_label, words_of
+from dlnsweep.settings.figures import read_figure
 
 
 def drawn(tables: Any, **table: Any) -> Figure:

@@ -14,11 +14,13 @@ from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from dlnsweep.bootstrap import median_interval
+from dlnsweep.analysis.bootstrap import median_interval
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.figures import Overlay, draw, read_figure, save
+from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.labels import format_value, format_values, math_symbol, setting_label
+from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.style import colours
+from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 # Nothing is computed twice in another order, so only the last bits may differ.

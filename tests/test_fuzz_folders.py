@@ -20,7 +20,9 @@ from fuzz_samples import COMMANDS, STATUSES, make_folder, write_sweep
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dlnsweep import cli, console, outermost
+from dlnsweep.cli import app as cli
+from dlnsweep.cli import outermost
+from dlnsweep.machine import console
 
 # `run` trains anew what was damaged, which takes long; the script has it.
 TRIED = [name for name in COMMANDS if name != "run"]

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from sweep_samples import everything_below, wait_until, write
 
-from dlnsweep import heartbeat
-from dlnsweep.cli import main
-from dlnsweep.events import Event
-from dlnsweep.heartbeat import beating, runners
-from dlnsweep.runner import prepare
-from dlnsweep.spec import Sweep
+from dlnsweep.cli.app import main
+from dlnsweep.execution import heartbeat
+from dlnsweep.execution.events import Event
+from dlnsweep.execution.heartbeat import beating, runners
+from dlnsweep.execution.runner import prepare
+from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
 

@@ -11,7 +11,7 @@ import pytest
 from sweep_samples import SMALL, everything_below
 
 from dlnsweep.errors import SpecError
-from dlnsweep.spec import Sweep
+from dlnsweep.spec.sweep import Sweep
 
 WHOLE = SMALL.encode()
 

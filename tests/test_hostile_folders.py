@@ -25,14 +25,14 @@ import store_samples as samples
 from damage import listening
 from sweep_samples import start
 
-from dlnsweep import heartbeat
-from dlnsweep.compile_cache import why_unusable
 from dlnsweep.errors import StoreError
-from dlnsweep.figures import save
-from dlnsweep.packing import PackError, pack, unpack
+from dlnsweep.execution import heartbeat
+from dlnsweep.figures.draw import save
+from dlnsweep.numerics.compile_cache import why_unusable
 from dlnsweep.results import open_results
 from dlnsweep.results.csv_files import write_csv
 from dlnsweep.store import Store
+from dlnsweep.store.packing import PackError, pack, unpack
 from dlnsweep.store.seals import seal
 
 FILES = ("sweep.json", "runs.parquet", "curves/batch-000000.parquet",

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from spec_samples import problems, sweep
 
-from dlnsweep import lanes, train
+from dlnsweep import train
+from dlnsweep.contracts.network import find_network, network_of
+from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.errors import SpecError
-from dlnsweep.networks import layered
-from dlnsweep.networks.registry import find_network, network_of
-from dlnsweep.observables.registry import OBSERVABLES
-from dlnsweep.plan import make_plan
+from dlnsweep.networks.layered import kind as layered
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.reduced import lane as lanes
 
 LAW = {"network__initial_weights": "law"}
 LONG = {"network__width": 500, "network__depth": 3, "training__num_steps": 100_000}

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnsweep.batch import train_batch
+from dlnsweep.contracts.network import find_network
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.engine.batch import train_batch
 from dlnsweep.errors import SpecError
-from dlnsweep.kernels.fits import Fit
-from dlnsweep.networks.registry import find_network
-from dlnsweep.observables.registry import OBSERVABLES
-from dlnsweep.plan import make_plan
-from dlnsweep.spec import Sweep
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.problems.losses import Fit
+from dlnsweep.spec.sweep import Sweep
 
 COMPLETION: dict[str, Any] = {
     "problem__kind": "matrix_completion",
@@ -149,9 +149,9 @@ def test_targets_are_as_published():
     assert found.observables["reconstruction_error"][0, 0] == pytest.approx(1, abs=1e-9)
     from functools import partial
 
+    from dlnsweep.numerics.runtime import numerics
+    from dlnsweep.numerics.streams import purpose_key
     from dlnsweep.problems.matrix_completion import MatrixCompletionSettings, draw_completion
-    from dlnsweep.runtime import numerics
-    from dlnsweep.streams import purpose_key
 
     def draw(seed: Any) -> list[Fit]:
         counted = partial(
@@ -289,9 +289,9 @@ def test_the_sign_of_the_determinant_decides(sign: str):
 def test_ill_conditioned_data_are_as_described():
     from functools import partial
 
+    from dlnsweep.numerics.runtime import numerics
+    from dlnsweep.numerics.streams import purpose_key
     from dlnsweep.problems.regression import RegressionSettings, draw
-    from dlnsweep.runtime import numerics
-    from dlnsweep.streams import purpose_key
 
     settings = RegressionSettings(num_inputs=5, num_samples=20, condition_number=50.0, power=4.0)
     with numerics():

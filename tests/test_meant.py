@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from spec_samples import document, problems, sweep
 
-from dlnsweep import sweepfile
 from dlnsweep.errors import SpecError
-from dlnsweep.plan import make_plan
-from dlnsweep.spec import Sweep
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec import file as sweepfile
+from dlnsweep.spec.sweep import Sweep
 
 PAIR = [["network.depth", "training.learning_rate"]]
 

@@ -11,14 +11,16 @@ from sweep_samples import SMALL, write
 from typer.testing import CliRunner
 
 import dlnsweep
-from dlnsweep import fitting, memory, program
-from dlnsweep.cli import app
-from dlnsweep.cost import cost_of
+from dlnsweep.cli.app import app
+from dlnsweep.engine import program
 from dlnsweep.errors import RunError, SpecError
-from dlnsweep.fitting import need_of
-from dlnsweep.memory import available_memory, out_of_memory, total_memory, workers_that_fit
-from dlnsweep.plan import make_plan
-from dlnsweep.spec import Sweep
+from dlnsweep.machine import memory
+from dlnsweep.machine.memory import available_memory, out_of_memory, total_memory, workers_that_fit
+from dlnsweep.plan import fitting
+from dlnsweep.plan.cost import cost_of
+from dlnsweep.plan.fitting import need_of
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec.sweep import Sweep
 
 GB = 10**9
 
@@ -105,7 +107,7 @@ def sweep_of(width: int | list[int]) -> Sweep:
 
 def test_the_need_is_what_the_compiler_measures() -> None:
     """Within a tenth: beside the large matrices there are small ones. Nothing is computed."""
-    from dlnsweep.runtime import device_description, numerics
+    from dlnsweep.numerics.runtime import device_description, numerics
 
     row = make_plan(sweep_of(600)).row(0)
     with numerics():
@@ -165,7 +167,7 @@ def test_running_out_of_memory_is_a_sentence(
     def exhausted(*_: Any, **__: Any) -> None:
         raise RuntimeError(text)
 
-    monkeypatch.setattr("dlnsweep.batch.train_batch", exhausted)
+    monkeypatch.setattr("dlnsweep.engine.batch.train_batch", exhausted)
     with pytest.raises(RunError, match="out of memory"):
         dlnsweep.run(write(tmp_path), tmp_path, workers=0)
 
@@ -173,8 +175,8 @@ def test_running_out_of_memory_is_a_sentence(
 def test_a_program_that_is_larger_than_what_is_free_is_not_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dlnsweep.runtime.available_memory", lambda: 1000)
+    monkeypatch.setattr("dlnsweep.numerics.runtime.available_memory", lambda: 1000)
     # Programs that earlier tests compiled are not looked at again.
-    monkeypatch.setattr("dlnsweep.batch._PROGRAMS", {})
+    monkeypatch.setattr("dlnsweep.engine.batch._PROGRAMS", {})
     with pytest.raises(RunError, match=r"a call of its program needs .* and 1 kB are free"):
         dlnsweep.run(write(tmp_path), tmp_path, workers=0)

@@ -7,11 +7,11 @@ import importlib
 import pytest
 from spec_samples import problems, sweep
 
-from dlnsweep.draws import Drawing
-from dlnsweep.networks.registry import NETWORKS, find_network, network_of, register
-from dlnsweep.observables.registry import OBSERVABLES, VIEWS, Observable
-from dlnsweep.observables.registry import register as register_observable
-from dlnsweep.problems.registry import PROBLEMS, Problem
+from dlnsweep.contracts.drawing import Drawing
+from dlnsweep.contracts.network import NETWORKS, find_network, network_of, register
+from dlnsweep.contracts.observable import OBSERVABLES, VIEWS, Observable
+from dlnsweep.contracts.observable import register as register_observable
+from dlnsweep.contracts.problem import PROBLEMS, Problem
 
 KINDS = [pytest.param(network, id=":".join(place)) for place, network in NETWORKS.items()]
 

@@ -13,10 +13,10 @@ import pytest
 from spec_samples import document, problems, sweep
 
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.plan import Plan, make_plan
+from dlnsweep.execution.runner import prepare
+from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.problems.operators import read_file, resolve_file
-from dlnsweep.runner import prepare
-from dlnsweep.spec import Sweep
+from dlnsweep.spec.sweep import Sweep
 
 # The samples have m = 4 and d = 8.
 MATRIX = np.arange(32.0).reshape(4, 8)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sweep_samples import REPOSITORY
 
-from dlnsweep import outermost
+from dlnsweep.cli import outermost
 
 
 def deeper() -> object:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from spec_samples import problems, sweep
 
-from dlnsweep import plugins
-from dlnsweep.figures.settings import Figure, HeatmapFigure, register_figure
+from dlnsweep.contracts import plugins
+from dlnsweep.settings.figures import Figure, HeatmapFigure, register_figure
 
 REPOSITORY = Path(__file__).parents[1]
 HEADING = "## A problem of your own"
@@ -68,7 +68,7 @@ def test_the_example_runs_as_it_stands(folder: Path):
     assert sorted(path.name for path in figures.iterdir()) == ["histogram.pdf", "histogram.png"]
     code = (
         # What a script registers the command line does not know, and says so.
-        "import sys\nfrom dlnsweep.cli import main\n"
+        "import sys\nfrom dlnsweep.cli.app import main\n"
         "sys.argv[1:] = ['figure', 'results/sparse']\n"
         "try:\n main()\nexcept SystemExit as ended:\n print(ended.code, 'jax' in sys.modules)\n"
         "import sparse, dlnsweep\nfrom dlnsweep import draw_figures\n"
@@ -98,7 +98,7 @@ def test_the_example_runs_in_workers_as_an_entry_point(folder: Path):
     install(folder)
     loaded = "import sys; assert 'jax' not in sys.modules"
     check = "from dlnsweep import Sweep\nprint(Sweep.from_file('sparse.toml').num_runs)"
-    explain = "from dlnsweep.cli import app\napp(['explain', 'sparse'])"
+    explain = "from dlnsweep.cli.app import app\napp(['explain', 'sparse'])"
     told = python(folder, "-c", f"{check}\n{loaded}\n{explain}")
     assert told.startswith("2\n")
     assert "threshold" in told

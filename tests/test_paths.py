@@ -12,9 +12,9 @@ from sweep_samples import BARE, everything_below, write
 
 import dlnsweep
 from dlnsweep.errors import DlnsweepError, SpecError, StoreError
-from dlnsweep.paths import user_path
-from dlnsweep.slurm import Resources, job_script
-from dlnsweep.spec import Sweep
+from dlnsweep.execution.slurm import Resources, job_script
+from dlnsweep.machine.paths import user_path
+from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store.address import location
 
 ODD = "50%25 of #1? a:b&c é+"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dlnsweep import drawing, places
 from dlnsweep.errors import StoreError
-from dlnsweep.places import claim
-from dlnsweep.runtime import python_command, usable_cores
+from dlnsweep.figures import folder as drawing
+from dlnsweep.machine import places
+from dlnsweep.machine.places import claim
+from dlnsweep.numerics.runtime import python_command, usable_cores
 from dlnsweep.store.layout import open_files
 
 
@@ -38,7 +39,7 @@ def test_no_two_take_the_same_place() -> None:
 
 
 def test_a_place_is_free_when_its_process_ends() -> None:
-    code = "from dlnsweep.places import claim; print(claim('gpu', ['a']).name, flush=True); input()"
+    code = "from dlnsweep.machine.places import claim; print(claim('gpu', ['a']).name, flush=True); input()"
     holder = subprocess.Popen(
         [
             sys.executable,

@@ -12,8 +12,8 @@ import pytest
 from spec_samples import document, problems
 
 from dlnsweep.errors import SpecError
-from dlnsweep.plan import make_plan
-from dlnsweep.spec import Sweep
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec.sweep import Sweep
 
 # Some ten float64 roundings of products and one logarithm.
 ROUNDING = 1e-14

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from dlnsweep import progress
-from dlnsweep.events import Event
-from dlnsweep.progress import Tally, bar_line, reporting
-from dlnsweep.sentences import duration, shorten
-from dlnsweep.terminal_line import TerminalLine
+from dlnsweep.cli import progress
+from dlnsweep.cli.progress import Tally, bar_line, reporting
+from dlnsweep.cli.terminal_line import TerminalLine
+from dlnsweep.execution.events import Event
+from dlnsweep.settings.sentences import duration, shorten
 
 
 class Clock:

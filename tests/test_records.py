@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlnsweep import records
+from dlnsweep.store import records
 
 
 def naive_rows(run_ids, steps, values, num_rows):

@@ -9,10 +9,10 @@ import pytest
 import store_samples as samples
 
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.records import curves_table, outcomes_table
 from dlnsweep.results import Results, open_results, tables
 from dlnsweep.results.tables import to_pandas
 from dlnsweep.store import Store
+from dlnsweep.store.records import curves_table, outcomes_table
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from sweep_samples import BARE, QUICK, SMALL, data_files, everything_below, write
 
 import dlnsweep
-from dlnsweep import runner, worker
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.events import Event
-from dlnsweep.spec import Sweep
+from dlnsweep.execution import runner, worker
+from dlnsweep.execution.events import Event
+from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
 
@@ -152,7 +152,7 @@ def test_two_runners_on_one_folder_do_no_harm(sweep: Path, reference: Path, tmp_
 def test_the_second_of_two_runners_finds_the_batch_committed(
     sweep: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlnsweep import batch
+    from dlnsweep.engine import batch
 
     train, inner = batch.train_batch, []
 
@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence(
 def test_a_bug_keeps_its_traceback(
     sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlnsweep import batch
+    from dlnsweep.engine import batch
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sweep_samples import BARE, QUICK, data_files, start, write
 
 import dlnsweep
-from dlnsweep.cli import main
+from dlnsweep.cli.app import main
 from dlnsweep.errors import SpecError
-from dlnsweep.shards import Shard
+from dlnsweep.execution.shards import Shard
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def test_a_shard_computes_its_own_batches_and_no_others(sweep: Path, tmp_path: P
 def test_shards_that_create_the_folder_at_the_same_moment(
     sweep: Path, reference: dict[str, bytes], tmp_path: Path
 ) -> None:
-    from dlnsweep.runner import prepare
-    from dlnsweep.spec import Sweep
+    from dlnsweep.execution.runner import prepare
+    from dlnsweep.spec.sweep import Sweep
 
     for attempt in range(10):
         root, barrier, left = tmp_path / f"{attempt}" / "small", threading.Barrier(4), []

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sweep_samples import write
 
-from dlnsweep.cli import main
+from dlnsweep.cli.app import main
 from dlnsweep.errors import SpecError
-from dlnsweep.slurm import Resources, job_script
+from dlnsweep.execution.slurm import Resources, job_script
 
 # Says what it was called with, as the job would call dlnsweep.
 STAND_IN = "#!{python}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n"

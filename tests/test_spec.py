@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spec_samples import document, problems, sweep
 
-from dlnsweep import axes
+from dlnsweep.contracts.keys import describe_setting, known_settings
+from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError
-from dlnsweep.keys import describe_setting, known_settings
-from dlnsweep.problems.registry import PROBLEMS
-from dlnsweep.spec import Sweep
+from dlnsweep.spec import axes
+from dlnsweep.spec.sweep import Sweep
 
 REPOSITORY = Path(__file__).parent.parent
 ONE_LINE = "it must be a string, a line of at most 500 characters."
@@ -337,7 +337,7 @@ def test_the_sweeps_of_this_repository_are_right(path: Path):
 
 
 def test_the_starter_file_is_right(tmp_path: Path):
-    from dlnsweep.starter import write_starter
+    from dlnsweep.cli.starter import write_starter
 
     path = tmp_path / "new.toml"
     write_starter(path)

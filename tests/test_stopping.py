@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from sweep_samples import BARE, QUICK, REPOSITORY, start, started, wait_until, workers_of, write
 
-from dlnsweep import console
-from dlnsweep.journal import KINDS
-from dlnsweep.packing import unpack
-from dlnsweep.stopping import AGAIN, stoppable
+from dlnsweep.engine.journal import KINDS
+from dlnsweep.machine import console
+from dlnsweep.machine.stopping import AGAIN, stoppable
 from dlnsweep.store import Store
 from dlnsweep.store.layout import batch_name
+from dlnsweep.store.packing import unpack
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="needs the extra 'cluster'"

@@ -25,10 +25,11 @@ from sweep_samples import BARE, data_files, write
 from test_store_survival import FaultyOs, Killed, count_operations, faults, full_disk
 
 import dlnsweep
-from dlnsweep import batch, journal, worker
+from dlnsweep.engine import batch, journal
 from dlnsweep.errors import Interrupted, StoreError
-from dlnsweep.runner import prepare
-from dlnsweep.spec import Sweep
+from dlnsweep.execution import worker
+from dlnsweep.execution.runner import prepare
+from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store, system
 
 STEPS = (30, 40, 50)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spec_samples import document
 
-from dlnsweep import sweepfile
 from dlnsweep.errors import SpecError
+from dlnsweep.spec import file as sweepfile
 
 TOO_DEEP = "tables or lists are nested deeper than 8; no setting needs that."
 

@@ -8,7 +8,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from dlnsweep import theory
+from dlnsweep.theory import formulas as theory
 
 # Both sides are a few operations in float64.
 EXACT = 1e-12

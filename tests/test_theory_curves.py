@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from figure_samples import DECAYS, NUM_SEEDS, STEPS, Tables, make_tables
 
-from dlnsweep import theory
 from dlnsweep.errors import SpecError
-from dlnsweep.explain import explain
-from dlnsweep.figures import draw, read_figure
-from dlnsweep.theory_curves import THEORY_CURVES, check_theory
-from dlnsweep.theory_setup import Setup
+from dlnsweep.figures.draw import draw
+from dlnsweep.settings.figures import read_figure
+from dlnsweep.spec.explain import explain
+from dlnsweep.theory import formulas as theory
+from dlnsweep.theory.curves import THEORY_CURVES, check_theory
+from dlnsweep.theory.setup import Setup
 
 DECAY = "training.weight_decay"
 SETTINGS: dict[str, Any] = {

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from dlnsweep import transitions as module
+from dlnsweep.analysis import transitions as module
+from dlnsweep.analysis.transitions import Condition, logistic_half, transitions, transitions_text
 from dlnsweep.errors import SpecError
-from dlnsweep.transitions import Condition, logistic_half, transitions, transitions_text
 
 WIDTHS = [4, 8, 16, 32, 64, 128]
 

@@ -9,8 +9,8 @@ import numpy as np
 from dlnsweep.figures.labels import observable_label
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.records import Group, Records
-from dlnsweep.figures.settings import CurvesFigure
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
+from dlnsweep.settings.figures import CurvesFigure
 
 
 def beside_overlays(results: Results, keys: CurvesFigure, selection: Selection) -> list[Overlay]:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from dlnsweep.figures.wording import plain
-from dlnsweep.keys import describe_setting
-from dlnsweep.networks.registry import NetworkKind
-from dlnsweep.observables.registry import OBSERVABLES
-from dlnsweep.problems.registry import PROBLEMS
+from dlnsweep.contracts.keys import describe_setting
+from dlnsweep.contracts.network import NetworkKind
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.spec.figures.wording import plain
 
 _KINDS: ContextVar[tuple[str, str] | None] = ContextVar("kinds", default=None)
 

@@ -19,7 +19,8 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from dlnsweep.figures import settings, style
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.figures import style
 from dlnsweep.figures.labels import (
     format_settings,
     format_value,
@@ -29,9 +30,9 @@ from dlnsweep.figures.labels import (
 )
 from dlnsweep.figures.overlays import Overlay, dashed
 from dlnsweep.figures.statistics import Results, Selection, levels, setting_columns
-from dlnsweep.figures.wording import drawable, plain, words_of_text
-from dlnsweep.prescription import HOW, SETS
-from dlnsweep.problems.registry import PROBLEMS
+from dlnsweep.settings import figures as settings
+from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
+from dlnsweep.theory.prescription import HOW, SETS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
 # More entries of a legend than this nobody reads, and more of their colours nobody tells apart.

@@ -11,21 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from dlnsweep.contracts.network import NETWORKS, NetworkKind
+from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_settings, format_values, observable_label, with_symbol
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays
-from dlnsweep.figures.settings import (
+from dlnsweep.figures.statistics import Selection, Summary, levels, matches
+from dlnsweep.figures.survivors import Shares, num_diverged
+from dlnsweep.settings.figures import (
     CurvesFigure,
     FinalFigure,
     NoiseFigure,
     ScatterFigure,
     SpectrumFigure,
 )
-from dlnsweep.figures.statistics import Selection, Summary, levels, matches
-from dlnsweep.figures.survivors import Shares, num_diverged
-from dlnsweep.networks.registry import NETWORKS, NetworkKind
-from dlnsweep.problems.registry import PROBLEMS
 
 Banded = CurvesFigure | FinalFigure | SpectrumFigure | NoiseFigure
 

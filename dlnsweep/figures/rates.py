@@ -12,7 +12,7 @@ from dlnsweep.figures.labels import observable_label
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.panels import Grid
 from dlnsweep.figures.statistics import Selection, matches
-from dlnsweep.theory_setup import Setup
+from dlnsweep.theory.setup import Setup
 
 # The slope is taken over this share of the recorded steps: between neighbours of a few hundred
 # records, rounding and the reduced kernel's tolerance would show.

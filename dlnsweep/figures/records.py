@@ -15,7 +15,6 @@ import pandas as pd
 import pyarrow as pa
 
 from dlnsweep.errors import SpecError
-from dlnsweep.figures.settings import Band
 from dlnsweep.figures.statistics import (
     Results,
     Selection,
@@ -25,6 +24,7 @@ from dlnsweep.figures.statistics import (
     joined,
     summarize,
 )
+from dlnsweep.settings.figures import Band
 
 # The tables of the steps that are read together take no more than this.
 _TABLE_BYTES = 512 * 2**20

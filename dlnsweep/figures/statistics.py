@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlnsweep.bootstrap import median_interval
+from dlnsweep.analysis.bootstrap import median_interval
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.figures.settings import Band
+from dlnsweep.settings.figures import Band
 
 
 class Results(Protocol):

@@ -12,7 +12,6 @@ import pandas as pd
 from dlnsweep.figures.labels import format_value
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.records import starts_of
-from dlnsweep.figures.settings import CurvesFigure, FinalFigure, NoiseFigure
 from dlnsweep.figures.statistics import (
     Results,
     Selection,
@@ -22,8 +21,9 @@ from dlnsweep.figures.statistics import (
     noise_levels,
     setting_columns,
 )
-from dlnsweep.theory_curves import THEORY_CURVES, TheoryCurve
-from dlnsweep.theory_setup import Setup
+from dlnsweep.settings.figures import CurvesFigure, FinalFigure, NoiseFigure
+from dlnsweep.theory.curves import THEORY_CURVES, TheoryCurve
+from dlnsweep.theory.setup import Setup
 
 Keys = CurvesFigure | FinalFigure | NoiseFigure
 

@@ -1,1 +1,1 @@
-"""The kinds of networks, with their keys, costs, draws and ways of descent."""
+"""The kinds of networks: one folder each, with its keys, draw, ways of descent and observables."""

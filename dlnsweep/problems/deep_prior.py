@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from dlnsweep.lazy import jnp
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.operators import Dimension, MeasurementSettings, draw_operator
-from dlnsweep.settings import Describe, UsedBy
+from dlnsweep.settings.base import Describe, UsedBy
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
 
-    from dlnsweep.streams import Keys
+    from dlnsweep.numerics.streams import Keys
 
 # Operators that can be drawn inside larger, zero-padded arrays.
 PADDABLE = ("gaussian", "random_signs", "conditioned")
@@ -101,7 +101,7 @@ def draw(
         sizes: m and n, which may be tracers.
         room: The sizes of the arrays; beyond m and n they are zero.
     """
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     (m, n), (rows, columns) = sizes, room
     inside = (jnp.arange(rows) < m)[:, None] & (jnp.arange(columns) < n)
@@ -122,7 +122,7 @@ def _operator(
     n: Int[Array, ""] | int,
 ) -> Float[Array, "m n"]:
     """Return the operator that is made of masked Gaussian entries."""
-    from dlnsweep.kernels.products import multiply
+    from dlnsweep.numerics.products import multiply
 
     if settings.operator == "gaussian":
         return entries / jnp.sqrt(m)

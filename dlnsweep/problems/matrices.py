@@ -1,7 +1,7 @@
 """What problems of finding a matrix share: their settings, and how targets are drawn.
 
 The target is a matrix M (d, m) of which something is known; the loss compares the same functions
-of W with it (kernels/fits.py). Targets of low rank are U V^T / sqrt(rank), U (d, rank) and
+of W with it (problems/losses.py). Targets of low rank are U V^T / sqrt(rank), U (d, rank) and
 V (m, rank) standard Gaussian, scaled to a given Frobenius norm (arXiv:1905.13655, appendix).
 """
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnsweep.lazy import jnp
-from dlnsweep.settings import Constraint, Describe, Settings
+from dlnsweep.numerics.lazy import jnp
+from dlnsweep.settings.base import Constraint, Describe, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.streams import Keys
+    from dlnsweep.numerics.streams import Keys
 
 Dimension = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -59,8 +59,8 @@ class LowRankSettings(MatrixSettings):
 
 def low_rank_target(settings: LowRankSettings, key: Keys) -> Float[Array, "d m"]:
     """Draw U V^T / sqrt(rank), scaled to the target's norm."""
-    from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import gaussian
 
     left = gaussian(key("data/left"), settings.num_rows, settings.rank)
     right = gaussian(key("data/right"), settings.num_columns, settings.rank)

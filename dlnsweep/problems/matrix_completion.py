@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnsweep.lazy import jnp
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.matrices import (
     Dimension,
     LowRankSettings,
@@ -23,13 +23,13 @@ from dlnsweep.problems.matrices import (
     loss_scale,
     low_rank_target,
 )
-from dlnsweep.settings import Constraint, Describe, Settings
+from dlnsweep.settings.base import Constraint, Describe, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.kernels.fits import Fit
-    from dlnsweep.streams import Keys
+    from dlnsweep.numerics.streams import Keys
+    from dlnsweep.problems.losses import Fit
 
 
 class MatrixCompletionSettings(LowRankSettings):
@@ -78,7 +78,7 @@ class DivergentCompletionSettings(Settings):
 
 def observed_entries(settings: MatrixCompletionSettings, key: Keys) -> Float[Array, "d m"]:
     """Draw which entries are observed: 1 for those, else 0."""
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     d, m = settings.num_rows, settings.num_columns
     # The places of the smallest of d m independent numbers are a uniformly random choice.
@@ -101,8 +101,8 @@ def draw_completion(settings: MatrixCompletionSettings, key: Keys) -> Fit:
 
 def draw_approximation(settings: MatrixApproximationSettings, key: Keys) -> Fit:
     """Draw the target, all of it observed, float64."""
-    from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import haar
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import haar
 
     d, m = settings.num_rows, settings.num_columns
     size = min(d, m)
@@ -125,6 +125,6 @@ def draw_divergent(settings: DivergentCompletionSettings, key: Keys) -> Fit:
 
 
 def _fit(target: Float[Array, "d m"], mask: Float[Array, "d m"], scale: Float[Array, ""]) -> Fit:
-    from dlnsweep.kernels.fits import Entries, Fit
+    from dlnsweep.problems.losses import Entries, Fit
 
     return Fit(Entries(mask, mask * target), scale, target)

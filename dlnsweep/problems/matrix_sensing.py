@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from dlnsweep.problems.matrices import Dimension, LowRankSettings, loss_scale, low_rank_target
-from dlnsweep.settings import Describe
+from dlnsweep.settings.base import Describe
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.kernels.fits import Fit
-    from dlnsweep.streams import Keys
+    from dlnsweep.numerics.streams import Keys
+    from dlnsweep.problems.losses import Fit
 
 
 class MatrixSensingSettings(LowRankSettings):
@@ -36,7 +36,7 @@ def draw_operator(settings: MatrixSensingSettings, key: Keys) -> Float[Array, "N
         settings: The settings; only static fields are read.
         key: The run's PRNG key for a named purpose.
     """
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     entries = settings.num_rows * settings.num_columns
     return gaussian(key("data/operator"), settings.num_measurements, entries) / entries**0.5
@@ -52,8 +52,8 @@ def draw(
         key: The run's PRNG key for a named purpose.
         operator: What `draw_operator` returns, if it is drawn already.
     """
-    from dlnsweep.kernels.fits import Fit, Measurements
-    from dlnsweep.kernels.products import multiply
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.problems.losses import Fit, Measurements
 
     target = low_rank_target(settings, key)
     count = settings.num_measurements

@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from dlnsweep.lazy import jnp
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.operators import draw_operator
 from dlnsweep.problems.subspace import CoordinateSettings, draw_signals, draw_test
-from dlnsweep.settings import Describe
+from dlnsweep.settings.base import Describe
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.streams import Keys, Words
+    from dlnsweep.numerics.streams import Keys, Words
 
 __all__ = ["NoisySubspaceSettings", "clean", "draw", "draw_test", "rank"]
 
@@ -68,7 +68,7 @@ def rank(settings: NoisySubspaceSettings) -> int:
 
 def _beyond(key: Words, frame: Float[Array, "p r"], count: int) -> Float[Array, "p count"]:
     """Draw orthonormal columns orthogonal to those of `frame`, from the Haar measure there."""
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     given = frame.shape[1]
     columns = jnp.concatenate([frame, gaussian(key, frame.shape[0], count)], axis=1)
@@ -86,8 +86,8 @@ def draw(
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import gaussian
 
     d, n = settings.signal_dim, settings.num_samples
     basis, right, inside = draw_signals(settings, key)
@@ -105,6 +105,6 @@ def draw(
 
 def clean(settings: NoisySubspaceSettings, key: Keys) -> Float[Array, "m n"]:
     """Return A R Z, the measurements of the signals in the subspace, without noise."""
-    from dlnsweep.kernels.products import multiply
+    from dlnsweep.numerics.products import multiply
 
     return multiply(draw_operator(settings, key), draw_signals(settings, key).values)

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.errors import SpecError
-from dlnsweep.lazy import jnp
-from dlnsweep.paths import user_path
-from dlnsweep.settings import Constraint, Describe, Settings, UsedBy
+from dlnsweep.machine.paths import user_path
+from dlnsweep.numerics.lazy import jnp
+from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Array, Float
 
-    from dlnsweep.streams import Keys
+    from dlnsweep.numerics.streams import Keys
 
 Dimension = Annotated[int, Field(ge=1, le=2**31 - 1)]
 OperatorName = Literal["gaussian", "dct", "random_signs", "blur", "file"]
@@ -210,7 +210,7 @@ def draw_operator(settings: MeasurementSettings, key: Keys) -> Float[Array, "m d
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     m, d = settings.measurement_dim, settings.signal_dim
     if settings.operator == "gaussian":

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnsweep.lazy import jnp
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems import gas_sensor
 from dlnsweep.problems.matrices import Dimension
-from dlnsweep.settings import Constraint, Describe, Settings, UsedBy
+from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 
 if TYPE_CHECKING:
-    from dlnsweep.kernels.fits import Fit
-    from dlnsweep.streams import Keys
+    from dlnsweep.numerics.streams import Keys
+    from dlnsweep.problems.losses import Fit
 
 
 class RegressionSettings(Settings):
@@ -95,7 +95,7 @@ def draw(settings: RegressionSettings, key: Keys) -> Fit:
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    from dlnsweep.kernels.fits import Fit, Samples
+    from dlnsweep.problems.losses import Fit, Samples
 
     weights = None
     if settings.data == "gas_sensor":
@@ -110,8 +110,8 @@ def draw(settings: RegressionSettings, key: Keys) -> Fit:
 
 def _synthetic(settings: RegressionSettings, key: Keys) -> tuple[Any, Any, Any]:
     """Return the inputs (m, n), the outputs (1, n) and the weights w (1, m)."""
-    from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import gaussian, haar
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import gaussian, haar
 
     m, n = settings.num_inputs, settings.num_samples
     places = jnp.linspace(0.0, 1.0, m, dtype=jnp.float64)

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from dlnsweep.lazy import jnp
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.operators import (
     Dimension,
     MeasurementSettings,
     draw_operator,
     has_full_rank,
 )
-from dlnsweep.settings import Constraint, Describe
+from dlnsweep.settings.base import Constraint, Describe
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.streams import Keys
+    from dlnsweep.numerics.streams import Keys
 
 # Random supports behind the lower estimate of a restricted isometry constant.
 _SUPPORTS = 200
@@ -87,7 +87,7 @@ def certain_rank(settings: SubspaceSettings) -> bool:
 def _operator_and_basis(
     settings: CoordinateSettings, key: Keys
 ) -> tuple[Float[Array, "m d"], Float[Array, "d s"]]:
-    from dlnsweep.streams import haar
+    from dlnsweep.numerics.streams import haar
 
     d, s = settings.signal_dim, settings.subspace_dim
     return draw_operator(settings, key), haar(key("data/basis"), d, s)
@@ -97,8 +97,8 @@ def draw_coordinates(
     settings: CoordinateSettings, key: Keys
 ) -> tuple[Float[Array, "s n"], Float[Array, "n r"]]:
     """Draw Z, and its right singular vectors."""
-    from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import haar
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import haar
 
     r = min(settings.subspace_dim, settings.num_samples)
     values = jnp.linspace(1.0, 1.0 / settings.condition_number, r, dtype=jnp.float64)
@@ -109,8 +109,8 @@ def draw_coordinates(
 
 def draw_signals(settings: CoordinateSettings, key: Keys) -> Signals:
     """Draw the signals R Z."""
-    from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import haar
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import haar
 
     basis = haar(key("data/basis"), settings.signal_dim, settings.subspace_dim)
     coordinates, right = draw_coordinates(settings, key)
@@ -124,7 +124,7 @@ def draw(settings: SubspaceSettings, key: Keys) -> tuple[Float[Array, "d n"], Fl
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    from dlnsweep.kernels.products import multiply
+    from dlnsweep.numerics.products import multiply
 
     signals = draw_signals(settings, key).values
     return signals, multiply(draw_operator(settings, key), signals)
@@ -134,8 +134,8 @@ def draw_test(
     settings: CoordinateSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh signals R z with z ~ N(0, I_s / s), of mean square norm 1, and measure them."""
-    from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import gaussian
 
     operator, basis = _operator_and_basis(settings, key)
     s = settings.subspace_dim
@@ -149,8 +149,8 @@ def isometry(settings: CoordinateSettings, key: Keys) -> Float[Array, " 3"]:
     delta_s(A) = max |sigma^2 - 1| over the singular values of all choices of s columns of A, its
     restricted isometry constant for s-sparse signals; here the largest of 200 random choices.
     """
-    from dlnsweep.kernels.products import multiply
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import gaussian
 
     operator, basis = _operator_and_basis(settings, key)
     own = jnp.linalg.svd(multiply(operator, basis), compute_uv=False)

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from dlnsweep.lazy import jnp
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.operators import Dimension
-from dlnsweep.settings import Describe, Settings
+from dlnsweep.settings.base import Describe, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.streams import Keys
+    from dlnsweep.numerics.streams import Keys
 
 _Count = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -74,7 +74,7 @@ def teach(
     inputs: Float[Array, "m n"], directions: Float[Array, "m K"], signs: Float[Array, "d K"]
 ) -> Float[Array, "d n"]:
     """Return sum_k c_k (u_k . y)_+ / sqrt(K) of each column y of the inputs."""
-    from dlnsweep.kernels.products import multiply
+    from dlnsweep.numerics.products import multiply
 
     hidden = jnp.maximum(multiply(directions.T, inputs), 0)
     return multiply(signs, hidden) / directions.shape[1] ** 0.5
@@ -83,7 +83,7 @@ def teach(
 def _taught(
     settings: TeacherSettings, key: Keys, purpose: str, count: int, samples: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     m, d, neurons = settings.measurement_dim, settings.signal_dim, settings.num_teacher_neurons
     directions = gaussian(key("data/teacher"), m, neurons)

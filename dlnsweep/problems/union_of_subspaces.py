@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from dlnsweep.lazy import jnp
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.operators import draw_operator
 from dlnsweep.problems.subspace import CoordinateSettings, draw_coordinates
-from dlnsweep.settings import Describe
+from dlnsweep.settings.base import Describe
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.streams import Keys, Words
+    from dlnsweep.numerics.streams import Keys, Words
 
 _Count = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -51,7 +51,7 @@ def rank(settings: UnionOfSubspacesSettings) -> int:
 
 def _draw_bases(settings: UnionOfSubspacesSettings, key: Keys) -> Float[Array, "d Ks"]:
     """Draw R_1, ..., R_K, side by side."""
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     d, s, count = settings.signal_dim, settings.subspace_dim, settings.num_subspaces
     blocks = gaussian(key("data/basis"), d, count * s).reshape(d, count, s)
@@ -63,7 +63,7 @@ def _draw_bases(settings: UnionOfSubspacesSettings, key: Keys) -> Float[Array, "
 
 def _place(coordinates: Float[Array, "s n"], members: Words, count: int) -> Float[Array, "Ks n"]:
     """Put each column into the block of a random subspace; zeros elsewhere."""
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     s, n = coordinates.shape
     # The largest of K independent numbers is equally often any of them.
@@ -90,7 +90,7 @@ def draw_test(
     settings: UnionOfSubspacesSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh signals of the union, of mean square norm 1, and measure them."""
-    from dlnsweep.streams import gaussian
+    from dlnsweep.numerics.streams import gaussian
 
     s = settings.subspace_dim
     coordinates = gaussian(key("test/signals"), s, count) / jnp.sqrt(s)
@@ -102,7 +102,7 @@ def draw_test(
 def _measured(
     settings: UnionOfSubspacesSettings, key: Keys, placed: Float[Array, "Ks n"]
 ) -> tuple[Float[Array, "d n"], Float[Array, "m n"]]:
-    from dlnsweep.kernels.products import multiply
+    from dlnsweep.numerics.products import multiply
 
     signals = multiply(_draw_bases(settings, key), placed)
     return signals, multiply(draw_operator(settings, key), signals)

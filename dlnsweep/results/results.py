@@ -12,8 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.memory import available_memory
-from dlnsweep.records import FINAL, OUTCOMES_SCHEMA
+from dlnsweep.machine.memory import available_memory
 from dlnsweep.results import summaries
 from dlnsweep.results.tables import (
     aligned,
@@ -25,8 +24,9 @@ from dlnsweep.results.tables import (
     stream,
     to_pandas,
 )
-from dlnsweep.sentences import nearest_key, show
+from dlnsweep.settings.sentences import nearest_key, show
 from dlnsweep.store import Store
+from dlnsweep.store.records import FINAL, OUTCOMES_SCHEMA
 
 PLANNED = "planned"
 # Measured: bytes of a NumPy array as a Python object, and what curves() takes at its height over

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from dlnsweep.errors import StoreError
-from dlnsweep.paths import absolute
+from dlnsweep.machine.paths import absolute
 
 # A local folder, or the address of an object store as text without a slash at its end.
 Location = Path | str

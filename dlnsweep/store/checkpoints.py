@@ -7,11 +7,11 @@ and one that is damaged is not used.
 from __future__ import annotations
 
 from dlnsweep.errors import StoreError
-from dlnsweep.packing import DIGITS, HEAD, looks_intact
-from dlnsweep.runtime import available_memory
+from dlnsweep.numerics.runtime import available_memory
 from dlnsweep.store.integrity import Problem
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import CHECKPOINTS, batch_name, batches_in
+from dlnsweep.store.packing import DIGITS, HEAD, looks_intact
 
 
 class CheckpointFile:

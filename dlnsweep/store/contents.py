@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from dlnsweep.keys import value_types
-from dlnsweep.records import FINAL, OUTCOMES_SCHEMA, integers
+from dlnsweep.contracts.keys import value_types
 from dlnsweep.store.bounds import Unfit
+from dlnsweep.store.records import FINAL, OUTCOMES_SCHEMA, integers
 
 STATUSES = ("finished", "diverged", "stopped")
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.errors import StoreError
-from dlnsweep.records import integers
 from dlnsweep.store.address import join
 from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import CHECKPOINTS, PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
+from dlnsweep.store.records import integers
 from dlnsweep.store.seals import is_sealed
 
 _COMPUTE = "its batch does not count as done; run the sweep again, which computes it again"

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
-from dlnsweep.records import integers, runs_parquet
 from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import CHECKPOINTS, FOLDERS, PLAN_RECEIPT, RUNNERS, RUNS, SWEEP
+from dlnsweep.store.records import integers, runs_parquet
 from dlnsweep.store.seals import is_sealed, now, render_json, seal, sha256
 from dlnsweep.store.stored_plan import ROWS_AT_ONCE, StoredPlan
 from dlnsweep.store.system import Data

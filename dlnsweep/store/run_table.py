@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dlnsweep.records import integers
 from dlnsweep.store.bounds import Unfit
 from dlnsweep.store.contents import check_settings
 from dlnsweep.store.files import Files
 from dlnsweep.store.layout import RUNS
+from dlnsweep.store.records import integers
 
 _ROWS_AT_ONCE = 1 << 16
 

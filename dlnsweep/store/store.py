@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
-from dlnsweep.records import curves_parquet, integers, outcomes_parquet
 from dlnsweep.store import run_table
 from dlnsweep.store.address import location
 from dlnsweep.store.checkpoints import CheckpointFile, verify_checkpoints
@@ -37,6 +36,7 @@ from dlnsweep.store.layout import (
     results_folder,
 )
 from dlnsweep.store.plan_files import write_first, write_more
+from dlnsweep.store.records import curves_parquet, integers, outcomes_parquet
 from dlnsweep.store.seals import now, seal, sha256
 from dlnsweep.store.status import Status
 from dlnsweep.store.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
-from dlnsweep.records import settings_schema, settings_table
 from dlnsweep.store.address import Location
+from dlnsweep.store.records import settings_schema, settings_table
 
 FORMAT = 1
 # Rows of a row group of `runs.parquet`: what a worker reads at once to find its batch.

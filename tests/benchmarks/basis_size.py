@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep import batch
-from dlnsweep.kernels.pilot import Pace, Pilot
-from dlnsweep.kernels.prepare import Thresholds
-from dlnsweep.kernels.reduction import Reduction
-from dlnsweep.networks.layered import dense_flops
-from dlnsweep.runtime import numerics
+from dlnsweep.engine import batch
+from dlnsweep.networks.layered.kind import dense_flops
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.reduced.pilot import Pace, Pilot
+from dlnsweep.reduced.prepare import Thresholds
+from dlnsweep.reduced.reduction import Reduction
 from tests.benchmarks.ours import plan_of, sweep_document
 from tests.benchmarks.tables import Table, machine
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.runtime import usable_cores
+from dlnsweep.numerics.runtime import usable_cores
 from tests.benchmarks.ours import sweep_document
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import Table, machine

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.runtime import usable_cores
+from dlnsweep.numerics.runtime import usable_cores
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import machine, verdict
 from tests.benchmarks.timing import in_turns

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dlnsweep.cost import cost_of
-from dlnsweep.lazy import jax, jnp
-from dlnsweep.runtime import numerics, usable_cores
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.runtime import numerics, usable_cores
+from dlnsweep.plan.cost import cost_of
 from tests.benchmarks.ours import LEARNING_RATE, WEIGHT_DECAY, SweepRow, sweep_document
 from tests.benchmarks.peers import JaxScan, TorchLoop
 from tests.benchmarks.pinned import Pinned

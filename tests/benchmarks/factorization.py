@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.runtime import usable_cores
+from dlnsweep.numerics.runtime import usable_cores
 from tests.benchmarks.tables import Table, machine, verdict
 from tests.benchmarks.timing import in_turns, timed
 
@@ -120,12 +120,12 @@ def _serve(connection: Any, core: int, seeds: list[int]) -> None:
     import os
 
     os.sched_setaffinity(0, {core})
-    from dlnsweep.kernels.factorization import FactorizationKernel, partial_products
-    from dlnsweep.kernels.fits import Entries, Fit
-    from dlnsweep.kernels.layout import Layout
-    from dlnsweep.lazy import jax, jnp
-    from dlnsweep.runtime import numerics
-    from dlnsweep.sections import RecordSettings, TrainingSettings
+    from dlnsweep.networks.matrix.descent import FactorizationKernel, partial_products
+    from dlnsweep.numerics.lanes import Layout
+    from dlnsweep.numerics.lazy import jax, jnp
+    from dlnsweep.numerics.runtime import numerics
+    from dlnsweep.problems.losses import Entries, Fit
+    from dlnsweep.settings.sections import RecordSettings, TrainingSettings
 
     with numerics():
         numbers = TrainingSettings(learning_rate=_RATE, num_steps=1)

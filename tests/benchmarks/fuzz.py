@@ -31,10 +31,21 @@ MOST_SECONDS = 20.0
 PATIENCE_SECONDS = 60.0
 MOST_BYTES = 1e9
 # What the commands import when they need it; the forked processes share it.
-IMPORTED = ("matplotlib.backends.backend_agg", "dlnsweep.claims", "dlnsweep.transitions",
-            "dlnsweep.results.wide_tables", "dlnsweep.figures.curves", "dlnsweep.figures.final",
-            "dlnsweep.figures.panels", "dlnsweep.figures.heatmap", "dlnsweep.runner", "jax",
-            "dlnsweep.program", "dlnsweep.trained", "dlnsweep.heartbeat")  # fmt: skip
+IMPORTED = (
+    "matplotlib.backends.backend_agg",
+    "dlnsweep.analysis.claims",
+    "dlnsweep.analysis.transitions",
+    "dlnsweep.results.wide_tables",
+    "dlnsweep.figures.kinds.curves",
+    "dlnsweep.figures.kinds.final",
+    "dlnsweep.figures.panels",
+    "dlnsweep.figures.kinds.heatmap",
+    "dlnsweep.execution.runner",
+    "jax",
+    "dlnsweep.engine.program",
+    "dlnsweep.engine.trained",
+    "dlnsweep.execution.heartbeat",
+)
 
 
 def run_child(arguments: list[str], folder: Path) -> tuple[int, float, float, str]:
@@ -49,7 +60,8 @@ def run_child(arguments: list[str], folder: Path) -> tuple[int, float, float, st
         os.chdir(folder)
         tempfile.tempdir = str(folder)
         sys.argv = ["dlnsweep", *arguments]
-        from dlnsweep import cli, outermost
+        from dlnsweep.cli import app as cli
+        from dlnsweep.cli import outermost
 
         status = outermost.guarded(cli.main)
         sys.stdout.flush()

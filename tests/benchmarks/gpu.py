@@ -22,15 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep import batch
-from dlnsweep.compiled import STOPS_A_SEGMENT
-from dlnsweep.kernels.layout import Layout
-from dlnsweep.lazy import jax, jnp, lax
-from dlnsweep.networks.layered import dense_flops, problem_rank
-from dlnsweep.plan import Plan, make_plan
-from dlnsweep.reducing import ReducedProgram
-from dlnsweep.runtime import numerics
-from dlnsweep.spec import Sweep
+from dlnsweep.engine import batch
+from dlnsweep.networks.layered.kind import dense_flops, problem_rank
+from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
+from dlnsweep.numerics.lanes import Layout
+from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.reduced.program import ReducedProgram
+from dlnsweep.spec.sweep import Sweep
 from tests.benchmarks.tables import Table, machine
 from tests.benchmarks.timing import timed
 

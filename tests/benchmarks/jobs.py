@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.runtime import numerics
+from dlnsweep.numerics.runtime import numerics
 from tests.benchmarks.ours import Direct, SweepRow, matrix_products, plan_of, random_networks
 from tests.benchmarks.timing import read_bandwidth, update_bandwidth
 
 
 def train(document: dict[str, Any]) -> dict[str, float]:
     """Train a whole sweep with `train_batch`, as a worker does; return its seconds."""
-    from dlnsweep.batch import train_batch
+    from dlnsweep.engine.batch import train_batch
 
     plan = plan_of(document)
     width = int(plan.settings["network.width"][0])
@@ -49,8 +49,8 @@ def reduced_parts(document: dict[str, Any], truth: bool) -> dict[str, Any]:
     Seconds of drawing and of finding the bases (compiling left out), seconds a step, sizes, the
     estimate, and with `truth` the error found beside the dense kernel.
     """
-    from dlnsweep import batch
-    from dlnsweep.runtime import numerics
+    from dlnsweep.engine import batch
+    from dlnsweep.numerics.runtime import numerics
 
     plan = plan_of(document)
     width = int(plan.settings["network.width"][0])
@@ -136,7 +136,7 @@ def direct_step(
     rounds: int,
 ) -> float:
     """Return the seconds a step and run of the dense kernel: the best of some rounds."""
-    from dlnsweep.kernels.layout import Layout
+    from dlnsweep.numerics.lanes import Layout
 
     with numerics():
         weights, signals, measurements = random_networks(tuple(dims), rank, precision, vectorized)
@@ -160,9 +160,9 @@ def direct_step(
 
 def execute(document: dict[str, Any]) -> float:
     """Train a sweep of one batch and commit it, as a worker does; return the seconds of both."""
-    from dlnsweep.runner import prepare
-    from dlnsweep.spec import Sweep
-    from dlnsweep.worker import execute_batch
+    from dlnsweep.execution.runner import prepare
+    from dlnsweep.execution.worker import execute_batch
+    from dlnsweep.spec.sweep import Sweep
 
     folder = Path(tempfile.mkdtemp(prefix="dlnsweep-benchmark-"))
     try:
@@ -178,9 +178,9 @@ def execute(document: dict[str, Any]) -> float:
 def run_here(document: dict[str, Any], folder: str) -> dict[str, float]:
     """Run a sweep in this process; return its seconds, those in compiled calls, and compiling."""
     import dlnsweep
-    from dlnsweep.lazy import jax
-    from dlnsweep.program import Program
-    from dlnsweep.spec import Sweep
+    from dlnsweep.engine.program import Program
+    from dlnsweep.numerics.lazy import jax
+    from dlnsweep.spec.sweep import Sweep
 
     spent = {"compiled": 0.0, "compiling": 0.0}
 

@@ -1,4 +1,4 @@
-"""The measurements behind the constants of kernels/dense.py and kernels/layout.py, on one core.
+"""What the constants of networks/layered/dense.py and numerics/lanes.py are from, on one core.
 
 `python -m tests.benchmarks.kernel_tuning [delay] [group] [--quick]`: the time of a step over the
 number of delayed updates, and of a run-step over the number of runs under one `vmap`.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dlnsweep.kernels.dense import delay_for
-from dlnsweep.kernels.layout import choose_layout
-from dlnsweep.runtime import usable_cores
+from dlnsweep.networks.layered.dense import delay_for
+from dlnsweep.numerics.lanes import choose_layout
+from dlnsweep.numerics.runtime import usable_cores
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import Table, machine
 

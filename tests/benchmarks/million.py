@@ -50,8 +50,8 @@ def document(runs: int, name: str = "million") -> dict[str, Any]:
 
 def plan(root: Path, runs: int, _: int) -> dict[str, Any]:
     """Plan a sweep and write its results folder."""
-    from dlnsweep.runner import prepare
-    from dlnsweep.spec import Sweep
+    from dlnsweep.execution.runner import prepare
+    from dlnsweep.spec.sweep import Sweep
 
     prepared = prepare(Sweep.from_dict(document(runs)), root)
     return {"batches": len(prepared.todo), "bytes": (root / "runs.parquet").stat().st_size}
@@ -59,8 +59,8 @@ def plan(root: Path, runs: int, _: int) -> dict[str, Any]:
 
 def fill(root: Path, _: int, rows: int) -> dict[str, Any]:
     """Commit synthetic curves and outcomes of every batch."""
-    from dlnsweep.records import curves_table, outcomes_table
     from dlnsweep.store import Store
+    from dlnsweep.store.records import curves_table, outcomes_table
 
     store = Store.open(root)
     steps = np.unique(np.geomspace(1, 1e5, 4 * rows).astype(np.int64))
@@ -144,8 +144,8 @@ def figure_final(root: Path, *_: int) -> dict[str, Any]:
 
 
 def _figure(root: Path, keys: dict[str, Any]) -> dict[str, Any]:
-    from dlnsweep.drawing import draw_figures
-    from dlnsweep.figures import read_figure
+    from dlnsweep.figures.folder import draw_figures
+    from dlnsweep.settings.figures import read_figure
 
     table = {"kind": "curves", "y": ["off_subspace_error"], "formats": ["png"], **keys}
     return {"paths": [str(p) for p in draw_figures(root, [read_figure(table)])]}
@@ -153,11 +153,11 @@ def _figure(root: Path, keys: dict[str, Any]) -> dict[str, Any]:
 
 def tiny(root: Path, runs: int, lanes: int) -> dict[str, Any]:
     """Train real tiny runs in thousands of batches, and watch the memory of all processes."""
-    import dlnsweep.plan
-    from dlnsweep.runner import executor_for, prepare, work
-    from dlnsweep.spec import Sweep
+    import dlnsweep.plan.plan
+    from dlnsweep.execution.runner import executor_for, prepare, work
+    from dlnsweep.spec.sweep import Sweep
 
-    dlnsweep.plan._MOST_LANES = lanes
+    dlnsweep.plan.plan._MOST_LANES = lanes
     sweep = document(runs, "tiny")
     sweep["training"]["num_steps"], sweep["record"]["count"] = 100, 20
     prepared = prepare(Sweep.from_dict(sweep), root / "tiny")
@@ -191,7 +191,7 @@ def _command(name: str, root: Path, *more: str) -> str:
     import contextlib
     import io
 
-    from dlnsweep.cli import app
+    from dlnsweep.cli.app import app
 
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.lazy import jax, jnp
-from dlnsweep.nuclear_norm import least_nuclear_norm
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import purpose_key
 from dlnsweep.problems.matrix_completion import MatrixCompletionSettings, draw_completion
 from dlnsweep.problems.matrix_sensing import MatrixSensingSettings
 from dlnsweep.problems.matrix_sensing import draw as draw_sensing
-from dlnsweep.runtime import numerics
-from dlnsweep.streams import purpose_key
+from dlnsweep.theory.nuclear_norm import least_nuclear_norm
 from tests.benchmarks.tables import Table, machine
 
 

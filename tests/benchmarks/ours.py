@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.kernels.dense import DenseKernel, delay_for
-from dlnsweep.kernels.layout import Layout, choose_layout
-from dlnsweep.kernels.samples import reduce_samples
-from dlnsweep.lazy import jax, jnp
-from dlnsweep.plan import Plan, make_plan
-from dlnsweep.problems.registry import PROBLEMS
-from dlnsweep.program import Program
-from dlnsweep.runtime import device_description
-from dlnsweep.sections import RecordSettings, TrainingSettings
-from dlnsweep.spec import Sweep
-from dlnsweep.streams import purpose_key
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.engine.program import Program
+from dlnsweep.networks.layered.dense import DenseKernel, delay_for
+from dlnsweep.networks.layered.samples import reduce_samples
+from dlnsweep.numerics.lanes import Layout, choose_layout
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.runtime import device_description
+from dlnsweep.numerics.streams import purpose_key
+from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.spec.sweep import Sweep
 
 LEARNING_RATE, WEIGHT_DECAY = 0.01, 1e-3
 _STOPS = 16

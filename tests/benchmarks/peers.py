@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.lazy import jax, jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp, lax
 
 
 class TorchLoop:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dlnsweep.runtime import usable_cores
+from dlnsweep.numerics.runtime import usable_cores
 
 
 class Pinned:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.runtime import numerics, usable_cores
+from dlnsweep.numerics.runtime import numerics, usable_cores
 from tests.benchmarks.ours import LEARNING_RATE, WEIGHT_DECAY, SweepRow, sweep_document
 from tests.benchmarks.peers import JaxScan, TorchLoop
 from tests.benchmarks.pinned import Pinned

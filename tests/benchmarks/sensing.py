@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.networks.factorized import chain_flops
-from dlnsweep.runtime import numerics, usable_cores
+from dlnsweep.networks.matrix.kind import chain_flops
+from dlnsweep.numerics.runtime import numerics, usable_cores
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import Table, machine
 from tests.benchmarks.timing import in_turns, timed
@@ -47,7 +47,7 @@ class TorchLoop:
     def __init__(self, count: int, seed: int, scale: float) -> None:
         import torch
 
-        from dlnsweep.matrix_draws import MatrixDrawing
+        from dlnsweep.networks.matrix.draw import MatrixDrawing
         from tests.benchmarks.ours import plan_of
 
         plan = plan_of(document(count, 1, seed, (scale,)))
@@ -113,7 +113,7 @@ def measure(table: Table, count: int, quick: bool) -> None:
 
 def check(count: int) -> float:
     """Return the largest relative difference of the train errors of both after 20 steps."""
-    from dlnsweep.batch import train_batch
+    from dlnsweep.engine.batch import train_batch
     from tests.benchmarks.ours import plan_of
 
     plan = plan_of(document(count, 20, 0, _SCALES))

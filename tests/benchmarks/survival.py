@@ -32,10 +32,11 @@ from sweep_samples import REPOSITORY, SMALL, terminal_command, write
 from test_hostile import HOSTILE
 from test_store_survival import FaultyOs, Killed, count_operations, faults
 
-from dlnsweep import batch, journal, worker
+from dlnsweep.engine import batch, journal
 from dlnsweep.errors import Interrupted, SpecError, StoreError
-from dlnsweep.runner import prepare
-from dlnsweep.spec import Sweep
+from dlnsweep.execution import worker
+from dlnsweep.execution.runner import prepare
+from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store, system
 from tests.benchmarks.tables import Table
 from tests.benchmarks.tables import machine as measured_on
@@ -295,7 +296,7 @@ def lanes(quick: bool) -> Row:
             merged = document | {"training": training}
             merged = {k: v | changes.get(k, {}) if isinstance(v, dict) else v
                       for k, v in merged.items()}  # fmt: skip
-            from dlnsweep.plan import make_plan
+            from dlnsweep.plan.plan import make_plan
 
             plan = make_plan(Sweep.from_dict(merged))
             return batch.train_batch(
@@ -425,7 +426,7 @@ def killers(quick: bool) -> Row:
     """A batch that kills every worker is reported, and the rest completes."""
     from test_execution import STAND_IN
 
-    from dlnsweep import execution
+    from dlnsweep.execution import local as execution
 
     tries, losses = (1 if quick else 10), 0
     ways = ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(9)", "os.abort()"]

@@ -8,7 +8,7 @@ import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dlnsweep.runtime import usable_cores, versions
+from dlnsweep.numerics.runtime import usable_cores, versions
 
 
 @dataclass

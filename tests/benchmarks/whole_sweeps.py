@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import dlnsweep
-from dlnsweep.runtime import usable_cores
-from dlnsweep.spec import Sweep
+from dlnsweep.numerics.runtime import usable_cores
+from dlnsweep.spec.sweep import Sweep
 from tests.benchmarks.ours import sweep_document
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import Table

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from math import isclose
 
-from dlnsweep.theory import plateau
+from dlnsweep.theory.formulas import plateau
 from kept.numbers import AtMost
 from kept.tables import Table, sweep, table
 from kept.text import Part, Statement, says

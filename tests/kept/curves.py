@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 import dlnsweep
+from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.figures.statistics import setting_columns
-from dlnsweep.observables.registry import OBSERVABLES
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from dlnsweep.theory import jacobian_limit
+from dlnsweep.theory.formulas import jacobian_limit
 from kept.numbers import About, AtMost, Value
 from kept.tables import sweep, table
 from kept.text import ROOT, Part, Statement, says

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import log
 
-from dlnsweep import theory
+from dlnsweep.theory import formulas as theory
 from kept.tables import sweep, table
 from kept.text import Part, Statement, says
 

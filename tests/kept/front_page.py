@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from math import log2
 from typing import Any, get_args
 
-from dlnsweep import checkpoint, cli, compile_cache, errors, outermost, sweepfile, transitions
-from dlnsweep.networks import layered
-from dlnsweep.networks.layered import Depth, Width
-from dlnsweep.sections import SweepSettings, TrainingSettings
-from dlnsweep.sizes import SIZES
+from dlnsweep import errors
+from dlnsweep.analysis import transitions
+from dlnsweep.cli import app as cli
+from dlnsweep.cli import outermost
+from dlnsweep.execution import checkpoint
+from dlnsweep.networks.layered import kind as layered
+from dlnsweep.networks.layered.kind import Depth, Width
+from dlnsweep.numerics import compile_cache
+from dlnsweep.settings.sections import SweepSettings, TrainingSettings
+from dlnsweep.settings.sizes import SIZES
+from dlnsweep.spec import file as sweepfile
 from dlnsweep.store import bounds
 from kept.numbers import AtLeast
 from kept.scripts import script, stated

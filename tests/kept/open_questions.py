@@ -7,7 +7,7 @@ from inspect import signature
 
 import numpy as np
 
-from dlnsweep.bootstrap import median_interval
+from dlnsweep.analysis.bootstrap import median_interval
 from kept.numbers import AtLeast
 from kept.tables import sweep, table
 from kept.text import ROOT, Part, Statement, says

@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from dlnsweep.plan import make_plan
-from dlnsweep.spec import Sweep
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec.sweep import Sweep
 from kept.text import ROOT
 
 

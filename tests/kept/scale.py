@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import ceil
 from typing import Any
 
-from dlnsweep.estimate import _STORED_BYTES
-from dlnsweep.sections import SweepSettings
+from dlnsweep.execution.estimate import _STORED_BYTES
+from dlnsweep.settings.sections import SweepSettings
 from dlnsweep.store.stored_plan import ROWS_AT_ONCE
 from kept.scripts import script
 from kept.tables import table

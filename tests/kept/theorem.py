@@ -7,7 +7,7 @@ from math import exp, prod
 
 import numpy as np
 
-from dlnsweep.spec import Sweep
+from dlnsweep.spec.sweep import Sweep
 from kept.numbers import About
 from kept.plans import planned
 from kept.tables import Table, sweep, table

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from dlnsweep import comparison, lanes, theory
-from dlnsweep.sections import SweepSettings
+from dlnsweep.execution import comparison
+from dlnsweep.reduced import lane as lanes
+from dlnsweep.settings.sections import SweepSettings
+from dlnsweep.theory import formulas as theory
 from kept.numbers import About, AtMost
 from kept.scripts import script, stated
 from kept.tables import Table, sweep, table

@@ -9,17 +9,17 @@ import numpy as np
 import oracle
 import pytest
 
-from dlnsweep import batch
-from dlnsweep.draws import Sections
+from dlnsweep.contracts.drawing import Sections
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine import batch
 from dlnsweep.errors import Interrupted
-from dlnsweep.initializers import Shape, draw_weights
-from dlnsweep.plan import make_batches, make_plan
-from dlnsweep.problems.registry import PROBLEMS
-from dlnsweep.runtime import numerics
-from dlnsweep.schedule import record_steps
-from dlnsweep.settings import static_text
-from dlnsweep.spec import Sweep
-from dlnsweep.streams import gaussian, purpose_key
+from dlnsweep.networks.layered.initializers import Shape, draw_weights
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import gaussian, purpose_key
+from dlnsweep.plan.plan import make_batches, make_plan
+from dlnsweep.settings.base import static_text
+from dlnsweep.spec.sweep import Sweep
 
 # What issue 2 promises on well-posed instances.
 AGREEMENT = 1e-9

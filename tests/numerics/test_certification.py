@@ -3,7 +3,7 @@
 Random cases with fixed seeds, in groups that prepare one after another as the runs of a batch do,
 each with the thresholds of the first as a hint. The truth trains all layers in full, in NumPy and
 float64, and shares no code with the package. The truncated chain takes the same steps in a
-transcription of the equations at the head of `kernels/chain.py`; that the compiled kernel follows
+transcription of the equations at the head of `reduced/chain.py`; that the compiled kernel follows
 these is shown in test_reduced.py.
 """
 
@@ -16,9 +16,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from dlnsweep.kernels.chain import Descent
-from dlnsweep.kernels.network import Network
-from dlnsweep.kernels.prepare import Prepared, prepare
+from dlnsweep.reduced.chain import Descent
+from dlnsweep.reduced.prepare import Prepared, prepare
+from dlnsweep.reduced.start import Network
 
 GROUPS, LANES = 18, 12
 # Not opt-in: of every depth the groups that are prepared soonest, and with them all kinds of
@@ -194,7 +194,7 @@ def padded(matrices: list[np.ndarray]) -> np.ndarray:
 
 
 def follow(group: Group, lanes: list[int], prepared: list[Prepared]) -> Records:
-    """Take all steps in the prepared bases; the equations are those of kernels/chain.py."""
+    """Take all steps in the prepared bases; the equations are those of reduced/chain.py."""
     made = [p.reduction.truncated(p.sizes) for p in prepared]
     chains = [chain for chain, _, _ in made]
     depth, beta = len(group.dims) - 1, group.momentum

@@ -10,14 +10,14 @@ import jax
 import numpy as np
 import pytest
 
-from dlnsweep.batch import program_for, train_batch
-from dlnsweep.kernels.layout import Layout
-from dlnsweep.networks.deep_prior import room_for
-from dlnsweep.plan import make_plan
-from dlnsweep.prior_draws import PriorDrawing
-from dlnsweep.runtime import numerics
-from dlnsweep.spec import Sweep
-from dlnsweep.trained import Trained
+from dlnsweep.engine.batch import program_for, train_batch
+from dlnsweep.engine.trained import Trained
+from dlnsweep.networks.deep_prior.draw import PriorDrawing
+from dlnsweep.networks.deep_prior.kind import room_for
+from dlnsweep.numerics.lanes import Layout
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec.sweep import Sweep
 
 # Sums of some hundred terms in another order, over some tens of steps.
 _SAME = 1e-9

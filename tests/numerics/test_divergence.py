@@ -7,9 +7,9 @@ import pytest
 from spec_samples import problems
 from test_batches import train_rows
 
-from dlnsweep.kernels.divergence import SIZES, squared_limit
-from dlnsweep.plan import make_plan
-from dlnsweep.spec import Sweep
+from dlnsweep.numerics.divergence import SIZES, squared_limit
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec.sweep import Sweep
 
 
 @pytest.mark.parametrize(

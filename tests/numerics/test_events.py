@@ -14,10 +14,10 @@ from instances import draw
 
 import dlnsweep
 from dlnsweep.errors import SpecError
-from dlnsweep.kernels.spectra import LANCZOS_STEPS, largest_value
-from dlnsweep.lazy import jax, jnp
-from dlnsweep.spec import Sweep
-from dlnsweep.training import train
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.spectra import LANCZOS_STEPS, largest_value
+from dlnsweep.single.training import train
+from dlnsweep.spec.sweep import Sweep
 
 # Decompositions of matrices with entries of size 1, rounded at 1.1e-16.
 CLOSE = 1e-11
@@ -150,8 +150,8 @@ def document(names: list[str], d: int = 9, m: int = 5, s: Any = 2, **sections: A
 
 
 def test_the_isometry_is_that_of_the_drawn_operator(tmp_path: Path):
+    from dlnsweep.numerics.streams import purpose_key
     from dlnsweep.problems import subspace
-    from dlnsweep.streams import purpose_key
 
     names = [*ISOMETRY, "lower_gain_max", "first_layer_off_range"]
     results = dlnsweep.run(Sweep.from_dict(document(names)), tmp_path, workers=0)

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnsweep.kernels import fits
-from dlnsweep.kernels.end_to_end import EndToEndKernel
-from dlnsweep.kernels.factorization import FactorizationKernel
-from dlnsweep.kernels.fits import Entries, Fit, Measurements, Samples
-from dlnsweep.runtime import numerics
-from dlnsweep.sections import RecordSettings, TrainingSettings
+from dlnsweep.networks.matrix.descent import FactorizationKernel
+from dlnsweep.networks.matrix.end_to_end import EndToEndKernel
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.problems import losses as fits
+from dlnsweep.problems.losses import Entries, Fit, Measurements, Samples
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings
 
 # Some tens of steps of rounding at 1.1e-16 on numbers of size one.
 EXACT = 1e-11
@@ -228,7 +228,7 @@ def test_the_end_to_end_update_is_the_papers(dims):
 
 
 def test_what_observables_see_is_what_it_says():
-    from dlnsweep.observables.registry import OBSERVABLES
+    from dlnsweep.contracts.observable import OBSERVABLES
 
     dims = (4, 6, 5, 3)
     observed, rows, values = fit_of("samples", dims[-1], dims[0])

@@ -16,11 +16,11 @@ import oracle
 import pytest
 from scipy.special import ndtri
 
-from dlnsweep.initializers import INITIALIZERS, Shape, draw_weights
-from dlnsweep.networks.layered import NetworkSettings
-from dlnsweep.runtime import numerics
-from dlnsweep.settings import with_numbers
-from dlnsweep.streams import gaussian, haar, purpose_key, threefry2x32
+from dlnsweep.networks.layered.initializers import INITIALIZERS, Shape, draw_weights
+from dlnsweep.networks.layered.kind import NetworkSettings
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import gaussian, haar, purpose_key, threefry2x32
+from dlnsweep.settings.base import with_numbers
 
 SIGMAS = 5.0
 # Products of a few orthonormal factors, each rounded at 1.1e-16 an entry.

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from dlnsweep import streams
-from dlnsweep.kernels.law import Plan, draw_compressed, level_plan, squared_norms
-from dlnsweep.runtime import numerics
-from dlnsweep.streams import chi_squared, purpose_key
+from dlnsweep.numerics import streams
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import chi_squared, purpose_key
+from dlnsweep.reduced.law import Plan, draw_compressed, level_plan, squared_norms
 
 M, R, D = 6, 2, 8
 COMPARISONS = 400

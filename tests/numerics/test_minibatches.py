@@ -10,11 +10,11 @@ import oracle
 import pytest
 from test_batches import drawn, plan_of, train_rows
 
-from dlnsweep import draws
-from dlnsweep.kernels.minibatches import draw_samples
-from dlnsweep.runtime import numerics
-from dlnsweep.schedule import record_steps
-from dlnsweep.streams import purpose_key
+from dlnsweep.contracts import drawing as draws
+from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.networks.layered.minibatches import draw_samples
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import purpose_key
 
 # As for full batches (tests/numerics/test_batches.py): 150 steps of float64 rounding.
 AGREEMENT = 1e-9

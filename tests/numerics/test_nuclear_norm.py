@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dlnsweep.errors import SpecError
-from dlnsweep.kernels.fits import Entries, Measurements
-from dlnsweep.nuclear_norm import least_nuclear_norm
+from dlnsweep.problems.losses import Entries, Measurements
+from dlnsweep.theory.nuclear_norm import least_nuclear_norm
 
 # The relative duality gap that is asked for.
 TOLERANCE = 1e-7

@@ -9,9 +9,9 @@ import oracle
 import pytest
 from instances import Instance, draw
 
-from dlnsweep.networks.registry import find_network
-from dlnsweep.observables.registry import OBSERVABLES, Dimensions, Observable, register
-from dlnsweep.training import train
+from dlnsweep.contracts.network import find_network
+from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable, register
+from dlnsweep.single.training import train
 
 ON_ARRAYS = [
     name

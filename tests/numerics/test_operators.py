@@ -16,14 +16,14 @@ import pytest
 import scipy.fft
 from test_batches import plan_of, train_rows
 
-from dlnsweep import batch
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.engine import batch
 from dlnsweep.errors import SpecError
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import gaussian, purpose_key
 from dlnsweep.problems.operators import draw_operator, has_full_rank, read_file, resolve_file
-from dlnsweep.problems.registry import PROBLEMS
 from dlnsweep.problems.subspace import SubspaceSettings
-from dlnsweep.runtime import numerics
-from dlnsweep.settings import static_text, with_numbers
-from dlnsweep.streams import gaussian, purpose_key
+from dlnsweep.settings.base import static_text, with_numbers
 
 SIGMAS = 5.0
 # Cosines and exponentials of two libraries, each rounded at 1.1e-16.

@@ -9,12 +9,12 @@ import numpy as np
 import oracle
 import pytest
 
-from dlnsweep.kernels.chain import Chain, Descent, stages_for
-from dlnsweep.kernels.network import Network
-from dlnsweep.kernels.path import Advance, coarser
-from dlnsweep.kernels.pilot import Pace, Pilot
-from dlnsweep.kernels.prepare import Thresholds, paces, prepare
-from dlnsweep.kernels.reduction import Reduction, Sizes, off_range_blocks
+from dlnsweep.reduced.chain import Chain, Descent, stages_for
+from dlnsweep.reduced.path import Advance, coarser
+from dlnsweep.reduced.pilot import Pace, Pilot
+from dlnsweep.reduced.prepare import Thresholds, paces, prepare
+from dlnsweep.reduced.reduction import Reduction, Sizes, off_range_blocks
+from dlnsweep.reduced.start import Network
 
 # Identities of exact arithmetic, over a few hundred steps of rounding at 1.1e-16 each.
 EXACT = 1e-12
@@ -441,20 +441,20 @@ def test_refusals_say_why(monkeypatch: pytest.MonkeyPatch):
         ({"rate": 50.0}, 1.0, "the pilot run diverged"),
         ({}, 0.05, "the run visits too large a part of the hidden layers"),
     ]:
-        monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_SHARE", share)
+        monkeypatch.setattr("dlnsweep.reduced.prepare._LARGEST_SHARE", share)
         found = prepare(network_of(**options), 1000, 1e-4)
         assert found.refusal == words
         assert found.sizes == complete
         assert found.thresholds is None
         assert not found.reduction.pilot.schedule
-    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_SHARE", 1.0)
-    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", 1e-4)
+    monkeypatch.setattr("dlnsweep.reduced.prepare._LARGEST_SHARE", 1.0)
+    monkeypatch.setattr("dlnsweep.reduced.prepare._LARGEST_WORK", 1e-4)
     found = prepare(network_of(), 1000, 1e-4)
     words = "finding its bases takes too large a part of the run's own arithmetic"
     assert found.refusal == words
     assert not prepare(network_of(), 1000, 1e-4, however_large=True).refusal
     # Above an eigenvalue of 2 for too long (here: at all).
-    monkeypatch.setattr("dlnsweep.kernels.pilot._MOST_GROWTH", 0.0)
+    monkeypatch.setattr("dlnsweep.reduced.pilot._MOST_GROWTH", 0.0)
     found = prepare(network_of(rate=UNSTABLE), 200, 1e-4, however_large=True)
     assert found.refusal.startswith("a step is near instability (2."), found.refusal
     assert found.refusal.endswith(" of 2.000)")

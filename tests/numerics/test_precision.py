@@ -26,7 +26,7 @@ The reduced kernel computes in float64 whatever is recorded (test_reduced.py).
 That bound is for steps whose update is rounded away where it is below half an ulp of the weights.
 It is no use for plateaus: the gradient that balances a decay of eta lambda a step is of that size,
 is lost at every step, and n of them are as large as a plateau of 1e-5. So float32 keeps what it
-rounds off (kernels/compensated.py), wherever eta lambda < 2^-17 or the matrices are small. Then
+rounds off (numerics/compensated.py), wherever eta lambda < 2^-17 or the matrices are small. Then
 what is left is the rounding of the products in Phi alone, n = 1, whatever the number of steps; and
 the plateau is right to that. Where nothing is kept (eta lambda >= 2^-17, runs trained one by one) a
 plateau is right to 3e-8 sqrt(d_w / 8) / (eta lambda) of itself.
@@ -41,11 +41,11 @@ import pytest
 from instances import draw
 from test_batches import AGREEMENT, drawn, expected, plan_of, train_rows
 
-from dlnsweep import single
-from dlnsweep.kernels import dense, gradient_descent
-from dlnsweep.kernels.compensated import nothing_lost
-from dlnsweep.runtime import numerics
-from dlnsweep.training import train
+from dlnsweep.networks.layered import dense, gradient_descent
+from dlnsweep.numerics.compensated import nothing_lost
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.single import network as single
+from dlnsweep.single.training import train
 
 UNIT = 2.0**-24
 STEPS = 300

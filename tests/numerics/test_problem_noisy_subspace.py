@@ -14,13 +14,13 @@ import oracle
 import pytest
 from test_batches import AGREEMENT, drawn, expected, plan_of, train_rows
 
-from dlnsweep.draws import Sections
+from dlnsweep.contracts.drawing import Sections
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import haar, purpose_key
 from dlnsweep.problems import noisy_subspace, subspace
 from dlnsweep.problems.operators import draw_operator
-from dlnsweep.problems.registry import PROBLEMS
-from dlnsweep.runtime import numerics
-from dlnsweep.settings import with_numbers
-from dlnsweep.streams import haar, purpose_key
+from dlnsweep.settings.base import with_numbers
 
 SIGMAS = 5.0
 # Products of orthonormal factors, rounded at 1.1e-16 an entry.

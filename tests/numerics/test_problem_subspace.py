@@ -12,11 +12,11 @@ import jax
 import numpy as np
 import pytest
 
+from dlnsweep.contracts.problem import PROBLEMS, Problem, register
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import purpose_key
 from dlnsweep.problems import subspace
-from dlnsweep.problems.registry import PROBLEMS, Problem, register
-from dlnsweep.runtime import numerics
-from dlnsweep.settings import with_numbers
-from dlnsweep.streams import purpose_key
+from dlnsweep.settings.base import with_numbers
 
 SIGMAS = 5.0
 # Products of orthonormal factors, rounded at 1.1e-16 an entry.

@@ -14,13 +14,13 @@ import pytest
 from test_batches import train_rows
 from test_relu import RECORD, assert_follows, relu_plan
 
+from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError
-from dlnsweep.plan import make_plan
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import gaussian, purpose_key
+from dlnsweep.plan.plan import make_plan
 from dlnsweep.problems import teacher
-from dlnsweep.problems.registry import PROBLEMS
-from dlnsweep.runtime import numerics
-from dlnsweep.spec import Sweep
-from dlnsweep.streams import gaussian, purpose_key
+from dlnsweep.spec.sweep import Sweep
 
 SIGMAS = 5.0
 # A sum of a few numbers of size 1, rounded at 1.1e-16 each.

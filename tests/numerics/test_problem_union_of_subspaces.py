@@ -14,11 +14,11 @@ import oracle
 import pytest
 from test_batches import AGREEMENT, drawn, expected, plan_of, train_rows
 
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import haar, purpose_key
 from dlnsweep.problems import subspace
 from dlnsweep.problems import union_of_subspaces as union
 from dlnsweep.problems.operators import draw_operator
-from dlnsweep.runtime import numerics
-from dlnsweep.streams import haar, purpose_key
 
 SIGMAS = 5.0
 # Products of orthonormal factors, rounded at 1.1e-16 an entry.

@@ -12,19 +12,19 @@ import oracle
 import pytest
 from instances import Instance, draw
 
-from dlnsweep import single
-from dlnsweep.kernels import compact_descent
-from dlnsweep.kernels.chain import Chain, Descent
-from dlnsweep.kernels.layout import ONE_FUNCTION_OPTIONS
-from dlnsweep.kernels.network import Network
-from dlnsweep.kernels.prepare import Prepared, prepare
-from dlnsweep.kernels.reduced import ReducedKernel, constants_of, stacked
-from dlnsweep.kernels.reduction import Sizes
-from dlnsweep.kernels.samples import reduce_samples
-from dlnsweep.reducing import common_sizes
-from dlnsweep.runtime import numerics
-from dlnsweep.sections import RecordSettings, TrainingSettings
-from dlnsweep.training import train
+from dlnsweep.networks.layered.samples import reduce_samples
+from dlnsweep.numerics.lanes import ONE_FUNCTION_OPTIONS
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.reduced import compact_descent
+from dlnsweep.reduced.chain import Chain, Descent
+from dlnsweep.reduced.kernel import ReducedKernel, constants_of, stacked
+from dlnsweep.reduced.prepare import Prepared, prepare
+from dlnsweep.reduced.program import common_sizes
+from dlnsweep.reduced.reduction import Sizes
+from dlnsweep.reduced.start import Network
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.single import network as single
+from dlnsweep.single.training import train
 
 # What is asked of every run here; the kernel's estimate may be a third of the true error.
 TOLERANCE, SAFETY = 1e-6, 3.0

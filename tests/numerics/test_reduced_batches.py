@@ -9,13 +9,15 @@ import oracle
 import pytest
 from test_batches import drawn, expected, plan_of, train_rows
 
-from dlnsweep import batch, lanes, reducing
-from dlnsweep.kernels.prepare import COARSE
-from dlnsweep.kernels.prepare import prepare as prepare_network
-from dlnsweep.networks import layered
-from dlnsweep.networks.registry import find_network
-from dlnsweep.observables.registry import OBSERVABLES
-from dlnsweep.runtime import numerics
+from dlnsweep.contracts.network import find_network
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.engine import batch
+from dlnsweep.networks.layered import kind as layered
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.reduced import lane as lanes
+from dlnsweep.reduced import program as reducing
+from dlnsweep.reduced.prepare import COARSE
+from dlnsweep.reduced.prepare import prepare as prepare_network
 
 TOLERANCE = 1e-4
 # The estimate may be a third of the true error.
@@ -122,7 +124,7 @@ def test_a_mixed_batch_keeps_the_order_of_its_runs(dense, monkeypatch):
     monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
     monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
-    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", np.inf)
+    monkeypatch.setattr("dlnsweep.reduced.prepare._LARGEST_WORK", np.inf)
     seen = []
 
     def some(network, *arguments, **options):
@@ -163,7 +165,7 @@ def test_a_run_that_leaves_its_rehearsal_is_trained_again(kernel, dense, four, m
     monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
     monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
     monkeypatch.setattr(lanes, "_WORSE", 0.0)
-    monkeypatch.setattr("dlnsweep.kernels.prepare._LARGEST_WORK", np.inf)
+    monkeypatch.setattr("dlnsweep.reduced.prepare._LARGEST_WORK", np.inf)
     asked = []
 
     def second_leaves(*arguments):

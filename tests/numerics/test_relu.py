@@ -12,16 +12,16 @@ import pytest
 from spec_samples import problems
 from test_batches import AGREEMENT, ROUNDING, distance, drawn, plan_of, same_bits, train_rows
 
-from dlnsweep import batch
-from dlnsweep.comparison import check_comparable
-from dlnsweep.cost import cost_of
+from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine import batch
 from dlnsweep.errors import SpecError
-from dlnsweep.kernels.layout import choose_layout
-from dlnsweep.kernels.relu import ReluKernel, keep_samples
-from dlnsweep.kernels.samples import reduce_samples
-from dlnsweep.runtime import numerics
-from dlnsweep.schedule import record_steps
-from dlnsweep.sections import RecordSettings, TrainingSettings
+from dlnsweep.execution.comparison import check_comparable
+from dlnsweep.networks.layered.relu import ReluKernel, keep_samples
+from dlnsweep.networks.layered.samples import reduce_samples
+from dlnsweep.numerics.lanes import choose_layout
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.plan.cost import cost_of
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings
 
 NAMES = [
     "loss", "regression_error", "weight_norms", "gradient_norm", "test_error", "noisy_test_error",

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from spec_samples import sweep
 
-from dlnsweep.batch import program_for
-from dlnsweep.networks.layered import COARSE_DECAY
-from dlnsweep.plan import make_plan
-from dlnsweep.runtime import numerics
+from dlnsweep.engine.batch import program_for
+from dlnsweep.networks.layered.kind import COARSE_DECAY
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.plan.plan import make_plan
 
 RATE = 0.125
 # On both sides of what is coarse, exactly.

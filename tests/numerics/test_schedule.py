@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dlnsweep.schedule import record_steps
-from dlnsweep.sections import RecordSettings
-from dlnsweep.segments import Segments
+from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine.segments import Segments
+from dlnsweep.settings.sections import RecordSettings
 
 
 def record(**options) -> RecordSettings:

@@ -6,13 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from dlnsweep import batch
-from dlnsweep.draws import Sections
-from dlnsweep.kernels import fits
-from dlnsweep.networks import factorized
-from dlnsweep.plan import make_batches, make_plan
-from dlnsweep.schedule import record_steps
-from dlnsweep.spec import Sweep
+from dlnsweep.contracts.drawing import Sections
+from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine import batch
+from dlnsweep.networks.matrix import kind as factorized
+from dlnsweep.plan.plan import make_batches, make_plan
+from dlnsweep.problems import losses as fits
+from dlnsweep.spec.sweep import Sweep
 
 # Sums of at most 30 terms (N = 23, d m = 30) in forty contracting steps: at most some 40 * 30
 # roundings of 1e-16; found 4e-16.
@@ -87,7 +87,7 @@ def test_a_batch_has_the_runs_of_one_seed():
 
 
 def test_batches_of_long_runs_still_share(monkeypatch):
-    monkeypatch.setattr("dlnsweep.plan._BATCH_SECONDS", (1e-9, 1e-9))
+    monkeypatch.setattr("dlnsweep.plan.plan._BATCH_SECONDS", (1e-9, 1e-9))
     scales = np.linspace(0.1, 1, 9).tolist()
     plan, batches = batches_of(sensing(network={"product_init_scale": scales}))
     assert [len(b.runs) for b in batches] == [3] * 6
@@ -141,8 +141,8 @@ def test_a_batch_of_several_seeds_is_trained_seed_by_seed(alone):
 
 def test_runs_are_those_of_plain_numpy(together):
     """Their operator, target and weights are those that a run draws by itself."""
-    from dlnsweep.matrix_draws import MatrixDrawing
-    from dlnsweep.runtime import numerics
+    from dlnsweep.networks.matrix.draw import MatrixDrawing
+    from dlnsweep.numerics.runtime import numerics
 
     plan, batches = batches_of(sensing())
     runs = batches[1].runs
@@ -181,7 +181,7 @@ def test_the_operator_is_kept_once_in_a_call():
     plan, batches = batches_of(sensing())
     rows = {key: column[batches[0].runs] for key, column in plan.settings.items()}
     row = plan.row(int(batches[0].runs[0]))
-    from dlnsweep.runtime import numerics
+    from dlnsweep.numerics.runtime import numerics
 
     with numerics():
         program = batch.program_for(row, 7, 3)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from appendix_a import Proof, widths
 
-from dlnsweep import theory, theory_proof
-from dlnsweep.claims import STATEMENTS, Run
-from dlnsweep.theory_setup import Setup
-from dlnsweep.training import train
+from dlnsweep.analysis.claims import STATEMENTS, Run
+from dlnsweep.single.training import train
+from dlnsweep.theory import formulas as theory
+from dlnsweep.theory import proof as theory_proof
+from dlnsweep.theory.setup import Setup
 
 # Both sides are some operations in float64 on the same numbers.
 EXACT = 1e-12

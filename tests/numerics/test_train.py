@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from instances import Instance, draw
 from scipy.integrate import solve_ivp
 
-from dlnsweep import single
+from dlnsweep.contracts.network import find_network
 from dlnsweep.errors import SpecError
-from dlnsweep.kernels import dense, gradient_descent
-from dlnsweep.networks.registry import find_network
-from dlnsweep.training import train
+from dlnsweep.networks.layered import dense, gradient_descent
+from dlnsweep.single import network as single
+from dlnsweep.single.training import train
 
 # What issue 2 promises on well-posed instances; measured below 1e-12, the room is for rounding
 # that grows with the number of steps and with the condition number.

@@ -1,0 +1,230 @@
+"""Where runs begin to succeed: the value of a setting at which half of them do, and its exponents.
+
+In each group of runs the probability of success p is fitted to the setting x,
+
+    ln(p / (1 - p)) = b (ln x - ln x_half),
+
+by maximum likelihood with a weak prior on the slope (see logistic.py); a run that diverged has
+failed. Over the groups a power law is fitted, ln x_half = a + sum_k e_k ln(g_k), by least squares.
+Intervals are percentile bootstrap ones over the seeds, which all groups share: a resample takes a
+seed with all its runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dlnsweep.analysis.bootstrap import resamples
+from dlnsweep.analysis.logistic import logistic_half
+from dlnsweep.errors import SpecError
+from dlnsweep.results import open_results
+from dlnsweep.results.wide_tables import fitted
+from dlnsweep.settings.sentences import did_you_mean, nearest_key, show
+
+Numbers = NDArray[np.float64]
+
+_LEVEL = 0.95
+_CONDITION = re.compile(r"\s*([a-z_0-9]+)\s*<\s*([-+0-9.eE]+)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a run must end with to succeed: an observable below a value, or not diverged.
+
+    Attributes:
+        observable: The observable; empty where it is enough that the run did not diverge.
+        below: What its final value must be below.
+    """
+
+    observable: str
+    below: float
+
+    @classmethod
+    def read(cls, text: str) -> Condition:
+        """Read "regression_error < 0.1", or "finished".
+
+        Raises:
+            SpecError: If it is not of this form.
+        """
+        if text.strip() == "finished":
+            return cls("", float("inf"))
+        found = _CONDITION.fullmatch(text)
+        try:
+            return cls(found[1], float(found[2])) if found else _refuse(text)
+        except ValueError:
+            return _refuse(text)
+
+
+def _refuse(text: str) -> Condition:
+    raise SpecError(
+        f"success is {text!r}; it must be such as 'regression_error < 0.1', or 'finished'."
+    )
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """The fitted transitions of a sweep.
+
+    Attributes:
+        table: One row a group: the settings of the group, `num_runs`, of them `num_diverged`
+            (failures), `x_half` with the ends `low` and `high` of its 95 % interval. 0 and infinity
+            stand for "below the smallest" and "above the largest" value of x that the group has.
+        exponents: One row a setting of the power law: `setting`, `exponent`, `low`, `high`; empty
+            if too few groups have a transition inside their range, or the settings move together.
+        left_out: How many groups the power law leaves out, for want of such a transition.
+    """
+
+    table: pd.DataFrame
+    exponents: pd.DataFrame
+    left_out: int
+
+
+def transitions(
+    folder: Any, x: str, success: Sequence[Condition], by: Sequence[str] = ()
+) -> Transitions:
+    """Fit where the runs of a results folder begin to succeed.
+
+    Args:
+        folder: The results folder.
+        x: The setting, positive numbers; success may begin or end as it grows.
+        success: Conditions on final values, all of which a successful run meets.
+        by: Settings whose values make the groups; those that are positive numbers enter the
+            power law.
+
+    Raises:
+        SpecError: If a name is not one of this sweep's, or x is not positive numbers.
+    """
+    results = open_results(folder)
+    runs = results.runs(unused=True)
+    for name, key in ((x, "x"), *((each, "by") for each in by)):
+        if name not in results.settings:
+            near = nearest_key(name, results.settings)
+            hint = f"did you mean '{near}'?" if near else "it must be one such as network.width."
+            raise SpecError(f"{key} is {show(name)}, which is no setting of this sweep; {hint}")
+    success = [condition for condition in success if condition.observable]
+    for condition in success:
+        if f"final_{condition.observable}" not in runs.columns:
+            recorded = [name.removeprefix("final_") for name in runs.columns if "final_" in name]
+            raise SpecError(
+                f"success names '{condition.observable}', which was not recorded"
+                f"{did_you_mean(condition.observable, recorded)}"
+            )
+    runs = runs[runs["status"] != "planned"]
+    values = np.asarray(runs[x], dtype=object)
+    if not len(runs) or not all(isinstance(v, int | float) and v > 0 for v in values):
+        raise SpecError(f"x is '{x}', which must have positive numbers in every run that is done.")
+    succeeded = np.ones(len(runs), dtype=bool)
+    for condition in success:
+        final = np.asarray(runs[f"final_{condition.observable}"], dtype=float)
+        succeeded &= np.where(np.isfinite(final), final, np.inf) < condition.below
+    runs = runs.assign(**{"succeeded": succeeded & (runs["status"] != "diverged")})
+    return _fitted(runs, x, list(by))
+
+
+def _fitted(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
+    seeds = np.unique(runs["seed"])
+    # Row 0 is the sample itself, the others are resamples: how often each seed is taken.
+    drawn = np.stack([np.bincount(row, minlength=len(seeds)) for row in resamples(len(seeds))])
+    counts = np.concatenate([np.ones((1, len(seeds)), np.int64), drawn])
+    rows, halves = [], []
+    groups: Any = runs.groupby(by, dropna=False) if by else [((), runs)]
+    for key, group in groups:
+        half = _halves(group, x, seeds, counts)
+        low, high = _ends(half[1:])
+        rows.append(
+            {
+                **dict(zip(by, key, strict=True)),
+                "num_runs": len(group),
+                "num_diverged": int((group["status"] == "diverged").sum()),
+                "x_half": half[0],
+                "low": low,
+                "high": high,
+            }
+        )
+        halves.append(half)
+    table = pd.DataFrame(rows)
+    inside = np.isfinite(table["x_half"]) & (table["x_half"] > 0)
+    exponents = _power_law(table.loc[inside], np.array(halves)[np.asarray(inside)], by)
+    return Transitions(table, exponents, int((~inside).sum()))
+
+
+def _ends(values: Numbers) -> tuple[float, float]:
+    # Infinities may be among them, between which nothing can be interpolated.
+    shares = ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
+    low, high = np.quantile(values, shares, method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _halves(
+    group: pd.DataFrame, x: str, seeds: NDArray[np.int64], counts: NDArray[np.int64]
+) -> Numbers:
+    """Return x_half of the sample and of each resample of the seeds."""
+    places, column = np.unique(np.asarray(group[x], dtype=float), return_inverse=True)
+    lane = np.searchsorted(seeds, np.asarray(group["seed"]))
+    tries, wins = (np.zeros((len(seeds), len(places))) for _ in range(2))
+    np.add.at(tries, (lane, column), 1.0)
+    np.add.at(wins, (lane, column), np.asarray(group["succeeded"], dtype=float))
+    return logistic_half(np.log(places), counts @ wins, counts @ tries)
+
+
+def _power_law(table: pd.DataFrame, halves: Numbers, by: list[str]) -> pd.DataFrame:
+    names = [name for name in by if _is_law_setting(pd.Series(table[name]))]
+    if len(table) < len(names) + 1 or not names:
+        return _no_exponents()
+    factors = np.log(table[names].to_numpy(dtype=float))
+    design = np.column_stack([np.ones(len(table)), factors])
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        # Settings that move together have no exponents of their own.
+        return _no_exponents()
+    fits = []
+    for sample in halves.T:
+        # A resample in which a group's transition leaves its range is fitted without it.
+        kept = np.isfinite(sample) & (sample > 0)
+        if np.linalg.matrix_rank(design[kept]) == design.shape[1]:
+            fits.append(np.linalg.lstsq(design[kept], np.log(sample[kept]), rcond=None)[0][1:])
+    ends = [_ends(column) for column in np.array(fits[1:]).T]
+    rows: list[Mapping[str, Any]] = [
+        {"setting": name, "exponent": float(fits[0][i]), "low": ends[i][0], "high": ends[i][1]}
+        for i, name in enumerate(names)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _no_exponents() -> pd.DataFrame:
+    return pd.DataFrame({"setting": [], "exponent": [], "low": [], "high": []})
+
+
+def _is_law_setting(column: pd.Series) -> bool:
+    numbers = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return numbers and bool((column > 0).all()) and column.nunique() > 1
+
+
+def transitions_text(found: Transitions, x: str, width: int = 10**6) -> str:
+    """Return the tables for a terminal."""
+    shown = found.table.copy()
+    for name in ("x_half", "low", "high"):
+        shown[name] = [_shown(value) for value in shown[name]]
+    lines = [f"{x} at which half of the runs succeed (95 % bootstrap interval)", ""]
+    keys = [name for name in shown.columns if "." in name]
+    lines += [fitted(shown, keys, width)]
+    diverged = int(np.sum(shown["num_diverged"].to_numpy()))
+    if diverged:
+        total = int(np.sum(shown["num_runs"].to_numpy()))
+        lines += ["", f"{diverged} of {total} runs diverged and count as failures"]
+    if len(found.exponents):
+        lines += ["", f"power law of {x}: exponents (95 % bootstrap interval)", ""]
+        lines += [fitted(found.exponents, ["setting"], width, float_format=lambda v: f"{v:.3g}")]
+    if found.left_out:
+        lines += ["", f"groups without a transition inside their range: {found.left_out}"]
+    return "\n".join(lines)
+
+
+def _shown(value: float) -> str:
+    return {0.0: "below", float("inf"): "above"}.get(value, f"{value:.4g}")

@@ -1,0 +1,1 @@
+"""The command line: commands, progress, Ctrl-C; the one place that turns errors into text."""

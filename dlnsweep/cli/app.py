@@ -1,0 +1,277 @@
+"""The command line: thin commands, and the one place that turns errors into text."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dlnsweep.cli.files import Out, Overrides, SweepFile, Workers, check, explain, init, plan, slurm
+from dlnsweep.cli.results import Folder, claims, figure, summary, transition
+from dlnsweep.errors import DlnsweepError, Interrupted
+from dlnsweep.machine import console
+from dlnsweep.machine.stopping import handled, stoppable
+from dlnsweep.version import __version__
+
+# Exit status where all is well but for the standard output.
+_NOT_SAID = 5
+_MOST_SHOWN = 16
+
+app = typer.Typer(
+    name="dlnsweep",
+    help="Train thousands of theory-scale networks at once; to Parquet and figures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"dlnsweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train thousands of theory-scale networks at once; to Parquet and figures."""
+
+
+@app.command()
+def run(
+    file: SweepFile,
+    overrides: Overrides = None,
+    out: Out = "results",
+    workers: Workers = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Compute only the I-th of N shares of the batches."),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Compute on the Dask cluster of this scheduler; 'local' starts one here.",
+        ),
+    ] = None,
+    figure: Annotated[bool, typer.Option(help="Draw the figures that the file asks for.")] = True,
+    checkpoint: Annotated[
+        float,
+        typer.Option(metavar="MINUTES", min=0, help="Keep how far a batch is so often; 0: never."),
+    ] = 5.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Run a sweep; what is done already is not computed again."""
+    from dlnsweep.execution.shards import Shard
+    from dlnsweep.spec.sweep import Sweep
+
+    console.only_reports()
+    share = Shard.read(shard) if shard is not None else None
+    sweep = Sweep.from_file(file, overrides or ())
+    for note in sweep.figure_notes if figure else ():
+        _say(note, quiet)
+
+    from dlnsweep.cli.progress import Tally, reporting
+    from dlnsweep.execution.runner import executor_for, prepare, work
+    from dlnsweep.numerics.compile_cache import problem
+    from dlnsweep.settings.sentences import duration
+    from dlnsweep.store import results_folder
+
+    execute, how = executor_for(workers, dask, 60 * checkpoint or float("inf"))
+    root = results_folder(out, sweep.name)
+    prepared = prepare(sweep, root, share, how=how)
+    root = prepared.store.root
+    left = prepared.runs - prepared.runs_done
+    mine = f" of shard {share}" if share else ""
+    _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
+    if left and (unfit := problem()):
+        _say(f"compiling without a cache: {unfit}", quiet)
+    before = prepared.store.status()
+    tally = Tally(
+        prepared.runs,
+        prepared.runs_done,
+        sum(prepared.todo.values()),
+        before.diverged,
+        may_stop=sweep.values["training.stop_when"][0] is not None,
+        ended=(before.run_steps_taken, before.run_steps),
+    )
+    done = f"of {tally.runs} runs{mine} are done and kept in {root}; the same command goes on"
+    with stoppable(tally.wish) as should_stop:
+        try:
+            with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
+                work(prepared, execute, how, on_event=on_event, should_stop=should_stop)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"ended at once: {tally.runs_done} {done} from there, unfinished batches from "
+                "their last checkpoints."
+            ) from None
+        except Interrupted:
+            for text in tally.kept_sentences():
+                _say(text)
+            raise Interrupted(f"stopped: {tally.runs_done} {done} from there.") from None
+    status = prepared.store.status()
+    stopped = f", {status.stopped} stopped early" if status.stopped else ""
+    _say(
+        f"{root}: {status.done} runs done, {status.diverged} diverged{stopped}; "
+        f"{duration(status.seconds)} of computing",
+        quiet,
+    )
+    others = status.planned - status.done
+    if others and share is None:
+        _say(f"{root}: {others} more runs of a larger sweep that it holds are not done", quiet)
+    if others and share is not None:
+        _say(
+            f"{root}: {others} runs are left to other shards; `dlnsweep "
+            f"status {root}` shows who is at work, and the last one draws the figures",
+            quiet,
+        )
+    elif figure and sweep.figures:
+        from dlnsweep.figures.folder import draw_missing_figures
+
+        paths, drawn = draw_missing_figures(root)
+        if not drawn:
+            _say(f"the figures are up to date; `dlnsweep figure {root}` draws them again", quiet)
+        for path in paths:
+            print(path)
+
+
+@app.command()
+def compare(
+    file: SweepFile,
+    overrides: Overrides = None,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, metavar="N", help="How many runs of the sweep.")
+    ] = 4,
+) -> None:
+    """Check the reduced kernel by the dense one on a few runs.
+
+    The deviation is relative to the dense kernel, the largest over all recorded steps. Both
+    compute in float64: rounding in float32 would hide what is looked for. A regression error that
+    differs by less than 1e-13 counts as equal: it is a difference of numbers of size 1, each
+    rounded at 1.1e-16 over many steps. Exit status 1 if a deviation exceeds the sweep's tolerance
+    and three times the estimate.
+    """
+    from dlnsweep.cli.progress import Tally, reporting
+    from dlnsweep.execution import comparison
+    from dlnsweep.plan.plan import make_plan
+    from dlnsweep.settings.sentences import duration
+    from dlnsweep.spec.sweep import Sweep
+
+    sweep = Sweep.from_file(file, overrides or ())
+    planned = make_plan(sweep)
+    chosen = comparison.choose_sample(planned.num_runs, runs)
+    comparison.check_comparable(planned, chosen)
+    seconds = max(1.0, comparison.seconds_of(planned, chosen, "dense"))
+    these = "1 run" if len(chosen) == 1 else f"{len(chosen)} runs"
+    note = "" if sweep.options.precision == "float64" else ", in float64 (see --help)"
+    _say(f"{these} by both kernels{note}; the dense ones will take about {duration(seconds)}")
+    tolerance = sweep.options.tolerance
+    tally = Tally(2 * len(chosen), 0, comparison.run_steps(planned, chosen))
+    with stoppable() as should_stop:
+        try:
+            with reporting(tally) as on_event:
+                pairs = comparison.compare_runs(planned, chosen, on_event, should_stop)
+        except Interrupted:
+            raise Interrupted("stopped: nothing was compared, and nothing is kept.") from None
+    print(comparison.table(pairs))
+    print(comparison.summary(pairs, tolerance))
+    if not all(pair.is_right(tolerance) for pair in pairs):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Show how far a results folder is, what is being computed and where, and what is left."""
+    from dlnsweep.execution.heartbeat import runners
+    from dlnsweep.settings.sentences import duration
+    from dlnsweep.store import Store
+
+    store = Store.open(folder)
+    # Before the batches are counted: what is committed in between shall not seem to be running.
+    seen = runners(store)
+    found = store.status()
+    running = {number for runner in seen if runner.is_alive for number, _ in runner.batches}
+    left = max(0, found.batches - found.batches_done - len(running))
+    rest = f"; {len(running)} running, {left} left" if found.done < found.planned else ""
+    print(f"{store.sweep['name']}: {found.done} of {found.planned} runs done")
+    print(f"  {found.batches_done} of {found.batches} batches{rest}")
+    print(f"  {found.diverged} runs diverged, {found.stopped} stopped early")
+    print(f"  {duration(found.seconds)} of computing")
+    if kept := store.kept():
+        shown = ", ".join(map(str, kept[:_MOST_SHOWN]))
+        more = f" and {len(kept) - _MOST_SHOWN} more" if len(kept) > _MOST_SHOWN else ""
+        print(f"  checkpoints of unfinished batches, which go on from them: {shown}{more}")
+    for runner in seen:
+        print(f"  {runner.sentence}")
+
+
+for _command in (slurm, check, plan, init, explain, summary, claims, transition, figure):
+    app.command()(_command)
+
+
+@app.command()
+def verify(folder: Folder) -> None:
+    """Check every byte of a results folder against its checksums."""
+    from dlnsweep.errors import StoreError
+    from dlnsweep.store import Store
+
+    problems = Store.open(folder).verify()
+    damage = [problem.sentence for problem in problems if not problem.leftover]
+    if damage:
+        raise StoreError("\n".join(damage))
+    print(f"{folder}: every file is as it was committed")
+    if problems:
+        print(
+            f"{len(problems)} leftovers of interrupted commits do no harm; `dlnsweep gc` removes "
+            "them"
+        )
+
+
+@app.command()
+def gc(
+    folder: Folder,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+) -> None:
+    """Remove what interrupted commits left behind; nothing committed."""
+    from dlnsweep.store import Store
+
+    found = Store.open(folder).gc(dry_run=dry_run)
+    for path in found:
+        print(path)
+    print(f"{folder}: {len(found)} files {'would be ' if dry_run else ''}removed")
+
+
+def _say(text: str, quiet: bool = False) -> None:
+    if not quiet:
+        print(f"dlnsweep: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run the command line; errors of the user become text and an exit status."""
+    console.secure()
+    with handled(_interrupt):
+        try:
+            app(prog_name="dlnsweep")
+        except DlnsweepError as error:
+            print(f"dlnsweep: {error}" if str(error) else "", file=sys.stderr)
+            sys.exit(error.exit_status)
+        except SystemExit as ended:
+            if not ended.code and (reason := console.lost_output()):
+                _say(f"what there was to say could not all be written ({reason}); say it elsewhere")
+                sys.exit(_NOT_SAID)
+            raise
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    # Outside of a run there is nothing to keep.
+    raise KeyboardInterrupt(number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The commands of the command line that look at sweep files; `cli` has the others."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlnsweep.machine.paths import user_path
+
+_MOST_TIMES = 2.5
+
+SweepFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A sweep file (TOML).", parser=user_path)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Replace a setting; VALUE is TOML. May be repeated."
+    ),
+]
+Out = Annotated[
+    str,
+    typer.Option("--out", metavar="DIR", help="Where the results folder is made; or s3://..."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Worker processes; one a core or GPU by default. 0: none."),
+]
+
+# `check` answers at once; `plan` and `run` look at every run.
+_MOST_LOOKED_AT = 100_000
+
+
+def slurm(
+    file: SweepFile,
+    shards: Annotated[int, typer.Option(min=1, help="Jobs of the array, one a shard.")],
+    overrides: Overrides = None,
+    out: Out = "results",
+    time: Annotated[
+        str, typer.Option(metavar="LIMIT", help="A job's time limit, as sbatch takes it.")
+    ] = "04:00:00",
+    cores: Annotated[int, typer.Option(min=1, help="CPU cores of a job, a worker on each.")] = 1,
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory of a job, as sbatch takes it.")
+    ] = "4G",
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of a job, a worker on each.")] = 0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--sbatch", metavar="OPTION", help="Such as partition=gpu. May be repeated."),
+    ] = None,
+) -> None:
+    """Print a job script for SLURM: the shards of a sweep as a job array."""
+    from dlnsweep.execution.slurm import Resources, job_script
+    from dlnsweep.spec.sweep import Sweep
+    from dlnsweep.store.address import location
+
+    sweep = Sweep.from_file(file, overrides or ())
+    resources = Resources(time, cores, memory, gpus, tuple(option or ()))
+    print(job_script(sweep.name, file, shards, resources, location(out), overrides or ()), end="")
+
+
+def check(file: SweepFile, overrides: Overrides = None) -> None:
+    """Check a sweep file: every mistake at once, nothing started."""
+    from dlnsweep.plan.fitting import need_of
+    from dlnsweep.plan.plan import make_plan
+    from dlnsweep.spec.sweep import Sweep
+
+    sweep = Sweep.from_file(file, overrides or ())
+    axes = [
+        f"{' with '.join(group)} ({length})"
+        for group, length in zip(sweep.axes, sweep.axis_lengths, strict=True)
+    ]
+    crossed = " x ".join([*axes, f"seed ({len(sweep.seeds)})"])
+    print(f"{file}: right; {sweep.num_runs} runs: {crossed}")
+    crossings = math.prod(sweep.axis_lengths) * len(sweep.seeds)
+    if crossings > sweep.num_runs:
+        print(
+            f"  {crossings - sweep.num_runs} of {crossings} combinations differ from others only "
+            "in settings that they do not use; they are no runs of their own"
+        )
+    if crossings <= _MOST_LOOKED_AT and (unfit := need_of(make_plan(sweep)).why_not()):
+        print(f"  not enough memory here: {unfit}")
+    for note in sweep.figure_notes:
+        print(f"note: {note}")
+
+
+def plan(
+    file: SweepFile,
+    overrides: Overrides = None,
+    workers: Workers = None,
+    probe: Annotated[
+        bool, typer.Option(help="Measure a second of each program to estimate the time.")
+    ] = True,
+) -> None:
+    """Show what a sweep will take: runs, programs, memory, rows, bytes, time."""
+    import numpy as np
+
+    from dlnsweep.execution import estimate as estimates
+    from dlnsweep.execution.local import LocalExecutor
+    from dlnsweep.machine.memory import workers_that_fit
+    from dlnsweep.plan.fitting import need_of
+    from dlnsweep.plan.plan import make_batches, make_plan
+    from dlnsweep.settings.sentences import duration, shorten
+    from dlnsweep.spec.sweep import Sweep
+
+    sweep = Sweep.from_file(file, overrides or ())
+    planned = make_plan(sweep)
+    batches = make_batches(planned, np.arange(planned.num_runs))
+    found = estimates.estimate(planned, batches)
+    need = need_of(planned)
+    count = min(LocalExecutor(workers or None).num_workers, len(batches))
+    count, fewer = workers_that_fit(count, need.call_bytes)
+    unfit = need.why_not()
+    for name, value in (
+        ("runs", f"{planned.num_runs}"),
+        ("compiled programs", f"{planned.num_programs}"),
+        ("batches", f"{len(batches)}"),
+        ("workers", f"{count}"),
+        ("run-steps", shorten(found.run_steps)),
+        ("memory a worker", f"{_bytes(found.worker_bytes)} beside about 0.4 GB for JAX"),
+        ("rows of curves", f"{found.rows}"),
+        ("Parquet", f"about {_bytes(found.stored_bytes)}"),
+    ):
+        print(f"{name:<18} {value}")
+    for note in sweep.figure_notes:
+        print(f"note: {note}")
+    if fewer and not unfit:
+        print(fewer)
+    if unfit:
+        print(f"not enough memory: {unfit}")
+    elif probe:
+        timing = estimates.probe(planned, batches, count)
+        # Workers share memory and caches that the probe had alone, and recording is left out.
+        most = duration(_MOST_TIMES * timing.seconds)
+        print(
+            f"{'time':<18} {duration(timing.seconds)} to {most} on this machine, as busy as now, "
+            f"of which starting workers {duration(timing.start_seconds)} and compiling "
+            f"{duration(timing.compile_seconds)} (measured on {timing.probed} of "
+            f"{planned.num_programs} programs: {shorten(timing.steps_a_second)} run-steps/s)"
+        )
+
+
+def init(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write.", parser=user_path)
+    ] = Path("sweep.toml"),
+) -> None:
+    """Write a commented starter file."""
+    from dlnsweep.cli.starter import write_starter
+
+    write_starter(file)
+    print(f"{file}: written; try `dlnsweep check {file}`, then `dlnsweep run {file}`")
+
+
+def explain(
+    kind: Annotated[str, typer.Argument(help="A section, problem or figure kind; or a key.")] = "",
+) -> None:
+    """Explain a section's or kind's keys: meaning, unit, default, static or traced."""
+    from dlnsweep.spec.explain import explain as text
+
+    print(text(kind))
+
+
+def _bytes(count: int) -> str:
+    from dlnsweep.settings.sentences import shorten
+
+    return f"{shorten(count)}B"

@@ -1,0 +1,142 @@
+"""The commands of the command line that look at results; `cli` has the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlnsweep.machine.paths import user_path
+
+
+def _keys(given: list[str] | None) -> list[str]:
+    """Return settings of `--by`, which may be given apart or with commas."""
+    parts = [part.strip() for text in given or () for part in text.split(",")]
+    return list(dict.fromkeys(filter(None, parts)))
+
+
+Folder = Annotated[
+    str,
+    typer.Argument(metavar="RESULTS", help="A results folder, such as results/fig4; or s3://..."),
+]
+
+
+def summary(
+    folder: Folder,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Group by this setting; all that vary by default."),
+    ] = None,
+    at: Annotated[
+        str, typer.Option(metavar="WHEN", help="final, min (over the records), or a step.")
+    ] = "final",
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the table to this file as well, with every digit.",
+            parser=user_path,
+        ),
+    ] = None,
+) -> None:
+    """Show medians and quartiles over the seeds for each setting."""
+    from dlnsweep.figures.folder import with_few_digits
+    from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.summary_table import summary_table
+    from dlnsweep.results.wide_tables import fitted, terminal_width
+
+    table = summary_table(folder, _keys(by), at)
+    if csv is not None:
+        write_csv(table, csv)
+    keys = _keys(by) or [name for name in table.columns if "." in name]
+    print(fitted(with_few_digits(table), keys, terminal_width()))
+
+
+def claims(
+    folder: Folder,
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
+    ] = None,
+    isometry: Annotated[
+        float,
+        typer.Option(
+            help="Judge runs with |sigma(AR)^2 - 1| up to this, the paper's delta; inf: all."
+        ),
+    ] = 0.1,
+    any_width: Annotated[
+        bool,
+        typer.Option("--any-width", help="Judge runs narrower than (70) or Lemma A.25, too."),
+    ] = False,
+    any_decay: Annotated[
+        bool, typer.Option("--any-decay", help="Judge more weight decay than (29) allows, too.")
+    ] = False,
+) -> None:
+    """Test Theorem A.2 of arXiv:2502.15522 and its proof, statement by statement, run by run."""
+    from dlnsweep.analysis.claims import Demands, claims_table, claims_text
+    from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.wide_tables import terminal_width
+
+    table = claims_table(folder, _keys(by), Demands(isometry, any_width, any_decay))
+    if csv is not None:
+        write_csv(table, csv)
+    print(claims_text(table, terminal_width()))
+
+
+def transition(
+    folder: Folder,
+    x: Annotated[str, typer.Option(metavar="KEY", help="The setting along which runs succeed.")],
+    success: Annotated[
+        list[str],
+        typer.Option(
+            metavar="CONDITION",
+            help="Such as 'regression_error < 0.1', or 'finished'; all must hold.",
+        ),
+    ],
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the first table to this file.", parser=user_path),
+    ] = None,
+) -> None:
+    """Fit the value of a setting at which half of the runs succeed, and its power law."""
+    from dlnsweep.analysis.transitions import Condition, transitions, transitions_text
+    from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.wide_tables import terminal_width
+
+    found = transitions(folder, x, [Condition.read(text) for text in success], _keys(by))
+    if csv is not None:
+        write_csv(found.table, csv)
+    print(transitions_text(found, x, terminal_width()))
+
+
+def figure(
+    folder: Folder,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            help="Take [figure] from this file instead: a sweep file, or [figure] alone.",
+            parser=user_path,
+        ),
+    ] = None,
+) -> None:
+    """Draw the figures of a results folder again."""
+    from dlnsweep.errors import DlnsweepError
+    from dlnsweep.figures.folder import drawn_one_by_one, figures_of, raise_all
+
+    failures = []
+    for found in drawn_one_by_one(folder, figures_of(file) if file else None):
+        if isinstance(found, DlnsweepError):
+            failures.append(found)
+            continue
+        for path in found:
+            print(path)
+    raise_all(failures)

@@ -1,0 +1,161 @@
+"""What all kernels share: a run from its inputs to its records, segment by segment.
+
+Written for one run; `layout.py` puts `vmap` or `lax.map` round it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.view import View
+from dlnsweep.numerics.divergence import squared_limit
+from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.settings.base import with_numbers
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+
+
+class Inputs(NamedTuple):
+    """What one run is given; nothing in it changes during training.
+
+    Attributes:
+        constants: The constants of the way of descent.
+        weight_decay: lambda, float64.
+        record: The traced numbers of [record], by name.
+        test: Fresh samples, or None.
+        fan_ins: The number of inputs of each layer, float64; None where there are no layers.
+        initial: W_1(0), ..., W_L(0), where an observable looks back at them; else None.
+    """
+
+    constants: Any
+    weight_decay: Float[Array, ""]
+    record: dict[str, Float[Array, ""]]
+    test: Any
+    fan_ins: Float[Array, " L"] | None = None
+    initial: tuple[Float[Array, "..."], ...] | None = None
+
+
+class Carry(NamedTuple):
+    """What changes during a run.
+
+    Attributes:
+        state: The state of the way of descent; it has `active` and `diverged_step`.
+        stopped_step: The recorded step at which `stop_when` was met, or -1.
+    """
+
+    state: Any
+    stopped_step: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A way to carry out gradient descent.
+
+    Attributes:
+        training: The settings of [training]; only its static fields are read.
+        record: The settings of [record]; only its static fields are read.
+        early_exit: Whether a run may leave its loop once it is inactive; not under `vmap`.
+    """
+
+    training: TrainingSettings
+    record: RecordSettings
+    early_exit: bool
+
+    @property
+    def grain(self) -> int:
+        """Number of steps that the kernel carries out together."""
+        return 1
+
+    def view(self, inputs: Inputs, carry: Carry) -> View:
+        """Return the view of the state that observables see."""
+        raise NotImplementedError
+
+    def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
+        """Return the state after the steps `step`, ..., `stop` - 1."""
+        raise NotImplementedError
+
+    def bounded(
+        self,
+        inputs: Inputs,
+        carry: Carry,
+        size: Float[Array, ""],
+        factor: Any,
+        given: Any = 1.0,
+    ) -> Inputs:
+        """Return a run's inputs with the squared error beyond which it has diverged.
+
+        Args:
+            inputs: The inputs.
+            carry: The state at step 0.
+            size: The norm of what the network is to give.
+            factor: `training.divergence_factor`.
+            given: The size of what the network is given.
+        """
+        view = self.view(inputs, carry)
+        limit = squared_limit(view.squared_residual, size**2, factor, view.dtype, inputs=given)
+        return inputs._replace(constants=inputs.constants._replace(limit=limit))
+
+    def observe(
+        self, inputs: Inputs, carry: Carry, step: Int[Array, ""]
+    ) -> tuple[Bool[Array, ""], dict[str, Array]]:
+        """Return whether the run has not diverged, and the recorded observables."""
+        view = self.view(inputs, carry)
+        view.step = step
+        record = with_numbers(self.record, inputs.record)
+        values = {
+            name: OBSERVABLES[name].compute(view, record).astype(view.dtype)
+            for name in self.record.observables
+        }
+        return view.squared_residual <= inputs.constants.limit, values
+
+    def segment(
+        self,
+        inputs: Inputs,
+        carry: Carry,
+        start: Int[Array, ""],
+        stops: Int[Array, " k"],
+        recorded: Bool[Array, " k"],
+    ) -> tuple[Carry, dict[str, Float[Array, "k ..."]]]:
+        """Train from step `start` to each of `stops` in turn, recording where `recorded` says so.
+
+        A stop that is not recorded gives zeros. `start`, `stops` and `recorded` are shared by all
+        runs of a batch.
+        """
+
+        def blank(carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
+            shapes = jax.eval_shape(lambda c: self.observe(inputs, c, start), carry)
+            return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        def part(
+            scanned: tuple[Carry, Array], target: tuple[Array, Array]
+        ) -> tuple[tuple[Carry, Array], dict[str, Array]]:
+            carry, step = scanned
+            stop, record = target
+            carry = carry._replace(state=self.advance(inputs, carry.state, step, stop))
+            within, values = lax.cond(record, lambda c: self.observe(inputs, c, stop), blank, carry)
+            return (self._settle(carry, stop, record, within, values), stop), values
+
+        (carry, _), values = lax.scan(part, (carry, start), (stops, recorded))
+        return carry, values
+
+    def _settle(
+        self, carry: Carry, step: Array, record: Array, within: Array, values: dict[str, Array]
+    ) -> Carry:
+        """Mark a run that a record shows to have diverged, or to have met `stop_when`."""
+        state = carry.state
+        diverged = state.active & record & ~within
+        state = state._replace(
+            active=state.active & ~diverged,
+            diverged_step=jnp.where(diverged, step, state.diverged_step),
+        )
+        condition = self.training.stop_when
+        if condition is None:
+            return carry._replace(state=state)
+        met = state.active & record & (values[condition.observable] < condition.below)
+        return Carry(
+            state._replace(active=state.active & ~met),
+            jnp.where(met, step, carry.stopped_step),
+        )

@@ -1,0 +1,158 @@
+"""What one run draws: its settings as a program sees them, its data and its initial weights.
+
+`Drawing` is what every kind of network gives a program; `SampleDrawing` is that of the networks
+that learn signals from measurements.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dlnsweep.contracts.descent import Carry, Inputs, Kernel
+from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.numerics.lanes import Layout, choose_layout
+from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The settings of one run, section by section; traced fields may hold tracers."""
+
+    problem: Any
+    network: Any
+    training: TrainingSettings
+    record: RecordSettings
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Sections:
+        """Read a run's dotted settings; NaN and None stand for "not used by this run"."""
+        classes = (
+            PROBLEMS[row["problem.kind"]].settings,
+            network_of(row).settings,
+            TrainingSettings,
+            RecordSettings,
+        )
+        names = ("problem", "network", "training", "record")
+        made = []
+        for name, settings in zip(names, classes, strict=True):
+            fields = {k: row.get(f"{name}.{k}") for k in settings.model_fields}
+            used = {k: v for k, v in fields.items() if v is not None and v == v}
+            made.append(settings.model_validate(used))
+        return cls(*made)
+
+    def traced(self) -> dict[str, float]:
+        """Return the traced numbers by dotted key."""
+        return {
+            f"{name}.{key}": value
+            for name, section in vars(self).items()
+            for key, value in traced_numbers(section).items()
+        }
+
+    def static_key(self) -> str:
+        """Return a text that is equal for runs which one program can train."""
+        return " ".join(
+            (
+                static_text(self.problem),
+                static_text(self.network, without=["width"]),
+                static_text(self.training, without=["num_steps"]),
+                static_text(self.record),
+            )
+        )
+
+    def with_numbers(self, numbers: Mapping[str, Any], width: Any) -> Sections:
+        """Return the same settings with tracers in the places of the traced numbers."""
+
+        def fill(name: str, **more: Any) -> Any:
+            mine = {k.partition(".")[2]: v for k, v in numbers.items() if k.startswith(f"{name}.")}
+            return with_numbers(getattr(self, name), mine | more)
+
+        return Sections(
+            fill("problem"), fill("network", width=width), fill("training"), fill("record")
+        )
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the runs of a batch draw and start, with arrays of one size.
+
+    Attributes:
+        sections: The settings of one of the runs.
+        one_seed: Whether the runs of a call must have one seed, for they share what it draws.
+    """
+
+    sections: Sections
+    one_seed: bool = field(default=False, kw_only=True)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> Drawing:
+        """Read a run's dotted settings."""
+        raise NotImplementedError
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for runs which one program can train, sizes of arrays aside."""
+        return self.sections.static_key()
+
+    def layout(self, platform: str, run_bytes: int, lanes: int) -> Layout:
+        """Choose how the lanes of a call are executed; see `choose_layout`."""
+        return choose_layout(platform, run_bytes, lanes)
+
+    def example_arguments(self) -> dict[str, float]:
+        """Return the arguments of one run: its traced numbers, its seed and its sizes."""
+        raise NotImplementedError
+
+    def kernel(self, layout: Layout) -> Kernel:
+        """Return what trains a run."""
+        raise NotImplementedError
+
+    def shared(self, arguments: Mapping[str, Any]) -> Any:
+        """Draw what the runs of a call have in common, float64; None where there is no such thing.
+
+        Args:
+            arguments: The `example_arguments` of one of them; tracers.
+        """
+        del arguments
+        return None
+
+    def joined(self, inputs: Inputs, shared: Any) -> Inputs:
+        """Return a run's inputs with what it has in common with others.
+
+        Args:
+            inputs: What `start` returned.
+            shared: What `shared` returned, in the precision of training.
+        """
+        del shared
+        return inputs
+
+    def start(
+        self,
+        kernel: Any,
+        arguments: Mapping[str, Any],
+        convert: Callable[[Any], Any],
+        shared: Any = None,
+    ) -> tuple[Inputs, Carry]:
+        """Draw a run; return its inputs, without what it shares, and its state at step 0.
+
+        Args:
+            kernel: What `kernel` returned.
+            arguments: The run's own `example_arguments`; tracers.
+            convert: Takes an array to the precision of training.
+            shared: What `shared` returned.
+        """
+        raise NotImplementedError
+
+
+def drawing_of(row: Mapping[str, Any], padded_width: int) -> Drawing:
+    """Return how the runs of a batch draw, as their kind of network says."""
+    module, _, name = network_of(row).drawing.partition(":")
+    return getattr(importlib.import_module(module), name).from_row(row, padded_width)
+
+
+def record_numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the traced numbers of [record], by name."""
+    return {k.partition(".")[2]: v for k, v in arguments.items() if k.startswith("record.")}

@@ -1,0 +1,155 @@
+"""What a kind of network is, and the table of all of them. No JAX.
+
+What is specific to a kind stands here, or is named here: its keys in the sweep file, what a step
+costs, which observables apply, and how its runs are drawn and trained. Plan, program and batch ask
+the kind.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.contracts.registry import Registry
+from dlnsweep.settings.base import Settings
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """The estimated cost of a step of one run.
+
+    Attributes:
+        flops: Floating-point operations.
+        state_bytes: Bytes of what changes during a run, and of what a step holds.
+        seconds: Seconds on one core.
+        record_seconds: Seconds that a record takes beside it.
+        draw_bytes: Bytes that drawing the run takes.
+    """
+
+    flops: int
+    state_bytes: int
+    seconds: float
+    record_seconds: float = 0.0
+    draw_bytes: int = 0
+
+
+class NetworkKind(ABC):
+    """A kind of network, trained on problems of one task; the default methods suit most.
+
+    Attributes:
+        kind: Its name in sweep files, network.kind.
+        task: Which problems it is trained on: those with this `Problem.task`.
+        settings: The settings class of [network].
+        views: What observables can ask of it; see `observables.VIEWS`.
+        observables: What is recorded where the file does not say.
+        drawing: "module:class" of the `draws.Drawing` that draws and starts its runs; named, not
+            imported, so that settings are read without JAX.
+        reducible: Whether the reduced kernel can train it.
+    """
+
+    kind: ClassVar[str]
+    task: ClassVar[str]
+    settings: ClassVar[type[Settings]]
+    views: ClassVar[tuple[str, ...]]
+    observables: ClassVar[tuple[str, ...]]
+    drawing: ClassVar[str]
+    reducible: ClassVar[bool] = False
+
+    @abstractmethod
+    def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+        """Estimate a step of a run's dense kernel with arrays of `width`."""
+
+    @abstractmethod
+    def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
+        """Return the sizes that the length of an observable can depend on."""
+
+    def why_dense(self, row: Mapping[str, Any], width: int) -> str:
+        """Return why a run gets the dense kernel; empty if the reduced one is to try."""
+        if row["sweep.kernel"] == "dense":
+            return "asked for"
+        return f"{self.kind} is not linear"
+
+    def must_reduce(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a run is trained by the reduced kernel whatever the pilot finds."""
+        return False
+
+    def paddable(self, row: Mapping[str, Any]) -> bool:
+        """Return whether narrow networks can stand in wider, zero-padded arrays."""
+        return False
+
+    def width_is_free(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the sizes of the arrays do not depend on the width."""
+        return False
+
+    def lanes_share(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the runs of a batch must have one seed, to share what is drawn by it."""
+        return False
+
+    def size_class(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
+        """Return what runs must have in common in a static setting to share a program.
+
+        Args:
+            key: The dotted setting.
+            value: Its value.
+            values: All values of each setting of the sweep.
+        """
+        return value
+
+    def run_class(self, row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+        """Return what runs must have in common beside their static settings to share a program.
+
+        Args:
+            row: The settings of one of the runs; static ones are read.
+            numbers: Their other settings: columns, or those of one run.
+        """
+        return 0
+
+    def label(self, name: str, label: str) -> str:
+        """Return the axis label of an observable as it is written for this kind."""
+        return label
+
+    def has(self, observable: Observable) -> bool:
+        """Return whether an observable can be recorded."""
+        return not observable.views or bool(set(observable.views) & set(self.views))
+
+    def known_observables(self) -> list[str]:
+        """Return the names of all observables that can be recorded."""
+        return [name for name, one in OBSERVABLES.items() if self.has(one)]
+
+
+NETWORKS: Registry[tuple[str, str], NetworkKind] = Registry()
+
+
+def register(network: NetworkKind) -> NetworkKind:
+    """Make a kind known under its task and name; the first of a task is its default.
+
+    Raises:
+        ValueError: If the task has a kind of this name.
+    """
+    place = network.task, network.kind
+    if place in NETWORKS:
+        raise ValueError(f"a network of kind {network.kind!r} is registered for {network.task!r}")
+    NETWORKS[place] = network
+    return network
+
+
+def find_network(problem_kind: str, network_kind: Any = None) -> NetworkKind:
+    """Return the network of a kind that is trained on a kind of problem, else the default one.
+
+    Args:
+        problem_kind: The kind of problem.
+        network_kind: network.kind, right or wrong; the default's settings refuse a wrong one.
+    """
+    task = PROBLEMS[problem_kind].task
+    known = {kind: network for (own, kind), network in NETWORKS.items() if own == task}
+    default = next(iter(known.values()))
+    return known.get(network_kind, default) if isinstance(network_kind, str) else default
+
+
+def network_of(row: Mapping[str, Any]) -> NetworkKind:
+    """Return the kind of network of a run, from its dotted settings."""
+    return NETWORKS[PROBLEMS[row["problem.kind"]].task, row["network.kind"]]

@@ -1,0 +1,101 @@
+"""What an observable is, and the table of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dlnsweep.contracts.registry import Registry
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    from dlnsweep.settings.sections import RecordSettings
+
+
+# What an observable may be for: what the view that it is given offers, by name.
+VIEWS = {
+    "linear": "linear networks",
+    "samples": "networks that learn signals from measurements",
+    "deep_prior": "deep_prior",
+    "matrix": "factorizations of a matrix",
+    "end_to_end": "factorizations with the end-to-end update beside them",
+}
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """The sizes that an observable's length can depend on."""
+
+    signal_dim: int
+    measurement_dim: int
+    depth: int
+    num_noise_levels: int = 0
+
+
+@dataclass(frozen=True)
+class Observable:
+    """A function of the training state that can be recorded.
+
+    Attributes:
+        name: The word used in sweep files and as the Parquet column.
+        label: Axis label, with mathtext.
+        text: One line that says what it is.
+        compute: Takes the view and the settings of [record]; returns a scalar or a vector.
+        size: Length of the vector for given dimensions; None for a scalar.
+        needs_test_samples: Whether fresh samples must be drawn for it.
+        over_noise_levels: Whether its entries belong to the levels of record.noise_levels.
+        views: The networks that have it, as words of `VIEWS`: a property of the end-to-end matrix
+            is for "linear" ones only, of which `compute` then gets a `LinearView`. Empty: every
+            network has it.
+        needs_isometry: Whether the problem's operator must be examined for it.
+        needs_layers: Whether it reads the layers themselves, which the reduced kernel never
+            forms; all else that a `LinearView` offers it has.
+        needs_initial: Whether it looks back at the layers of step 0, which are kept for it.
+    """
+
+    name: str
+    label: str
+    text: str
+    compute: Callable[[Any, RecordSettings], Float[Array, "..."]]
+    size: Callable[[Dimensions], int] | None = None
+    needs_test_samples: bool = False
+    over_noise_levels: bool = False
+    views: tuple[str, ...] = ("linear",)
+    needs_isometry: bool = False
+    needs_layers: bool = True
+    needs_initial: bool = False
+
+
+OBSERVABLES: Registry[str, Observable] = Registry()
+
+
+def register(observable: Observable) -> Observable:
+    """Make an observable known under its name.
+
+    Raises:
+        ValueError: If the name is taken or is not a lower-case identifier, or a view is unknown.
+    """
+    if not observable.name.isidentifier() or observable.name != observable.name.lower():
+        raise ValueError(f"observable name {observable.name!r} is not a lower-case identifier")
+    if observable.name in OBSERVABLES:
+        raise ValueError(f"an observable named {observable.name!r} is registered already")
+    unknown = [view for view in observable.views if view not in VIEWS]
+    if unknown:
+        raise ValueError(
+            f"observable {observable.name!r} is for {unknown[0]!r}; known are {', '.join(VIEWS)}"
+        )
+    OBSERVABLES[observable.name] = observable
+    return observable
+
+
+def observable(name: str, label: str, text: str, **options: Any) -> Callable[[Any], Any]:
+    """Register the decorated function, which takes a view and the settings of [record]."""
+
+    def add(compute: Callable[..., Any]) -> Callable[..., Any]:
+        options.setdefault("needs_layers", False)
+        register(Observable(name, label, text, compute, **options))
+        return compute
+
+    return add

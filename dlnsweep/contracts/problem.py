@@ -1,0 +1,78 @@
+"""What a problem is, and the table of all of them. No JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dlnsweep.contracts.registry import Registry
+from dlnsweep.settings.base import Settings
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A kind of problem.
+
+    Attributes:
+        kind: Its name in sweep files.
+        settings: Its settings class; must have signal_dim and measurement_dim.
+        draw: Takes the settings and a function from purpose to PRNG key; returns signals (d, n)
+            and measurements (m, n), float64; for another task what its networks are drawn for.
+        draw_test: Takes the same and a number of samples; returns fresh signals and measurements.
+            None: there are no test errors.
+        rank: The rank of the measurements, or the most that it can be, from the static settings.
+            None: it can be min(m, num_samples), or less.
+        certain_rank: Whether it is always that; else singular values may be (nearly) zero.
+        clean: Takes the settings and keys; returns measurements whose range is the one that
+            `off_subspace_error` is about. None: that of the training measurements.
+        isometry: Takes the settings and the keys; returns the smallest and the largest singular
+            value of the operator on the signals' subspace, and a lower estimate of a restricted
+            isometry constant; None where signals have no single subspace.
+        shared: Takes the settings and the keys; draws what all runs of a seed and the same static
+            settings have in common and is too large to keep for each of them; `draw` takes it
+            after the keys. None: there is no such thing.
+        task: What a network is to do, which decides the kinds of networks for it: "samples", to
+            learn signals from measurements, which the other attributes are about; "inverse", to
+            represent one signal from its measurements; "matrix", to find a matrix, for which
+            `draw` returns a loss of it (problems/losses.py).
+    """
+
+    kind: str
+    settings: type[Settings]
+    draw: Callable[..., Any]
+    draw_test: Callable[..., tuple[Float[Array, "d k"], Float[Array, "m k"]]] | None = None
+    rank: Callable[[Any], int] | None = None
+    certain_rank: Callable[[Any], bool] = lambda _: True
+    clean: Callable[..., Float[Array, "m k"]] | None = None
+    isometry: Callable[..., Float[Array, " 3"]] | None = None
+    shared: Callable[..., Any] | None = None
+    task: str = "samples"
+
+    def rank_of(self, settings: Any) -> int:
+        """Return the rank of the measurements, or the most that it can be."""
+        if self.rank is not None:
+            return self.rank(settings)
+        return min(settings.measurement_dim, settings.num_samples)
+
+    def has_certain_rank(self, settings: Any) -> bool:
+        """Return whether the measurements always have this rank."""
+        return self.rank is not None and self.certain_rank(settings)
+
+
+PROBLEMS: Registry[str, Problem] = Registry()
+
+
+def register(problem: Problem) -> Problem:
+    """Make a problem known under its kind.
+
+    Raises:
+        ValueError: If the kind is taken.
+    """
+    if problem.kind in PROBLEMS:
+        raise ValueError(f"a problem of kind {problem.kind!r} is registered already")
+    PROBLEMS[problem.kind] = problem
+    return problem

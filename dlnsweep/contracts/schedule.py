@@ -1,0 +1,23 @@
+"""At which steps a run is recorded, and how its steps are cut into segments."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlnsweep.settings.sections import RecordSettings
+
+
+def record_steps(record: RecordSettings, num_steps: int) -> np.ndarray:
+    """Return the recorded steps, ascending, int64; always with 0 and `num_steps`.
+
+    Under "log" the `count` steps are round(T^(i / (count - 1))), i = 0, ..., count - 1, each
+    integer once; under "linear" they are round(i T / (count - 1)).
+    """
+    if record.spacing == "explicit":
+        chosen = np.asarray(record.steps, dtype=np.int64)
+        chosen = chosen[chosen <= num_steps]
+    elif record.spacing == "log":
+        chosen = np.rint(np.geomspace(1.0, float(num_steps), record.count)).astype(np.int64)
+    else:
+        chosen = np.rint(np.linspace(0.0, float(num_steps), record.count)).astype(np.int64)
+    return np.unique(np.concatenate([[0], chosen, [num_steps]]).astype(np.int64))

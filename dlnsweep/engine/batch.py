@@ -1,0 +1,362 @@
+"""Training the runs of one batch on this process's device: arrays in, arrays out, no files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.contracts.drawing import Sections
+from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine.journal import Call, Journal, leaves_of
+from dlnsweep.engine.program import Program
+from dlnsweep.engine.segments import Segments
+from dlnsweep.engine.trained import Trained, filled, joined
+from dlnsweep.errors import Interrupted
+from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
+from dlnsweep.numerics.lanes import reduced_layout
+from dlnsweep.numerics.runtime import device_description, numerics
+from dlnsweep.reduced.kernel import ReducedKernel
+from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
+from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
+
+# A segment should take about this long: progress, and stopping, wait for its end.
+_SEGMENT_SECONDS = 1.0
+_FIRST_SEGMENT_STEPS = 64
+# Kept compiled programs; a sweep rarely has more, and each holds some memory.
+_MOST_PROGRAMS = 32
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a batch is: run-steps done since the last report, and diverged runs so far.
+
+    Those that an earlier process has done are told at once, as `resumed`.
+    """
+
+    run_steps: int
+    diverged: int
+    resumed: bool = False
+
+
+_PROGRAMS: dict[Any, Any] = {}
+
+
+def _program(key: Any, make: Callable[[], Any]) -> Any:
+    """Return a compiled program, made once in this process."""
+    if key not in _PROGRAMS:
+        if len(_PROGRAMS) >= _MOST_PROGRAMS:
+            _PROGRAMS.pop(next(iter(_PROGRAMS)))
+        _PROGRAMS[key] = make()
+    return _PROGRAMS[key]
+
+
+def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Program:
+    """Return the dense program for a batch."""
+    device = device_description()
+    key = Program.key(row, padded_width, lanes, device)
+    return _program(key, lambda: Program(row, padded_width, lanes, device))
+
+
+def draw_for(row: Mapping[str, Any], padded_width: int) -> ReducedDraw:
+    """Return what draws the networks of a batch for the reduced kernel."""
+    sections = Sections.from_row(row)
+    forced = network_of(row).must_reduce(row)
+    key = ("draw", sections.static_key(), padded_width, row["sweep.tolerance"], forced)
+    return _program(key, lambda: ReducedDraw(row, padded_width))
+
+
+def reduced_program_for(
+    row: Mapping[str, Any], draw: ReducedDraw, lanes: Sequence[Lane]
+) -> ReducedProgram:
+    """Return the reduced program for some runs."""
+    platform = device_description()["platform"]
+    sections = draw.drawing.sections
+    sizes, layout = common_sizes(lanes), reduced_layout(platform, len(lanes))
+    key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout)
+
+    def make() -> ReducedProgram:
+        kernel = ReducedKernel(
+            sections.training,
+            sections.record,
+            early_exit=layout.vectorized == 1,
+            precision=row["sweep.precision"],
+            fused=platform == "cpu" and sections.training.optimizer == "gradient_descent",
+        )
+        return ReducedProgram(kernel, lanes, layout)
+
+    return _program(key, make)
+
+
+def train_batch(
+    rows: Mapping[str, np.ndarray],
+    shared: Mapping[str, Any],
+    padded_width: int,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    journal: Journal | None = None,
+) -> Trained:
+    """Train the runs of one batch.
+
+    Args:
+        rows: A column for each setting, one entry a run; static settings are the same in all.
+        shared: The settings that are no column.
+        padded_width: The width of the arrays.
+        on_progress: Called after every segment.
+        should_stop: Asked after every segment.
+        journal: What an earlier process has done, and where to keep what this one does.
+
+    Raises:
+        Interrupted: If `should_stop` said so; what is done stands in the journal.
+        Misfit: If the journal is not of this batch.
+    """
+    with numerics():
+        return _train_batch(
+            rows, shared, padded_width, _Watch(on_progress, should_stop, journal or Journal())
+        )
+
+
+def _train_batch(
+    rows: Mapping[str, np.ndarray],
+    shared: Mapping[str, Any],
+    padded_width: int,
+    watch: _Watch,
+) -> Trained:
+    count = len(rows["seed"])
+    row = _row(rows, 0) | dict(shared)
+    began = time.perf_counter()
+    reason = network_of(row).why_dense(row, padded_width)
+    if reason:
+        parts = [_train_dense(rows, row, padded_width, [reason] * count, watch)]
+        order = np.arange(count)
+    else:
+        parts, order = _train_reduced(rows, row, padded_width, watch)
+    trained = joined(parts, order)
+    seconds = time.perf_counter() - began - watch.compile_seconds
+    return replace(trained, compile_seconds=watch.compile_seconds, seconds=seconds)
+
+
+def _row(rows: Mapping[str, np.ndarray], index: int) -> dict[str, Any]:
+    values = {key: column[index] for key, column in rows.items()}
+    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
+
+
+@dataclass
+class _Watch:
+    """What a batch tells, asks and keeps while it runs, and what compiling has taken."""
+
+    on_progress: Callable[[Progress], None]
+    should_stop: Callable[[], bool]
+    journal: Journal = field(default_factory=Journal)
+    diverged: int = 0
+    compile_seconds: float = 0.0
+
+    def check(self, call: Callable[[], Call] | None = None) -> None:
+        """Keep what is done if it is time, and end if that is wished.
+
+        Args:
+            call: Returns the present call, if there is one.
+        """
+        stopping = self.should_stop()
+        self.journal.pause(call, ending=stopping)
+        if stopping:
+            raise Interrupted("stopped")
+
+
+def _train_dense(
+    rows: Mapping[str, np.ndarray],
+    row: Mapping[str, Any],
+    padded_width: int,
+    reasons: list[str],
+    watch: _Watch,
+) -> Trained:
+    began = time.perf_counter()
+    program = program_for(row, padded_width, len(rows["seed"]))
+    watch.compile_seconds += time.perf_counter() - began
+    classes = network_of(row).run_class(row, rows)
+    assert len(np.unique(classes)) == 1, "the plan keeps them apart"
+    # The runs of a call have one seed where they share what it draws.
+    apart = rows["seed"] if program.drawing.one_seed else np.zeros_like(rows["seed"])
+    groups = [np.flatnonzero(apart == seed) for seed in dict.fromkeys(apart.tolist())]
+    parts = []
+    for group in groups:
+
+        def start(piece: slice, group: np.ndarray = group) -> tuple[Any, Any]:
+            some = {key: column[group[piece]] for key, column in rows.items()}
+            return program.start(program.arguments(some))
+
+        outcome = [("dense", reasons[i], np.nan) for i in group]
+        parts.append(_train_pieces(program, row, start, outcome, watch))
+    return parts[0] if len(parts) == 1 else joined(parts, np.argsort(np.concatenate(groups)))
+
+
+def _train_reduced(
+    rows: Mapping[str, np.ndarray], row: Mapping[str, Any], padded_width: int, watch: _Watch
+) -> tuple[list[Trained], np.ndarray]:
+    """Train the runs that can be certified by the reduced kernel, and the rest by the dense one.
+
+    Returns:
+        The parts, and for each run of the batch its place in them.
+    """
+    forced = network_of(row).must_reduce(row)
+    began = time.perf_counter()
+    draw = draw_for(row, padded_width)
+    watch.compile_seconds += time.perf_counter() - began
+    lanes: list[Lane] = []
+    reasons: list[str] = []
+    hint = None
+
+    def prepare(index: int) -> Lane:
+        lane = draw.lane(_row(rows, index), hint)
+        # What is kept is all that is used, so that a batch which goes on has the same numbers.
+        return lane.made_small(is_reduced=forced or not reason_for(lane))
+
+    def reason_for(lane: Lane) -> str:
+        return lane.prepared.refusal or draw.why_not_smaller(lane)
+
+    for index in range(len(rows["seed"])):
+        known = watch.journal.has_lane(index)
+        lane = watch.journal.lane(index, partial(prepare, index))
+        hint = hint or lane.prepared.thresholds
+        lanes.append(lane)
+        reasons.append(reason_for(lane))
+        if not known:
+            watch.check()
+    taken = [i for i, reason in enumerate(reasons) if forced or not reason]
+    parts: list[Trained] = []
+    order: list[int] = []
+    while taken:
+        chosen = [lanes[i] for i in taken]
+        outcome = [
+            ("reduced", outcome_of(lane.prepared), lane.prepared.estimate) for lane in chosen
+        ]
+        began = time.perf_counter()
+        program = reduced_program_for(row, draw, chosen)
+        watch.compile_seconds += time.perf_counter() - began
+
+        def start(piece: slice, program: Any = program, chosen: list[Lane] = chosen) -> Any:
+            return program.start(chosen[piece])
+
+        part = _train_pieces(program, row, start, outcome, watch)
+        found = [
+            left_its_rehearsal(chosen[k], norm, *part.recorded_errors(k))
+            for k, norm in enumerate(part.residual_norm)
+        ]
+        kept = [k for k, reason in enumerate(found) if not reason or part.stopped_step[k] >= 0]
+        if kept:
+            parts.append(joined([part], np.array(kept)))
+            order += [taken[k] for k in kept]
+        again = [k for k in range(len(taken)) if k not in set(kept)]
+        for k in again:
+            reasons[taken[k]] = found[k]
+            if forced:
+                drawn = draw.draw(_row(rows, taken[k]), chosen[k].deeper)
+                lane = complete(replace(chosen[k], start=drawn), found[k])
+                lanes[taken[k]] = lane.made_small(is_reduced=True)
+        taken = [taken[k] for k in again] if forced else []
+    left = [i for i in range(len(lanes)) if i not in set(order)]
+    if left:
+        some = {key: column[left] for key, column in rows.items()}
+        parts.append(_train_dense(some, row, padded_width, [reasons[i] for i in left], watch))
+    return parts, np.argsort(np.array(order + left))
+
+
+def _train_pieces(
+    program: Any,
+    row: Mapping[str, Any],
+    start: Callable[[slice], tuple[Any, Any]],
+    outcome: list[tuple[str, str, float]],
+    watch: _Watch,
+) -> Trained:
+    """Train runs, as many at a time as a call of the program takes."""
+    record = Sections.from_row(row).record
+    steps = record_steps(record, row["training.num_steps"])
+    parts = []
+    for first in range(0, len(outcome), program.layout.lanes):
+        piece = slice(first, min(len(outcome), first + program.layout.lanes))
+        part = watch.journal.next_ended(len(outcome[piece]))
+        if part is None:
+            part = _train_lanes(program, start(piece), outcome[piece], steps, watch)
+            watch.journal.end_call(part)
+        else:
+            watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged, True))
+        watch.diverged += int(np.sum(part.diverged_step >= 0))
+        parts.append(part)
+    return joined(parts, np.arange(len(outcome)))
+
+
+def _train_lanes(
+    program: Any,
+    started: tuple[Any, Any],
+    outcome: list[tuple[str, str, float]],
+    steps: np.ndarray,
+    watch: _Watch,
+) -> Trained:
+    """Train as many runs as one call of the program takes."""
+    count = len(outcome)
+    (inputs, carry), kept = watch.journal.present_call(started)
+    everywhere = isinstance(program, ReducedProgram) and program.stops_everywhere
+    segments = Segments(steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere)
+    records: list[dict[str, np.ndarray]] = []
+    budget = _FIRST_SEGMENT_STEPS
+    if kept:
+        segments.go_to(kept.position)
+        records.append(kept.records)
+        watch.on_progress(Progress(kept.position[1] * count, watch.diverged, True))
+
+    def present() -> Call:
+        whole = {k: np.concatenate([r[k] for r in records], axis=1) for k in records[0]}
+        return Call(leaves_of(inputs, carry), segments.position, whole)
+
+    while not segments.finished and np.any(np.asarray(carry.state.active)[:count]):
+        segment = segments.take(budget)
+        began = time.perf_counter()
+        carry, values = program.segment(
+            inputs, carry, segment.start, segment.stops, segment.recorded
+        )
+        chosen = np.flatnonzero(segment.recorded)
+        records.append({k: np.asarray(v)[:count, chosen] for k, v in values.items()})
+        diverged_step = np.asarray(carry.state.diverged_step)[:count]
+        elapsed = time.perf_counter() - began
+        done = segment.end - segment.start
+        budget = _next_budget(budget, done, elapsed)
+        diverged = watch.diverged + int(np.sum(diverged_step >= 0))
+        watch.on_progress(Progress(done * count, diverged))
+        watch.check(present)
+    reached = segments.position[0]
+    norms = np.full(count, np.nan)
+    if isinstance(program, ReducedProgram):
+        norms = program.residual_norms(inputs, carry)[:count]
+    stopped_step = np.asarray(carry.stopped_step)[:count]
+    diverged_step = np.asarray(carry.state.diverged_step)[:count]
+    before_divergence = np.searchsorted(steps, diverged_step, side="left")
+    until_stop = np.searchsorted(steps, stopped_step, side="right")
+    num_rows = np.where(
+        diverged_step >= 0, before_divergence, np.where(stopped_step >= 0, until_stop, len(steps))
+    )
+    return Trained(
+        steps=steps,
+        observables={k: filled([r[k] for r in records], len(steps)) for k in records[0]},
+        num_rows=np.minimum(num_rows, reached),
+        diverged_step=diverged_step,
+        stopped_step=stopped_step,
+        kernel=[kernel for kernel, _, _ in outcome],
+        kernel_reason=[reason for _, reason, _ in outcome],
+        truncation_error=np.array([error for _, _, error in outcome]),
+        residual_norm=norms,
+        compile_seconds=0.0,
+        seconds=0.0,
+    )
+
+
+def _next_budget(budget: int, done: int, elapsed: float) -> int:
+    """Return the number of steps for the next segment, at most 8 times the last one's."""
+    if done <= 0:
+        return budget
+    wanted = int(done * _SEGMENT_SECONDS / max(elapsed, 1e-6))
+    return max(1, min(wanted, 8 * max(budget, done)))

@@ -1,0 +1,111 @@
+"""Measuring a short piece of each program: `dlnsweep plan` asks a process of its own for it.
+
+`python -m dlnsweep.probe` reads a JSON list of {"columns", "shared", "padded_width"} from its
+standard input and writes, a line each, what it measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.contracts import plugins
+from dlnsweep.errors import DlnsweepError
+from dlnsweep.numerics.runtime import load_jax
+
+_SECONDS = 1.0
+
+
+def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width: int) -> Any:
+    """Compile a batch's program and run its first steps.
+
+    Returns:
+        compile_seconds; start_seconds, of a further batch; seconds a run-step, start-up and
+        recording left out but a pilot spread over the steps; lanes and bytes of a call.
+    """
+    from dlnsweep.contracts.network import network_of
+    from dlnsweep.engine.batch import draw_for, program_for, reduced_program_for
+    from dlnsweep.numerics.runtime import numerics
+
+    rows = {
+        key: np.array([np.nan if v is None else v for v in values])
+        for key, values in columns.items()
+    }
+    row = {key: values[0] for key, values in columns.items()} | shared
+    count, pilot = len(rows["seed"]), 0.0
+    longest = int(rows["training.num_steps"][0])
+    with numerics():
+        began = time.perf_counter()
+        program: Any = None
+        inputs: Any = None
+        carry: Any = None
+        piece: Any = None
+        reduced = False
+        kind = network_of(row)
+        if not kind.why_dense(row, padded_width):
+            draw = draw_for(row, padded_width)
+            drawn = time.perf_counter()
+            lane = draw.lane(row)
+            pilot = time.perf_counter() - drawn
+            if kind.must_reduce(row) or not (lane.prepared.refusal or draw.why_not_smaller(lane)):
+                program = reduced_program_for(row, draw, [lane])
+                inputs, carry = program.start([lane])
+                reduced = True
+                # Later runs get the first one's thresholds, and spare most of its trials.
+                began, pilot = began + pilot, pilot / 2
+        if program is None:
+            program = program_for(row, padded_width, count)
+            piece = {key: values[: program.layout.lanes] for key, values in rows.items()}
+            inputs, carry = program.start(program.arguments(piece))
+        compiled = time.perf_counter() - began
+        began = time.perf_counter()
+        if not reduced:
+            # What every batch pays once more, its program being compiled: drawing data and weights.
+            inputs, carry = program.start(program.arguments(piece))
+            np.asarray(carry.stopped_step)
+        starting = time.perf_counter() - began
+        done, steps, taken, seconds = 0, program.grain, 1, 0.0
+        while seconds < _SECONDS / 4 and done < longest:
+            stop = min(longest, done + steps)
+            stops = np.full(16, stop)
+            began = time.perf_counter()
+            carry, _ = program.segment(inputs, carry, done, stops, np.zeros(16, bool))
+            np.asarray(carry.stopped_step)
+            seconds = time.perf_counter() - began
+            taken, done, steps = stop - done, stop, 2 * steps
+    used = min(count, program.layout.lanes)
+    return {
+        "compile_seconds": compiled,
+        "start_seconds": starting,
+        "seconds_a_run_step": seconds / (taken * used) + pilot / longest,
+        "lanes": program.layout.lanes,
+        "call_bytes": program.call_bytes,
+    }
+
+
+def main() -> int:
+    """Measure what the standard input asks for."""
+    if hasattr(os, "sched_setaffinity"):
+        # As in a worker: one core, one thread.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    plugins.load()
+    try:
+        load_jax()
+        for request in json.load(sys.stdin):
+            began = time.perf_counter()
+            measured = measure(**request)
+            measured["spent_seconds"] = time.perf_counter() - began
+            print(json.dumps(measured), flush=True)
+    except DlnsweepError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The compiled programs of a batch: one that draws and starts runs, one that trains a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.contracts.drawing import Drawing, drawing_of
+from dlnsweep.contracts.network import network_of
+from dlnsweep.errors import RunError
+from dlnsweep.machine.memory import said
+from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
+from dlnsweep.numerics.lanes import Layout
+from dlnsweep.numerics.lazy import jax, jnp
+
+# Share of the free memory that one call may take.
+_MEMORY_SHARE = 0.6
+
+
+class Program:
+    """What is compiled for a batch of runs with the same static settings.
+
+    Args:
+        row: The settings of one of the runs.
+        padded_width: The width of the arrays.
+        lanes: The number of runs that the batch has.
+        device: What `runtime.device_description` says.
+    """
+
+    def __init__(
+        self, row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
+    ) -> None:
+        self.drawing = drawing_of(row, padded_width)
+        self.precision = row["sweep.precision"]
+        self._memory = device["memory_bytes"] * _MEMORY_SHARE
+        self.layout = _wanted_layout(self.drawing, row, padded_width, lanes, device)
+        self._compile()
+
+    @staticmethod
+    def key(
+        row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
+    ) -> str:
+        """Return a text that is equal for batches which can share a program."""
+        drawing = drawing_of(row, padded_width)
+        layout = _wanted_layout(drawing, row, padded_width, lanes, device)
+        return f"{drawing.key} {row['sweep.precision']} {padded_width} {layout}"
+
+    @property
+    def grain(self) -> int:
+        """Number of steps that the kernel carries out together."""
+        return self.kernel.grain
+
+    def _compile(self) -> None:
+        """Compile for as many lanes a call as the layout wants and the memory holds."""
+        while True:
+            self.kernel = self.drawing.kernel(self.layout)
+            start = jax.jit(self._start)
+            arguments = self._example_arguments()
+            self._start_compiled = start.lower(arguments).compile()
+            inputs, carry = jax.eval_shape(start, arguments)
+            segment = jax.jit(self._segment, donate_argnums=1)
+            stops = np.zeros(STOPS_A_SEGMENT, np.int64)
+            lowered = segment.lower(inputs, carry, np.int64(0), stops, stops.astype(bool))
+            self._segment_compiled = lowered.compile()
+            self.call_bytes = max(bytes_of(self._start_compiled), bytes_of(self._segment_compiled))
+            if self.call_bytes <= self._memory or self.layout.lanes <= 2:
+                self._check_fits()
+                return
+            if self.layout.groups > 1:
+                self.layout = replace(self.layout, groups=self.layout.groups // 2)
+            else:
+                self.layout = replace(self.layout, vectorized=self.layout.vectorized // 2)
+
+    def _check_fits(self) -> None:
+        """Refuse what would have this process, or another one, killed."""
+        free = self._memory / _MEMORY_SHARE
+        if self.call_bytes > free:
+            raise RunError(
+                f"a call of its program needs {said(self.call_bytes)} of memory, and {said(free)} "
+                "are free; take fewer workers with --workers, smaller networks, or a machine with "
+                "more."
+            )
+
+    def _example_arguments(self) -> dict[str, np.ndarray]:
+        example = self.drawing.example_arguments()
+        return {k: np.full(self.layout.lanes, v) for k, v in example.items()}
+
+    def arguments(self, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the arguments of `start` for runs given as columns of settings.
+
+        Fewer runs than lanes are filled up with copies of the last one.
+        """
+        count = len(rows["seed"])
+        assert not self.drawing.one_seed or len(np.unique(rows["seed"])) == 1
+        places = np.minimum(np.arange(self.layout.lanes), count - 1)
+        columns = {}
+        for key, example in self._example_arguments().items():
+            # What was planned before there was a setting has its default.
+            values = np.asarray(rows.get(key, np.full(count, np.nan))).astype(example.dtype)
+            # NaN marks a hyperparameter that the optimizer does not use.
+            columns[key] = np.where(np.isnan(values), example[0], values)[places]
+        return columns
+
+    def start(self, arguments: dict[str, np.ndarray]) -> tuple[Any, Any]:
+        """Draw data and initial weights; return the runs' inputs and their state at step 0.
+
+        Where runs share what their seed draws, the inputs are a pair: their own, and that.
+        """
+        return self._start_compiled(arguments)
+
+    def segment(
+        self, inputs: Any, carry: Any, start: int, stops: np.ndarray, recorded: np.ndarray
+    ) -> tuple[Any, dict[str, Any]]:
+        """Train all lanes; see `DenseKernel.segment`. The carry is given away."""
+        return self._segment_compiled(inputs, carry, np.int64(start), stops, recorded)
+
+    def _start(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
+        shared = self.drawing.shared({key: values[0] for key, values in arguments.items()})
+
+        def one(own: dict[str, Any], shared: Any) -> tuple[Any, Any]:
+            return self.drawing.start(self.kernel, own, self._in_precision, shared)
+
+        inputs, carry = self.layout.batch(one, 1)(arguments, shared)
+        if not self.drawing.one_seed:
+            return inputs, carry
+        return (inputs, jax.tree.map(self._in_precision, shared)), carry
+
+    def _segment(self, inputs: Any, carry: Any, *span: Any) -> tuple[Any, dict[str, Any]]:
+        def one(own: Any, carry: Any, shared: Any, *span: Any) -> tuple[Any, dict[str, Any]]:
+            return self.kernel.segment(self.drawing.joined(own, shared), carry, *span)
+
+        own, shared = inputs if self.drawing.one_seed else (inputs, None)
+        return self.layout.batch(one, 2)(own, carry, shared, *span)
+
+    def _in_precision(self, array: Any) -> Any:
+        # Keys are integers.
+        return array.astype(self.precision) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+
+def _wanted_layout(
+    drawing: Drawing,
+    row: Mapping[str, Any],
+    padded_width: int,
+    lanes: int,
+    device: Mapping[str, Any],
+) -> Layout:
+    run_bytes = network_of(row).step_cost(row, padded_width).state_bytes
+    return drawing.layout(device["platform"], run_bytes, lanes)

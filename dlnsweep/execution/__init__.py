@@ -1,0 +1,1 @@
+"""Who computes which batch, and where; the one room that knows plan, engine and store."""

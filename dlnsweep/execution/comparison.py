@@ -1,0 +1,371 @@
+"""Both kernels on a sample of a sweep's runs, side by side: is the reduced one right?
+
+The sweep's tolerance is a promise on the reduced kernel's records. The dense kernel takes the same
+steps on the whole weight matrices, so it is the judge.
+
+Both compute in float64 here, whatever the sweep's precision: in float32 the dense kernel's own
+rounding adds up to more than a fine tolerance, and it could not judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlnsweep.contracts.network import network_of
+from dlnsweep.errors import SpecError
+from dlnsweep.execution.events import Event
+from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.numerics.runtime import load_jax
+from dlnsweep.plan.cost import cost_of
+from dlnsweep.plan.plan import Plan
+from dlnsweep.settings.sentences import show
+
+if TYPE_CHECKING:
+    from dlnsweep.engine.batch import Progress, Trained
+
+KERNELS = ("reduced", "dense")
+# The estimate is no bound: a deviation of more than so many times it is a finding.
+_ESTIMATES = 3.0
+# A difference of numbers of size 1 is known no better than this in float64: each of them is
+# rounded at 1.1e-16, and the roundings of many steps add up.
+_ROUNDING = 1e-13
+# The observables that are such differences, over the norm of what they differ from.
+_DIFFERENCES = (
+    "regression_error",
+    "oracle_distance",
+    "test_error",
+    "noisy_test_error",
+    "noisy_test_errors",
+)
+# Near the smallest numbers float64 has fewer than its 53 bits.
+_SMALLEST = 1e-290
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """The largest relative deviation of an observable, and the recorded step where it occurs."""
+
+    largest: float
+    step: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One run by both kernels.
+
+    Attributes:
+        label: Its seed and the settings that vary, as short texts by column.
+        kernel_reason: What the reduced kernel says of its bases.
+        estimate: Its estimate of its relative error.
+        endings: How the run ended by the reduced and by the dense kernel.
+        deviations: One for each observable; none for a run that diverged.
+        seconds: Seconds of the reduced and of the dense kernel, compiling left out.
+    """
+
+    label: dict[str, str]
+    kernel_reason: str
+    estimate: float
+    endings: tuple[str, str]
+    deviations: dict[str, Deviation]
+    seconds: tuple[float, float]
+
+    def is_right(self, tolerance: float) -> bool:
+        """Return whether the kernels agree to max(tolerance, 3 x estimate)."""
+        # In this order NaN, which stands for no estimate, leaves the tolerance.
+        limit = max(tolerance, _ESTIMATES * self.estimate)
+        same_ending = self.endings[0] == self.endings[1]
+        return same_ending and all(d.largest <= limit for d in self.deviations.values())
+
+
+def choose_sample(num_runs: int, wanted: int) -> list[int]:
+    """Return rows of the run table, spread evenly: the first and, from two on, the last."""
+    count = min(num_runs, wanted)
+    return [i * (num_runs - 1) // max(1, count - 1) for i in range(count)]
+
+
+def check_comparable(plan: Plan, chosen: Sequence[int]) -> None:
+    """Refuse runs that only one of the kernels can train.
+
+    Raises:
+        SpecError: With a sentence for each reason, which also says what to do.
+    """
+    problems = [problem for i in chosen for problem in _problems(plan.row(i))]
+    if problems:
+        raise SpecError(*dict.fromkeys(problems))
+
+
+def _problems(row: Mapping[str, Any]) -> list[str]:
+    """Return why the kernels cannot be compared on a run; each reason by itself."""
+    if not network_of(row).reducible:
+        return [
+            "there is nothing to compare: the reduced kernel trains linear networks only, and "
+            f"network.kind is {show(row['network.kind'])}."
+        ]
+    depth, names = row["network.depth"], row["record.observables"]
+    reasons = {
+        why_not_reduced(row["training.optimizer"], 2, ()): (
+            "compare another one with --set training.optimizer=gradient_descent"
+        ),
+        why_not_reduced("gradient_descent", depth, ()): (
+            "compare deeper ones with --set network.depth=2"
+        ),
+    }
+    reasons[why_not_reduced("gradient_descent", 2, (), row["training.minibatch_size"])] = (
+        "compare full batches with --set training.minibatch_size=0"
+    )
+    refused = {name: why_not_reduced("gradient_descent", 2, [name]) for name in names}
+    kept = [name for name in names if not refused[name]] or ["regression_error"]
+    listed = ", ".join(f'"{name}"' for name in kept)
+    remedy = f"leave it out with --set 'record.observables=[{listed}]'"
+    reasons |= dict.fromkeys(refused.values(), remedy)
+    found = [
+        f"there is nothing to compare: the reduced kernel cannot train this ({reason}); {remedy}."
+        for reason, remedy in reasons.items()
+        if reason
+    ]
+    if row["network.initial_weights"] == "law":
+        found.append(
+            'there is nothing to compare: initial_weights = "law" draws no weights that the dense '
+            "kernel could train; compare drawn ones with --set network.initial_weights=drawn, and "
+            "--set network.width=... if they are too wide for the memory."
+        )
+    return found
+
+
+def seconds_of(plan: Plan, chosen: Sequence[int], kernel: str) -> float:
+    """Estimate the seconds that some runs will take by a kernel."""
+    forced = {"sweep.kernel": kernel, "sweep.precision": "float64"}
+    return sum(cost_of(plan.row(i) | forced, _width(plan, i)).seconds for i in chosen)
+
+
+def run_steps(plan: Plan, chosen: Sequence[int]) -> int:
+    """Return the run-steps of both kernels together."""
+    return len(KERNELS) * int(plan.settings["training.num_steps"][list(chosen)].sum())
+
+
+def compare_runs(
+    plan: Plan,
+    chosen: Sequence[int],
+    on_event: Callable[[Event], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[Pair]:
+    """Train some runs by both kernels, in this process: first all by the reduced one.
+
+    Args:
+        plan: The sweep's plan.
+        chosen: Rows of its run table.
+        on_event: Called with what happens; each training counts as a batch of one run.
+        should_stop: Asked after every segment.
+
+    Raises:
+        Interrupted: If `should_stop` said so.
+    """
+    load_jax()
+    trained: dict[str, list[Trained]] = {kernel: [] for kernel in KERNELS}
+    on_event(Event("ready"))
+    number = 0
+    for kernel in KERNELS:
+        for index in chosen:
+            trained[kernel].append(_train(plan, index, kernel, number, on_event, should_stop))
+            number += 1
+    labels = _labels(plan, chosen)
+    return [
+        compare(label, reduced, dense)
+        for label, reduced, dense in zip(labels, *trained.values(), strict=True)
+    ]
+
+
+def _train(
+    plan: Plan,
+    index: int,
+    kernel: str,
+    number: int,
+    on_event: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+) -> Trained:
+    """Train one run by a kernel."""
+    from dlnsweep.engine.batch import train_batch
+
+    columns = {key: column[[index]] for key, column in plan.settings.items()}
+    columns |= {"sweep.kernel": np.array([kernel]), "sweep.precision": np.array(["float64"])}
+    told = 0
+
+    def report(progress: Progress) -> None:
+        nonlocal told
+        told += progress.run_steps
+        on_event(Event("progress", number, progress.run_steps, diverged=progress.diverged))
+
+    trained = train_batch(columns, plan.shared, _width(plan, index), report, should_stop)
+    left = int(columns["training.num_steps"][0]) - told
+    on_event(Event("done", number, left, 1, int(trained.diverged_step[0] >= 0)))
+    return trained
+
+
+def _width(plan: Plan, index: int) -> int:
+    return plan.program_widths[plan.programs[index]]
+
+
+def _labels(plan: Plan, chosen: Sequence[int]) -> list[dict[str, str]]:
+    """Return the seed and the settings that vary over the sweep, for each run."""
+    keys = [key for group in plan.sweep.axes for key in group]
+    short = [key.rpartition(".")[2] for key in keys]
+    names = [s if short.count(s) == 1 else key for s, key in zip(short, keys, strict=True)]
+    labels = []
+    for index in chosen:
+        row = plan.row(index)
+        values = {name: _text(row[key]) for name, key in zip(names, keys, strict=True)}
+        labels.append({"seed": str(row["seed"])} | values)
+    return labels
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        # NaN marks a hyperparameter that the run does not use.
+        return f"{value:g}" if value == value else "-"
+    return value if isinstance(value, str) else show(value)
+
+
+def compare(label: dict[str, str], reduced: Trained, dense: Trained) -> Pair:
+    """Compare a run trained by the reduced kernel with the same run by the dense one.
+
+    Of a run that diverged by either kernel only the endings are compared: its numbers blow up, and
+    rounding with them.
+    """
+    rows = min(int(reduced.num_rows[0]), int(dense.num_rows[0]))
+    steps = dense.steps[:rows]
+    diverged = "diverged" in (*reduced.status, *dense.status)
+    deviations = {
+        name: _largest(
+            steps, deviations_of(name, reduced.observables[name][0, :rows], values[0, :rows])
+        )
+        for name, values in dense.observables.items()
+        if rows and not diverged
+    }
+    return Pair(
+        label,
+        reduced.kernel_reason[0],
+        float(reduced.truncation_error[0]),
+        (_ending(reduced), _ending(dense)),
+        deviations,
+        (reduced.seconds, dense.seconds),
+    )
+
+
+def _ending(trained: Trained) -> str:
+    step = max(int(trained.diverged_step[0]), int(trained.stopped_step[0]))
+    return trained.status[0] if step < 0 else f"{trained.status[0]} at {step}"
+
+
+def _largest(steps: np.ndarray, deviations: np.ndarray) -> Deviation:
+    place = int(np.argmax(deviations))
+    return Deviation(float(deviations[place]), int(steps[place]))
+
+
+def deviations_of(name: str, reduced: np.ndarray, dense: np.ndarray) -> np.ndarray:
+    """Return the relative deviation of an observable at each recorded step.
+
+    |a - b| / |b| of a scalar, ||a - b|| / ||b|| of a vector, b being the dense kernel's. What the
+    dense kernel itself cannot tell from rounding counts as none. The regression error is the norm
+    of a difference of numbers of size 1, each rounded at 1.1e-16 over many steps: differences
+    below 1e-13 count as none, and so for the test errors and the distance to the oracle. For the
+    norm of the gradient it is 1e-13 times the largest one of the run, and the loss is judged like
+    the square that it is.
+
+    Args:
+        name: The observable.
+        reduced: Its values by the reduced kernel; (steps,) or (steps, length).
+        dense: Those by the dense kernel.
+
+    Returns:
+        One number a step; infinite where only one of the kernels has a number, or only the
+        reduced one differs from 0.
+    """
+    a, b = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (reduced, dense))
+    # Where both have no number, such as the effective rank of a zero matrix, they agree.
+    agree = np.all((a == b) | (np.isnan(a) & np.isnan(b)), axis=1)
+    with np.errstate(all="ignore"):
+        difference, size = np.linalg.norm(a - b, axis=1), np.linalg.norm(b, axis=1)
+        agree |= difference <= _rounding(name, size)
+        ratio = np.where(np.isfinite(difference), difference / size, np.inf)
+    return np.where(agree, 0.0, ratio)
+
+
+def _rounding(name: str, size: np.ndarray) -> np.ndarray | float:
+    """Return the difference up to which values of these sizes may be equal but for rounding."""
+    if name in _DIFFERENCES:
+        return _ROUNDING
+    if name == "gradient_norm":
+        return _ROUNDING * np.max(size)
+    if name == "loss":
+        # Of x = sqrt(size) known to e = 1e-13 max x, the square is known to 2 x e + e^2.
+        root = np.sqrt(size)
+        error = _ROUNDING * np.max(root)
+        return 2 * root * error + error**2
+    return _SMALLEST
+
+
+def table(pairs: Sequence[Pair]) -> str:
+    """Return the comparison as text, one line a run."""
+    columns: dict[str, list[str]] = {}
+    for pair in pairs:
+        for name, text in _cells(pair, pairs).items():
+            columns.setdefault(name, []).append(text)
+    whole = [[name, *texts] for name, texts in columns.items()]
+    padded = [[text.ljust(max(map(len, column))) for text in column] for column in whole]
+    return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
+
+
+def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
+    reduced, dense = pair.seconds
+    cells = dict(pair.label)
+    for name in dict.fromkeys(name for other in pairs for name in other.deviations):
+        found = pair.deviations.get(name)
+        cells[name] = f"{found.largest:.1e} at {found.step}" if found else "-"
+    cells["estimate"] = f"{pair.estimate:.1e}"
+    if any(ending != "finished" for other in pairs for ending in other.endings):
+        a, b = pair.endings
+        cells["ending"] = a if a == b else f"{a}, dense {b}"
+    cells["reduced"] = f"{reduced:.3g} s"
+    cells["dense"] = f"{dense:.3g} s"
+    cells["dense/reduced"] = f"{dense / reduced:.2g}" if reduced > 0 else "-"
+    cells["bases"] = pair.kernel_reason
+    return cells
+
+
+def summary(pairs: Sequence[Pair], tolerance: float) -> str:
+    """Return the worst deviation beside what was promised, and the verdict: two lines."""
+    found = [
+        (deviation.largest, name, deviation.step, pair.label["seed"])
+        for pair in pairs
+        for name, deviation in pair.deviations.items()
+    ]
+    estimate = max((pair.estimate for pair in pairs if pair.estimate >= 0), default=np.nan)
+    worst = "no deviation to measure (all runs diverged)"
+    if found:
+        largest, name, step, seed = max(found)
+        worst = f"worst deviation {largest:.1e} ({name}, seed {seed}, step {step})"
+    return (
+        f"{worst}; tolerance {tolerance:.1e}, largest estimate {estimate:.1e}\n"
+        f"{_verdict(pairs, tolerance)}"
+    )
+
+
+def _verdict(pairs: Sequence[Pair], tolerance: float) -> str:
+    wrong = [pair for pair in pairs if not pair.is_right(tolerance)]
+    runs = "1 run" if len(pairs) == 1 else f"{len(pairs)} runs"
+    if not wrong:
+        worst = max((d.largest for pair in pairs for d in pair.deviations.values()), default=0.0)
+        limit = "the tolerance" if worst <= tolerance else "three times its estimate"
+        return f"right: on {runs} the reduced kernel agrees with the dense one to {limit}."
+    named = "; ".join(
+        ", ".join(f"{name} {text}" for name, text in pair.label.items()) for pair in wrong
+    )
+    return (
+        f"NOT right: on {len(wrong)} of {runs} the kernels disagree by more than the tolerance and "
+        f"three times the estimate, or on how the run ends ({named}). Please report this table; "
+        "until that is settled run the sweep with --set sweep.kernel=dense."
+    )

@@ -1,0 +1,142 @@
+"""What a sweep will take: programs, memory, rows, bytes, and time from a measured probe. No JAX."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.errors import RunError
+from dlnsweep.machine.environment import for_workers
+from dlnsweep.numerics.runtime import accelerators, python_command
+from dlnsweep.plan.cost import RunCost, record_length
+from dlnsweep.plan.plan import Batch, Plan
+
+# Parquet bytes a stored float64 and float32, as measured on sweeps like those under sweeps/.
+_STORED_BYTES = {"float64": 6.5, "float32": 3.2}
+_STORED_KEY_BYTES = 0.3
+_MOST_PROBED = 6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a plan asks for.
+
+    Attributes:
+        rows: Rows of curves.
+        stored_bytes: Bytes of Parquet, roughly.
+        run_steps: Steps over all runs.
+        worker_bytes: Memory of one worker's largest batch: weights and records.
+        longest_run: The costliest run.
+    """
+
+    rows: int
+    stored_bytes: int
+    run_steps: int
+    worker_bytes: int
+    longest_run: RunCost
+
+
+def estimate(plan: Plan, batches: list[Batch]) -> Estimate:
+    """Estimate a plan's rows, bytes and memory from its settings."""
+    rows = stored = memory = 0
+    longest: RunCost | None = None
+    num_steps = plan.settings["training.num_steps"]
+    known: dict[tuple[int, int], tuple[RunCost, int]] = {}
+    for batch in batches:
+        first, count = int(batch.runs[0]), len(batch.runs)
+        alike = int(plan.programs[first]), int(num_steps[first])
+        if alike not in known:
+            known[alike] = plan.cost(first), record_length(plan.row(first))
+        cost, values = known[alike]
+        rows += count * cost.num_records
+        a_value = _STORED_BYTES[plan.sweep.options.precision]
+        stored += int(count * cost.num_records * (values * a_value + _STORED_KEY_BYTES))
+        memory = max(memory, cost.call_bytes + count * cost.record_bytes)
+        if longest is None or cost.seconds > longest.seconds:
+            longest = cost
+    assert longest is not None
+    steps = sum(int(num_steps[batch.runs].sum()) for batch in batches)
+    return Estimate(rows, stored, steps, memory, longest)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A time measured by a probe and carried over to the whole sweep.
+
+    Attributes:
+        seconds: Seconds on `workers` workers.
+        compile_seconds: Seconds of compiling in it, on each worker.
+        start_seconds: Seconds in it until a worker process has started.
+        steps_a_second: Run-steps a second on all workers.
+        probed: Number of programs measured; the others are scaled by their estimated cost.
+    """
+
+    seconds: float
+    compile_seconds: float
+    start_seconds: float
+    steps_a_second: float
+    probed: int
+
+
+def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
+    """Measure the costliest programs for about a second each, in a process of its own.
+
+    Raises:
+        RunError: If the process failed.
+    """
+    work: dict[tuple[int, int], list[Batch]] = {}
+    for batch in batches:
+        work.setdefault((int(plan.programs[batch.runs[0]]), len(batch.runs)), []).append(batch)
+
+    def weight(group: list[Batch]) -> float:
+        return sum(len(b.runs) * plan.cost(int(b.runs[0])).seconds for b in group)
+
+    groups = sorted(work.values(), key=weight, reverse=True)
+    requests = [_request(plan, group[0]) for group in groups[:_MOST_PROBED]]
+    began = time.monotonic()
+    done = subprocess.run(
+        python_command("dlnsweep.probe"),
+        env=for_workers(os.environ, on_cpu=not accelerators()),
+        input=json.dumps(requests),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RunError(f"the probe failed; --no-probe leaves it out.\n{done.stderr}")
+    measured = [json.loads(line) for line in done.stdout.splitlines()]
+    # What is left of the process's time is what a worker's start takes: Python, JAX, our code.
+    starting = time.monotonic() - began - sum(result["spent_seconds"] for result in measured)
+    seconds, estimated, steps = 0.0, 0.0, 0
+    for group, result in zip(groups, measured, strict=False):
+        taken = sum(_run_steps(plan, b) for b in group)
+        seconds += taken * result["seconds_a_run_step"] + len(group) * result["start_seconds"]
+        estimated += weight(group)
+        steps += taken
+    rest = sum(weight(group) for group in groups[len(measured) :])
+    total_steps = steps + sum(_run_steps(plan, b) for g in groups[len(measured) :] for b in g)
+    training = (seconds + (rest * seconds / estimated if estimated else 0.0)) / workers
+    # Two groups of one program (the last batch of a row has fewer lanes) compile apart, too.
+    compiling = sum(r["compile_seconds"] for r in measured) * len(groups) / len(measured)
+    probed = {int(plan.programs[group[0].runs[0]]) for group in groups[: len(measured)]}
+    starting = max(0.0, starting)
+    whole = training + compiling + starting
+    return Timing(whole, compiling, starting, total_steps / max(training, 1e-9), len(probed))
+
+
+def _run_steps(plan: Plan, batch: Batch) -> int:
+    return int(plan.settings["training.num_steps"][batch.runs].sum())
+
+
+def _request(plan: Plan, batch: Batch) -> dict[str, Any]:
+    def values(column: np.ndarray) -> list[Any]:
+        return [None if v != v else v for v in column[batch.runs].tolist()]
+
+    columns = {key: values(column) for key, column in plan.settings.items()}
+    return {"columns": columns, "shared": plan.shared, "padded_width": batch.padded_width}

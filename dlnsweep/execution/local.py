@@ -1,0 +1,364 @@
+"""Worker processes that compute batches: one a CPU core or GPU. Nothing of JAX starts here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dlnsweep.errors import Interrupted, RunError, StoreError
+from dlnsweep.execution.events import Event
+from dlnsweep.machine.environment import changing, for_workers, told
+from dlnsweep.machine.memory import WORKER_BYTES, available_memory, workers_that_fit
+from dlnsweep.numerics.runtime import accelerators, check_platforms, python_command, usable_cores
+
+_POLL_SECONDS = 0.2
+# Workers end at their next segment, but a program may be compiling, and a state large.
+_STOP_SECONDS = 300.0
+_TRIES = 2
+NOT_KEPT = "not kept now: its process did not end in time; it goes on from an older checkpoint"
+_CHECKPOINT = "--checkpoint-seconds"
+# A worker that ends before it is ready has had no batch: something is wrong with all of them.
+_MOST_FAILED_STARTS = 3
+
+
+@dataclass
+class Worker:
+    """A worker process and the batch that it has."""
+
+    process: subprocess.Popen[bytes]
+    place: dict[str, str]
+    cores: list[int] | None
+    ready: bool = False
+    batch: int | None = None
+    buffer: bytes = b""
+    # Of its batch: run-steps that it did, and whether it was asked to end and told how far it is.
+    steps: int = 0
+    kept: bool = False
+
+    @property
+    def output(self) -> IO[bytes]:
+        """Its end of the pipe through which it speaks."""
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+
+def worker_options(checkpoint_seconds: float | None) -> list[str]:
+    """Return the arguments by which worker processes are told how often to keep a checkpoint."""
+    return [] if checkpoint_seconds is None else [f"{_CHECKPOINT}={checkpoint_seconds}"]
+
+
+class LocalExecutor:
+    """Computes batches in worker processes on this machine.
+
+    Each worker is one process with one device: a GPU, or one CPU core to which it is pinned, so
+    that XLA runs one thread in it. On small products that is faster than one program on all
+    cores, and the numbers do not depend on the number of cores. A batch that kills its worker is
+    tried once more and then reported; the others go on.
+
+    Args:
+        workers: Number of processes; one for each GPU or usable CPU core by default, as far as
+            memory allows.
+        checkpoint_seconds: See `execute_batch`.
+
+    Raises:
+        RunError: If the environment asks for GPUs and there is none.
+    """
+
+    def __init__(self, workers: int | None = None, checkpoint_seconds: float | None = None) -> None:
+        self._options = worker_options(checkpoint_seconds)
+        gpus = accelerators()
+        cores = usable_cores()
+        if gpus:
+            count = min(len(gpus), workers or len(gpus))
+            self._places = [({"CUDA_VISIBLE_DEVICES": gpus[i]}, None) for i in range(count)]
+        else:
+            check_platforms()
+            fitting = max(1, available_memory() // WORKER_BYTES)
+            count = workers or min(len(cores), fitting)
+            # The first that no other worker of this machine has taken, so that two runners
+            # beside each other use different cores.
+            self._places = [({}, _from(cores, i)) for i in range(count)]
+
+    @property
+    def num_workers(self) -> int:
+        """Number of worker processes, if there are as many batches."""
+        return len(self._places)
+
+    def execute(
+        self,
+        root: str | Path,
+        numbers: Sequence[int],
+        on_event: Callable[[Event], None],
+        should_stop: Callable[[], bool],
+        batch_bytes: int = 0,
+    ) -> dict[int, str]:
+        """Compute batches of a results folder.
+
+        Args:
+            root: The folder.
+            numbers: The batches.
+            on_event: Called with what happens.
+            should_stop: Asked often.
+            batch_bytes: What a worker needs for one of them, beside itself.
+
+        Returns:
+            The reason for each batch that failed.
+
+        Raises:
+            Interrupted: If `should_stop` said so.
+            StoreError: If the folder cannot be written; the other batches are not tried.
+            RunError: If no worker process can start.
+        """
+        crew = Crew(root, numbers, on_event, self._options)
+        if ignored := changing():
+            on_event(Event("note", text=f"worker processes do without {told(ignored)}"))
+        places = self._places[: len(numbers)]
+        if places[0][1] is not None:
+            count, fewer = workers_that_fit(len(places), batch_bytes)
+            if fewer:
+                on_event(Event("note", text=fewer))
+            places = places[:count]
+        try:
+            for place, cores in places:
+                crew.hire(place, cores)
+            while crew.has_work:
+                crew.hand_out()
+                if should_stop():
+                    on_event(Event("stopping"))
+                    raise Interrupted("stopped")
+                crew.listen()
+                crew.replace_dead()
+            return crew.failures
+        finally:
+            crew.dismiss()
+
+
+def _from(cores: list[int], first: int) -> list[int]:
+    return [cores[(first + k) % len(cores)] for k in range(len(cores))]
+
+
+class Crew:
+    """Worker processes of this machine, and what is left for them to do.
+
+    Args:
+        root: The results folder.
+        numbers: The batches.
+        on_event: Called with what happens.
+        options: More arguments of the worker processes.
+
+    Attributes:
+        failures: The reason for each batch that failed.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        numbers: Sequence[int],
+        on_event: Callable[[Event], None],
+        options: Sequence[str] = (),
+    ) -> None:
+        self._options = options
+        self.failures: dict[int, str] = {}
+        self._root = root
+        self._on_event = on_event
+        self._waiting = deque(numbers)
+        self._tries = dict.fromkeys(numbers, 0)
+        self._failed_starts = 0
+        self._workers: list[Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    @property
+    def _num_busy(self) -> int:
+        return sum(worker.batch is not None for worker in self._workers)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether batches are waiting or being computed."""
+        return bool(self._waiting) or self._num_busy > 0
+
+    def hire(self, place: dict[str, str], cores: list[int] | None) -> None:
+        """Start a worker; see `LocalExecutor` for its place."""
+        self.adopt(_start(self._root, place, cores, self._options))
+
+    def adopt(self, worker: Worker) -> None:
+        """Take a worker that another crew has released; it must be of the same folder."""
+        self._workers.append(worker)
+        self._selector.register(worker.output, selectors.EVENT_READ, worker)
+
+    def release(self) -> list[Worker]:
+        """Let the idle workers go on living, without this crew."""
+        released = [w for w in self._workers if w.batch is None and w.process.poll() is None]
+        for worker in released:
+            self._selector.unregister(worker.output)
+            self._workers.remove(worker)
+        return released
+
+    def hand_out(self) -> None:
+        """Give idle workers a batch each."""
+        for worker in self._workers:
+            if worker.ready and worker.batch is None and self._waiting:
+                worker.batch = self._waiting.popleft()
+                self._tries[worker.batch] += 1
+                _send(worker, {"batch": worker.batch})
+
+    def listen(self) -> None:
+        """Hear what workers say, for a moment at most."""
+        for key, _ in self._selector.select(_POLL_SECONDS):
+            self._hear(key.data)
+
+    def replace_dead(self) -> None:
+        """Take the batches of dead workers back, and start others."""
+        for worker in [w for w in self._workers if w.process.poll() is not None]:
+            # What it said last may still lie in the pipe.
+            self._hear(worker)
+            self._selector.unregister(worker.output)
+            self._workers.remove(worker)
+            _close(worker.process.stdin)
+            _close(worker.output)
+            self._take_back(worker)
+            if len(self._workers) < len(self._waiting) + self._num_busy:
+                self.hire(worker.place, worker.cores)
+
+    def dismiss(self) -> None:
+        """End all workers: gently; by force after a time, or at once if interrupted again.
+
+        They are heard until they have ended: what they keep they say last.
+        """
+        deadline = time.monotonic() + _STOP_SECONDS
+        try:
+            for worker in self._workers:
+                worker.process.terminate()
+                _close(worker.process.stdin)
+            while any(map(_is_alive, self._workers)) and time.monotonic() < deadline:
+                self._hear_last_words(_POLL_SECONDS)
+            self._hear_last_words(0.0)
+            for worker in self._workers:
+                if worker.batch is not None and not worker.kept:
+                    # Whoever hears of it may be why we end.
+                    with contextlib.suppress(Exception):
+                        self._on_event(Event("kept", worker.batch, text=NOT_KEPT))
+        finally:
+            self._selector.close()
+            for worker in self._workers:
+                worker.process.kill()
+                worker.process.wait()
+                _close(worker.process.stdin)
+                _close(worker.output)
+
+    def _hear_last_words(self, seconds: float) -> None:
+        for key, _ in self._selector.select(seconds):
+            # Something else ends the run, and is told.
+            with contextlib.suppress(Exception):
+                self._hear(key.data)
+
+    def _hear(self, worker: Worker) -> None:
+        for message in _receive(worker):
+            if message["kind"] == "refused":
+                # The folder cannot be written (a full disk, say): no other batch will fare better.
+                raise StoreError(message["text"])
+            if message["kind"] == "unfit":
+                # The others have the same environment.
+                raise RunError(message["text"])
+            event = Event(**message)
+            worker.ready = True
+            if event.kind == "failed":
+                self.failures[event.batch] = event.text
+            if event.kind in ("done", "failed"):
+                worker.batch, worker.steps = None, 0
+            if event.kind in ("progress", "kept"):
+                worker.steps += event.run_steps
+            worker.kept = event.kind == "kept"
+            self._on_event(event)
+
+    def _take_back(self, worker: Worker) -> None:
+        """Try the batch of a dead worker again, or give it up."""
+        number, reason = worker.batch, _death(worker.process.returncode)
+        if number is not None and worker.kept and worker.steps:
+            # It was asked to end, and another one goes on from where it was: that is no failure.
+            self._tries[number] -= 1
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _MOST_FAILED_STARTS:
+                raise RunError(
+                    f"worker processes cannot start: the last one {reason}. What it said stands "
+                    "above; mend it and run the same command again."
+                )
+        elif number is not None and self._tries[number] < _TRIES:
+            # What was kept goes on at once; what died waits, lest it take others' workers along.
+            (self._waiting.appendleft if worker.kept else self._waiting.append)(number)
+            self._on_event(Event("retry", number, text=reason))
+        elif number is not None:
+            self.failures[number] = f"its worker process {reason}, {_TRIES} times"
+            self._on_event(Event("failed", number, text=self.failures[number]))
+
+
+def _start(
+    root: str | Path, place: dict[str, str], cores: list[int] | None, options: Sequence[str]
+) -> Worker:
+    environment = for_workers(os.environ, on_cpu=cores is not None) | place
+    command = [*python_command("dlnsweep.worker", str(root)), *options]
+    if cores is not None:
+        command += ["--cores", ",".join(map(str, cores))]
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # A Ctrl-C of the terminal reaches us alone; we tell the workers.
+        start_new_session=True,
+    )
+    worker = Worker(process, place, cores)
+    os.set_blocking(worker.output.fileno(), False)
+    return worker
+
+
+def _send(worker: Worker, message: dict[str, Any]) -> None:
+    assert worker.process.stdin is not None
+    # If it has died, its batch is taken back when its end is noticed.
+    with contextlib.suppress(BrokenPipeError):
+        worker.process.stdin.write(json.dumps(message).encode() + b"\n")
+        worker.process.stdin.flush()
+
+
+def _receive(worker: Worker) -> list[dict[str, Any]]:
+    """Return the messages that have come in whole; never wait for more."""
+    chunk = worker.output.read()
+    if not chunk:
+        # End of file comes a moment before the process can be waited for.
+        time.sleep(0.01)
+        return []
+    worker.buffer += chunk
+    *lines, worker.buffer = worker.buffer.split(b"\n")
+    return [json.loads(line) for line in lines if line]
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    if stream is not None:
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
+
+
+def _is_alive(worker: Worker) -> bool:
+    try:
+        worker.process.wait(0.0)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"ended with status {code}"
+    name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else code
+    hint = " (out of memory? Try fewer --workers)" if -code == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"

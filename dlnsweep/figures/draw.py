@@ -1,0 +1,187 @@
+"""Figures from tables: draw one `[figure]` of a sweep, and save it.
+
+Importing this package loads no matplotlib, so that the settings of figures can be read when a
+sweep file is checked; drawing does.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlnsweep.errors import SpecError, StoreError
+from dlnsweep.figures.overlays import Overlay
+from dlnsweep.machine.backend import load_matplotlib
+from dlnsweep.settings.figures import (
+    DRAWN,
+    CurvesFigure,
+    FigureSettings,
+    FinalFigure,
+    NoiseFigure,
+    file_stems,
+    read_figure,
+    register_figure,
+)
+from dlnsweep.spec.figures.check import check
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from dlnsweep.figures.statistics import Results
+
+__all__ = [
+    "FigureSettings",
+    "Overlay",
+    "check",
+    "draw",
+    "file_stems",
+    "read_figure",
+    "register_figure",
+    "save",
+]
+
+# Dates and versions would make files differ that show the same.
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": "dlnsweep"},
+    "pdf": {"Creator": "dlnsweep", "Producer": "dlnsweep", "CreationDate": None},
+    "svg": {"Creator": "dlnsweep", "Date": None},
+}
+
+
+def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] = ()) -> Figure:
+    """Return a figure of a sweep's results.
+
+    Args:
+        results: The results of a sweep, finished or not: runs that are not done are counted.
+        figure: The settings of the figure.
+        overlays: Curves from formulas, drawn dashed beside the measured ones.
+
+    Raises:
+        SpecError: The figure asks for what the sweep did not record or vary.
+        StoreError: No run is done yet.
+    """
+    load_matplotlib()
+    from dlnsweep.figures import style
+    from dlnsweep.figures.kinds.curves import draw_curves
+    from dlnsweep.figures.kinds.final import draw_final
+    from dlnsweep.figures.kinds.heatmap import draw_heatmap
+    from dlnsweep.figures.kinds.noise import draw_noise
+    from dlnsweep.figures.kinds.scatter import draw_scatter
+    from dlnsweep.figures.kinds.spectrum import draw_spectrum
+    from dlnsweep.figures.labels import words_of
+
+    if figure.kind in DRAWN:
+        with style.styled():
+            return DRAWN[figure.kind](results, figure)
+    selection = _checked_selection(results, figure)
+    if isinstance(figure, CurvesFigure | FinalFigure | NoiseFigure):
+        from dlnsweep.figures.theory import theory_overlays
+
+        overlays = [*overlays, *theory_overlays(results, figure, selection)]
+    if isinstance(figure, CurvesFigure):
+        from dlnsweep.figures.beside import beside_overlays
+
+        overlays = [*overlays, *beside_overlays(results, figure, selection)]
+    with style.styled(), words_of(selection.runs):
+        if figure.kind == "curves":
+            return draw_curves(results, figure, selection, overlays)
+        if figure.kind == "final":
+            return draw_final(results, figure, selection, overlays)
+        if figure.kind == "noise":
+            return draw_noise(results, figure, selection, overlays)
+        if figure.kind == "spectrum":
+            return draw_spectrum(results, figure, selection, overlays)
+        if overlays:
+            raise SpecError(f"A figure of kind '{figure.kind}' has no place for theory curves.")
+        if figure.kind == "scatter":
+            return draw_scatter(results, figure, selection)
+        return draw_heatmap(results, figure, selection)
+
+
+def save(
+    figure: Figure, path_stem: str | Path, formats: Sequence[str] = ("png", "pdf")
+) -> list[Path]:
+    """Write a figure as `path_stem`.png and so on, and return the paths.
+
+    The same figure gives the same bytes each time. A file is complete or not there.
+
+    Args:
+        figure: What `draw` returned.
+        path_stem: The path without the ending; folders that are missing are made.
+        formats: "png", "pdf", "svg".
+
+    Raises:
+        SpecError: Another format was asked for.
+        StoreError: The files cannot be written.
+    """
+    load_matplotlib()
+    from dlnsweep.figures import style
+
+    with style.styled():
+        # Laid out anew at every save, panels would move by a fraction of a pixel.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    paths = []
+    for name in formats:
+        if name not in _METADATA:
+            allowed = ", ".join(_METADATA)
+            raise SpecError(f"figure.formats has '{name}'; a figure can be written as {allowed}.")
+        path = Path(f"{path_stem}.{name}")
+        # A name that nobody can have put there, such as a link to somebody's file.
+        partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with style.styled(), _quiet_fonts(), partial.open("xb") as file:
+                figure.savefig(file, format=name, metadata=_METADATA[name], dpi=figure.dpi)
+            partial.replace(path)
+        except OSError as error:
+            raise StoreError(
+                f"{path}: the figure cannot be written ({error.strerror or error}); "
+                "make room or choose another folder with --out."
+            ) from error
+        finally:
+            with suppress(OSError):
+                partial.unlink()
+        paths.append(path)
+    return paths
+
+
+@contextmanager
+def _quiet_fonts() -> Iterator[None]:
+    """Keep fontTools from complaining of the dates in matplotlib's own fonts."""
+    logger = logging.getLogger("fontTools")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _checked_selection(results: Results, figure: FigureSettings) -> Any:
+    from dlnsweep.figures.statistics import select, setting_columns
+
+    runs = results.runs(unused=True)
+    settings = setting_columns(runs)
+    unknown = [name for name in figure.where if name not in settings]
+    everything = select(results, {} if unknown else figure.where, runs)
+    finals = {
+        name.removeprefix("final_"): everything.runs[name]
+        for name in everything.runs.columns
+        if name.startswith("final_")
+    }
+    vectors = [
+        name
+        for name, column in finals.items()
+        if column.dtype == object
+        and any(hasattr(value, "__len__") and not isinstance(value, str) for value in column)
+    ]
+    values = {name: runs[name].unique().tolist() for name in settings}
+    sentences = check(figure, list(finals), settings, vectors, everything.varying, values=values)
+    if sentences:
+        raise SpecError(*sentences)
+    return everything

@@ -1,0 +1,209 @@
+"""The figures and the summary table of a results folder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlnsweep.contracts import plugins
+from dlnsweep.errors import DlnsweepError, FigureError, SpecError, StoreError
+from dlnsweep.figures.draw import draw, save
+from dlnsweep.figures.drawn import remember, up_to_date
+from dlnsweep.results import Results, open_results
+from dlnsweep.settings.figures import FIGURES, file_stems
+from dlnsweep.settings.sentences import printable
+from dlnsweep.spec import file as sweepfile
+from dlnsweep.spec.figures.reading import read_table, same_files, tables_of
+from dlnsweep.store.interface import Files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def draw_figures(
+    results: str | Path | Results, figures: Sequence[Any] | None = None
+) -> list[Path | str]:
+    """Draw figures of a sweep's results and write their files into its folder.
+
+    Args:
+        results: The results, their folder, or its address.
+        figures: What to draw: tables of the keys of `[figure]`, or their settings; what the
+            sweep's file asked for by default.
+
+    Returns:
+        The files written: paths, or addresses.
+
+    Raises:
+        SpecError: If there is no figure to draw, or one asks for what was not recorded.
+        StoreError: If nothing is done yet, or the files cannot be written.
+        FigureError: If a figure cannot be drawn for another reason. All others are drawn.
+    """
+    paths: list[Path | str] = []
+    failures: list[DlnsweepError] = []
+    for found in drawn_one_by_one(results, figures):
+        if isinstance(found, DlnsweepError):
+            failures.append(found)
+        else:
+            paths += found
+    raise_all(failures)
+    return paths
+
+
+def drawn_one_by_one(
+    results: str | Path | Results, figures: Sequence[Any] | None = None
+) -> Iterator[list[Path | str] | DlnsweepError]:
+    """Yield the files of each figure, or why it could not be drawn; see `draw_figures`."""
+    plugins.load()
+    results = results if isinstance(results, Results) else open_results(results)
+    wanted = stored_figures(results) if figures is None else _settings_of(figures)
+    if not wanted:
+        raise SpecError(
+            f"{results.path}: its sweep file has no [figure]; add one and run again, or give a "
+            "file with one: dlnsweep figure RESULTS --file FILE."
+        )
+    for settings, stem in zip(wanted, file_stems(wanted), strict=True):
+        try:
+            yield _drawn(results, settings, stem)
+        except DlnsweepError as error:
+            yield error
+        # A stranger's drawing may raise anything, and so may matplotlib: no reason to end the
+        # command with a traceback, or to leave the other figures out.
+        except Exception as error:
+            failure = FigureError(
+                f"{results.path}: the figure '{stem}' cannot be drawn "
+                f"({type(error).__name__}: {printable(str(error))}); the results are complete: "
+                "change [figure] and draw it by `dlnsweep figure RESULTS --file FILE`."
+            )
+            failure.__cause__ = error
+            yield failure
+
+
+def raise_all(failures: Sequence[DlnsweepError]) -> None:
+    """Raise what kept figures from being drawn, all at once; nothing if nothing did."""
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        kinds = {type(failure) for failure in failures}
+        kind = kinds.pop() if len(kinds) == 1 else FigureError
+        raise kind("\n".join(map(str, failures))) from failures[0]
+
+
+def _drawn(results: Results, settings: Any, stem: str) -> list[Any]:
+    figure = draw(results, settings)
+    if not hasattr(figure, "savefig"):
+        raise FigureError(
+            f"What draws figures of kind '{settings.kind}' returned {type(figure).__name__}; it "
+            "must return a matplotlib Figure."
+        )
+    if isinstance(results.path, Path):
+        return list(save(figure, results.path / "figures" / stem, settings.formats))
+    return _put(results.store.files, figure, stem, settings.formats)
+
+
+def figures_of(path: Path) -> list[Any]:
+    """Return the figures that a file asks for: a sweep file, or one with `[figure]` alone.
+
+    What else stands in the file does not matter: the figures are judged by the results.
+
+    Raises:
+        SpecError: If the file has no figure, or a wrong one.
+    """
+    plugins.load()
+    raw = sweepfile.read(path).get("figure")
+    if raw is None:
+        raise SpecError(f"{path}: the file has no [figure]; add one, such as kind = 'curves'.")
+    return _read(raw, str(path))
+
+
+def stored_figures(results: Results) -> list[Any]:
+    """Return the figures that the sweep asked for when it was last run.
+
+    Raises:
+        SpecError: If one is of a kind that is not known here.
+    """
+    return _read(results.sweep["sweep"].get("figures", []), str(results.path))
+
+
+def _settings_of(figures: Sequence[Any]) -> list[Any]:
+    tables = [figure for figure in figures if isinstance(figure, Mapping)]
+    if len(tables) < len(figures):
+        return list(figures)
+    return _read([dict(table) for table in tables], "figures")
+
+
+def _read(raw: Any, where: str) -> list[Any]:
+    figures, problems = [], []
+    for place, table in tables_of(raw):
+        settings, found = read_table(table, place)
+        figures.append(settings)
+        problems += found
+        kind = table.get("kind") if isinstance(table, dict) else None
+        if isinstance(kind, str) and kind not in FIGURES:
+            problems.append(
+                "What another package or script registers is known where it is imported: import "
+                "it and call dlnsweep.draw_figures, or install it with an entry point."
+            )
+    problems += same_files(figures)
+    if problems:
+        raise SpecError(*(printable(f"{where}: {problem}") for problem in problems))
+    return figures
+
+
+def draw_missing_figures(folder: str | Path | Results) -> tuple[list[Path | str], bool]:
+    """Draw the figures that a sweep asked for, unless they are up to date.
+
+    Returns:
+        Their files, and whether they were drawn.
+
+    Raises:
+        FigureError: If a figure cannot be drawn; all others are, and all runs are kept.
+        StoreError: If the files cannot be written.
+    """
+    plugins.load()
+    results = folder if isinstance(folder, Results) else open_results(folder)
+    try:
+        figures = stored_figures(results)
+        there = up_to_date(results, figures)
+        if there:
+            return list(there), False
+        paths = draw_figures(results, figures)
+    except SpecError as error:
+        # Its exit status would say that nothing has been started.
+        raise FigureError(f"{results.path}: all runs are kept. {error}") from error
+    remember(results, figures, paths)
+    return paths, True
+
+
+def draw_if_done(results: Results) -> None:
+    """Draw a sweep's figures unless other shards are still at work: the last one draws."""
+    status = results.store.status()
+    if status.done == status.planned:
+        draw_missing_figures(results)
+
+
+def _put(files: Files, figure: Any, stem: str, formats: Sequence[str]) -> list[str]:
+    """Save a figure among results in an object store."""
+    try:
+        place = tempfile.TemporaryDirectory(prefix="dlnsweep-")
+    except FileNotFoundError:
+        raise StoreError(
+            f"{files.root}: a figure on its way there needs a folder for temporary files, and none "
+            "can be written on this machine; set TMPDIR to one that can."
+        ) from None
+    with place as folder:
+        saved = save(figure, Path(folder) / stem, formats)
+        named = [(f"figures/{path.name}", path.read_bytes()) for path in saved]
+    files.write_in_order(named)
+    return [str(files.path(name)) for name, _ in named]
+
+
+def with_few_digits(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a summary table with its statistics rounded to four digits, to be read."""
+    rounded = {
+        name: [float(f"{value:.4g}") for value in table[name]]
+        for name in table.columns
+        if name.endswith(("_q25", "_median", "_q75"))
+    }
+    return table.assign(**rounded)

@@ -1,0 +1,193 @@
+"""One number a run (at the end, at a step, or the smallest) against a setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dlnsweep.figures import layout, style
+from dlnsweep.figures.labels import format_settings, setting_label
+from dlnsweep.figures.overlays import Overlay, dashed, draw_overlays
+from dlnsweep.figures.panels import (
+    Panel,
+    band_note,
+    groups,
+    legend_of,
+    make_grid,
+    mark_shares,
+    scale_y,
+)
+from dlnsweep.figures.records import Records
+from dlnsweep.figures.statistics import (
+    Results,
+    Selection,
+    Summary,
+    is_ordered,
+    levels,
+    matches,
+    stops_early,
+    summarize,
+)
+from dlnsweep.figures.survivors import (
+    RAN_OUT,
+    Shares,
+    mark_points,
+    mark_ran_out,
+    most_ran_out,
+    num_diverged,
+)
+from dlnsweep.settings.figures import FinalFigure
+
+
+def draw_final(
+    results: Results, keys: FinalFigure, selection: Selection, overlays: Sequence[Overlay]
+) -> Figure:
+    """Draw one panel for each observable: medians with error bars against the setting `x`."""
+    records = Records(results, selection)
+    grid = make_grid(keys, selection, keys.y)
+    places = levels(selection.runs, keys.x)
+    numeric = is_ordered(places) and None not in places
+    ends = (min(places), max(places)) if numeric else (-0.5, len(places) - 0.5)
+    overlays = [*overlays, *_levels(keys, np.array(ends, dtype=float))]
+    per_panel: list[list[Summary]] = []
+    shares: list[list[Shares]] = []
+    drawn: list[Overlay] = []
+    missing, capped = 0, False
+    for panel in grid.panels:
+        value = records.per_run(panel.observable, keys.at)
+        missing = max(missing, int(np.isnan(value).sum()))
+        shown = []
+        shares.append([])
+        for index, hue, colour, runs in groups(keys, selection, grid, panel):
+            shift = 0.0 if numeric else _dodge(index, len(grid.hues))
+            x = np.array(places, dtype=float) if numeric else np.arange(len(places)) + shift
+            members = [runs & matches(selection.used, keys.x, place) for place in places]
+            summary = _summarize(x, value, members, keys)
+            line = _draw_bars(panel, summary, index, colour, joined=numeric)
+            grid.measured.append((hue, line))
+            level = {keys.panel_by: panel.level, keys.hue: hue}
+            gone = [num_diverged(selection, {**level, keys.x: place}) for place in places]
+            # A place without a run left has no point.
+            tried = np.array([int(each.sum()) for each in members]) + gone
+            there = np.isin(x, summary.x)
+            shares[-1].append(Shares(line, summary.num_runs, tried[there]))
+            if panel.observable == "steps_taken" and stops_early(results):
+                cut = np.array([most_ran_out(selection, runs) for runs in members])[there]
+                capped |= mark_ran_out(panel.ax, line, cut)
+            shown.append(summary)
+        drawn += draw_overlays(
+            panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
+            (keys.hue, grid.colour_of),
+        )  # fmt: skip
+        _scale_x(panel, keys, places, numeric)
+        per_panel.append(shown)
+    notes = [
+        *at_note(keys.at),
+        *band_note(keys, [summary for shown in per_panel for summary in shown], "bars"),
+        *layout.pooled(selection, keys.x, keys.hue, keys.panel_by),
+        *missing_note(missing),
+        *scale_y(keys, grid, per_panel, drawn),
+        *mark_shares(grid, shares, mark_points),
+        *([RAN_OUT] if capped else []),
+    ]
+    for panel in grid.panels:
+        drawn += _draw_marks(panel, keys)
+    if numeric:
+        _share_x(grid.panels)
+    legend, unseen = legend_of(keys, grid, drawn)
+    layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
+    return grid.figure
+
+
+def _share_x(panels: Sequence[Panel]) -> None:
+    """Give all panels one range of x: one whose runs diverged at some values draws none there."""
+    left, right = zip(*(panel.ax.get_xlim() for panel in panels), strict=True)
+    for panel in panels:
+        panel.ax.set_xlim(min(left), max(right))
+
+
+def _levels(keys: FinalFigure, ends: np.ndarray) -> list[Overlay]:
+    """Return the values of y to be marked, from one end of the horizontal axis to the other."""
+    # After the patterns of the formulas and of the marks; one for all that have the same name.
+    first = len(keys.theory) + len(keys.marks)
+    names = list(dict.fromkeys(level.label for level in keys.levels))
+    return [
+        Overlay(
+            level.y or keys.y[0], level.label, ends, np.full(2, level.at),
+            {} if level.panel is None else {str(keys.panel_by): level.panel},
+            pattern=first + names.index(level.label),
+        )
+        for level in keys.levels
+    ]  # fmt: skip
+
+
+def _draw_marks(panel: Panel, keys: FinalFigure) -> list[Overlay]:
+    """Mark values of x over the whole height of a panel, whose axes are scaled already."""
+    bottom, top = panel.ax.get_ylim()
+    # After the formulas' own patterns.
+    first = len(keys.theory)
+    for pattern, mark in enumerate(keys.marks, first):
+        look = {"color": "0.2", "label": mark.label, **dashed(pattern)}
+        panel.ax.plot([mark.at, mark.at], [bottom, top], **look)
+    panel.ax.set_ylim(bottom, top)
+    return [
+        Overlay(
+            panel.observable, mark.label, np.array([mark.at]), np.array([np.nan]), pattern=pattern
+        )
+        for pattern, mark in enumerate(keys.marks, first)
+    ]
+
+
+def at_note(at: str | int) -> list[str]:
+    """Return at which step the values were taken."""
+    return {"final": ["at the end"], "min": ["smallest value over the steps"]}.get(
+        str(at), [f"at step {at}"]
+    )
+
+
+def missing_note(missing: int) -> list[str]:
+    """Return how many usable runs have no (finite) value."""
+    return [f"{missing} without a value, left out"] if missing else []
+
+
+def _summarize(
+    x: np.ndarray, value: np.ndarray, members: Sequence[np.ndarray], keys: FinalFigure
+) -> Summary:
+    table = np.full((len(x), max(int(runs.sum()) for runs in members)), np.nan)
+    for row, runs in zip(table, members, strict=True):
+        row[: int(runs.sum())] = value[runs]
+    return summarize(x, table, keys.band, keys.quantiles)
+
+
+def _draw_bars(panel: Panel, summary: Summary, index: int, colour: Any, joined: bool) -> Line2D:
+    line = {**style.marker_style(index), "markevery": None, "color": colour}
+    if not joined:
+        line["linestyle"] = "none"
+    bars = None
+    if summary.lower is not None and summary.upper is not None:
+        bars = np.stack([summary.median - summary.lower, summary.upper - summary.median])
+    drawn: Any = panel.ax.errorbar(
+        summary.x, summary.median, yerr=bars, elinewidth=0.8, capsize=1.8, capthick=0.8, **line
+    )
+    return drawn[0]
+
+
+def _dodge(index: int, count: int) -> float:
+    """Return how far to shift a group of words sideways, so that error bars do not overlap."""
+    return 0.0 if count < 2 else 0.5 * (index / (count - 1) - 0.5)
+
+
+def _scale_x(panel: Panel, keys: FinalFigure, places: list[Any], numeric: bool) -> None:
+    ax = panel.ax
+    if numeric:
+        values = np.array(places, dtype=float)
+        style.set_x_scale(ax, style.is_log(keys.x_scale, values), values, keys.x)
+    else:
+        layout.set_ticks(ax.xaxis, range(len(places)), format_settings(keys.x, places))
+        ax.set_xlim(-0.5, len(places) - 0.5)
+    if panel.lowest:
+        ax.set_xlabel(setting_label(keys.x))

@@ -1,0 +1,83 @@
+"""The test errors at the end of training against the noise on the test measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dlnsweep.figures import layout, style
+from dlnsweep.figures.kinds.curves import curve_style, draw_summary
+from dlnsweep.figures.labels import observable_label, setting_label
+from dlnsweep.figures.overlays import Overlay, draw_overlays
+from dlnsweep.figures.panels import (
+    band_note,
+    groups,
+    legend_of,
+    make_grid,
+    mark_shares,
+    network_of,
+    runs_of,
+    scale_y,
+    two_lines,
+)
+from dlnsweep.figures.statistics import (
+    Results,
+    Selection,
+    Summary,
+    final_vectors,
+    noise_levels,
+    summarize,
+)
+from dlnsweep.figures.survivors import Shares, mark_curves
+from dlnsweep.settings.figures import NoiseFigure
+
+
+def draw_noise(
+    results: Results, keys: NoiseFigure, selection: Selection, overlays: Sequence[Overlay]
+) -> Figure:
+    """Draw one panel for each observable, one curve over the noise levels for each hue."""
+    levels = noise_levels(results)
+    grid = make_grid(keys, selection, keys.y)
+    # A level of zero amplifies nothing.
+    shown_levels = levels > 0 if keys.amplification else levels >= 0
+    order = np.flatnonzero(shown_levels)[np.argsort(levels[shown_levels])]
+    x = levels[order]
+    divisor = x if keys.amplification else np.ones_like(x)
+    per_panel: list[list[Summary]] = []
+    shares: list[list[Shares]] = []
+    drawn: list[Overlay] = []
+    for panel in grid.panels:
+        values = final_vectors(selection, panel.observable)[:, order] / divisor
+        shown = []
+        shares.append([])
+        for index, hue, colour, runs in groups(keys, selection, grid, panel):
+            summary = summarize(x, values[runs].T, keys.band, keys.quantiles)
+            line = draw_summary(
+                panel.ax, summary, color=colour, **curve_style(keys, index) | {"markevery": None}
+            )
+            grid.measured.append((hue, line))
+            shares[-1].append(runs_of(keys, selection, panel, hue, runs, line))
+            shown.append(summary)
+        drawn += draw_overlays(
+            panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
+            (keys.hue, grid.colour_of),
+        )  # fmt: skip
+        style.set_x_scale(panel.ax, keys.x_scale == "log", x, "record.noise_levels")
+        if panel.lowest:
+            panel.ax.set_xlabel(setting_label("record.test_noise"))
+        if keys.amplification and panel.ax.get_ylabel():
+            label = observable_label(panel.observable, network_of(selection))
+            panel.ax.set_ylabel(two_lines(f"{label} $/\\,σ$"))
+        per_panel.append(shown)
+    notes = [
+        "at the end",
+        *band_note(keys, [summary for shown in per_panel for summary in shown]),
+        *layout.pooled(selection, keys.hue, keys.panel_by),
+        *scale_y(keys, grid, per_panel, drawn),
+        *mark_shares(grid, shares, mark_curves),
+    ]
+    legend, unseen = legend_of(keys, grid, drawn)
+    layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
+    return grid.figure

@@ -1,0 +1,1 @@
+"""What a process finds around it: memory, cores, streams, signals, variables, folders. No JAX."""

@@ -1,0 +1,1 @@
+"""Networks of weight matrices that learn signals from measurements."""

@@ -1,0 +1,169 @@
+"""What one run draws that learns signals from measurements: samples and weight matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float
+
+from dlnsweep.contracts.descent import Carry, Inputs
+from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
+from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.networks.layered.dense import DenseKernel, delay_for
+from dlnsweep.networks.layered.initializers import INITIALIZERS, Shape, draw_weights
+from dlnsweep.networks.layered.kind import layer_sizes, problem_rank
+from dlnsweep.networks.layered.minibatches import Minibatches, minibatches_of
+from dlnsweep.networks.layered.relu import ReluKernel, keep_samples
+from dlnsweep.networks.layered.samples import Reduced, TestSamples, reduce_samples
+from dlnsweep.numerics.lanes import Layout
+from dlnsweep.numerics.lazy import jax
+from dlnsweep.numerics.streams import gaussian, purpose_key
+
+
+class Drawn(NamedTuple):
+    """What a run starts from, in float64.
+
+    Attributes:
+        weights: W_1, ..., W_L.
+        data: The samples as the kernel takes them: `Reduced`, or `relu.Samples`.
+        test: Fresh samples, or None where no observable needs them.
+        minibatches: What minibatches are drawn from, or None for full batches.
+    """
+
+    weights: tuple[Float[Array, "..."], ...]
+    data: Any
+    test: TestSamples | None
+    minibatches: Minibatches | None
+
+
+@dataclass(frozen=True)
+class SampleDrawing(Drawing):
+    """How the runs of a batch draw samples and weight matrices.
+
+    Attributes:
+        dims: The layer sizes of the arrays.
+        rank: The rank of the measurements.
+        keeps_roundings: See `DenseKernel`.
+    """
+
+    dims: tuple[int, ...]
+    rank: int
+    keeps_roundings: bool
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> SampleDrawing:
+        """Read a run's dotted settings."""
+        return cls(
+            Sections.from_row(row),
+            layer_sizes(row, padded_width),
+            problem_rank(row),
+            bool(network_of(row).run_class(row, row)),
+        )
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for runs which one program can train, sizes of arrays aside."""
+        return f"{super().key} {self.keeps_roundings}"
+
+    def example_arguments(self) -> dict[str, float]:
+        """Return the arguments of one run."""
+        return {**self.sections.traced(), "seed": 0, "network.width": max(self.dims[1:-1] or (1,))}
+
+    def read(self, arguments: Mapping[str, Any]) -> tuple[Sections, Shape, Any]:
+        """Return the settings with their numbers, the shape of the network, and the run's keys.
+
+        Args:
+            arguments: The traced numbers by dotted key, the seed and the width.
+        """
+        numbers = dict(arguments)
+        seed, width = numbers.pop("seed"), numbers.pop("network.width")
+        initializer = INITIALIZERS[self.sections.network.initializer]
+        if not initializer.paddable and len(self.dims) > 2:
+            width = self.dims[1]
+        sections = self.sections.with_numbers(numbers, width)
+        return sections, Shape(self.dims, width), partial(purpose_key, seed)
+
+    def samples(self, sections: Sections, key: Any) -> tuple[Reduced, TestSamples | None]:
+        """Draw the reduced training samples, and test samples where they are needed."""
+        drawn = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
+        return self._reduced(sections, key, *drawn), self._test(sections, key)
+
+    def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
+        """Draw a run's samples and weights."""
+        signals, measurements = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
+        data: Any = self._reduced(sections, key, signals, measurements)
+        minibatches = None
+        if self.sections.training.minibatch_size:
+            own = key("training/minibatches")
+            minibatches = minibatches_of(signals, measurements, data, own)
+        if sections.network.kind == "linear_then_relu":
+            data = keep_samples(data, signals, measurements)
+        weights = draw_weights(sections.network, shape, key)
+        return Drawn(weights, data, self._test(sections, key), minibatches)
+
+    def kernel(self, layout: Layout) -> DenseKernel | ReluKernel:
+        """Return what trains a run."""
+        training, record = self.sections.training, self.sections.record
+        alone = layout.vectorized == 1
+        if self.sections.network.kind == "linear_then_relu":
+            return ReluKernel(training, record, early_exit=alone)
+        delay = delay_for(self.dims, self.rank)
+        return DenseKernel(
+            training, record, delay=delay, early_exit=alone, keeps_roundings=self.keeps_roundings
+        )
+
+    def start(
+        self,
+        kernel: Any,
+        arguments: Mapping[str, Any],
+        convert: Callable[[Any], Any],
+        shared: Any = None,
+    ) -> tuple[Inputs, Carry]:
+        """Draw a run; return its inputs and its state at step 0."""
+        del shared
+        sections, shape, key = self.read(arguments)
+        drawn = self.draw(sections, shape, key)
+        weights, data, test, minibatches = jax.tree.map(convert, drawn)
+        fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
+        record = record_numbers(arguments)
+        # Only the dense kernel of linear networks knows minibatches.
+        more = {} if minibatches is None else {"minibatches": minibatches}
+        return kernel.start(weights, data, fan_ins, sections.training, record, test, **more)
+
+    def _reduced(
+        self,
+        sections: Sections,
+        key: Any,
+        signals: Float[Array, "d n"],
+        measurements: Float[Array, "m n"],
+    ) -> Reduced:
+        problem = PROBLEMS[sections.problem.kind]
+        return reduce_samples(
+            signals,
+            measurements,
+            self.rank,
+            certain=problem.has_certain_rank(sections.problem),
+            clean=problem.clean(sections.problem, key) if problem.clean else None,
+        )
+
+    def _test(self, sections: Sections, key: Any) -> TestSamples | None:
+        problem = PROBLEMS[sections.problem.kind]
+        observables = [OBSERVABLES[name] for name in sections.record.observables]
+        examined = any(item.needs_isometry for item in observables)
+        if not examined and not any(item.needs_test_samples for item in observables):
+            return None
+        count = sections.record.num_test_samples
+        assert problem.draw_test is not None
+        signals, measurements = problem.draw_test(sections.problem, key, count)
+        noise = gaussian(key("test/noise"), measurements.shape[0], count)
+        isometry = None
+        if examined:
+            assert problem.isometry is not None
+            isometry = problem.isometry(sections.problem, key)
+        scaled = sections.record.test_noise * noise
+        return TestSamples(signals, measurements, scaled, noise, isometry)

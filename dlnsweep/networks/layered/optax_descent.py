@@ -1,0 +1,146 @@
+"""Training a deep linear network with an optimizer from optax, on the reduced samples.
+
+Adaptive optimizers work entry by entry, so the first layer keeps its own coordinates; only the
+samples are reduced (the gradient sees them through X Y^T and Y Y^T whatever the optimizer).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.networks.layered.minibatches import Minibatches, stochastic
+from dlnsweep.networks.layered.samples import Reduced
+from dlnsweep.networks.layered.view import LinearView
+from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
+from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.products import multiply
+from dlnsweep.optimizers.directions import DECOUPLED_DECAY, DIRECTIONS
+from dlnsweep.settings.sections import TrainingSettings
+
+
+class Constants(NamedTuple):
+    """A run's data and numbers.
+
+    Attributes:
+        data: The reduced samples.
+        learning_rates: eta_i of each layer, float64.
+        numbers: The traced numbers of [training], by name.
+        minibatches: What minibatches are drawn from; None for full batches.
+        limit: See `divergence.squared_limit`.
+    """
+
+    data: Reduced
+    learning_rates: Float[Array, " L"]
+    numbers: dict[str, Float[Array, ""]]
+    minibatches: Minibatches | None = None
+    limit: Any = None
+
+
+class State(NamedTuple):
+    """What changes during a run; see `gradient_descent.State` for the last two.
+
+    Attributes:
+        weights: W_1, ..., W_L.
+        optimizer: The state of the optax transformation.
+        lost: What has been rounded off the weights so far; see `compensated.py`.
+    """
+
+    weights: tuple[Float[Array, "..."], ...]
+    optimizer: Any
+    active: Bool[Array, ""]
+    diverged_step: Int[Array, ""]
+    lost: Matrices
+
+
+def _settings(name: str, numbers: dict[str, Float[Array, ""]]) -> TrainingSettings:
+    fields: dict[str, Any] = {"optimizer": name, **numbers}
+    return TrainingSettings.model_construct(**fields)
+
+
+def start(weights: tuple[Float[Array, "..."], ...], constants: Constants, name: str) -> State:
+    """Make the state at step 0."""
+    transformation = DIRECTIONS[name](_settings(name, constants.numbers))
+    return State(
+        weights,
+        transformation.init(weights),
+        jnp.ones((), bool),
+        -jnp.ones((), jnp.int64),
+        nothing_lost(weights),
+    )
+
+
+def view(constants: Constants, state: State) -> LinearView:
+    """Return the view of the state that observables see."""
+    data = constants.data
+    first = state.weights[0]
+    return LinearView(
+        (multiply(first, data.range_basis), *state.weights[1:]),
+        multiply(first, data.off_basis),
+        data,
+        constants.numbers["weight_decay"].astype(first.dtype),
+        constants.numbers["data_fit_scale"].astype(first.dtype),
+    )
+
+
+def advance(
+    constants: Constants,
+    state: State,
+    step: Int[Array, ""],
+    stop: Int[Array, ""],
+    *,
+    name: str,
+    early_exit: bool,
+    minibatch_size: int = 0,
+) -> State:
+    """Carry out the steps `step`, ..., `stop` - 1; see `gradient_descent.advance`."""
+    data, dtype = constants.data, state.weights[0].dtype
+    numbers = {key: value.astype(dtype) for key, value in constants.numbers.items()}
+    rates = constants.learning_rates.astype(dtype)
+    transformation = DIRECTIONS[name](_settings(name, numbers))
+    measurements = data.range_basis * data.inputs
+    coupled_decay = 0.0 if name in DECOUPLED_DECAY else numbers["weight_decay"]
+
+    def objective(
+        weights: tuple[Float[Array, "..."], ...], now: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        output = measurements
+        for weight in weights:
+            output = multiply(weight, output)
+        residual = output - data.targets
+        squared_error = fit = jnp.sum(residual**2)
+        if constants.minibatches is not None:
+            # Linear in the residual, with the gradient of the minibatch's half squared error.
+            source = stochastic(
+                constants.minibatches, lax.stop_gradient(residual), now, minibatch_size
+            )
+            fit = 2 * jnp.sum(residual * source)
+        decay = sum(jnp.sum(weight**2) for weight in weights)
+        loss = 0.5 * (numbers["data_fit_scale"] * fit + coupled_decay * decay)
+        return loss, squared_error
+
+    def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
+        within = carry[0] < stop
+        return within & carry[1].active if early_exit else within
+
+    def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
+        now, state = carry
+        gradients, squared_error = jax.grad(objective, has_aux=True)(state.weights, now)
+        within = squared_error <= constants.limit
+        active = state.active & within
+        diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
+        updates, optimizer = transformation.update(gradients, state.optimizer, state.weights)
+        directions: Any = updates
+        scaled = tuple(-rate * d for rate, d in zip(rates, directions, strict=True))
+        weights, lost = add_all(state.weights, state.lost, scaled)
+
+        def keep(new: Array, old: Array) -> Array:
+            return jnp.where(active, new, old)
+
+        weights, optimizer, lost = jax.tree.map(
+            keep, (weights, optimizer, lost), (state.weights, state.optimizer, state.lost)
+        )
+        return now + 1, State(weights, optimizer, active, diverged_step, lost)
+
+    return lax.while_loop(unfinished, one_step, (step, state))[1]

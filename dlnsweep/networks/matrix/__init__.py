@@ -1,0 +1,1 @@
+"""Factorizations of a matrix, and the end-to-end update beside them."""

@@ -1,0 +1,356 @@
+"""Training deep linear networks W_L ... W_1 on a loss of their end-to-end matrix alone.
+
+With grad l the gradient of the loss at W = W_{L:1} (fits.py), layer i has the gradient
+
+    W_{L:i+1}^T grad l(W) W_{i-1:1}^T + lambda W_i
+
+(Arora, Cohen, Hazan 2018, arXiv:1802.06509, proof of Theorem 1). On the thinner side of W the
+products W_{i:1} (or, transposed, W_{L:i}) are kept, so a step takes 3 (L - 1) products of matrices
+but no more.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.contracts.descent import Carry, Inputs, Kernel
+from dlnsweep.contracts.view import View
+from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
+from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
+from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.products import multiply
+from dlnsweep.numerics.spectra import guarded
+from dlnsweep.optimizers.directions import DECOUPLED_DECAY, DIRECTIONS
+from dlnsweep.problems.losses import Fit
+from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
+
+Weights = tuple[Float[Array, "..."], ...]
+
+
+class Constants(NamedTuple):
+    """What a run is given.
+
+    Attributes:
+        fit: The loss.
+        learning_rates: eta_i of each layer, float64.
+        numbers: The traced numbers of [training], by name.
+        first: The weights at step 0.
+        limit: See `divergence.squared_limit`.
+    """
+
+    fit: Fit
+    learning_rates: Float[Array, " L"]
+    numbers: dict[str, Float[Array, ""]]
+    first: Weights
+    limit: Any = None
+
+
+class State(NamedTuple):
+    """What changes during a run; see `gradient_descent.State` for the rest.
+
+    Attributes:
+        weights: W_1, ..., W_L.
+        optimizer: The state of the optax transformation; None for gradient descent.
+        steps: Steps taken; a run that has ended takes none.
+        lost: What has been rounded off the weights so far; see `compensated.py`.
+    """
+
+    weights: Weights
+    optimizer: Any
+    steps: Int[Array, ""]
+    active: Bool[Array, ""]
+    diverged_step: Int[Array, ""]
+    lost: Matrices
+
+
+def partial_products(weights: Weights) -> list[Float[Array, "..."]]:
+    """Return W_{i:1} for i = 1 to L."""
+    products = [weights[0]]
+    for weight in weights[1:]:
+        products.append(multiply(weight, products[-1]))
+    return products
+
+
+def layer_gradients(
+    weights: Weights, products: list[Float[Array, "..."]], gradient: Float[Array, "d m"]
+) -> Weights:
+    """Return W_{L:i+1}^T G W_{i-1:1}^T for i = 1 to L.
+
+    Args:
+        weights: W_1, ..., W_L.
+        products: W_{i:1} for i = 1 to L.
+        gradient: G.
+    """
+    found = []
+    for i in reversed(range(1, len(weights))):
+        found.append(multiply(gradient, products[i - 1].T))
+        gradient = multiply(weights[i].T, gradient)
+    return (gradient, *reversed(found))
+
+
+def transposed(weights: Weights) -> Weights:
+    """Return W_L^T, ..., W_1^T, whose product is W^T."""
+    return tuple(weight.T for weight in reversed(weights))
+
+
+def fit_gradients(
+    fit: Fit, power: float, weights: Weights, factor: Float[Array, ""], *, streamed: bool
+) -> tuple[Weights, Float[Array, ""]]:
+    """Return the layers' gradients of factor l(W_{L:1}), and the sum of the squared residuals.
+
+    Args:
+        fit: The loss l.
+        power: Its exponent, static.
+        weights: W_1, ..., W_L.
+        factor: The factor c; where it is 0 the gradients are, whatever the residual.
+        streamed: See `Fit.gradient`.
+    """
+    shape = (weights[-1].shape[0], weights[0].shape[1])
+    turned = shape[0] < shape[1]
+    chain = transposed(weights) if turned else weights
+    products = partial_products(chain)
+    matrix = products[-1].T if turned else products[-1]
+    gradient, residual = fit.gradient(matrix, power, streamed=streamed)
+    # A run that has ended may hold anything: 0 times infinity would not be 0.
+    gradient = jnp.where(factor == 0, 0.0, factor * gradient)
+    if turned:
+        gradients = transposed(layer_gradients(chain, products, gradient.T))
+    else:
+        gradients = layer_gradients(chain, products, gradient)
+    return gradients, jnp.sum(residual**2)
+
+
+@dataclass(frozen=True)
+class FactorizationKernel(Kernel):
+    """Gradient descent (or an optax optimizer) on all layers, for a loss of their product.
+
+    Attributes:
+        power: The exponent p of the loss.
+        streamed: See `Fit.gradient`.
+    """
+
+    power: float = 2.0
+    streamed: bool = False
+
+    def start(
+        self,
+        weights: Weights,
+        fit: Fit,
+        fan_ins: tuple[Any, ...],
+        numbers: TrainingSettings,
+        record: dict[str, Float[Array, ""]],
+        test: None = None,
+    ) -> tuple[Inputs, Carry]:
+        """Make a run's inputs and its state at step 0.
+
+        Args:
+            weights: W_1, ..., W_L, already in the precision of training.
+            fit: The loss, in the same precision.
+            fan_ins: The number of inputs of each layer.
+            numbers: [training] with its traced fields filled in.
+            record: The traced numbers of [record].
+            test: Nothing; these problems have no fresh samples.
+        """
+        values = {
+            name: jnp.asarray(getattr(numbers, name), jnp.float64)
+            for name in (*HYPERPARAMETERS, "weight_decay", "data_fit_scale")
+        }
+        rates = layer_rates(self.training, numbers, fan_ins)
+        constants = Constants(fit, rates, values, weights)
+        optimizer = self._direction(values).init(weights) if self._uses_optax else None
+        state = State(
+            weights,
+            optimizer,
+            jnp.zeros((), jnp.int64),
+            jnp.ones((), bool),
+            -jnp.ones((), jnp.int64),
+            nothing_lost(weights),
+        )
+        decay = values["weight_decay"]
+        made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins))
+        carry = self._begun(Carry(state, -jnp.ones((), jnp.int64)))
+        return self.bounded(made, carry, fit.observed.norm, numbers.divergence_factor), carry
+
+    def _begun(self, carry: Carry) -> Carry:
+        """Return the state at step 0 with what else a kernel carries along."""
+        return carry
+
+    @property
+    def _uses_optax(self) -> bool:
+        return self.training.optimizer != "gradient_descent"
+
+    def _direction(self, numbers: dict[str, Float[Array, ""]]) -> Any:
+        name = self.training.optimizer
+        fields: dict[str, Any] = {"optimizer": name, **numbers}
+        return DIRECTIONS[name](TrainingSettings.model_construct(**fields))
+
+    def view(self, inputs: Inputs, carry: Carry) -> FactorizationView:
+        """Return the view of the state that observables see."""
+        return FactorizationView(carry.state, inputs.constants, self.power)
+
+    def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
+        """Return the state after the steps `step`, ..., `stop` - 1."""
+
+        def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
+            within = carry[0] < stop
+            return within & carry[1].active if self.early_exit else within
+
+        def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
+            return carry[0] + 1, self._step(inputs.constants, carry[1], carry[0])
+
+        return lax.while_loop(unfinished, one_step, (step, state))[1]
+
+    def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
+        weights, dtype = state.weights, state.weights[0].dtype
+        numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
+        factor = jnp.where(state.active, numbers["data_fit_scale"], 0.0)
+        gradients, squared_error = fit_gradients(
+            constants.fit, self.power, weights, factor, streamed=self.streamed
+        )
+        within = squared_error <= constants.limit
+        active = state.active & within
+        diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
+        if self.training.optimizer not in DECOUPLED_DECAY:
+            decay = numbers["weight_decay"]
+            gradients = tuple(g + decay * w for g, w in zip(gradients, weights, strict=True))
+        directions, optimizer = gradients, None
+        if self._uses_optax:
+            directions, optimizer = self._direction(numbers).update(
+                gradients, state.optimizer, weights
+            )
+        rates = constants.learning_rates.astype(dtype)
+        scaled = tuple(-rate * d for rate, d in zip(rates, directions, strict=True))
+        moved, lost = add_all(weights, state.lost, scaled)
+        made = State(moved, optimizer, state.steps + 1, active, diverged_step, lost)
+        held = state._replace(active=active, diverged_step=diverged_step)
+        return jax.tree.map(lambda new, old: jnp.where(active, new, old), made, held)
+
+
+class FactorizationView(View):
+    """The state of one network on a loss of its end-to-end matrix, as observables see it.
+
+    Computed on first use, so that an observable that is not asked for costs nothing; what it
+    shares with `linear.LinearView` has the same names.
+
+    Args:
+        state: The state.
+        constants: What the run is given.
+        power: The exponent of the loss.
+    """
+
+    def __init__(self, state: State, constants: Constants, power: float) -> None:
+        self.layers = state.weights
+        self.first_layers = constants.first
+        self.fit = constants.fit
+        self.power = power
+        self.steps = state.steps
+        dtype = self.layers[0].dtype
+        self.weight_decay = constants.numbers["weight_decay"].astype(dtype)
+        self.data_fit_scale = constants.numbers["data_fit_scale"].astype(dtype)
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of training."""
+        return self.layers[0].dtype
+
+    @cached_property
+    def forward(self) -> list[Float[Array, "..."]]:
+        """W_{i:1} for i = 1 to L."""
+        return partial_products(self.layers)
+
+    @property
+    def end_to_end_matrix(self) -> Float[Array, "d m"]:
+        """W_{L:1}."""
+        return self.forward[-1]
+
+    @cached_property
+    def residual(self) -> Float[Array, "..."]:
+        """A(W) - y."""
+        return self.fit.observed.residual(self.end_to_end_matrix)
+
+    @cached_property
+    def data_loss(self) -> Float[Array, ""]:
+        """l(W)."""
+        return self.fit.loss_of(self.residual, self.power)
+
+    @cached_property
+    def loss(self) -> Float[Array, ""]:
+        """C l(W) + (lambda / 2) sum ||W_i||_F^2."""
+        decay = self.weight_decay * jnp.sum(self.squared_weight_norms)
+        return self.data_fit_scale * self.data_loss + 0.5 * decay
+
+    @cached_property
+    def mean_squared_error(self) -> Float[Array, ""]:
+        """Mean of (A(W)_k - y_k)^2 over what is observed."""
+        return jnp.sum(self.residual**2) / self.fit.observed.number
+
+    @cached_property
+    def matrix_gradient(self) -> Float[Array, "d m"]:
+        """The gradient of c l at W."""
+        rows, columns = self.end_to_end_matrix.shape
+        return self.data_fit_scale * self.fit.gradient_of(
+            self.residual, self.power, (rows, columns)
+        )
+
+    @cached_property
+    def gradients(self) -> Weights:
+        """The layers' gradients of the loss, decay included."""
+        found = layer_gradients(self.layers, self.forward, self.matrix_gradient)
+        return tuple(g + self.weight_decay * w for g, w in zip(found, self.layers, strict=True))
+
+    @cached_property
+    def squared_gradient_norm(self) -> Float[Array, ""]:
+        """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
+        return sum((jnp.sum(g**2) for g in self.gradients), jnp.zeros((), self.dtype))
+
+    @cached_property
+    def squared_weight_norms(self) -> Float[Array, " L"]:
+        """||W_i||_F^2 of each layer."""
+        return jnp.stack([jnp.sum(layer**2) for layer in self.layers])
+
+    @cached_property
+    def singular_values(self) -> Float[Array, " p"]:
+        """Singular values of the end-to-end matrix, in descending order."""
+        return guarded(lambda m: jnp.linalg.svd(m, compute_uv=False), self.end_to_end_matrix)
+
+    @cached_property
+    def singular_vectors(self) -> tuple[Float[Array, "d p"], Float[Array, "m p"]]:
+        """Left and right singular vectors of the end-to-end matrix, as columns."""
+        matrix = self.end_to_end_matrix
+        finite = jnp.all(jnp.isfinite(matrix))
+        left, _, right = jnp.linalg.svd(jnp.where(finite, matrix, 0.0), full_matrices=False)
+        return left, right.T
+
+    @cached_property
+    def velocity(self) -> Float[Array, "d m"]:
+        """dW/dt under gradient flow: -sum_i W_{L:i+1} (gradient of layer i) W_{i-1:1}."""
+        moved = jnp.zeros_like(self.end_to_end_matrix)
+        upper = jnp.eye(self.layers[-1].shape[0], dtype=self.dtype)
+        for i in reversed(range(len(self.layers))):
+            part = multiply(upper, self.gradients[i])
+            moved -= multiply(part, self.forward[i - 1]) if i else part
+            upper = multiply(upper, self.layers[i])
+        return moved
+
+    @cached_property
+    def layer_gaps(self) -> list[Float[Array, "..."]]:
+        """W_{l+1}^T W_{l+1} - W_l W_l^T of each pair of neighbouring layers."""
+        return gaps_of(self.layers)
+
+    @cached_property
+    def first_layer_gaps(self) -> list[Float[Array, "..."]]:
+        """The same at step 0."""
+        return gaps_of(self.first_layers)
+
+
+def gaps_of(weights: Weights) -> list[Float[Array, "..."]]:
+    """Return W_{l+1}^T W_{l+1} - W_l W_l^T of each pair of neighbouring layers."""
+    return [
+        multiply(upper.T, upper) - multiply(lower, lower.T)
+        for lower, upper in itertools.pairwise(weights)
+    ]

@@ -1,0 +1,1 @@
+"""JAX as this house uses it: flags, exact products, random streams, lanes, compiled programs."""

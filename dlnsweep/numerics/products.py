@@ -1,0 +1,12 @@
+"""Products of matrices in their full precision."""
+
+from __future__ import annotations
+
+from jaxtyping import Array, Float
+
+from dlnsweep.numerics.lazy import jnp, lax
+
+
+def multiply(left: Float[Array, "p q"], right: Float[Array, "q r"]) -> Float[Array, "p r"]:
+    """Multiply two matrices in their full precision (never TF32 on a GPU or bf16 on a TPU)."""
+    return jnp.matmul(left, right, precision=lax.Precision.HIGHEST)

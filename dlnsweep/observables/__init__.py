@@ -1,1 +1,0 @@
-"""What can be recorded of a run."""

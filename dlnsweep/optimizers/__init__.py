@@ -1,0 +1,1 @@
+"""The optimizers, as directions that optax gives."""

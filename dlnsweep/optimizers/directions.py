@@ -1,0 +1,96 @@
+"""The optimizers as optax transformations; plain gradient descent has a kernel of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dlnsweep.numerics.lazy import jax, jnp, optax
+from dlnsweep.settings.sections import TrainingSettings
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Int
+    from optax import GradientTransformation
+
+
+class GroupRmspropState(NamedTuple):
+    """The state of `scale_by_group_rms`.
+
+    Attributes:
+        steps: Steps taken.
+        average: v.
+    """
+
+    steps: Int[Array, ""]
+    average: Float[Array, ""]
+
+
+def scale_by_group_rms(decay: Any, epsilon: Any) -> GradientTransformation:
+    """Divide the whole gradient by one running root of its squared norm (GroupRMSprop).
+
+    With g the gradients of all parameters together, v(0) = 0 and t = 1, 2, ...
+
+        v(t) = alpha v(t-1) + (1 - alpha) ||g||^2,
+        direction(t) = g / (sqrt(v(t) / (1 - alpha^t)) + eps)
+
+    so that all parameters share one step size, as in gradient descent.
+
+    Args:
+        decay: alpha in [0, 1).
+        epsilon: eps > 0.
+
+    References:
+        Arora, Cohen, Hu, Luo 2019, arXiv:1905.13655, appendix on the experiments' details.
+    """
+
+    def init(params: Any) -> Any:
+        dtype = jnp.result_type(*jax.tree.leaves(params))
+        return GroupRmspropState(jnp.zeros((), jnp.int32), jnp.zeros((), dtype))
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        del params
+        squares = sum(jnp.sum(g**2) for g in jax.tree.leaves(updates))
+        average = decay * state.average + (1 - decay) * squares
+        steps = state.steps + 1
+        unbiased = average / (1 - decay ** steps.astype(average.dtype))
+        factor = 1 / (jnp.sqrt(unbiased) + epsilon)
+        return jax.tree.map(lambda g: factor * g, updates), GroupRmspropState(steps, average)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _heavy_ball(settings: TrainingSettings, nesterov: bool) -> GradientTransformation:
+    return optax.trace(decay=settings.momentum, nesterov=nesterov)
+
+
+def _adam(settings: TrainingSettings) -> GradientTransformation:
+    return optax.scale_by_adam(b1=settings.beta1, b2=settings.beta2, eps=settings.epsilon)
+
+
+def _adamw(settings: TrainingSettings) -> GradientTransformation:
+    return optax.chain(_adam(settings), optax.add_decayed_weights(settings.weight_decay))
+
+
+def _rmsprop(settings: TrainingSettings) -> GradientTransformation:
+    return optax.scale_by_rms(decay=settings.rmsprop_decay, eps=settings.epsilon, eps_in_sqrt=False)
+
+
+# Direction of each optimizer, before the factor -eta_i. The numbers may be tracers.
+DIRECTIONS: dict[str, Callable[[TrainingSettings], GradientTransformation]] = {
+    "momentum": lambda settings: _heavy_ball(settings, nesterov=False),
+    "nesterov": lambda settings: _heavy_ball(settings, nesterov=True),
+    "adam": _adam,
+    "adamw": _adamw,
+    "rmsprop": _rmsprop,
+    "group_rmsprop": lambda settings: scale_by_group_rms(
+        settings.group_rmsprop_decay, settings.group_rmsprop_epsilon
+    ),
+    # As published (Duchi et al. 2011): nothing is added to the sum of squares.
+    "adagrad": lambda _: optax.scale_by_rss(initial_accumulator_value=0.0, eps=0.0),
+    "adadelta": lambda settings: optax.scale_by_adadelta(
+        rho=settings.adadelta_decay, eps=settings.adadelta_epsilon
+    ),
+}
+
+# AdamW applies weight decay to the weights itself; for the others it is part of the gradient.
+DECOUPLED_DECAY = frozenset({"adamw"})

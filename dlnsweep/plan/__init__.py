@@ -1,0 +1,1 @@
+"""A sweep becomes runs with ids, programs, batches and costs. No JAX."""

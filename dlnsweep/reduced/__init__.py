@@ -1,0 +1,1 @@
+"""The reduced way of descent: bases found, truncated, rehearsed, trained in."""

@@ -1,0 +1,68 @@
+"""Where a pilot went: its steps, what it visited, and another path beside its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dlnsweep.reduced.chain import Descent, Matrix, stages_for
+
+
+class Advance(NamedTuple):
+    """A part of a schedule.
+
+    Attributes:
+        steps: How many steps of gradient descent it covers.
+        stages: See `Chain.advance`.
+        stiffness: The largest eigenvalue of a step there.
+        checked: Whether a checkpoint follows.
+    """
+
+    steps: float
+    stages: int
+    stiffness: float
+    checked: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the pilot visits at a checkpoint: coordinates, which later bases extend by zeros.
+
+    Attributes:
+        weight: Square root of the number of steps that it stands for.
+        activations: f_1, ..., f_{L-1}.
+        signals: b_1, ..., b_L.
+    """
+
+    weight: float
+    activations: list[Matrix]
+    signals: list[Matrix]
+
+
+def coarser(schedule: list[Advance], descent: Descent) -> list[Advance]:
+    """Return a schedule of about twice as long steps, with half as many exact ones.
+
+    Its path is off the pilot's by about as much as the pilot's is off that of gradient descent, or
+    by more.
+    """
+    exact = next((i for i, part in enumerate(schedule) if part.stages), len(schedule))
+    unstable = [i for i, part in enumerate(schedule[:exact]) if descent.unstable(part.stiffness)]
+    last = max(unstable, default=0)
+    exact = last + (exact - last) // 2
+    made, group = schedule[:exact], list[Advance]()
+    for i, part in enumerate(schedule[exact:], exact + 1):
+        group.append(part)
+        relaxing = i < len(schedule) and schedule[i].stages == 1
+        if i < len(schedule) and (relaxing or sum(one.stages != 1 for one in group) < 2):
+            continue
+        # The short steps before the last checkpoint stay; earlier ones are passed over.
+        last = next((k for k, one in enumerate(group[::-1]) if one.stages != 1), len(group))
+        merged, kept = group[: len(group) - last], group[len(group) - last :]
+        steps = sum(one.steps for one in merged)
+        stiffness = max(one.stiffness for one in merged)
+        stages = stages_for(steps / (1 - descent.momentum) * stiffness)
+        checked = any(one.checked for one in group)
+        made += [Advance(steps, stages, stiffness), *kept]
+        made[-1] = made[-1]._replace(checked=checked)
+        group = []
+    return made

@@ -1,0 +1,188 @@
+"""From a network at step 0 to a certified reduction, or to the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dlnsweep.reduced.pilot import Pace, Pilot
+from dlnsweep.reduced.reduction import Reduction, Sizes
+from dlnsweep.reduced.start import Network
+
+# A pilot gives up once its bases hold more than this share of a hidden layer.
+_LARGEST_SHARE = 0.9
+# A pilot gives up once its steps have taken this share of the run's own arithmetic: the rehearsals
+# that follow take a few times as much, and the run on nearly complete bases is to come.
+_LARGEST_WORK = 0.25
+# The estimate is aimed at this share of the tolerance, and is near enough above the second.
+_AIM, _NEAR = 0.6, 0.25
+_MOST_TRIALS = 6
+# A level of the compressed network has at most this share of the last one's error: 1/10 was seen
+# for depth 4, 1/30 and less for depth 3 (reduced/law.py).
+_LEVEL_GAIN = 10.0
+COARSE = "the compressed network is too coarse"
+# How much the pilot's own truncation may matter: a rehearsal compares with the pilot, and does not
+# see it. Truncations matter 1 to 100 times as much as what they leave out.
+_LEAK_GAIN = 100.0
+# Beyond this ratio of the measurements' singular values no tolerance can be met; see `_thinness`.
+_THINNEST = 1e10
+# Directions below this share of the tolerance are left out of the rehearsal's yardstick too.
+_FINEST_SHARE = 1e-3
+# Momentum strays from the flow that the pilot follows, and where the residual decays to nothing a
+# slightly wrong rate adds up: errors up to 3.03 times the rehearsal's were seen.
+_MOMENTUM_SAFETY = 2.0
+# How the two thresholds are traded for one another: forward by the first, backward by the second.
+_TRADES = ((4.0, 1.0), (1.0, 2.0), (4.0, 0.7), (0.5, 2.0))
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Below which values directions are left out."""
+
+    forward: float
+    backward: float
+
+    def times(self, forward: float, backward: float) -> Thresholds:
+        """Return the thresholds multiplied by two factors."""
+        return Thresholds(forward * self.forward, backward * self.backward)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network with the bases in which it can be trained.
+
+    Attributes:
+        reduction: The pilot's spaces.
+        sizes: The numbers of basis vectors that are used.
+        estimate: Largest relative error that the truncation is expected to cause.
+        thresholds: Those that gave the sizes: a good start for a similar network.
+        refusal: Why the bases are complete, not small and certified; empty if they are the latter.
+        missing: Of a network that is itself a truncation, what that may cause.
+    """
+
+    reduction: Reduction
+    sizes: Sizes
+    estimate: float
+    thresholds: Thresholds | None = None
+    refusal: str = ""
+    missing: float = 0.0
+
+
+def paces(tolerance: float) -> list[Pace]:
+    """Return how to follow a run for a tolerance: at first, and once more if that fails."""
+    first = Pace(tolerance / 3e3, exact=200, stride=0.07, checks=0.07, shrink=0.1)
+    second = Pace(
+        first.tolerance / 10,
+        4 * first.exact,
+        first.stride / 2,
+        first.checks / 2,
+        first.shrink / 2,
+    )
+    return [first, second]
+
+
+def prepare(
+    network: Network,
+    num_steps: int,
+    tolerance: float,
+    hint: Thresholds | None = None,
+    *,
+    however_large: bool = False,
+    coarser: tuple[int, ...] | None = None,
+) -> Prepared:
+    """Find bases with which the run's records are right to `tolerance`.
+
+    Where none are found the result says why, and has complete bases, which are exact and large.
+
+    Args:
+        network: The network at step 0.
+        num_steps: The steps that the run will have.
+        tolerance: Largest relative error of the regression error, of the off-subspace error and
+            of the end-to-end matrix on range(Y).
+        hint: The thresholds of a similar network; they spare trials.
+        however_large: Do not give up on bases that hold most of a hidden layer, or cost as much.
+        coarser: Of a network that is itself a truncation, the sizes of the hidden layers of the
+            next coarser one: their difference tells how much this one lacks.
+    """
+    thinness = _thinness(network)
+    refusal = "the measurements are nearly rank-deficient" if thinness > _THINNEST else ""
+    missing = 0.0
+    share, work = _LARGEST_SHARE, _LARGEST_WORK * num_steps * network.step_flops
+    if however_large:
+        share, work = 1.0, np.inf
+    for pace in () if refusal else paces(tolerance):
+        pilot = Pilot(network, num_steps, pace, share, work)
+        refusal = pilot.refusal
+        if refusal:
+            break
+        reduction = Reduction(pilot, _FINEST_SHARE * tolerance)
+        if coarser is not None:
+            missing = reduction.deviation_within(coarser) / _LEVEL_GAIN
+            if missing > tolerance:
+                refusal = f"{COARSE} ({missing:.1e})"
+                break
+        found = _search(reduction, tolerance, hint, thinness)
+        if not found.refusal:
+            return replace(found, estimate=max(found.estimate, missing), missing=missing)
+        refusal = found.refusal
+    if coarser is not None and not missing:
+        missing = np.inf
+    everything = Reduction(Pilot.complete(network))
+    return Prepared(everything, everything.everything, missing, refusal=refusal, missing=missing)
+
+
+def _thinness(network: Network) -> float:
+    """Return by how much the off-subspace error magnifies what the pilot has left out.
+
+    It is read from W_{L:1} on the range of the measurements where it is about more than what lies
+    off that range. A chain knows W_{L:1} Y; dividing by the singular values of Y magnifies what
+    is wrong with it by up to their ratio.
+    """
+    inputs, directions = network.descent.inputs, network.off_directions
+    if directions is None or not np.any(directions[: len(inputs)]):
+        return 1.0
+    return float(np.max(inputs) / np.min(inputs))
+
+
+def _search(
+    reduction: Reduction, tolerance: float, hint: Thresholds | None, thinness: float
+) -> Prepared:
+    """Return the cheapest truncation tried that meets the tolerance, or the best one."""
+    rank = reduction.pilot.network.first.shape[1]
+    thresholds = hint or Thresholds(tolerance, tolerance / 4)
+    safety = _MOMENTUM_SAFETY if reduction.pilot.network.descent.momentum else 1.0
+    best: Prepared | None = None
+    nearest: Prepared | None = None
+
+    def attempt(thresholds: Thresholds) -> Prepared:
+        sizes = reduction.sizes_for(thresholds.forward, thresholds.backward)
+        leak = thinness * reduction.pilot.leak
+        estimate = max(reduction.rehearse(sizes), _LEAK_GAIN * leak)
+        estimate *= safety
+        return Prepared(reduction, sizes, estimate, thresholds)
+
+    for _ in range(_MOST_TRIALS):
+        tried = attempt(thresholds)
+        if nearest is None or tried.estimate < nearest.estimate:
+            nearest = tried
+        if tried.estimate <= tolerance:
+            best = tried
+            if hint or tried.estimate >= _NEAR * tolerance:
+                break
+        elif best:
+            break
+        # The error is about proportional to the thresholds.
+        factor = float(np.clip(_AIM * tolerance / max(tried.estimate, 1e-300), 0.02, 10.0))
+        thresholds = thresholds.times(factor, factor)
+    if best is None:
+        assert nearest is not None
+        text = f"the error estimate stayed at {nearest.estimate:.1e}, above the tolerance"
+        return replace(nearest, refusal=text)
+    for factors in () if hint else _TRADES:
+        assert best.thresholds is not None
+        tried = attempt(best.thresholds.times(*factors))
+        cheaper = tried.sizes.step_flops(rank) < best.sizes.step_flops(rank)
+        if tried.estimate <= tolerance and cheaper:
+            best = tried
+    return best

@@ -1,0 +1,257 @@
+"""The reduced runs of a batch: drawing and preparing each network, compiling, starting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.contracts.drawing import record_numbers
+from dlnsweep.contracts.network import network_of
+from dlnsweep.networks.layered.draw import SampleDrawing
+from dlnsweep.networks.layered.initializers import init_scales
+from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
+from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
+from dlnsweep.numerics.lanes import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.reduced.kernel import ReducedKernel, stacked
+from dlnsweep.reduced.lane import Lane, Start, constants_for, prepare_lane, split, why_not_smaller
+from dlnsweep.reduced.law import Plan, draw_compressed, level_plan, squared_norms
+from dlnsweep.reduced.prepare import COARSE, Thresholds
+from dlnsweep.reduced.reduction import Sizes
+
+# Floating-point operations between two stops of plain gradient descent; about a tenth of a second.
+_STOP_FLOPS = 2e9
+# A compressed network that proves too coarse is drawn again up to so many levels deeper, which
+# extends it with the same numbers.
+_MOST_DEEPER = 2
+
+
+def levels_for(depth: int, tolerance: float) -> int:
+    """Return the level of the compressed network whose own truncation is below the tolerance."""
+    if depth == 2:
+        return 0
+    # One level more for every layer more, and for every factor 100.
+    return depth - 1 + (tolerance < 3e-5) + (tolerance < 3e-7)
+
+
+class ReducedDraw:
+    """Draws the networks of a batch one by one, in one compiled program.
+
+    Args:
+        row: The settings of one of the runs.
+        padded_width: The width of the arrays.
+    """
+
+    def __init__(self, row: Mapping[str, Any], padded_width: int) -> None:
+        self.drawing = SampleDrawing.from_row(row, padded_width)
+        self.tolerance = row["sweep.tolerance"]
+        self.forced = network_of(row).must_reduce(row)
+        law = self.drawing.sections.network.initial_weights == "law"
+        self._levels = levels_for(len(self.drawing.dims) - 1, self.tolerance) if law else 0
+        self._programs: dict[int, Any] = {}
+        self._program(self._levels)
+
+    def _arguments(self, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        arguments = {}
+        for key, example in self.drawing.example_arguments().items():
+            # NaN marks a setting that the run does not use; what was planned before there was a
+            # setting has its default.
+            value = row.get(key, np.nan)
+            known = example if value != value else value
+            arguments[key] = np.asarray(known, np.asarray(example).dtype)
+        return arguments
+
+    def draw(self, row: Mapping[str, Any], deeper: int = 0) -> Start:
+        """Draw one run; arrays of NumPy.
+
+        Args:
+            row: The run's settings.
+            deeper: Of a network compressed by its law, how many levels deeper than usual.
+        """
+        program = self._program(self._levels + deeper)
+        return jax.tree.map(np.asarray, program(self._arguments(row)))
+
+    def _program(self, levels: int) -> Any:
+        """Return the program that draws a run, compiled once for every level."""
+        if levels not in self._programs:
+            start = jax.jit(partial(self._drawn, levels=levels))
+            example = {k: np.asarray(v) for k, v in self.drawing.example_arguments().items()}
+            self._programs[levels] = start.lower(example).compile()
+        return self._programs[levels]
+
+    def lane(self, row: Mapping[str, Any], hint: Thresholds | None = None) -> Lane:
+        """Draw one run and find its bases.
+
+        Args:
+            row: The run's settings.
+            hint: Thresholds that a similar run got.
+        """
+        arguments = self._arguments(row)
+        sections = self.drawing.sections.with_numbers(arguments, None)
+        num_steps = int(row["training.num_steps"])
+        training = sections.training.model_copy(update={"num_steps": num_steps})
+        numbers = record_numbers(arguments)
+        # Every run begins at the same level, whatever others needed: what a run gets must not
+        # depend on its neighbours.
+        deeper = 0
+        while True:
+            coarser = self._plan(self._levels + deeper - 1).sizes[1:-1] if self._levels else None
+            lane = prepare_lane(
+                self.draw(row, deeper),
+                training,
+                numbers,
+                self.tolerance,
+                hint,
+                forced=self.forced,
+                coarser=coarser,
+            )
+            if deeper == _MOST_DEEPER or not lane.prepared.refusal.startswith(COARSE):
+                return replace(lane, deeper=deeper)
+            deeper += 1
+
+    def why_not_smaller(self, lane: Lane) -> str:
+        """See the function of this name."""
+        return why_not_smaller(lane, self.drawing.dims, self.drawing.rank)
+
+    def _drawn(self, arguments: dict[str, Any], levels: int) -> Start:
+        sections, shape, key = self.drawing.read(arguments)
+        fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
+        rates = layer_rates(self.drawing.sections.training, sections.training, fan_ins)
+        if sections.network.initial_weights == "drawn":
+            drawn = self.drawing.draw(sections, shape, key)
+            return Start(*split(drawn.weights, drawn.data), drawn.data, drawn.test, rates)
+        data, test = self.drawing.samples(sections, key)
+        width = jnp.asarray(shape.width)
+        scales = jnp.stack([jnp.asarray(s) for s in init_scales(sections.network, len(fan_ins))])
+        sigmas = scales / jnp.sqrt(fan_in_numbers(fan_ins))
+        plan = self._plan(levels)
+        weights = draw_compressed(plan, width, sigmas, key)
+        norms = squared_norms(plan, weights, width, sigmas, key)
+        # The compressed first layer is complete, in the coordinates [U, V_perp] of its input.
+        first, first_off = weights[0][:, : self.drawing.rank], weights[0][:, self.drawing.rank :]
+        norms = norms.at[0].set(jnp.sum(first**2))
+        return Start(first, first_off, weights[1:], norms, data, test, rates)
+
+    def _plan(self, levels: int) -> Plan:
+        dims = self.drawing.dims
+        return level_plan(len(dims) - 1, dims[0], self.drawing.rank, dims[-1], levels)
+
+
+def common_sizes(lanes: Sequence[Lane]) -> Sizes:
+    """Return sizes that hold the bases of all lanes, rounded up so that batches share programs.
+
+    Batches of a sweep need nearly the same sizes; a program takes longer to compile than the
+    arithmetic on a few zeros.
+    """
+
+    def rounded(size: int) -> int:
+        grain = 8 if size <= 64 else 16
+        return grain * -(-size // grain)
+
+    forward = [lane.prepared.sizes.forward for lane in lanes]
+    backward = [lane.prepared.sizes.backward for lane in lanes]
+    *hidden, last = (max(column) for column in zip(*backward, strict=True))
+    widest = max(hidden, default=last)
+    return Sizes(
+        tuple(rounded(max(column)) for column in zip(*forward, strict=True)),
+        (*[rounded(widest) for _ in hidden], rounded(last)),
+    )
+
+
+class ReducedProgram:
+    """The compiled program that trains reduced runs.
+
+    Args:
+        kernel: The kernel.
+        lanes: Runs whose common sizes the program gets.
+        layout: How lanes are executed.
+    """
+
+    def __init__(self, kernel: ReducedKernel, lanes: Sequence[Lane], layout: Layout) -> None:
+        self.sizes = common_sizes(lanes)
+        self.layout = layout
+        self.kernel = kernel
+        # At every stop plain gradient descent merges its matrices afresh (`compact_descent`), which
+        # rounds: so where it stops may depend on the sizes, but not on measured times.
+        self.stops_everywhere = kernel.training.optimizer == "gradient_descent"
+        self.grain = kernel.grain
+        if self.stops_everywhere:
+            flops = self.sizes.step_flops(len(lanes[0].start.data.inputs)) * layout.vectorized
+            self.grain = 2 ** max(4, int(np.log2(_STOP_FLOPS / flops)))
+        inputs, carry = self.start(lanes[:1])
+        self._segment = self._compiled(inputs, carry)
+        self.call_bytes = bytes_of(self._segment)
+
+    def _compiled(self, inputs: Any, carry: Any) -> Any:
+        stops = np.zeros(STOPS_A_SEGMENT, np.int64)
+        arguments = (inputs, carry, np.int64(0), stops, stops.astype(bool))
+        largest = max(*self.sizes.forward, *self.sizes.backward)
+        if self.kernel.fused and largest <= LARGEST_IN_ONE_FUNCTION:
+            try:
+                segment = jax.jit(self.layout.batch(self.kernel.segment, 2), donate_argnums=1)
+                return segment.lower(*arguments).compile(compiler_options=ONE_FUNCTION_OPTIONS)
+            except jax.errors.JaxRuntimeError:
+                # Another version of XLA knows other options; it is slower without them.
+                pass
+        plain = replace(self.kernel, fused=False)
+        segment = jax.jit(self.layout.batch(plain.segment, 2), donate_argnums=1)
+        return segment.lower(*arguments).compile()
+
+    def start(self, lanes: Sequence[Lane]) -> tuple[Any, Any]:
+        """Return the inputs and the state at step 0; missing lanes are copies of the last."""
+        places = np.minimum(np.arange(self.layout.lanes), len(lanes) - 1)
+        constants = [constants_for(lane) for lane in lanes]
+        whole = stacked([*constants, self._blank(constants[0])])
+        chosen = jax.tree.map(lambda leaf: leaf[places], whole)
+        record, test = (
+            jax.tree.map(lambda *x: np.stack(x)[places], *items)
+            for items in ([lane.record for lane in lanes], [lane.start.test for lane in lanes])
+        )
+        return jax.vmap(self.kernel.start)(chosen, record, test)
+
+    def segment(
+        self, inputs: Any, carry: Any, start: int, stops: np.ndarray, recorded: np.ndarray
+    ) -> tuple[Any, dict[str, Any]]:
+        """Train all lanes; see `Kernel.segment`. The carry is given away."""
+        return self._segment(inputs, carry, np.int64(start), stops, recorded)
+
+    def residual_norms(self, inputs: Any, carry: Any) -> np.ndarray:
+        """Return ||Phi|| of every lane now."""
+
+        def norm(inputs: Any, carry: Any) -> Any:
+            view = self.kernel.view(inputs, carry)
+            return jnp.sqrt(jnp.maximum(view.squared_error - view.data.residual, 0.0))
+
+        return np.asarray(jax.vmap(norm)(inputs, carry))
+
+    def _blank(self, example: Any) -> Any:
+        """Return constants of zeros in the program's own sizes."""
+        forward, backward = self.sizes.forward, self.sizes.backward
+        rank = example.data.inputs.shape[0]
+        inner, above = (rank, *forward), (*forward, backward[-1])
+        depth, outputs = len(backward), example.blocks.output_basis.shape[0]
+        off = example.blocks.off_start[0].shape[1]
+        rows = (*forward, outputs)
+        zeros = np.zeros
+        return jax.tree.map(np.zeros_like, example)._replace(
+            targets=zeros((backward[-1], rank)),
+            forward=tuple(zeros((above[j], inner[j])) for j in range(depth)),
+            mixed=tuple(zeros((forward[j], backward[j])) for j in range(depth - 1)),
+            backward=tuple(zeros((backward[j], backward[j - 1])) for j in range(1, depth)),
+            blocks=example.blocks._replace(
+                output_basis=zeros((outputs, backward[-1])),
+                off_start=tuple(zeros((n, off)) for n in rows),
+                off_blocks=tuple(
+                    tuple(zeros((rows[j], backward[i])) for i in range(1, j + 1))
+                    for j in range(depth)
+                ),
+                overlaps=tuple(zeros((backward[j], inner[j])) for j in range(depth)),
+                squared_norms=zeros(depth),
+                first_off_norm=zeros(()),
+                first_off_gain=zeros(()),
+            ),
+        )

@@ -1,0 +1,379 @@
+"""The smallest chain that meets a tolerance: the pilot's spaces, truncated and rehearsed.
+
+The spaces that the pilot has visited are truncated by weighted singular value decompositions,
+separately for activations and signals. The truncated chain then repeats the pilot's schedule, as
+the whole one does, and the largest deviation between their records is the estimate of what
+truncation costs.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from dlnsweep.reduced.chain import Chain, Matrix
+from dlnsweep.reduced.path import Sample, coarser
+from dlnsweep.reduced.pilot import Pilot
+
+# How much a change of an activation counts beside the largest activation, and how much a signal
+# counts at least beside the largest one. Chosen on three networks of depth 3 and 4: without either
+# share the bases that met 1e-4 took up to 1.8 times the arithmetic, never less than 0.98 times.
+_CHANGE_SHARE = 0.03
+_SIGNAL_SHARE = 0.003
+# The residual is a difference of numbers of the size of the targets, each rounded at 1.1e-16 in
+# thousands of steps.
+_ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of basis vectors.
+
+    Attributes:
+        forward: Of F_1, ..., F_{L-1}.
+        backward: Of B_1, ..., B_L.
+    """
+
+    forward: tuple[int, ...]
+    backward: tuple[int, ...]
+
+    def step_flops(self, rank: int) -> int:
+        """Return the floating-point operations of one step, a multiply-add counted as two.
+
+        Args:
+            rank: r, the number of reduced samples.
+        """
+        inner = (rank, *self.forward)
+        depth = len(self.backward)
+        entries = 0
+        for j, outer in enumerate(self.backward):
+            # D_j in both products and its update; A_j; G_j forward and back; N_j.
+            entries += 3 * outer * inner[j]
+            if j < depth - 1:
+                entries += self.forward[j] * (inner[j] + 2 * outer)
+            else:
+                entries += outer * inner[j]
+            if j:
+                entries += outer * self.backward[j - 1]
+        return 2 * rank * entries
+
+
+@dataclass(frozen=True)
+class OffRange:
+    """Fixed blocks that give W_{L:1}(t) V_perp from the corrections, without large matrices.
+
+    With Z = W_1(0) V_perp and y_i = D_i F_{i-1}^T z_{i-1},
+
+        F_j^T z_j = c_j...c_1 F_j^T W_j...W_2 Z
+                    + sum_{i=2..j} c_j...c_{i+1} F_j^T W_j...W_{i+1} B_i y_i
+
+    where the W are those at step 0; for j = L the factor F_j^T is left out.
+
+    Attributes:
+        start: F_j^T W_j...W_2 Z for j = 1, ..., L.
+        blocks: For j = 1, ..., L those of i = 2, ..., j.
+    """
+
+    start: list[Matrix]
+    blocks: list[list[Matrix]]
+
+    def product(self, corrections: list[Matrix], scales: Float[np.ndarray, " L"]) -> Matrix:
+        """Return W_{L:1}(t) V_perp."""
+        inputs: list[Matrix] = []
+        value = scales[0] * self.start[0]
+        for j in range(1, len(self.start)):
+            inputs.append(corrections[j] @ value)
+            value = np.prod(scales[: j + 1]) * self.start[j]
+            for i, vector in enumerate(inputs, start=1):
+                value = value + np.prod(scales[i + 1 : j + 1]) * (self.blocks[j][i - 1] @ vector)
+        return value
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a rehearsal compares: ||Phi||, W_{L:1} U, and the off-subspace error."""
+
+    error: float
+    on_range: Matrix
+    off_norm: float
+
+
+class Rehearsal(NamedTuple):
+    """The path that a finished run is compared with.
+
+    Attributes:
+        times: The checkpoints, in steps.
+        errors: ||Phi|| there.
+        exact: The steps before the pilot's first one along the flow, where the rehearsal is on
+            its own path.
+    """
+
+    times: Float[np.ndarray, " k"]
+    errors: Float[np.ndarray, " k"]
+    exact: float
+
+    def at(self, steps: np.ndarray) -> np.ndarray:
+        """Return ||Phi|| at some steps, between the checkpoints; NaN where it is not to compare."""
+        norms = np.maximum(self.errors, 1e-300)
+        found = np.exp(np.interp(steps, self.times, np.log(norms)))
+        return np.where(np.asarray(steps) > self.exact, found, np.nan)
+
+
+def off_range_blocks(pilot: Pilot) -> OffRange:
+    """Push Z and every B_i through the later layers."""
+    depth = pilot.network.depth
+    pushed = [pilot.network.first_off]
+    start, blocks = [], []
+    for j in range(depth):
+        if j:
+            pushed = [pilot.weights[j] @ block for block in pushed]
+            pushed.append(pilot.backward_bases[j])
+        left = pilot.forward_bases[j].T if j < depth - 1 else None
+        seen = [block if left is None else left @ block for block in pushed]
+        start.append(seen[0])
+        blocks.append(seen[1:])
+    return OffRange(start, blocks)
+
+
+def _sized(matrix: Matrix, rows: int, columns: int) -> Matrix:
+    """Return `matrix` with zeros up to the given size."""
+    return np.pad(matrix, ((0, rows - matrix.shape[0]), (0, columns - matrix.shape[1])))
+
+
+def _principal(blocks: list[Matrix]) -> tuple[Matrix, Float[np.ndarray, " k"]]:
+    """Return the principal directions of all columns together, and their singular values."""
+    stacked = np.hstack(blocks)
+    if stacked.shape[1] > stacked.shape[0]:
+        stacked = np.asarray(np.linalg.qr(stacked.T, mode="r")).T
+    left, values, _ = np.linalg.svd(stacked, full_matrices=False)
+    return left, values
+
+
+def _everything(basis: Matrix) -> tuple[Matrix, Float[np.ndarray, " k"]]:
+    """Return the space of a whole basis."""
+    return np.eye(basis.shape[1]), np.ones(basis.shape[1])
+
+
+def _with_targets(
+    targets: Matrix, left: Matrix, values: Float[np.ndarray, " k"]
+) -> tuple[Matrix, Float[np.ndarray, " k"]]:
+    """Return the residual's space with the range of the targets before all else.
+
+    What is left out of the targets would never be learned, however small the residual becomes.
+    """
+    own, sizes, _ = np.linalg.svd(targets, full_matrices=False)
+    own = own[:, sizes > sizes[0] * 1e-14]
+    rest, less = _principal([(left - own @ (own.T @ left)) * values])
+    kept = len(left) - own.shape[1]
+    rest = np.linalg.qr(np.hstack([own, rest[:, :kept]]))[0]
+    return rest, np.concatenate([np.full(own.shape[1], np.inf), less[:kept]])
+
+
+def _forward_space(
+    samples: list[Sample], j: int, size: int, most: float
+) -> tuple[Matrix, np.ndarray]:
+    """Return the space of the activations f_{j+1}, which count for at most `most`, and of changes.
+
+    An activation that is slightly wrong but constant does no harm, gradient descent makes up for
+    it; a change that is missing acts on a residual which may be small by then. So each change
+    counts beside the activations, relative to its own size.
+    """
+    blocks = [_sized(s.activations[j], size, s.activations[j].shape[1]) for s in samples]
+    largest = min(max(float(np.linalg.norm(block)) for block in blocks), most)
+    scaled = [block / (largest or 1.0) for block in blocks]
+    for before, after in itertools.pairwise(blocks):
+        length = float(np.linalg.norm(after - before))
+        if length > 0:
+            scaled.append(_CHANGE_SHARE / length * (after - before))
+    return _principal(scaled)
+
+
+def _backward_space(samples: list[Sample], j: int, size: int) -> tuple[Matrix, np.ndarray]:
+    """Return the space of the signals b_{j+1}.
+
+    A signal counts by the root of the number of steps that it acts for, and not below a small
+    share of the largest one, however small it has become: the residual it belongs to shall be
+    right relative to itself.
+    """
+    lengths = np.array([np.linalg.norm(s.signals[j]) for s in samples])
+    weights = np.array([s.weight for s in samples])
+    factors = weights / (np.max(weights * lengths) or 1.0)
+    with np.errstate(divide="ignore"):
+        factors = np.where(lengths > 0, np.maximum(factors, _SIGNAL_SHARE / lengths), 0.0)
+    return _principal(
+        [
+            factor * _sized(s.signals[j], size, s.signals[j].shape[1])
+            for factor, s in zip(factors, samples, strict=True)
+        ]
+    )
+
+
+class Reduction:
+    """The pilot's spaces in order of importance, and the chains that they give.
+
+    Args:
+        pilot: A finished pilot, or one with complete bases.
+        finest: Directions with values below this stay out of all chains, also of the whole one
+            that truncated ones are compared with.
+
+    Attributes:
+        forward: (directions, values) of the activations of each hidden layer.
+        backward: (directions, values) of the signals of each layer.
+        everything: The sizes of all that the pilot visited.
+        records: The records of the whole chain, one a checkpoint.
+    """
+
+    def __init__(self, pilot: Pilot, finest: float = -1.0) -> None:
+        self.pilot = pilot
+        depth, samples = pilot.network.depth, pilot.samples
+        if samples:
+            self.forward = [
+                _forward_space(samples, j, pilot.forward_bases[j].shape[1], most)
+                for j, most in enumerate(pilot.largest_activations.tolist())
+            ]
+            self.backward = [
+                _backward_space(samples, j, pilot.backward_bases[j].shape[1]) for j in range(depth)
+            ]
+            self.backward[-1] = _with_targets(pilot.network.descent.targets, *self.backward[-1])
+        else:
+            self.forward = [_everything(basis) for basis in pilot.forward_bases]
+            self.backward = [_everything(basis) for basis in pilot.backward_bases]
+        self.off = off_range_blocks(pilot)
+        self.schedule = coarser(pilot.schedule, pilot.network.descent)
+        self.everything = self.sizes_for(finest, finest)
+        self.records = list(self._follow(self.everything))
+
+    def _follow(self, sizes: Sizes) -> Iterator[Record]:
+        """Let the leading directions repeat the pilot's schedule; yield its records."""
+        chain, off, left = self.truncated(sizes)
+        yield self._observe(chain, off, left)
+        for part in self.schedule:
+            chain.advance(part.steps, part.stages)
+            if part.checked:
+                yield self._observe(chain, off, left)
+
+    def _observe(self, chain: Chain, off: OffRange, left: Matrix) -> Record:
+        output = chain.activations()[-1]
+        targets = self.pilot.network.descent.targets
+        missing = np.linalg.norm(targets - left @ chain.descent.targets)
+        off_range = off.product(chain.corrections, chain.scales)
+        on_range = left @ output / chain.descent.inputs
+        directions = self.pilot.network.off_directions
+        if directions is not None:
+            off_range = np.hstack([on_range, off_range]) @ directions
+        largest = 0.0
+        if off_range.size:
+            # LAPACK raises for what is not finite, which a truncation that is too coarse becomes.
+            finite = bool(np.all(np.isfinite(off_range)))
+            largest = float(np.linalg.norm(off_range, 2)) if finite else np.inf
+        return Record(
+            float(np.hypot(np.linalg.norm(output - chain.descent.targets), missing)),
+            on_range,
+            largest,
+        )
+
+    def sizes_for(self, forward: float, backward: float) -> Sizes:
+        """Return how many directions have values above a threshold, one for either kind."""
+        return Sizes(
+            tuple(int(np.sum(values > forward)) for _, values in self.forward),
+            tuple(int(np.sum(values > backward)) for _, values in self.backward),
+        )
+
+    def truncated(self, sizes: Sizes) -> tuple[Chain, OffRange, Matrix]:
+        """Return the chain of the leading directions at step 0, its blocks, its output basis."""
+        depth, source = self.pilot.network.depth, self.pilot.chain
+        inner, b = self._leading(sizes)
+        f = inner[1:]
+        above = [*f, b[-1]]
+        descent = source.descent
+        chain = Chain(
+            replace(descent, targets=b[-1].T @ descent.targets),
+            forward=[above[j].T @ source.forward[j] @ inner[j] for j in range(depth)],
+            mixed=[f[j].T @ source.mixed[j] @ b[j] for j in range(depth - 1)],
+            backward=[
+                b[j].T @ source.backward[j] @ b[j - 1] if j else source.backward[0]
+                for j in range(depth)
+            ],
+            corrections=[np.zeros((b[j].shape[1], inner[j].shape[1])) for j in range(depth)],
+            scales=np.ones(depth),
+        )
+        start, blocks = [], []
+        for j in range(depth):
+            left = f[j].T if j < depth - 1 else np.eye(b[-1].shape[0])
+            start.append(left @ self.off.start[j])
+            blocks.append([left @ block @ b[i] for i, block in enumerate(self.off.blocks[j], 1)])
+        return chain, OffRange(start, blocks), b[-1]
+
+    def _leading(self, sizes: Sizes) -> tuple[list[Matrix], list[Matrix]]:
+        """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L in the pilot's bases."""
+        f = [left[:, :k] for (left, _), k in zip(self.forward, sizes.forward, strict=True)]
+        b = [left[:, :k] for (left, _), k in zip(self.backward, sizes.backward, strict=True)]
+        return [np.eye(self.pilot.network.first.shape[1]), *f], b
+
+    def overlaps(self, sizes: Sizes) -> list[Matrix]:
+        """Return B_i^T W_i(0) F_{i-1} of each layer, for the leading directions."""
+        inner, outer = self._leading(sizes)
+        layers = zip(outer, self.pilot.backward_bases, self.pilot.images, inner, strict=True)
+        return [b.T @ (basis.T @ image) @ f for b, basis, image, f in layers]
+
+    def bases(self, sizes: Sizes) -> tuple[list[Matrix], list[Matrix]]:
+        """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L in full."""
+        inner, outer = self._leading(sizes)
+        forward = [basis @ f for basis, f in zip(self.pilot.forward_bases, inner[1:], strict=True)]
+        backward = [basis @ b for basis, b in zip(self.pilot.backward_bases, outer, strict=True)]
+        return [inner[0], *forward], backward
+
+    @property
+    def rehearsal(self) -> Rehearsal:
+        """The path of the whole chain."""
+        now, times = 0.0, [0.0]
+        for part in self.schedule:
+            now += part.steps
+            if part.checked:
+                times.append(now)
+        exact = sum(part.steps for part in self.pilot.schedule if not part.stages)
+        errors = [record.error for record in self.records]
+        return Rehearsal(np.array(times), np.array(errors), float(exact))
+
+    def rehearsed(self, steps: np.ndarray) -> np.ndarray:
+        """Return ||Phi|| along the rehearsal at some steps; see `Rehearsal.at`."""
+        return self.rehearsal.at(steps)
+
+    def rehearse(self, sizes: Sizes) -> float:
+        """Return the largest relative deviation of the truncated chain along the schedule."""
+        worst = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for found, true in zip(self._follow(sizes), self.records, strict=True):
+                worst = max(worst, self._deviation(found, true))
+                if not np.isfinite(worst):
+                    return np.inf
+        return worst
+
+    def deviation_within(self, sizes: tuple[int, ...]) -> float:
+        """Return how much the records change if only the leading neurons have weights.
+
+        Args:
+            sizes: How many neurons of each hidden layer are left.
+        """
+        other = copy.copy(self)
+        other.pilot = self.pilot.within(sizes)
+        other.off = off_range_blocks(other.pilot)
+        return other.rehearse(self.everything)
+
+    def _deviation(self, found: Record, true: Record) -> float:
+        # Below this the numbers lose digits themselves, on the way to zero.
+        tiny = 1e-200
+        rounding = _ROUNDING * float(np.linalg.norm(self.pilot.network.descent.targets))
+        errors = [
+            max(abs(found.error - true.error) - rounding, 0.0) / max(true.error, tiny),
+            np.linalg.norm(found.on_range - true.on_range)
+            / max(float(np.linalg.norm(true.on_range)), tiny),
+            abs(found.off_norm - true.off_norm) / max(true.off_norm, tiny),
+        ]
+        return float(max(errors)) if np.all(np.isfinite(errors)) else np.inf

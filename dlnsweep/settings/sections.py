@@ -1,0 +1,225 @@
+"""The settings of the sweep file's sections [training], [record] and [sweep].
+
+A problem's settings stand in its own file under problems/, a network's under networks/, a figure's
+in settings/figures.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
+
+PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Steps = Annotated[int, Field(ge=1, le=2**53)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+OptimizerName = Literal[
+    "gradient_descent",
+    "momentum",
+    "nesterov",
+    "adam",
+    "adamw",
+    "rmsprop",
+    "group_rmsprop",
+    "adagrad",
+    "adadelta",
+]
+
+# Which optimizers read which hyperparameter; the others must not be given it.
+HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
+    "momentum": ("momentum", "nesterov"),
+    "beta1": ("adam", "adamw"),
+    "beta2": ("adam", "adamw"),
+    "epsilon": ("adam", "adamw", "rmsprop"),
+    "rmsprop_decay": ("rmsprop",),
+    "group_rmsprop_decay": ("group_rmsprop",),
+    "group_rmsprop_epsilon": ("group_rmsprop",),
+    "adadelta_decay": ("adadelta",),
+    "adadelta_epsilon": ("adadelta",),
+}
+
+
+class StopWhen(Settings):
+    """training.stop_when: end a run at the first recorded step with `observable` < `below`."""
+
+    observable: Annotated[str, Describe("static", "a recorded scalar observable", axis=False)]
+    below: Annotated[Positive, Describe("static", "the value to fall below", axis=False)]
+
+
+class TrainingSettings(Settings):
+    """[training]: the optimizer and its numbers."""
+
+    optimizer: Annotated[OptimizerName, Describe("static", "how the weights are updated")] = (
+        "gradient_descent"
+    )
+    learning_rate: Annotated[Positive, Describe("traced", "learning rate", "η")]
+    weight_decay: Annotated[
+        NonNegative, Describe("traced", "weight decay; multiplies half the squared norms", "λ")
+    ] = 0.0
+    step_rule: Annotated[
+        Literal["uniform", "fan_in", "curvature"],
+        Describe(
+            "static",
+            "uniform: one η for all layers; fan_in: layer i uses η / fan_in_i; curvature "
+            "(deep_prior): η / P, P the loss's largest curvature at the initial weights",
+        ),
+    ] = "uniform"
+    minibatch_size: Annotated[
+        Annotated[int, Field(ge=0, le=2**31 - 1)],
+        Describe(
+            "static",
+            "samples of a step's gradient, drawn with replacement and weighted so that its mean is "
+            "the full gradient; 0: all samples",
+            zero="all samples",
+        ),
+    ] = 0
+    data_fit_scale: Annotated[
+        Positive, Describe("traced", "factor on half the squared error", "c")
+    ] = 1.0
+    num_steps: Annotated[Steps, Describe("traced", "number of steps", "T", "steps")]
+    divergence_factor: Annotated[
+        Annotated[float, Field(gt=1)],
+        Describe(
+            "traced",
+            "a run has diverged at the first step at which its error ‖Φ‖ (regression: ‖W Y − X‖) "
+            "is not finite or exceeds this times the larger of its value at step 0 and of the zero "
+            "network's (‖X‖); 1e300: only where it is not finite",
+        ),
+    ] = 1e6
+    momentum: Annotated[Fraction, Describe("traced", "momentum (momentum, nesterov)", "μ")] = 0.9
+    beta1: Annotated[Fraction, Describe("traced", "first-moment decay (adam, adamw)", "β₁")] = 0.9
+    beta2: Annotated[Fraction, Describe("traced", "second-moment decay (adam, adamw)", "β₂")] = (
+        0.999
+    )
+    epsilon: Annotated[
+        Positive, Describe("traced", "added to the root (adam, adamw, rmsprop)", "ε")
+    ] = 1e-8
+    rmsprop_decay: Annotated[
+        Fraction, Describe("traced", "squared-gradient decay (rmsprop)", "α")
+    ] = 0.9
+    group_rmsprop_decay: Annotated[
+        Fraction, Describe("traced", "decay of the squared norm (group_rmsprop)", "α")
+    ] = 0.99
+    group_rmsprop_epsilon: Annotated[
+        Positive, Describe("traced", "added to the root (group_rmsprop)", "ε")
+    ] = 1e-4
+    adadelta_decay: Annotated[
+        Fraction, Describe("traced", "decay of both averages (adadelta)", "ρ")
+    ] = 0.95
+    adadelta_epsilon: Annotated[
+        Positive, Describe("traced", "added under both roots (adadelta)", "ε")
+    ] = 1e-6
+    prescription: Annotated[
+        Literal["none", "theorem_2_3"],
+        Describe(
+            "outside",
+            "theorem_2_3: learning rate, weight decay and number of steps of each run by (8) and "
+            "(9b) of arXiv:2502.15522, from gamma and the run's sizes",
+            axis=False,
+        ),
+    ] = "none"
+    gamma: Annotated[
+        Annotated[float, Field(gt=0, le=1)],
+        Describe("outside", "weight decay over the largest that Theorem 2.3 allows, (8)", "γ"),
+    ] = 1.0
+    stop_when: Annotated[
+        StopWhen | None,
+        Describe("static", "{ observable = ..., below = ... }: end a run early", axis=False),
+    ] = None
+
+    constraints: ClassVar[tuple[Constraint, ...]] = (
+        Constraint(
+            ("training.minibatch_size", "problem.num_samples"),
+            lambda size, samples: size <= samples,
+            "training.minibatch_size is {0}; it must not exceed problem.num_samples, which is {1} "
+            "(0 takes all samples).",
+        ),
+    )
+    used_by: ClassVar[Mapping[str, UsedBy]] = {
+        key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()
+    }
+
+
+class RecordSettings(Settings):
+    """[record]: at which steps what is recorded."""
+
+    spacing: Annotated[
+        Literal["log", "linear", "explicit"],
+        Describe(
+            "static", "how recorded steps are spaced; steps 0 and T are always recorded", axis=False
+        ),
+    ] = "log"
+    count: Annotated[
+        Annotated[int, Field(ge=2, le=1_000_000)],
+        Describe(
+            "static", "number of spaced steps (log: those that coincide count once)", axis=False
+        ),
+    ] = 200
+    steps: Annotated[
+        list[Annotated[int, Field(ge=0, le=2**53)]],
+        Describe("static", 'the recorded steps under spacing = "explicit"', axis=False),
+    ] = Field(default_factory=list)
+    observables: Annotated[list[str], Describe("static", "what is recorded", axis=False)] = Field(
+        default_factory=lambda: ["regression_error", "off_subspace_error"]
+    )
+    rank_threshold: Annotated[
+        Annotated[float, Field(gt=0, lt=1)],
+        Describe("traced", "numerical_rank counts singular values above this times the largest"),
+    ] = 1e-3
+    num_test_samples: Annotated[
+        PositiveInt, Describe("static", "number of fresh signals for test errors")
+    ] = 100
+    test_noise: Annotated[
+        NonNegative,
+        Describe("traced", "standard deviation of the noise on each test measurement", "σ"),
+    ] = 0.0
+    noise_levels: Annotated[
+        list[NonNegative],
+        Describe(
+            "static",
+            "the standard deviations at which noisy_test_errors tests a network, one draw of noise "
+            "scaled by each",
+            "σ",
+            axis=False,
+        ),
+    ] = Field(default_factory=list)
+
+
+class SweepSettings(Settings):
+    """[sweep]: seeds, precision, kernel, and which axes move together."""
+
+    seeds: Annotated[
+        Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0, le=2**63 - 1)]],
+        Describe("traced", "number of seeds (0, 1, ...), or a list of seeds", axis=False),
+    ] = 1
+    precision: Annotated[
+        Literal["float64", "float32"],
+        Describe("static", "precision of training; data are drawn in float64", axis=False),
+    ] = "float64"
+    kernel: Annotated[
+        Literal["auto", "dense", "reduced"],
+        Describe("static", "how gradient descent is carried out", axis=False),
+    ] = "auto"
+    tolerance: Annotated[
+        Annotated[float, Field(ge=1e-9, le=1e-1)],
+        Describe("static", "relative error that the reduced kernel may cause", axis=False),
+    ] = 1e-6
+    zip: Annotated[
+        list[list[str]], Describe("outside", "lists of keys whose axes move together", axis=False)
+    ] = Field(default_factory=list)
+    max_runs: Annotated[
+        PositiveInt, Describe("outside", "most runs that a file may expand to", axis=False)
+    ] = 10_000_000
+
+
+SECTIONS: dict[str, Any] = {
+    "training": TrainingSettings,
+    "record": RecordSettings,
+    "sweep": SweepSettings,
+}

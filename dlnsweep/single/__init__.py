@@ -1,0 +1,1 @@
+"""One network on the caller's own arrays: `dlnsweep.train`."""

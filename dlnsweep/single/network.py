@@ -1,0 +1,276 @@
+"""One network on the caller's own arrays, by either kernel; `training.py` is its face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.engine.segments import Segments
+from dlnsweep.networks.layered.kind import why_not_worth
+from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+
+_STOPS_A_SEGMENT = 16
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is trained, as float64 arrays.
+
+    Attributes:
+        weights: W_1, ..., W_L.
+        signals: X.
+        measurements: Y.
+        rank: The rank of Y.
+        steps: The recorded steps, ascending.
+    """
+
+    weights: tuple[np.ndarray, ...]
+    signals: np.ndarray
+    measurements: np.ndarray
+    rank: int
+    steps: np.ndarray
+
+    @classmethod
+    def make(
+        cls,
+        weights: tuple[np.ndarray, ...],
+        signals: np.ndarray,
+        measurements: np.ndarray,
+        steps: np.ndarray,
+    ) -> Problem:
+        """Find the numerical rank of Y: singular values above max(m, n) eps times the largest."""
+        values = np.linalg.svd(measurements, compute_uv=False)
+        threshold = max(measurements.shape) * np.finfo(np.float64).eps * values[0]
+        return cls(weights, signals, measurements, int(np.sum(values > threshold)), steps)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The layer sizes m, d_1, ..., d."""
+        return (self.measurements.shape[0], *[w.shape[0] for w in self.weights])
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished run.
+
+    Attributes:
+        steps: The recorded steps that it reached.
+        observables: One value or vector a step, by name.
+        weights: The final weights.
+        diverged_step: First step at which it had diverged, or -1; see `training.divergence_factor`.
+        stopped_step: The step at which `stop_when` was met, or -1.
+        kernel: "dense" or "reduced".
+        kernel_reason: Why it was this kernel.
+        truncation_error: The reduced kernel's estimate of its relative error, or NaN.
+    """
+
+    steps: np.ndarray
+    observables: dict[str, np.ndarray]
+    weights: tuple[np.ndarray, ...]
+    diverged_step: int
+    stopped_step: int
+    kernel: str
+    kernel_reason: str
+    truncation_error: float
+
+
+def run(
+    problem: Problem,
+    training: TrainingSettings,
+    record: RecordSettings,
+    precision: str,
+    kernel: str,
+    tolerance: float,
+) -> Ran:
+    """Train one network; `kernel` is "dense", "reduced" or "auto"."""
+    reason = "asked for" if kernel == "dense" else ""
+    if not reason:
+        reason = why_not_reduced(training.optimizer, len(problem.weights), record.observables)
+    if not reason and kernel == "auto":
+        reason = why_not_worth(problem.dims, problem.rank, training.num_steps)
+    if not reason:
+        ran, reason = _reduced(problem, training, record, precision, kernel, tolerance)
+        if ran:
+            return ran
+    return _dense(problem, training, record, precision, reason)
+
+
+def _segments(
+    train: Callable[..., Any],
+    started: tuple[Any, Any],
+    steps: np.ndarray,
+    grain: int,
+    names: Sequence[str],
+    lane: Any = ...,
+) -> tuple[Any, dict[str, Any]]:
+    """Train and record; return the carry and the fields of `Ran` that it gives."""
+    inputs, carry = started
+    segments = Segments(steps, _STOPS_A_SEGMENT, grain)
+    records: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    while not segments.finished and bool(np.asarray(carry.state.active)[lane]):
+        # One call however long: there is nothing to report in between.
+        piece = segments.take(2**60)
+        carry, values = train(inputs, carry, piece.start, piece.stops, piece.recorded)
+        kept = {name: np.asarray(value)[lane][piece.recorded] for name, value in values.items()}
+        records.append((piece.stops[piece.recorded], kept))
+    reached = np.concatenate([r[0] for r in records])
+    diverged = int(np.asarray(carry.state.diverged_step)[lane])
+    stopped = int(np.asarray(carry.stopped_step)[lane])
+    valid = np.ones(len(reached), bool)
+    if diverged >= 0:
+        valid = reached < diverged
+    elif stopped >= 0:
+        valid = reached <= stopped
+    return carry, {
+        "steps": reached[valid],
+        "observables": {
+            name: np.concatenate([r[1][name] for r in records])[valid] for name in names
+        },
+        "diverged_step": diverged,
+        "stopped_step": stopped,
+    }
+
+
+def _dense(
+    problem: Problem,
+    training: TrainingSettings,
+    record: RecordSettings,
+    precision: str,
+    reason: str,
+) -> Ran:
+    from dlnsweep.networks.layered.dense import delay_for
+    from dlnsweep.networks.layered.kind import is_slow
+
+    delay = delay_for(problem.dims, problem.rank)
+    slow = is_slow(
+        training.learning_rate, training.weight_decay, training.step_rule, problem.dims[:-1]
+    )
+    start, train, final = _functions(
+        training, record, problem.dims, problem.rank, delay, precision, bool(slow)
+    )
+    arrays = (problem.weights, problem.signals, problem.measurements)
+    inputs, carry = start(*arrays, traced_numbers(training), traced_numbers(record))
+    carry, fields = _segments(train, (inputs, carry), problem.steps, delay, record.observables)
+    weights = tuple(np.asarray(w) for w in final(inputs, carry))
+    return Ran(
+        **fields, weights=weights, kernel="dense", kernel_reason=reason, truncation_error=np.nan
+    )
+
+
+_FUNCTIONS: dict[tuple[Any, ...], Any] = {}
+_MOST_FUNCTIONS = 64
+
+
+def _made_once(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """Return what calls that differ only in numbers and arrays of the same shapes share."""
+    if key not in _FUNCTIONS:
+        if len(_FUNCTIONS) >= _MOST_FUNCTIONS:
+            _FUNCTIONS.pop(next(iter(_FUNCTIONS)))
+        _FUNCTIONS[key] = make()
+    return _FUNCTIONS[key]
+
+
+def _functions(
+    training: TrainingSettings,
+    record: RecordSettings,
+    dims: tuple[int, ...],
+    rank: int,
+    delay: int,
+    precision: str,
+    slow: bool,
+) -> tuple[Any, Any, Any]:
+    """Return jitted functions that start, train and read a network."""
+    import jax
+
+    from dlnsweep.networks.layered.dense import DenseKernel
+    from dlnsweep.networks.layered.samples import reduce_samples
+
+    kernel = DenseKernel(training, record, delay=delay, early_exit=True, keeps_roundings=slow)
+
+    def start(weights, signals, measurements, numbers, record_numbers):
+        def cast(tree):
+            return jax.tree.map(lambda x: x.astype(precision), tree)
+
+        data = reduce_samples(signals, measurements, rank)
+        settings = with_numbers(training, numbers)
+        return kernel.start(cast(weights), cast(data), dims[:-1], settings, record_numbers)
+
+    static = static_text(training, ["num_steps"]), static_text(record)
+    key = (*static, dims, rank, delay, precision, slow)
+    return _made_once(
+        key,
+        lambda: (
+            jax.jit(start),
+            jax.jit(kernel.segment, donate_argnums=1),
+            jax.jit(kernel.weights),
+        ),
+    )
+
+
+def _reduced(
+    problem: Problem,
+    training: TrainingSettings,
+    record: RecordSettings,
+    precision: str,
+    kernel: str,
+    tolerance: float,
+) -> tuple[Ran | None, str]:
+    """Train by the reduced kernel; under "auto" only if that is certified and pays."""
+    import jax
+
+    from dlnsweep.networks.layered.rates import layer_rates
+    from dlnsweep.networks.layered.samples import reduce_samples
+    from dlnsweep.numerics.lanes import Layout
+    from dlnsweep.reduced import lane as lanes
+    from dlnsweep.reduced import program as reducing
+    from dlnsweep.reduced.kernel import ReducedKernel
+
+    arrays = (problem.weights, problem.signals, problem.measurements)
+    weights, signals, measurements = jax.tree.map(jax.numpy.asarray, arrays)
+    data = reduce_samples(signals, measurements, problem.rank)
+    start = lanes.Start(
+        *lanes.split(weights, data),
+        data,
+        None,
+        layer_rates(training, training, problem.dims[:-1]),
+    )
+    start = jax.tree.map(np.asarray, start)
+    lane = lanes.prepare_lane(
+        start, training, traced_numbers(record), tolerance, forced=kernel == "reduced"
+    )
+    prepared = lane.prepared
+    reason = prepared.refusal or lanes.why_not_smaller(lane, problem.dims, problem.rank)
+    if reason and kernel == "auto":
+        return None, reason
+    own = ReducedKernel(training, record, early_exit=True, precision=precision)
+    statics = (static_text(training, ["num_steps"]), static_text(record), precision)
+    while True:
+        key = ("reduced", *statics, reducing.common_sizes([lane]), problem.dims, problem.rank)
+        program = _made_once(key, partial(reducing.ReducedProgram, own, [lane], Layout(1)))
+        inputs, carry = program.start([lane])
+        carry, fields = _segments(
+            program.segment, (inputs, carry), problem.steps, 1, record.observables, lane=0
+        )
+        norm = float(program.residual_norms(inputs, carry)[0])
+        errors = fields["observables"].get("regression_error")
+        recorded = () if errors is None else (fields["steps"], errors)
+        left = lanes.left_its_rehearsal(lane, norm, *recorded)
+        if not left or fields["stopped_step"] >= 0:
+            break
+        if kernel == "auto":
+            return None, left
+        lane = lanes.complete(lane, left)
+    weights = lanes.final_weights(lane, problem.weights, carry.state)
+    return Ran(
+        **fields,
+        weights=weights,
+        kernel="reduced",
+        kernel_reason=lanes.outcome_of(lane.prepared),
+        truncation_error=lane.prepared.estimate,
+    ), ""

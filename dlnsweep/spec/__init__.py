@@ -1,0 +1,1 @@
+"""A sweep file becomes a checked value, with every mistake at once. No JAX."""

@@ -1,0 +1,268 @@
+"""`dlnsweep explain`: the keys of a section or kind, as the settings classes declare them."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from dlnsweep.contracts import plugins
+from dlnsweep.contracts.network import NETWORKS
+from dlnsweep.contracts.observable import OBSERVABLES, VIEWS
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.errors import SpecError
+from dlnsweep.settings.base import Settings, description
+from dlnsweep.settings.sections import SECTIONS
+from dlnsweep.settings.sentences import did_you_mean, show
+from dlnsweep.theory.curves import THEORY_CURVES
+
+_WIDTH = 96
+
+
+def explain(word: str) -> str:
+    """Explain a section, a kind, "observables", or a single key such as training.learning_rate.
+
+    Raises:
+        SpecError: If there is no such thing.
+    """
+    plugins.load()
+    topics = _topics()
+    if not word:
+        return _listed("Explain what? One of:", topics)
+    kinds = _kinds()
+    if word in kinds:
+        return _listed(f"[{word}] has a kind; explain one of:", kinds[word])
+    if word in topics:
+        return topics[word]()
+    if word in OBSERVABLES:
+        return textwrap.fill(f"{word}: {OBSERVABLES[word].text}", _WIDTH, subsequent_indent="    ")
+    if word in THEORY_CURVES:
+        return "\n".join(_theory_lines(word))
+    section, dot, key = word.rpartition(".")
+    sections = {
+        name: list(dict.fromkeys(c for each in kinds[name].values() for c in each))
+        for name in ("problem", "network", "figure")
+    }
+    sections |= {name: [settings] for name, settings in SECTIONS.items()}
+    # A key of one kind: curves.hue, subspace.signal_dim.
+    for named in kinds.values():
+        for kind, own in named.items():
+            sections.setdefault(kind, own)
+    chosen = sections.get(section, []) if dot else [c for each in sections.values() for c in each]
+    found = {"\n".join(_explain_key(c, key)) for c in chosen if key in c.model_fields}
+    if found:
+        return "\n".join(sorted(found))
+    choices = _explain_choice(word, sections)
+    if choices:
+        return choices
+    keys = [
+        f"{name}.{k}" for name, classes in sections.items() for c in classes for k in c.model_fields
+    ]
+    hint = did_you_mean(
+        word, list(dict.fromkeys([*topics, *kinds, *OBSERVABLES, *THEORY_CURVES, *keys]))
+    )
+    raise SpecError(f"explain: {show(word)} is not known{hint}")
+
+
+def _listed(title: str, words: Iterable[str]) -> str:
+    body = textwrap.fill(", ".join(words), _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return f"{title}\n{body}"
+
+
+def _kinds() -> dict[str, dict[str, list[type[Settings]]]]:
+    """Return the settings classes of each kind; a network's kind can have one for each task."""
+    from dlnsweep.settings.figures import FIGURES
+
+    problems = {kind: [problem.settings] for kind, problem in PROBLEMS.items()}
+    networks: dict[str, list[type[Settings]]] = {}
+    for network in NETWORKS.values():
+        networks.setdefault(network.kind, []).append(network.settings)
+    figures: dict[str, list[type[Settings]]] = {kind: [each] for kind, each in FIGURES.items()}
+    return {"problem": problems, "network": networks, "figure": figures}
+
+
+def _topics() -> dict[str, Callable[[], str]]:
+    kinds = _kinds()
+    names = list(dict.fromkeys([*kinds["problem"], *kinds["network"], *SECTIONS, *kinds["figure"]]))
+    topics: dict[str, Callable[[], str]] = {name: partial(_explain_topic, name) for name in names}
+    return topics | _WITHOUT_KEYS
+
+
+def _explain_topic(word: str) -> str:
+    """Explain a section or kind; a word that is several is explained as each of them."""
+    kinds = _kinds()
+    classes = [SECTIONS[word]] if word in SECTIONS else []
+    classes += [each for section in kinds.values() for each in section.get(word, ())]
+    return "\n\n".join(_explain_settings(word, each) for each in dict.fromkeys(classes))
+
+
+def _explain_settings(word: str, settings: type[Settings]) -> str:
+    lines = [(settings.__doc__ or word).strip().splitlines()[0]]
+    tasks = {n.task for n in NETWORKS.values() if n.settings is settings}
+    users = [kind for kind, problem in PROBLEMS.items() if problem.task in tasks]
+    if users:
+        lines += textwrap.wrap(f"For problems of kind {', '.join(users)}.", _WIDTH)
+    # What must be given comes first, then what the kind has for itself, then what many share.
+    inherited = {key for base in settings.__bases__ for key in getattr(base, "model_fields", ())}
+
+    def place(key: str) -> tuple[bool, bool]:
+        return not settings.model_fields[key].is_required(), key in inherited
+
+    lines.append("")
+    for key in sorted(settings.model_fields, key=place):
+        lines += _explain_key(settings, key)
+    return "\n".join(lines)
+
+
+def _explain_choice(word: str, sections: Mapping[str, Sequence[type[Settings]]]) -> str:
+    """Explain a value that a setting can have ("decay_rate"), by that setting; empty if none."""
+    lines: dict[str, list[str]] = {}
+    for section, classes in sections.items():
+        for settings in classes:
+            for key, field in settings.model_fields.items():
+                if word in get_args(field.annotation) and section not in _kinds_of_all():
+                    text = "\n".join(_explain_key(settings, key))
+                    lines.setdefault(text, []).append(f"{section}.{key}")
+    return "\n".join(
+        f"'{word}' is a value of {', '.join(dict.fromkeys(places))}:\n{text}"
+        for text, places in lines.items()
+    )
+
+
+def _kinds_of_all() -> set[str]:
+    return {kind for named in _kinds().values() for kind in named}
+
+
+def _explain_key(settings: type[Settings], key: str) -> list[str]:
+    field = settings.model_fields[key]
+    info = description(settings, key)
+    facts = [_type(field.annotation)]
+    facts += [_bound(item) for item in field.metadata if _bound(item)]
+    use = settings.used_by.get(key)
+    if use is not None and use.needed:
+        facts.append(f"needed by {use.chooser} = {' or '.join(map(repr, use.choices))}")
+    elif field.is_required():
+        facts.append("required")
+    else:
+        value = field.get_default(call_default_factory=True)
+        facts.append(f"default {_shown(value)}")
+    if info is not None:
+        if info.unit:
+            facts.append(f"unit: {info.unit}")
+        if info.role != "outside":
+            facts.append(info.role)
+        if not info.axis and info.role != "outside":
+            facts.append("one value a file")
+    symbol = f" ({info.symbol})" if info and info.symbol else ""
+    text = f"{info.text}" if info else ""
+    body = f"{text}. [{'; '.join(facts)}]" if text else f"[{'; '.join(facts)}]"
+    wrapped = textwrap.wrap(body, _WIDTH - 4)
+    return [f"{key}{symbol}", *[f"    {line}" for line in wrapped]]
+
+
+def _explain_observables() -> str:
+    lines = ["What [record] observables can name.", ""]
+    default = next(iter(NETWORKS.values()))
+    for name in sorted(OBSERVABLES, key=lambda each: not default.has(OBSERVABLES[each])):
+        observable = OBSERVABLES[name]
+        shape = "" if observable.size is None else " (a vector)"
+        lines += [f"{name}{shape}"]
+        users = " and ".join(VIEWS[view] for view in observable.views) or "every network"
+        body = f"{observable.text}. [for {users}]"
+        lines += [f"    {line}" for line in textwrap.wrap(body, _WIDTH - 4)]
+    return "\n".join(lines)
+
+
+def _explain_theory() -> str:
+    lines = ["What theory = [...] of a [figure] can name.", ""]
+    for name in THEORY_CURVES:
+        lines += _theory_lines(name)
+    return "\n".join(lines)
+
+
+def _theory_lines(name: str) -> list[str]:
+    curve = THEORY_CURVES[name]
+    needs = [f"{key} = {' or '.join(map(str, some))}" for key, some in curve.needs.items()]
+    body = f"{curve.text}. [beside {', '.join(curve.observables)}; for {'; '.join(needs)}]"
+    return [name, *[f"    {line}" for line in textwrap.wrap(body, _WIDTH - 4)]]
+
+
+_OPERATORS = """\
+What operator = ... of a [problem] that measures signals can name: how A (m, d) is drawn.
+
+gaussian
+    independent normal entries of variance 1/m (the default)
+random_signs
+    independent entries +1/sqrt(m) or -1/sqrt(m)
+dct
+    m rows of the orthonormal discrete cosine transform, without replacement, times sqrt(d/m)
+blur
+    periodic convolution with a Gaussian of blur_width, then m evenly spaced samples; the same for
+    every seed
+file
+    the matrix in operator_file, a .npy file, as it is; the same for every seed"""
+
+_RANGE = """\
+A range stands for several values of a setting, as a list does; both ends are among them.
+
+{ from = 1e-4, to = 1e-1, count = 7, spacing = "log" }
+    from and to
+        the ends
+    count
+        how many values
+    spacing
+        "log": a constant factor apart; "linear": a constant difference (the default within two
+        decades; over more, say which); "integer": linear, rounded to integers, each once
+sweep.seeds = { from = 10, to = 19 }
+    every seed from one to the other"""
+
+_WITHOUT_KEYS: dict[str, Callable[[], str]] = {
+    "observables": _explain_observables,
+    "theory": _explain_theory,
+    "operators": lambda: _OPERATORS,
+    "range": lambda: _RANGE,
+}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Settings):
+        value = value.model_dump()
+    return "none" if value is None else json.dumps(value)
+
+
+def _bound(item: Any) -> str:
+    """Return a bound that pydantic keeps beside a field's type, as text."""
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    found = [f"{sign} {getattr(item, name)}" for name, sign in signs.items() if hasattr(item, name)]
+    return found[0] if found else ""
+
+
+_WORDS = {float: "a number", int: "an integer", str: "a string", bool: "true or false"}
+_SEVERAL = {
+    "a number": "numbers",
+    "an integer": "integers",
+    "a string": "strings",
+    "a list of strings": "lists of strings",
+}
+
+
+def _type(annotation: Any) -> str:
+    """Return a type as a user would say it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is type(None):
+        return "none"
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return " | ".join(map(repr, arguments))
+    if origin in (Union, UnionType):
+        return " or ".join(_type(each) for each in arguments if each is not type(None))
+    if origin in (list, tuple):
+        each = _type(arguments[0])
+        return f"a list of {_SEVERAL.get(each, each)}"
+    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, Settings)):
+        return "a table"
+    return _WORDS.get(annotation, str(annotation))

@@ -1,0 +1,1 @@
+"""The tables of `[figure]`, read and checked before anything runs."""

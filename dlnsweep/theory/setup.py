@@ -1,0 +1,88 @@
+"""A run as the formulas see it, and which settings they are about. Imports no NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# The moments of A R are those of Gaussian measurements.
+SUBSPACE = {"problem.kind": ("subspace",), "problem.operator": ("gaussian",)}
+LINEAR = {"network.kind": ("deep_linear",)}
+PLAIN = {**LINEAR, "training.optimizer": ("gradient_descent",)}
+# Noise in the measurements trains the first layer on all of them.
+DECAYING = {**PLAIN, "problem.kind": ("subspace", "union_of_subspaces")}
+# Entries of variance 1 / fan_in.
+GAUSSIAN = {
+    "network.initializer": ("fan_in_normal",),
+    "network.layer_init_scale": (1.0,),
+    "network.product_init_scale": (1.0,),
+    "network.relative_init_scale": (1.0,),
+}
+# What Theorem 2.3 is about; see the head of theory.py.
+THEOREM = {
+    **SUBSPACE,
+    **PLAIN,
+    "training.step_rule": ("fan_in",),
+    "training.data_fit_scale": (1.0,),
+    "training.minibatch_size": (0,),
+    **GAUSSIAN,
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One run as a formula sees it.
+
+    Attributes:
+        settings: Its settings by dotted name.
+        start: The observable at step 0.
+    """
+
+    settings: Mapping[str, Any]
+    start: float
+
+    def __getitem__(self, name: str) -> Any:
+        return self.settings[name]
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """d, m, s."""
+        names = ("signal_dim", "measurement_dim", "subspace_dim")
+        d, m, s = (int(self[f"problem.{name}"]) for name in names)
+        return d, m, s
+
+    @property
+    def smallest(self) -> float:
+        """sigma_min(X) = 1 / kappa."""
+        return 1 / float(self["problem.condition_number"])
+
+    @property
+    def norm(self) -> float:
+        """||X||_F."""
+        from dlnsweep.theory import formulas as theory
+
+        rank = min(self.sizes[2], int(self["problem.num_samples"]))
+        values = theory.signal_values(float(self["problem.condition_number"]), rank)
+        return float((values @ values) ** 0.5)
+
+    @property
+    def rates(self) -> list[float]:
+        """eta_i of the layers."""
+        depth, rate = int(self["network.depth"]), float(self["training.learning_rate"])
+        if self["training.step_rule"] == "uniform":
+            return [rate] * depth
+        return [rate / self.sizes[1], *[rate / float(self["network.width"])] * (depth - 1)]
+
+    @property
+    def keeps(self) -> list[float]:
+        """rho_i = 1 - eta_i lambda."""
+        return [1 - rate * float(self["training.weight_decay"]) for rate in self.rates]
+
+
+def is_met(value: Any, allowed: Sequence[Any]) -> bool:
+    """Return whether a run's setting is one of those allowed.
+
+    None and NaN are: the run is older than the setting, and was what its default says.
+    """
+    return value is None or value != value or value in allowed
