@@ -187,7 +187,8 @@ def test_commands_that_do_not_train_do_not_load_jax(sweep_file: Path):
     """In one process, one after the other: what none of them loads is not there at the end."""
     prepare = (
         "from pathlib import Path\nfrom dlnsweep.execution.runner import prepare\n"
-        "from dlnsweep.spec.sweep import Sweep\nprepare(Sweep.from_file('small.toml'), Path('smoke'))"
+        "from dlnsweep.spec.sweep import Sweep\n"
+        "prepare(Sweep.from_file('small.toml'), Path('smoke'))"
     )
     none_yet = "assert 'jax' not in sys.modules, {!r}"
     parts = [command("plan", "small.toml", "--no-probe"), none_yet.format("plan")]

@@ -11,8 +11,9 @@ from spec_samples import sweep
 from dlnsweep.errors import RunError
 from dlnsweep.execution import estimate as estimates
 from dlnsweep.networks.layered.kind import layer_sizes, problem_rank
+from dlnsweep.plan.batches import Batch, make_batches
 from dlnsweep.plan.cost import cost_of, record_length
-from dlnsweep.plan.plan import Batch, Plan, make_batches, make_plan
+from dlnsweep.plan.plan import Plan, make_plan
 
 
 def planned(**changes: Any) -> tuple[Plan, list[Batch]]:

@@ -39,7 +39,10 @@ def test_no_two_take_the_same_place() -> None:
 
 
 def test_a_place_is_free_when_its_process_ends() -> None:
-    code = "from dlnsweep.machine.places import claim; print(claim('gpu', ['a']).name, flush=True); input()"
+    code = (
+        "from dlnsweep.machine.places import claim\n"
+        "print(claim('gpu', ['a']).name, flush=True); input()"
+    )
     holder = subprocess.Popen(
         [
             sys.executable,

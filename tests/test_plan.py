@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from spec_samples import document, sweep
 
 from dlnsweep.contracts.keys import describe_setting
+from dlnsweep.plan.batches import make_batches
 from dlnsweep.plan.cost import cost_of, worth_padding
-from dlnsweep.plan.plan import Plan, make_batches, make_plan
+from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.version import NUMERICS_VERSION
 
@@ -387,11 +388,11 @@ def test_a_huge_sweep_has_thousands_of_batches_not_millions(monkeypatch: pytest.
     found = plan(training__num_steps=10_000_000, network__width=200, sweep__seeds=3000)
     # More than a minute each: alone, every run would be a batch.
     assert found.cost(0).seconds > 60
-    monkeypatch.setattr("dlnsweep.plan.plan._MOST_BATCHES", 100)
+    monkeypatch.setattr("dlnsweep.plan.batches._MOST_BATCHES", 100)
     batches = make_batches(found, np.arange(3000))
     assert len(batches) == 100
     assert {len(batch.runs) for batch in batches} == {30}
-    monkeypatch.setattr("dlnsweep.plan.plan._MOST_BATCHES", 4000)
+    monkeypatch.setattr("dlnsweep.plan.batches._MOST_BATCHES", 4000)
     assert len(make_batches(found, np.arange(3000))) == 3000
 
 

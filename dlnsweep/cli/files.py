@@ -101,8 +101,9 @@ def plan(
     from dlnsweep.execution import estimate as estimates
     from dlnsweep.execution.local import LocalExecutor
     from dlnsweep.machine.memory import workers_that_fit
+    from dlnsweep.plan.batches import make_batches
     from dlnsweep.plan.fitting import need_of
-    from dlnsweep.plan.plan import make_batches, make_plan
+    from dlnsweep.plan.plan import make_plan
     from dlnsweep.settings.sentences import duration, shorten
     from dlnsweep.spec.sweep import Sweep
 

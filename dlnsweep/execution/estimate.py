@@ -14,8 +14,9 @@ import numpy as np
 from dlnsweep.errors import RunError
 from dlnsweep.machine.environment import for_workers
 from dlnsweep.numerics.runtime import accelerators, python_command
+from dlnsweep.plan.batches import Batch
 from dlnsweep.plan.cost import RunCost, record_length
-from dlnsweep.plan.plan import Batch, Plan
+from dlnsweep.plan.plan import Plan
 
 # Parquet bytes a stored float64 and float32, as measured on sweeps like those under sweeps/.
 _STORED_BYTES = {"float64": 6.5, "float32": 3.2}

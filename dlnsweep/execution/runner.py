@@ -21,8 +21,9 @@ from dlnsweep.figures.folder import draw_if_done
 from dlnsweep.machine.environment import check_same, cpu, of_this_process
 from dlnsweep.machine.stopping import delayed
 from dlnsweep.numerics.runtime import LIBRARIES, accelerators, versions
+from dlnsweep.plan.batches import Batch, make_batches
 from dlnsweep.plan.fitting import need_of, rows_of
-from dlnsweep.plan.plan import Batch, Plan, make_batches, make_plan
+from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.results import Results, open_results
 from dlnsweep.spec.calls import check_call, read_sweep
 from dlnsweep.spec.sweep import Sweep

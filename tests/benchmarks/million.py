@@ -153,11 +153,11 @@ def _figure(root: Path, keys: dict[str, Any]) -> dict[str, Any]:
 
 def tiny(root: Path, runs: int, lanes: int) -> dict[str, Any]:
     """Train real tiny runs in thousands of batches, and watch the memory of all processes."""
-    import dlnsweep.plan.plan
+    import dlnsweep.plan.batches
     from dlnsweep.execution.runner import executor_for, prepare, work
     from dlnsweep.spec.sweep import Sweep
 
-    dlnsweep.plan.plan._MOST_LANES = lanes
+    dlnsweep.plan.batches._MOST_LANES = lanes
     sweep = document(runs, "tiny")
     sweep["training"]["num_steps"], sweep["record"]["count"] = 100, 20
     prepared = prepare(Sweep.from_dict(sweep), root / "tiny")

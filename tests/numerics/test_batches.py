@@ -17,7 +17,8 @@ from dlnsweep.errors import Interrupted
 from dlnsweep.networks.layered.initializers import Shape, draw_weights
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import gaussian, purpose_key
-from dlnsweep.plan.plan import make_batches, make_plan
+from dlnsweep.plan.batches import make_batches
+from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings.base import static_text
 from dlnsweep.spec.sweep import Sweep
 

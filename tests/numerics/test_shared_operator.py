@@ -10,7 +10,8 @@ from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine import batch
 from dlnsweep.networks.matrix import kind as factorized
-from dlnsweep.plan.plan import make_batches, make_plan
+from dlnsweep.plan.batches import make_batches
+from dlnsweep.plan.plan import make_plan
 from dlnsweep.problems import losses as fits
 from dlnsweep.spec.sweep import Sweep
 
@@ -87,7 +88,7 @@ def test_a_batch_has_the_runs_of_one_seed():
 
 
 def test_batches_of_long_runs_still_share(monkeypatch):
-    monkeypatch.setattr("dlnsweep.plan.plan._BATCH_SECONDS", (1e-9, 1e-9))
+    monkeypatch.setattr("dlnsweep.plan.batches._BATCH_SECONDS", (1e-9, 1e-9))
     scales = np.linspace(0.1, 1, 9).tolist()
     plan, batches = batches_of(sensing(network={"product_init_scale": scales}))
     assert [len(b.runs) for b in batches] == [3] * 6

@@ -1,0 +1,305 @@
+"""One reading of a sweep: its sections, keys, values and figures, with all mistakes collected."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from dlnsweep.contracts import plugins
+from dlnsweep.contracts.keys import known_settings, may_vary, sweep_classes
+from dlnsweep.contracts.network import find_network
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.settings.base import Settings, description, with_integers
+from dlnsweep.settings.sections import SECTIONS, SweepSettings
+from dlnsweep.settings.sentences import (
+    MOST_MISTAKES,
+    did_you_mean,
+    printable,
+    show,
+    show_key,
+)
+from dlnsweep.spec import consistency
+from dlnsweep.spec.axes import num_seeds, num_values, read_seeds, read_values, resolve
+from dlnsweep.theory import prescription
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LONGEST_TEXT = 500
+_WITH_KINDS = ("problem", "network")
+_OUTSIDE_RUNS = ("sweep.seeds", "sweep.zip", "sweep.max_runs")
+
+
+class Reader:
+    """One reading of a document; collects the mistakes.
+
+    `values` holds the settings that are right by themselves, so that conditions on several
+    settings are checked wherever they can be, and all mistakes are reported at once.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+        self.problems: list[str] = []
+        self.values: dict[str, tuple[Any, ...]] = {}
+        self.varying: list[str] = []
+        self.given: set[str] = set()
+        self.prescribed = prescription.prescribed(document)
+        self.zipped = _zipped(document)
+        self.classes: dict[str, type[Settings]] = {}
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the attributes of a `Sweep`; None if there are mistakes, then in `problems`."""
+        broken = plugins.load()
+        self._check_keys()
+        name = self._name()
+        source = self._text("source", required=False) or ""
+        self.classes = self._settings_classes()
+        too_many = self._too_many_runs()
+        self.problems += [too_many] if too_many else []
+        for section, settings in self.classes.items():
+            self._section(section, settings, expand=not too_many)
+        order = {f"{s}.{k}": i for i, (s, k) in enumerate(self._places())}
+        self.varying.sort(key=order.__getitem__)
+        values, given = self.values, self.given
+        self.problems += [
+            *consistency.check_observables(values),
+            *consistency.check_stopping(values),
+            *consistency.check_kernel(values),
+            *consistency.check_width(values),
+            *consistency.check_scales(values),
+            *consistency.check_recording(values, given),
+            *consistency.check_used(self.classes, values, given),
+            *prescription.check_prescription(values, given),
+        ]
+        seeds = self._seeds()
+        if not too_many:
+            self._check_constraints(self._axes())
+        figures = self._figures(all_right=not self.problems)
+        if self.problems:
+            # What is not known may be what a broken entry point would have brought.
+            self.problems += broken
+            return None
+        assert name is not None
+        options = SweepSettings(**{k: values[f"sweep.{k}"][0] for k in SweepSettings.model_fields})
+        columns = {k: v for k, v in values.items() if k not in _OUTSIDE_RUNS}
+        return {
+            "name": name,
+            "source": source,
+            "values": columns,
+            "axes": self._axes(),
+            "seeds": seeds,
+            "options": options,
+            "figures": figures,
+        }
+
+    def _check_keys(self) -> None:
+        known = ["name", "source", "problem", "network", *SECTIONS, "figure"]
+        for key in self.document:
+            if key not in known:
+                # A key that stands above all sections, or in --set without its section.
+                hint = self._hint(key, known, known_settings())
+                self.problems.append(f"{show_key(key)} is not a section or key{hint}")
+
+    def _hint(self, key: str, known: Collection[str], elsewhere: Iterable[str]) -> str:
+        """Return what was meant by an unknown key, for as many mistakes as are told."""
+        return did_you_mean(key, known, elsewhere) if len(self.problems) < MOST_MISTAKES else "."
+
+    def _name(self) -> str | None:
+        name = self._text("name", required=True)
+        if name is not None and not _NAME.fullmatch(name):
+            self.problems.append(
+                f"name is {show(name)}; it must be letters, digits, '.', '_' and '-', "
+                "100 at most, and begin with a letter or digit (it names the results folder)."
+            )
+        return name
+
+    def _text(self, key: str, *, required: bool) -> str | None:
+        value = self.document.get(key)
+        if value is None:
+            if required:
+                self.problems.append(f"{key} is missing; it has no default.")
+            return None
+        if not isinstance(value, str) or not value.isprintable() or len(value) > _LONGEST_TEXT:
+            self.problems.append(
+                f"{key} is {show(value)}; it must be a string, a line of at most {_LONGEST_TEXT} "
+                "characters."
+            )
+            return None
+        return value
+
+    def _settings_classes(self) -> dict[str, type[Settings]]:
+        problem = self.document.get("problem")
+        kind = problem.get("kind") if isinstance(problem, dict) else None
+        known = ", ".join(f"'{each}'" for each in PROBLEMS)
+        if problem is None:
+            self.problems.append(f"[problem] is missing; it must name a kind: {known}.")
+        elif not isinstance(problem, dict):
+            self.problems.append(f"problem is {show(problem)}; it must be a table, [problem].")
+        elif kind is None:
+            self.problems.append(f"problem.kind is missing; known are {known}.")
+        elif not isinstance(kind, str) or kind not in PROBLEMS:
+            hint = did_you_mean(str(kind)[:100], PROBLEMS) if isinstance(kind, str) else ""
+            hint = hint or f"; known are {known}."
+            self.problems.append(f"problem.kind is {show(kind)}, which is not known{hint}")
+        else:
+            network = self.document.get("network")
+            named = network.get("kind") if isinstance(network, dict) else None
+            return sweep_classes(kind, named)
+        return {"network": find_network("subspace").settings, **SECTIONS}
+
+    def _places(self) -> Iterable[tuple[str, str]]:
+        """Yield the section and key of each setting that the file gives, in the file's order."""
+        for section, raw in self.document.items():
+            if section in self.classes and isinstance(raw, dict):
+                yield from ((section, k) for k in raw if k in self.classes[section].model_fields)
+
+    def _too_many_runs(self) -> str:
+        """Return a sentence if the file asks for too many runs, before anything is expanded."""
+        lengths = {
+            f"{section}.{key}": num_values(self.document[section][key])
+            for section, key in self._places()
+            if may_vary(self.classes[section], key)
+        }
+        options = self.document.get("sweep")
+        options = options if isinstance(options, dict) else {}
+        groups = options.get("zip")
+        for group in groups if isinstance(groups, list) else ():
+            zipped = [k for k in group if isinstance(k, str)] if isinstance(group, list) else []
+            for key in zipped[1:]:
+                lengths[zipped[0]] = max(lengths.get(zipped[0], 1), lengths.pop(key, 1))
+        seeds = with_integers(int, options.get("seeds"))
+        if isinstance(seeds, dict):
+            seeds = num_seeds(seeds)
+        lengths["sweep.seeds"] = max(seeds, 1) if isinstance(seeds, int) else num_values(seeds)
+        most = with_integers(int, options.get("max_runs"))
+        if not isinstance(most, int) or most < 1:
+            most = SweepSettings.model_fields["max_runs"].default
+        count = math.prod(lengths.values())
+        if count <= most:
+            return ""
+        longest = sorted(lengths.items(), key=lambda item: -item[1])[:3]
+        listed = ", ".join(f"{key} {show(length)}" for key, length in longest if length > 1)
+        return (
+            f"the sweep has {show(count)} runs ({listed} values); at most {most} are allowed; give "
+            "fewer values, or raise sweep.max_runs."
+        )
+
+    def _section(self, section: str, settings: type[Settings], *, expand: bool) -> None:
+        raw = self.document.get(section, {})
+        if not isinstance(raw, dict):
+            self.problems.append(f"{section} is {show(raw)}; it must be a table, [{section}].")
+            return
+        for key in raw:
+            if key not in settings.model_fields:
+                hint = self._hint(key, settings.model_fields, self._known_settings())
+                shown = f"{section}.{show_key(key)}"
+                self.problems.append(f"{shown} is not a key of [{section}]{hint}")
+        for key, field in settings.model_fields.items():
+            dotted = f"{section}.{key}"
+            if key in raw:
+                self.given.add(dotted)
+                values, several, problems = self._values(settings, key, raw[key], dotted, expand)
+                if not problems and key in settings.resolvers:
+                    values, problems = resolve(settings.resolvers[key], values, dotted)
+                self.problems += problems
+                if not problems:
+                    self.values[dotted] = values
+                    self.varying += [dotted] if several and len(values) > 1 else []
+            elif dotted in self.prescribed:
+                continue
+            elif field.is_required():
+                info = description(settings, key)
+                what = f" ({info.text})" if info else ""
+                self.problems.append(f"{dotted} is missing; it has no default{what}.")
+            else:
+                self.values[dotted] = (self._default(dotted, field),)
+
+    def _values(
+        self, settings: type[Settings], key: str, raw: Any, dotted: str, expand: bool
+    ) -> tuple[tuple[Any, ...], bool, list[str]]:
+        if dotted == "sweep.seeds" and isinstance(raw, dict):
+            seeds, problems = read_seeds(raw, dotted)
+            return (list(seeds) if expand else 1,), False, problems
+        return read_values(
+            settings, key, raw, dotted, expand=expand, distinct=dotted not in self.zipped
+        )
+
+    def _default(self, dotted: str, field: Any) -> Any:
+        kinds = [self.values.get(f"{section}.kind", (None,))[0] for section in _WITH_KINDS]
+        if dotted == "record.observables" and None not in kinds:
+            return list(find_network(*kinds).observables)
+        return field.get_default(call_default_factory=True)
+
+    def _seeds(self) -> tuple[int, ...] | range:
+        seeds = self.values.get("sweep.seeds", (1,))[0]
+        if isinstance(seeds, int):
+            # Too many seeds are reported; len() does not take all of Python's integers.
+            return range(min(seeds, 2**31))
+        if not seeds:
+            self.problems.append("sweep.seeds is an empty list; give at least one seed.")
+        if len(set(seeds)) < len(seeds):
+            twice = next(seed for seed, count in Counter(seeds).items() if count > 1)
+            self.problems.append(f"sweep.seeds names the seed {twice} twice; give each seed once.")
+        return tuple(seeds)
+
+    def _axes(self) -> tuple[tuple[str, ...], ...]:
+        groups = self.values.get("sweep.zip", ([],))[0]
+        group_of = {key: tuple(group) for group in groups for key in group}
+        return tuple(dict.fromkeys(group_of.get(key, (key,)) for key in self.varying))
+
+    def _known_settings(self) -> list[str]:
+        known = list(known_settings()) if "problem" not in self.classes else []
+        mine = [f"{s}.{k}" for s, settings in self.classes.items() for k in settings.model_fields]
+        return list(dict.fromkeys([*mine, *known]))
+
+    def _varying_by_prescription(self) -> Sequence[str]:
+        return self.prescribed if set(self.varying) & set(prescription.READS) else ()
+
+    def _check_constraints(self, axes: Sequence[tuple[str, ...]]) -> None:
+        groups = self.values.get("sweep.zip", ([],))[0]
+        found = list(
+            consistency.check_zip(groups, self.values, self.varying, self._known_settings())
+        )
+        self.problems += found
+        if found:
+            # It is not known which values meet.
+            return
+        constraints = [c for settings in self.classes.values() for c in settings.constraints]
+        for constraint in constraints:
+            sentence = consistency.check_constraint(constraint, self.values, axes)
+            self.problems += [sentence] if sentence else []
+        self.problems += consistency.check_problem_observables(self.values, axes)
+
+    def _figures(self, *, all_right: bool) -> tuple[Any, ...]:
+        from dlnsweep.spec.figures.check import check
+        from dlnsweep.spec.figures.reading import read_table, same_files, tables_of
+
+        figures = []
+        for place, table in tables_of(self.document.get("figure")):
+            figure, problems = read_table(table, place)
+            figures.append(figure)
+            if figure is not None and "record.observables" in self.values:
+                names = list(self.values["record.observables"][0])
+                if set(names) - OBSERVABLES.keys():
+                    # What was meant is not known: a figure of it is no further mistake.
+                    names += OBSERVABLES
+                vectors = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is not None]
+                settings = [*self._known_settings(), "seed"]
+                # Which settings vary is known only where all are right.
+                varying = [*self.varying, *self._varying_by_prescription(), "seed"]
+                varying = varying if all_right else None
+                values = {**self.values, "seed": self._seeds()} if all_right else self.values
+                axes = self._axes() if all_right else ()
+                problems += check(figure, names, settings, vectors, varying, place, values, axes)
+            self.problems += map(printable, problems)
+        self.problems += map(printable, same_files(figures))
+        return tuple(figures)
+
+
+def _zipped(document: Mapping[str, Any]) -> set[str]:
+    options = document.get("sweep")
+    groups = options.get("zip") if isinstance(options, dict) else None
+    lists = [g for g in groups if isinstance(g, list)] if isinstance(groups, list) else []
+    return {key for group in lists for key in group if isinstance(key, str)}
