@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -271,13 +273,18 @@ def test_a_local_cluster_gives_the_same_bytes_on_the_loopback_interface(tmp_path
     reference = dlnsweep.run(sweep, tmp_path / "reference", workers=0).path
     script = tmp_path / "client.py"
     script.write_text(CLIENT)
-    done = subprocess.run(
-        [sys.executable, script, sweep, tmp_path / "out"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with socket.socket() as other:
+        # Where another cluster has taken the usual port of its pages, ours takes a free one.
+        with contextlib.suppress(OSError):
+            other.bind(("", 8787))
+            other.listen()
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script, sweep, tmp_path / "out"],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     addresses, jax_was_loaded = json.loads(done.stdout)
     # Other programs of this machine may begin to listen meanwhile, but ours do.

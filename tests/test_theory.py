@@ -1,4 +1,4 @@
-"""The formulas of `theory.py`, each against another way to the same number."""
+"""The formulas of `theory/formulas.py`, each against another way to the same number."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What all kernels share: a run from its inputs to its records, segment by segment.
 
-Written for one run; `layout.py` puts `vmap` or `lax.map` round it.
+Written for one run; `numerics/lanes.py` puts `vmap` or `lax.map` round it.
 """
 
 from __future__ import annotations

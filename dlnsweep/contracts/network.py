@@ -46,7 +46,7 @@ class NetworkKind(ABC):
         settings: The settings class of [network].
         views: What observables can ask of it; see `observables.VIEWS`.
         observables: What is recorded where the file does not say.
-        drawing: "module:class" of the `draws.Drawing` that draws and starts its runs; named, not
+        drawing: "module:class" of the `drawing.Drawing` that draws and starts its runs; named, not
             imported, so that settings are read without JAX.
         reducible: Whether the reduced kernel can train it.
     """

@@ -100,6 +100,8 @@ class DaskExecutor:
                         processes=True,
                         host="127.0.0.1",
                         dashboard_address=None,  # pyright: ignore[reportArgumentType]
+                        # Any free port: the usual one belongs to whoever came first.
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                         memory_limit=0,
                         silence_logs=50,
                     )

@@ -28,7 +28,7 @@ _LEAST_REDUCED_SECONDS = 10.0
 
 
 # Runs that share an operator share its reading, however long they take; more at a time gain less
-# (`layout.sharing_layout`) and leave fewer batches to spread.
+# (`lanes.sharing_layout`) and leave fewer batches to spread.
 _LEAST_SHARING = 4
 
 

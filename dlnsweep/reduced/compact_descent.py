@@ -286,7 +286,7 @@ def advance(
         stop: Number of the step at which to end.
         early_exit: Leave the loop when the run has become inactive; only where the run is not
             under `vmap`.
-        fused: Have XLA compile the whole loop as one function; see `layout.as_one_function`.
+        fused: Have XLA compile the whole loop as one function; see `lanes.as_one_function`.
     """
     straight, back = _merged(constants, state)
     fixed = _Fixed(

@@ -3,7 +3,7 @@
 Numbers in brackets are those of arXiv:2502.15522 (Laus, Parkinson, Charisopoulos, Krahmer,
 Willett). Its theorem is about gradient descent on (1/2) ||W_{L:1} Y - X||_F^2 +
 (lambda/2) sum ||W_i||_F^2 in normalised weights, which is the step rule "fan_in" here, with entries
-of W_i of variance 1 / fan_in; its proof is in `theory_proof.py`. What is marked *derived* is not in
+of W_i of variance 1 / fan_in; its proof is in `proof.py`. What is marked *derived* is not in
 the paper. Symbols: d signal dimension, m measurements, s dimension of the subspace, L depth, d_w
 width, eta learning rate, lambda weight decay, c scale of the data fit.
 """

@@ -1,6 +1,6 @@
 """Appendix A of arXiv:2502.15522 as it stands there: conditions, events, lemmas, constants.
 
-Numbers in brackets are the paper's. Its proof has weights of variance 1; here, as in `theory.py`,
+Numbers in brackets are the paper's. Its proof has weights of variance 1; here, as in `formulas.py`,
 entries of W_i have variance 1 / fan_in_i, so the powers of d_w beside its bounds are gone, and
 sqrt(m / d_w) ||W_{i:1} Y|| is what it bounds in W_{i:1} Y. Constants that the paper does not give
 are not invented: where it writes "less than up to a constant", the function returns the order

@@ -10,8 +10,8 @@ import oracle
 import pytest
 from test_batches import drawn, plan_of, train_rows
 
-from dlnsweep.contracts import drawing as draws
 from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.networks.layered import draw as draws
 from dlnsweep.networks.layered.minibatches import draw_samples
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import purpose_key

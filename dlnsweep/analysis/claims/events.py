@@ -1,7 +1,7 @@
 """What the proof of Theorem A.2 keeps true on its way, and Corollary 2.6.
 
 Events and lemmas as Appendix A of arXiv:2502.15522 states them, in normalised weights; see
-`theory_proof.py`, also for where the paper slips.
+`theory/proof.py`, also for where the paper slips.
 """
 
 from __future__ import annotations

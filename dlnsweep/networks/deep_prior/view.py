@@ -1,4 +1,4 @@
-"""The network g(u) = V phi(z) / sqrt(k) as observables see it; `deep_prior.py` has the mathematics.
+"""The network g(u) = V phi(z) / sqrt(k) as observables see it; `descent.py` has the mathematics.
 
 Arrays may be larger than a run's own k, m and n; beyond these they are zero.
 """

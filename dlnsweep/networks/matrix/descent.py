@@ -1,6 +1,6 @@
 """Training deep linear networks W_L ... W_1 on a loss of their end-to-end matrix alone.
 
-With grad l the gradient of the loss at W = W_{L:1} (fits.py), layer i has the gradient
+With grad l the gradient of the loss at W = W_{L:1} (`problems/losses.py`), layer i has the gradient
 
     W_{L:i+1}^T grad l(W) W_{i-1:1}^T + lambda W_i
 
@@ -235,7 +235,7 @@ class FactorizationView(View):
     """The state of one network on a loss of its end-to-end matrix, as observables see it.
 
     Computed on first use, so that an observable that is not asked for costs nothing; what it
-    shares with `linear.LinearView` has the same names.
+    shares with `layered.view.LinearView` has the same names.
 
     Args:
         state: The state.

@@ -31,7 +31,7 @@ from dlnsweep.numerics.products import multiply
 
 
 class TwinState(NamedTuple):
-    """The state of a network, with the matrix beside it; for the rest see `factorization.State`.
+    """The state of a network, with the matrix beside it; for the rest see `descent.State`.
 
     Attributes:
         matrix: What the end-to-end update has made of the initial product.
