@@ -23,14 +23,17 @@ import pyarrow.parquet as pq
 import pytest
 import store_samples as samples
 from damage import listening
-from sweep_samples import start
+from sweep_samples import start, write
 
+import dlnsweep
 from dlnsweep.errors import StoreError
 from dlnsweep.execution import heartbeat
+from dlnsweep.execution.runner import prepare
 from dlnsweep.figures.draw import save
 from dlnsweep.numerics.compile_cache import why_unusable
 from dlnsweep.results import open_results
 from dlnsweep.results.csv_files import write_csv
+from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 from dlnsweep.store.packing import PackError, pack, unpack
 from dlnsweep.store.seals import seal
@@ -349,3 +352,23 @@ def test_no_control_character_reaches_the_terminal(tmp_path: Path) -> None:
     assert process.returncode == 0, err
     assert all(character.isprintable() or character == "\n" for character in out + err)
     assert out.startswith(r"\x1b[2J\u202e\x9b\x07\r\ud800: 12 of 12 runs done")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("training.learning_rate", float("-inf"), "is -inf; it must be finite"),
+        ("training.learning_rate", -1.0, "is -1.0; it must be positive"),
+        ("problem.signal_dim", 0, "is 0; it must be at least 1"),
+    ],
+)
+def test_settings_that_no_sweep_can_have_are_told(
+    key: str, value: float, said: str, tmp_path: Path
+) -> None:
+    sweep = write(tmp_path)
+    root = tmp_path / "out" / "small"
+    prepare(Sweep.from_file(sweep), root)
+    changed(key, pa.array([value]))(root / "runs.parquet")
+    with pytest.raises(StoreError) as caught:
+        dlnsweep.run(sweep, tmp_path / "out", workers=0)
+    assert f"settings that no sweep can have: {key} {said}" in str(caught.value)

@@ -16,6 +16,7 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.numerics.lanes import Layout, choose_layout
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
+from dlnsweep.settings.rows import section_of
 from dlnsweep.settings.sections import RecordSettings, TrainingSettings
 
 
@@ -30,20 +31,17 @@ class Sections:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Sections:
-        """Read a run's dotted settings; NaN and None stand for "not used by this run"."""
-        classes = (
-            PROBLEMS[row["problem.kind"]].settings,
-            network_of(row).settings,
-            TrainingSettings,
-            RecordSettings,
+        """Read a run's dotted settings.
+
+        Raises:
+            StoreError: If they are none that a sweep can have.
+        """
+        return cls(
+            section_of(PROBLEMS[row["problem.kind"]].settings, "problem", row),
+            section_of(network_of(row).settings, "network", row),
+            section_of(TrainingSettings, "training", row),
+            section_of(RecordSettings, "record", row),
         )
-        names = ("problem", "network", "training", "record")
-        made = []
-        for name, settings in zip(names, classes, strict=True):
-            fields = {k: row.get(f"{name}.{k}") for k in settings.model_fields}
-            used = {k: v for k, v in fields.items() if v is not None and v == v}
-            made.append(settings.model_validate(used))
-        return cls(*made)
 
     def traced(self) -> dict[str, float]:
         """Return the traced numbers by dotted key."""

@@ -16,6 +16,7 @@ import numpy as np
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.settings.rows import section_of
 from dlnsweep.settings.sections import RecordSettings
 
 # The seconds of a reduced run: its pilot's, and a step's.
@@ -64,9 +65,7 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     step = network.step_cost(row, width)
     reduced = not network.why_dense(row, width)
     item = 8 if row["sweep.precision"] == "float64" else 4
-    record = RecordSettings.model_validate(
-        {k.partition(".")[2]: v for k, v in row.items() if k.startswith("record.")}
-    )
+    record = section_of(RecordSettings, "record", row)
     num_steps = row["training.num_steps"]
     num_records = len(record_steps(record, num_steps))
     seconds = num_steps * step.seconds + num_records * step.record_seconds

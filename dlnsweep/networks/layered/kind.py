@@ -21,6 +21,7 @@ from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import INITIALIZERS
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.base import Constraint, Describe, Settings
+from dlnsweep.settings.rows import section_of
 
 Width = Annotated[int, Field(ge=1, le=10**12)]
 # Each layer is compiled by itself: compiling thousands would not end.
@@ -170,10 +171,7 @@ def is_slow(learning_rate: Any, weight_decay: Any, step_rule: str, fan_ins: Sequ
 def problem_rank(row: Mapping[str, Any]) -> int:
     """Return the rank of the measurements."""
     problem = PROBLEMS[row["problem.kind"]]
-    fields = {k: row.get(f"problem.{k}") for k in problem.settings.model_fields}
-    # NaN and None stand for "not used by this run".
-    used = {k: v for k, v in fields.items() if v is not None and v == v}
-    return problem.rank_of(problem.settings.model_validate(used))
+    return problem.rank_of(section_of(problem.settings, "problem", row))
 
 
 def dense_flops(dims: Sequence[int], rank: int) -> int:

@@ -23,6 +23,7 @@ from dlnsweep.networks.layered.kind import (
     RelativeInitScale,
 )
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
+from dlnsweep.settings.rows import section_of
 
 TASK = "matrix"
 
@@ -212,11 +213,7 @@ class FactorizationSettings(Settings):
 
 def problem_settings(row: Mapping[str, Any]) -> Any:
     """Return the settings of [problem] of a run."""
-    settings = PROBLEMS[row["problem.kind"]].settings
-    fields = {k: row.get(f"problem.{k}") for k in settings.model_fields}
-    # NaN and None stand for "not used by this run".
-    used = {k: v for k, v in fields.items() if v is not None and v == v and v != ""}
-    return settings.model_validate(used)
+    return section_of(PROBLEMS[row["problem.kind"]].settings, "problem", row)
 
 
 def matrix_shape(row: Mapping[str, Any]) -> tuple[int, int]:
