@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.version import __version__
 
 if TYPE_CHECKING:
+    from dlnsweep.contracts.network import Network
     from dlnsweep.contracts.observable import Observable
     from dlnsweep.contracts.observable import register as register_observable
+    from dlnsweep.contracts.plugins import load_plugin
     from dlnsweep.contracts.problem import Problem
     from dlnsweep.contracts.problem import register as register_problem
     from dlnsweep.errors import (
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     )
     from dlnsweep.execution.runner import run
     from dlnsweep.figures.folder import draw_figures
+    from dlnsweep.networks.generic.kind import register_network
     from dlnsweep.results import Results, open_results
     from dlnsweep.settings.figures import register_figure
     from dlnsweep.single.training import Trajectory, train
@@ -39,6 +42,9 @@ _HOMES = {
     "StoreError": "errors",
     "draw_figures": "figures.folder",
     "register_figure": "settings.figures",
+    "Network": "contracts.network",
+    "load_plugin": "contracts.plugins",
+    "register_network": "networks.generic.kind",
     "Observable": "contracts.observable",
     "register_observable": ("contracts.observable", "register"),
     "Problem": "contracts.problem",
@@ -55,6 +61,7 @@ __all__ = [
     "DlnsweepError",
     "FigureError",
     "Interrupted",
+    "Network",
     "Observable",
     "Problem",
     "Results",
@@ -65,8 +72,10 @@ __all__ = [
     "Trajectory",
     "__version__",
     "draw_figures",
+    "load_plugin",
     "open_results",
     "register_figure",
+    "register_network",
     "register_observable",
     "register_problem",
     "run",

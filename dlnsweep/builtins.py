@@ -11,6 +11,7 @@ from dlnsweep.contracts.problem import Problem, register
 # Imported for the observables that they register.
 from dlnsweep.networks.deep_prior import observables as _deep_prior  # noqa: F401
 from dlnsweep.networks.deep_prior.kind import DeepPrior
+from dlnsweep.networks.generic import observables as _generic  # noqa: F401
 from dlnsweep.networks.layered import observables as _network  # noqa: F401
 from dlnsweep.networks.layered import proof as _proof  # noqa: F401
 from dlnsweep.networks.layered.kind import DeepLinear, LinearThenRelu

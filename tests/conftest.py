@@ -28,6 +28,7 @@ import pytest  # noqa: E402
 # check of an annotation takes longer than the product it guards.
 CHECKED = [
     "dlnsweep.contracts.descent",
+    "dlnsweep.networks.generic.descent",
     "dlnsweep.networks.layered.dense",
     "dlnsweep.networks.layered.gradient_descent",
     "dlnsweep.networks.layered.optax_descent",

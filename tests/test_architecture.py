@@ -186,7 +186,7 @@ def test_importing_dlnsweep_loads_nothing_heavy(tmp_path: Path):
 def test_commands_that_do_not_train_do_not_load_jax(sweep_file: Path):
     """In one process, one after the other: what none of them loads is not there at the end."""
     prepare = (
-        "from pathlib import Path\nfrom dlnsweep.execution.runner import prepare\n"
+        "from pathlib import Path\nfrom dlnsweep.execution.preparing import prepare\n"
         "from dlnsweep.spec.sweep import Sweep\n"
         "prepare(Sweep.from_file('small.toml'), Path('smoke'))"
     )

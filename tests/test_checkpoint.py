@@ -24,7 +24,7 @@ from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import Interrupted, StoreError
 from dlnsweep.execution import worker
 from dlnsweep.execution.events import Event
-from dlnsweep.execution.runner import prepare
+from dlnsweep.execution.preparing import prepare
 from dlnsweep.networks.layered import kind as layered
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.reduced import lane as lanes

@@ -33,7 +33,7 @@ from sweep_samples import (
 import dlnsweep
 from dlnsweep.cli import app as cli
 from dlnsweep.errors import DlnsweepError
-from dlnsweep.execution.runner import prepare
+from dlnsweep.execution.preparing import prepare
 from dlnsweep.figures import folder as drawing
 from dlnsweep.figures.drawn import up_to_date
 

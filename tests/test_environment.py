@@ -19,6 +19,7 @@ from dlnsweep.errors import RunError, StoreError
 from dlnsweep.execution import runner
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.local import LocalExecutor
+from dlnsweep.execution.preparing import prepare
 from dlnsweep.machine import environment
 from dlnsweep.machine.environment import changing, cpu, for_workers, of_this_process, threads
 from dlnsweep.numerics import runtime
@@ -182,7 +183,7 @@ def test_an_executor_of_ones_own_is_held_to_it_too(
     from dlnsweep.execution.worker import execute_batch
     from dlnsweep.spec.sweep import Sweep
 
-    prepared = runner.prepare(Sweep.from_file(write(tmp_path, TINY)), tmp_path / "a")
+    prepared = prepare(Sweep.from_file(write(tmp_path, TINY)), tmp_path / "a")
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
     with pytest.raises(StoreError, match="processes with nothing of the kind in their env"):
         execute_batch(prepared.store.root, 0)

@@ -11,7 +11,7 @@ from figure_samples import DECAYS, NUM_SEEDS, Tables, make_tables
 from spec_samples import problems, sweep
 
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.runner import _stored
+from dlnsweep.execution.preparing import stored_plan
 from dlnsweep.figures.draw import draw
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings.figures import file_stems, read_figure
@@ -163,7 +163,7 @@ def test_where_the_levels_stand_in_a_stored_sweep():
         record__noise_levels=LEVELS,
         figure={"kind": "noise"},
     )
-    stored = _stored(make_plan(found), np.arange(1), [])
+    stored = stored_plan(make_plan(found), np.arange(1), [])
     assert stored.record["shared"]["record.noise_levels"] == LEVELS
     assert file_stems(found.figures) == ["noise"]
 

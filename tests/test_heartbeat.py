@@ -17,7 +17,7 @@ from dlnsweep.cli.app import main
 from dlnsweep.execution import heartbeat
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.heartbeat import beating, runners
-from dlnsweep.execution.runner import prepare
+from dlnsweep.execution.preparing import prepare
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 

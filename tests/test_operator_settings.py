@@ -13,7 +13,7 @@ import pytest
 from spec_samples import document, problems, sweep
 
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.execution.runner import prepare
+from dlnsweep.execution.preparing import prepare
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.problems.operators import read_file, resolve_file
 from dlnsweep.spec.sweep import Sweep

@@ -89,8 +89,9 @@ def test_the_example_runs_as_it_stands(folder: Path):
     assert lines[1] == "['histogram.png', 'histogram.pdf']"
     assert lines[2] == (
         "workers is 2, but worker processes do not know problem.kind 'sparse', observable "
-        "'largest_entry', which this process has registered: take workers=0, or let an entry point "
-        "of a package name the module (group dlnsweep.problems)."
+        "'largest_entry', which this process has registered: take workers=0, name its file "
+        "(load_plugin, or --plugin), or let an entry point of a package name the module (group "
+        "dlnsweep.problems)."
     )
 
 
@@ -148,7 +149,7 @@ class Point:
 
 
 def test_what_this_package_has_is_known_everywhere():
-    assert plugins.only_here("subspace", ("regression_error", "curvature_max")) == []
+    assert plugins.only_here("subspace", "deep_linear", ("regression_error", "curvature_max")) == []
 
 
 def test_registering_a_figure_refuses_bad_kinds():

@@ -12,7 +12,7 @@ from sweep_samples import BARE, QUICK, SMALL, data_files, everything_below, writ
 
 import dlnsweep
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.execution import runner, worker
+from dlnsweep.execution import preparing, runner, worker
 from dlnsweep.execution.events import Event
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
@@ -249,7 +249,7 @@ def test_a_batch_reads_its_own_rows_of_the_table_of_runs(
         return read(self, name, *arguments, **options)
 
     def plan(*overrides: str) -> None:
-        runner.prepare(Sweep.from_file(sweep, overrides), root)
+        preparing.prepare(Sweep.from_file(sweep, overrides), root)
         reads.clear()
 
     monkeypatch.setattr(LocalFiles, "read_table", counted)

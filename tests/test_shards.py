@@ -70,7 +70,7 @@ def test_a_shard_computes_its_own_batches_and_no_others(sweep: Path, tmp_path: P
 def test_shards_that_create_the_folder_at_the_same_moment(
     sweep: Path, reference: dict[str, bytes], tmp_path: Path
 ) -> None:
-    from dlnsweep.execution.runner import prepare
+    from dlnsweep.execution.preparing import prepare
     from dlnsweep.spec.sweep import Sweep
 
     for attempt in range(10):

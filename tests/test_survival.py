@@ -28,7 +28,7 @@ import dlnsweep
 from dlnsweep.engine import batch, journal
 from dlnsweep.errors import Interrupted, StoreError
 from dlnsweep.execution import worker
-from dlnsweep.execution.runner import prepare
+from dlnsweep.execution.preparing import prepare
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store, system
 

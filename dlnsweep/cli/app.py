@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from dlnsweep.cli.files import Out, Overrides, SweepFile, Workers, check, explain, init, plan, slurm
+from dlnsweep.cli.files import (
+    Out,
+    Overrides,
+    Plugins,
+    SweepFile,
+    Workers,
+    check,
+    explain,
+    init,
+    plan,
+    slurm,
+    use,
+)
 from dlnsweep.cli.results import Folder, claims, figure, summary, transition
 from dlnsweep.errors import DlnsweepError, Interrupted
 from dlnsweep.machine import console
@@ -66,8 +78,10 @@ def run(
         typer.Option(metavar="MINUTES", min=0, help="Keep how far a batch is so often; 0: never."),
     ] = 5.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Run a sweep; what is done already is not computed again."""
+    use(plugin)
     from dlnsweep.execution.shards import Shard
     from dlnsweep.spec.sweep import Sweep
 
@@ -78,7 +92,8 @@ def run(
         _say(note, quiet)
 
     from dlnsweep.cli.progress import Tally, reporting
-    from dlnsweep.execution.runner import executor_for, prepare, work
+    from dlnsweep.execution.preparing import prepare
+    from dlnsweep.execution.runner import executor_for, work
     from dlnsweep.numerics.compile_cache import problem
     from dlnsweep.settings.sentences import duration
     from dlnsweep.store import results_folder
@@ -148,6 +163,7 @@ def compare(
     runs: Annotated[
         int, typer.Option("--runs", min=1, metavar="N", help="How many runs of the sweep.")
     ] = 4,
+    plugin: Plugins = None,
 ) -> None:
     """Check the reduced kernel by the dense one on a few runs.
 
@@ -157,6 +173,7 @@ def compare(
     rounded at 1.1e-16 over many steps. Exit status 1 if a deviation exceeds the sweep's tolerance
     and three times the estimate.
     """
+    use(plugin)
     from dlnsweep.cli.progress import Tally, reporting
     from dlnsweep.execution import comparison
     from dlnsweep.plan.plan import make_plan

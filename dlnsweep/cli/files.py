@@ -21,6 +21,15 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Replace a setting; VALUE is TOML. May be repeated."
     ),
 ]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="Run this Python file first, which registers networks and more. May be repeated.",
+        parser=user_path,
+    ),
+]
 Out = Annotated[
     str,
     typer.Option("--out", metavar="DIR", help="Where the results folder is made; or s3://..."),
@@ -29,6 +38,16 @@ Workers = Annotated[
     int | None,
     typer.Option(min=0, help="Worker processes; one a core or GPU by default. 0: none."),
 ]
+
+
+def use(files: list[Path] | None) -> None:
+    """Load the plug-ins of a command line."""
+    if files:
+        from dlnsweep.contracts.plugins import load_plugin
+
+        for file in files:
+            load_plugin(file)
+
 
 # `check` answers at once; `plan` and `run` look at every run.
 _MOST_LOOKED_AT = 100_000
@@ -51,19 +70,24 @@ def slurm(
         list[str] | None,
         typer.Option("--sbatch", metavar="OPTION", help="Such as partition=gpu. May be repeated."),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Print a job script for SLURM: the shards of a sweep as a job array."""
+    use(plugin)
     from dlnsweep.execution.slurm import Resources, job_script
     from dlnsweep.spec.sweep import Sweep
     from dlnsweep.store.address import location
 
     sweep = Sweep.from_file(file, overrides or ())
     resources = Resources(time, cores, memory, gpus, tuple(option or ()))
-    print(job_script(sweep.name, file, shards, resources, location(out), overrides or ()), end="")
+    more = overrides or (), plugin or ()
+    print(job_script(sweep.name, file, shards, resources, location(out), *more), end="")
 
 
-def check(file: SweepFile, overrides: Overrides = None) -> None:
+def check(file: SweepFile, overrides: Overrides = None, plugin: Plugins = None) -> None:
     """Check a sweep file: every mistake at once, nothing started."""
+    use(plugin)
+    from dlnsweep.execution.trial import check_network
     from dlnsweep.plan.fitting import need_of
     from dlnsweep.plan.plan import make_plan
     from dlnsweep.spec.sweep import Sweep
@@ -74,14 +98,17 @@ def check(file: SweepFile, overrides: Overrides = None) -> None:
         for group, length in zip(sweep.axes, sweep.axis_lengths, strict=True)
     ]
     crossed = " x ".join([*axes, f"seed ({len(sweep.seeds)})"])
-    print(f"{file}: right; {sweep.num_runs} runs: {crossed}")
     crossings = math.prod(sweep.axis_lengths) * len(sweep.seeds)
+    planned = make_plan(sweep) if crossings <= _MOST_LOOKED_AT else None
+    if planned is not None:
+        check_network(planned)
+    print(f"{file}: right; {sweep.num_runs} runs: {crossed}")
     if crossings > sweep.num_runs:
         print(
             f"  {crossings - sweep.num_runs} of {crossings} combinations differ from others only "
             "in settings that they do not use; they are no runs of their own"
         )
-    if crossings <= _MOST_LOOKED_AT and (unfit := need_of(make_plan(sweep)).why_not()):
+    if planned is not None and (unfit := need_of(planned).why_not()):
         print(f"  not enough memory here: {unfit}")
     for note in sweep.figure_notes:
         print(f"note: {note}")
@@ -94,8 +121,10 @@ def plan(
     probe: Annotated[
         bool, typer.Option(help="Measure a second of each program to estimate the time.")
     ] = True,
+    plugin: Plugins = None,
 ) -> None:
     """Show what a sweep will take: runs, programs, memory, rows, bytes, time."""
+    use(plugin)
     import numpy as np
 
     from dlnsweep.execution import estimate as estimates
@@ -158,8 +187,10 @@ def init(
 
 def explain(
     kind: Annotated[str, typer.Argument(help="A section, problem or figure kind; or a key.")] = "",
+    plugin: Plugins = None,
 ) -> None:
     """Explain a section's or kind's keys: meaning, unit, default, static or traced."""
+    use(plugin)
     from dlnsweep.spec.explain import explain as text
 
     print(text(kind))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dlnsweep.cli.files import Plugins, use
 from dlnsweep.machine.paths import user_path
 
 
@@ -127,8 +128,10 @@ def figure(
             parser=user_path,
         ),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Draw the figures of a results folder again."""
+    use(plugin)
     from dlnsweep.errors import DlnsweepError
     from dlnsweep.figures.folder import drawn_one_by_one, figures_of, raise_all
 

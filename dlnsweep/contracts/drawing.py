@@ -69,9 +69,8 @@ class Sections:
             mine = {k.partition(".")[2]: v for k, v in numbers.items() if k.startswith(f"{name}.")}
             return with_numbers(getattr(self, name), mine | more)
 
-        return Sections(
-            fill("problem"), fill("network", width=width), fill("training"), fill("record")
-        )
+        sized = {"width": width} if "width" in type(self.network).model_fields else {}
+        return Sections(fill("problem"), fill("network", **sized), fill("training"), fill("record"))
 
 
 @dataclass(frozen=True)

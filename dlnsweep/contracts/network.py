@@ -1,4 +1,4 @@
-"""What a kind of network is, and the table of all of them. No JAX.
+"""What a network is: as a researcher writes it, and as the engine asks its kind. No JAX.
 
 What is specific to a kind stands here, or is named here: its keys in the sweep file, what a step
 costs, which observables apply, and how its runs are drawn and trained. Plan, program and batch ask
@@ -8,14 +8,53 @@ the kind.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.settings.base import Settings
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in pure functions of JAX, trained on samples.
+
+    Training makes small
+
+        F(theta) = c loss(predict(theta, Y), X) + (lambda / 2) ||theta||^2,
+
+    with Y the inputs (m, n), X the targets (d, n), c and lambda `training.data_fit_scale` and
+    `training.weight_decay`, and ||theta||^2 the sum of the squares of all parameters.
+
+    The functions get the settings of [network], in which traced numbers may be tracers: they must
+    not be converted or compared in Python. Products in them have the full precision of training.
+
+    Attributes:
+        kind: Its name in sweep files.
+        settings: The settings class of [network], with the field `kind: Literal["..."]`. Static
+            fields are Python's values; a float that is traced does not compile anew.
+        init: Takes the settings, the data (`Samples`, float64) and a function from purpose to PRNG
+            key; returns the parameters, any pytree of float64 arrays.
+        predict: Takes the parameters, inputs (m, k) and the settings; returns outputs, whose last
+            axis is that of the samples.
+        loss: Takes outputs, targets and the settings; returns a scalar, which must not be negative.
+            A sum over samples or a mean, as you like: it is minimized as it is. Half the squared
+            error by default.
+        observables: What is recorded where the file does not say.
+        version: What its runs are known by: runs of another version are other runs. By default a
+            hash of the source files of its functions.
+    """
+
+    kind: str
+    settings: type[Settings]
+    init: Callable[[Any, Any, Any], Any]
+    predict: Callable[[Any, Any, Any], Any]
+    loss: Callable[[Any, Any, Any], Any] | None = None
+    observables: tuple[str, ...] = ("loss",)
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,15 +88,21 @@ class NetworkKind(ABC):
         drawing: "module:class" of the `drawing.Drawing` that draws and starts its runs; named, not
             imported, so that settings are read without JAX.
         reducible: Whether the reduced kernel can train it.
+        honoured: The only values of some dotted settings with which it is trained; with any other
+            value of them a sweep is refused.
+        version: What tells its runs from those of another network of this name; empty for this
+            package's own.
     """
 
-    kind: ClassVar[str]
-    task: ClassVar[str]
-    settings: ClassVar[type[Settings]]
-    views: ClassVar[tuple[str, ...]]
-    observables: ClassVar[tuple[str, ...]]
-    drawing: ClassVar[str]
-    reducible: ClassVar[bool] = False
+    kind: str
+    task: str
+    settings: type[Settings]
+    views: tuple[str, ...]
+    observables: tuple[str, ...]
+    drawing: str
+    reducible: bool = False
+    honoured: Mapping[str, tuple[Any, ...]] = {}
+    version: str = ""
 
     @abstractmethod
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
@@ -107,6 +152,14 @@ class NetworkKind(ABC):
             numbers: Their other settings: columns, or those of one run.
         """
         return 0
+
+    def why_not_trainable(self, row: Mapping[str, Any]) -> str:
+        """Return what is wrong with a stranger's network, as found on one run; else nothing."""
+        return ""
+
+    def home(self) -> str:
+        """Return the module that a worker process must know, as a dotted name."""
+        return type(self).__module__
 
     def label(self, name: str, label: str) -> str:
         """Return the axis label of an observable as it is written for this kind."""

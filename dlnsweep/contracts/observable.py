@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 VIEWS = {
     "linear": "linear networks",
     "samples": "networks that learn signals from measurements",
+    "layers": "networks of weight matrices",
+    "parameters": "networks registered with `register_network`",
     "deep_prior": "deep_prior",
     "matrix": "factorizations of a matrix",
     "end_to_end": "factorizations with the end-to-end update beside them",
@@ -99,3 +102,8 @@ def observable(name: str, label: str, text: str, **options: Any) -> Callable[[An
         return compute
 
     return add
+
+
+def of_any_network(label: str) -> str:
+    """Return an axis label with f(Y) in place of W_{L:1} Y."""
+    return re.sub(r"W_\{L:1\}(?:\(([^()]*)\)|(Y'?))", lambda m: f"f({m[1] or m[2]})", label)

@@ -1,20 +1,86 @@
-"""Problems, observables and figures of other packages, which register them when they are loaded.
+"""Problems, networks, observables and figures of others, registered when their module is loaded.
 
 A package names a module of its own under the entry point group "dlnsweep.problems"; loading it
-registers what it brings. Worker processes load the same entry points, so they know it too. What a
-script registers by itself is known in its own process only, where `run` then computes.
+registers what it brings. A file of one's own is named by `--plugin` or `load_plugin`. Worker
+processes load the same entry points and files, so they know it too. What a script registers by
+itself is known in its own process only, where `run` then computes.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
+from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.errors import SpecError
+from dlnsweep.settings.sentences import printable
 
 GROUP = "dlnsweep.problems"
+# The package, in name only, that plug-in files are modules of.
+_OF_FILES = "dlnsweep_plugins"
+_LONGEST = 300
+
+_files: dict[Path, Any] = {}
+
+
+def load_plugin(path: str | Path) -> None:
+    """Load a Python file that registers networks, problems, observables or figures.
+
+    The file is run, with all that it may do: name only what you trust. Worker processes that this
+    process starts load it, too; a file is loaded once, however often it is named.
+
+    Args:
+        path: The file.
+
+    Raises:
+        SpecError: If it cannot be read or run; what it registered before it failed stays.
+    """
+    file = Path(path).expanduser().resolve()
+    if file in _files:
+        return
+    shown = printable(str(path))
+    if not file.is_file() or file.suffix != ".py":
+        raise SpecError(f"the plug-in {shown} is no Python file; name a file that ends in .py.")
+    name = f"{_OF_FILES}.{file.stem}"
+    if name in sys.modules:
+        other = getattr(sys.modules[name], "__file__", "")
+        raise SpecError(f"the plug-in {shown} has the name of {printable(str(other))}; rename one.")
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    # Whatever a stranger's file raises, but for a wish to end.
+    except Exception as error:
+        del sys.modules[name]
+        raise SpecError(
+            f"the plug-in {shown} cannot be loaded{_line_of(error, file)} "
+            f"({type(error).__name__}: {printable(str(error), _LONGEST)}); mend it."
+        ) from error
+    _files[file] = module
+
+
+def _line_of(error: Exception, file: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+             if Path(frame.filename) == file]  # fmt: skip
+    return f", line {lines[-1]}" if lines else ""
+
+
+def plugin_files() -> list[str]:
+    """Return the plug-in files that this process has loaded."""
+    return [str(file) for file in _files]
 
 
 @lru_cache(maxsize=1)
@@ -44,15 +110,18 @@ def _load(point: EntryPoint) -> str:
     return ""
 
 
-def only_here(problem_kind: str, observables: tuple[str, ...]) -> list[str]:
+def only_here(problem_kind: str, network_kind: str, observables: Sequence[str]) -> list[str]:
     """Return what worker processes would not know of a sweep, as words.
 
     Args:
         problem_kind: The kind of problem.
+        network_kind: The kind of network.
         observables: What is recorded.
     """
-    shared = {"dlnsweep", *(point.module.partition(".")[0] for point in _points())}
+    shared = {"dlnsweep", _OF_FILES, *(point.module.partition(".")[0] for point in _points())}
     problem = PROBLEMS[problem_kind]
     homes = {f"problem.kind '{problem_kind}'": problem.settings.__module__}
+    network = find_network(problem_kind, network_kind)
+    homes[f"network.kind '{network.kind}'"] = network.home()
     homes |= {f"observable '{name}'": OBSERVABLES[name].compute.__module__ for name in observables}
     return [what for what, home in homes.items() if home.partition(".")[0] not in shared]

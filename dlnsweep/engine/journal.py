@@ -22,7 +22,8 @@ import numpy as np
 
 from dlnsweep.engine.trained import Trained
 from dlnsweep.machine.environment import told
-from dlnsweep.networks.layered.samples import Reduced, TestSamples
+from dlnsweep.networks.layered.samples import Reduced
+from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import LIBRARIES, device_description, surroundings, versions
 from dlnsweep.reduced.chain import Descent

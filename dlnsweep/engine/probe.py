@@ -89,12 +89,14 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
 
 
 def main() -> int:
-    """Measure what the standard input asks for."""
+    """Measure what the standard input asks for; the arguments are plug-in files to load."""
     if hasattr(os, "sched_setaffinity"):
         # As in a worker: one core, one thread.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    plugins.load()
     try:
+        plugins.load()
+        for file in sys.argv[1:]:
+            plugins.load_plugin(file)
         load_jax()
         for request in json.load(sys.stdin):
             began = time.perf_counter()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.contracts.plugins import plugin_files
 from dlnsweep.errors import RunError
 from dlnsweep.machine.environment import for_workers
 from dlnsweep.numerics.runtime import accelerators, python_command
@@ -102,7 +103,7 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
     requests = [_request(plan, group[0]) for group in groups[:_MOST_PROBED]]
     began = time.monotonic()
     done = subprocess.run(
-        python_command("dlnsweep.probe"),
+        python_command("dlnsweep.probe", *plugin_files()),
         env=for_workers(os.environ, on_cpu=not accelerators()),
         input=json.dumps(requests),
         capture_output=True,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dlnsweep.contracts.plugins import plugin_files
 from dlnsweep.errors import Interrupted, RunError, StoreError
 from dlnsweep.execution.events import Event
 from dlnsweep.machine.environment import changing, for_workers, told
@@ -53,8 +54,9 @@ class Worker:
 
 
 def worker_options(checkpoint_seconds: float | None) -> list[str]:
-    """Return the arguments by which worker processes are told how often to keep a checkpoint."""
-    return [] if checkpoint_seconds is None else [f"{_CHECKPOINT}={checkpoint_seconds}"]
+    """Return what worker processes are told: how often to keep a checkpoint, and the plug-ins."""
+    options = [f"--plugin={file}" for file in plugin_files()]
+    return options + ([] if checkpoint_seconds is None else [f"{_CHECKPOINT}={checkpoint_seconds}"])
 
 
 class LocalExecutor:

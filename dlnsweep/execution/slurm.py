@@ -79,6 +79,7 @@ def job_script(
     resources: Resources,
     out: str | Path,
     overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
 ) -> str:
     """Return a job script; `sbatch` submits it, and again after a failure.
 
@@ -89,6 +90,7 @@ def job_script(
         resources: What each of them asks for.
         out: Where the results folder is made, on a file system that all nodes see.
         overrides: As for `dlnsweep run --set`.
+        plugins: As for `dlnsweep run --plugin`.
     """
     directives = [
         f"job-name={name}",
@@ -113,6 +115,8 @@ def job_script(
     fixed += [out if isinstance(out, str) else str(out.absolute())]
     for override in overrides:
         fixed += ["--set", override]
+    for plugin in plugins:
+        fixed += ["--plugin", str(plugin.absolute())]
     fixed += ["--workers", str(resources.gpus or resources.cores)]
     command = f'{shlex.join(fixed)} --shard "$SLURM_ARRAY_TASK_ID/{shards}"'
     lines = "\n".join(f"#SBATCH --{directive}" for directive in directives)

@@ -170,6 +170,7 @@ def main() -> int:
     parser.add_argument("root", help="a results folder, or its address")
     parser.add_argument("--cores", default="", help="take the first that no other worker has")
     parser.add_argument("--checkpoint-seconds", type=float)
+    parser.add_argument("--plugin", action="append", default=[], help="a file to load")
     arguments = parser.parse_args()
     console.secure()
     if arguments.cores and hasattr(os, "sched_setaffinity"):
@@ -218,6 +219,8 @@ def _serve(arguments: argparse.Namespace, voice: _Voice) -> int:
     from dlnsweep.numerics.runtime import device_description
 
     try:
+        for file in arguments.plugin:
+            plugins.load_plugin(file)
         voice.say(kind="ready", text=device_description()["kind"])
     except DlnsweepError as error:
         voice.say(kind="unfit", text=str(error))

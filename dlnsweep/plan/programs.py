@@ -59,7 +59,12 @@ def _is_static(sweep: Sweep, dotted: str) -> bool:
 def _pad(
     sweep: Sweep, columns: Mapping[str, np.ndarray], rows: np.ndarray
 ) -> list[tuple[int, np.ndarray]]:
-    """Group the widths of one program's runs: neighbours share arrays where that pays."""
+    """Group the widths of one program's runs: neighbours share arrays where that pays.
+
+    A network without a width has arrays of one size, called 1.
+    """
+    if "network.width" not in columns:
+        return [(1, rows)]
     width = columns["network.width"][rows]
     distinct, counts = np.unique(width, return_counts=True)
     row = row_of(sweep, columns, int(rows[0]))

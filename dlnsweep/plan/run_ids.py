@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.contracts.network import network_of
 from dlnsweep.plan.expansion import NOT_COLUMNS, Setting, plain_value
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.version import NUMERICS_VERSION
@@ -31,6 +32,9 @@ def run_ids(sweep: Sweep, settings: Mapping[str, Setting]) -> np.ndarray:
         text = json.dumps(plain_value(sweep.values[key][0]))
         if text != _default_text(sweep, key):
             constant[key] = text
+    kinds = {key: sweep.values[key][0] for key in DEFAULT_KINDS}
+    if version := network_of(kinds).version:
+        constant["network.version"] = version
     head = "".join(f"{key}={constant[key]}\n" for key in sorted(constant))
     varying: list[tuple[list[str], np.ndarray]] = []
     for key, setting in sorted(settings.items(), key=lambda item: item[0]):

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dlnsweep.networks.layered.kind import dense_flops
-from dlnsweep.networks.layered.samples import Reduced, TestSamples
+from dlnsweep.networks.layered.samples import Reduced
+from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.chain import Descent

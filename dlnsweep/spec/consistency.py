@@ -100,6 +100,19 @@ def _check_noise_levels(names: Sequence[str], levels: Sequence[float] | None) ->
         yield f"record.noise_levels names {show(twice[0])} twice; give each level once."
 
 
+def check_honoured(values: Values) -> Iterator[str]:
+    """Check that nothing is asked for that no way of training the network honours."""
+    problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
+    if problem is None or kind is None:
+        return
+    for key, allowed in find_network(problem, kind).honoured.items():
+        for value in [value for value in values.get(key, ()) if value not in allowed][:1]:
+            yield (
+                f"{key} is {show(value)}; network.kind {show(kind)} is trained with "
+                f"{' or '.join(map(show, allowed))} only."
+            )
+
+
 def check_stopping(values: Values) -> Iterator[str]:
     """Check that training.stop_when refers to what is recorded."""
     condition = values.get("training.stop_when", (None,))[0]

@@ -65,6 +65,7 @@ class Reader:
         values, given = self.values, self.given
         self.problems += [
             *consistency.check_observables(values),
+            *consistency.check_honoured(values),
             *consistency.check_stopping(values),
             *consistency.check_kernel(values),
             *consistency.check_width(values),

@@ -50,7 +50,7 @@ def document(runs: int, name: str = "million") -> dict[str, Any]:
 
 def plan(root: Path, runs: int, _: int) -> dict[str, Any]:
     """Plan a sweep and write its results folder."""
-    from dlnsweep.execution.runner import prepare
+    from dlnsweep.execution.preparing import prepare
     from dlnsweep.spec.sweep import Sweep
 
     prepared = prepare(Sweep.from_dict(document(runs)), root)
@@ -154,7 +154,8 @@ def _figure(root: Path, keys: dict[str, Any]) -> dict[str, Any]:
 def tiny(root: Path, runs: int, lanes: int) -> dict[str, Any]:
     """Train real tiny runs in thousands of batches, and watch the memory of all processes."""
     import dlnsweep.plan.batches
-    from dlnsweep.execution.runner import executor_for, prepare, work
+    from dlnsweep.execution.preparing import prepare
+    from dlnsweep.execution.runner import executor_for, work
     from dlnsweep.spec.sweep import Sweep
 
     dlnsweep.plan.batches._MOST_LANES = lanes

@@ -35,7 +35,7 @@ from test_store_survival import FaultyOs, Killed, count_operations, faults
 from dlnsweep.engine import batch, journal
 from dlnsweep.errors import Interrupted, SpecError, StoreError
 from dlnsweep.execution import worker
-from dlnsweep.execution.runner import prepare
+from dlnsweep.execution.preparing import prepare
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store, system
 from tests.benchmarks.tables import Table

@@ -154,6 +154,7 @@ PARTS = [
     Part(FILE, "What it can do so far", _abilities, settings=("(c/2)‖", "(λ/2)Σ")),
     Part(FILE, "Two more papers", _two_papers),
     Part(FILE, "Questions that the paper leaves open", _questions),
+    Part(FILE, "A network of your own", settings=("(λ/2)", "`divergence_factor`²", 'version="1"')),
     Part(FILE, "Beyond one machine", _machines),
     Part(
         FILE,

@@ -13,8 +13,9 @@ from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.networks.layered import gradient_descent, optax_descent
 from dlnsweep.networks.layered.minibatches import Minibatches
 from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
-from dlnsweep.networks.layered.samples import Reduced, TestSamples
+from dlnsweep.networks.layered.samples import Reduced
 from dlnsweep.networks.layered.view import LinearView
+from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings

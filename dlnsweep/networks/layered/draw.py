@@ -12,17 +12,17 @@ from jaxtyping import Array, Float
 from dlnsweep.contracts.descent import Carry, Inputs
 from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
 from dlnsweep.contracts.network import network_of
-from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.dense import DenseKernel, delay_for
 from dlnsweep.networks.layered.initializers import INITIALIZERS, Shape, draw_weights
 from dlnsweep.networks.layered.kind import layer_sizes, problem_rank
 from dlnsweep.networks.layered.minibatches import Minibatches, minibatches_of
 from dlnsweep.networks.layered.relu import ReluKernel, keep_samples
-from dlnsweep.networks.layered.samples import Reduced, TestSamples, reduce_samples
+from dlnsweep.networks.layered.samples import Reduced, reduce_samples
+from dlnsweep.networks.test_samples import TestSamples, draw_test_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax
-from dlnsweep.numerics.streams import gaussian, purpose_key
+from dlnsweep.numerics.streams import purpose_key
 
 
 class Drawn(NamedTuple):
@@ -91,7 +91,7 @@ class SampleDrawing(Drawing):
     def samples(self, sections: Sections, key: Any) -> tuple[Reduced, TestSamples | None]:
         """Draw the reduced training samples, and test samples where they are needed."""
         drawn = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
-        return self._reduced(sections, key, *drawn), self._test(sections, key)
+        return self._reduced(sections, key, *drawn), draw_test_samples(sections, key)
 
     def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
         """Draw a run's samples and weights."""
@@ -104,7 +104,7 @@ class SampleDrawing(Drawing):
         if sections.network.kind == "linear_then_relu":
             data = keep_samples(data, signals, measurements)
         weights = draw_weights(sections.network, shape, key)
-        return Drawn(weights, data, self._test(sections, key), minibatches)
+        return Drawn(weights, data, draw_test_samples(sections, key), minibatches)
 
     def kernel(self, layout: Layout) -> DenseKernel | ReluKernel:
         """Return what trains a run."""
@@ -150,20 +150,3 @@ class SampleDrawing(Drawing):
             certain=problem.has_certain_rank(sections.problem),
             clean=problem.clean(sections.problem, key) if problem.clean else None,
         )
-
-    def _test(self, sections: Sections, key: Any) -> TestSamples | None:
-        problem = PROBLEMS[sections.problem.kind]
-        observables = [OBSERVABLES[name] for name in sections.record.observables]
-        examined = any(item.needs_isometry for item in observables)
-        if not examined and not any(item.needs_test_samples for item in observables):
-            return None
-        count = sections.record.num_test_samples
-        assert problem.draw_test is not None
-        signals, measurements = problem.draw_test(sections.problem, key, count)
-        noise = gaussian(key("test/noise"), measurements.shape[0], count)
-        isometry = None
-        if examined:
-            assert problem.isometry is not None
-            isometry = problem.isometry(sections.problem, key)
-        scaled = sections.record.test_noise * noise
-        return TestSamples(signals, measurements, scaled, noise, isometry)

@@ -7,7 +7,6 @@ They learn signals X (d, n) from measurements Y (m, n). The seconds are those of
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from dlnsweep.contracts.network import NetworkKind, StepCost
-from dlnsweep.contracts.observable import Dimensions
+from dlnsweep.contracts.observable import Dimensions, of_any_network
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import INITIALIZERS
 from dlnsweep.networks.layered.reducible import why_not_reduced
@@ -211,7 +210,7 @@ class DeepLinear(NetworkKind):
     kind = "deep_linear"
     task = "samples"
     settings = NetworkSettings
-    views = ("linear", "samples")
+    views = ("linear", "samples", "layers")
     observables = ("regression_error", "off_subspace_error")
     drawing = "dlnsweep.networks.layered.draw:SampleDrawing"
     reducible = True
@@ -290,7 +289,7 @@ class LinearThenRelu(DeepLinear):
     """W_L (W_{L-1} ... W_1 y)_+, trained by a dense kernel of its own."""
 
     kind = "linear_then_relu"
-    views = ("samples",)
+    views = ("samples", "layers")
     observables = ("regression_error",)
     reducible = False
 
@@ -315,4 +314,4 @@ class LinearThenRelu(DeepLinear):
 
     def label(self, name: str, label: str) -> str:
         """Return a label with f(Y) in place of W_{L:1} Y."""
-        return re.sub(r"W_\{L:1\}(?:\(([^()]*)\)|(Y'?))", lambda m: f"f({m[1] or m[2]})", label)
+        return of_any_network(label)

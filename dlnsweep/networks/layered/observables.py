@@ -78,7 +78,7 @@ def _singular_values(view: LinearView, record: RecordSettings) -> Float[Array, "
     r"weight norms $\|W_i\|_F$",
     "Frobenius norm of each layer, the first layer first",
     size=lambda dims: dims.depth,
-    views=("samples", "matrix"),
+    views=("layers", "matrix"),
 )
 def _weight_norms(view: NetworkView, record: RecordSettings) -> Float[Array, " L"]:
     return jnp.sqrt(view.squared_weight_norms)

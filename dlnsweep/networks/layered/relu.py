@@ -27,8 +27,9 @@ from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.networks.layered import gradient_descent
 from dlnsweep.networks.layered.gradient_descent import State
 from dlnsweep.networks.layered.rates import layer_rates
-from dlnsweep.networks.layered.samples import Reduced, TestSamples, row_basis
+from dlnsweep.networks.layered.samples import Reduced, row_basis
 from dlnsweep.networks.layered.view import NetworkView
+from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.compensated import subtract
 from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.numerics.products import multiply

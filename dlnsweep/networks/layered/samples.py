@@ -121,22 +121,3 @@ def complement(matrix: Float[Array, "m n"]) -> Float[Array, "m m"]:
         left = jnp.linalg.qr(left, mode="complete")[0]
     off = jnp.concatenate([values <= RANK_CUTOFF * values[0], jnp.ones(size - known, bool)])
     return left * off
-
-
-class TestSamples(NamedTuple):
-    """Fresh signals, their measurements, and noise for these measurements.
-
-    Attributes:
-        signals: Test signals, drawn like the training signals' subspace but afresh.
-        measurements: A times the test signals, without noise.
-        noise: Gaussian noise at the setting `record.test_noise`.
-        unit_noise: The same draw with standard deviation 1.
-        isometry: Smallest and largest singular value of A on the signals' subspace, and a lower
-            estimate of a restricted isometry constant of A; None where no observable needs them.
-    """
-
-    signals: Float[Array, "d k"]
-    measurements: Float[Array, "m k"]
-    noise: Float[Array, "m k"]
-    unit_noise: Float[Array, "m k"]
-    isometry: Float[Array, " 3"] | None = None

@@ -8,7 +8,8 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from dlnsweep.contracts.view import View
-from dlnsweep.networks.layered.samples import Reduced, TestSamples
+from dlnsweep.networks.layered.samples import Reduced
+from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.spectra import extreme_values, guarded, largest_value, operator_norm

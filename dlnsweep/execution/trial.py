@@ -1,0 +1,25 @@
+"""Strangers' networks are tried on a run of each program before anything is written."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dlnsweep.contracts.network import network_of
+from dlnsweep.errors import SpecError
+from dlnsweep.plan.plan import Plan
+
+# Each costs a compilation or so. What one program's run shows is seldom wrong of another alone.
+_MOST_TRIED = 8
+
+
+def check_network(plan: Plan) -> None:
+    """Refuse a network that cannot be trained.
+
+    Raises:
+        SpecError: If it cannot.
+    """
+    _, first = np.unique(plan.programs, return_index=True)
+    for index in first[:_MOST_TRIED].tolist():
+        row = plan.row(index)
+        if reason := network_of(row).why_not_trainable(row):
+            raise SpecError(reason)

@@ -1,0 +1,283 @@
+"""The generic way: any network in pure functions, trained by value-and-grad and any direction.
+
+With theta the parameters, L the network's loss and g = c grad L(theta) + lambda theta, a step is
+
+    theta <- theta - eta direction(g)
+
+with the direction of [training]'s optimizer, g itself for gradient descent; adamw's decay is its
+own. In float32 what a step rounds off is kept beside the parameters (`compensated.py`), so that
+plateaus at small eta lambda are right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.contracts.descent import Carry, Inputs, Kernel
+from dlnsweep.contracts.network import Network
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.view import View
+from dlnsweep.numerics.compensated import add_all, nothing_lost
+from dlnsweep.numerics.divergence import squared_limit
+from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.optimizers.directions import DECOUPLED_DECAY, DIRECTIONS
+from dlnsweep.settings.base import Settings, with_numbers
+from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
+
+_NUMBERS = (*HYPERPARAMETERS, "learning_rate", "weight_decay", "data_fit_scale")
+
+
+class Samples(NamedTuple):
+    """What a network learns from.
+
+    Attributes:
+        inputs: Y, one sample a column.
+        targets: X.
+    """
+
+    inputs: Float[Array, "m n"]
+    targets: Float[Array, "d n"]
+
+    @property
+    def signal_norm(self) -> Float[Array, ""]:
+        """||X||_F."""
+        return jnp.linalg.norm(self.targets)
+
+
+class Constants(NamedTuple):
+    """A run's data and numbers.
+
+    Attributes:
+        samples: The samples.
+        numbers: The traced numbers of [training], by name, float64.
+        network: Those of [network], in the precision of training.
+        limit: See `divergence.squared_limit`; of twice the loss.
+    """
+
+    samples: Samples
+    numbers: dict[str, Float[Array, ""]]
+    network: dict[str, Float[Array, ""]]
+    limit: Any = None
+
+
+class State(NamedTuple):
+    """What changes during a run.
+
+    Attributes:
+        params: The parameters.
+        optimizer: The state of the optimizer's direction; None for gradient descent.
+        active: Whether the run has neither diverged nor met `stop_when`.
+        diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
+        lost: What has been rounded off the parameters so far; see `compensated.py`.
+    """
+
+    params: Any
+    optimizer: Any
+    active: Bool[Array, ""]
+    diverged_step: Int[Array, ""]
+    lost: Any
+
+
+def half_squared_error(outputs: Any, targets: Any, settings: Any) -> Float[Array, ""]:
+    """Return (1/2) ||outputs - targets||_F^2."""
+    del settings
+    return 0.5 * jnp.sum((outputs - targets) ** 2)
+
+
+@dataclass(frozen=True)
+class GenericKernel(Kernel):
+    """Descent on all parameters of any network.
+
+    Attributes:
+        network: The network.
+        settings: Its settings; only their static fields are read.
+    """
+
+    network: Network
+    settings: Settings
+
+    def predict(self, params: Any, inputs: Array, constants: Constants) -> Array:
+        """Return the network's outputs."""
+        settings = with_numbers(self.settings, constants.network)
+        return self.network.predict(params, inputs, settings)
+
+    def fit(self, params: Any, constants: Constants) -> Float[Array, ""]:
+        """Return the network's loss on its samples, without decay or scale."""
+        settings = with_numbers(self.settings, constants.network)
+        outputs = self.network.predict(params, constants.samples.inputs, settings)
+        loss = self.network.loss or half_squared_error
+        return loss(outputs, constants.samples.targets, settings)
+
+    def start(
+        self,
+        params: Any,
+        samples: Samples,
+        network: dict[str, Float[Array, ""]],
+        training: TrainingSettings,
+        record: dict[str, Float[Array, ""]],
+        test: Any = None,
+    ) -> tuple[Inputs, Carry]:
+        """Make a run's inputs and its state at step 0.
+
+        Args:
+            params: The parameters, in the precision of training.
+            samples: The samples, likewise.
+            network: The traced numbers of [network], likewise.
+            training: [training] with its traced fields filled in.
+            record: The traced numbers of [record].
+            test: Fresh samples, or None.
+        """
+        numbers = {name: jnp.asarray(getattr(training, name), jnp.float64) for name in _NUMBERS}
+        constants = Constants(samples, numbers, network)
+        none = -jnp.ones((), jnp.int64)
+        optimizer = None
+        if self.training.optimizer != "gradient_descent":
+            optimizer = self._direction(numbers).init(params)
+        leaves = tuple(jax.tree.leaves(params))
+        state = State(params, optimizer, jnp.ones((), bool), none, nothing_lost(leaves))
+        looks_back = any(OBSERVABLES[name].needs_initial for name in self.record.observables)
+        decay, initial = numbers["weight_decay"], params if looks_back else None
+        limit = self._limit(params, constants, training.divergence_factor)
+        constants = constants._replace(limit=limit)
+        return Inputs(constants, decay, record, test, initial=initial), Carry(state, none)
+
+    def _limit(self, params: Any, constants: Constants, factor: Any) -> Float[Array, ""]:
+        """Return twice the loss beyond which a run has diverged.
+
+        That of outputs that are zero is the zero network's; where it is zero itself, ||X||^2.
+        """
+        samples = constants.samples
+        settings = with_numbers(self.settings, constants.network)
+        outputs = jax.eval_shape(self.predict, params, samples.inputs, constants)
+        loss = self.network.loss or half_squared_error
+        zero = 2 * loss(jnp.zeros(outputs.shape, outputs.dtype), samples.targets, settings)
+        known = jnp.isfinite(zero) & (zero > 0)
+        zero = jnp.where(known, zero, jnp.sum(samples.targets**2))
+        size = jnp.linalg.norm(samples.inputs)
+        return squared_limit(
+            2 * self.fit(params, constants), zero, factor, samples.targets.dtype, inputs=size
+        )
+
+    def _direction(self, numbers: dict[str, Float[Array, ""]]) -> Any:
+        name = self.training.optimizer
+        fields: dict[str, Any] = {"optimizer": name, **numbers}
+        return DIRECTIONS[name](TrainingSettings.model_construct(**fields))
+
+    def view(self, inputs: Inputs, carry: Carry) -> GenericView:
+        """Return the view of the state that observables see."""
+        return GenericView(self, inputs, carry.state.params)
+
+    def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
+        """Return the state after the steps `step`, ..., `stop` - 1."""
+
+        def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
+            within = carry[0] < stop
+            return within & carry[1].active if self.early_exit else within
+
+        def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
+            return carry[0] + 1, self._step(inputs.constants, carry[1], carry[0])
+
+        return lax.while_loop(unfinished, one_step, (step, state))[1]
+
+    def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
+        params, dtype = state.params, constants.samples.targets.dtype
+        numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
+        fit, gradients = jax.value_and_grad(self.fit)(params, constants)
+        within = 2 * fit <= constants.limit
+        active = state.active & within
+        diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
+        decay = numbers["weight_decay"] * (self.training.optimizer not in DECOUPLED_DECAY)
+        scale = numbers["data_fit_scale"]
+        directions = jax.tree.map(lambda g, p: scale * g + decay * p, gradients, params)
+        optimizer = state.optimizer
+        if optimizer is not None:
+            directions, optimizer = self._direction(numbers).update(directions, optimizer, params)
+        moves = jax.tree.map(lambda d: -numbers["learning_rate"] * d, directions)
+        moved, lost = add_all(params, state.lost, moves)
+        made = State(moved, optimizer, active, diverged_step, lost)
+        held = state._replace(active=active, diverged_step=diverged_step)
+        # What has ended stays as it was, whatever it has become.
+        return jax.tree.map(lambda new, old: jnp.where(active, new, old), made, held)
+
+
+class GenericView(View):
+    """The state of any network on samples, as observables see it.
+
+    Args:
+        kernel: What trains it.
+        inputs: The run's inputs.
+        params: The parameters.
+
+    Attributes:
+        data: The samples.
+        test: Fresh samples, if any observable needs them.
+        params: The parameters.
+        initial: Those of step 0, where an observable looks back at them; else None.
+    """
+
+    def __init__(self, kernel: GenericKernel, inputs: Inputs, params: Any) -> None:
+        self.kernel, self.params = kernel, params
+        self.constants: Constants = inputs.constants
+        self.data, self.test, self.initial = self.constants.samples, inputs.test, inputs.initial
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of training."""
+        return self.data.targets.dtype
+
+    def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
+        """Return what the network makes of some inputs."""
+        return self.kernel.predict(self.params, inputs, self.constants)
+
+    @cached_property
+    def residual(self) -> Float[Array, "d n"]:
+        """What the network makes of the samples, less the signals."""
+        return self.output(self.data.inputs) - self.data.targets
+
+    @cached_property
+    def squared_error(self) -> Float[Array, ""]:
+        """The squared Frobenius norm of that."""
+        return jnp.sum(self.residual**2)
+
+    @cached_property
+    def fit(self) -> Float[Array, ""]:
+        """The network's loss on its samples, without decay or scale."""
+        return self.kernel.fit(self.params, self.constants)
+
+    @cached_property
+    def squared_residual(self) -> Float[Array, ""]:
+        """Twice that, which is the squared error for the loss that is half of it."""
+        return 2 * self.fit
+
+    @cached_property
+    def squared_norm(self) -> Float[Array, ""]:
+        """||theta||^2, over all parameters."""
+        return sum_of_squares(self.params)
+
+    @cached_property
+    def loss(self) -> Float[Array, ""]:
+        """F(theta) = c loss + (lambda/2) ||theta||^2."""
+        return self._objective(self.params)
+
+    def _objective(self, params: Any) -> Float[Array, ""]:
+        scale, decay = (
+            self.constants.numbers[name].astype(self.dtype)
+            for name in ("data_fit_scale", "weight_decay")
+        )
+        return scale * self.kernel.fit(params, self.constants) + 0.5 * decay * sum_of_squares(
+            params
+        )
+
+    @cached_property
+    def squared_gradient_norm(self) -> Float[Array, ""]:
+        """||grad F(theta)||^2, over all parameters."""
+        return sum_of_squares(jax.grad(self._objective)(self.params))
+
+
+def sum_of_squares(tree: Any) -> Float[Array, ""]:
+    """Return the sum of the squares of all entries of all leaves."""
+    return jnp.sum(jnp.stack([jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)]))

@@ -1,0 +1,114 @@
+"""What one run of a network in pure functions draws: its samples and its parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from dlnsweep.contracts.descent import Carry, Inputs
+from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
+from dlnsweep.contracts.network import Network, network_of
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.networks.generic.descent import GenericKernel, Samples
+from dlnsweep.networks.test_samples import draw_test_samples
+from dlnsweep.numerics.lanes import Layout
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.streams import purpose_key
+
+
+@dataclass(frozen=True)
+class GenericDrawing(Drawing):
+    """How the runs of a batch draw samples and parameters.
+
+    Attributes:
+        network: The network.
+        width: The width of its arrays, if it has one.
+    """
+
+    network: Network
+    width: int
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> GenericDrawing:
+        """Read a run's dotted settings."""
+        kind: Any = network_of(row)
+        return cls(Sections.from_row(row), kind.network, padded_width)
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for runs which one program can train, sizes of arrays aside."""
+        # In one process a name can stand for one network after another.
+        return f"{super().key} {id(self.network)}"
+
+    def example_arguments(self) -> dict[str, float]:
+        """Return the arguments of one run: its traced numbers and its seed."""
+        return {**self.sections.traced(), "seed": 0}
+
+    def layout(self, platform: str, run_bytes: int, lanes: int) -> Layout:
+        """Choose how the lanes of a call are executed, by what a run holds as JAX finds it."""
+        del run_bytes
+        return super().layout(platform, self.run_bytes(), lanes)
+
+    def kernel(self, layout: Layout) -> GenericKernel:
+        """Return what trains a run."""
+        return GenericKernel(
+            self.sections.training,
+            self.sections.record,
+            early_exit=layout.vectorized == 1,
+            network=self.network,
+            settings=self.sections.network,
+        )
+
+    def key_of(self, arguments: Mapping[str, Any]) -> Any:
+        """Return a run's PRNG key for a named purpose, as a function."""
+        return partial(purpose_key, arguments["seed"])
+
+    def traced_network(
+        self, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
+    ) -> dict[str, Any]:
+        """Return the traced numbers of [network], by name, in the precision of training."""
+        return {
+            name.partition(".")[2]: convert(jnp.asarray(value, jnp.float64))
+            for name, value in arguments.items()
+            if name.startswith("network.")
+        }
+
+    def draw(self, arguments: Mapping[str, Any]) -> tuple[Sections, Samples, Any, Any]:
+        """Draw a run: its settings with their numbers, its samples, parameters, test samples."""
+        numbers = {name: value for name, value in arguments.items() if name != "seed"}
+        key = self.key_of(arguments)
+        sections = self.sections.with_numbers(numbers, self.width)
+        signals, measurements = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
+        samples = Samples(measurements, signals)
+        params = self.network.init(sections.network, samples, key)
+        return sections, samples, params, draw_test_samples(sections, key)
+
+    def start(
+        self,
+        kernel: Any,
+        arguments: Mapping[str, Any],
+        convert: Callable[[Any], Any],
+        shared: Any = None,
+    ) -> tuple[Inputs, Carry]:
+        """Draw a run; return its inputs and its state at step 0."""
+        del shared
+        sections, samples, params, test = self.draw(arguments)
+        network = self.traced_network(arguments, convert)
+        samples, params, test = jax.tree.map(convert, (samples, params, test))
+        record = record_numbers(arguments)
+        return kernel.start(params, samples, network, sections.training, record, test)
+
+    def run_bytes(self) -> int:
+        """Return about how many bytes a step of a run works on: parameters, outputs, samples."""
+        arguments = {k: jnp.asarray(v) for k, v in self.example_arguments().items()}
+
+        def made(arguments: Mapping[str, Any]) -> Any:
+            sections, samples, params, _ = self.draw(arguments)
+            outputs = self.network.predict(params, samples.inputs, sections.network)
+            return params, samples, outputs
+
+        leaves = jax.tree.leaves(jax.eval_shape(made, arguments))
+        return sum(8 * math.prod(leaf.shape) for leaf in leaves)

@@ -1,0 +1,150 @@
+"""Whether a network in pure functions can be trained, tried on one run before any is written.
+
+Each function is traced with the shapes and the precision that training will give it, so that what
+is wrong with one of them is told in a sentence that names it; then the loss and its gradient are
+computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dlnsweep.networks.generic.descent import Samples, half_squared_error
+from dlnsweep.networks.generic.draw import GenericDrawing
+from dlnsweep.numerics.lanes import Layout
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.settings.base import with_numbers
+from dlnsweep.settings.sentences import printable
+
+_LONGEST = 300
+
+
+class _Wrong(Exception):  # noqa: N818 - a sentence
+    """What is wrong with a network."""
+
+
+def why_not(row: Mapping[str, Any]) -> str:
+    """Return what is wrong with a run's network, as the end of a sentence; empty if nothing is.
+
+    Args:
+        row: The run's dotted settings.
+    """
+    kind = row["network.kind"]
+    try:
+        with numerics():
+            _try(row)
+    except _Wrong as wrong:
+        return f"network.kind '{kind}' cannot be trained: {wrong}"
+    return ""
+
+
+def _try(row: Mapping[str, Any]) -> None:
+    drawing = GenericDrawing.from_row(row, row.get("network.width") or 1)
+    network, dtype = drawing.network, jnp.dtype(row["sweep.precision"])
+    arguments = drawing.example_arguments() | {"seed": row["seed"]}
+    sections = drawing.sections
+    problem_kind = sections.problem.kind
+
+    def samples() -> Samples:
+        from dlnsweep.contracts.problem import PROBLEMS
+
+        key = drawing.key_of(arguments)
+        signals, measurements = PROBLEMS[problem_kind].draw(sections.problem, key)
+        return Samples(measurements, signals)
+
+    data = jax.eval_shape(samples)
+    key = drawing.key_of(arguments)
+    params = _traced("init", lambda d: network.init(sections.network, d, key), data)
+    leaves = jax.tree.leaves(params)
+    if not leaves:
+        raise _Wrong("init returns no array; it must return the parameters.")
+    for leaf in leaves:
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise _Wrong(f"init returns an array of {leaf.dtype}; parameters must be floats.")
+
+    def inexact(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), tree)
+
+    params, data = inexact((params, data))
+    traced = drawing.traced_network(arguments, lambda value: value.astype(dtype))
+
+    def settings(numbers: Any) -> Any:
+        return with_numbers(sections.network, numbers)
+
+    outputs = _traced(
+        "predict",
+        lambda p, x, n: network.predict(p, x, settings(n)),
+        params,
+        data.inputs,
+        traced,
+        after="with the parameters that init returns",
+    )
+    if not hasattr(outputs, "dtype"):
+        raise _Wrong(f"predict returns a {type(outputs).__name__}; it must return one array.")
+    if outputs.dtype != dtype:
+        raise _Wrong(
+            f"predict makes {outputs.dtype} of {dtype} parameters and inputs; make constants of "
+            "the inputs' dtype, or leave them Python's numbers."
+        )
+    function = network.loss or half_squared_error
+    loss = _traced(
+        "loss", lambda o, t, n: function(o, t, settings(n)), outputs, data.targets, traced,
+        after=f"with outputs {_shape(outputs)} and targets {_shape(data.targets)}",
+    )  # fmt: skip
+    if not hasattr(loss, "dtype") or loss.shape != () or loss.dtype != dtype:
+        raise _Wrong(f"loss returns {_shape(loss)}; it must return one {dtype} number.")
+    _compute(drawing, row, arguments, dtype)
+
+
+def _compute(
+    drawing: GenericDrawing, row: Mapping[str, Any], arguments: Mapping[str, Any], dtype: Any
+) -> None:
+    """Compute the loss and its gradient at step 0 of one run."""
+    kernel = drawing.kernel(Layout(1))
+    given = {k: jnp.asarray(row.get(k) or v, jnp.asarray(v).dtype) for k, v in arguments.items()}
+
+    def convert(array: Any) -> Any:
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    @jax.jit
+    def begun(given: Any) -> tuple[Any, Any]:
+        inputs, carry = drawing.start(kernel, given, convert)
+        return jax.value_and_grad(kernel.fit)(carry.state.params, inputs.constants)
+
+    try:
+        fit, gradients = begun(given)
+    except Exception as error:
+        raise _Wrong(f"its loss has no gradient ({_said(error)}).") from error
+    if not jnp.isfinite(fit):
+        raise _Wrong(f"its loss is {fit} at the initial parameters; it must be finite.")
+    if fit < 0:
+        raise _Wrong(f"its loss is {fit:.3g} at the initial parameters; it must not be negative.")
+    flat = jax.tree.leaves(gradients)
+    if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in flat):
+        raise _Wrong("the gradient of its loss is not finite at the initial parameters.")
+    if fit > 0 and all(bool(jnp.all(leaf == 0)) for leaf in flat):
+        raise _Wrong(
+            "the gradient of its loss is zero at the initial parameters, and nothing would move; "
+            "does its loss depend on them by a differentiable function?"
+        )
+
+
+def _traced(name: str, function: Callable[..., Any], *arguments: Any, after: str = "") -> Any:
+    try:
+        return jax.eval_shape(function, *arguments)
+    except Exception as error:
+        where = f" {after}" if after else ""
+        raise _Wrong(f"{name} fails{where} ({_said(error)}).") from error
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return printable(f"{type(error).__name__}: {lines[0]}", _LONGEST)
+
+
+def _shape(value: Any) -> str:
+    if not hasattr(value, "shape"):
+        return f"a {type(value).__name__}"
+    return f"{value.dtype} of shape {tuple(value.shape)}"
