@@ -72,6 +72,8 @@ def logistic_loss(outputs: Any, targets: Any, settings: Any) -> Any:
 for one in (
     dlnsweep.Network("tanh2", TanhSettings, init, predict, observables=("regression_error",)),
     dlnsweep.Network("linear3", LinearSettings, init_linear, predict_linear),
-    dlnsweep.Network("signs", LogisticSettings, init_signs, predict_signs, logistic_loss),
+    dlnsweep.Network(
+        "signs", LogisticSettings, init_signs, predict_signs, logistic_loss, reduction="mean"
+    ),
 ):
     dlnsweep.register_network(one)

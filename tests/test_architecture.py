@@ -18,8 +18,8 @@ PACKAGE = Path(dlnsweep.__file__).parent
 # The rooms (folders, and modules beside them) from the ground floor up. A room imports rooms of
 # lower floors only; imports inside functions count, and those for type checkers alone do, too.
 FLOORS: list[tuple[str, ...]] = [
-    ("errors", "settings", "version"),
-    ("machine",),
+    ("errors", "version"),
+    ("machine", "settings"),
     ("numerics",),
     ("contracts", "optimizers", "problems", "lazy", "streams"),
     ("networks", "store", "theory"),

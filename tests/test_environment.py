@@ -16,7 +16,7 @@ from sweep_samples import BARE, data_files, write
 
 import dlnsweep
 from dlnsweep.errors import RunError, StoreError
-from dlnsweep.execution import runner
+from dlnsweep.execution import preparing
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.local import LocalExecutor
 from dlnsweep.execution.preparing import prepare
@@ -193,9 +193,9 @@ def test_another_kind_of_machine_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     path = write(tmp_path, TINY)
     events: list[Event] = []
     dlnsweep.run(path, tmp_path, workers=0, on_event=events.append)
-    monkeypatch.setattr(runner, "cpu", lambda: "x86_64 of another make")
+    monkeypatch.setattr(preparing, "cpu", lambda: "x86_64 of another make")
     found = runtime.versions()
-    monkeypatch.setattr(runner, "versions", lambda: found | {"jax": "0.99"})
+    monkeypatch.setattr(preparing, "versions", lambda: found | {"jax": "0.99"})
     # Nothing is left to do, so nothing is mixed.
     dlnsweep.run(path, tmp_path, workers=0, on_event=events.append)
     assert not [event for event in events if "was begun" in event.text]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
 from dlnsweep.contracts.problem import PROBLEMS
@@ -41,8 +41,9 @@ class Network:
         predict: Takes the parameters, inputs (m, k) and the settings; returns outputs, whose last
             axis is that of the samples.
         loss: Takes outputs, targets and the settings; returns a scalar, which must not be negative.
-            A sum over samples or a mean, as you like: it is minimized as it is. Half the squared
-            error by default.
+            Half the squared error by default.
+        reduction: Whether the loss is a "sum" over samples or their "mean". It is minimized as it
+            is; minibatches need to know.
         observables: What is recorded where the file does not say.
         version: What its runs are known by: runs of another version are other runs. By default a
             hash of the source files of its functions.
@@ -53,6 +54,7 @@ class Network:
     init: Callable[[Any, Any, Any], Any]
     predict: Callable[[Any, Any, Any], Any]
     loss: Callable[[Any, Any, Any], Any] | None = None
+    reduction: Literal["sum", "mean"] = "sum"
     observables: tuple[str, ...] = ("loss",)
     version: str = ""
 

@@ -16,10 +16,13 @@ from tests.benchmarks.ours import Direct, SweepRow, matrix_products, plan_of, ra
 from tests.benchmarks.timing import read_bandwidth, update_bandwidth
 
 
-def train(document: dict[str, Any]) -> dict[str, float]:
+def train(document: dict[str, Any], plugin: str = "") -> dict[str, float]:
     """Train a whole sweep with `train_batch`, as a worker does; return its seconds."""
+    from dlnsweep.contracts.plugins import load_plugin
     from dlnsweep.engine.batch import train_batch
 
+    if plugin:
+        load_plugin(plugin)
     plan = plan_of(document)
     width = int(plan.settings["network.width"][0])
     trained = train_batch(plan.settings, plan.shared, width)

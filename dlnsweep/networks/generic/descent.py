@@ -7,6 +7,10 @@ With theta the parameters, L the network's loss and g = c grad L(theta) + lambda
 with the direction of [training]'s optimizer, g itself for gradient descent; adamw's decay is its
 own. In float32 what a step rounds off is kept beside the parameters (`compensated.py`), so that
 plateaus at small eta lambda are right.
+
+With minibatches L is that of b of the n samples, drawn with replacement as every way of descent
+draws them; a sum over samples has weight n / b, so that its mean is the full loss. A run has then
+diverged at a step only if its loss is not finite, and by the factor where it is recorded.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.view import View
+from dlnsweep.networks.layered.minibatches import draw_samples
 from dlnsweep.numerics.compensated import add_all, nothing_lost
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
@@ -55,12 +60,14 @@ class Constants(NamedTuple):
         samples: The samples.
         numbers: The traced numbers of [training], by name, float64.
         network: Those of [network], in the precision of training.
+        key: The run's key for minibatches; None for full batches.
         limit: See `divergence.squared_limit`; of twice the loss.
     """
 
     samples: Samples
     numbers: dict[str, Float[Array, ""]]
     network: dict[str, Float[Array, ""]]
+    key: Any = None
     limit: Any = None
 
 
@@ -105,12 +112,25 @@ class GenericKernel(Kernel):
         settings = with_numbers(self.settings, constants.network)
         return self.network.predict(params, inputs, settings)
 
-    def fit(self, params: Any, constants: Constants) -> Float[Array, ""]:
-        """Return the network's loss on its samples, without decay or scale."""
+    def fit(
+        self, params: Any, constants: Constants, samples: Samples | None = None
+    ) -> Float[Array, ""]:
+        """Return the network's loss on its samples, or on others, without decay or scale."""
         settings = with_numbers(self.settings, constants.network)
-        outputs = self.network.predict(params, constants.samples.inputs, settings)
+        samples = constants.samples if samples is None else samples
+        outputs = self.network.predict(params, samples.inputs, settings)
         loss = self.network.loss or half_squared_error
-        return loss(outputs, constants.samples.targets, settings)
+        return loss(outputs, samples.targets, settings)
+
+    def _stochastic(
+        self, params: Any, constants: Constants, now: Int[Array, ""]
+    ) -> Float[Array, ""]:
+        """Return the loss of a step's minibatch, whose mean is `fit`."""
+        inputs, targets = constants.samples
+        size, total = self.training.minibatch_size, targets.shape[-1]
+        chosen = draw_samples(constants.key, now, size, total)
+        fit = self.fit(params, constants, Samples(inputs[:, chosen], targets[:, chosen]))
+        return fit * (total / size) if self.network.reduction == "sum" else fit
 
     def start(
         self,
@@ -120,6 +140,7 @@ class GenericKernel(Kernel):
         training: TrainingSettings,
         record: dict[str, Float[Array, ""]],
         test: Any = None,
+        key: Any = None,
     ) -> tuple[Inputs, Carry]:
         """Make a run's inputs and its state at step 0.
 
@@ -130,9 +151,10 @@ class GenericKernel(Kernel):
             training: [training] with its traced fields filled in.
             record: The traced numbers of [record].
             test: Fresh samples, or None.
+            key: The run's key for minibatches, or None.
         """
         numbers = {name: jnp.asarray(getattr(training, name), jnp.float64) for name in _NUMBERS}
-        constants = Constants(samples, numbers, network)
+        constants = Constants(samples, numbers, network, key)
         none = -jnp.ones((), jnp.int64)
         optimizer = None
         if self.training.optimizer != "gradient_descent":
@@ -186,8 +208,12 @@ class GenericKernel(Kernel):
     def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
         params, dtype = state.params, constants.samples.targets.dtype
         numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
-        fit, gradients = jax.value_and_grad(self.fit)(params, constants)
-        within = 2 * fit <= constants.limit
+        if self.training.minibatch_size:
+            fit, gradients = jax.value_and_grad(self._stochastic)(params, constants, now)
+            within = jnp.isfinite(fit)
+        else:
+            fit, gradients = jax.value_and_grad(self.fit)(params, constants)
+            within = 2 * fit <= constants.limit
         active = state.active & within
         diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         decay = numbers["weight_decay"] * (self.training.optimizer not in DECOUPLED_DECAY)

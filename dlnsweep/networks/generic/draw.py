@@ -99,7 +99,10 @@ class GenericDrawing(Drawing):
         network = self.traced_network(arguments, convert)
         samples, params, test = jax.tree.map(convert, (samples, params, test))
         record = record_numbers(arguments)
-        return kernel.start(params, samples, network, sections.training, record, test)
+        key = None
+        if sections.training.minibatch_size:
+            key = self.key_of(arguments)("training/minibatches")
+        return kernel.start(params, samples, network, sections.training, record, test, key)
 
     def run_bytes(self) -> int:
         """Return about how many bytes a step of a run works on: parameters, outputs, samples."""

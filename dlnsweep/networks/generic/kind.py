@@ -29,7 +29,6 @@ class GenericKind(NetworkKind):
     drawing = "dlnsweep.networks.generic.draw:GenericDrawing"
     honoured = {  # noqa: RUF012 - the same for all, and never changed
         "training.step_rule": ("uniform",),
-        "training.minibatch_size": (0,),
         "training.prescription": ("none",),
         "sweep.kernel": ("auto", "dense"),
     }

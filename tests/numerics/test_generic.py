@@ -10,6 +10,7 @@ from spec_samples import sweep
 from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.engine.batch import train_batch
+from dlnsweep.networks.layered.minibatches import draw_samples
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import gaussian, purpose_key
 from dlnsweep.plan.plan import make_plan
@@ -116,7 +117,7 @@ def test_gradient_descent_is_that_of_the_formulas(grid):
             a, b = a - 0.05 * grad_a, b - 0.05 * grad_b
 
 
-def linear(kind, optimizer, **changes):
+def linear(kind, optimizer, minibatch_size=0):
     """Return the same runs as deep_linear and as a network in pure functions."""
     network = {"kind": kind, "depth": 3, "width": 8} if kind == "deep_linear" else {
         "kind": kind, "hidden": 8}  # fmt: skip
@@ -126,9 +127,9 @@ def linear(kind, optimizer, **changes):
         sweep(
             network=network,
             training={"optimizer": optimizer, "learning_rate": rate, "num_steps": 60,
-                      "weight_decay": [0.0, 0.05]},
+                      "weight_decay": [0.0, 0.05], "minibatch_size": minibatch_size},
             record={"observables": ["regression_error", "loss", "gradient_norm"], "count": 6},
-            sweep={"seeds": 2, "kernel": "dense", **changes},
+            sweep={"seeds": 2, "kernel": "dense"},
         )
     )  # fmt: skip
 
@@ -150,6 +151,36 @@ def test_it_agrees_with_the_dense_kernel_of_deep_linear(optimizer: str):
         # Adaptive directions divide by roots of sums that begin at zero: what is rounded in a
         # gradient of 1e-16 can be of size 1 in its direction, for entries that are zero.
         np.testing.assert_allclose(own.observables[name], values, rtol=2e-9, err_msg=name)
+
+
+def test_minibatches_are_those_of_the_dense_kernel():
+    """The same samples in each step; the dense kernel finds their gradient another way."""
+    kinds = "deep_linear", "linear3"
+    dense, own = (train(linear(kind, "gradient_descent", minibatch_size=3)) for kind in kinds)
+    for name, values in dense.observables.items():
+        np.testing.assert_allclose(own.observables[name], values, rtol=1e-9, err_msg=name)
+
+
+def test_minibatches_of_a_mean_are_not_weighted():
+    """w <- w - eta (the mean over the step's samples), whatever n and b are."""
+    plan = make_plan(
+        sweep(
+            network={"kind": "signs"},
+            training={"learning_rate": 0.5, "num_steps": 20, "minibatch_size": 2},
+            record={"observables": ["loss"], "spacing": "linear", "count": 21},
+        )
+    )
+    trained = train(plan)
+    x, y = samples(plan.row(0))
+    signs, w = np.sign(x[0]), np.zeros(y.shape[0])
+    for step in range(21):
+        loss = np.mean(np.log1p(np.exp(-signs * (w @ y))))
+        assert trained.observables["loss"][0, step] == pytest.approx(loss, rel=ROUNDING)
+        with numerics():
+            key = purpose_key(0, "training/minibatches")
+            chosen = np.asarray(draw_samples(key, step, 2, y.shape[1]))
+        margins = signs[chosen] * (w @ y[:, chosen])
+        w = w + 0.5 * (y[:, chosen] * signs[chosen] / (1 + np.exp(margins))).mean(axis=1)
 
 
 def test_a_run_is_the_same_alone(grid):
