@@ -294,6 +294,13 @@ def _value(kind: pa.DataType, random: Random) -> Any:
     return random.random() < 0.5 if pa.types.is_boolean(kind) else None
 
 
+def small_bytes(path: Path) -> bytes:
+    """Return what a file holds; one that was made huge on purpose keeps its old checksum."""
+    if path.stat().st_size > 10**8:
+        raise ValueError(path)
+    return path.read_bytes()
+
+
 def reseal(root: Path) -> None:
     """Make every checksum fit what stands in a folder, as one who forges a folder would."""
     for receipt in sorted((root / "receipts").glob("*.json")):
@@ -303,9 +310,9 @@ def reseal(root: Path) -> None:
             value = json.loads(receipt.read_bytes())
             for name in value["files"]:
                 if receipt.name == "plan.json":
-                    value["files"][name] = [sha256((root / name).read_bytes())]
+                    value["files"][name] = [sha256(small_bytes(root / name))]
                 else:
-                    data = (root / name / receipt.with_suffix(".parquet").name).read_bytes()
+                    data = small_bytes(root / name / receipt.with_suffix(".parquet").name)
                     value["files"][name] |= {"sha256": sha256(data), "bytes": len(data)}
             value.pop("checksum", None)
             receipt.write_bytes(seal(value))
