@@ -7,8 +7,11 @@ wide, so a correct draw would fail one with a probability below 6e-7.
 from __future__ import annotations
 
 import itertools
+import re
 import zlib
 from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,10 +19,12 @@ import oracle
 import pytest
 from scipy.special import ndtri
 
+import dlnsweep
 from dlnsweep.networks.layered.initializers import INITIALIZERS, Shape, draw_weights
 from dlnsweep.networks.layered.kind import NetworkSettings
+from dlnsweep.numerics import streams
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.numerics.streams import gaussian, haar, purpose_key, threefry2x32
+from dlnsweep.numerics.streams import gaussian, haar, keys_of, purpose_key, threefry2x32
 from dlnsweep.settings.base import with_numbers
 
 SIGMAS = 5.0
@@ -239,6 +244,49 @@ def test_gaussian_entries_are_quantiles_of_the_blocks(seed):
             uniform = ((high * 2**32 + low) // 2**12 + 0.5) / 2**52
             # SciPy and XLA approximate the quantile apart, each to a few units in the last place.
             assert abs(found[i, j] - ndtri(uniform)) < 1e-13
+
+
+def own_purposes() -> set[str]:
+    """Every purpose that the package's source names, for two layers."""
+    texts = [path.read_text(encoding="utf-8") for path in Path(dlnsweep.__path__[0]).rglob("*.py")]
+    found = {name for text in texts for name in re.findall(r'key\(f?"([^"]+)"\)', text)}
+    # Passed on by functions that several purposes share.
+    found |= {"law/{i}/chi", "law/{i}/rest", "data/signals", "test/signals"}
+    found.discard("law/{i + 1}/{purpose}")
+    return {re.sub(r"\{.*?\}", layer, name) for name in found for layer in "12"}
+
+
+def test_keys_that_are_computed_together_are_those_of_their_purposes() -> None:
+    names = sorted(own_purposes())
+    assert {"data/operator", "weights/2", "weights/frame1", "law/2/chi"} <= set(names)
+    # The package does not name it: it has a key as well.
+    names.append("data/of_a_plugin")
+
+    def together(seed: Any) -> Any:
+        key = keys_of(seed, 2)
+        return [key(name) for name in names]
+
+    with numerics():
+        found = jax.jit(jax.vmap(together))(np.array([5, 2**40 + 7]))
+    for name, words in zip(names, found, strict=True):
+        for lane, seed in enumerate((5, 2**40 + 7)):
+            expected = block((seed >> 32, seed % 2**32), (0, zlib.crc32(name.encode())))
+            assert (int(words[0][lane]), int(words[1][lane])) == expected, name
+
+
+def test_every_purpose_of_the_package_is_among_those_computed_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def alone(seed: Any, purpose: str) -> Any:
+        raise AssertionError(f"{purpose} would be compiled by itself")
+
+    monkeypatch.setattr(streams, "purpose_key", alone)
+    with numerics():
+        key = keys_of(np.int64(0), 2)
+        for name in own_purposes():
+            key(name)
+        with pytest.raises(AssertionError, match="by itself"):
+            key("data/of_a_plugin")
 
 
 def test_streams_are_pinned():

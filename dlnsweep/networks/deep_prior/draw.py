@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from jaxtyping import Array, Float
@@ -18,7 +17,7 @@ from dlnsweep.networks.deep_prior.view import Constants, Sizes, activate
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
-from dlnsweep.numerics.streams import gaussian, purpose_key
+from dlnsweep.numerics.streams import gaussian, keys_of
 from dlnsweep.settings.base import static_text
 
 # Lanes of a call on a CPU, one after another: one that has ended costs nothing.
@@ -90,7 +89,7 @@ class PriorDrawing(Drawing):
         """Draw a run; return its inputs and its state at step 0."""
         del shared
         numbers = dict(arguments)
-        key = partial(purpose_key, numbers.pop("seed"))
+        key = keys_of(numbers.pop("seed"))
         k, m, n = (numbers.pop(name) for name in _SIZES)
         sections = self.sections.with_numbers(numbers, k)
         problem = sections.problem

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
@@ -22,7 +21,7 @@ from dlnsweep.networks.layered.samples import Reduced, reduce_samples
 from dlnsweep.networks.test_samples import TestSamples, draw_test_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax
-from dlnsweep.numerics.streams import purpose_key
+from dlnsweep.numerics.streams import keys_of
 
 
 class Drawn(NamedTuple):
@@ -86,7 +85,7 @@ class SampleDrawing(Drawing):
         if not initializer.paddable and len(self.dims) > 2:
             width = self.dims[1]
         sections = self.sections.with_numbers(numbers, width)
-        return sections, Shape(self.dims, width), partial(purpose_key, seed)
+        return sections, Shape(self.dims, width), keys_of(seed, len(self.dims) - 1)
 
     def samples(self, sections: Sections, key: Any) -> tuple[Reduced, TestSamples | None]:
         """Draw the reduced training samples, and test samples where they are needed."""

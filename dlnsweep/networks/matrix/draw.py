@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from jaxtyping import Array, Float
@@ -23,7 +22,7 @@ from dlnsweep.networks.matrix.end_to_end import EndToEndKernel
 from dlnsweep.networks.matrix.kind import layer_sizes, shares_operator
 from dlnsweep.numerics.lanes import Layout, sharing_layout
 from dlnsweep.numerics.lazy import jax, jnp
-from dlnsweep.numerics.streams import gaussian, purpose_key
+from dlnsweep.numerics.streams import gaussian, keys_of
 from dlnsweep.problems.losses import Fit
 
 _NEAR_TARGET = "near_target"
@@ -71,7 +70,7 @@ class MatrixDrawing(Drawing):
         draw = PROBLEMS[self.sections.problem.kind].shared
         if not self.one_seed or draw is None:
             return None
-        return draw(self.sections.problem, partial(purpose_key, arguments["seed"]))
+        return draw(self.sections.problem, keys_of(arguments["seed"]))
 
     def joined(self, inputs: Inputs, shared: Float[Array, "N dm"] | None) -> Inputs:
         """Return a run's inputs with its operator."""
@@ -84,7 +83,8 @@ class MatrixDrawing(Drawing):
         numbers = dict(arguments)
         seed, _ = numbers.pop("seed"), numbers.pop("network.width")
         width = max(self.dims[1:-1] or (1,))
-        sections, key = self.sections.with_numbers(numbers, width), partial(purpose_key, seed)
+        sections = self.sections.with_numbers(numbers, width)
+        key = keys_of(seed, len(self.dims) - 1)
         drawn = () if shared is None else (shared,)
         fit = PROBLEMS[sections.problem.kind].draw(sections.problem, key, *drawn)
         return sections, fit, initial_weights(sections.network, Shape(self.dims, width), key, fit)
