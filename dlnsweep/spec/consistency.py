@@ -108,8 +108,8 @@ def check_honoured(values: Values) -> Iterator[str]:
     for key, allowed in find_network(problem, kind).honoured.items():
         for value in [value for value in values.get(key, ()) if value not in allowed][:1]:
             yield (
-                f"{key} is {show(value)}; network.kind {show(kind)} is trained with "
-                f"{' or '.join(map(show, allowed))} only."
+                f"{key} is {show(value)}; with network.kind = {show(kind)} it must be "
+                f"{' or '.join(map(show, allowed))}."
             )
 
 

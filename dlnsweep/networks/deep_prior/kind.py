@@ -7,14 +7,14 @@ the width k where it pays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from dlnsweep.contracts.network import NetworkKind, StepCost
 from dlnsweep.contracts.observable import Dimensions
 from dlnsweep.problems.deep_prior import PADDABLE
-from dlnsweep.settings.base import Constraint, Describe, Settings
+from dlnsweep.settings.base import Describe, Settings
 
 # One core: the dispatch of a step's operations, phi and phi' of a neuron, and small products.
 _STEP_SECONDS = 3e-7
@@ -54,44 +54,6 @@ class DeepPriorNetworkSettings(Settings):
         Literal["first", "both"], Describe("static", "whether V is trained beside W")
     ] = "first"
 
-    constraints: ClassVar[tuple[Constraint, ...]] = (
-        Constraint(
-            ("network.kind", "training.optimizer"),
-            lambda kind, optimizer: optimizer == "gradient_descent",
-            "network.kind is {0} and training.optimizer is {1}; this network is trained by "
-            '"gradient_descent" only.',
-        ),
-        Constraint(
-            ("network.kind", "training.weight_decay"),
-            lambda kind, decay: decay == 0,
-            "network.kind is {0} and training.weight_decay is {1}; this network is trained "
-            "without weight decay: leave it out.",
-        ),
-        Constraint(
-            ("network.kind", "training.data_fit_scale"),
-            lambda kind, scale: scale == 1,
-            "network.kind is {0} and training.data_fit_scale is {1}; its loss is problem.loss as "
-            "it stands: leave it out.",
-        ),
-        Constraint(
-            ("network.kind", "training.minibatch_size"),
-            lambda kind, size: size == 0,
-            "network.kind is {0} and training.minibatch_size is {1}; there is one sample only: "
-            "leave it out.",
-        ),
-        Constraint(
-            ("network.kind", "training.step_rule"),
-            lambda kind, rule: rule != "fan_in",
-            'network.kind is {0} and training.step_rule is {1}; take "uniform" or "curvature".',
-        ),
-        Constraint(
-            ("network.kind", "sweep.kernel"),
-            lambda kind, kernel: kernel != "reduced",
-            "network.kind is {0} and sweep.kernel is {1}, which is for linear networks; set "
-            'sweep.kernel to "auto" or "dense".',
-        ),
-    )
-
 
 def room_for(size: int, coarse: bool) -> int:
     """Return the size of an array that holds a dimension: one of few.
@@ -125,6 +87,15 @@ class DeepPrior(NetworkKind):
     views = ("deep_prior",)
     observables = ("loss", "signal_error")
     drawing = "dlnsweep.networks.deep_prior.draw:PriorDrawing"
+    # Its loss is problem.loss as it stands, of one sample.
+    honoured = {  # noqa: RUF012 - never changed
+        "training.optimizer": ("gradient_descent",),
+        "training.weight_decay": (0.0,),
+        "training.data_fit_scale": (1.0,),
+        "training.minibatch_size": (0,),
+        "training.step_rule": ("uniform", "curvature"),
+        "sweep.kernel": ("auto", "dense"),
+    }
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
         """Estimate a step; its products are those of m x k matrices, whatever d and n."""

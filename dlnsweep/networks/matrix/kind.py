@@ -98,46 +98,10 @@ class FactorizationSettings(Settings):
     constraints: ClassVar[tuple[Constraint, ...]] = (
         RELATIVE_SCALE_NEEDS_TWO_LAYERS,
         Constraint(
-            ("training.minibatch_size", "problem.kind"),
-            lambda size, _: size == 0,
-            "training.minibatch_size is {0}; problem.kind = {1} is trained on all of its data: "
-            "leave it out.",
-        ),
-        Constraint(
-            ("sweep.kernel", "problem.kind"),
-            lambda kernel, _: kernel != "reduced",
-            "sweep.kernel is {0}, which is for networks on samples; problem.kind is {1}: set it to "
-            '"auto" or "dense".',
-        ),
-        Constraint(
-            ("training.prescription", "problem.kind"),
-            lambda prescription, _: prescription == "none",
-            "training.prescription is {0}, which is about signals in a subspace; problem.kind is "
-            "{1}: leave it out.",
-        ),
-        Constraint(
             ("training.weight_decay", "sweep.precision"),
             lambda decay, precision: decay == 0 or precision == "float64",
             "training.weight_decay is {0} and sweep.precision is {1}; a small decay would be lost "
             'in rounding: set sweep.precision = "float64".',
-        ),
-        Constraint(
-            ("network.kind", "training.optimizer"),
-            lambda kind, optimizer: kind == "deep_linear" or optimizer == "gradient_descent",
-            "network.kind is {0} and training.optimizer is {1}; the end-to-end update is that of "
-            '"gradient_descent".',
-        ),
-        Constraint(
-            ("network.kind", "training.weight_decay"),
-            lambda kind, decay: kind == "deep_linear" or decay == 0,
-            "network.kind is {0} and training.weight_decay is {1}; the end-to-end update is that "
-            "of training without decay: leave it out.",
-        ),
-        Constraint(
-            ("network.kind", "training.step_rule"),
-            lambda kind, rule: kind == "deep_linear" or rule == "uniform",
-            "network.kind is {0} and training.step_rule is {1}; the end-to-end update is that of "
-            "one learning rate for all layers: leave it out.",
         ),
         Constraint(
             ("problem.kind", "record.observables"),
@@ -269,6 +233,12 @@ class Factorization(NetworkKind):
     views = ("matrix",)
     observables = ("loss", "singular_values")
     drawing = "dlnsweep.networks.matrix.draw:MatrixDrawing"
+    honoured = {  # noqa: RUF012 - never changed
+        "training.step_rule": ("uniform", "fan_in"),
+        "training.minibatch_size": (0,),
+        "training.prescription": ("none",),
+        "sweep.kernel": ("auto", "dense"),
+    }
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
         """Estimate a step of a run with arrays of `width`."""
@@ -312,3 +282,10 @@ class EndToEnd(Factorization):
 
     kind = "end_to_end"
     views = ("matrix", "end_to_end")
+    # The end-to-end update is that of one learning rate for all layers, without decay.
+    honoured = {  # noqa: RUF012 - never changed
+        **Factorization.honoured,
+        "training.optimizer": ("gradient_descent",),
+        "training.weight_decay": (0.0,),
+        "training.step_rule": ("uniform",),
+    }
