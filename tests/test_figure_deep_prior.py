@@ -45,7 +45,10 @@ WITH = "with network.kind = 'deep_prior' it must be"
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"training__optimizer": "adam"}, f"training.optimizer is 'adam'; {WITH} 'gradient_descent'."),
+        (
+            {"training__optimizer": "adam"},
+            f"training.optimizer is 'adam'; {WITH} 'gradient_descent'.",
+        ),
         ({"training__weight_decay": 0.1}, f"training.weight_decay is 0.1; {WITH} 0.0."),
         ({"training__data_fit_scale": 2.0}, f"training.data_fit_scale is 2.0; {WITH} 1.0."),
         ({"training__minibatch_size": 1}, f"training.minibatch_size is 1; {WITH} 0."),
@@ -72,8 +75,8 @@ def test_the_curvature_rule_is_for_this_network_only():
     with pytest.raises(SpecError) as caught:
         Sweep.from_dict(other)
     assert caught.value.problems == (
-        "sweep: network.kind is 'deep_linear' and training.step_rule is 'curvature', which is for "
-        'deep_prior; take "uniform" or "fan_in".',
+        "sweep: training.step_rule is 'curvature'; with network.kind = 'deep_linear' it must be "
+        "'uniform' or 'fan_in'.",
     )
 
 

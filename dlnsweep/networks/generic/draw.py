@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from dlnsweep.contracts.descent import Carry, Inputs
@@ -16,7 +15,10 @@ from dlnsweep.networks.generic.descent import GenericKernel, Samples
 from dlnsweep.networks.test_samples import draw_test_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
-from dlnsweep.numerics.streams import purpose_key
+from dlnsweep.numerics.streams import keys_of
+
+# Purposes "weights/1" to this one are compiled faster; any other name is as good.
+_LAYERS = 4
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class GenericDrawing(Drawing):
 
     def key_of(self, arguments: Mapping[str, Any]) -> Any:
         """Return a run's PRNG key for a named purpose, as a function."""
-        return partial(purpose_key, arguments["seed"])
+        return keys_of(jnp.asarray(arguments["seed"]), _LAYERS)
 
     def traced_network(
         self, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
