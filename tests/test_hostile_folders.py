@@ -191,6 +191,9 @@ TABLES: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "no status": ("outcomes", changed("status", None), "no column 'status'"),
     "times": ("curves", changed("error", pa.array([0], pa.timestamp("s"))), "of type timestamp"),
     "no steps": ("curves", changed("step", None), "no column 'step'"),
+    # One file with such numbers, beside others with floats: they cannot be put together.
+    "whole numbers": ("outcomes", changed("final_error", pa.array([2**62])), "of type int64"),
+    "steps that are no integers": ("curves", changed("step", pa.array([0.5])), "of type double"),
 }
 
 

@@ -13,6 +13,8 @@ from dlnsweep.contracts.keys import value_types
 from dlnsweep.store.bounds import Unfit
 from dlnsweep.store.records import FINAL, OUTCOMES_SCHEMA, integers
 
+# The columns of curves that are no observables.
+_KEYS = ("run_id", "step")
 STATUSES = ("finished", "diverged", "stopped")
 
 
@@ -54,9 +56,11 @@ def check_types(folder: str, schema: pa.Schema) -> None:
         Unfit: If there are such.
     """
     for field in schema:
-        if folder == "curves" or field.name.startswith(FINAL):
+        if folder == "curves" and field.name in _KEYS:
+            right = pa.types.is_signed_integer(field.type)
+        elif folder == "curves" or field.name.startswith(FINAL):
             kind = field.type.value_type if pa.types.is_nested(field.type) else field.type
-            right = pa.types.is_signed_integer(kind) or pa.types.is_floating(kind)
+            right = pa.types.is_floating(kind)
         else:
             known = field.name in OUTCOMES_SCHEMA.names
             right = not known or field.type == OUTCOMES_SCHEMA.field(field.name).type
