@@ -40,20 +40,12 @@ KEPT = "results/kept/{}/README.md"
 # through. None may join them: a number without a table has no place in a text.
 OWED = {
     "README.md": ("Speed",),
-    KEPT.format("conventions"): ("",),
-    KEPT.format("linear_networks"): (
-        "Norms diverge (arXiv:2005.06398)",
-        "Implicit acceleration (arXiv:1802.06509)",
-        "Theory of linear networks (arXiv:2408.13767, arXiv:1810.02281)",
-    ),
     KEPT.format("open_questions"): (
         "(a) Does depth speed up the decay of the off-subspace error, and when?",
         "(b) How wide is wide enough?",
         "(c) Noise in the training measurements",
         "(d) Data that are only nearly of low rank",
         "(e) Orthogonal and balanced initial weights",
-        "(f) Restricted isometry of the drawn operator against success",
-        "(g) Minibatches and momentum in place of full gradient descent",
         "(h) The test error against the weight decay and the noise: the best weight decay",
     ),
 }

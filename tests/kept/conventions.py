@@ -79,6 +79,17 @@ def _with(rows: Table, initial: str, scale: str) -> Table:
     return rows.where(layer_init_scale=wanted, data_fit_scale=float(Fraction(scale)))
 
 
+def _falls(rule: str, initial: str, scale: str) -> dict[int, float]:
+    """Return the off-subspace errors at step 2917 over those at step 0, of medians, by depth."""
+    start, after = (
+        _with(table(f"conventions/at_{step}.csv", step_rule=rule), initial, scale).by(
+            "depth", "off_subspace_error_median"
+        )
+        for step in (0, 2917)
+    )
+    return {depth: after[depth] / start[depth] for depth in start if after[depth] != ""}
+
+
 def _table() -> Iterator[Statement]:
     rows = table("conventions/summary.csv")
     decay = sweep("conventions")["training"]["weight_decay"]
@@ -88,16 +99,24 @@ def _table() -> Iterator[Statement]:
         diverged = own.by("depth", "num_diverged")
         assert tuple(depth for depth in diverged if not diverged[depth]) == stable
         errors = own.by("depth", "regression_error_median")
+        fall = _falls("uniform", initial, scale)
         listed = "all" if len(stable) == 3 else "L = 2, 3"
         default = ", PyTorch's default" if scale == "1" else ""
         holes = ", ".join("{}" for _ in stable)
         yield says(
-            f"| one η | {initial}{default} | {scale} | {listed} | {holes} |",
-            *(errors[depth] / decay for depth in stable),
-        )
+            f"| one η | {initial}{default} | {scale} | {listed} | {holes} | {holes} |",
+            *(errors[depth] / decay for depth in stable), *(fall[depth] for depth in stable),
+        )  # fmt: skip
     stated = _with(one, "1 / fan_in", "1")
     assert stated.column("num_diverged") == stated.column("num_runs")
     assert not any(fan_in.column("num_diverged"))
+    slow = [
+        fall
+        for initial in _INITIAL
+        for scale in ("1", "1/4", "1/8", "1/16", "1/32")
+        for fall in _falls("fan_in", initial, scale).values()
+    ]
+    yield says("| any | any | all | not reached | {} to {} |", min(slow), max(slow))
     over = [
         error * scale / decay
         for error, scale in zip(
@@ -107,14 +126,32 @@ def _table() -> Iterator[Statement]:
     ]
     yield says("that of the global minimum, {} to {} λ/c, whatever", min(over), max(over))
     yield says("{} runs diverged.)", sum(rows.column("num_diverged")))
+    rate = sweep("conventions")["training"]["learning_rate"]
+    yield says("at step 2917 (ηλt = {})", rate * decay * 2917)
     yield says(
         "{} seeds a cell, {} runs.", rows.column("num_runs")[0], sum(rows.column("num_runs"))
     )
 
 
 PARTS = [
-    # Owed: the column "depth", and the errors at step 2917 that it is of.
-    Part(FILE, "", _table, complete=False),
+    Part(
+        FILE,
+        "",
+        _table,
+        settings=(
+            "d = 64, m = 32, s = 4, n = 1000, d_w = 1000, η = 1/10, λ = 10⁻³, 50 000 steps",
+            "L = 2, 3, 5;",
+            'over λ, L = 2, 3, 5. "Depth"',
+            "at step 0, L = 2, 3, 5:",
+            "roughly 20 λ in Figure 3 and about 10 λ in Figure 4",
+            "stable at η = 1/10",
+            "1 / fan_in (stated) | 1 (stated)",
+            "c of 1/8 to 1/16",
+            "c = 1/16",
+            "(c = 1, which",
+            "a variance of 1 / (3 fan_in)",
+        ),
+    ),
     Part(
         FILE,
         "Figures 2, 3 and 4, literally and with c = 1/16",

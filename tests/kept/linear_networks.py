@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
+from math import log
+from statistics import fmean
 
 import numpy as np
 
-from kept.tables import Table, table
+from kept.tables import Table, sweep, table
 from kept.text import Part, Statement, says
 
 FILE = "results/kept/linear_networks/README.md"
@@ -103,6 +106,179 @@ def _factorization() -> Iterator[Statement]:
     yield says("measurements at {} to {} (medians)", *_ranks(few.where(depth=2)))
 
 
+def _ends(rows: Table, name: str) -> tuple[float, float]:
+    found = rows.column(name)
+    return min(found), max(found)
+
+
+def _norms() -> Iterator[Statement]:
+    rows, file = table("linear_networks/norms_diverge.csv"), sweep("norms_diverge")
+    yield says("{} runs to a loss of {}, float64.",
+               len(rows.rows), file["training"]["stop_when"]["below"])  # fmt: skip
+    assert not any(rows.column("num_below"))
+    yield says(
+        "Of {} recorded points {} have a positive determinant",
+        sum(rows.column("num_records")), sum(rows.column("num_positive")),
+    )  # fmt: skip
+    balanced, gaussian = (rows.where(initializer=n) for n in ("balanced", "fan_in_normal"))
+    deep = balanced.where(depth=[3, 4])
+    # Empty: it was never lost.
+    assert set(deep.column("loss_where_lost")) == {""}
+    yield says(
+        "where |w_11| is {} to {} and the bound {} to {}.",
+        *_ends(deep, "final_free_entry"), *_ends(deep, "final_free_entry_bound"),
+    )  # fmt: skip
+    two = balanced.where(depth=2)
+    yield says("(at a loss of {} to {}) the determinant", *_ends(two, "loss_where_lost"))
+    yield says("|w_11| stays at {} to {}.", *_ends(two, "final_free_entry"))
+    assert "" not in gaussian.where(depth=[2, 3]).column("loss_where_lost")
+    late = sorted(x for x in gaussian.where(depth=4).column("loss_where_lost") if x != "")
+    yield says("at a loss of {} and {} in the two of depth 4", late[1], late[0])
+
+
+_OPTIMIZERS = ("gradient_descent", "adagrad", "adadelta")
+
+
+def _acceleration() -> Iterator[Statement]:
+    steps: dict[tuple[int, str, int], int] = {}
+    for p in (4, 2):
+        file, rows = sweep(f"acceleration_p{p}"), table(f"linear_networks/acceleration_p{p}.csv")
+        for optimizer in _OPTIMIZERS:
+            for depth in (1, 2, 3):
+                own = rows.where(optimizer=optimizer, depth=depth)
+                reached = {
+                    rate: step
+                    for rate, step in own.by("learning_rate", "first_step").items()
+                    if step != ""
+                }
+                best = min(reached, key=lambda rate: reached[rate])
+                rates = own.column("learning_rate")
+                assert min(rates) < best < max(rates)
+                steps[p, optimizer, depth] = int(reached[best])
+    file = sweep("acceleration_p4")
+    rates = file["training"]["learning_rate"]
+    yield says(
+        "condition number {}, {} seeds, {} learning rates from {} to {}.",
+        file["problem"]["condition_number"], file["sweep"]["seeds"],
+        rates["count"], rates["from"], rates["to"],
+    )  # fmt: skip
+    for p, level in ((4, "1e-4"), (2, "5e-3")):
+        yield says(
+            f"| p = {p}, loss {level} | {' | '.join(['{}'] * 9)} |",
+            *(steps[p, optimizer, depth] for optimizer in _OPTIMIZERS for depth in (1, 2, 3)),
+        )
+    gradient = [steps[4, "gradient_descent", depth] for depth in (1, 2)]
+    assert gradient[1] < steps[4, "adagrad", 1]
+    yield says("by a factor of {} at the end", gradient[0] / gradient[1])
+    best = table("linear_networks/acceleration_p4.csv", optimizer="adadelta", depth=1)
+    first = {r: s for r, s in best.by("learning_rate", "first_step").items() if s != ""}
+    yield says("at a rate of {}, far above", min(first, key=lambda rate: first[rate]))
+    assert round(gradient[1] / steps[4, "adadelta", 1]) == 6
+
+
+def _orders(name: str) -> list[float]:
+    """Return the orders in the learning rate between its neighbours, of medians."""
+    rows = table("linear_networks/linear_balance.csv")
+    orders = []
+    for depth in (2, 3, 4):
+        found = sorted(rows.where(depth=depth).by("learning_rate", f"{name}_median").items())
+        for (rate, value), (more, larger) in pairwise(found):
+            orders.append(log(larger / value) / log(more / rate))
+    return orders
+
+
+def _initialization() -> Iterator[Statement]:
+    steps = table("linear_networks/linear_initialization.csv")
+    reached = table("linear_networks/linear_initialization_success.csv")
+    yield says("({} runs, one output)", sum(reached.column("num_runs")))
+    file = sweep("linear_initialization")
+    seeds, end = file["sweep"]["seeds"], file["training"]["num_steps"]
+    wide = reached.where(width=20, initializer="fan_in_normal")
+    for arrived in (reached.where(initializer="balanced"), wide):
+        assert arrived.column("num_below") == arrived.column("num_runs")
+    yield says("none of {} fails", sum(wide.column("num_runs")))
+    narrow = reached.where(width=1, initializer="fan_in_normal", depth=8)
+    arrived = sorted(narrow.by("product_init_scale", "num_below").items())
+    (least, few), (next_least, more) = arrived[:2]
+    yield says("at depth 8 and a scale of {} [{} of {} have", least, seeds - few, seeds)
+    yield says("after {} steps (at {}: {} of {})", end, next_least, seeds - more, seeds)
+    wide = steps.where(width=20, depth=8, product_init_scale=1e-3)
+    yield says(
+        "(depth 8, scale 1e-3: {} against {})",
+        wide.one("steps_taken_median", initializer="fan_in_normal"),
+        wide.one("steps_taken_median", initializer="balanced"),
+    )
+    fall = _first_falls()
+    depths = (2, 3, 5, 8)
+    yield says(
+        "mean of {} networks at scale 1e-3: {}, {}, {}, {} for depth 2, 3, 5, 8",
+        seeds, *(fall[d] for d in depths),
+    )  # fmt: skip
+    yield says("L / (1 + (L − 1)/20) is {}, {}, {}, {}.", *(d / (1 + (d - 1) / 20) for d in depths))
+
+
+def _first_falls() -> dict[int, float]:
+    """Return the decrease of the loss in the first step, Gaussian over balanced, by depth."""
+    rows = table("linear_networks/linear_initialization_first.csv")
+
+    def fall(depth: int, initializer: str) -> float:
+        own = rows.where(depth=depth, initializer=initializer)
+        start, after = (own.where(step=step).by("seed", "loss") for step in (0, 1))
+        return fmean(start[seed] - after[seed] for seed in start)
+
+    return {d: fall(d, "fan_in_normal") / fall(d, "balanced") for d in (2, 3, 5, 8)}
+
+
+def _failures() -> Iterator[Statement]:
+    rows = table("linear_networks/linear_failures.csv")
+    yield says("({} runs): balanced", sum(rows.column("num_runs")))
+
+    def reached(initializer: str, sign: str, depth: int) -> list[int]:
+        own = rows.where(initializer=initializer, product_determinant=sign, depth=depth)
+        by_size = own.by("num_rows", "num_below")
+        return [by_size[size] for size in (1, 2, 4)]
+
+    right = rows.where(initializer="balanced", product_determinant="positive")
+    runs = sum(right.column("num_runs"))
+    assert runs - sum(right.column("num_below")) == 1
+    assert sum(reached("balanced", "positive", 8)) == 29
+    yield says("all but one run of {}, depth 8)", runs)
+    assert reached("balanced", "negative", 2) == [0, 10, 10]
+    assert not any(sum(reached("balanced", "negative", depth)) for depth in (3, 5, 8))
+    signs = ("negative", "positive")
+    assert all(reached("fan_in_normal", sign, d) == [10] * 3 for d in (2, 3) for sign in signs)
+    yield says(
+        "sign {}, {}, {} ({}, {}, {}) of {} at depth 5 and {}, {}, {} ({}, {}, {}) at depth 8",
+        *(n for sign in signs for n in reached("fan_in_normal", sign, 5)),
+        rows.column("num_runs")[0],
+        *(n for sign in signs for n in reached("fan_in_normal", sign, 8)),
+    )  # fmt: skip
+
+
+def _theory() -> Iterator[Statement]:
+    drift, apart = _orders("unbalancedness_drift"), _orders("end_to_end_distance")
+    yield says("is of order {} to {} in η", min(drift), max(drift))
+    yield says("update of order {} to {}, closer", min(apart), max(apart))
+
+    margins = table("linear_networks/linear_margin.csv")
+    assert set(margins.column("at_step")) == {0}
+    yield says(
+        "{} runs, every recorded loss is at or below the envelope of Theorem 2 (largest ratio {},",
+        sum(margins.column("num_runs")), max(margins.column("largest_ratio")),
+    )  # fmt: skip
+
+    speeds = table("linear_networks/linear_speed.csv")
+    medians = speeds.by("depth", "median")
+    yield says("has the medians {}, {}, {}, {} for depth 2 to 5", *medians.values())
+    low, high = speeds.by("depth", "min"), speeds.by("depth", "max")
+    yield says(
+        "lie in {} to {}, {} to {}, {} to {}, {} to {}:",
+        *(end[depth] for depth in medians for end in (low, high)),
+    )
+    yield from _initialization()
+    yield from _failures()
+
+
 PARTS = [
     Part(
         FILE,
@@ -128,6 +304,45 @@ PARTS = [
             "(30 × 30, rank 2,",
             "72 runs, all stopped at 1e-6",
             "of sensing, 30 x 30",
+        ),
+    ),
+    Part(FILE, "Norms diverge (arXiv:2005.06398)", _norms),
+    Part(
+        FILE,
+        "Implicit acceleration (arXiv:1802.06509)",
+        _acceleration,
+        settings=(
+            "at one learning rate, p = 4]",
+            "gradient descent, depth 1 | 2 | 3 | AdaGrad, depth 1 | 2 | 3 | AdaDelta, depth 1 | 2 "
+            "| 3 |",
+            "with p = 4 depth",
+            "with p = 2 depth",
+            "far above the usual 1,",
+            "depth with p = 4;",
+            "All rates, p = 4]",
+            "[p = 2]",
+            "[curves, p = 2]",
+        ),
+    ),
+    Part(
+        FILE,
+        "Theory of linear networks (arXiv:2408.13767, arXiv:1810.02281)",
+        _theory,
+        settings=(
+            "ηt = 4 the drift of W_{l+1}ᵀW_{l+1} − W_lW_lᵀ",
+            "closer to 1 the",
+            "at step 0; band",
+            "2 − 2/n.",
+            "steps to 1e-5, hidden width 1]",
+            "have width 1, which",
+            "With hidden width 20 it",
+            "Σ_j ‖W_{L:j+1}‖² ∇ℓ W_{j−1:1}ᵀW_{j−1:1}",
+            "c^{2−2/L}",
+            "all terms but j = 1 see",
+            "1 + (L − 1)/d in place",
+            "size 2 or 4 gradient",
+            "for sizes 1, 2, 4 with",
+            "(loss below 1e-3 after 20 000 steps",
         ),
     ),
 ]

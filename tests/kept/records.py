@@ -1,0 +1,147 @@
+"""What the texts say about all records of a sweep, as a table to keep.
+
+python -m tests.kept.records norms results/norms_diverge --csv FILE
+python -m tests.kept.records margin results/linear_margin --csv FILE
+python -m tests.kept.records range results/linear_speed --of speed_exponent --csv FILE
+python -m tests.kept.records below results/acceleration_p4 --of loss --level 1e-4 --csv FILE
+python -m tests.kept.records success results/linear_failures --of loss --level 1e-3 --csv FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+import dlnsweep
+from dlnsweep.figures.statistics import as_array, column_of
+from dlnsweep.theory.formulas import deficiency_decay
+
+
+def _groups(frame: pd.DataFrame, keys: list[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield the rows with each values of these columns, beside those values."""
+    # A setting of one optimizer alone is empty beside the others: those rows are groups too.
+    for values, rows in frame.groupby(keys, dropna=False):
+        yield dict(zip(keys, cast("tuple[Any, ...]", values), strict=True)), rows
+
+
+def _column(frame: pd.DataFrame, name: str) -> np.ndarray:
+    return as_array(column_of(frame, name))
+
+
+def norms(curves: pd.DataFrame, settings: list[str]) -> pd.DataFrame:
+    """Return for each run how often the premise held, what was found then, and where it ended."""
+    found = []
+    for keys, records in _groups(curves, [*settings, "seed"]):
+        positive = _column(records, "determinant") > 0
+        below = _column(records, "free_entry_excess") < 1
+        loss = _column(records, "loss")
+        ends = ("loss", "free_entry", "free_entry_bound")
+        found.append(
+            {
+                **keys,
+                "num_records": len(records),
+                "num_positive": int(positive.sum()),
+                "num_below": int((below & positive).sum()),
+                # Empty where the determinant stays positive.
+                "loss_where_lost": np.nan if positive.all() else loss[~positive][0],
+                **{f"final_{name}": _column(records, name)[-1] for name in ends},
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def margin(curves: pd.DataFrame, settings: list[str], learning_rate: float) -> pd.DataFrame:
+    """Return the largest loss over the envelope of Theorem 2, and where, for each setting."""
+    found = []
+    for keys, records in _groups(curves, settings):
+        ratios = {}
+        for of_run, rows in _groups(records, ["run_id"]):
+            steps, loss = _column(rows, "step"), _column(rows, "loss")
+            envelope = loss[0] * deficiency_decay(
+                steps, learning_rate, keys["network.deficiency_margin"], keys["network.depth"]
+            )
+            at = int(np.argmax(loss / envelope))
+            ratios[of_run["run_id"]] = (loss[at] / envelope[at], int(steps[at]))
+        largest, at_step = max(ratios.values())
+        found.append(
+            {**keys, "num_runs": len(ratios), "largest_ratio": largest, "at_step": at_step}
+        )
+    return pd.DataFrame(found)
+
+
+def value_range(curves: pd.DataFrame, settings: list[str], observable: str) -> pd.DataFrame:
+    """Return an observable's least value, median and largest value over all runs and records."""
+    found = []
+    for keys, records in _groups(curves, settings):
+        values = _column(records, observable)
+        values = values[np.isfinite(values)]
+        ends = {"min": values.min(), "median": np.median(values), "max": values.max()}
+        found.append({**keys, "num_values": len(values), **ends})
+    return pd.DataFrame(found)
+
+
+def first_below(
+    curves: pd.DataFrame, settings: list[str], observable: str, level: float
+) -> pd.DataFrame:
+    """Return the first recorded step at which the median over the seeds is below a level.
+
+    A diverged run counts as infinite from its last record on. Empty where no record is below.
+    """
+    found = []
+    for keys, records in _groups(curves, settings):
+        wide = records.pivot(index="step", columns="seed", values=observable).to_numpy()
+        medians = np.median(np.where(np.isnan(wide), np.inf, wide), axis=1)
+        steps = np.unique(_column(records, "step"))
+        reached = steps[medians < level]
+        found.append({**keys, "first_step": f"{reached[0]:.0f}" if len(reached) else ""})
+    return pd.DataFrame(found)
+
+
+def successes(
+    runs: pd.DataFrame, settings: list[str], observable: str, level: float
+) -> pd.DataFrame:
+    """Return of how many runs there are, how many end below a level and how many diverged."""
+    found = []
+    for keys, own in _groups(runs, settings):
+        diverged = (own["status"] == "diverged").to_numpy()
+        below = ~diverged & (_column(own, f"final_{observable}") < level)
+        counts = {"num_below": int(below.sum()), "num_diverged": int(diverged.sum())}
+        found.append({**keys, "num_runs": len(own), **counts})
+    return pd.DataFrame(found)
+
+
+def main() -> None:
+    """Write the table that is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("table", choices=["norms", "margin", "range", "below", "success"])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--of", metavar="OBSERVABLE")
+    parser.add_argument("--level", type=float)
+    parser.add_argument("--csv", type=Path, required=True)
+    arguments = parser.parse_args()
+    results = dlnsweep.open_results(str(arguments.results))
+    curves = results.curves(arguments.of)
+    settings = [name for name in curves if "." in name]
+    if arguments.table == "norms":
+        found = norms(curves, settings)
+    elif arguments.table == "margin":
+        (learning_rate,) = set(_column(results.runs(), "training.learning_rate"))
+        found = margin(curves, settings, learning_rate)
+    elif arguments.table == "range":
+        found = value_range(curves, settings, arguments.of)
+    elif arguments.table == "below":
+        found = first_below(curves, settings, arguments.of, arguments.level)
+    else:
+        found = successes(results.runs(), settings, arguments.of, arguments.level)
+    found.to_csv(arguments.csv, index=False, float_format="%.8g")
+
+
+if __name__ == "__main__":
+    main()
