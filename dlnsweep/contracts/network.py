@@ -159,9 +159,9 @@ class NetworkKind(ABC):
         """Return what is wrong with a stranger's network, as found on one run; else nothing."""
         return ""
 
-    def home(self) -> str:
-        """Return the module that a worker process must know, as a dotted name."""
-        return type(self).__module__
+    def homes(self) -> tuple[str, ...]:
+        """Return the modules, as dotted names, of which a worker process must know one."""
+        return (type(self).__module__,)
 
     def label(self, name: str, label: str) -> str:
         """Return the axis label of an observable as it is written for this kind."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -26,9 +27,12 @@ from dlnsweep.settings.sentences import printable
 GROUP = "dlnsweep.problems"
 # The package, in name only, that plug-in files are modules of.
 _OF_FILES = "dlnsweep_plugins"
+# What stands for every module that worker processes load.
+SHARED = "dlnsweep"
 _LONGEST = 300
 
 _files: dict[Path, Any] = {}
+_depth = 0
 
 
 def load_plugin(path: str | Path) -> None:
@@ -59,7 +63,8 @@ def load_plugin(path: str | Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with _loading():
+            spec.loader.exec_module(module)
     # Whatever a stranger's file raises, but for a wish to end.
     except Exception as error:
         del sys.modules[name]
@@ -76,6 +81,21 @@ def _line_of(error: Exception, file: Path) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
              if Path(frame.filename) == file]  # fmt: skip
     return f", line {lines[-1]}" if lines else ""
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    global _depth
+    _depth += 1
+    try:
+        yield
+    finally:
+        _depth -= 1
+
+
+def is_loading() -> bool:
+    """Return whether a plug-in or an entry point is being loaded, as worker processes load it."""
+    return _depth > 0
 
 
 def plugin_files() -> list[str]:
@@ -98,9 +118,10 @@ def _points() -> tuple[EntryPoint, ...]:
 
 def _load(point: EntryPoint) -> str:
     try:
-        found: Any = point.load()
-        if point.attr:
-            found()
+        with _loading():
+            found: Any = point.load()
+            if point.attr:
+                found()
     # Whatever a stranger's module raises: the sweep at hand may not need it.
     except Exception as error:
         return (
@@ -118,10 +139,16 @@ def only_here(problem_kind: str, network_kind: str, observables: Sequence[str]) 
         network_kind: The kind of network.
         observables: What is recorded.
     """
-    shared = {"dlnsweep", _OF_FILES, *(point.module.partition(".")[0] for point in _points())}
-    problem = PROBLEMS[problem_kind]
-    homes = {f"problem.kind '{problem_kind}'": problem.settings.__module__}
+    shared = {SHARED, _OF_FILES, *(point.module.partition(".")[0] for point in _points())}
     network = find_network(problem_kind, network_kind)
-    homes[f"network.kind '{network.kind}'"] = network.home()
-    homes |= {f"observable '{name}'": OBSERVABLES[name].compute.__module__ for name in observables}
-    return [what for what, home in homes.items() if home.partition(".")[0] not in shared]
+    homes = {
+        f"problem.kind '{problem_kind}'": (PROBLEMS[problem_kind].settings.__module__,),
+        f"network.kind '{network.kind}'": network.homes(),
+    }
+    for name in observables:
+        homes[f"observable '{name}'"] = (OBSERVABLES[name].compute.__module__,)
+    return [
+        what
+        for what, modules in homes.items()
+        if not shared & {module.partition(".")[0] for module in modules}
+    ]

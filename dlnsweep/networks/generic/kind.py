@@ -10,6 +10,7 @@ from typing import Any
 
 from dlnsweep.contracts.network import Network, NetworkKind, StepCost, register
 from dlnsweep.contracts.observable import Dimensions, of_any_network
+from dlnsweep.contracts.plugins import SHARED, is_loading
 
 # One core, by the ways of other kinds; see networks/layered/kind.py.
 _FLOPS_A_SECOND = 8e9
@@ -38,6 +39,8 @@ class GenericKind(NetworkKind):
         self.kind, self.settings = network.kind, network.settings
         self.observables = network.observables
         self.version = network.version or source_of(network)
+        # A plug-in may have it from another module, which workers then load with it.
+        self._shared = is_loading()
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
         """Estimate a step of a run, roughly: as of a network of two layers of some width."""
@@ -65,9 +68,9 @@ class GenericKind(NetworkKind):
 
         return why_not(row)
 
-    def home(self) -> str:
-        """Return the module that a worker process must know, as a dotted name."""
-        return self.network.predict.__module__
+    def homes(self) -> tuple[str, ...]:
+        """Return the modules, as dotted names, of which a worker process must know one."""
+        return (SHARED,) if self._shared else (self.network.settings.__module__,)
 
     def label(self, name: str, label: str) -> str:
         """Return a label with f(Y) in place of W_{L:1} Y."""
