@@ -88,6 +88,13 @@ def _try(row: Mapping[str, Any]) -> None:
             f"predict makes {outputs.dtype} of {dtype} parameters and inputs; make constants of "
             "the inputs' dtype, or leave them Python's numbers."
         )
+    same = outputs.shape == data.targets.shape
+    # What broadcasts would be trained, on errors that mean nothing.
+    if outputs.shape[-1:] != data.inputs.shape[-1:] or not (same or network.loss):
+        raise _Wrong(
+            f"predict returns {_shape(outputs)} for targets {_shape(data.targets)}; its last axis "
+            "must be that of the samples, and for the default loss its shape that of the targets."
+        )
     function = network.loss or half_squared_error
     loss = _traced(
         "loss", lambda o, t, n: function(o, t, settings(n)), outputs, data.targets, traced,
