@@ -36,6 +36,7 @@ class LinearSettings(Settings):
 
     kind: Literal["linear3"] = "linear3"
     hidden: Annotated[int, Field(ge=1), Describe("static", "hidden width", "d_w")]
+    repeats: Annotated[int, Describe("traced", "says that it is traced, as no int can be")] = 1
 
 
 def init_linear(settings: Any, data: Any, key: Any) -> tuple[Any, ...]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from plugin_samples import OWN_NETWORKS, loaded
+from pydantic import create_model
 from spec_samples import document, problems, sweep
 
 import dlnsweep
 from dlnsweep.contracts import plugins
 from dlnsweep.contracts.network import NETWORKS
 from dlnsweep.plan.plan import make_plan
+from dlnsweep.settings import Settings
 
 REPOSITORY = Path(__file__).parents[1]
 TANH = {"network": {"kind": "tanh2", "width": 4}}
@@ -114,6 +117,9 @@ def test_a_setting_is_static_or_traced_as_it_says():
         plan = make_plan(sweep(network={"kind": "tanh2", "width": [4, 5], "gain": [1.0, 2.0]}))
         assert plan.num_runs == 4
         assert plan.num_programs == 2
+        # What says that it is traced and is no float is a constant of its program all the same.
+        plan = make_plan(sweep(network={"kind": "linear3", "hidden": 4, "repeats": [1, 2]}))
+        assert plan.num_programs == 2
         # A network without a width has arrays of one size.
         plan = make_plan(sweep(network={"kind": "linear3", "hidden": [4, 5]}))
         assert plan.program_widths == (1, 1)
@@ -157,6 +163,16 @@ def test_the_id_of_a_run_tells_its_code(tmp_path: Path):
         ("settings.gain * params", "jnp.ones((), 'float64') * params",
          "predict makes float64 of float32 parameters and inputs; make constants of the inputs' "
          "dtype, or leave them Python's numbers."),
+        ("settings.gain * params @ inputs", "jnp.sum(params @ inputs, axis=1, keepdims=True)",
+         "predict returns float32 of shape (8, 1) for targets float32 of shape (8, 5); its last "
+         "axis must be that of the samples."),
+        ("settings.gain * params @ inputs", "jnp.sum(params @ inputs)",
+         "predict returns float32 of shape () for targets float32 of shape (8, 5); its last axis"),
+        ("settings.gain * params @ inputs", "jnp.sum(params @ inputs, axis=0)",
+         "predict returns float32 of shape (5,) for targets float32 of shape (8, 5); "
+         "record.observables names 'regression_error', which compares them."),
+        ("return jnp.ones(", "return settings.gain > 0 and jnp.ones(",
+         "init fails (TracerBoolConversionError: Attempted boolean conversion of traced array"),
         ("jnp.sum((outputs - targets) ** 2)", "(outputs - targets) ** 2",
          "loss returns float32 of shape (8, 5); it must return one float32 number."),
         ("outputs - targets)", "outputs[:3] - targets)",
@@ -181,12 +197,59 @@ def test_a_wrong_network_is_told_before_anything_is_written(
     assert NETWORK.count(old) == 1
     path = tmp_path / "mine.py"
     path.write_text(NETWORK.replace(old, new))
-    own = document(network={"kind": "mine"}, sweep={"precision": "float32"})
+    own = document(
+        network={"kind": "mine"},
+        sweep={"precision": "float32"},
+        record={"observables": ["loss", "regression_error"]},
+    )
     with loaded(path), pytest.raises(dlnsweep.SpecError) as caught:
         dlnsweep.run(own, tmp_path / "out", workers=1)
     assert str(caught.value).startswith(f"network.kind 'mine' cannot be trained: {sentence}")
     assert str(caught.value).isprintable()
     assert not (tmp_path / "out").exists()
+
+
+def test_what_lies_beside_a_plug_in_is_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It can be imported, and counts to the version, through another module, too."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "mine.py").write_text("from beside_1 import scaled\n" + NETWORK.replace(
+        "settings.gain * params @ inputs", "scaled(settings.gain * params @ inputs)"))  # fmt: skip
+    (tmp_path / "beside_1.py").write_text("import beside_2\n\ndef scaled(x):\n"
+                                          "    return beside_2.FACTOR * x\n")  # fmt: skip
+    ids = []
+    for factor in (1, 2, 1):
+        (tmp_path / "beside_2.py").write_text(f"FACTOR = {factor}.0\n")
+        importlib.invalidate_caches()
+        with loaded(tmp_path / "mine.py"):
+            ids.append(make_plan(sweep(network={"kind": "mine"})).run_ids[0])
+        for name in ("beside_1", "beside_2"):
+            del sys.modules[name]
+    assert ids[0] == ids[2] != ids[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"kind": "Mine"}, "its kind must be a lower-case identifier"),
+        ({"kind": "other"}, 'its settings need the field kind: Literal["other"] = "other"'),
+        ({"reduction": "median"}, "reduction is 'median'; it must be 'sum' or 'mean'"),
+        ({"observables": ("los",)}, "observables names 'los', which is not known; register it"),
+        ({"settings": {"a": (list[int], [1])}}, "its setting a is of type list[int]; it must be"),
+        ({"settings": {"a": (tuple[int, ...] | None, None)}}, "its setting a is of type tuple["),
+        ({"settings": {"a": (dict[str, int], {})}}, "its setting a is of type dict[str, int]; it"),
+        ({"settings": {"width": (float, 2.0)}}, "its setting width must be an int: arrays are"),
+    ],
+)
+def test_what_cannot_be_a_network_is_not_registered(changes: dict[str, Any], sentence: str):
+    fields: Any = {"kind": (Literal["mine"], "mine"), **changes.get("settings", {})}
+    settings = create_model("Mine", __base__=Settings, **fields)
+    made: dict[str, Any] = {"kind": "mine", **changes, "settings": settings}
+    with pytest.raises(ValueError, match=r"^network") as caught:
+        dlnsweep.register_network(
+            dlnsweep.Network(init=len, predict=len, version="1", **made)  # pyright: ignore
+        )
+    assert str(caught.value).startswith(f"network {made['kind']!r}: {sentence}")
+    assert ("samples", made["kind"]) not in NETWORKS
 
 
 @pytest.mark.parametrize(
@@ -199,7 +262,7 @@ def test_a_wrong_network_is_told_before_anything_is_written(
         (NETWORK + "\ndlnsweep.register_network(dlnsweep.Network('mine', Mine, init, predict))",
          "(ValueError: a network of kind 'mine' is registered for 'samples'); mend it."),
         (NETWORK.replace('Network("mine"', 'Network("other"'),
-         "(ValueError: the settings of network 'other' need the field kind: Literal[\"other\"] = "
+         "(ValueError: network 'other': its settings need the field kind: Literal[\"other\"] = "
          '"other"); mend it.'),
     ],
 )  # fmt: skip
@@ -228,7 +291,7 @@ def test_a_network_without_a_source_file_needs_a_version():
     space: dict[str, Any] = {}
     code = NETWORK.replace("dlnsweep.register_network(", "network = (")
     with loaded(OWN_NETWORKS):
-        exec(compile(code, "<typed>", "exec"), space)
+        exec(compile(code, "<typed>", "exec", dont_inherit=True), space)
         with pytest.raises(ValueError, match=r"no source file to tell its version by .*version="):
             dlnsweep.register_network(space["network"])
 

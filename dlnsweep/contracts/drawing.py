@@ -1,7 +1,6 @@
 """What one run draws: its settings as a program sees them, its data and its initial weights.
 
-`Drawing` is what every kind of network gives a program; `SampleDrawing` is that of the networks
-that learn signals from measurements.
+`Drawing` is what every kind of network gives a program.
 """
 
 from __future__ import annotations

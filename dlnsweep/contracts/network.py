@@ -35,7 +35,8 @@ class Network:
     Attributes:
         kind: Its name in sweep files.
         settings: The settings class of [network], with the field `kind: Literal["..."]`. Static
-            fields are Python's values; a float that is traced does not compile anew.
+            fields are Python's values (bool, int, float, str or one of several); a float that is
+            traced does not compile anew.
         init: Takes the settings, the data (`Samples`, float64) and a function from purpose to PRNG
             key; returns the parameters, any pytree of float64 arrays.
         predict: Takes the parameters, inputs (m, k) and the settings; returns outputs, whose last
@@ -46,7 +47,9 @@ class Network:
             is; minibatches need to know.
         observables: What is recorded where the file does not say.
         version: What its runs are known by: runs of another version are other runs. By default a
-            hash of the source files of its functions.
+            hash of the source files of its functions, and of what these import that lies beside
+            them. Of installed packages nothing is seen. Who declares it changes it with every
+            change of the numbers, of the settings' defaults, too.
     """
 
     kind: str

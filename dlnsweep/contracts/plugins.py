@@ -62,6 +62,9 @@ def load_plugin(path: str | Path) -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # What lies beside it can be imported, as where Python runs the file; after all else.
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
     try:
         with _loading():
             spec.loader.exec_module(module)

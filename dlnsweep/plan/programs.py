@@ -10,7 +10,7 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.plan.cost import worth_padding
 from dlnsweep.plan.expansion import Setting, row_of, scalar
 from dlnsweep.plan.run_ids import DEFAULT_KINDS
-from dlnsweep.settings.base import description
+from dlnsweep.settings.base import description, is_traced_float
 from dlnsweep.spec.sweep import Sweep
 
 
@@ -51,9 +51,14 @@ def _size_classes(sweep: Sweep, key: str, setting: Setting) -> np.ndarray:
 
 
 def _is_static(sweep: Sweep, dotted: str) -> bool:
+    # Runs of a batch have one number of steps, which no program knows.
+    if dotted == "training.num_steps":
+        return False
     section, _, key = dotted.partition(".")
     info = description(sweep.classes[section], key)
-    return info is None or info.role == "static"
+    outside = info is not None and info.role == "outside"
+    # What says that it is traced, but is no float, programs have as a constant.
+    return not outside and not is_traced_float(sweep.classes[section], key)
 
 
 def _pad(

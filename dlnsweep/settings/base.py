@@ -133,11 +133,12 @@ def description(settings: type[Settings], key: str) -> Describe | None:
 
 def traced_numbers(settings: Settings) -> dict[str, float]:
     """Return the traced float fields of some settings, by key."""
-    keys = [k for k in type(settings).model_fields if _is_traced_float(type(settings), k)]
+    keys = [k for k in type(settings).model_fields if is_traced_float(type(settings), k)]
     return {key: float(getattr(settings, key)) for key in keys}
 
 
-def _is_traced_float(settings: type[Settings], key: str) -> bool:
+def is_traced_float(settings: type[Settings], key: str) -> bool:
+    """Return whether a field is a float that programs take as an argument; any other is static."""
     info = description(settings, key)
     is_float = settings.model_fields[key].annotation is float
     return is_float and info is not None and info.role == "traced"

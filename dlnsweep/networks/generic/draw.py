@@ -78,6 +78,10 @@ class GenericDrawing(Drawing):
             if name.startswith("network.")
         }
 
+    def params(self, settings: Any, samples: Samples, key: Any) -> Any:
+        """Draw the parameters; what `init` leaves as numbers or as NumPy's arrays is made JAX's."""
+        return jax.tree.map(jnp.asarray, self.network.init(settings, samples, key))
+
     def draw(self, arguments: Mapping[str, Any]) -> tuple[Sections, Samples, Any, Any]:
         """Draw a run: its settings with their numbers, its samples, parameters, test samples."""
         numbers = {name: value for name, value in arguments.items() if name != "seed"}
@@ -85,7 +89,7 @@ class GenericDrawing(Drawing):
         sections = self.sections.with_numbers(numbers, self.width)
         signals, measurements = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
         samples = Samples(measurements, signals)
-        params = self.network.init(sections.network, samples, key)
+        params = self.params(sections.network, samples, key)
         return sections, samples, params, draw_test_samples(sections, key)
 
     def start(

@@ -7,9 +7,10 @@ computed once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.networks.generic.descent import Samples, half_squared_error
 from dlnsweep.networks.generic.draw import GenericDrawing
 from dlnsweep.numerics.lanes import Layout
@@ -55,8 +56,14 @@ def _try(row: Mapping[str, Any]) -> None:
         return Samples(measurements, signals)
 
     data = jax.eval_shape(samples)
-    key = drawing.key_of(arguments)
-    params = _traced("init", lambda d: network.init(sections.network, d, key), data)
+
+    def params_of(data: Samples, arguments: Any) -> Any:
+        numbers = {name: value for name, value in arguments.items() if name != "seed"}
+        own = sections.with_numbers(numbers, drawing.width).network
+        return drawing.params(own, data, drawing.key_of(arguments))
+
+    given = {name: jnp.asarray(value) for name, value in arguments.items()}
+    params = _traced("init", params_of, data, given)
     leaves = jax.tree.leaves(params)
     if not leaves:
         raise _Wrong("init returns no array; it must return the parameters.")
@@ -88,13 +95,7 @@ def _try(row: Mapping[str, Any]) -> None:
             f"predict makes {outputs.dtype} of {dtype} parameters and inputs; make constants of "
             "the inputs' dtype, or leave them Python's numbers."
         )
-    same = outputs.shape == data.targets.shape
-    # What broadcasts would be trained, on errors that mean nothing.
-    if outputs.shape[-1:] != data.inputs.shape[-1:] or not (same or network.loss):
-        raise _Wrong(
-            f"predict returns {_shape(outputs)} for targets {_shape(data.targets)}; its last axis "
-            "must be that of the samples, and for the default loss its shape that of the targets."
-        )
+    _check_shape(outputs, data, network.loss is None, sections.record.observables)
     function = network.loss or half_squared_error
     loss = _traced(
         "loss", lambda o, t, n: function(o, t, settings(n)), outputs, data.targets, traced,
@@ -103,6 +104,27 @@ def _try(row: Mapping[str, Any]) -> None:
     if not hasattr(loss, "dtype") or loss.shape != () or loss.dtype != dtype:
         raise _Wrong(f"loss returns {_shape(loss)}; it must return one {dtype} number.")
     _compute(drawing, row, arguments, dtype)
+
+
+def _check_shape(outputs: Any, data: Samples, squared: bool, observables: Sequence[str]) -> None:
+    """Refuse outputs that would broadcast: errors that mean nothing would be trained, or recorded.
+
+    Args:
+        outputs: What predict returns.
+        data: The samples.
+        squared: Whether the loss is the squared error.
+        observables: What is recorded.
+    """
+    found = f"predict returns {_shape(outputs)} for targets {_shape(data.targets)}"
+    if outputs.shape[-1:] != data.inputs.shape[-1:]:
+        raise _Wrong(f"{found}; its last axis must be that of the samples.")
+    if outputs.shape == data.targets.shape:
+        return
+    if squared:
+        raise _Wrong(f"{found}; for the squared error they must have one shape.")
+    errors = [name for name in observables if "samples" in OBSERVABLES[name].views]
+    if errors:
+        raise _Wrong(f"{found}; record.observables names '{errors[0]}', which compares them.")
 
 
 def _compute(
