@@ -153,7 +153,7 @@ def main() -> int:
     table = Table(
         f"tanh network: d = {D}, m = {M}, k = {K}, n = {N}, float64, {RUNS} runs, "
         f"{len(cores)} cores: microseconds a run-step",
-        ["", "microseconds", "beside ours"],
+        ["peer", "microseconds", "beside ours"],
     )
     mine = found["ours, the generic way"]
     for name, seconds in found.items():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kept.plans import planned, planned_all
 from kept.scripts import script
+from kept.tables import table
 from kept.text import Part, Statement, says
 
 FILE = "results/kept/README.md"
@@ -38,6 +39,8 @@ def _runs_and_steps() -> Iterator[Statement]:
             f"| {folder} | {{}} to {{}} each | up to {{}} |",
             min(runs), max(runs), max(most for _, _, most in found),
         )  # fmt: skip
+    hand = table("speed/own_network.csv").one("beside ours", peer="jit(vmap(scan)) by hand")
+    yield says("written by hand, which takes {} times as long", hand)
     sweep = script("million").document(10**6)["sweep"]
     yield says("| scale | {} planned,", script("million").DECAYS * sweep["seeds"])
 
