@@ -186,10 +186,9 @@ def _functions(
     slow: bool,
 ) -> tuple[Any, Any, Any]:
     """Return jitted functions that start, train and read a network."""
-    import jax
-
     from dlnsweep.networks.layered.dense import DenseKernel
     from dlnsweep.networks.layered.samples import reduce_samples
+    from dlnsweep.numerics.lazy import jax
 
     kernel = DenseKernel(training, record, delay=delay, early_exit=True, keeps_roundings=slow)
 
@@ -222,11 +221,10 @@ def _reduced(
     tolerance: float,
 ) -> tuple[Ran | None, str]:
     """Train by the reduced kernel; under "auto" only if that is certified and pays."""
-    import jax
-
     from dlnsweep.networks.layered.rates import layer_rates
     from dlnsweep.networks.layered.samples import reduce_samples
     from dlnsweep.numerics.lanes import Layout
+    from dlnsweep.numerics.lazy import jax
     from dlnsweep.reduced import lane as lanes
     from dlnsweep.reduced import program as reducing
     from dlnsweep.reduced.kernel import ReducedKernel
