@@ -43,10 +43,6 @@ OWED = {
     KEPT.format("open_questions"): (
         "(a) Does depth speed up the decay of the off-subspace error, and when?",
         "(b) How wide is wide enough?",
-        "(c) Noise in the training measurements",
-        "(d) Data that are only nearly of low rank",
-        "(e) Orthogonal and balanced initial weights",
-        "(h) The test error against the weight decay and the noise: the best weight decay",
     ),
 }
 

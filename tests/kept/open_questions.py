@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from inspect import signature
+from itertools import pairwise
+from math import log, log1p, sqrt
+from statistics import median
+from typing import Any
 
 import numpy as np
 
 from dlnsweep.analysis.bootstrap import median_interval, resamples
 from dlnsweep.problems import subspace
-from kept.numbers import AtLeast
+from dlnsweep.theory import formulas
+from kept.numbers import About, AtLeast
 from kept.tables import Table, sweep, table
 from kept.text import ROOT, Part, Statement, says
 
@@ -65,6 +70,120 @@ def _interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the median and its 95 % bootstrap interval, as the text states them."""
     low, high = median_interval(np.array([values]))
     return float(np.median(values)), float(low[0]), float(high[0])
+
+
+def _rates(rows: Table, since: int, until: int, per_step: float) -> list[float]:
+    """Return how fast each run's off-subspace error falls between two steps, over a rate."""
+    recorded = sorted(set(rows.column("step")))
+    start, end = (min(recorded, key=lambda s: abs(s - step)) for step in (since, until))
+    first, last = (rows.where(step=s).by("seed", "off_subspace_error") for s in (start, end))
+    return [log(first[seed] / last[seed]) / (end - start) / per_step for seed in first]
+
+
+def _first_layer(file: dict[str, Any]) -> float:
+    """Return the rate at which the first layer alone decays, a step."""
+    return -log1p(-file["training"]["learning_rate"] * file["training"]["weight_decay"])
+
+
+def _training_noise() -> Iterator[Statement]:
+    rows = table("open_questions/training_noise.csv")
+
+    def off(noise: float, decay: float) -> tuple[float, float, float]:
+        own = rows.where(measurement_noise=noise, weight_decay=decay)
+        return _interval(own.column("off_subspace_error"))
+
+    above = [off(noise, 0.0)[0] for noise in (0.03, 0.1, 0.3)]
+    yield says(
+        "ends at {} ({} to {}) for σ = 0.01 and at {} to {} above, in place of {} ({} to {}) "
+        "without noise",
+        *off(0.01, 0.0), min(above), max(above), *off(0.0, 0.0),
+    )  # fmt: skip
+    yield says("λ = 0.01 gives {} ({} to {}) at σ = 0.01 and {} ({} to {}), hardly",
+               *off(0.01, 0.01), *off(0.1, 0.01))  # fmt: skip
+    yield says("d_w = 64, {} runs", len(rows.rows))
+    cost = [
+        rows.where(measurement_noise=noise, weight_decay=0.0).median("test_error")
+        for noise in (0.1, 0.3)
+    ]
+    yield says("costs {} % of the signal at σ = 0.1 and {} % at 0.3", *(100 * c for c in cost))
+
+
+def _low_rank() -> Iterator[Statement]:
+    rows = table("open_questions/nearly_low_rank.csv")
+
+    def found(tail: float, decay: float, name: str) -> tuple[float, float, float]:
+        return _interval(rows.where(tail_level=tail, weight_decay=decay).column(name))
+
+    levels = sorted(set(rows.column("tail_level")))
+    flat = [100 * found(tail, 0.01, "test_error")[0] for tail in levels]
+    yield says("({} % to {} % for λ = 0.01 up to ε = {})", min(flat), max(flat), levels[-1])
+    worst = found(levels[-1], 0.0, "test_error")
+    yield says("rises to {} ({} to {}) only", worst[0], *(1e4 * x for x in worst[1:]))
+    least, more = (found(tail, 0.01, "off_subspace_error") for tail in (1e-3, 1e-2))
+    yield says(
+        "it is {} ({} to {}) at ε = 0.001, {} ({} to {}) at 0.01",
+        least[0], *(1e5 * x for x in least[1:]), more[0], *(1e3 * x for x in more[1:]),
+    )  # fmt: skip
+    yield says("reaches {} ({} to {}) at ε = 0.3", *found(0.3, 0.01, "off_subspace_error"))
+    yield says("...; {} runs; test", len(rows.rows))
+    yield from _jumps()
+
+
+def _kept_above() -> float:
+    """Return the least x² / λ for which (x − wx) x = λ w^(−1/3) has a solution w."""
+    # x² (1 − w) w^(1/3) = λ: the left side is largest at w = 1/4.
+    w = np.linspace(0.0, 1.0, 100_001)
+    return 1 / float(np.max((1 - w) * np.cbrt(w)))
+
+
+def _jumps() -> Iterator[Statement]:
+    """State where a direction of the tail is learnt, by formula and by the error's jump."""
+    least = _kept_above()
+    yield says("exists for x² ≥ {} λ only): {} for λ = 0.01 and {} for λ = 10⁻³",
+               least, sqrt(0.01 * least), sqrt(1e-3 * least))  # fmt: skip
+    yield says("above some {} √λ,", About(sqrt(least)))
+    rows = table("open_questions/nearly_low_rank.csv", weight_decay=1e-3)
+    levels = sorted(level for level in set(rows.column("tail_level")) if level > 0)
+    off = [rows.where(tail_level=level).median("off_subspace_error") for level in levels]
+    steps = [after / before for before, after in pairwise(off)]
+    at = int(np.argmax(steps))
+    yield says("the jump lies between ε = {} and {}.", levels[at], levels[at + 1])
+
+
+def _initialization() -> Iterator[Statement]:
+    rows, file = table("open_questions/initialization.csv"), sweep("open_initialization")
+    alone, end = _first_layer(file), file["training"]["num_steps"]
+    decay = file["training"]["weight_decay"]
+    kinds = file["network"]["initializer"]
+    ends = rows.where(step=end)
+    yield says("L = 2 and 4, {} runs", len(ends.rows))
+    for depth, words in ((2, "({} λ for"), (4, ", {} λ for L = 4)")):
+        own = {
+            round(ends.where(initializer=k, depth=depth).median("regression_error") / decay, 1)
+            for k in kinds
+        }
+        assert len(own) == 1
+        yield says(words, own.pop())
+    settings = [rows.where(initializer=k, depth=d) for k in kinds for d in (2, 4)]
+    last = [median(_rates(own, 30_000, end, alone)) for own in settings]
+    yield says("alone ({} to {} of it)", min(last), max(last))
+    off = {
+        (k, d, step): rows.where(initializer=k, depth=d, step=step).median("off_subspace_error")
+        for k in kinds
+        for d in (2, 4)
+        for step in (0, end)
+    }
+    yield says(
+        "begins at {} instead of {}",
+        off["orthogonal", 2, 0], off["fan_in_normal", 2, 0],
+    )  # fmt: skip
+    ahead = [off[k, d, end] / off["orthogonal", d, end] for k in kinds[::2] for d in (2, 4)]
+    yield says("by a factor of {} to {} at the end", min(ahead), max(ahead))
+    four = [rows.where(initializer=k, depth=4) for k in kinds]
+    yield says(
+        "is {} ({} to {}), {} ({} to {}) and {} ({} to {}) times",
+        *(x for own in four for x in _interval(_rates(own, 100, 1000, alone))),
+    )
 
 
 def _isometry() -> Iterator[Statement]:
@@ -150,10 +269,86 @@ def _optimizer() -> Iterator[Statement]:
     assert f"{last[0]:.3e}" == f"{last[1]:.3e}"
 
 
+def _best_weight_decay() -> Iterator[Statement]:
+    rows, file = table("open_questions/best_weight_decay.csv"), sweep("open_best_weight_decay")
+    levels = file["record"]["noise_levels"]
+    names = [f"noisy_test_errors_{1 + k}" for k in range(len(levels))]
+    decays = sorted(set(rows.column("weight_decay")))
+    medians = {
+        (decay, level): rows.where(weight_decay=decay).median(name)
+        for decay in decays
+        for level, name in zip(levels, names, strict=True)
+    }
+    best = {level: min(decays, key=lambda d: medians[d, level]) for level in levels}
+    yield says(
+        "{} for σ up to 3·10⁻⁴, {} for 0.001 and 0.003, {} for 0.01 and 0.03, {} for 0.1, {} for "
+        "0.3 (of the grid",
+        *(best[level] for level in (3e-4, 1e-3, 0.01, 0.1, 0.3)),
+    )
+    for same in ((1e-4, 3e-4), (1e-3, 3e-3), (0.01, 0.03)):
+        assert best[same[0]] == best[same[1]]
+    agree = [
+        sum(
+            min(decays, key=lambda d: rows.one(name, weight_decay=d, seed=seed)) == best[level]
+            for seed in set(rows.column("seed"))
+        )
+        for level, name in zip(levels, names, strict=True)
+    ]
+    yield says(
+        "the same in {} to {} of the {} seeds", min(agree), max(agree), file["sweep"]["seeds"]
+    )
+    m, d, s = (file["problem"][f"{n}_dim"] for n in ("measurement", "signal", "subspace"))
+    yield says("below the oracle, {} σ at σ = 0.3", medians[best[0.3], 0.3] / 0.3)
+    yield says(
+        "({} σ at σ = 0.003; the oracle {} σ, a network that is not trained off the subspace {} σ)",
+        medians[best[0.003], 0.003] / 0.003,
+        formulas.oracle_noise(1.0, m, s), formulas.noise_without_decay(1.0, m, d, s),
+    )  # fmt: skip
+    training = file["training"]
+    end, scale = training["num_steps"], training["data_fit_scale"]
+    yield says("{} steps, each network", end)
+    yield says("levels; {} runs", len(rows.rows))
+    yield says("whose plateau, {} λ,", formulas.plateau(1.0, m, s, 3, data_fit_scale=scale))
+    yield says("the oracle lets through, {} σ,", formulas.oracle_noise(1.0, m, s))
+    yield says("ηλT of {} (λ = 10⁻⁴)", training["learning_rate"] * 1e-4 * end)
+    lost = [rows.where(weight_decay=x).median("regression_error") for x in decays if x > 0.03]
+    kept = 1 / _kept_above()
+    yield says(
+        "(error {} to {}), as (d) predicts for c = 1/16: a singular value of 1 is kept for "
+        "λ/c < {}, so for λ < {}.",
+        min(lost), max(lost), kept, kept * scale,
+    )  # fmt: skip
+
+
 PARTS = [
     Part(FILE, "", _head),
     # Owed: the intervals of the exponents, and how many of the failures diverge.
     Part(FILE, "(b) How wide is wide enough?", _width, complete=False),
+    Part(
+        FILE,
+        "(c) Noise in the training measurements",
+        _training_noise,
+        settings=("d = 32, m = 16, s = 2, L = 3, d_w = 64", "than without, at σ = 0.1"),
+    ),
+    Part(
+        FILE,
+        "(d) Data that are only nearly of low rank",
+        _low_rank,
+        settings=(
+            "k = 1, 2, ...;",
+            "For λ = 0.01 it",
+            "with σ(A) about 1 the",
+            "(x − wx)x = λ w^(−1/3)",
+            "for λ = 0.01 and",
+            "for λ = 10⁻³",
+        ),
+    ),
+    Part(
+        FILE,
+        "(e) Orthogonal and balanced initial weights",
+        _initialization,
+        settings=("certified at 10⁻⁴", "of width 1000", "Between steps 100 and 1 000", "of L = 4"),
+    ),
     Part(
         FILE,
         "(f) Restricted isometry of the drawn operator against success",
@@ -175,6 +370,16 @@ PARTS = [
             "d = 64, m = 32, s = 4, n = 1000, L = 3, d_w = 128, c = 1/16, λ = 10⁻³, 50 000 steps",
             "minibatches of 4, 16 and 64 samples",
             "momentum 0.9 with",
+        ),
+    ),
+    Part(
+        FILE,
+        "(h) The test error against the weight decay and the noise: the best weight decay",
+        _best_weight_decay,
+        settings=(
+            "(L = 3, c = 1/16), nine weight decays from 10⁻⁵ to 10⁻¹",
+            "certified at 10⁻³",
+            "From λ = 0.03 on",
         ),
     ),
 ]
