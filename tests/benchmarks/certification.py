@@ -1,6 +1,6 @@
 """Errors beside their estimates: `python -m tests.benchmarks.certification [--csv FILE]`.
 
-The random networks of tests/numerics/test_certification.py with other seeds: how far the reduced
+The random networks of tests/reduced/test_certification.py with other seeds: how far the reduced
 kernel is from plain gradient descent in NumPy, and what it said of that. One row a run, written
 after every group, so that a benchmark that is stopped has left what it found.
 """
@@ -17,12 +17,12 @@ from unittest import mock
 # Before NumPy starts: threads that wait for each other make small products many times slower.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "reduced"))
 
 from dataclasses import replace  # noqa: E402
 
 import numpy as np  # noqa: E402
-from numerics import test_certification as cases  # noqa: E402
+import test_certification as cases  # noqa: E402
 
 from tests.benchmarks.tables import Table, machine  # noqa: E402
 

@@ -21,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 
 import damage
 from fuzz_samples import COMMANDS, STATUSES, make_folder, write_sweep

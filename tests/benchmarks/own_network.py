@@ -1,11 +1,11 @@
 """A tanh network of one's own beside loops by hand: `python -m tests.benchmarks.own_network`.
 
-The network of tests/own_networks.py ("tanh2"): d = 20, m = 10, k = 64, n = 200, float64, 32 runs
-of gradient descent with weight decay. Ours is `train_batch` by the generic way, in a process a
-core, as the engine's workers are; the peers have all cores: JAX's `jit(vmap(scan))` over all runs
-at once, as one would write it, and a PyTorch loop (extra `bench`), one network after another with
-autograd and SGD. The same data and the same initial weights; steps alone are timed, as the
-difference of two lengths.
+The network of tests/samples/own_networks.py ("tanh2"): d = 20, m = 10, k = 64, n = 200, float64,
+32 runs of gradient descent with weight decay. Ours is `train_batch` by the generic way, in a
+process a core, as the engine's workers are; the peers have all cores: JAX's `jit(vmap(scan))` over
+all runs at once, as one would write it, and a PyTorch loop (extra `bench`), one network after
+another with autograd and SGD. The same data and the same initial weights; steps alone are timed,
+as the difference of two lengths.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.benchmarks.timing import in_turns
 D, M, K, N = 20, 10, 64, 200
 RUNS, RATE, DECAY = 32, 1e-3, 1e-3
 _SHORT = 20
-PLUGIN = str(Path(__file__).parents[1] / "own_networks.py")
+PLUGIN = str(Path(__file__).parents[1] / "samples" / "own_networks.py")
 
 
 def document(steps: int, seeds: list[int]) -> dict[str, Any]:

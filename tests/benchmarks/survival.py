@@ -25,7 +25,10 @@ from unittest import mock
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.extend(
+    str(Path(__file__).parents[1] / room)
+    for room in (".", "samples", "store", "execution", "machine")
+)
 
 import test_survival as small
 from sweep_samples import REPOSITORY, SMALL, terminal_command, write

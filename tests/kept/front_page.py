@@ -26,7 +26,7 @@ from kept.tables import sweep, table
 from kept.text import ROOT, Part, Statement, says
 
 FILE = "README.md"
-TRAIN = "tests/numerics/test_train.py"
+TRAIN = "tests/single/test_train.py"
 MIB = 2**20
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

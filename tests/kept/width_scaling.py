@@ -14,7 +14,7 @@ from kept.scripts import script, stated
 from kept.tables import Table, sweep, table
 from kept.text import Part, Statement, says
 
-TEST = "tests/numerics/test_certification.py"
+TEST = "tests/reduced/test_certification.py"
 SAFETY = 3.0
 # As near to its value at the largest width a plateau is "that of a single layer".
 NEAR = 0.02

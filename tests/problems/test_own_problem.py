@@ -15,7 +15,7 @@ from spec_samples import problems, sweep
 from dlnsweep.contracts import plugins
 from dlnsweep.settings.figures import Figure, HeatmapFigure, register_figure
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 HEADING = "## A problem of your own"
 
 

@@ -184,7 +184,7 @@ def test_status_and_verify_import_neither_jax_nor_pandas(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from dlnsweep.store import Store
 store = Store.open(Path({str(root)!r}))
 assert store.status().done == 12

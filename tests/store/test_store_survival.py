@@ -382,7 +382,7 @@ def decays() -> tuple[float, ...]:
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    folders = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    folders = os.pathsep.join([str(Path(samples.__file__).parent), str(Path(__file__).parents[2])])
     return subprocess.Popen(
         [sys.executable, "-c", RUNNER, str(root)],
         stdout=subprocess.PIPE,

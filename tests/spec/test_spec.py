@@ -18,7 +18,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.spec import axes
 from dlnsweep.spec.sweep import Sweep
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[2]
 ONE_LINE = "it must be a string, a line of at most 500 characters."
 KINDS = ", ".join(f"'{kind}'" for kind in PROBLEMS)
 HUGE = int("F" * 4000, 16)

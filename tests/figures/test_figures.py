@@ -94,7 +94,7 @@ def test_a_bootstrap_band_is_the_interval_of_the_median() -> None:
     figure = drawn(tables, kind="curves", y="loss", hue=DECAY, band="bootstrap")
     (ax,) = figure.axes
     for decay, (low, high) in zip(sorted(DECAYS), bands(ax), strict=True):
-        # tests/test_bootstrap.py holds the interval itself against a plain loop.
+        # tests/analysis/test_bootstrap.py holds the interval itself against a plain loop.
         wanted = median_interval(tables.values("loss", training__weight_decay=decay))
         np.testing.assert_allclose((low, high), wanted, rtol=ROUNDING)
     assert "median of 10 runs, band: its 95 % bootstrap interval" in texts(figure)

@@ -152,7 +152,7 @@ def test_a_worker_whose_runner_was_killed_keeps_its_batch_and_ends(tmp_path: Pat
 
 
 def test_a_worker_that_is_asked_to_end_is_replaced_and_its_batch_goes_on(tmp_path: Path) -> None:
-    """How often that may be is a matter of tests/test_execution.py."""
+    """How often that may be is a matter of tests/execution/test_execution.py."""
     root = tmp_path / "small"
     process = begin(tmp_path, "--workers", "1", running=1)
     (worker,) = workers_of(root)

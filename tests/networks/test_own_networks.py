@@ -22,7 +22,7 @@ from dlnsweep.contracts.network import NETWORKS
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings import Settings
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 TANH = {"network": {"kind": "tanh2", "width": 4}}
 # Twenty lines that are right; each case below changes one of them.
 NETWORK = """

@@ -46,7 +46,7 @@ def test_worker_processes_write_the_same_bytes(
     sweep: Path, reference: Path, tmp_path: Path
 ) -> None:
     events: list[Event] = []
-    # Two at once are a matter of tests/test_execution.py.
+    # Two at once are a matter of tests/execution/test_execution.py.
     results = dlnsweep.run(sweep, tmp_path, workers=1, on_event=events.append)
     assert data_files(results.path) == data_files(reference)
     assert {e.kind for e in events} >= {"ready", "done"}

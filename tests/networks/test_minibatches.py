@@ -16,7 +16,7 @@ from dlnsweep.networks.layered.minibatches import draw_samples
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import purpose_key
 
-# As for full batches (tests/numerics/test_batches.py): 150 steps of float64 rounding.
+# As for full batches (tests/engine/test_batches.py): 150 steps of float64 rounding.
 AGREEMENT = 1e-9
 SIZE = 3
 

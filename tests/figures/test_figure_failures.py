@@ -22,7 +22,7 @@ from dlnsweep.figures.draw import draw, save
 from dlnsweep.settings.figures import read_figure
 from dlnsweep.spec.figures.wording import why_not, words_of_text
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 DECAY, DEPTH, RATE = "training.weight_decay", "network.depth", "training.learning_rate"
 AXES = {
     "network__depth": [2, 3], "training__weight_decay": [1e-3, 1e-2], "sweep__seeds": 2,

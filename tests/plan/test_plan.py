@@ -262,7 +262,7 @@ def test_sweeping_a_static_choice_adds_programs(
 
 def test_the_tables_above_name_every_setting_that_may_vary():
     dotted = {key.replace("__", ".") for key in (*TRACED, *STATIC)} | {"network.width"}
-    # It reaches no program: tests/test_prescription.py.
+    # It reaches no program: tests/plan/test_prescription.py.
     dotted.add("training.gamma")
     may_vary = set()
     for key in sweep().values:

@@ -289,7 +289,7 @@ def test_modules_in_the_users_folder_are_not_imported(tmp_path: Path) -> None:
     assert "computes the batches" in ended.stdout
 
 
-# Who asks a run to end, or kills the runner alone, is in tests/test_stopping.py, too.
+# Who asks a run to end, or kills the runner alone, is in tests/machine/test_stopping.py, too.
 @pytest.mark.parametrize(
     "deaths",
     [
