@@ -38,6 +38,7 @@ CHECKED = [
     "dlnsweep.reduced.kernel",
     "dlnsweep.reduced.law",
 ]
+pytest.register_assert_rewrite("batch_samples", "relu_samples")
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 

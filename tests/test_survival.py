@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faults import FaultyOs, Killed, count_operations, faults, full_disk
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sweep_samples import BARE, data_files, write
-from test_store_survival import FaultyOs, Killed, count_operations, faults, full_disk
 
 import dlnsweep
 from dlnsweep.engine import batch, journal

@@ -26,14 +26,13 @@ from unittest import mock
 import numpy as np
 
 sys.path.extend(
-    str(Path(__file__).parents[1] / room)
-    for room in (".", "samples", "store", "execution", "machine")
+    str(Path(__file__).parents[1] / room) for room in (".", "samples", "execution", "machine")
 )
 
 import test_survival as small
+from faults import FaultyOs, Killed, count_operations, faults
 from sweep_samples import REPOSITORY, SMALL, terminal_command, write
 from test_hostile import HOSTILE
-from test_store_survival import FaultyOs, Killed, count_operations, faults
 
 from dlnsweep.engine import batch, journal
 from dlnsweep.errors import Interrupted, SpecError, StoreError

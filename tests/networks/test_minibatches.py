@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import oracle
 import pytest
-from test_batches import drawn, plan_of, train_rows
+from batch_samples import drawn, plan_of, train_rows
 
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.networks.layered import draw as draws

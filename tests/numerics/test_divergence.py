@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from batch_samples import train_rows
 from spec_samples import problems
-from test_batches import train_rows
 
 from dlnsweep.numerics.divergence import SIZES, squared_limit
 from dlnsweep.plan.plan import make_plan

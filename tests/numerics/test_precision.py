@@ -38,8 +38,8 @@ import jax
 import numpy as np
 import oracle
 import pytest
+from batch_samples import AGREEMENT, drawn, expected, plan_of, train_rows
 from instances import draw
-from test_batches import AGREEMENT, drawn, expected, plan_of, train_rows
 
 from dlnsweep.networks.layered import dense, gradient_descent
 from dlnsweep.numerics.compensated import nothing_lost

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.fft
-from test_batches import plan_of, train_rows
+from batch_samples import plan_of, train_rows
 
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.engine import batch

@@ -11,8 +11,8 @@ from functools import cache, partial
 import jax
 import numpy as np
 import pytest
-from test_batches import train_rows
-from test_relu import RECORD, assert_follows, relu_plan
+from batch_samples import train_rows
+from relu_samples import RECORD, assert_follows, relu_plan
 
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import oracle
 import pytest
-from test_batches import AGREEMENT, drawn, expected, plan_of, train_rows
+from batch_samples import AGREEMENT, drawn, expected, plan_of, train_rows
 
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import haar, purpose_key

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import oracle
 import pytest
-from test_batches import drawn, expected, plan_of, train_rows
+from batch_samples import drawn, expected, plan_of, train_rows
 
 from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
