@@ -86,6 +86,12 @@ def setting_label(name: str) -> str:
     return " ".join(filter(None, [label, math_symbol(symbol), f"[{unit}]" if unit else ""]))
 
 
+def setting_name(name: str) -> str:
+    """Return the symbol of a setting, or its words if it has none."""
+    symbol, label, _ = setting_symbol(name)
+    return math_symbol(symbol) or label
+
+
 def math_symbol(symbol: str) -> str:
     """Return a symbol of plain text as mathematics: d_w as $d_{w}$."""
     if not symbol:

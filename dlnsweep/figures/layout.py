@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.figures import style
@@ -25,11 +24,20 @@ from dlnsweep.figures.labels import (
     format_settings,
     format_value,
     setting_label,
+    setting_name,
     setting_symbol,
     with_symbol,
 )
+from dlnsweep.figures.measure import renderer, text_width
 from dlnsweep.figures.overlays import Overlay, dashed
-from dlnsweep.figures.statistics import Results, Selection, levels, setting_columns
+from dlnsweep.figures.statistics import (
+    Results,
+    Selection,
+    is_ordered,
+    levels,
+    matches,
+    setting_columns,
+)
 from dlnsweep.settings import figures as settings
 from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
 from dlnsweep.theory.prescription import HOW, SETS
@@ -37,6 +45,8 @@ from dlnsweep.theory.prescription import HOW, SETS
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
 # More entries of a legend than this nobody reads, and more of their colours nobody tells apart.
 _MOST_NAMED, _NAMED_OF_MANY = 24, 8
+# Of a setting that varies with another one, so many values are written out.
+_MOST_LISTED = 8
 MARGIN, LINE_HEIGHT = 0.05, 1.35
 # A row of panels with its labels needs so much, in inches.
 _LEAST_ROW = 1.2
@@ -93,7 +103,7 @@ def finish(
     box = _legend(figure, *legend, width) if legend[1] else None
     legend_height = 0.0
     if box is not None:
-        extent = box.get_window_extent(_renderer(figure))
+        extent = box.get_window_extent(renderer(figure))
         legend_height = extent.height / figure.dpi
     header, footer = (sum(size for _, size, _ in lines) / 72 for lines in (above, below))
     header, footer = header * LINE_HEIGHT + MARGIN, footer * LINE_HEIGHT + 2 * MARGIN
@@ -146,7 +156,7 @@ def legend_of(
 
 
 def constants(selection: Selection) -> list[str]:
-    """Return the settings that all runs of the figure share, those with a symbol only.
+    """Return the settings with one value in all runs that use them, those with a symbol only.
 
     What [record] says is left out: it does not act on the runs. So are a weight decay of 0 and a
     data-fit scale of 1 where the loss is not that of an inverse problem, which they are parts of.
@@ -156,11 +166,18 @@ def constants(selection: Selection) -> list[str]:
         if name.startswith("record."):
             continue
         values = levels(selection.runs, name)
-        if silent.get(name, None) in values:
+        if name in silent and silent[name] in values:
             continue
-        if len(values) == 1 and values[0] is not None and setting_symbol(name)[0]:
-            shared.append(with_symbol(name, _of_few_digits(values[0])))
+        if _is_constant(name, values):
+            somewhere = " where used" if None in values else ""
+            shared.append(with_symbol(name, _of_few_digits(values[0])) + somewhere)
     return shared
+
+
+def _is_constant(name: str, values: Sequence[Any]) -> bool:
+    """Return whether a setting with a symbol has one value in the runs that use it."""
+    used = [value for value in values if value is not None]
+    return len(used) == 1 and bool(setting_symbol(name)[0])
 
 
 def _parts_of_another_loss(selection: Selection) -> dict[str, float]:
@@ -177,22 +194,52 @@ def _of_few_digits(value: Any) -> str:
     return format_value(value) if exact else format_value(value, 4)
 
 
-def pooled(selection: Selection, *shown: str | None) -> list[str]:
-    """Return a note on settings that vary where those shown do not, so that medians run over them.
+def not_shown(selection: Selection, *shown: str | None) -> list[str]:
+    """Return notes on the settings that vary without being shown by place or colour.
 
-    One that was zipped with a shown one varies with it only. What a prescription sets follows from
-    the others.
+    Medians run over those that vary where the shown ones do not. One that was zipped with a shown
+    one varies with it: its values are named, for nothing else in the figure does. What a
+    prescription sets follows from the others.
     """
     follows = SETS if _is_prescribed(selection) else ()
     known = (*shown, *follows, "seed")
-    hidden = [name for name in selection.varying if name not in known]
-    by = [name for name in shown if name in selection.runs]
-    if hidden and by:
+    hidden = [
+        name
+        for name in selection.varying
+        if name not in known and not _is_constant(name, levels(selection.runs, name))
+    ]
+    by = [name for name in shown if name is not None and name in selection.runs]
+    over = hidden
+    if by:
         groups = selection.runs.groupby(by, dropna=False)
-        hidden = [
-            name for name in hidden if groups[name].nunique(dropna=False).to_numpy().max() > 1
-        ]
-    return ["pooled over " + ", ".join(map(setting_label, hidden))] if hidden else []
+        over = [name for name in hidden if not _one_each(groups[name])]
+    zipped = [name for name in hidden if name not in over and not name.startswith("record.")]
+    pooled = ["pooled over " + ", ".join(map(setting_label, over))] if over else []
+    return pooled + [_varies_with(selection, name, by) for name in zipped]
+
+
+def _one_each(groups: Any) -> bool:
+    return bool(groups.nunique(dropna=False).to_numpy().max() == 1)
+
+
+def _varies_with(selection: Selection, name: str, by: Sequence[str]) -> str:
+    """Return a setting's values in the order of the one that it varies with."""
+    values = levels(selection.runs, name)
+    for one in by:
+        if not _one_each(selection.runs.groupby(one, dropna=False)[name]):
+            continue
+        places = levels(selection.runs, one)
+        if len(places) <= _MOST_LISTED:
+            here = (selection.runs.loc[matches(selection.runs, one, place)] for place in places)
+            values = [levels(runs, name)[0] for runs in here]
+            texts = ", ".join(format_settings(name, values))
+            return f"{setting_name(name)} varies with {setting_name(one)}: {texts}"
+        by = [one]
+        break
+    words = f"{setting_name(name)} varies with {' and '.join(map(setting_name, by))}"
+    if not is_ordered(values) or None in values:
+        return words
+    return f"{words}: {' to '.join(format_settings(name, [values[0], values[-1]]))}"
 
 
 def _is_prescribed(selection: Selection) -> bool:
@@ -237,12 +284,6 @@ def set_ticks(axis: Axis, places: Sequence[float], texts: Sequence[str]) -> None
             label.set(rotation=25, ha="right", rotation_mode="anchor")
 
 
-def text_width(figure: Figure, text: str, size: float) -> float:
-    """Return how wide a line is, in inches."""
-    probe = Text(0, 0, text, fontsize=size, figure=figure)
-    return probe.get_window_extent(_renderer(figure)).width / figure.dpi
-
-
 def hide(axes: Sequence[Axes]) -> None:
     """Blank the panels that have nothing to show."""
     for ax in axes:
@@ -262,7 +303,7 @@ def _legend(figure: Figure, title: str, handles: Sequence[Line2D], width: float)
             borderaxespad=0, borderpad=0.2,
         )  # fmt: skip
         box.set_in_layout(False)
-        wide = box.get_window_extent(_renderer(figure)).width / figure.dpi
+        wide = box.get_window_extent(renderer(figure)).width / figure.dpi
         if wide <= width or columns == 1:
             return box
         box.remove()
@@ -283,12 +324,6 @@ def _broken(
         else:
             lines.append(chunk)
     return lines
-
-
-def _renderer(figure: Figure) -> Any:
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
-    return canvas.get_renderer()
 
 
 def _stack(

@@ -15,8 +15,9 @@ from dlnsweep.contracts.network import NETWORKS, NetworkKind
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_settings, format_values, observable_label, with_symbol
+from dlnsweep.figures.measure import top_for_notes
 from dlnsweep.figures.overlays import Overlay
-from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays
+from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays, set_apart
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
 from dlnsweep.figures.survivors import Shares, num_diverged
 from dlnsweep.settings.figures import (
@@ -114,6 +115,7 @@ def legend_of(
         overlays: The formulas drawn.
         told: Labels of formulas that another note speaks of.
     """
+    set_apart([line for _, line in grid.measured])
     shown, notes = seen_overlays([panel.ax for panel in grid.panels], overlays, told)
     seen = [hue for hue in grid.hues if any(is_seen(a) for h, a in grid.measured if h is hue)]
     if keys.hue and len(seen) < len(grid.hues):
@@ -213,6 +215,20 @@ def scale_y(
         notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, edges, ends))
         mark_isolated(panel.ax)
     return list(notes)
+
+
+def make_room(keys: Banded, grid: Grid) -> None:
+    """Raise the vertical axes so far that what is noted at points stays within them.
+
+    All panels of an observable alike; an end that was asked for stays.
+    """
+    if keys.y_max is not None:
+        return
+    for name in {panel.observable for panel in grid.panels}:
+        axes = [panel.ax for panel in grid.panels if panel.observable == name]
+        for ax in axes:
+            top = max(top_for_notes(each) for each in axes)
+            ax.set_ylim(ax.get_ylim()[0], top)
 
 
 def _cut(keys: Banded) -> bool:

@@ -9,6 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from dlnsweep.figures.overlays import Overlay
+from dlnsweep.figures.style import told_from
+
+# A formula that is nearer to a curve than this, in points, on so much of its way lies on it.
+_NEAR, _ON = 0.5, 0.9
 
 
 def is_seen(line: Line2D) -> bool:
@@ -56,6 +60,42 @@ def mark_isolated(ax: Axes) -> None:
         elif line.get_markevery() is not None:
             regular = range(0, len(there), max(1, len(there) // 7))
             line.set_markevery(sorted({*alone, *regular}))
+
+
+def set_apart(curves: Sequence[Line2D]) -> None:
+    """Give formulas that lie on the curve whose colour they have another shade of it.
+
+    Args:
+        curves: What was measured, in axes whose scales and limits are set.
+    """
+    for curve in curves:
+        for line in curve.axes.get_lines() if curve.axes else []:
+            is_formula = not str(line.get_label()).startswith("_")
+            if is_formula and line.get_color() == curve.get_color() and _lies_on(line, curve):
+                line.set_color(told_from(curve.get_color()))
+
+
+def _lies_on(line: Line2D, curve: Line2D) -> bool:
+    """Return whether a line runs along a curve nearly all of its way."""
+    ax = curve.axes
+    figure = ax.get_figure(root=True) if ax else None
+    if ax is None or figure is None:
+        return False
+    ax.get_xlim(), ax.get_ylim()
+    ways = []
+    for each in (line, curve):
+        points = each.get_transform().transform(np.asarray(each.get_xydata(), dtype=float))
+        ways.append(points[np.isfinite(points).all(axis=1)])
+    if any(len(points) < 2 for points in ways):
+        return False
+    begin = max(ax.bbox.x0, *(points[0, 0] for points in ways))
+    end = min(ax.bbox.x1, *(points[-1, 0] for points in ways))
+    if begin >= end:
+        return False
+    along = np.linspace(begin, end, 200)
+    heights = [np.interp(along, *points.T) for points in ways]
+    near = np.abs(heights[0] - heights[1]) < _NEAR * figure.dpi / 72
+    return bool(near.mean() >= _ON)
 
 
 def seen_overlays(

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.colors import to_hex
+from matplotlib.axis import Axis, XAxis
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import (
     FixedLocator,
+    Formatter,
     FuncFormatter,
+    Locator,
     LogLocator,
     MaxNLocator,
     NullFormatter,
@@ -28,6 +30,7 @@ from matplotlib.ticker import (
 
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.labels import format_value
+from dlnsweep.figures.measure import label_width
 from dlnsweep.figures.statistics import is_ordered
 
 MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "d")
@@ -35,9 +38,9 @@ MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "d")
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 UNUSED = "#7F7F7F"
 SMALL, TEXT, TITLE = 6.5, 8.0, 9.0
-# What labels such as 10^1 and 10^2 need from middle to middle, and a vertical axis for its own, in
-# inches.
-_ROOM, _BESIDE = 0.24, 0.35
+# What labels such as 10^1 and 10^2 need from middle to middle, how far labels stay from each other,
+# and what a vertical axis needs for its own, in inches.
+_ROOM, _CLEAR, _BESIDE = 0.24, 0.055, 0.35
 GREY = "0.35"
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -94,6 +97,18 @@ def colours(levels: Sequence[Any]) -> list[Any]:
     else:
         chosen = [OKABE_ITO[index % len(OKABE_ITO)] for index in range(present)]
     return chosen + [UNUSED] * (len(levels) - present)
+
+
+def told_from(colour: Any) -> str:
+    """Return a shade that is seen on a line of a colour: darker, on a dark one lighter.
+
+    Args:
+        colour: As matplotlib takes it.
+    """
+    rgb = np.array(to_rgb(colour))
+    luminance = float(rgb**2.2 @ [0.2126, 0.7152, 0.0722])
+    red, green, blue = 0.4 * rgb if luminance > 0.1 else 1 - 0.4 * (1 - rgb)
+    return to_hex((red, green, blue))
 
 
 def marker_style(index: int) -> dict[str, Any]:
@@ -217,17 +232,69 @@ def _within(
 def set_log_ticks(axis: Axis, low: float, high: float, most: int = 7) -> None:
     """Put ticks at powers of ten, fewer when there are many, at 1, 2, 5 when there are few."""
     decades = np.log10(high / low)
+    choices: list[Locator]
     if decades < 0.7:
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        choices = [MaxNLocator(count, steps=[1, 2, 5, 10]) for count in (5, 4, 3, 2)]
         axis.set_minor_locator(NullLocator())
     elif decades < 2:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1.1 else (1, 3)))
+        subs: list[tuple[int, ...]] = [(1, 2, 5)] if decades < 1.1 else []
+        choices = [LogLocator(subs=each) for each in (*subs, (1, 3), (1,))]
         axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
     else:
-        axis.set_major_locator(LogLocator(numticks=most))
+        choices = [LogLocator(numticks=count) for count in range(most, 1, -1)]
         axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)) if decades < most else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, decades)))
+    _set_fitting(axis, choices, FuncFormatter(lambda value, _: _tick(value, decades)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _set_fitting(axis: Axis, choices: Sequence[Locator], formatter: Formatter) -> None:
+    """Put ticks where the first of some locators has them whose labels stand clear of each other.
+
+    Labels of a vertical axis always do.
+    """
+    wide = isinstance(axis, XAxis)
+    axis.set_major_locator(_Fitting(choices, formatter) if wide else choices[0])
+    axis.set_major_formatter(formatter)
+
+
+class _Fitting(Locator):
+    """The first of some locators whose labels fit, asked when the axis is as wide as it is."""
+
+    def __init__(self, choices: Sequence[Locator], formatter: Formatter) -> None:
+        self._choices = choices
+        self._formatter = formatter
+
+    def set_axis(self, axis: Any) -> None:
+        super().set_axis(axis)
+        for each in self._choices:
+            each.set_axis(axis)
+
+    def __call__(self) -> Any:
+        return self.tick_values(*cast("Axis", self.axis).get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        low, high = sorted((vmin, vmax))
+        ticks = np.zeros(0)
+        for each in self._choices:
+            ticks = np.asarray(each.tick_values(vmin, vmax), dtype=float)
+            ticks = ticks[(ticks >= low) & (ticks <= high)]
+            if self._fits(ticks, low, high):
+                return ticks
+        strides = range(2, len(ticks) + 1)
+        return next((t for n in strides if self._fits(t := ticks[::n], low, high)), ticks)
+
+    def _fits(self, ticks: np.ndarray, low: float, high: float) -> bool:
+        axis = cast("Axis", self.axis)
+        places = axis.get_transform().transform(np.array([low, high, *ticks]))
+        figure = axis.get_figure(root=True)
+        assert figure is not None
+        inches = axis.axes.bbox.width / figure.dpi
+        middles = (places[2:] - places[0]) / (places[1] - places[0]) * inches
+        texts = self._formatter.format_ticks(list(ticks))
+        widths = [label_width(text, _STYLE["xtick.labelsize"]) for text in texts]
+        ends = middles + np.array(widths) / 2
+        begins = middles - np.array(widths) / 2
+        return bool(np.all(begins[1:] - ends[:-1] >= _CLEAR))
 
 
 def _tick(value: float, decades: float) -> str:
@@ -241,9 +308,9 @@ def set_linear_ticks(axis: Axis) -> None:
     """Put about five ticks, with a power of ten at the axis's end where numbers need one."""
     formatter = ScalarFormatter(useMathText=True, useOffset=False)
     formatter.set_powerlimits((-3, 5))
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(formatter)
+    choices = [MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]) for count in (5, 4, 3, 2)]
+    _set_fitting(axis, choices, formatter)
 
 
 def _set_log_with_zero(ax: Axes, positive: np.ndarray) -> None:
@@ -253,15 +320,19 @@ def _set_log_with_zero(ax: Axes, positive: np.ndarray) -> None:
     canvas = ax.get_figure(root=True)
     assert canvas is not None
     inches = ax.get_position().width * canvas.get_figwidth() - _BESIDE
-    room = _ROOM * decades / max(inches - _ROOM, 1e-3)
-    linscale = max(0.4, 0.12 * decades, room if room < 1 else 0.0)
-    ax.set_xscale("symlog", linthresh=first, linscale=linscale)
     powers = np.arange(np.ceil(np.log10(first) - 1e-9), np.floor(np.log10(last) + 1e-9) + 1)
-    decade = max(inches, _ROOM) / (linscale + decades)
-    stride = max(int(np.ceil(len(powers) / 6)), int(np.ceil(_ROOM / decade)))
+    # Those of negative powers are wider.
+    texts = [_tick(10.0**power, max(decades, 2)) for power in powers]
+    widths = [label_width(text, _STYLE["xtick.labelsize"]) for text in texts]
+    room = max([_ROOM, *(width + _CLEAR for width in widths)])
+    beside = room * decades / max(inches - room, 1e-3)
+    linscale = max(0.4, 0.12 * decades, beside if beside < 1 else 0.0)
+    ax.set_xscale("symlog", linthresh=first, linscale=linscale)
+    decade = max(inches, room) / (linscale + decades)
+    stride = max(int(np.ceil(len(powers) / 6)), int(np.ceil(room / decade)))
     # Counted from the right; what is too near the 0 at the left end has no label.
     kept = powers[::-1][::stride][::-1]
-    kept = kept[decade * (linscale + kept - np.log10(first)) >= _ROOM * (1 - 1e-9)]
+    kept = kept[decade * (linscale + kept - np.log10(first)) >= room * (1 - 1e-9)]
     ax.xaxis.set_major_locator(FixedLocator([0.0, *10.0**kept]))
     minor = np.outer(10.0 ** np.arange(powers[0] - 1, powers[-1] + 1), np.arange(1, 10)).ravel()
     ax.xaxis.set_minor_locator(FixedLocator(minor[(minor >= first) & (minor <= last)]))

@@ -332,7 +332,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
     ),
     "speed_exponent": TheoryCurve(
         ("speed_exponent",),
-        "2 - 2/L, Theorem 3",
+        "2 − 2/L, Theorem 3",
         "2 - 2/L, Theorem 3 of arXiv:2408.13767",
         _speed_exponent,
         {"problem.kind": ("matrix_approximation", "matrix_completion", "matrix_sensing")},

@@ -174,6 +174,21 @@ def test_points_of_few_survivors_are_hollow_and_say_how_many() -> None:
     assert "are left" not in texts(whole)
 
 
+@pytest.mark.parametrize("y_scale", ["log", "linear"])
+def test_notes_at_points_stay_below_the_top_of_their_panel(y_scale: str) -> None:
+    tables = make_tables(gone(*((decay, depth, 1) for decay in DECAYS for depth in (2, 3))))
+    keys = {"kind": "final", "y": "loss", "x": DECAY, "panel_by": "network.depth"}
+    figure = drawn(tables, y_scale=y_scale, **keys)
+    figure.draw_without_rendering()
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+    for ax in figure.axes:
+        assert shares(ax) == ["4/5"] * len(DECAYS)
+        assert all(text.get_window_extent().y1 <= ax.bbox.y1 for text in ax.texts)
+    # An end that was asked for stays.
+    largest = float(tables.run_table["final_loss"].max())
+    assert drawn(tables, y_max=largest, **keys).axes[0].get_ylim()[1] < 1.2 * largest
+
+
 @pytest.mark.parametrize(("kind", "y"), [("curves", "loss"), ("spectrum", "singular_values")])
 def test_curves_of_few_survivors_are_hollow_and_say_how_many(kind: str, y: str) -> None:
     tables = make_tables(gone((0.1, 2, 4), (0.01, 2, 1)))
@@ -263,6 +278,9 @@ def test_steps_that_half_of_the_runs_used_up_have_an_arrow():
     arrows = [note for note in notes if note.get_text() == "↑"]
     assert [note.xy for note in arrows] == [(0.01, 1000.0)]
     assert RAN_OUT in " ".join(texts(figure).split())
+    # The point is at the top of what was measured, and yet the arrow is within the axes.
+    figure.draw_without_rendering()
+    assert all(each.get_window_extent().y1 <= ax.bbox.y1 for each in arrows)
     # Also where no run arrived; but not where nothing would have stopped one.
     for condition, arrows in ((shared["training.stop_when"], 6), (None, 0)):
         tables = make_tables()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from figure_samples import make_tables
 from matplotlib.figure import Figure
 
+from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.labels import observable_label, words_of
 from dlnsweep.settings.figures import read_figure
+from dlnsweep.theory.curves import THEORY_CURVES
 
 
 def drawn(tables: Any, **table: Any) -> Figure:
@@ -96,3 +99,39 @@ def test_tick_labels_of_narrow_panels_do_not_collide():
             assert shown[1].get_text() == "$10^{0}$" or ax.get_position().width < 0.4
             boxes = [text.get_window_extent() for text in shown]
             assert all(left.x1 < right.x0 for left, right in pairwise(boxes)), keys
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "x_scale"),
+    [(1e-4, 100.0, "log"), (1e-7, 1e-2, "log"), (2e-4, 9e-4, "log"), (3e-4, 2e-2, "log"),
+     (1e-4, 3e-4, "log"), (12345.0, 98765.0, "linear"), (1e-5, 9e-5, "linear")],
+)  # fmt: skip
+@pytest.mark.parametrize("width", [6.9, 6.0])
+def test_labels_of_values_stand_clear_of_each_other(low, high, x_scale: str, width: float):
+    tables = make_tables()
+    decay = "training.weight_decay"
+    places = {0.001: low, 0.01: (low * high) ** 0.5, 0.1: high}
+    tables.run_table[decay] = tables.run_table[decay].map(places)
+    # Each width of a panel has its own ticks.
+    tables.run_table["problem.signal_dim"] = tables.run_table["seed"] % 4
+    figure = drawn(
+        tables, kind="final", x=decay, panel_by="problem.signal_dim", width_inches=width,
+        x_scale=x_scale,
+    )  # fmt: skip
+    figure.canvas.draw()
+    for ax in figure.axes:
+        shown = [text for text in ax.get_xticklabels() if text.get_text()]
+        left, right = ax.get_xlim()
+        boxes = [t.get_window_extent() for t in shown if left <= t.get_position()[0] <= right]
+        assert boxes
+        clear = 0.05 * figure.dpi
+        assert all(one.x1 + clear < other.x0 for one, other in pairwise(boxes))
+
+
+def test_signs_of_labels_are_no_hyphens():
+    labels = [curve.label for curve in THEORY_CURVES.values()]
+    labels += [observable.label for observable in OBSERVABLES.values()]
+    for label in labels:
+        # In mathematics a hyphen is set as the sign.
+        words = re.sub(r"\$[^$]*\$", "", label)
+        assert not re.search(r"(?:^|[\s(^])-(?:[\s\dA-Za-z]|$)|\d-\d", words), label

@@ -11,6 +11,7 @@ import pytest
 from figure_samples import DECAYS, DEPTHS, NUM_SEEDS, NUM_SINGULAR_VALUES, STEPS, make_tables
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -113,9 +114,34 @@ def test_what_a_prescription_sets_is_not_pooled() -> None:
 def test_what_is_zipped_with_a_shown_setting_is_not_pooled() -> None:
     tables = make_tables()
     tables.run_table["training.learning_rate"] = 10 * tables.run_table[DECAY]
-    assert "learning rate" not in texts(drawn(tables, kind="curves", y="loss", hue=DECAY))
+    zipped = texts(drawn(tables, kind="curves", y="loss", hue=DECAY))
+    assert "pooled over depth $L$, initializer\n" in zipped
+    # In the order of the legend.
+    assert "$η$ varies with $λ$: 0.01, 0.1, 1" in zipped
     shown = texts(drawn(tables, kind="curves", y="loss", hue="network.depth"))
     assert "pooled over initializer, learning rate $η$, weight decay $λ$" in shown
+
+
+def test_what_is_zipped_has_its_values_by_those_of_what_is_shown() -> None:
+    tables = make_tables()
+    runs = tables.run_table
+    words = {2: "momentum", 3: "gradient_descent"}
+    runs["training.optimizer"] = runs["network.depth"].map(words)
+    # Only one of them uses it.
+    runs["training.momentum"] = runs["network.depth"].map({2: 0.9})
+    runs["training.num_steps"] = 100 * runs["network.depth"] + 1e4 * runs[DECAY]
+    keys = {"y": "loss", "where": {"network.initializer": "balanced"}}
+    by_word = texts(drawn(tables, kind="curves", hue="training.optimizer", **keys))
+    assert "$L$ varies with optimizer: 2, 3" in by_word
+    assert "$μ$ = 0.9 where used" in by_word
+    assert "momentum" not in by_word
+    both = texts(drawn(tables, kind="final", x=DECAY, hue="network.depth", **keys))
+    assert "$T$ varies with $λ$ and $L$: 210 to 1300" in both.replace("\n", " ")
+    assert "optimizer varies with $L$: momentum, gradient descent" in both.replace("\n", " ")
+    many = make_tables(decays=[1e-3 * (1 + k) for k in range(9)])
+    many.run_table["training.learning_rate"] = 10 * many.run_table[DECAY]
+    shown = texts(drawn(many, kind="final", x=DECAY, **keys))
+    assert "$η$ varies with $λ$: 0.01 to 0.09" in shown.replace("\n", " ")
 
 
 def test_no_band_when_none_is_wanted() -> None:
@@ -464,6 +490,27 @@ def test_overlays_are_dashed_and_named_and_in_the_colour_of_their_curve() -> Non
     assert [text.get_text() for text in figure.legends[0].get_texts()][3:] == ["rate"]
     with pytest.raises(SpecError, match="kind 'heatmap' has no place for theory curves"):
         drawn(None, overlays, kind="heatmap", x=DECAY, y="network.depth", value="loss")
+
+
+@pytest.mark.parametrize("y_scale", ["log", "linear"])
+def test_a_formula_on_its_own_curve_has_another_shade(y_scale: str) -> None:
+    tables = make_tables()
+    steps = np.array(STEPS, dtype=float)
+    overlays = [
+        Overlay("loss", "on it", steps, np.median(tables.values("loss", **own), axis=1), where)
+        for where in ({DECAY: 0.1}, {DECAY: 0.001})
+        for own in [{name.replace(".", "__"): value for name, value in where.items()}]
+    ]
+    # Where it leaves its curve a formula is seen, in the colour by which it is told.
+    beside = Overlay("loss", "leaves it", steps, overlays[0].y * [1, 1, 1, 3, 3], {DECAY: 0.1})
+    figure = drawn(tables, [*overlays, beside], kind="curves", y="loss", hue=DECAY, y_scale=y_scale)
+    *measured, light, dark, other = figure.axes[0].get_lines()
+    curves = {line.get_color() for line in measured}
+    assert other.get_color() == measured[2].get_color()
+    assert {light.get_color(), dark.get_color()}.isdisjoint(curves)
+    # Darker on the light curve, lighter on the dark one.
+    assert sum(to_rgb(light.get_color())) < sum(to_rgb(measured[2].get_color()))
+    assert sum(to_rgb(dark.get_color())) > sum(to_rgb(measured[0].get_color()))
 
 
 def test_bad_requests_have_sentences() -> None:

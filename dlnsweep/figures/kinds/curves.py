@@ -19,6 +19,7 @@ from dlnsweep.figures.panels import (
     groups,
     legend_of,
     make_grid,
+    make_room,
     mark_shares,
     not_finite_note,
     runs_of,
@@ -75,12 +76,13 @@ def draw_curves(
     beyond, told = beyond_note(drawn, float(records.steps.max(initial=0)))
     notes = [
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
-        *layout.pooled(selection, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, keys.hue, keys.panel_by),
         *not_finite_note(records.num_not_finite),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_curves),
         *beyond,
     ]
+    make_room(keys, grid)
     legend, unseen = legend_of(keys, grid, drawn, told)
     layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
     return grid.figure

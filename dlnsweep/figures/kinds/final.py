@@ -18,6 +18,7 @@ from dlnsweep.figures.panels import (
     groups,
     legend_of,
     make_grid,
+    make_room,
     mark_shares,
     scale_y,
 )
@@ -88,12 +89,13 @@ def draw_final(
     notes = [
         *at_note(keys.at),
         *band_note(keys, [summary for shown in per_panel for summary in shown], "bars"),
-        *layout.pooled(selection, keys.x, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, keys.x, keys.hue, keys.panel_by),
         *missing_note(missing),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_points),
         *([RAN_OUT] if capped else []),
     ]
+    make_room(keys, grid)
     for panel in grid.panels:
         drawn += _draw_marks(panel, keys)
     if numeric:

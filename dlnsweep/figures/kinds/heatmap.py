@@ -26,6 +26,7 @@ from dlnsweep.figures.labels import (
     setting_label,
     setting_symbol,
 )
+from dlnsweep.figures.measure import text_width
 from dlnsweep.figures.panels import network_of, two_lines
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
@@ -68,7 +69,7 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
         notes.append("zero in the darkest colour")
     if lost.any():
         notes.append("k/n: only k of the n runs are left; dotted: fewer than half")
-    notes += layout.pooled(selection, keys.x, keys.y)
+    notes += layout.not_shown(selection, keys.x, keys.y)
     left_out = "counted as failures" if frequency else "left out"
     layout.finish(figure, keys, results, selection, notes, left_out=left_out)
     return figure
@@ -166,7 +167,7 @@ def _annotate(
     }
     if keys.annotate is None:
         room = 0.65 * figure.get_figwidth() / cells.shape[1]
-        wide = (layout.text_width(figure, text, style.SMALL) for text in set(texts.values()))
+        wide = (text_width(figure, text, style.SMALL) for text in set(texts.values()))
         if cells.size > MOST_ANNOTATED or max(wide, default=0.0) > 0.95 * room:
             return
     elif not keys.annotate:

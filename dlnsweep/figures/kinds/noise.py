@@ -16,6 +16,7 @@ from dlnsweep.figures.panels import (
     groups,
     legend_of,
     make_grid,
+    make_room,
     mark_shares,
     network_of,
     runs_of,
@@ -74,10 +75,11 @@ def draw_noise(
     notes = [
         "at the end",
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
-        *layout.pooled(selection, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, keys.hue, keys.panel_by),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_curves),
     ]
+    make_room(keys, grid)
     legend, unseen = legend_of(keys, grid, drawn)
     layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
     return grid.figure

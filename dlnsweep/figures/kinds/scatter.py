@@ -41,7 +41,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
     small = [
         "each point is one run",
         *at_note(keys.at),
-        *layout.pooled(selection, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, keys.hue, keys.panel_by),
         *missing_note(missing),
         *notes,
     ]

@@ -18,6 +18,7 @@ from dlnsweep.figures.panels import (
     groups,
     legend_of,
     make_grid,
+    make_room,
     mark_shares,
     not_finite_note,
     runs_of,
@@ -70,11 +71,12 @@ def draw_spectrum(
         _add_place_bar(grid, num_entries)
     notes = [
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
-        *layout.pooled(selection, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, keys.hue, keys.panel_by),
         *not_finite_note(records.num_not_finite),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_curves),
     ]
+    make_room(keys, grid)
     legend, unseen = legend_of(keys, grid, drawn)
     layout.finish(grid.figure, keys, results, selection, [*notes, *unseen], legend)
     return grid.figure
