@@ -39,7 +39,6 @@ KEPT = "results/kept/{}/README.md"
 # Sections with measured numbers whose tables have yet to be made, or which have yet to be gone
 # through. None may join them: a number without a table has no place in a text.
 OWED = {
-    "README.md": ("Speed",),
     KEPT.format("open_questions"): (
         "(a) Does depth speed up the decay of the off-subspace error, and when?",
         "(b) How wide is wide enough?",

@@ -9,15 +9,17 @@ them, drawing and recording included, compiling left out.
 
 from __future__ import annotations
 
+import argparse
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dlnsweep.numerics.runtime import usable_cores
 from tests.benchmarks.pinned import Pinned
-from tests.benchmarks.tables import machine, verdict
+from tests.benchmarks.tables import Table, machine, verdict
 from tests.benchmarks.timing import in_turns
 
 WIDTH, SIGNAL, MEASUREMENTS, INPUT, NETWORKS = 200, 60, 10, 500, 50
@@ -71,9 +73,13 @@ def loop(threads: int) -> float:
 
 def main() -> None:
     """Print microseconds a network and step, and the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--csv", type=Path, help="write the table to this file, too")
+    arguments = parser.parse_args()
     places = usable_cores()
     cores = len(places)
-    print(machine(), flush=True)
+    where = machine()
+    print(where, flush=True)
     with Pinned(places) as all_cores, Pinned(places[:1]) as one_core:
         found = in_turns(
             {
@@ -84,13 +90,19 @@ def main() -> None:
             },
             ROUNDS,
         )
-    print(f"k={WIDTH} n={SIGNAL} m={MEASUREMENTS} d={INPUT}, {NETWORKS} networks a cell")
+    table = Table(
+        f"k={WIDTH} n={SIGNAL} m={MEASUREMENTS} d={INPUT}, {NETWORKS} networks a cell, float64",
+        ["who", "microseconds a network and step", "beside ours"],
+    )
+    ours_on_all = found[f"ours, {cores} cores"]
     for name, seconds in found.items():
-        print(f"{name:18s} {1e6 * seconds:10.2f} us a network and step")
+        table.add(name, 1e6 * seconds, seconds / ours_on_all)
     best = min(seconds for name, seconds in found.items() if name.startswith("loop"))
-    print(f"best loop / ours on one core: {best / found['ours, one core']:.0f}")
-    ratio = best / found[f"ours, {cores} cores"]
-    print(f"best loop / ours on {cores} cores: {verdict(ratio, WANTED)}")
+    table.notes.append(f"Best loop / ours on one core: {best / found['ours, one core']:.0f}.")
+    table.notes.append(f"Best loop / ours on {cores} cores: {verdict(best / ours_on_all, WANTED)}.")
+    print(table.text())
+    if arguments.csv:
+        table.write_csv(arguments.csv, where)
 
 
 if __name__ == "__main__":

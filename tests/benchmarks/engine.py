@@ -28,14 +28,23 @@ _NUMBERS = (LEARNING_RATE, WEIGHT_DECAY)
 
 def one_run(quick: bool) -> Table:
     """One run at the paper's sizes, beside a PyTorch loop and a JAX scan."""
+    return _one_runs([("float32", 3)], quick)
+
+
+def more_runs(quick: bool) -> Table:
+    """The same at other depths and in float64."""
+    cases = [("float32", 2), ("float32", 4), ("float64", 3), ("float64", 2), ("float64", 4)]
+    return _one_runs(cases[:1] if quick else cases, quick)
+
+
+def _one_runs(cases: list[tuple[str, int]], quick: bool) -> Table:
     table = Table(
         "One run, d=64, m=32, s=4, n=1000, d_w=1000: microseconds a step",
         ["precision", "L", "ours, 1 core", "ours", "JAX scan, 4 samples", "PyTorch, 4 samples",
          "PyTorch, n=1000", "PyTorch n=1000 / ours", "scan / ours", "MB a step",
          "memory limit, 1 core", "limit / ours, 1 core"],
     )  # fmt: skip
-    cases = [("float32", 3), ("float32", 2), ("float32", 4), ("float64", 3), ("float64", 2)]
-    for precision, depth in cases[:1] if quick else [*cases, ("float64", 4)]:
+    for precision, depth in cases:
         _one_run(table, precision, depth, quick)
     table.notes.append(
         "Memory limit: every matrix is read twice a step (forward, backward), and read and written "
@@ -236,6 +245,7 @@ def _recording(table: Table, precision: str, steps: int, rounds: int) -> None:
 
 BENCHMARKS: dict[str, Callable[[bool], Table]] = {
     "one_run": one_run,
+    "more_runs": more_runs,
     "sixteen_runs": sixteen_runs,
     "matrix_completion": matrix_completion,
     "recording": recording,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -224,9 +224,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="for trying the script, not numbers")
+    parser.add_argument("--csv", type=Path, help="write the table to this file, too")
     arguments = parser.parse_args()
-    print(machine(), time.strftime("%Y-%m-%d"), "\n")
-    print(measure(arguments.quick).text())
+    where = machine()
+    print(where, "\n", flush=True)
+    table = measure(arguments.quick)
+    print(table.text())
+    if arguments.csv:
+        table.write_csv(arguments.csv, where)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,7 @@ def _document(
     return document
 
 
-def throughput(quick: bool, truth: bool) -> Table:
+def throughput(quick: bool, truth: bool, depths: Sequence[int] = (2, 3, 4)) -> Table:
     """Run-steps a second on all cores, beside a PyTorch loop and a JAX scan."""
     cores = usable_cores()
     steps, lanes, rounds = (2000, 1, 1) if quick else (200_000, 2, 1)
@@ -55,7 +57,7 @@ def throughput(quick: bool, truth: bool) -> Table:
     )  # fmt: skip
     with Pinned(cores) as processes:
         peak = processes.call("peak", [{}] * len(cores))[0]["answer"]
-        for depth in (2, 3, 4):
+        for depth in depths:
             torch_ms, scan_ms = _peers(depth, 1 if quick else 5)
             for tolerance in (1e-4, 1e-6):
                 shares = [
@@ -141,11 +143,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--truth", action="store_true")
+    parser.add_argument("--depth", type=int, nargs="*", default=(2, 3, 4))
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--csv", type=Path, metavar="DIR", help="also write each table there")
     arguments = parser.parse_args()
-    print(machine(), flush=True)
-    for table in (throughput(arguments.quick, arguments.truth), widths(arguments.quick)):
+    where = machine()
+    print(where, flush=True)
+    for name, measure in (
+        ("reduced", lambda: throughput(arguments.quick, arguments.truth, arguments.depth)),
+        ("widths", lambda: widths(arguments.quick)),
+    ):
+        table = measure()
         print(table.markdown() if arguments.markdown else table.text(), flush=True)
+        if arguments.csv is not None:
+            table.write_csv(arguments.csv / f"{name}.csv", where)
     return 0
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="for trying the script, not numbers")
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--csv", type=Path, help="write the table to this file, too")
     arguments = parser.parse_args()
-    print(machine(), flush=True)
+    where = machine()
+    print(where, flush=True)
     table = Table(
         f"Matrix sensing, {_SIZE} x {_SIZE}, depth {_DEPTH}, float32, {len(usable_cores())} cores: "
         "milliseconds a run-step",
@@ -144,6 +147,8 @@ def main() -> int:
         f"The same work: after 20 steps the train errors differ by {check(2000):.0e} at most."
     )
     print(table.markdown() if arguments.markdown else table.text())
+    if arguments.csv:
+        table.write_csv(arguments.csv, where)
     return 0
 
 

@@ -88,9 +88,11 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="for trying the script, not numbers")
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--csv", type=Path, help="write the table to this file, too")
     arguments = parser.parse_args()
     steps, networks, rounds = (50, 2, 1) if arguments.quick else (1000, 4, 7)
-    print(machine(), flush=True)
+    where = machine()
+    print(where, flush=True)
     cores = usable_cores()
     # Before the pool's processes import NumPy.
     os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -121,7 +123,14 @@ def main() -> int:
     table = Table(
         f"Two-layer ReLU networks, {WIDTH} wide, n = {SAMPLES}, {INPUTS} inputs, float64, "
         f"{len(cores)} cores: microseconds a run-step",
-        ["", "microseconds", "beside ours", "Gflop/s a core", "of the peak", "days for the grid"],
+        [
+            "who",
+            "microseconds",
+            "beside ours",
+            "Gflop/s a core",
+            "of the peak",
+            "days for the grid",
+        ],
     )
     for name, seconds in found.items():
         rate = step_flops() / seconds / len(cores)
@@ -136,6 +145,8 @@ def main() -> int:
         f"{verdict(found['NumPy pool'] / found['ours'], 1.0)}."
     )
     print(table.markdown() if arguments.markdown else table.text())
+    if arguments.csv:
+        table.write_csv(arguments.csv, where)
     return 0
 
 

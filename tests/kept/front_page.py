@@ -21,6 +21,7 @@ from dlnsweep.settings.sizes import SIZES
 from dlnsweep.spec import file as sweepfile
 from dlnsweep.store import bounds
 from kept.numbers import AtLeast
+from kept.plans import planned
 from kept.scripts import script, stated
 from kept.tables import sweep, table
 from kept.text import ROOT, Part, Statement, says
@@ -115,6 +116,52 @@ def _machines() -> Iterator[Statement]:
         )  # fmt: skip
 
 
+def _speed() -> Iterator[Statement]:
+    alone = table("speed/before_after.csv").by("what", "now")
+    milli, micro = 1e3, 1e6
+    for words, width, unit in (
+        ("d_w = 1000, L = 3 | {} ms in float32, {} ms in float64", 1000, milli),
+        ("d_w = 100 | {} µs in float32, {} µs in float64", 100, micro),
+    ):
+        steps = [alone[f"a step, d_w={width}, L=3, {kind}"] for kind in ("float32", "float64")]
+        yield says(words, *(unit * seconds for seconds in steps))
+    yield says("d_w = 16, L = 2 | {} µs in float64", micro * alone["a step, d_w=16, L=2, float64"])
+    runs, steps = 2, 200_000
+    yield says(
+        "of two runs of {} steps with their drawing, pilots and rehearsals | {} µs |",
+        steps, micro * alone["training, 2 runs, reduced"] / (runs * steps),
+    )  # fmt: skip
+    yield says("with their files | {} s |", alone["4 000 tiny runs with their files"])
+    plan = {row["job"]: row for row in table("scale/million.csv").rows}["plan"]
+    yield says("| {} s, {} GB |", plan["seconds"], plan["gigabytes"])
+
+    def peer(name: str, who: str, ours: str, time: str, column: str = "who") -> AtLeast:
+        times = table(f"speed/{name}.csv").by(column, time)
+        return AtLeast(times[who] / times[ours])
+
+    row, run_step, mine = "microseconds a run-step", "µs a run-step", "ours: one process a core"
+    yield says("on 4 reduced samples | {} times |",
+               peer("sixteen_runs", "jit(vmap(scan)), 4 samples", mine, row, "way"))  # fmt: skip
+    yield says("matrix_completion.csv)) | `jit(vmap(scan))` over all | {} times |",
+               peer("matrix_completion", "jit(vmap(scan))", mine, row, "way"))  # fmt: skip
+    # The better of the loops, beside all cores.
+    per_step = "microseconds a network and step"
+    loops = [peer("deep_prior", f"loop, {threads}", "ours, 2 cores", per_step)
+             for threads in ("one thread", "2 threads")]  # fmt: skip
+    yield says("network by network | {} times |", min(loops, key=lambda ratio: ratio.value))
+    yield says("PyTorch loop, run by run | {} times |",
+               peer("factorization", "PyTorch loop", "ours", run_step))  # fmt: skip
+    yield says("`torch.func` over all 12 | {} times |",
+               peer("factorization", "torch.func", "ours", run_step))  # fmt: skip
+    yield says("NumPy, a process a core | {} times |",
+               peer("two_layer", "NumPy pool", "ours", "microseconds"))  # fmt: skip
+    by_hand = table("speed/own_network.csv").one("beside ours", peer="jit(vmap(scan)) by hand")
+    yield says("`jit(vmap(scan))` by hand | {} times |", by_hand)
+    runs, steps, most = planned("two_layer")
+    assert steps == most
+    yield says("a grid of {} networks and {} steps", runs, steps)
+
+
 def _foundations() -> Iterator[Statement]:
     # Of numbers of size 1 in float32: the last place, and half of it, in which a sum is lost.
     unit = 2.0**-24
@@ -156,6 +203,30 @@ PARTS = [
     Part(FILE, "Questions that the paper leaves open", _questions),
     Part(FILE, "A network of your own", settings=("(λ/2)", "`divergence_factor`²", 'version="1"')),
     Part(FILE, "Beyond one machine", _machines),
+    Part(
+        FILE,
+        "Speed",
+        _speed,
+        settings=(
+            "(d = 64, m = 32, s = 4, n = 1000;",
+            "dense kernel, d_w = 1000, L = 3 |",
+            "the same, d_w = 100 |",
+            "the same, d_w = 16, L = 2 |",
+            "reduced kernel, d_w = 400, L = 3, tolerance 1e-4",
+            "| 4 000 tiny runs (d_w = 16, L = 2, 100 steps)",
+            "16 runs, d_w = 1000, L = 3, float32",
+            "on 4 reduced samples",
+            "12 runs, three 100×100 matrices",
+            "k = 200, n = 60, m = 10, d = 500, 50 networks a cell",
+            "matrix completion, 100×100, depth 3, 12 runs",
+            "over all 12 |",
+            "width 50, n = 1000, 100 inputs",
+            "own, 32 runs",
+            "at d_w = 1000 the memory traffic",
+            "at 100×100 and rank 100",
+            "at d_w = 16 dispatch",
+        ),
+    ),
     Part(
         FILE,
         "What the numbers rest on",
