@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dlnsweep.cli.compare import compare
 from dlnsweep.cli.files import (
     Out,
     Overrides,
@@ -157,52 +158,6 @@ def run(
 
 
 @app.command()
-def compare(
-    file: SweepFile,
-    overrides: Overrides = None,
-    runs: Annotated[
-        int, typer.Option("--runs", min=1, metavar="N", help="How many runs of the sweep.")
-    ] = 4,
-    plugin: Plugins = None,
-) -> None:
-    """Check the reduced kernel by the dense one on a few runs.
-
-    The deviation is relative to the dense kernel, the largest over all recorded steps. Both
-    compute in float64: rounding in float32 would hide what is looked for. A regression error that
-    differs by less than 1e-13 counts as equal: it is a difference of numbers of size 1, each
-    rounded at 1.1e-16 over many steps. Exit status 1 if a deviation exceeds the sweep's tolerance
-    and three times the estimate.
-    """
-    use(plugin)
-    from dlnsweep.cli.progress import Tally, reporting
-    from dlnsweep.execution import comparison
-    from dlnsweep.plan.plan import make_plan
-    from dlnsweep.settings.sentences import duration
-    from dlnsweep.spec.sweep import Sweep
-
-    sweep = Sweep.from_file(file, overrides or ())
-    planned = make_plan(sweep)
-    chosen = comparison.choose_sample(planned.num_runs, runs)
-    comparison.check_comparable(planned, chosen)
-    seconds = max(1.0, comparison.seconds_of(planned, chosen, "dense"))
-    these = "1 run" if len(chosen) == 1 else f"{len(chosen)} runs"
-    note = "" if sweep.options.precision == "float64" else ", in float64 (see --help)"
-    _say(f"{these} by both kernels{note}; the dense ones will take about {duration(seconds)}")
-    tolerance = sweep.options.tolerance
-    tally = Tally(2 * len(chosen), 0, comparison.run_steps(planned, chosen))
-    with stoppable() as should_stop:
-        try:
-            with reporting(tally) as on_event:
-                pairs = comparison.compare_runs(planned, chosen, on_event, should_stop)
-        except Interrupted:
-            raise Interrupted("stopped: nothing was compared, and nothing is kept.") from None
-    print(comparison.table(pairs))
-    print(comparison.summary(pairs, tolerance))
-    if not all(pair.is_right(tolerance) for pair in pairs):
-        raise typer.Exit(1)
-
-
-@app.command()
 def status(folder: Folder) -> None:
     """Show how far a results folder is, what is being computed and where, and what is left."""
     from dlnsweep.execution.heartbeat import runners
@@ -228,7 +183,7 @@ def status(folder: Folder) -> None:
         print(f"  {runner.sentence}")
 
 
-for _command in (slurm, check, plan, init, explain, summary, claims, transition, figure):
+for _command in (compare, slurm, check, plan, init, explain, summary, claims, transition, figure):
     app.command()(_command)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.network import network_of
@@ -83,6 +83,8 @@ class Drawing:
 
     sections: Sections
     one_seed: bool = field(default=False, kw_only=True)
+    # The name of the way of descent, as outcomes have it.
+    way: ClassVar[str] = "dense"
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> Drawing:
@@ -145,7 +147,7 @@ class Drawing:
 
 def drawing_of(row: Mapping[str, Any], padded_width: int) -> Drawing:
     """Return how the runs of a batch draw, as their kind of network says."""
-    module, _, name = network_of(row).drawing.partition(":")
+    module, _, name = network_of(row).drawing_for(row).partition(":")
     return getattr(importlib.import_module(module), name).from_row(row, padded_width)
 
 

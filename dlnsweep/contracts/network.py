@@ -92,6 +92,8 @@ class NetworkKind(ABC):
         observables: What is recorded where the file does not say.
         drawing: "module:class" of the `drawing.Drawing` that draws and starts its runs; named, not
             imported, so that settings are read without JAX.
+        generic: The same for the generic way, on the kind's definition in pure functions; empty if
+            it has none, as it is trained by no gradient.
         reducible: Whether the reduced kernel can train it.
         honoured: The only values of some dotted settings with which it is trained; with any other
             value of them a sweep is refused.
@@ -105,6 +107,7 @@ class NetworkKind(ABC):
     views: tuple[str, ...]
     observables: tuple[str, ...]
     drawing: str
+    generic: str = ""
     reducible: bool = False
     honoured: Mapping[str, tuple[Any, ...]] = {}
     version: str = ""
@@ -113,14 +116,38 @@ class NetworkKind(ABC):
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
         """Estimate a step of a run's dense kernel with arrays of `width`."""
 
+    def generic_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+        """Estimate a step of a run by the generic way."""
+        return self.step_cost(row, width)
+
     @abstractmethod
     def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""
 
-    def why_dense(self, row: Mapping[str, Any], width: int) -> str:
-        """Return why a run gets the dense kernel; empty if the reduced one is to try."""
-        if row["sweep.kernel"] == "dense":
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The values of sweep.kernel with which it is trained."""
+        own = ("dense",) if self.drawing != self.generic else ()
+        reduced = ("reduced",) if self.reducible else ()
+        return ("auto", *own, *reduced, *(("generic",) if self.generic else ()))
+
+    def cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+        """Estimate a step of a run by the kernel that its settings ask for."""
+        generic = row["sweep.kernel"] == "generic"
+        return self.generic_cost(row, width) if generic else self.step_cost(row, width)
+
+    def drawing_for(self, row: Mapping[str, Any]) -> str:
+        """Return what draws a run, which is the generic way's if that is asked for."""
+        return self.generic if row["sweep.kernel"] == "generic" else self.drawing
+
+    def why_full(self, row: Mapping[str, Any], width: int) -> str:
+        """Return why a run is not for the reduced kernel; empty if that is to try."""
+        if row["sweep.kernel"] in ("dense", "generic"):
             return "asked for"
+        return self.why_not_reducible(row, width)
+
+    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+        """Return why the reduced kernel is not to try a run that asks for no other; else empty."""
         return f"{self.kind} is not linear"
 
     def must_reduce(self, row: Mapping[str, Any]) -> bool:
@@ -128,7 +155,7 @@ class NetworkKind(ABC):
         return False
 
     def paddable(self, row: Mapping[str, Any]) -> bool:
-        """Return whether narrow networks can stand in wider, zero-padded arrays."""
+        """Return whether narrow networks can stand in wider, zero-padded arrays of its drawing."""
         return False
 
     def width_is_free(self, row: Mapping[str, Any]) -> bool:

@@ -130,7 +130,7 @@ def _train_batch(
     count = len(rows["seed"])
     row = _row(rows, 0) | dict(shared)
     began = time.perf_counter()
-    reason = network_of(row).why_dense(row, padded_width)
+    reason = network_of(row).why_full(row, padded_width)
     if reason:
         parts = [_train_dense(rows, row, padded_width, [reason] * count, watch)]
         order = np.arange(count)
@@ -190,7 +190,7 @@ def _train_dense(
             some = {key: column[group[piece]] for key, column in rows.items()}
             return program.start(program.arguments(some))
 
-        outcome = [("dense", reasons[i], np.nan) for i in group]
+        outcome = [(program.drawing.way, reasons[i], np.nan) for i in group]
         parts.append(_train_pieces(program, row, start, outcome, watch))
     return parts[0] if len(parts) == 1 else joined(parts, np.argsort(np.concatenate(groups)))
 

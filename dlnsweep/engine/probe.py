@@ -47,7 +47,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         piece: Any = None
         reduced = False
         kind = network_of(row)
-        if not kind.why_dense(row, padded_width):
+        if not kind.why_full(row, padded_width):
             draw = draw_for(row, padded_width)
             drawn = time.perf_counter()
             lane = draw.lane(row)

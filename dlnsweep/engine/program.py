@@ -147,5 +147,5 @@ def _wanted_layout(
     lanes: int,
     device: Mapping[str, Any],
 ) -> Layout:
-    run_bytes = network_of(row).step_cost(row, padded_width).state_bytes
+    run_bytes = network_of(row).cost(row, padded_width).state_bytes
     return drawing.layout(device["platform"], run_bytes, lanes)

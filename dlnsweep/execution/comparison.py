@@ -1,10 +1,12 @@
-"""Both kernels on a sample of a sweep's runs, side by side: is the reduced one right?
+"""Two kernels on a sample of a sweep's runs, side by side: is the faster one right?
 
 The sweep's tolerance is a promise on the reduced kernel's records. The dense kernel takes the same
-steps on the whole weight matrices, so it is the judge.
+steps on the whole weight matrices, so it is the judge. The dense kernel of a kind of network takes
+the very steps of gradient descent, but on reduced samples, with gradients by hand and whatever
+else makes it fast; its judge is the generic way, which differentiates the loss as it is defined.
 
-Both compute in float64 here, whatever the sweep's precision: in float32 the dense kernel's own
-rounding adds up to more than a fine tolerance, and it could not judge.
+Both compute in float64 here, whatever the sweep's precision: in float32 the judge's own rounding
+adds up to more than a fine tolerance, and it could not judge.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ from dlnsweep.settings.sentences import show
 if TYPE_CHECKING:
     from dlnsweep.engine.batch import Progress, Trained
 
-KERNELS = ("reduced", "dense")
+# What judges a kernel if nothing else is asked for.
+JUDGES = {"reduced": "dense", "dense": "generic"}
+# Kernels that take the same steps differ by rounding alone, which a run can magnify.
+_EXACT = 1e-8
 # The estimate is no bound: a deviation of more than so many times it is a finding.
 _ESTIMATES = 3.0
 # A difference of numbers of size 1 is known no better than this in float64: each of them is
@@ -41,6 +46,8 @@ _DIFFERENCES = (
     "noisy_test_error",
     "noisy_test_errors",
 )
+# Those that are sums of squares of such.
+_SQUARES = ("loss", "mean_squared_error")
 # Near the smallest numbers float64 has fewer than its 53 bits.
 _SMALLEST = 1e-290
 
@@ -60,10 +67,11 @@ class Pair:
     Attributes:
         label: Its seed and the settings that vary, as short texts by column.
         kernel_reason: What the reduced kernel says of its bases.
-        estimate: Its estimate of its relative error.
-        endings: How the run ended by the reduced and by the dense kernel.
+        estimate: Its estimate of its relative error; NaN of a kernel that is exact.
+        endings: How the run ended by the kernel and by its judge.
         deviations: One for each observable; none for a run that diverged.
-        seconds: Seconds of the reduced and of the dense kernel, compiling left out.
+        seconds: Seconds of the kernel and of its judge, compiling left out.
+        kernels: Their names.
     """
 
     label: dict[str, str]
@@ -72,11 +80,12 @@ class Pair:
     endings: tuple[str, str]
     deviations: dict[str, Deviation]
     seconds: tuple[float, float]
+    kernels: tuple[str, str] = ("reduced", "dense")
 
     def is_right(self, tolerance: float) -> bool:
-        """Return whether the kernels agree to max(tolerance, 3 x estimate)."""
+        """Return whether the kernels agree to max(tolerance, 3 x estimate), or to rounding."""
         # In this order NaN, which stands for no estimate, leaves the tolerance.
-        limit = max(tolerance, _ESTIMATES * self.estimate)
+        limit = max(allowed(self.kernels[0], tolerance), _ESTIMATES * self.estimate)
         same_ending = self.endings[0] == self.endings[1]
         return same_ending and all(d.largest <= limit for d in self.deviations.values())
 
@@ -87,19 +96,70 @@ def choose_sample(num_runs: int, wanted: int) -> list[int]:
     return [i * (num_runs - 1) // max(1, count - 1) for i in range(count)]
 
 
-def check_comparable(plan: Plan, chosen: Sequence[int]) -> None:
-    """Refuse runs that only one of the kernels can train.
+def allowed(kernel: str, tolerance: float) -> float:
+    """Return the relative deviation from its judge that a kernel may show, estimates aside.
+
+    Args:
+        kernel: The kernel.
+        tolerance: The sweep's, which is about the reduced kernel.
+    """
+    return tolerance if kernel == "reduced" else min(tolerance, _EXACT)
+
+
+def choose_kernels(
+    plan: Plan, chosen: Sequence[int], kernel: str = "", judge: str = ""
+) -> tuple[str, str]:
+    """Return the kernel to look at and its judge.
+
+    Args:
+        plan: The sweep's plan.
+        chosen: Rows of its run table.
+        kernel: "reduced" or "dense". Empty: the one that `sweep.kernel` names; for "auto" the
+            reduced one where it can train the runs.
+        judge: "dense" or "generic". Empty: the dense kernel for the reduced one, the generic way
+            for the dense one.
 
     Raises:
-        SpecError: With a sentence for each reason, which also says what to do.
+        SpecError: If one of them cannot train one of the runs; with a sentence for each reason,
+            which also says what to do.
     """
-    problems = [problem for i in chosen for problem in _problems(plan.row(i))]
+    rows = [plan.row(i) for i in chosen]
+    if not kernel:
+        asked = rows[0]["sweep.kernel"]
+        reducible = not any(map(_why_not_reducible, rows))
+        kernel = asked if asked in JUDGES else "reduced" if reducible else "dense"
+    judge = judge or JUDGES[kernel]
+    if judge == kernel:
+        raise SpecError(f"the {kernel} kernel cannot judge itself; take --judge generic.")
+    problems = [sentence for row in rows for sentence in _problems(row, kernel, judge)]
     if problems:
         raise SpecError(*dict.fromkeys(problems))
+    return kernel, judge
 
 
-def _problems(row: Mapping[str, Any]) -> list[str]:
-    """Return why the kernels cannot be compared on a run; each reason by itself."""
+def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
+    """Return why two kernels cannot be compared on a run; each reason by itself."""
+    network = network_of(row)
+    kind = f"network.kind = {show(network.kind)}"
+    if network.kernels == ("auto", "generic"):
+        return [f"there is nothing to compare: {kind} is trained by the generic way alone."]
+    if judge == "generic" and not network.generic:
+        return [
+            f"there is nothing to compare: {kind} follows no gradient alone, so the generic way "
+            "cannot train it."
+        ]
+    found = _why_not_reducible(row) if kernel == "reduced" else []
+    if row.get("network.initial_weights") == "law":
+        found.append(
+            'there is nothing to compare: initial_weights = "law" draws no weights that another '
+            "kernel could train; compare drawn ones with --set network.initial_weights=drawn, and "
+            "--set network.width=... if they are too wide for the memory."
+        )
+    return found
+
+
+def _why_not_reducible(row: Mapping[str, Any]) -> list[str]:
+    """Return why the reduced kernel cannot train a run; each reason by itself."""
     if not network_of(row).reducible:
         return [
             "there is nothing to compare: the reduced kernel trains linear networks only, and "
@@ -122,29 +182,22 @@ def _problems(row: Mapping[str, Any]) -> list[str]:
     listed = ", ".join(f'"{name}"' for name in kept)
     remedy = f"leave it out with --set 'record.observables=[{listed}]'"
     reasons |= dict.fromkeys(refused.values(), remedy)
-    found = [
+    return [
         f"there is nothing to compare: the reduced kernel cannot train this ({reason}); {remedy}."
         for reason, remedy in reasons.items()
         if reason
     ]
-    if row["network.initial_weights"] == "law":
-        found.append(
-            'there is nothing to compare: initial_weights = "law" draws no weights that the dense '
-            "kernel could train; compare drawn ones with --set network.initial_weights=drawn, and "
-            "--set network.width=... if they are too wide for the memory."
-        )
-    return found
 
 
 def seconds_of(plan: Plan, chosen: Sequence[int], kernel: str) -> float:
     """Estimate the seconds that some runs will take by a kernel."""
     forced = {"sweep.kernel": kernel, "sweep.precision": "float64"}
-    return sum(cost_of(plan.row(i) | forced, _width(plan, i)).seconds for i in chosen)
+    return sum(cost_of(plan.row(i) | forced, _width(plan, i, kernel)).seconds for i in chosen)
 
 
 def run_steps(plan: Plan, chosen: Sequence[int]) -> int:
     """Return the run-steps of both kernels together."""
-    return len(KERNELS) * int(plan.settings["training.num_steps"][list(chosen)].sum())
+    return 2 * int(plan.settings["training.num_steps"][list(chosen)].sum())
 
 
 def compare_runs(
@@ -152,12 +205,14 @@ def compare_runs(
     chosen: Sequence[int],
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
+    kernels: tuple[str, str] = ("reduced", "dense"),
 ) -> list[Pair]:
-    """Train some runs by both kernels, in this process: first all by the reduced one.
+    """Train some runs by a kernel and by its judge, in this process: first all by the former.
 
     Args:
         plan: The sweep's plan.
         chosen: Rows of its run table.
+        kernels: The kernel and its judge.
         on_event: Called with what happens; each training counts as a batch of one run.
         should_stop: Asked after every segment.
 
@@ -165,17 +220,17 @@ def compare_runs(
         Interrupted: If `should_stop` said so.
     """
     load_jax()
-    trained: dict[str, list[Trained]] = {kernel: [] for kernel in KERNELS}
+    trained: dict[str, list[Trained]] = {kernel: [] for kernel in kernels}
     on_event(Event("ready"))
     number = 0
-    for kernel in KERNELS:
+    for kernel in kernels:
         for index in chosen:
             trained[kernel].append(_train(plan, index, kernel, number, on_event, should_stop))
             number += 1
     labels = _labels(plan, chosen)
     return [
-        compare(label, reduced, dense)
-        for label, reduced, dense in zip(labels, *trained.values(), strict=True)
+        compare(label, one, judge, kernels)
+        for label, one, judge in zip(labels, *trained.values(), strict=True)
     ]
 
 
@@ -199,13 +254,16 @@ def _train(
         told += progress.run_steps
         on_event(Event("progress", number, progress.run_steps, diverged=progress.diverged))
 
-    trained = train_batch(columns, plan.shared, _width(plan, index), report, should_stop)
+    trained = train_batch(columns, plan.shared, _width(plan, index, kernel), report, should_stop)
     left = int(columns["training.num_steps"][0]) - told
     on_event(Event("done", number, left, 1, int(trained.diverged_step[0] >= 0)))
     return trained
 
 
-def _width(plan: Plan, index: int) -> int:
+def _width(plan: Plan, index: int, kernel: str) -> int:
+    if kernel == "generic":
+        # Its arrays have the run's own width.
+        return int(plan.row(index).get("network.width") or 1)
     return plan.program_widths[plan.programs[index]]
 
 
@@ -229,29 +287,38 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else show(value)
 
 
-def compare(label: dict[str, str], reduced: Trained, dense: Trained) -> Pair:
-    """Compare a run trained by the reduced kernel with the same run by the dense one.
+def compare(
+    label: dict[str, str],
+    trained: Trained,
+    judge: Trained,
+    kernels: tuple[str, str] = ("reduced", "dense"),
+) -> Pair:
+    """Compare a run trained by a kernel with the same run by its judge.
 
     Of a run that diverged by either kernel only the endings are compared: its numbers blow up, and
     rounding with them.
     """
-    rows = min(int(reduced.num_rows[0]), int(dense.num_rows[0]))
-    steps = dense.steps[:rows]
-    diverged = "diverged" in (*reduced.status, *dense.status)
+    rows = min(int(trained.num_rows[0]), int(judge.num_rows[0]))
+    steps = judge.steps[:rows]
+    diverged = "diverged" in (*trained.status, *judge.status)
     deviations = {
         name: _largest(
-            steps, deviations_of(name, reduced.observables[name][0, :rows], values[0, :rows])
+            steps,
+            deviations_of(
+                name, trained.observables[name][0, :rows], values[0, :rows], judge=kernels[1]
+            ),
         )
-        for name, values in dense.observables.items()
+        for name, values in judge.observables.items()
         if rows and not diverged
     }
     return Pair(
         label,
-        reduced.kernel_reason[0],
-        float(reduced.truncation_error[0]),
-        (_ending(reduced), _ending(dense)),
+        trained.kernel_reason[0],
+        float(trained.truncation_error[0]),
+        (_ending(trained), _ending(judge)),
         deviations,
-        (reduced.seconds, dense.seconds),
+        (trained.seconds, judge.seconds),
+        kernels,
     )
 
 
@@ -265,46 +332,51 @@ def _largest(steps: np.ndarray, deviations: np.ndarray) -> Deviation:
     return Deviation(float(deviations[place]), int(steps[place]))
 
 
-def deviations_of(name: str, reduced: np.ndarray, dense: np.ndarray) -> np.ndarray:
+def deviations_of(
+    name: str, found: np.ndarray, judged: np.ndarray, judge: str = "dense"
+) -> np.ndarray:
     """Return the relative deviation of an observable at each recorded step.
 
-    |a - b| / |b| of a scalar, ||a - b|| / ||b|| of a vector, b being the dense kernel's. What the
-    dense kernel itself cannot tell from rounding counts as none. The regression error is the norm
-    of a difference of numbers of size 1, each rounded at 1.1e-16 over many steps: differences
-    below 1e-13 count as none, and so for the test errors and the distance to the oracle. For the
-    norm of the gradient it is 1e-13 times the largest one of the run, and the loss is judged like
-    the square that it is.
+    |a - b| / |b| of a scalar, ||a - b|| / ||b|| of a vector, b being the judge's. What the judge
+    itself cannot tell from rounding counts as none. The regression error is the norm of a
+    difference of numbers of size 1, each rounded at 1.1e-16 over many steps: differences below
+    1e-13 count as none, and so for the test errors and the distance to the oracle. For the norm
+    of the gradient it is 1e-13 times the largest one of the run, and the loss is judged like
+    the square that it is. The generic way keeps whole matrices, in which what decays stands
+    beside what does not: of all that it records 1e-13 times the largest value of the run is
+    rounding.
 
     Args:
         name: The observable.
-        reduced: Its values by the reduced kernel; (steps,) or (steps, length).
-        dense: Those by the dense kernel.
+        found: Its values by the kernel; (steps,) or (steps, length).
+        judged: Those by the judge.
+        judge: "dense" or "generic".
 
     Returns:
-        One number a step; infinite where only one of the kernels has a number, or only the
-        reduced one differs from 0.
+        One number a step; infinite where only one of the kernels has a number, or only the one
+        that is judged differs from 0.
     """
-    a, b = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (reduced, dense))
+    a, b = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (found, judged))
     # Where both have no number, such as the effective rank of a zero matrix, they agree.
     agree = np.all((a == b) | (np.isnan(a) & np.isnan(b)), axis=1)
     with np.errstate(all="ignore"):
         difference, size = np.linalg.norm(a - b, axis=1), np.linalg.norm(b, axis=1)
-        agree |= difference <= _rounding(name, size)
+        agree |= difference <= _rounding(name, size, judge)
         ratio = np.where(np.isfinite(difference), difference / size, np.inf)
     return np.where(agree, 0.0, ratio)
 
 
-def _rounding(name: str, size: np.ndarray) -> np.ndarray | float:
+def _rounding(name: str, size: np.ndarray, judge: str) -> np.ndarray | float:
     """Return the difference up to which values of these sizes may be equal but for rounding."""
     if name in _DIFFERENCES:
         return _ROUNDING
-    if name == "gradient_norm":
-        return _ROUNDING * np.max(size)
-    if name == "loss":
+    if name in _SQUARES:
         # Of x = sqrt(size) known to e = 1e-13 max x, the square is known to 2 x e + e^2.
         root = np.sqrt(size)
         error = _ROUNDING * np.max(root)
         return 2 * root * error + error**2
+    if name == "gradient_norm" or judge == "generic":
+        return max(_ROUNDING * np.max(size), _SMALLEST)
     return _SMALLEST
 
 
@@ -320,19 +392,22 @@ def table(pairs: Sequence[Pair]) -> str:
 
 
 def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
-    reduced, dense = pair.seconds
+    own, others = pair.seconds
+    kernel, judge = pair.kernels
     cells = dict(pair.label)
     for name in dict.fromkeys(name for other in pairs for name in other.deviations):
         found = pair.deviations.get(name)
         cells[name] = f"{found.largest:.1e} at {found.step}" if found else "-"
-    cells["estimate"] = f"{pair.estimate:.1e}"
+    if kernel == "reduced":
+        cells["estimate"] = f"{pair.estimate:.1e}"
     if any(ending != "finished" for other in pairs for ending in other.endings):
         a, b = pair.endings
-        cells["ending"] = a if a == b else f"{a}, dense {b}"
-    cells["reduced"] = f"{reduced:.3g} s"
-    cells["dense"] = f"{dense:.3g} s"
-    cells["dense/reduced"] = f"{dense / reduced:.2g}" if reduced > 0 else "-"
-    cells["bases"] = pair.kernel_reason
+        cells["ending"] = a if a == b else f"{a}, {judge} {b}"
+    cells[kernel] = f"{own:.3g} s"
+    cells[judge] = f"{others:.3g} s"
+    cells[f"{judge}/{kernel}"] = f"{others / own:.2g}" if own > 0 else "-"
+    if kernel == "reduced":
+        cells["bases"] = pair.kernel_reason
     return cells
 
 
@@ -348,24 +423,29 @@ def summary(pairs: Sequence[Pair], tolerance: float) -> str:
     if found:
         largest, name, step, seed = max(found)
         worst = f"worst deviation {largest:.1e} ({name}, seed {seed}, step {step})"
-    return (
-        f"{worst}; tolerance {tolerance:.1e}, largest estimate {estimate:.1e}\n"
-        f"{_verdict(pairs, tolerance)}"
-    )
+        worst = worst if largest else "no deviation beyond rounding"
+    promised = f"tolerance {tolerance:.1e}, largest estimate {estimate:.1e}"
+    if pairs[0].kernels[0] != "reduced":
+        promised = f"rounding may make {allowed('dense', tolerance):.1e}"
+    return f"{worst}; {promised}\n{_verdict(pairs, tolerance)}"
 
 
 def _verdict(pairs: Sequence[Pair], tolerance: float) -> str:
     wrong = [pair for pair in pairs if not pair.is_right(tolerance)]
+    kernel, judge = pairs[0].kernels
     runs = "1 run" if len(pairs) == 1 else f"{len(pairs)} runs"
     if not wrong:
         worst = max((d.largest for pair in pairs for d in pair.deviations.values()), default=0.0)
         limit = "the tolerance" if worst <= tolerance else "three times its estimate"
-        return f"right: on {runs} the reduced kernel agrees with the dense one to {limit}."
+        limit = limit if kernel == "reduced" else "rounding"
+        other = "the generic way" if judge == "generic" else "the dense one"
+        return f"right: on {runs} the {kernel} kernel agrees with {other} to {limit}."
     named = "; ".join(
         ", ".join(f"{name} {text}" for name, text in pair.label.items()) for pair in wrong
     )
+    more = "the tolerance and three times the estimate" if kernel == "reduced" else "rounding"
     return (
-        f"NOT right: on {len(wrong)} of {runs} the kernels disagree by more than the tolerance and "
-        f"three times the estimate, or on how the run ends ({named}). Please report this table; "
-        "until that is settled run the sweep with --set sweep.kernel=dense."
+        f"NOT right: on {len(wrong)} of {runs} the kernels disagree by more than {more}, or on how "
+        f"the run ends ({named}). Please report this table; until that is settled run the sweep "
+        f"with --set sweep.kernel={judge}."
     )

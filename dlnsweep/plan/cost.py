@@ -62,8 +62,8 @@ def record_length(row: Mapping[str, Any]) -> int:
 def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     """Estimate the cost of a run with arrays of `width`."""
     network = network_of(row)
-    step = network.step_cost(row, width)
-    reduced = not network.why_dense(row, width)
+    step = network.cost(row, width)
+    reduced = not network.why_full(row, width)
     item = 8 if row["sweep.precision"] == "float64" else 4
     record = section_of(RecordSettings, "record", row)
     num_steps = row["training.num_steps"]
@@ -80,7 +80,7 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
         num_records=num_records,
         record_bytes=num_records * (8 + item * record_length(row)),
         reduced=reduced,
-        shares=network.lanes_share(row),
+        shares=row["sweep.kernel"] != "generic" and network.lanes_share(row),
     )
 
 
@@ -100,7 +100,7 @@ def worth_padding(
     Returns:
         The padded widths, ascending; a run takes the first that is not below its own.
     """
-    if not network_of(row).paddable(row):
+    if row["sweep.kernel"] == "generic" or not network_of(row).paddable(row):
         return list(widths)
     # What the pilot does not certify is trained on the padded arrays.
     dense = {**row, "sweep.kernel": "dense"}

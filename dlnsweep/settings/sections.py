@@ -203,8 +203,13 @@ class SweepSettings(Settings):
         Describe("static", "precision of training; data are drawn in float64", axis=False),
     ] = "float64"
     kernel: Annotated[
-        Literal["auto", "dense", "reduced"],
-        Describe("static", "how gradient descent is carried out", axis=False),
+        Literal["auto", "dense", "reduced", "generic"],
+        Describe(
+            "static",
+            "how gradient descent is carried out; generic: by value-and-grad of the loss as it is "
+            "defined, slowly",
+            axis=False,
+        ),
     ] = "auto"
     tolerance: Annotated[
         Annotated[float, Field(ge=1e-9, le=1e-1)],

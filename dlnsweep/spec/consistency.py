@@ -105,7 +105,8 @@ def check_honoured(values: Values) -> Iterator[str]:
     problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
     if problem is None or kind is None:
         return
-    for key, allowed in find_network(problem, kind).honoured.items():
+    network = find_network(problem, kind)
+    for key, allowed in (*network.honoured.items(), ("sweep.kernel", network.kernels)):
         for value in [value for value in values.get(key, ()) if value not in allowed][:1]:
             yield (
                 f"{key} is {show(value)}; with network.kind = {show(kind)} it must be "
@@ -284,10 +285,10 @@ def check_kernel(values: Values) -> Iterator[str]:
         return
     kernel = values["sweep.kernel"][0]
     law = "law" in values["network.initial_weights"]
-    if law and kernel == "dense":
+    if law and kernel in ("dense", "generic"):
         yield (
-            'sweep.kernel is "dense"; network.initial_weights = "law" has no weights to train it '
-            'on: take "auto" or "reduced".'
+            f'sweep.kernel is {show(kernel)}; network.initial_weights = "law" has no weights to '
+            'train it on: take "auto" or "reduced".'
         )
     if law and set(values.get("network.initializer", ())) - {"fan_in_normal"}:
         yield (

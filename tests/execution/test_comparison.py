@@ -21,7 +21,7 @@ from dlnsweep.execution import comparison
 from dlnsweep.execution.comparison import (
     Deviation,
     Pair,
-    check_comparable,
+    choose_kernels,
     choose_sample,
     compare,
     compare_runs,
@@ -287,7 +287,7 @@ def test_the_estimate_of_the_time_is_that_of_the_kernel():
 def test_what_one_kernel_cannot_train_is_refused(changes: Any, reason: str, remedy: str):
     plan = make_plan(sweep(sweep__seeds=2, **changes))
     with pytest.raises(SpecError) as caught:
-        check_comparable(plan, choose_sample(plan.num_runs, 4))
+        choose_kernels(plan, choose_sample(plan.num_runs, 4), "reduced")
     (problem,) = caught.value.problems
     assert reason in problem
     assert remedy in problem
@@ -301,7 +301,7 @@ def test_all_reasons_are_said_at_once():
         )
     )
     with pytest.raises(SpecError) as caught:
-        check_comparable(plan, [0])
+        choose_kernels(plan, [0], "reduced")
     assert len(caught.value.problems) == 3
 
 
@@ -359,7 +359,9 @@ def test_the_kernels_agree_on_a_sweep(
     assert lines[1].endswith("certified")
     assert re.match(r"worst deviation \S+ \(\w+, seed 0, step \d+\); tolerance 1.0e-06", lines[3])
     assert lines[4].startswith("right: on 2 runs")
-    assert err.startswith("dlnsweep: 2 runs by both kernels; the dense ones will take about 1 s\n")
+    assert err.startswith(
+        "dlnsweep: 2 runs by the reduced kernel and by the dense one, which will take about 1 s\n"
+    )
     assert everything_below(tmp_path) == ["sweep.toml"]
 
 
@@ -373,7 +375,7 @@ def test_a_refusal_starts_nothing(tmp_path: Path):
     ended = subprocess.run(
         [
             *(sys.executable, "-W", "error", "-c", code),
-            *("compare", path, "--set", "training.optimizer=adam"),
+            *("compare", path, "--kernel=reduced", "--set", "training.optimizer=adam"),
         ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},

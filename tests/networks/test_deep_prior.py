@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
 from operator import itemgetter
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from dlnsweep.engine.batch import program_for, train_batch
 from dlnsweep.engine.trained import Trained
 from dlnsweep.networks.deep_prior.draw import PriorDrawing
 from dlnsweep.networks.deep_prior.kind import room_for
+from dlnsweep.networks.deep_prior.view import loss_value
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import make_plan
@@ -393,3 +396,34 @@ def test_arrays_have_few_sizes_that_hold_every_dimension():
         assert set(rooms) == expected
         assert all(room >= size for size, room in enumerate(rooms, start=1))
         assert rooms == sorted(rooms)
+
+
+def _bregman(y: float, r: float) -> float:
+    """softplus(y + r) - softplus(y) - s(y) r to 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        start, step = Decimal(y), Decimal(r)
+        softplus = [(1 + x.exp()).ln() for x in (start + step, start)]
+        return float(softplus[0] - softplus[1] - step / (1 + (-start).exp()))
+
+
+@pytest.mark.parametrize(
+    # What the series leaves out, and what the closed form loses just beyond it.
+    ("dtype", "tolerance"),
+    [(np.float64, 2e-13), (np.float32, 1e-5)],
+)
+def test_the_cross_entropy_is_accurate_however_near_its_least_value(dtype, tolerance):
+    ends = (-45.0, -3.0, -0.25, 0.0, 0.75, 4.0, 17.0)
+    sizes = (2.0**-40, 1e-6, 3e-3, 0.0099, 0.0101, 0.099, 0.101, 0.5, 3.0, 31.0, 79.0, 90.0)
+    y = np.repeat(np.array(ends, dtype), 2 * len(sizes))
+    r = np.tile(np.array([*sizes, *(-size for size in sizes)], dtype), len(ends))
+    # What a network gives is rounded itself: the step is the one that is left.
+    v = (y + r).astype(dtype)
+    with numerics():
+        found = [
+            float(loss_value("cross_entropy", jnp.array([a]), jnp.array([b]), jnp.ones((), dtype)))
+            for a, b in zip(v, y, strict=True)
+        ]
+    wanted = [_bregman(float(b), float(a - b)) for a, b in zip(v, y, strict=True)]
+    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=0)
+    assert min(found) >= 0

@@ -21,7 +21,7 @@ from spec_samples import problems
 
 from dlnsweep.engine import batch
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.comparison import check_comparable
+from dlnsweep.execution.comparison import choose_kernels
 from dlnsweep.networks.layered.relu import ReluKernel, keep_samples
 from dlnsweep.networks.layered.samples import reduce_samples
 from dlnsweep.numerics.lanes import choose_layout
@@ -264,7 +264,7 @@ def test_what_only_a_linear_network_has_is_refused(name: str):
 
 def test_there_is_nothing_to_compare():
     with pytest.raises(SpecError) as raised:
-        check_comparable(relu_plan(), [0])
+        choose_kernels(relu_plan(), [0], "reduced")
     assert raised.value.problems == (
         "there is nothing to compare: the reduced kernel trains linear networks only, and "
         "network.kind is 'linear_then_relu'.",

@@ -27,7 +27,7 @@ SHORT = "too short or too narrow for a pilot to pay"
 def reason(**changes: Any) -> str:
     plan = make_plan(sweep(**changes))
     row = plan.row(0)
-    return network_of(row).why_dense(row, plan.program_widths[0])
+    return network_of(row).why_full(row, plan.program_widths[0])
 
 
 # What a sweep asks for

@@ -88,6 +88,14 @@ class PriorDrawing(Drawing):
     ) -> tuple[Inputs, Carry]:
         """Draw a run; return its inputs and its state at step 0."""
         del shared
+        sections, constants = self.draw(arguments, convert)
+        factor = sections.training.divergence_factor
+        return kernel.start(constants, record_numbers(arguments), factor)
+
+    def draw(
+        self, arguments: Mapping[str, Any], convert: Callable[[Any], Any]
+    ) -> tuple[Sections, Constants]:
+        """Draw a run: its settings with their numbers, and what its kernel is given."""
         numbers = dict(arguments)
         key = keys_of(numbers.pop("seed"))
         k, m, n = (numbers.pop(name) for name in _SIZES)
@@ -122,8 +130,7 @@ class PriorDrawing(Drawing):
             root_width=root,
             sizes=Sizes(*(jnp.asarray(size, jnp.int64) for size in (k, m, n))),
         )
-        factor = sections.training.divergence_factor
-        return kernel.start(constants, record_numbers(arguments), factor)
+        return sections, constants
 
     def _output_weights(self, key: Any, k: Any, n: Any) -> Float[Array, "n k"]:
         """Draw V, zero beyond n rows and k columns."""

@@ -87,6 +87,7 @@ class DeepPrior(NetworkKind):
     views = ("deep_prior",)
     observables = ("loss", "signal_error")
     drawing = "dlnsweep.networks.deep_prior.draw:PriorDrawing"
+    generic = "dlnsweep.networks.deep_prior.definition:PriorDefinition"
     # Its loss is problem.loss as it stands, of one sample.
     honoured = {  # noqa: RUF012 - never changed
         "training.optimizer": ("gradient_descent",),
@@ -94,7 +95,6 @@ class DeepPrior(NetworkKind):
         "training.data_fit_scale": (1.0,),
         "training.minibatch_size": (0,),
         "training.step_rule": ("uniform", "curvature"),
-        "sweep.kernel": ("auto", "dense"),
     }
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
@@ -111,9 +111,9 @@ class DeepPrior(NetworkKind):
         """Return the sizes that the length of an observable can depend on."""
         return Dimensions(row["problem.signal_dim"], row["problem.measurement_dim"], 2)
 
-    def why_dense(self, row: Mapping[str, Any], width: int) -> str:
-        """Return why a run gets its kernel: there is no other."""
-        return "asked for" if row["sweep.kernel"] == "dense" else "trained on z = W u, exactly"
+    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+        """Return why a run gets its kernel: that is exact, and small."""
+        return "trained on z = W u, exactly"
 
     def paddable(self, row: Mapping[str, Any]) -> bool:
         """Return that narrow networks can stand in wider, zero-padded arrays."""

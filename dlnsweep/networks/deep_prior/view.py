@@ -92,7 +92,41 @@ def loss_value(
         return 0.5 * jnp.sum(r**2)
     if name == "power":
         return jnp.sum(jnp.abs(r) ** power) / power
-    return jnp.sum(jax.nn.softplus(v) - jax.nn.softplus(y) - jax.nn.sigmoid(y) * r)
+    return jnp.sum(_cross_entropy(r, y))
+
+
+# Where |r| is smaller, the series is the better one of the two, to some 1e-13 and 1e-6.
+_SERIES_BELOW = {8: 1e-2, 4: 1e-1}
+# Beyond it exponentials overflow in float32, and nothing cancels in the plain formula.
+_LARGE = 80.0
+
+
+def _cross_entropy(r: Float[Array, " m"], y: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Return softplus(y + r) - softplus(y) - s(y) r, accurate however small r is.
+
+    As it stands its terms are of size 1 and the difference of size r^2: below r = 1e-8 nothing
+    would be left. With s = s(y) and t = 1 - s it is
+
+        log(1 + s (e^r - 1)) - s r = log(1 + t (e^{-r} - 1)) + t r,
+
+    whose terms are of size r; and the series of cumulants of a coin of probability s,
+    q r^2/2 + q (1 - 2s) r^3/6 + q (1 - 6q) r^4/24 + ..., q = s t.
+    """
+    s, t = jax.nn.sigmoid(y), jax.nn.sigmoid(-y)
+    q, skew = s * t, t - s
+    kappas = (q, q * skew, q * (1 - 6 * q), q * skew * (1 - 12 * q), q * (1 - 30 * q * (1 - 4 * q)))
+    small = jnp.abs(r) < _SERIES_BELOW[r.dtype.itemsize]
+    near = jnp.where(small, r, 0.0)
+    series, power = jnp.zeros_like(r), near
+    for order, kappa in enumerate(kappas, start=2):
+        power = power * near / order
+        series += kappa * power
+    held = jnp.clip(r, -_LARGE, _LARGE)
+    first = jnp.log1p(s * jnp.expm1(held)) - s * r
+    second = jnp.log1p(t * jnp.expm1(-held)) + t * r
+    closed = jnp.where(s > 0.5, second, first)
+    plain = jax.nn.softplus(y + r) - jax.nn.softplus(y) - s * r
+    return jnp.where(small, series, jnp.where(jnp.abs(r) > _LARGE, plain, closed))
 
 
 def loss_slope(

@@ -30,7 +30,7 @@ from dlnsweep.numerics.compensated import add_all, nothing_lost
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.optimizers.directions import DECOUPLED_DECAY, DIRECTIONS
-from dlnsweep.settings.base import Settings, with_numbers
+from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
 
 _NUMBERS = (*HYPERPARAMETERS, "learning_rate", "weight_decay", "data_fit_scale")
@@ -40,12 +40,12 @@ class Samples(NamedTuple):
     """What a network learns from.
 
     Attributes:
-        inputs: Y, one sample a column.
-        targets: X.
+        inputs: Y, one sample a column. Of another task whatever `predict` takes, any pytree.
+        targets: X; of another task whatever the loss compares outputs with.
     """
 
-    inputs: Float[Array, "m n"]
-    targets: Float[Array, "d n"]
+    inputs: Any
+    targets: Any
 
     @property
     def signal_norm(self) -> Float[Array, ""]:
@@ -60,14 +60,18 @@ class Constants(NamedTuple):
         samples: The samples.
         numbers: The traced numbers of [training], by name, float64.
         network: Those of [network], in the precision of training.
+        rates: The learning rate of each leaf of the parameters, float64.
         key: The run's key for minibatches; None for full batches.
-        limit: See `divergence.squared_limit`; of twice the loss.
+        aside: What else observables of the network's kind need.
+        limit: See `divergence.squared_limit`; of `watched`.
     """
 
     samples: Samples
     numbers: dict[str, Float[Array, ""]]
     network: dict[str, Float[Array, ""]]
+    rates: Any
     key: Any = None
+    aside: Any = None
     limit: Any = None
 
 
@@ -105,9 +109,9 @@ class GenericKernel(Kernel):
     """
 
     network: Network
-    settings: Settings
+    settings: Any
 
-    def predict(self, params: Any, inputs: Array, constants: Constants) -> Array:
+    def predict(self, params: Any, inputs: Any, constants: Constants) -> Array:
         """Return the network's outputs."""
         settings = with_numbers(self.settings, constants.network)
         return self.network.predict(params, inputs, settings)
@@ -116,11 +120,27 @@ class GenericKernel(Kernel):
         self, params: Any, constants: Constants, samples: Samples | None = None
     ) -> Float[Array, ""]:
         """Return the network's loss on its samples, or on others, without decay or scale."""
+        return self.fit_and_watched(params, constants, samples)[0]
+
+    def fit_and_watched(
+        self, params: Any, constants: Constants, samples: Samples | None = None
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Return that, and what must not exceed the limit beyond which a run has diverged."""
         settings = with_numbers(self.settings, constants.network)
         samples = constants.samples if samples is None else samples
         outputs = self.network.predict(params, samples.inputs, settings)
         loss = self.network.loss or half_squared_error
-        return loss(outputs, samples.targets, settings)
+        fit = loss(outputs, samples.targets, settings)
+        return fit, self.watched(fit, outputs, samples)
+
+    def watched(self, fit: Any, outputs: Any, samples: Samples) -> Float[Array, ""]:
+        """Return what must not exceed the limit: twice the loss."""
+        del outputs, samples
+        return 2 * fit
+
+    def rates(self, params: Any, constants: Constants) -> Any:
+        """Return the learning rate of each leaf of the parameters, float64."""
+        return jax.tree.map(lambda _: constants.numbers["learning_rate"], params)
 
     def _stochastic(
         self, params: Any, constants: Constants, now: Int[Array, ""]
@@ -141,6 +161,7 @@ class GenericKernel(Kernel):
         record: dict[str, Float[Array, ""]],
         test: Any = None,
         key: Any = None,
+        aside: Any = None,
     ) -> tuple[Inputs, Carry]:
         """Make a run's inputs and its state at step 0.
 
@@ -152,9 +173,11 @@ class GenericKernel(Kernel):
             record: The traced numbers of [record].
             test: Fresh samples, or None.
             key: The run's key for minibatches, or None.
+            aside: What else observables of the network's kind need, in the precision of training.
         """
         numbers = {name: jnp.asarray(getattr(training, name), jnp.float64) for name in _NUMBERS}
-        constants = Constants(samples, numbers, network, key)
+        constants = Constants(samples, numbers, network, None, key, aside)
+        constants = constants._replace(rates=self.rates(params, constants))
         none = -jnp.ones((), jnp.int64)
         optimizer = None
         if self.training.optimizer != "gradient_descent":
@@ -163,12 +186,12 @@ class GenericKernel(Kernel):
         state = State(params, optimizer, jnp.ones((), bool), none, nothing_lost(leaves))
         looks_back = any(OBSERVABLES[name].needs_initial for name in self.record.observables)
         decay, initial = numbers["weight_decay"], params if looks_back else None
-        limit = self._limit(params, constants, training.divergence_factor)
+        limit = self.limit(params, constants, training.divergence_factor)
         constants = constants._replace(limit=limit)
         return Inputs(constants, decay, record, test, initial=initial), Carry(state, none)
 
-    def _limit(self, params: Any, constants: Constants, factor: Any) -> Float[Array, ""]:
-        """Return twice the loss beyond which a run has diverged.
+    def limit(self, params: Any, constants: Constants, factor: Any) -> Float[Array, ""]:
+        """Return the limit of `watched`, twice the loss, beyond which a run has diverged.
 
         That of outputs that are zero is the zero network's; where it is zero itself, ||X||^2.
         """
@@ -189,7 +212,7 @@ class GenericKernel(Kernel):
         fields: dict[str, Any] = {"optimizer": name, **numbers}
         return DIRECTIONS[name](TrainingSettings.model_construct(**fields))
 
-    def view(self, inputs: Inputs, carry: Carry) -> GenericView:
+    def view(self, inputs: Inputs, carry: Carry) -> View:
         """Return the view of the state that observables see."""
         return GenericView(self, inputs, carry.state.params)
 
@@ -206,14 +229,15 @@ class GenericKernel(Kernel):
         return lax.while_loop(unfinished, one_step, (step, state))[1]
 
     def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
-        params, dtype = state.params, constants.samples.targets.dtype
+        params, dtype = state.params, jax.tree.leaves(state.params)[0].dtype
         numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
         if self.training.minibatch_size:
             fit, gradients = jax.value_and_grad(self._stochastic)(params, constants, now)
             within = jnp.isfinite(fit)
         else:
-            fit, gradients = jax.value_and_grad(self.fit)(params, constants)
-            within = 2 * fit <= constants.limit
+            found = jax.value_and_grad(self.fit_and_watched, has_aux=True)(params, constants)
+            (_, watched), gradients = found
+            within = watched <= constants.limit
         active = state.active & within
         diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         decay = numbers["weight_decay"] * (self.training.optimizer not in DECOUPLED_DECAY)
@@ -222,7 +246,7 @@ class GenericKernel(Kernel):
         optimizer = state.optimizer
         if optimizer is not None:
             directions, optimizer = self._direction(numbers).update(directions, optimizer, params)
-        moves = jax.tree.map(lambda d: -numbers["learning_rate"] * d, directions)
+        moves = jax.tree.map(lambda eta, d: -eta.astype(dtype) * d, constants.rates, directions)
         moved, lost = add_all(params, state.lost, moves)
         made = State(moved, optimizer, active, diverged_step, lost)
         held = state._replace(active=active, diverged_step=diverged_step)

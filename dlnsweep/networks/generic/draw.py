@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from dlnsweep.contracts.descent import Carry, Inputs
 from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
@@ -21,6 +21,24 @@ from dlnsweep.numerics.streams import keys_of
 _LAYERS = 4
 
 
+class Drawn(NamedTuple):
+    """What a run starts from, in float64.
+
+    Attributes:
+        sections: Its settings with their numbers.
+        samples: What it learns from.
+        params: Its parameters.
+        test: Fresh samples, or None where no observable needs them.
+        aside: What else observables of its kind need.
+    """
+
+    sections: Sections
+    samples: Samples
+    params: Any
+    test: Any
+    aside: Any = None
+
+
 @dataclass(frozen=True)
 class GenericDrawing(Drawing):
     """How the runs of a batch draw samples and parameters.
@@ -32,6 +50,7 @@ class GenericDrawing(Drawing):
 
     network: Network
     width: int
+    way: ClassVar[str] = "generic"
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> GenericDrawing:
@@ -82,15 +101,19 @@ class GenericDrawing(Drawing):
         """Draw the parameters; what `init` leaves as numbers or as NumPy's arrays is made JAX's."""
         return jax.tree.map(jnp.asarray, self.network.init(settings, samples, key))
 
-    def draw(self, arguments: Mapping[str, Any]) -> tuple[Sections, Samples, Any, Any]:
-        """Draw a run: its settings with their numbers, its samples, parameters, test samples."""
+    def draw(self, arguments: Mapping[str, Any]) -> Drawn:
+        """Draw a run, float64."""
         numbers = {name: value for name, value in arguments.items() if name != "seed"}
         key = self.key_of(arguments)
         sections = self.sections.with_numbers(numbers, self.width)
-        signals, measurements = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
-        samples = Samples(measurements, signals)
+        samples, aside = self.examples(sections, key)
         params = self.params(sections.network, samples, key)
-        return sections, samples, params, draw_test_samples(sections, key)
+        return Drawn(sections, samples, params, draw_test_samples(sections, key), aside)
+
+    def examples(self, sections: Sections, key: Any) -> tuple[Samples, Any]:
+        """Draw what a run learns from, and what else observables of its kind need."""
+        signals, measurements = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
+        return Samples(measurements, signals), None
 
     def start(
         self,
@@ -101,23 +124,25 @@ class GenericDrawing(Drawing):
     ) -> tuple[Inputs, Carry]:
         """Draw a run; return its inputs and its state at step 0."""
         del shared
-        sections, samples, params, test = self.draw(arguments)
+        sections, *drawn = self.draw(arguments)
+        samples, params, test, aside = jax.tree.map(convert, drawn)
         network = self.traced_network(arguments, convert)
-        samples, params, test = jax.tree.map(convert, (samples, params, test))
         record = record_numbers(arguments)
         key = None
         if sections.training.minibatch_size:
             key = self.key_of(arguments)("training/minibatches")
-        return kernel.start(params, samples, network, sections.training, record, test, key)
+        return kernel.start(params, samples, network, sections.training, record, test, key, aside)
 
     def run_bytes(self) -> int:
         """Return about how many bytes a step of a run works on: parameters, outputs, samples."""
         arguments = {k: jnp.asarray(v) for k, v in self.example_arguments().items()}
 
         def made(arguments: Mapping[str, Any]) -> Any:
-            sections, samples, params, _ = self.draw(arguments)
-            outputs = self.network.predict(params, samples.inputs, sections.network)
-            return params, samples, outputs
+            drawn = self.draw(arguments)
+            outputs = self.network.predict(
+                drawn.params, drawn.samples.inputs, drawn.sections.network
+            )
+            return drawn.params, drawn.samples, outputs
 
         leaves = jax.tree.leaves(jax.eval_shape(made, arguments))
         return sum(8 * math.prod(leaf.shape) for leaf in leaves)

@@ -30,11 +30,10 @@ class GenericKind(NetworkKind):
 
     task = "samples"
     views = ("samples", "parameters")
-    drawing = "dlnsweep.networks.generic.draw:GenericDrawing"
+    drawing = generic = "dlnsweep.networks.generic.draw:GenericDrawing"
     honoured = {  # noqa: RUF012 - the same for all, and never changed
         "training.step_rule": ("uniform",),
         "training.prescription": ("none",),
-        "sweep.kernel": ("auto", "dense"),
     }
 
     def __init__(self, network: Network) -> None:
@@ -61,9 +60,9 @@ class GenericKind(NetworkKind):
         sizes = row["problem.signal_dim"], row["problem.measurement_dim"]
         return Dimensions(*sizes, 0, len(levels))
 
-    def why_dense(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
         """Return why a run gets no other way: there is none."""
-        return "asked for" if row["sweep.kernel"] == "dense" else "a network of one's own"
+        return "a network of one's own"
 
     def why_not_trainable(self, row: Mapping[str, Any]) -> str:
         """Return what is wrong with the network's functions, as found on one run; else nothing."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
-from dlnsweep.contracts.descent import Carry, Inputs
+from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.problem import PROBLEMS
@@ -29,7 +29,7 @@ class Drawn(NamedTuple):
 
     Attributes:
         weights: W_1, ..., W_L.
-        data: The samples as the kernel takes them: `Reduced`, or `relu.Samples`.
+        data: The samples as the kernel takes them.
         test: Fresh samples, or None where no observable needs them.
         minibatches: What minibatches are drawn from, or None for full batches.
     """
@@ -90,30 +90,35 @@ class SampleDrawing(Drawing):
     def samples(self, sections: Sections, key: Any) -> tuple[Reduced, TestSamples | None]:
         """Draw the reduced training samples, and test samples where they are needed."""
         drawn = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
-        return self._reduced(sections, key, *drawn), draw_test_samples(sections, key)
+        return self.reduced(sections, key, *drawn), draw_test_samples(sections, key)
 
     def draw(self, sections: Sections, shape: Shape, key: Any) -> Drawn:
         """Draw a run's samples and weights."""
         signals, measurements = PROBLEMS[sections.problem.kind].draw(sections.problem, key)
-        data: Any = self._reduced(sections, key, signals, measurements)
+        reduced = self.reduced(sections, key, signals, measurements)
         minibatches = None
         if self.sections.training.minibatch_size:
             own = key("training/minibatches")
-            minibatches = minibatches_of(signals, measurements, data, own)
-        if sections.network.kind == "linear_then_relu":
-            data = keep_samples(data, signals, measurements)
+            minibatches = minibatches_of(signals, measurements, reduced, own)
         weights = draw_weights(sections.network, shape, key)
+        data = self.kept(reduced, signals, measurements)
         return Drawn(weights, data, draw_test_samples(sections, key), minibatches)
 
-    def kernel(self, layout: Layout) -> DenseKernel | ReluKernel:
+    def kept(
+        self, reduced: Reduced, signals: Float[Array, "d n"], measurements: Float[Array, "m n"]
+    ) -> Any:
+        """Return the samples as the kernel takes them: the reduced ones."""
+        del signals, measurements
+        return reduced
+
+    def kernel(self, layout: Layout) -> Kernel:
         """Return what trains a run."""
-        training, record = self.sections.training, self.sections.record
-        alone = layout.vectorized == 1
-        if self.sections.network.kind == "linear_then_relu":
-            return ReluKernel(training, record, early_exit=alone)
-        delay = delay_for(self.dims, self.rank)
         return DenseKernel(
-            training, record, delay=delay, early_exit=alone, keeps_roundings=self.keeps_roundings
+            self.sections.training,
+            self.sections.record,
+            delay=delay_for(self.dims, self.rank),
+            early_exit=layout.vectorized == 1,
+            keeps_roundings=self.keeps_roundings,
         )
 
     def start(
@@ -134,18 +139,54 @@ class SampleDrawing(Drawing):
         more = {} if minibatches is None else {"minibatches": minibatches}
         return kernel.start(weights, data, fan_ins, sections.training, record, test, **more)
 
-    def _reduced(
+    def reduced(
         self,
         sections: Sections,
         key: Any,
         signals: Float[Array, "d n"],
         measurements: Float[Array, "m n"],
     ) -> Reduced:
-        problem = PROBLEMS[sections.problem.kind]
-        return reduce_samples(
-            signals,
-            measurements,
-            self.rank,
-            certain=problem.has_certain_rank(sections.problem),
-            clean=problem.clean(sections.problem, key) if problem.clean else None,
-        )
+        """Return the samples reduced to the rank of the measurements."""
+        return reduced_samples(sections, key, signals, measurements, self.rank)
+
+
+@dataclass(frozen=True)
+class ReluDrawing(SampleDrawing):
+    """The same for a network with a ReLU, whose last layer sees all samples."""
+
+    def kept(
+        self, reduced: Reduced, signals: Float[Array, "d n"], measurements: Float[Array, "m n"]
+    ) -> Any:
+        """Return the samples as the kernel takes them: reduced, and the signals."""
+        return keep_samples(reduced, signals, measurements)
+
+    def kernel(self, layout: Layout) -> Kernel:
+        """Return what trains a run."""
+        alone = layout.vectorized == 1
+        return ReluKernel(self.sections.training, self.sections.record, early_exit=alone)
+
+
+def reduced_samples(
+    sections: Sections,
+    key: Any,
+    signals: Float[Array, "d n"],
+    measurements: Float[Array, "m n"],
+    rank: int,
+) -> Reduced:
+    """Return a run's samples reduced to the rank of the measurements, as its problem has it.
+
+    Args:
+        sections: The run's settings, with their numbers.
+        key: The run's PRNG key for a named purpose.
+        signals: X.
+        measurements: Y.
+        rank: The rank of Y, static.
+    """
+    problem = PROBLEMS[sections.problem.kind]
+    return reduce_samples(
+        signals,
+        measurements,
+        rank,
+        certain=problem.has_certain_rank(sections.problem),
+        clean=problem.clean(sections.problem, key) if problem.clean else None,
+    )

@@ -1,7 +1,7 @@
 """Networks of weight matrices on samples, "deep_linear" and "linear_then_relu": keys and costs.
 
 They learn signals X (d, n) from measurements Y (m, n). The seconds are those of the dense kernel;
-`why_dense` says where the reduced one is not to try.
+`why_not_reducible` says where the reduced one is not to try.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ _BYTES_A_SECOND = 15e9
 # One core: products over all samples, which are wide, in float64; float32 is twice as fast.
 _WIDE_FLOPS_A_SECOND = 40e9
 _DISPATCH_SECONDS = 3e-6
+_GENERIC_SECONDS = 1e-5
 # A pilot takes about so many steps itself; a dense run below this many floating-point operations
 # takes less.
 _FEWEST_STEPS = 1000
@@ -183,6 +184,7 @@ class DeepLinear(NetworkKind):
     views = ("linear", "samples", "layers")
     observables = ("regression_error", "off_subspace_error")
     drawing = "dlnsweep.networks.layered.draw:SampleDrawing"
+    generic = "dlnsweep.networks.layered.definition:LinearDefinition"
     reducible = True
     honoured = {"training.step_rule": ("uniform", "fan_in")}  # noqa: RUF012 - never changed
 
@@ -203,6 +205,19 @@ class DeepLinear(NetworkKind):
         state = item * (1 if descent else 3) * entries
         return StepCost(flops, state, seconds, record_seconds, _DRAWN_BYTES[item] * entries)
 
+    def generic_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+        """Estimate a step of a run by the generic way, which sees all samples in all layers."""
+        dims = layer_sizes(row, width)
+        # A problem of a user's own need not say how many samples it draws.
+        samples = row.get("problem.num_samples") or problem_rank(row)
+        entries = sum(a * b for a, b in itertools.pairwise(dims))
+        item = 8 if row["sweep.precision"] == "float64" else 4
+        flops = 6 * samples * entries
+        state = item * (3 * entries + 2 * samples * sum(dims))
+        seconds = flops / _WIDE_FLOPS_A_SECOND * item / 8 + _GENERIC_SECONDS
+        record_seconds = 2 * dims[0] * entries / _FLOPS_A_SECOND
+        return StepCost(flops, state, seconds, record_seconds, _DRAWN_BYTES[item] * entries)
+
     def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""
         # Of a folder that an earlier version began, the row has no levels.
@@ -210,15 +225,13 @@ class DeepLinear(NetworkKind):
         sizes = row["problem.signal_dim"], row["problem.measurement_dim"]
         return Dimensions(*sizes, row["network.depth"], len(levels))
 
-    def why_dense(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
         """Return why a run gets the dense kernel; empty if the reduced one is to try.
 
         The rule reads the settings alone, never the machine, so that a run gets the same kernel
         anywhere. What the settings leave open the pilot decides: under "auto" a run that it cannot
         certify is trained by the dense kernel.
         """
-        if row["sweep.kernel"] == "dense":
-            return "asked for"
         depth, optimizer = row["network.depth"], row["training.optimizer"]
         reason = why_not_reduced(
             optimizer, depth, row["record.observables"], row["training.minibatch_size"]
@@ -262,6 +275,8 @@ class LinearThenRelu(DeepLinear):
     kind = "linear_then_relu"
     views = ("samples", "layers")
     observables = ("regression_error",)
+    drawing = "dlnsweep.networks.layered.draw:ReluDrawing"
+    generic = "dlnsweep.networks.layered.definition:ReluDefinition"
     reducible = False
     # A ReLU acts on the neurons themselves, which the law compresses.
     honoured = {  # noqa: RUF012 - never changed
@@ -269,7 +284,6 @@ class LinearThenRelu(DeepLinear):
         "network.initial_weights": ("drawn",),
         "training.optimizer": ("gradient_descent",),
         "training.minibatch_size": (0,),
-        "sweep.kernel": ("auto", "dense"),
     }
 
     def run_class(self, row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
@@ -287,9 +301,9 @@ class LinearThenRelu(DeepLinear):
         state = linear.state_bytes + item * held
         return StepCost(flops, state, seconds, linear.record_seconds, linear.draw_bytes)
 
-    def why_dense(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
         """Return why a run gets the dense kernel: always."""
-        return NetworkKind.why_dense(self, row, width)
+        return NetworkKind.why_not_reducible(self, row, width)
 
     def label(self, name: str, label: str) -> str:
         """Return a label with f(Y) in place of W_{L:1} Y."""

@@ -191,7 +191,10 @@ class FactorizationKernel(Kernel):
 
     def view(self, inputs: Inputs, carry: Carry) -> FactorizationView:
         """Return the view of the state that observables see."""
-        return FactorizationView(carry.state, inputs.constants, self.power)
+        state, given = carry.state, inputs.constants
+        return FactorizationView(
+            state.weights, given.first, given.fit, given.numbers, self.power, state.steps
+        )
 
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
@@ -238,20 +241,36 @@ class FactorizationView(View):
     shares with `layered.view.LinearView` has the same names.
 
     Args:
-        state: The state.
-        constants: What the run is given.
+        weights: W_1, ..., W_L.
+        first: The same at step 0.
+        fit: The loss.
+        numbers: The traced numbers of [training], by name.
         power: The exponent of the loss.
+        steps_taken: Steps that the run has taken; None: it is observed while it runs.
     """
 
-    def __init__(self, state: State, constants: Constants, power: float) -> None:
-        self.layers = state.weights
-        self.first_layers = constants.first
-        self.fit = constants.fit
+    def __init__(
+        self,
+        weights: Weights,
+        first: Weights,
+        fit: Fit,
+        numbers: dict[str, Float[Array, ""]],
+        power: float,
+        steps_taken: Int[Array, ""] | None = None,
+    ) -> None:
+        self.layers = weights
+        self.first_layers = first
+        self.fit = fit
         self.power = power
-        self.steps = state.steps
+        self._steps_taken = steps_taken
         dtype = self.layers[0].dtype
-        self.weight_decay = constants.numbers["weight_decay"].astype(dtype)
-        self.data_fit_scale = constants.numbers["data_fit_scale"].astype(dtype)
+        self.weight_decay = numbers["weight_decay"].astype(dtype)
+        self.data_fit_scale = numbers["data_fit_scale"].astype(dtype)
+
+    @property
+    def steps(self) -> Int[Array, ""]:
+        """Steps that the run has taken."""
+        return self.step if self._steps_taken is None else self._steps_taken
 
     @property
     def dtype(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array, Float
 
@@ -37,6 +37,7 @@ class MatrixDrawing(Drawing):
     """
 
     dims: tuple[int, ...]
+    trained_by: ClassVar[type[FactorizationKernel]] = FactorizationKernel
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> MatrixDrawing:
@@ -56,12 +57,11 @@ class MatrixDrawing(Drawing):
 
     def kernel(self, layout: Layout) -> FactorizationKernel:
         """Return what trains a run."""
-        made = EndToEndKernel if self.sections.network.kind == "end_to_end" else FactorizationKernel
-        return made(
+        return self.trained_by(
             self.sections.training,
             self.sections.record,
             early_exit=layout.vectorized == 1,
-            power=float(getattr(self.sections.problem, "power", 2.0)),
+            power=power_of(self.sections.problem),
             streamed=layout.streams,
         )
 
@@ -103,6 +103,18 @@ class MatrixDrawing(Drawing):
             weights, fit, self.dims[:-1], sections.training, record_numbers(arguments)
         )
         return (inputs if shared is None else _with_operator(inputs, None)), carry
+
+
+@dataclass(frozen=True)
+class EndToEndDrawing(MatrixDrawing):
+    """The same with a matrix beside the layers."""
+
+    trained_by: ClassVar[type[FactorizationKernel]] = EndToEndKernel
+
+
+def power_of(problem: Any) -> float:
+    """Return the exponent of a problem's loss; a problem without the setting has squares."""
+    return float(getattr(problem, "power", 2.0))
 
 
 def _with_operator(inputs: Inputs, operator: Any) -> Inputs:

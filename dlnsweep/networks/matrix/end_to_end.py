@@ -116,7 +116,8 @@ class EndToEndView(FactorizationView):
     """The state of a network and of the matrix beside it; see `FactorizationView`."""
 
     def __init__(self, state: TwinState, constants: Constants, power: float) -> None:
-        super().__init__(_network(state), constants, power)
+        weights, numbers = state.weights, constants.numbers
+        super().__init__(weights, constants.first, constants.fit, numbers, power, state.steps)
         self.twin = state.matrix
 
     @cached_property

@@ -233,11 +233,11 @@ class Factorization(NetworkKind):
     views = ("matrix",)
     observables = ("loss", "singular_values")
     drawing = "dlnsweep.networks.matrix.draw:MatrixDrawing"
+    generic = "dlnsweep.networks.matrix.definition:MatrixDefinition"
     honoured = {  # noqa: RUF012 - never changed
         "training.step_rule": ("uniform", "fan_in"),
         "training.minibatch_size": (0,),
         "training.prescription": ("none",),
-        "sweep.kernel": ("auto", "dense"),
     }
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
@@ -263,11 +263,8 @@ class Factorization(NetworkKind):
         d, m = matrix_shape(row)
         return Dimensions(d, m, row["network.depth"], 0)
 
-    def why_dense(self, row: Mapping[str, Any], width: int) -> str:
-        """Return why a run gets the dense kernel: always."""
-        del width
-        if row["sweep.kernel"] == "dense":
-            return "asked for"
+    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+        """Return why a run gets the dense kernel."""
         return f"the loss of {row['problem.kind']} is not one of few reduced samples"
 
     def label(self, name: str, label: str) -> str:
@@ -282,6 +279,9 @@ class EndToEnd(Factorization):
 
     kind = "end_to_end"
     views = ("matrix", "end_to_end")
+    drawing = "dlnsweep.networks.matrix.draw:EndToEndDrawing"
+    # The matrix beside the layers follows no gradient.
+    generic = ""
     # The end-to-end update is that of one learning rate for all layers, without decay.
     honoured = {  # noqa: RUF012 - never changed
         **Factorization.honoured,

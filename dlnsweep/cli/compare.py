@@ -1,0 +1,97 @@
+"""The command `compare`: a fast kernel beside the one that judges it."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dlnsweep.cli.files import Overrides, Plugins, SweepFile, use
+from dlnsweep.errors import Interrupted
+from dlnsweep.machine.stopping import stoppable
+
+
+class CheckedKernel(StrEnum):
+    """The kernels that have a judge."""
+
+    reduced = "reduced"
+    dense = "dense"
+
+
+class Judge(StrEnum):
+    """What can judge one."""
+
+    dense = "dense"
+    generic = "generic"
+
+
+def compare(
+    file: SweepFile,
+    overrides: Overrides = None,
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, metavar="N", help="How many runs of the sweep.")
+    ] = 4,
+    kernel: Annotated[
+        CheckedKernel | None,
+        typer.Option(
+            "--kernel",
+            help="The kernel to check. Default: sweep.kernel; for auto the reduced one if it can.",
+        ),
+    ] = None,
+    judge: Annotated[
+        Judge | None,
+        typer.Option(
+            "--judge", help="What checks it. Default: dense for reduced, generic for dense."
+        ),
+    ] = None,
+    plugin: Plugins = None,
+) -> None:
+    """Check a fast kernel by a slower one on a few runs.
+
+    The reduced kernel is checked by the dense one, the dense kernel of any network by the generic
+    way: by value-and-grad of the loss as it is defined, on all samples.
+
+    The deviation is relative to the judge, the largest over all recorded steps. Both
+    compute in float64: rounding in float32 would hide what is looked for. A regression error that
+    differs by less than 1e-13 counts as equal: it is a difference of numbers of size 1, each
+    rounded at 1.1e-16 over many steps. Exit status 1 if a deviation exceeds the sweep's tolerance
+    and three times the estimate; of the dense kernel, if it exceeds 1e-8.
+    """
+    use(plugin)
+    from dlnsweep.cli.progress import Tally, reporting
+    from dlnsweep.execution import comparison
+    from dlnsweep.plan.plan import make_plan
+    from dlnsweep.settings.sentences import duration
+    from dlnsweep.spec.sweep import Sweep
+
+    sweep = Sweep.from_file(file, overrides or ())
+    planned = make_plan(sweep)
+    chosen = comparison.choose_sample(planned.num_runs, runs)
+    kernels = comparison.choose_kernels(
+        planned, chosen, kernel.value if kernel else "", judge.value if judge else ""
+    )
+    seconds = max(1.0, comparison.seconds_of(planned, chosen, kernels[1]))
+    these = "1 run" if len(chosen) == 1 else f"{len(chosen)} runs"
+    note = "" if sweep.options.precision == "float64" else ", in float64 (see --help)"
+    _say(
+        f"{these} by the {kernels[0]} kernel and by the {kernels[1]} one{note}, which will take "
+        f"about {duration(seconds)}"
+    )
+    tolerance = sweep.options.tolerance
+    tally = Tally(2 * len(chosen), 0, comparison.run_steps(planned, chosen))
+    with stoppable() as should_stop:
+        try:
+            with reporting(tally) as on_event:
+                pairs = comparison.compare_runs(planned, chosen, on_event, should_stop, kernels)
+        except Interrupted:
+            raise Interrupted("stopped: nothing was compared, and nothing is kept.") from None
+    print(comparison.table(pairs))
+    print(comparison.summary(pairs, tolerance))
+    if not all(pair.is_right(tolerance) for pair in pairs):
+        raise typer.Exit(1)
+
+
+def _say(text: str) -> None:
+    print(f"dlnsweep: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,122 @@
+"""What a deep linear network on a loss of its matrix is, in pure functions: its kernel's judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from dlnsweep.contracts.descent import Carry, Inputs
+from dlnsweep.contracts.drawing import Sections
+from dlnsweep.contracts.network import Network
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.networks.generic.descent import Constants, Samples
+from dlnsweep.networks.generic.draw import Drawn, GenericDrawing
+from dlnsweep.networks.layered.definition import LayerRates, Weights, linear
+from dlnsweep.networks.layered.initializers import Shape
+from dlnsweep.networks.matrix.descent import FactorizationView
+from dlnsweep.networks.matrix.draw import initial_weights, power_of
+from dlnsweep.networks.matrix.kind import FactorizationSettings, layer_sizes
+from dlnsweep.numerics.divergence import squared_limit
+from dlnsweep.numerics.lanes import Layout
+from dlnsweep.numerics.lazy import jnp
+from dlnsweep.numerics.streams import keys_of
+from dlnsweep.problems.losses import Fit
+
+
+def factorization(dims: tuple[int, ...], power: float) -> Network:
+    """Return the network of given layer sizes, for a loss with a given exponent.
+
+    There are no inputs; the targets are the loss of the matrix itself (`problems/losses.py`).
+    """
+
+    def init(settings: FactorizationSettings, data: Samples, key: Any) -> Weights:
+        width = max(dims[1:-1] or (1,))
+        return initial_weights(settings, Shape(dims, width), key, data.targets)
+
+    def predict(weights: Weights, inputs: None, settings: Any) -> Float[Array, "d m"]:
+        del inputs
+        return linear(weights[1:], weights[0], settings)
+
+    def loss(matrix: Float[Array, "d m"], fit: Fit, settings: Any) -> Float[Array, ""]:
+        del settings
+        return fit.loss(matrix, power)
+
+    return Network("deep_linear", FactorizationSettings, init, predict, loss)
+
+
+@dataclass(frozen=True)
+class MatrixKernel(LayerRates):
+    """The generic way on the layers of a matrix.
+
+    Attributes:
+        power: The exponent of the loss.
+    """
+
+    power: float
+
+    def watched(self, fit: Any, outputs: Any, samples: Samples) -> Float[Array, ""]:
+        """Return what must not exceed the limit: the sum of the squared residuals."""
+        del fit
+        return jnp.sum(samples.targets.observed.residual(outputs) ** 2)
+
+    def limit(self, params: Any, constants: Constants, factor: Any) -> Float[Array, ""]:
+        """Return the limit of that; see `Kernel.bounded`."""
+        watched, size = self.fit_and_watched(params, constants)[1], constants.samples.targets
+        norm = size.observed.norm
+        return squared_limit(watched, norm**2, factor, norm.dtype)
+
+    def view(self, inputs: Inputs, carry: Carry) -> Any:
+        """Return the view that the kind's own kernel gives observables."""
+        given = inputs.constants
+        fit, numbers = given.samples.targets, given.numbers
+        return FactorizationView(carry.state.params, given.aside, fit, numbers, self.power)
+
+
+@dataclass(frozen=True)
+class MatrixDefinition(GenericDrawing):
+    """How the runs of a batch draw a target and weights, for the generic way.
+
+    Attributes:
+        dims: The layer sizes.
+    """
+
+    dims: tuple[int, ...]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> MatrixDefinition:
+        """Read a run's dotted settings."""
+        sections, dims = Sections.from_row(row), layer_sizes(row, padded_width)
+        network = factorization(dims, power_of(sections.problem))
+        return cls(sections, network, padded_width, dims)
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for runs which one program can train, sizes of arrays aside."""
+        return f"{self.sections.static_key()} generic"
+
+    def kernel(self, layout: Layout) -> MatrixKernel:
+        """Return what trains a run."""
+        return MatrixKernel(
+            self.sections.training,
+            self.sections.record,
+            early_exit=layout.vectorized == 1,
+            network=self.network,
+            settings=self.sections.network,
+            power=power_of(self.sections.problem),
+        )
+
+    def key_of(self, arguments: Mapping[str, Any]) -> Any:
+        """Return a run's PRNG key for a named purpose, as a function."""
+        return keys_of(arguments["seed"], len(self.dims) - 1)
+
+    def examples(self, sections: Sections, key: Any) -> tuple[Samples, Any]:
+        """Draw a run's loss."""
+        return Samples(None, PROBLEMS[sections.problem.kind].draw(sections.problem, key)), None
+
+    def draw(self, arguments: Mapping[str, Any]) -> Drawn:
+        """Draw a run, float64; its view looks back at the weights of step 0."""
+        drawn = super().draw(arguments)
+        return drawn._replace(aside=drawn.params)
