@@ -19,6 +19,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import network_of
 from dlnsweep.errors import SpecError
+from dlnsweep.execution.deviations import deviations_of
 from dlnsweep.execution.events import Event
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.numerics.runtime import load_jax
@@ -35,21 +36,6 @@ JUDGES = {"reduced": "dense", "dense": "generic"}
 _EXACT = 1e-8
 # The estimate is no bound: a deviation of more than so many times it is a finding.
 _ESTIMATES = 3.0
-# A difference of numbers of size 1 is known no better than this in float64: each of them is
-# rounded at 1.1e-16, and the roundings of many steps add up.
-_ROUNDING = 1e-13
-# The observables that are such differences, over the norm of what they differ from.
-_DIFFERENCES = (
-    "regression_error",
-    "oracle_distance",
-    "test_error",
-    "noisy_test_error",
-    "noisy_test_errors",
-)
-# Those that are sums of squares of such.
-_SQUARES = ("loss", "mean_squared_error")
-# Near the smallest numbers float64 has fewer than its 53 bits.
-_SMALLEST = 1e-290
 
 
 @dataclass(frozen=True)
@@ -330,54 +316,6 @@ def _ending(trained: Trained) -> str:
 def _largest(steps: np.ndarray, deviations: np.ndarray) -> Deviation:
     place = int(np.argmax(deviations))
     return Deviation(float(deviations[place]), int(steps[place]))
-
-
-def deviations_of(
-    name: str, found: np.ndarray, judged: np.ndarray, judge: str = "dense"
-) -> np.ndarray:
-    """Return the relative deviation of an observable at each recorded step.
-
-    |a - b| / |b| of a scalar, ||a - b|| / ||b|| of a vector, b being the judge's. What the judge
-    itself cannot tell from rounding counts as none. The regression error is the norm of a
-    difference of numbers of size 1, each rounded at 1.1e-16 over many steps: differences below
-    1e-13 count as none, and so for the test errors and the distance to the oracle. For the norm
-    of the gradient it is 1e-13 times the largest one of the run, and the loss is judged like
-    the square that it is. The generic way keeps whole matrices, in which what decays stands
-    beside what does not: of all that it records 1e-13 times the largest value of the run is
-    rounding.
-
-    Args:
-        name: The observable.
-        found: Its values by the kernel; (steps,) or (steps, length).
-        judged: Those by the judge.
-        judge: "dense" or "generic".
-
-    Returns:
-        One number a step; infinite where only one of the kernels has a number, or only the one
-        that is judged differs from 0.
-    """
-    a, b = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (found, judged))
-    # Where both have no number, such as the effective rank of a zero matrix, they agree.
-    agree = np.all((a == b) | (np.isnan(a) & np.isnan(b)), axis=1)
-    with np.errstate(all="ignore"):
-        difference, size = np.linalg.norm(a - b, axis=1), np.linalg.norm(b, axis=1)
-        agree |= difference <= _rounding(name, size, judge)
-        ratio = np.where(np.isfinite(difference), difference / size, np.inf)
-    return np.where(agree, 0.0, ratio)
-
-
-def _rounding(name: str, size: np.ndarray, judge: str) -> np.ndarray | float:
-    """Return the difference up to which values of these sizes may be equal but for rounding."""
-    if name in _DIFFERENCES:
-        return _ROUNDING
-    if name in _SQUARES:
-        # Of x = sqrt(size) known to e = 1e-13 max x, the square is known to 2 x e + e^2.
-        root = np.sqrt(size)
-        error = _ROUNDING * np.max(root)
-        return 2 * root * error + error**2
-    if name == "gradient_norm" or judge == "generic":
-        return max(_ROUNDING * np.max(size), _SMALLEST)
-    return _SMALLEST
 
 
 def table(pairs: Sequence[Pair]) -> str:

@@ -287,7 +287,7 @@ def check_kernel(values: Values) -> Iterator[str]:
     law = "law" in values["network.initial_weights"]
     if law and kernel in ("dense", "generic"):
         yield (
-            f'sweep.kernel is {show(kernel)}; network.initial_weights = "law" has no weights to '
+            f'sweep.kernel is "{kernel}"; network.initial_weights = "law" has no weights to '
             'train it on: take "auto" or "reduced".'
         )
     if law and set(values.get("network.initializer", ())) - {"fan_in_normal"}:

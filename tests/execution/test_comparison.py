@@ -25,8 +25,8 @@ from dlnsweep.execution.comparison import (
     choose_sample,
     compare,
     compare_runs,
-    deviations_of,
 )
+from dlnsweep.execution.deviations import deviations_of
 from dlnsweep.execution.events import Event
 from dlnsweep.plan.plan import make_plan
 

@@ -97,7 +97,7 @@ def loss_value(
 
 # Where |r| is smaller, the series is the better one of the two, to some 1e-13 and 1e-6.
 _SERIES_BELOW = {8: 1e-2, 4: 1e-1}
-# Beyond it exponentials overflow in float32, and nothing cancels in the plain formula.
+# Beyond it e^r, or e^{-r}, overflows in float32, and nothing cancels in the plain formula.
 _LARGE = 80.0
 
 
@@ -121,12 +121,13 @@ def _cross_entropy(r: Float[Array, " m"], y: Float[Array, " m"]) -> Float[Array,
     for order, kappa in enumerate(kappas, start=2):
         power = power * near / order
         series += kappa * power
-    held = jnp.clip(r, -_LARGE, _LARGE)
-    first = jnp.log1p(s * jnp.expm1(held)) - s * r
-    second = jnp.log1p(t * jnp.expm1(-held)) + t * r
-    closed = jnp.where(s > 0.5, second, first)
+    first = jnp.log1p(s * jnp.expm1(jnp.minimum(r, _LARGE))) - s * r
+    second = jnp.log1p(t * jnp.expm1(jnp.minimum(-r, _LARGE))) + t * r
+    turned = s > 0.5
+    closed = jnp.where(turned, second, first)
     plain = jax.nn.softplus(y + r) - jax.nn.softplus(y) - s * r
-    return jnp.where(small, series, jnp.where(jnp.abs(r) > _LARGE, plain, closed))
+    far = jnp.where(turned, -r, r) > _LARGE
+    return jnp.where(small, series, jnp.where(far, plain, closed))
 
 
 def loss_slope(
