@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.version import __version__
 
 if TYPE_CHECKING:
+    from dlnsweep.contracts.loss import Loss, register_loss
     from dlnsweep.contracts.network import Network
     from dlnsweep.contracts.observable import Observable
     from dlnsweep.contracts.observable import register as register_observable
+    from dlnsweep.contracts.optimizer import Optimizer, register_optimizer
     from dlnsweep.contracts.plugins import load_plugin
     from dlnsweep.contracts.problem import Problem
     from dlnsweep.contracts.problem import register as register_problem
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from dlnsweep.execution.runner import run
     from dlnsweep.figures.folder import draw_figures
     from dlnsweep.networks.generic.kind import register_network
+    from dlnsweep.networks.layered.initializers import Initializer, register_initializer
     from dlnsweep.results import Results, open_results
     from dlnsweep.settings.figures import register_figure
     from dlnsweep.single.training import Trajectory, train
@@ -42,6 +45,12 @@ _HOMES = {
     "StoreError": "errors",
     "draw_figures": "figures.folder",
     "register_figure": "settings.figures",
+    "Initializer": "networks.layered.initializers",
+    "register_initializer": "networks.layered.initializers",
+    "Loss": "contracts.loss",
+    "register_loss": "contracts.loss",
+    "Optimizer": "contracts.optimizer",
+    "register_optimizer": "contracts.optimizer",
     "Network": "contracts.network",
     "load_plugin": "contracts.plugins",
     "register_network": "networks.generic.kind",
@@ -60,9 +69,12 @@ _HOMES = {
 __all__ = [
     "DlnsweepError",
     "FigureError",
+    "Initializer",
     "Interrupted",
+    "Loss",
     "Network",
     "Observable",
+    "Optimizer",
     "Problem",
     "Results",
     "RunError",
@@ -75,8 +87,11 @@ __all__ = [
     "load_plugin",
     "open_results",
     "register_figure",
+    "register_initializer",
+    "register_loss",
     "register_network",
     "register_observable",
+    "register_optimizer",
     "register_problem",
     "run",
     "train",

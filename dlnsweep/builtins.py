@@ -6,17 +6,22 @@ Whoever looks something up has this module imported; see `Registry`.
 from __future__ import annotations
 
 from dlnsweep.contracts import network as networks
+from dlnsweep.contracts.loss import Loss, register_loss
+from dlnsweep.contracts.optimizer import register_optimizer
 from dlnsweep.contracts.problem import Problem, register
 
 # Imported for the observables that they register.
 from dlnsweep.networks.deep_prior import observables as _deep_prior  # noqa: F401
 from dlnsweep.networks.deep_prior.kind import DeepPrior
+from dlnsweep.networks.generic import losses
 from dlnsweep.networks.generic import observables as _generic  # noqa: F401
+from dlnsweep.networks.layered import initializers
 from dlnsweep.networks.layered import observables as _network  # noqa: F401
 from dlnsweep.networks.layered import proof as _proof  # noqa: F401
 from dlnsweep.networks.layered.kind import DeepLinear, LinearThenRelu
 from dlnsweep.networks.matrix import observables as _matrix  # noqa: F401
 from dlnsweep.networks.matrix.kind import EndToEnd, Factorization
+from dlnsweep.optimizers import directions
 from dlnsweep.problems import (
     deep_prior,
     matrix_completion,
@@ -106,3 +111,13 @@ networks.register(LinearThenRelu())
 networks.register(DeepPrior())
 networks.register(Factorization())
 networks.register(EndToEnd())
+
+for _optimizer in directions.OURS:
+    register_optimizer(_optimizer)
+for _initializer in initializers.OURS:
+    initializers.register_initializer(_initializer)
+register_loss(Loss("squared", losses.squared))
+register_loss(Loss("mean_squared", losses.mean_squared, "mean"))
+register_loss(Loss("logistic", losses.logistic, "mean"))
+register_loss(Loss("exponential", losses.exponential, "mean"))
+register_loss(Loss("cross_entropy", losses.cross_entropy, "mean"))

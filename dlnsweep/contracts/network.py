@@ -16,6 +16,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.settings.base import Settings
+from dlnsweep.settings.sections import OF_NETWORK
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,11 @@ class NetworkKind(ABC):
         own = ("dense",) if self.drawing != self.generic else ()
         reduced = ("reduced",) if self.reducible else ()
         return ("auto", *own, *reduced, *(("generic",) if self.generic else ()))
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The values of training.loss with which it is trained."""
+        return (OF_NETWORK,)
 
     def cost(self, row: Mapping[str, Any], width: int) -> StepCost:
         """Estimate a step of a run by the kernel that its settings ask for."""

@@ -56,6 +56,8 @@ class Observable:
         needs_layers: Whether it reads the layers themselves, which the reduced kernel never
             forms; all else that a `LinearView` offers it has.
         needs_initial: Whether it looks back at the layers of step 0, which are kept for it.
+        reads: The keys of [record] that it reads, beside those that the other attributes imply;
+            None: unknown, any of them.
     """
 
     name: str
@@ -69,6 +71,15 @@ class Observable:
     needs_isometry: bool = False
     needs_layers: bool = True
     needs_initial: bool = False
+    reads: tuple[str, ...] | None = None
+
+    def uses(self, key: str) -> bool:
+        """Return whether it reads a key of [record], or may."""
+        implied = {
+            "num_test_samples": self.needs_test_samples,
+            "noise_levels": self.over_noise_levels,
+        }
+        return self.reads is None or key in self.reads or implied.get(key, False)
 
 
 OBSERVABLES: Registry[str, Observable] = Registry()
@@ -98,6 +109,7 @@ def observable(name: str, label: str, text: str, **options: Any) -> Callable[[An
 
     def add(compute: Callable[..., Any]) -> Callable[..., Any]:
         options.setdefault("needs_layers", False)
+        options.setdefault("reads", ())
         register(Observable(name, label, text, compute, **options))
         return compute
 

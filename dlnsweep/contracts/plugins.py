@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -134,13 +134,19 @@ def _load(point: EntryPoint) -> str:
     return ""
 
 
-def only_here(problem_kind: str, network_kind: str, observables: Sequence[str]) -> list[str]:
+def only_here(
+    problem_kind: str,
+    network_kind: str,
+    observables: Sequence[str],
+    words: Mapping[str, str] | None = None,
+) -> list[str]:
     """Return what worker processes would not know of a sweep, as words.
 
     Args:
         problem_kind: The kind of problem.
         network_kind: The kind of network.
         observables: What is recorded.
+        words: The module that brings it for each of a stranger's optimizers and the like.
     """
     shared = {SHARED, _OF_FILES, *(point.module.partition(".")[0] for point in _points())}
     network = find_network(problem_kind, network_kind)
@@ -150,6 +156,7 @@ def only_here(problem_kind: str, network_kind: str, observables: Sequence[str]) 
     }
     for name in observables:
         homes[f"observable '{name}'"] = (OBSERVABLES[name].compute.__module__,)
+    homes |= {what: (module,) for what, module in (words or {}).items()}
     return [
         what
         for what, modules in homes.items()

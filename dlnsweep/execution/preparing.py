@@ -19,6 +19,7 @@ from dlnsweep.plan.batches import Batch, make_batches
 from dlnsweep.plan.fitting import need_of, rows_of
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.spec.sweep import Sweep
+from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import Store, StoredPlan
 from dlnsweep.store.records import integers
 from dlnsweep.version import NUMERICS_VERSION
@@ -156,10 +157,13 @@ def remaining(
     return Prepared(store, todo, run_steps, runs, runs_done, shard)
 
 
-def _versions(plan: Plan) -> dict[str, str]:
-    """Return what a stranger's network is known by, if the sweep has one."""
-    version = network_of(plan.row(0)).version
-    return {"network_version": version} if version else {}
+def _versions(plan: Plan) -> dict[str, dict[str, str]]:
+    """Return what strangers' code is known by, of all that the sweep names."""
+    network = network_of(plan.row(0))
+    found = {what: version for what, (version, _) in foreign_words(plan.sweep).items()}
+    if network.version:
+        found[f"network.kind '{network.kind}'"] = network.version
+    return {"code_versions": found} if found else {}
 
 
 def stored_plan(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> StoredPlan:

@@ -19,6 +19,7 @@ from dlnsweep.machine.stopping import delayed
 from dlnsweep.results import Results, open_results
 from dlnsweep.spec.calls import check_call, read_sweep
 from dlnsweep.spec.sweep import Sweep
+from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import results_folder
 
 DEFAULT_OUT = Path("results")
@@ -77,7 +78,8 @@ def run(
     share = Shard.read(shard) if shard is not None else None
     sweep = read_sweep(sweep, overrides)
     network_kind = sweep.values["network.kind"][0]
-    unknown = plugins.only_here(sweep.problem_kind, network_kind, sweep.observables)
+    homes = {what: home for what, (_, home) in foreign_words(sweep).items()}
+    unknown = plugins.only_here(sweep.problem_kind, network_kind, sweep.observables, homes)
     if unknown and (workers or dask is not None):
         asked = f"workers is {workers}" if workers else f"dask is {dask!r}"
         raise SpecError(

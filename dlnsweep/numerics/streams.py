@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp, lax
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +96,14 @@ def keys_of(seed: Int[Array, ""], depth: int = 0) -> Keys:
         return table[0][place], table[1][place]
 
     return key
+
+
+def jax_key(key: Words) -> Array:
+    """Return a key of a purpose as `jax.random` takes it, for what draws its own numbers by that.
+
+    Its generator is the same, threefry2x32; what is drawn depends on JAX's way to use it.
+    """
+    return jax.random.wrap_key_data(jnp.stack(key), impl="threefry2x32")
 
 
 def gaussian(key: Words, rows: int, columns: int) -> Float[Array, "rows columns"]:

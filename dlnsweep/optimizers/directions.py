@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dlnsweep.contracts.optimizer import OPTIMIZERS, Optimizer
 from dlnsweep.numerics.lazy import jax, jnp, optax
 from dlnsweep.settings.sections import TrainingSettings
 
@@ -75,22 +76,42 @@ def _rmsprop(settings: TrainingSettings) -> GradientTransformation:
     return optax.scale_by_rms(decay=settings.rmsprop_decay, eps=settings.epsilon, eps_in_sqrt=False)
 
 
-# Direction of each optimizer, before the factor -eta_i. The numbers may be tracers.
-DIRECTIONS: dict[str, Callable[[TrainingSettings], GradientTransformation]] = {
-    "momentum": lambda settings: _heavy_ball(settings, nesterov=False),
-    "nesterov": lambda settings: _heavy_ball(settings, nesterov=True),
-    "adam": _adam,
-    "adamw": _adamw,
-    "rmsprop": _rmsprop,
-    "group_rmsprop": lambda settings: scale_by_group_rms(
-        settings.group_rmsprop_decay, settings.group_rmsprop_epsilon
+OURS = (
+    Optimizer("gradient_descent", lambda _: optax.identity()),
+    Optimizer("momentum", lambda settings: _heavy_ball(settings, nesterov=False)),
+    Optimizer("nesterov", lambda settings: _heavy_ball(settings, nesterov=True)),
+    Optimizer("adam", _adam),
+    # AdamW applies weight decay to the weights itself; for the others it is part of the gradient.
+    Optimizer("adamw", _adamw, decoupled_decay=True),
+    Optimizer("rmsprop", _rmsprop),
+    Optimizer(
+        "group_rmsprop",
+        lambda settings: scale_by_group_rms(
+            settings.group_rmsprop_decay, settings.group_rmsprop_epsilon
+        ),
     ),
     # As published (Duchi et al. 2011): nothing is added to the sum of squares.
-    "adagrad": lambda _: optax.scale_by_rss(initial_accumulator_value=0.0, eps=0.0),
-    "adadelta": lambda settings: optax.scale_by_adadelta(
-        rho=settings.adadelta_decay, eps=settings.adadelta_epsilon
+    Optimizer("adagrad", lambda _: optax.scale_by_rss(initial_accumulator_value=0.0, eps=0.0)),
+    Optimizer(
+        "adadelta",
+        lambda settings: optax.scale_by_adadelta(
+            rho=settings.adadelta_decay, eps=settings.adadelta_epsilon
+        ),
     ),
-}
+)
 
-# AdamW applies weight decay to the weights itself; for the others it is part of the gradient.
-DECOUPLED_DECAY = frozenset({"adamw"})
+
+def direction_of(name: str, numbers: Mapping[str, Any]) -> GradientTransformation:
+    """Return the direction of an optimizer.
+
+    Args:
+        name: Its name.
+        numbers: The numbers of [training] by name; they may be tracers.
+    """
+    fields: dict[str, Any] = {"optimizer": name, **numbers}
+    return OPTIMIZERS[name].direction(TrainingSettings.model_construct(**fields))
+
+
+def couples_decay(name: str) -> bool:
+    """Return whether the weight decay is part of the gradient that an optimizer is given."""
+    return not OPTIMIZERS[name].decoupled_decay

@@ -11,7 +11,9 @@ import numpy as np
 
 from dlnsweep.contracts.network import network_of
 from dlnsweep.plan.expansion import NOT_COLUMNS, Setting, plain_value
+from dlnsweep.settings.words import Words
 from dlnsweep.spec.sweep import Sweep
+from dlnsweep.spec.words import words_at
 from dlnsweep.version import NUMERICS_VERSION
 
 _HASHED_AT_ONCE = 1 << 16
@@ -41,7 +43,11 @@ def run_ids(sweep: Sweep, settings: Mapping[str, Setting]) -> np.ndarray:
         default = _default_text(sweep, key)
         # "null" is a hyperparameter that the run does not use: it says nothing of the run.
         silent = (default, "null")
-        lines = ["" if text in silent else f"{key}={text}\n" for text in setting.texts]
+        words = words_at(sweep, key)
+        lines = [
+            "" if text in silent else f"{key}={text}{_version(words, text)}\n"
+            for text in setting.texts
+        ]
         if setting.index is not None:
             varying.append((lines, setting.index))
         elif varying:
@@ -69,6 +75,12 @@ def _hashes(base: Any, varying: Sequence[tuple[list[str], np.ndarray]]) -> np.nd
         digests.append(digest.digest())
     # 63 bits: a positive number is easier to read, and to paste into a query.
     return (np.frombuffer(b"".join(digests), dtype=">u8") >> np.uint64(1)).astype(np.int64)
+
+
+def _version(words: Words | None, text: str) -> str:
+    """Return what tells a stranger's word from another of this name; nothing for our own."""
+    version = words.version(json.loads(text)) if words is not None else ""
+    return f" version {version}" if version else ""
 
 
 def _default_text(sweep: Sweep, dotted: str) -> str | None:

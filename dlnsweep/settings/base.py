@@ -8,7 +8,7 @@ recompiles).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -68,7 +68,7 @@ class UsedBy:
     """
 
     chooser: str
-    choices: tuple[str, ...]
+    choices: Sequence[str]
     needed: bool = False
 
 

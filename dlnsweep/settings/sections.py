@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
+from dlnsweep.settings.words import Words
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Steps = Annotated[int, Field(ge=1, le=2**53)]
@@ -19,7 +20,7 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
-OptimizerName = Literal[
+OPTIMIZER_WORDS = Words(
     "gradient_descent",
     "momentum",
     "nesterov",
@@ -29,7 +30,12 @@ OptimizerName = Literal[
     "group_rmsprop",
     "adagrad",
     "adadelta",
-]
+)
+# What the loss is if nothing else is said: what the network trains by.
+OF_NETWORK = "network"
+LOSS_WORDS = Words(
+    OF_NETWORK, "squared", "mean_squared", "logistic", "exponential", "cross_entropy"
+)
 
 # Which optimizers read which hyperparameter; the others must not be given it.
 HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
@@ -55,13 +61,22 @@ class StopWhen(Settings):
 class TrainingSettings(Settings):
     """[training]: the optimizer and its numbers."""
 
-    optimizer: Annotated[OptimizerName, Describe("static", "how the weights are updated")] = (
-        "gradient_descent"
-    )
+    optimizer: Annotated[
+        str, OPTIMIZER_WORDS, Describe("static", "how the weights are updated")
+    ] = "gradient_descent"
     learning_rate: Annotated[Positive, Describe("traced", "learning rate", "η")]
     weight_decay: Annotated[
         NonNegative, Describe("traced", "weight decay; multiplies half the squared norms", "λ")
     ] = 0.0
+    loss: Annotated[
+        str,
+        LOSS_WORDS,
+        Describe(
+            "static",
+            "network: the network's own, which is half the squared error unless it says otherwise; "
+            "another one for networks on samples that have none",
+        ),
+    ] = OF_NETWORK
     step_rule: Annotated[
         Literal["uniform", "fan_in", "curvature"],
         Describe(

@@ -231,6 +231,7 @@ def _check_hyperparameters(training: dict[str, Any]) -> list[str]:
         "num_steps",
         "prescription",
         "gamma",
+        "loss",
         *(k for k in training if k not in TrainingSettings.model_fields),
     )
     for key in [k for k in others if k in training]:

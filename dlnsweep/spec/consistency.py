@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from dlnsweep.contracts.network import find_network
+from dlnsweep.contracts.network import NetworkKind, find_network
 from dlnsweep.contracts.observable import OBSERVABLES, VIEWS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.proof import CURVATURES, why_no_curvature
@@ -100,17 +100,42 @@ def _check_noise_levels(names: Sequence[str], levels: Sequence[float] | None) ->
         yield f"record.noise_levels names {show(twice[0])} twice; give each level once."
 
 
+def _open(network: NetworkKind) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "sweep.kernel", network.kernels
+    yield "training.loss", network.losses
+
+
 def check_honoured(values: Values) -> Iterator[str]:
     """Check that nothing is asked for that no way of training the network honours."""
     problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
     if problem is None or kind is None:
         return
     network = find_network(problem, kind)
-    for key, allowed in (*network.honoured.items(), ("sweep.kernel", network.kernels)):
+    for key, allowed in (*network.honoured.items(), *_open(network)):
         for value in [value for value in values.get(key, ()) if value not in allowed][:1]:
             yield (
                 f"{key} is {show(value)}; with network.kind = {show(kind)} it must be "
                 f"{' or '.join(map(show, allowed))}."
+            )
+
+
+# Keys of [record] that only some observables read.
+_READ_BY_SOME = ("rank_threshold", "test_noise", "num_test_samples")
+
+
+def check_read(values: Values, given: Collection[str]) -> Iterator[str]:
+    """Check that nothing of [record] is given that no recorded observable reads."""
+    names = values.get("record.observables", (None,))[0]
+    if names is None or set(names) - OBSERVABLES.keys():
+        return
+    for key in _READ_BY_SOME:
+        if f"record.{key}" in given and not any(OBSERVABLES[name].uses(key) for name in names):
+            users = [name for name, one in OBSERVABLES.items() if one.reads is not None]
+            users = [name for name in users if OBSERVABLES[name].uses(key)]
+            yield (
+                f"record.{key} is given, which only {', '.join(users)} "
+                f"{'uses' if len(users) == 1 else 'use'}; add {'it' if len(users) == 1 else 'one'} "
+                "to record.observables, or leave it out."
             )
 
 

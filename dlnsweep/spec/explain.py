@@ -17,6 +17,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS
 from dlnsweep.settings.sentences import did_you_mean, show
+from dlnsweep.settings.words import words_of
 from dlnsweep.theory.curves import THEORY_CURVES
 
 _WIDTH = 96
@@ -123,7 +124,8 @@ def _explain_choice(word: str, sections: Mapping[str, Sequence[type[Settings]]])
     for section, classes in sections.items():
         for settings in classes:
             for key, field in settings.model_fields.items():
-                if word in get_args(field.annotation) and section not in _kinds_of_all():
+                known = words_of(field.metadata) or get_args(field.annotation)
+                if word in known and section not in _kinds_of_all():
                     text = "\n".join(_explain_key(settings, key))
                     lines.setdefault(text, []).append(f"{section}.{key}")
     return "\n".join(
@@ -139,7 +141,8 @@ def _kinds_of_all() -> set[str]:
 def _explain_key(settings: type[Settings], key: str) -> list[str]:
     field = settings.model_fields[key]
     info = description(settings, key)
-    facts = [_type(field.annotation)]
+    words = words_of(field.metadata)
+    facts = [" | ".join(map(repr, words)) if words is not None else _type(field.annotation)]
     facts += [_bound(item) for item in field.metadata if _bound(item)]
     use = settings.used_by.get(key)
     if use is not None and use.needed:

@@ -132,13 +132,14 @@ def check_compatible(
                 f"{_shown(here)}; a folder holds one {word} only; give another folder with "
                 "--out DIR or give the sweep another name."
             )
-    known = [record.get("network_version", "") for record in (stored["sweep"], plan.record)]
-    if known[0] != known[1]:
+    there, here = (record.get("code_versions", {}) for record in (stored["sweep"], plan.record))
+    changed = [what for what in here if there.get(what, here[what]) != here[what]]
+    if changed:
         raise StoreError(
-            f"{root}: holds runs of another version of this network (its source file has changed "
+            f"{root}: holds runs of another version of {changed[0]} (its source file has changed "
             "since, or the version that it declares); runs of different code must not mix: give "
-            "another folder with --out DIR or give the sweep another name, and declare "
-            "Network(..., version=...) where a change is none to the numbers."
+            "another folder with --out DIR or give the sweep another name, and declare a version "
+            "(version=...) where a change is none to the numbers."
         )
     if np.isin(run_ids, plan.run_ids).all() or np.isin(plan.run_ids, run_ids).all():
         return

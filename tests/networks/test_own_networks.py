@@ -96,7 +96,7 @@ def test_the_example_runs_in_workers_and_draws(tmp_path: Path):
     (tmp_path / "tanh.py").write_text(block("python").replace("jnp.tanh", "jnp.sin"))
     changed = ran(tmp_path, "run", "tanh.toml", "--plugin", "tanh.py", "--workers", "1", *short)
     assert changed.returncode == 3
-    assert "holds runs of another version of this network" in changed.stderr
+    assert "holds runs of another version of network.kind 'tanh'" in changed.stderr
 
 
 def test_what_no_way_honours_is_refused():

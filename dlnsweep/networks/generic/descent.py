@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
+from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.view import View
@@ -29,11 +30,11 @@ from dlnsweep.networks.layered.minibatches import draw_samples
 from dlnsweep.numerics.compensated import add_all, nothing_lost
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
-from dlnsweep.optimizers.directions import DECOUPLED_DECAY, DIRECTIONS
+from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
-from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
+from dlnsweep.settings.sections import HYPERPARAMETERS, OF_NETWORK, TrainingSettings
 
-_NUMBERS = (*HYPERPARAMETERS, "learning_rate", "weight_decay", "data_fit_scale")
+_NUMBERS = ("learning_rate", "weight_decay", "data_fit_scale")
 
 
 class Samples(NamedTuple):
@@ -93,12 +94,6 @@ class State(NamedTuple):
     lost: Any
 
 
-def half_squared_error(outputs: Any, targets: Any, settings: Any) -> Float[Array, ""]:
-    """Return (1/2) ||outputs - targets||_F^2."""
-    del settings
-    return 0.5 * jnp.sum((outputs - targets) ** 2)
-
-
 @dataclass(frozen=True)
 class GenericKernel(Kernel):
     """Descent on all parameters of any network.
@@ -110,6 +105,19 @@ class GenericKernel(Kernel):
 
     network: Network
     settings: Any
+
+    @property
+    def reduction(self) -> str:
+        """Whether the loss is a "sum" over samples or their "mean"."""
+        name = self.training.loss
+        return self.network.reduction if name == OF_NETWORK else LOSSES[name].reduction
+
+    def loss(self, outputs: Any, targets: Any, settings: Any) -> Float[Array, ""]:
+        """Return the loss of some outputs: that of [training], else the network's own."""
+        name = self.training.loss
+        if name == OF_NETWORK and self.network.loss is not None:
+            return self.network.loss(outputs, targets, settings)
+        return LOSSES["squared" if name == OF_NETWORK else name].function(outputs, targets)
 
     def predict(self, params: Any, inputs: Any, constants: Constants) -> Array:
         """Return the network's outputs."""
@@ -129,8 +137,7 @@ class GenericKernel(Kernel):
         settings = with_numbers(self.settings, constants.network)
         samples = constants.samples if samples is None else samples
         outputs = self.network.predict(params, samples.inputs, settings)
-        loss = self.network.loss or half_squared_error
-        fit = loss(outputs, samples.targets, settings)
+        fit = self.loss(outputs, samples.targets, settings)
         return fit, self.watched(fit, outputs, samples)
 
     def watched(self, fit: Any, outputs: Any, samples: Samples) -> Float[Array, ""]:
@@ -150,7 +157,7 @@ class GenericKernel(Kernel):
         size, total = self.training.minibatch_size, targets.shape[-1]
         chosen = draw_samples(constants.key, now, size, total)
         fit = self.fit(params, constants, Samples(inputs[:, chosen], targets[:, chosen]))
-        return fit * (total / size) if self.network.reduction == "sum" else fit
+        return fit * (total / size) if self.reduction == "sum" else fit
 
     def start(
         self,
@@ -175,7 +182,10 @@ class GenericKernel(Kernel):
             key: The run's key for minibatches, or None.
             aside: What else observables of the network's kind need, in the precision of training.
         """
-        numbers = {name: jnp.asarray(getattr(training, name), jnp.float64) for name in _NUMBERS}
+        numbers = {
+            name: jnp.asarray(getattr(training, name), jnp.float64)
+            for name in (*HYPERPARAMETERS, *_NUMBERS)
+        }
         constants = Constants(samples, numbers, network, None, key, aside)
         constants = constants._replace(rates=self.rates(params, constants))
         none = -jnp.ones((), jnp.int64)
@@ -198,8 +208,7 @@ class GenericKernel(Kernel):
         samples = constants.samples
         settings = with_numbers(self.settings, constants.network)
         outputs = jax.eval_shape(self.predict, params, samples.inputs, constants)
-        loss = self.network.loss or half_squared_error
-        zero = 2 * loss(jnp.zeros(outputs.shape, outputs.dtype), samples.targets, settings)
+        zero = 2 * self.loss(jnp.zeros(outputs.shape, outputs.dtype), samples.targets, settings)
         known = jnp.isfinite(zero) & (zero > 0)
         zero = jnp.where(known, zero, jnp.sum(samples.targets**2))
         size = jnp.linalg.norm(samples.inputs)
@@ -208,9 +217,7 @@ class GenericKernel(Kernel):
         )
 
     def _direction(self, numbers: dict[str, Float[Array, ""]]) -> Any:
-        name = self.training.optimizer
-        fields: dict[str, Any] = {"optimizer": name, **numbers}
-        return DIRECTIONS[name](TrainingSettings.model_construct(**fields))
+        return direction_of(self.training.optimizer, numbers)
 
     def view(self, inputs: Inputs, carry: Carry) -> View:
         """Return the view of the state that observables see."""
@@ -240,7 +247,7 @@ class GenericKernel(Kernel):
             within = watched <= constants.limit
         active = state.active & within
         diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
-        decay = numbers["weight_decay"] * (self.training.optimizer not in DECOUPLED_DECAY)
+        decay = numbers["weight_decay"] * couples_decay(self.training.optimizer)
         scale = numbers["data_fit_scale"]
         directions = jax.tree.map(lambda g, p: scale * g + decay * p, gradients, params)
         optimizer = state.optimizer

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import Network, NetworkKind, StepCost, register
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, of_any_network
 from dlnsweep.contracts.plugins import SHARED, is_loading
+from dlnsweep.contracts.sources import source_of
+from dlnsweep.settings.sections import OF_NETWORK
 
 # One core, by the ways of other kinds; see networks/layered/kind.py.
 _FLOPS_A_SECOND = 8e9
@@ -40,7 +39,7 @@ class GenericKind(NetworkKind):
         self.network = network
         self.kind, self.settings = network.kind, network.settings
         self.observables = network.observables
-        self.version = network.version or source_of(network)
+        self.version = network.version or _source_of(network)
         # A plug-in may have it from another module, which workers then load with it.
         self._shared = is_loading()
 
@@ -53,6 +52,11 @@ class GenericKind(NetworkKind):
         flops = 6 * samples * sizes * width
         state = item * (3 * sizes * width + 2 * samples * (width + sizes))
         return StepCost(flops, state, flops / _FLOPS_A_SECOND + _DISPATCH_SECONDS)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The values of training.loss with which it is trained: its own, or any if it has none."""
+        return (OF_NETWORK,) if self.network.loss is not None else (OF_NETWORK, *LOSSES)
 
     def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""
@@ -123,45 +127,7 @@ def _is_value(annotation: Any) -> bool:
     return origin is Literal or annotation in _TYPES
 
 
-def source_of(network: Network) -> str:
-    """Return a hash of the source of a network's functions and settings, and of what they import.
-
-    Of what their modules import by name that counts which lies in their folders, or below.
-
-    Raises:
-        ValueError: If a function has no source file, as in an interactive session.
-    """
+def _source_of(network: Network) -> str:
     parts = [network.settings, network.init, network.predict]
     parts += [network.loss] if network.loss is not None else []
-    try:
-        files = {inspect.getfile(inspect.unwrap(part)): part.__module__ for part in parts}
-        found = {Path(file).resolve() for file in files}
-        todo, folders = list(files.values()), {file.parent for file in found}
-        while todo:
-            for name, file in _imported(todo.pop()):
-                if file not in found and folders & set(file.parents) and not _installed(name, file):
-                    found.add(file)
-                    todo.append(name)
-        contents = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in found)
-    except (OSError, TypeError) as error:
-        raise ValueError(
-            f"network {network.kind!r}: a function of it has no source file to tell its version "
-            f'by ({error}); give Network(..., version="1"), and another one when it changes'
-        ) from error
-    return hashlib.sha256("".join(contents).encode()).hexdigest()[:16]
-
-
-def _installed(name: str, file: Path) -> bool:
-    """Return whether a module is a package's, though its environment lies beside a plug-in."""
-    ours = name.partition(".")[0] == SHARED
-    return ours or bool({"site-packages", "dist-packages"} & set(file.parts))
-
-
-def _imported(name: str) -> Iterator[tuple[str, Path]]:
-    """Yield the modules that a module's names are from, with their files."""
-    for value in list(vars(sys.modules[name]).values()):
-        other = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-        file = getattr(sys.modules.get(other), "__file__", None) if isinstance(other, str) else None
-        # What stands for a module until it is used (JAX, here) has no file.
-        if isinstance(file, str) and isinstance(other, str):
-            yield other, Path(file).resolve()
+    return source_of(parts, f"network {network.kind!r}", 'Network(..., version="1")')

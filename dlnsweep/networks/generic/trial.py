@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dlnsweep.contracts.observable import OBSERVABLES
-from dlnsweep.networks.generic.descent import Samples, half_squared_error
+from dlnsweep.networks.generic.descent import Samples
 from dlnsweep.networks.generic.draw import GenericDrawing
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.settings.base import with_numbers
+from dlnsweep.settings.sections import OF_NETWORK
 from dlnsweep.settings.sentences import printable
 
 _LONGEST = 300
@@ -95,24 +96,27 @@ def _try(row: Mapping[str, Any]) -> None:
             f"predict makes {outputs.dtype} of {dtype} parameters and inputs; make constants of "
             "the inputs' dtype, or leave them Python's numbers."
         )
-    _check_shape(outputs, data, network.loss is None, sections.record.observables)
-    function = network.loss or half_squared_error
+    named = sections.training.loss
+    entrywise = network.loss is None or named != OF_NETWORK
+    _check_shape(outputs, data, entrywise, sections.record.observables)
+    function = drawing.kernel(Layout(1)).loss
+    place = "loss" if named == OF_NETWORK else f"training.loss '{named}'"
     loss = _traced(
-        "loss", lambda o, t, n: function(o, t, settings(n)), outputs, data.targets, traced,
+        place, lambda o, t, n: function(o, t, settings(n)), outputs, data.targets, traced,
         after=f"with outputs {_shape(outputs)} and targets {_shape(data.targets)}",
     )  # fmt: skip
     if not hasattr(loss, "dtype") or loss.shape != () or loss.dtype != dtype:
-        raise _Wrong(f"loss returns {_shape(loss)}; it must return one {dtype} number.")
+        raise _Wrong(f"{place} returns {_shape(loss)}; it must return one {dtype} number.")
     _compute(drawing, row, arguments, dtype)
 
 
-def _check_shape(outputs: Any, data: Samples, squared: bool, observables: Sequence[str]) -> None:
+def _check_shape(outputs: Any, data: Samples, entrywise: bool, observables: Sequence[str]) -> None:
     """Refuse outputs that would broadcast: errors that mean nothing would be trained, or recorded.
 
     Args:
         outputs: What predict returns.
         data: The samples.
-        squared: Whether the loss is the squared error.
+        entrywise: Whether the loss compares outputs with targets entry by entry.
         observables: What is recorded.
     """
     found = f"predict returns {_shape(outputs)} for targets {_shape(data.targets)}"
@@ -120,8 +124,8 @@ def _check_shape(outputs: Any, data: Samples, squared: bool, observables: Sequen
         raise _Wrong(f"{found}; its last axis must be that of the samples.")
     if outputs.shape == data.targets.shape:
         return
-    if squared:
-        raise _Wrong(f"{found}; for the squared error they must have one shape.")
+    if entrywise:
+        raise _Wrong(f"{found}; for a loss that compares them they must have one shape.")
     errors = [name for name in observables if "samples" in OBSERVABLES[name].views]
     if errors:
         raise _Wrong(f"{found}; record.observables names '{errors[0]}', which compares them.")

@@ -7,11 +7,14 @@ divided by it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.words import add_word
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.settings.words import Words
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -66,12 +69,19 @@ class Initializer:
     """A way to draw initial weights.
 
     Attributes:
-        draw: Takes the shape and a function from purpose to PRNG key.
-        paddable: Whether it can draw a narrow network inside wider, zero-padded arrays.
+        name: Its word in network.initializer.
+        draw: Takes the shape and a function from purpose to PRNG key; returns W_1, ..., W_L,
+            float64, of the sizes `Shape.dims`. The settings' scales are not its business.
+        paddable: Whether it can draw a narrow network inside wider, zero-padded arrays; it must
+            then honour `Shape.width`, which may be a tracer.
+        version: What its runs are known by; by default a hash of the source of `draw`, and of
+            what that imports from beside it.
     """
 
-    draw: Callable[[Shape, Keys], list[Float[Array, "..."]]]
+    name: str
+    draw: Callable[[Shape, Keys], Sequence[Float[Array, "..."]]]
     paddable: bool = False
+    version: str = ""
 
 
 def _fan_in_normal(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
@@ -142,12 +152,30 @@ def _identity(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
     return [jnp.eye(rows, columns, dtype=jnp.float64) for columns, rows in pairs]
 
 
-INITIALIZERS: dict[str, Initializer] = {
-    "fan_in_normal": Initializer(_fan_in_normal, paddable=True),
-    "orthogonal": Initializer(_orthogonal),
-    "balanced": Initializer(_balanced),
-    "identity": Initializer(_identity),
-}
+OURS = (
+    Initializer("fan_in_normal", _fan_in_normal, paddable=True),
+    Initializer("orthogonal", _orthogonal),
+    Initializer("balanced", _balanced),
+    Initializer("identity", _identity),
+)
+INITIALIZERS: Registry[str, Initializer] = Registry()
+INITIALIZER_WORDS = Words(*(each.name for each in OURS))
+
+
+def register_initializer(initializer: Initializer) -> Initializer:
+    """Make an initializer of networks of weight matrices known under its name.
+
+    Raises:
+        ValueError: If the name is taken, or is none.
+    """
+    name = initializer.name
+    if not name.isidentifier() or name != name.lower():
+        raise ValueError(f"initializer {name!r}: its name must be a lower-case identifier")
+    if name in INITIALIZERS:
+        raise ValueError(f"initializer {name!r}: an initializer of this name is registered")
+    add_word(INITIALIZER_WORDS, "initializer", name, (initializer.draw,), initializer.version)
+    INITIALIZERS[name] = initializer
+    return initializer
 
 
 def init_scales(settings: InitialWeights, depth: int) -> list[Any]:

@@ -17,7 +17,7 @@ from pydantic import Field
 from dlnsweep.contracts.network import NetworkKind, StepCost
 from dlnsweep.contracts.observable import Dimensions, of_any_network
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.networks.layered.initializers import INITIALIZERS
+from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS, INITIALIZERS
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.base import Constraint, Describe, Settings
 from dlnsweep.settings.rows import section_of
@@ -34,7 +34,6 @@ RelativeInitScale = Annotated[
     _Positive,
     Describe("traced", "factor on the initial W_1, whose inverse is on W_L: the product stays"),
 ]
-InitializerName = Literal["fan_in_normal", "orthogonal", "balanced", "identity"]
 
 # One core: multiply-adds of skinny products, and the dispatch of a step's small operations.
 _FLOPS_A_SECOND = 8e9
@@ -81,7 +80,7 @@ class NetworkSettings(Settings):
     depth: Annotated[Depth, Describe("static", "number of weight matrices", "L")]
     width: Annotated[Width, Describe("static", "hidden width", "d_w")]
     initializer: Annotated[
-        InitializerName, Describe("static", "how the initial weights are drawn")
+        str, INITIALIZER_WORDS, Describe("static", "how the initial weights are drawn")
     ] = "fan_in_normal"
     initial_weights: Annotated[
         Literal["drawn", "law"],

@@ -142,6 +142,7 @@ def _stable_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     "numerical rank",
     "number of singular values of the end-to-end matrix above rank_threshold times the largest",
     views=("linear", "matrix"),
+    reads=("rank_threshold",),
 )
 def _numerical_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     threshold = record.rank_threshold * view.singular_values[0]
@@ -200,6 +201,7 @@ def _test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     r"noisy test error $\|W_{L:1}(Y'+E)-X'\|_F\,/\,\|X'\|_F$",
     "relative error on fresh signals with Gaussian noise of record.test_noise on each measurement",
     needs_test_samples=True,
+    reads=("test_noise",),
     views=("samples",),
 )
 def _noisy_test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:

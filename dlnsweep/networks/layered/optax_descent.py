@@ -16,8 +16,7 @@ from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
-from dlnsweep.optimizers.directions import DECOUPLED_DECAY, DIRECTIONS
-from dlnsweep.settings.sections import TrainingSettings
+from dlnsweep.optimizers.directions import couples_decay, direction_of
 
 
 class Constants(NamedTuple):
@@ -54,14 +53,9 @@ class State(NamedTuple):
     lost: Matrices
 
 
-def _settings(name: str, numbers: dict[str, Float[Array, ""]]) -> TrainingSettings:
-    fields: dict[str, Any] = {"optimizer": name, **numbers}
-    return TrainingSettings.model_construct(**fields)
-
-
 def start(weights: tuple[Float[Array, "..."], ...], constants: Constants, name: str) -> State:
     """Make the state at step 0."""
-    transformation = DIRECTIONS[name](_settings(name, constants.numbers))
+    transformation = direction_of(name, constants.numbers)
     return State(
         weights,
         transformation.init(weights),
@@ -98,9 +92,9 @@ def advance(
     data, dtype = constants.data, state.weights[0].dtype
     numbers = {key: value.astype(dtype) for key, value in constants.numbers.items()}
     rates = constants.learning_rates.astype(dtype)
-    transformation = DIRECTIONS[name](_settings(name, numbers))
+    transformation = direction_of(name, numbers)
     measurements = data.range_basis * data.inputs
-    coupled_decay = 0.0 if name in DECOUPLED_DECAY else numbers["weight_decay"]
+    coupled_decay = numbers["weight_decay"] if couples_decay(name) else 0.0
 
     def objective(
         weights: tuple[Float[Array, "..."], ...], now: Int[Array, ""]

@@ -25,7 +25,7 @@ from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.spectra import guarded
-from dlnsweep.optimizers.directions import DECOUPLED_DECAY, DIRECTIONS
+from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.problems.losses import Fit
 from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
 
@@ -185,9 +185,7 @@ class FactorizationKernel(Kernel):
         return self.training.optimizer != "gradient_descent"
 
     def _direction(self, numbers: dict[str, Float[Array, ""]]) -> Any:
-        name = self.training.optimizer
-        fields: dict[str, Any] = {"optimizer": name, **numbers}
-        return DIRECTIONS[name](TrainingSettings.model_construct(**fields))
+        return direction_of(self.training.optimizer, numbers)
 
     def view(self, inputs: Inputs, carry: Carry) -> FactorizationView:
         """Return the view of the state that observables see."""
@@ -218,7 +216,7 @@ class FactorizationKernel(Kernel):
         within = squared_error <= constants.limit
         active = state.active & within
         diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
-        if self.training.optimizer not in DECOUPLED_DECAY:
+        if couples_decay(self.training.optimizer):
             decay = numbers["weight_decay"]
             gradients = tuple(g + decay * w for g, w in zip(gradients, weights, strict=True))
         directions, optimizer = gradients, None

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from dlnsweep.contracts.network import NetworkKind, StepCost
 from dlnsweep.contracts.observable import Dimensions
 from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS
 from dlnsweep.networks.layered.kind import (
     RELATIVE_SCALE_NEEDS_TWO_LAYERS,
-    InitializerName,
     LayerInitScale,
     ProductInitScale,
     RelativeInitScale,
 )
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.words import Words
 
 TASK = "matrix"
 
@@ -60,7 +61,8 @@ class FactorizationSettings(Settings):
     depth: Annotated[_Depth, Describe("static", "number of weight matrices", "L")]
     width: Annotated[_Width, Describe("static", "hidden width", "d_w")]
     initializer: Annotated[
-        Literal["fan_in_normal", "orthogonal", "balanced", "identity", "near_target"],
+        str,
+        Words("near_target", others=INITIALIZER_WORDS),
         Describe(
             "static",
             "how the initial weights are drawn; near_target: balanced, with a product at a given "
@@ -91,9 +93,9 @@ class FactorizationSettings(Settings):
     used_by: ClassVar[Mapping[str, UsedBy]] = {
         "deficiency_margin": UsedBy("initializer", ("near_target",), needed=True),
         # The others; the product of near_target has its size from the target.
-        "layer_init_scale": UsedBy("initializer", get_args(InitializerName)),
-        "product_init_scale": UsedBy("initializer", get_args(InitializerName)),
-        "relative_init_scale": UsedBy("initializer", get_args(InitializerName)),
+        "layer_init_scale": UsedBy("initializer", INITIALIZER_WORDS),
+        "product_init_scale": UsedBy("initializer", INITIALIZER_WORDS),
+        "relative_init_scale": UsedBy("initializer", INITIALIZER_WORDS),
     }
     constraints: ClassVar[tuple[Constraint, ...]] = (
         RELATIVE_SCALE_NEEDS_TWO_LAYERS,

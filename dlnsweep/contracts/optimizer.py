@@ -1,0 +1,95 @@
+"""What an optimizer is, and the table of all of them. No JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.words import add_word
+from dlnsweep.settings.base import Settings, UsedBy, is_traced_float
+from dlnsweep.settings.sections import HYPERPARAMETERS, OPTIMIZER_WORDS, TrainingSettings
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer: the direction of its steps, and its own keys of [training].
+
+    With g the gradient of the objective, decay included, a step is
+
+        theta <- theta - eta direction(g).
+
+    Attributes:
+        name: Its word in training.optimizer.
+        direction: Takes [training] with its numbers (which may be tracers: not to be converted or
+            compared in Python) and returns an `optax.GradientTransformation`, whose updates are
+            directions: neither the learning rate nor the sign of descent is in them.
+        numbers: A settings class with its own keys of [training]: traced floats with defaults.
+        reads: Keys of other optimizers that it reads, such as "beta1".
+        decoupled_decay: Whether the direction has the weight decay (`settings.weight_decay`) in
+            it, as AdamW's; else it is part of the gradient.
+        version: What its runs are known by; by default a hash of the source of `direction`, and
+            of what that imports from beside it.
+    """
+
+    name: str
+    direction: Callable[[Any], Any]
+    numbers: type[Settings] | None = None
+    reads: tuple[str, ...] = ()
+    decoupled_decay: bool = False
+    version: str = ""
+
+
+OPTIMIZERS: Registry[str, Optimizer] = Registry()
+
+
+def register_optimizer(optimizer: Optimizer) -> Optimizer:
+    """Make an optimizer known under its name, and its numbers under their keys of [training].
+
+    Networks with a dense kernel of their own for gradient descent alone refuse it, as they refuse
+    Adam; the reduced kernel does not train with it.
+
+    Raises:
+        ValueError: If the name or a key is taken, or something of it cannot be an optimizer's.
+    """
+    for wrong in _mistakes(optimizer):
+        raise ValueError(f"optimizer {optimizer.name!r}: {wrong}")
+    add_word(
+        OPTIMIZER_WORDS, "optimizer", optimizer.name, (optimizer.direction,), optimizer.version
+    )
+    OPTIMIZERS[optimizer.name] = optimizer
+    own = dict(optimizer.numbers.model_fields) if optimizer.numbers else {}
+    for key in (*optimizer.reads, *own):
+        HYPERPARAMETERS[key] = (*HYPERPARAMETERS.get(key, ()), optimizer.name)
+    if own:
+        TrainingSettings.model_fields.update(own)
+        TrainingSettings.model_rebuild(force=True)
+    TrainingSettings.used_by = used_by()
+    return optimizer
+
+
+def used_by() -> Mapping[str, UsedBy]:
+    """Return which optimizers read which key of [training]."""
+    return {key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()}
+
+
+def _mistakes(optimizer: Optimizer) -> Iterator[str]:
+    if not optimizer.name.isidentifier() or optimizer.name != optimizer.name.lower():
+        yield "its name must be a lower-case identifier"
+    if optimizer.name in OPTIMIZERS:
+        yield "an optimizer of this name is registered"
+    for key in optimizer.reads:
+        if key not in HYPERPARAMETERS:
+            known = ", ".join(HYPERPARAMETERS)
+            yield f"it reads {key!r}, which is no hyperparameter; known are {known}"
+    numbers = optimizer.numbers
+    for key, field in (numbers.model_fields if numbers else {}).items():
+        assert numbers is not None
+        if key in TrainingSettings.model_fields:
+            yield f"its number {key} is a key of [training] already; name it otherwise, or read it"
+        if not is_traced_float(numbers, key) or field.is_required():
+            yield (
+                f"its number {key} must be a float with a default, described as traced: "
+                f'{key}: Annotated[float, Describe("traced", "what it is")] = 0.9'
+            )

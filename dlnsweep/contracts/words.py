@@ -1,0 +1,32 @@
+"""How what is registered becomes a word of a setting, with what its runs are known by. No JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dlnsweep.contracts.plugins import SHARED, is_loading
+from dlnsweep.contracts.sources import source_of
+from dlnsweep.settings.words import Words
+
+
+def add_word(words: Words, what: str, word: str, parts: Sequence[Any], version: str) -> None:
+    """Make a word of a setting known; of a stranger's with its version and its home.
+
+    Args:
+        words: The words of the setting.
+        what: What it stands for, such as "optimizer".
+        word: The word.
+        parts: The functions that it stands for.
+        version: The declared version; empty: a hash of the functions' source.
+
+    Raises:
+        ValueError: If no version is declared, and a function has no source.
+    """
+    module = parts[0].__module__
+    if module.partition(".")[0] == SHARED:
+        words.add(word)
+        return
+    example = f'{what.capitalize()}(..., version="1")'
+    found = version or source_of(parts, f"{what} {word!r}", example)
+    words.add(word, found, SHARED if is_loading() else module)

@@ -1,0 +1,238 @@
+"""What every registered thing keeps: contract tests over the registries, strangers' included."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from dlnsweep.contracts.drawing import drawing_of
+from dlnsweep.contracts.loss import LOSSES
+from dlnsweep.contracts.network import NETWORKS, NetworkKind, network_of
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.optimizer import OPTIMIZERS
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.engine.batch import train_batch
+from dlnsweep.engine.trained import Trained
+from dlnsweep.errors import SpecError
+from dlnsweep.networks.layered.initializers import INITIALIZERS
+from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.settings.base import Settings, description, is_traced_float
+from dlnsweep.settings.sections import SECTIONS
+from dlnsweep.settings.words import words_of
+from dlnsweep.spec.sweep import Sweep
+
+MATRIX = {
+    "kind": "matrix_approximation", "num_rows": 3, "num_columns": 4, "loss": "half_sum",
+}  # fmt: skip
+SAMPLES = {
+    "kind": "noisy_subspace", "signal_dim": 5, "measurement_dim": 4, "subspace_dim": 2,
+    "num_samples": 7, "measurement_noise": 0.1, "tail_level": 0.3, "tail_power": 1.0,
+    "condition_number": 2.0,
+}  # fmt: skip
+
+# A small sweep of each kind, in which as much as possible is recorded and away from its default.
+DOCUMENTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("samples", "deep_linear"): {
+        "problem": SAMPLES,
+        "network": {"kind": "deep_linear", "depth": 2, "width": 6},
+        "training": {"learning_rate": 0.05, "weight_decay": 0.02},
+        "record": {"observables": ["loss", "noisy_test_error", "numerical_rank"],
+                   "test_noise": 0.1, "rank_threshold": 0.5},
+        "sweep": {"kernel": "dense"},
+    },
+    ("samples", "linear_then_relu"): {
+        "problem": SAMPLES,
+        "network": {"kind": "linear_then_relu", "depth": 2, "width": 6},
+        "training": {"learning_rate": 0.05, "weight_decay": 0.02},
+        "record": {"observables": ["loss", "noisy_test_error"], "test_noise": 0.1},
+    },
+    ("inverse", "deep_prior"): {
+        "problem": {"kind": "deep_prior", "signal_dim": 6, "measurement_dim": 4, "loss": "power",
+                    "loss_power": 3.0, "noise_level": 0.1, "operator": "conditioned",
+                    "condition_number": 2.0},
+        "network": {"width": 9, "trained_layers": "both"},
+        "training": {"learning_rate": 0.3},
+        "record": {"observables": ["loss", "signal_error"]},
+    },
+    ("matrix", "deep_linear"): {
+        "problem": MATRIX,
+        "network": {"depth": 2, "width": 5, "layer_init_scale": 0.8},
+        "training": {"learning_rate": 0.02, "weight_decay": 0.01},
+        "record": {"observables": ["loss", "singular_values"]},
+    },
+    ("matrix", "end_to_end"): {
+        "problem": MATRIX,
+        "network": {"kind": "end_to_end", "depth": 2, "width": 5, "layer_init_scale": 0.8},
+        "training": {"learning_rate": 0.02},
+        "record": {"observables": ["loss", "end_to_end_loss"]},
+    },
+}  # fmt: skip
+# Of what is recorded here nothing depends on these, for a reason.
+SILENT = {
+    "training.divergence_factor": "no run diverges",
+    "training.num_steps": "all runs of a batch are as long as the longest",
+    "network.input_dim": "only z = W u moves, whose law is that of any input",
+    "record.rank_threshold": "no rank is recorded; given, it would be refused",
+    "record.test_noise": "no noisy test error is recorded; given, it would be refused",
+}
+
+
+def sweep_of(place: tuple[str, str], **changes: Any) -> Sweep:
+    document = {key: dict(value) for key, value in DOCUMENTS[place].items()}
+    document["training"]["num_steps"] = 30
+    document["record"] |= {"spacing": "explicit", "steps": [0, 7, 30]}
+    for key, value in changes.items():
+        section, _, inner = key.partition("__")
+        document.setdefault(section, {})[inner] = value
+    return Sweep.from_dict(document | {"name": "contract"})
+
+
+def trained(plan: Plan, lanes: list[dict[str, float]]) -> Trained:
+    """Train the plan's first run as a batch, with other numbers in some lanes."""
+    columns = {}
+    for key, column in plan.settings.items():
+        values = [lane.get(key, column[0]) for lane in lanes]
+        columns[key] = np.array(values, column.dtype)
+    return train_batch(columns, plan.shared, plan.program_widths[0])
+
+
+def traced_settings(plan: Plan) -> Iterator[tuple[str, float]]:
+    """Yield the traced settings that a run uses, with a value near its own."""
+    row = plan.row(0)
+    for section, settings in plan.sweep.classes.items():
+        for key in settings.model_fields:
+            dotted = f"{section}.{key}"
+            value = row.get(dotted)
+            if dotted in network_of(row).honoured:
+                continue
+            if is_traced_float(settings, key) and value is not None and not np.isnan(value):
+                yield dotted, 1.25 * value if value else 0.25
+
+
+def test_every_kind_has_a_document():
+    assert set(DOCUMENTS) == set(NETWORKS)
+
+
+@pytest.mark.parametrize("place", DOCUMENTS, ids=" ".join)
+def test_every_traced_number_changes_the_records_of_one_program(place: tuple[str, str]):
+    plan = make_plan(sweep_of(place))
+    numbers = dict(traced_settings(plan))
+    assert len(numbers) >= 4
+    rows = [plan.row(0) | {key: value} for key, value in numbers.items()]
+    assert len({drawing_of(row, plan.program_widths[0]).key for row in rows}) == 1
+    lanes = [{}, {}, *({key: value} for key, value in numbers.items())]
+    found = trained(plan, lanes)
+    assert set(found.status) == {"finished"}
+    records = np.concatenate(
+        [values.reshape(len(lanes), -1) for values in found.observables.values()], axis=1
+    )
+    assert np.isfinite(records).all()
+    np.testing.assert_array_equal(records[0], records[1], "equal lanes have equal numbers")
+    silent = {key for i, key in enumerate(numbers, start=2) if (records[i] == records[0]).all()}
+    names = plan.sweep.observables
+    used = {key for key in SILENT if any(OBSERVABLES[n].uses(key.partition(".")[2]) for n in names)}
+    assert silent == (set(SILENT) - used) & set(numbers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", DOCUMENTS, ids=" ".join)
+def test_float32_is_near_float64_and_a_batch_is_its_runs(place: tuple[str, str]):
+    plan = make_plan(sweep_of(place))
+    number, value = next(iter(traced_settings(plan)))
+    both = trained(plan, [{}, {number: value}])
+    for lane in ({}, {number: value}):
+        alone = trained(plan, [lane, lane])
+        i = int(bool(lane))
+        for name, values in alone.observables.items():
+            # A program of as many lanes: the same bits.
+            np.testing.assert_array_equal(values[0], both.observables[name][i])
+    coarse = trained(make_plan(sweep_of(place, sweep__precision="float32")), [{}, {}])
+    for name, values in coarse.observables.items():
+        if name != "numerical_rank":
+            # 30 steps of roundings of 6e-8.
+            np.testing.assert_allclose(values[0], both.observables[name][0], rtol=1e-4, atol=1e-5)
+
+
+def choices(settings: type[Settings], key: str) -> list[Any]:
+    """Return the values of a setting that is one of several words, or yes or no."""
+    field = settings.model_fields[key]
+    info = description(settings, key)
+    if key == "kind" or info is None or info.role != "static":
+        return []
+    words = words_of(field.metadata)
+    return list(words) if words is not None else list(get_args(field.annotation))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", DOCUMENTS, ids=" ".join)
+def test_every_choice_changes_the_numbers_or_is_refused(place: tuple[str, str]):
+    """The first and the last record of a run, for each word that a setting can be."""
+    plan = make_plan(sweep_of(place))
+    first = trained(plan, [{}, {}])
+    ends = {name: values[0][[0, -1]] for name, values in first.observables.items()}
+    tried = 0
+    for section in ("problem", "network", "training"):
+        settings = plan.sweep.classes[section]
+        for key in settings.model_fields:
+            for value in choices(settings, key):
+                if value == plan.row(0).get(f"{section}.{key}"):
+                    continue
+                try:
+                    other = make_plan(sweep_of(place, **{f"{section}__{key}": value}))
+                except SpecError:
+                    continue
+                found = trained(other, [{}, {}])
+                tried += 1
+                same = all(
+                    np.array_equal(found.observables[name][0][[0, -1]], values, equal_nan=True)
+                    for name, values in ends.items()
+                )
+                assert not same, f"{section}.{key} = {value!r} changes nothing"
+    assert tried >= 1
+
+
+def networks() -> list[Any]:
+    return [pytest.param(kind, id=" ".join(place)) for place, kind in NETWORKS.items()]
+
+
+@pytest.mark.parametrize("kind", networks())
+def test_a_kind_says_what_it_is(kind: NetworkKind):
+    assert kind.settings.__doc__
+    assert inspect.getdoc(type(kind))
+    for name in kind.observables:
+        assert kind.has(OBSERVABLES[name])
+    assert set(kind.observables) <= set(kind.known_observables())
+    for name in kind.known_observables():
+        assert kind.label(name, OBSERVABLES[name].label)
+
+
+def all_settings() -> list[type[Settings]]:
+    found = [problem.settings for problem in PROBLEMS.values()]
+    found += [kind.settings for kind in NETWORKS.values()]
+    return list(dict.fromkeys([*found, *SECTIONS.values()]))
+
+
+@pytest.mark.parametrize("settings", all_settings(), ids=lambda each: each.__name__)
+def test_every_key_says_what_it_is(settings: type[Settings]):
+    assert settings.__doc__
+    for key in settings.model_fields:
+        info = description(settings, key)
+        assert info is not None, key
+        assert info.text, key
+
+
+def test_what_is_registered_has_a_sentence_about_itself():
+    for observable in OBSERVABLES.values():
+        assert observable.label
+        assert observable.text
+    for problem in PROBLEMS.values():
+        assert inspect.getdoc(problem.draw), problem.kind
+    for loss in LOSSES.values():
+        assert inspect.getdoc(loss.function), loss.name
+    for initializer in INITIALIZERS.values():
+        assert inspect.getdoc(initializer.draw), initializer.name
+    assert set(OPTIMIZERS) > {"gradient_descent"}
