@@ -123,19 +123,24 @@ def check_honoured(values: Values) -> Iterator[str]:
 _READ_BY_SOME = ("rank_threshold", "test_noise", "num_test_samples")
 
 
-def check_read(values: Values, given: Collection[str]) -> Iterator[str]:
-    """Check that nothing of [record] is given that no recorded observable reads."""
+def check_read(values: Values) -> Iterator[str]:
+    """Check that nothing of [record] is an axis that no recorded observable reads.
+
+    One value is left alone: what is recorded can be changed by --set, and what a file says of an
+    observable that is left out for once need not go with it.
+    """
     names = values.get("record.observables", (None,))[0]
     if names is None or set(names) - OBSERVABLES.keys():
         return
     for key in _READ_BY_SOME:
-        if f"record.{key}" in given and not any(OBSERVABLES[name].uses(key) for name in names):
+        several = len(values.get(f"record.{key}", ())) > 1
+        if several and not any(OBSERVABLES[name].uses(key) for name in names):
             users = [name for name, one in OBSERVABLES.items() if one.reads is not None]
             users = [name for name in users if OBSERVABLES[name].uses(key)]
             yield (
-                f"record.{key} is given, which only {', '.join(users)} "
-                f"{'uses' if len(users) == 1 else 'use'}; add {'it' if len(users) == 1 else 'one'} "
-                "to record.observables, or leave it out."
+                f"record.{key} has several values, but only {', '.join(users)} "
+                f"{'reads' if len(users) == 1 else 'read'} it: all its runs would be the same; add "
+                f"{'it' if len(users) == 1 else 'one'} to record.observables, or give one value."
             )
 
 

@@ -71,7 +71,7 @@ class Reader:
             *consistency.check_width(values),
             *consistency.check_scales(values),
             *consistency.check_recording(values, given),
-            *consistency.check_read(values, given),
+            *consistency.check_read(values),
             *consistency.check_used(self.classes, values, given),
             *prescription.check_prescription(values, given),
         ]

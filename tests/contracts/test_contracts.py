@@ -76,8 +76,8 @@ SILENT = {
     "training.divergence_factor": "no run diverges",
     "training.num_steps": "all runs of a batch are as long as the longest",
     "network.input_dim": "only z = W u moves, whose law is that of any input",
-    "record.rank_threshold": "no rank is recorded; given, it would be refused",
-    "record.test_noise": "no noisy test error is recorded; given, it would be refused",
+    "record.rank_threshold": "no rank is recorded; as an axis it is refused",
+    "record.test_noise": "no noisy test error is recorded; as an axis it is refused",
 }
 
 
@@ -193,6 +193,27 @@ def test_every_choice_changes_the_numbers_or_is_refused(place: tuple[str, str]):
                 )
                 assert not same, f"{section}.{key} = {value!r} changes nothing"
     assert tried >= 1
+
+
+@pytest.mark.parametrize(
+    ("key", "users"),
+    [
+        ("rank_threshold", "only numerical_rank reads it: all its runs would be the same; add it"),
+        ("test_noise", "only noisy_test_error reads it: all its runs would be the same; add it"),
+        ("num_test_samples", "only test_error, noisy_test_error, noisy_test_errors read it: all "
+                             "its runs would be the same; add one"),
+    ],
+)  # fmt: skip
+def test_an_axis_that_nothing_recorded_reads_is_refused(key: str, users: str):
+    values: list[float] = [10, 20] if key == "num_test_samples" else [0.1, 0.2]
+    changes = {f"record__{key}": values, "record__observables": ["loss"]}
+    with pytest.raises(SpecError) as caught:
+        sweep_of(("samples", "deep_linear"), **changes)
+    (sentence,) = caught.value.problems
+    assert sentence == (
+        f"sweep: record.{key} has several values, but {users} to record.observables, or give one "
+        "value."
+    )
 
 
 def networks() -> list[Any]:

@@ -279,6 +279,24 @@ def test_own_loss_trains_an_own_network_and_a_changed_file_is_other_runs(folder:
     assert "holds runs of another version of " in ended.stderr
 
 
+def test_the_example_of_the_readme_is_known_to_a_sweep(folder: Path):
+    text = (REPOSITORY / "README.md").read_text()
+    section = text.partition("### An optimizer, an initializer or a loss of your own\n")[2]
+    found = re.search(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert found
+    (folder / "lion.py").write_text(found[1])
+    (folder / "lion.toml").write_text(
+        SWEEP.format(
+            kind="deep_linear",
+            network='depth = 2\nwidth = 3\ninitializer = ["signs", "fan_in_normal"]',
+            training="lion_mix = [0.5, 0.9]",
+        ).replace("squashed", "lion")
+    )
+    ended = ran(folder, "-m", "dlnsweep", "check", "lion.toml", "--plugin", "lion.py")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "4 runs: network.initializer (2) x training.lion_mix (2)" in ended.stdout
+
+
 class _Numbers(Settings):
     whole: Annotated[int, Describe("traced", "no float")] = 1
 

@@ -238,13 +238,23 @@ OPTIMIZERS = {
 }
 
 
+def recorded(key: str) -> dict[str, Any]:
+    """An observable that reads the setting, without which it may not vary."""
+    readers = {
+        "record__rank_threshold": "numerical_rank",
+        "record__test_noise": "noisy_test_error",
+        "record__num_test_samples": "test_error",
+    }
+    return {"record__observables": [readers[key]]} if key in readers else {}
+
+
 @pytest.mark.parametrize("key", TRACED)
 def test_sweeping_a_traced_number_adds_no_program(key: str):
     name = key.partition("__")[2]
     optimizer = OPTIMIZERS.get(name, "gradient_descent")
     operator = "blur" if name == "blur_width" else "gaussian"
     choices = {"training__optimizer": optimizer, "problem__operator": operator}
-    found = plan(**choices, **{key: TRACED[key]})
+    found = plan(**choices, **recorded(key), **{key: TRACED[key]})
     assert (found.num_runs, found.num_programs) == (2, 1)
 
 
@@ -256,7 +266,7 @@ def test_sweeping_a_static_choice_adds_programs(
     for number, name in enumerate(STATIC["problem__operator_file"], 1):
         np.save(str(name), np.full((4, 8), number))
     choices = {"problem__operator": "file"} if key == "problem__operator_file" else {}
-    found = plan(**choices, **{key: STATIC[key], "sweep__seeds": 3})
+    found = plan(**choices, **recorded(key), **{key: STATIC[key], "sweep__seeds": 3})
     assert (found.num_runs, found.num_programs) == (6, 2)
 
 
@@ -264,6 +274,8 @@ def test_the_tables_above_name_every_setting_that_may_vary():
     dotted = {key.replace("__", ".") for key in (*TRACED, *STATIC)} | {"network.width"}
     # It reaches no program: tests/plan/test_prescription.py.
     dotted.add("training.gamma")
+    # Of networks of one's own alone: tests/contracts/test_registered.py.
+    dotted.add("training.loss")
     may_vary = set()
     for key in sweep().values:
         info = describe_setting(key)

@@ -112,7 +112,7 @@ class GenericKernel(Kernel):
         name = self.training.loss
         return self.network.reduction if name == OF_NETWORK else LOSSES[name].reduction
 
-    def loss(self, outputs: Any, targets: Any, settings: Any) -> Float[Array, ""]:
+    def loss(self, outputs: Any, targets: Any, settings: Any) -> Any:
         """Return the loss of some outputs: that of [training], else the network's own."""
         name = self.training.loss
         if name == OF_NETWORK and self.network.loss is not None:
