@@ -206,11 +206,10 @@ def data() -> tuple[np.ndarray, np.ndarray, Callable[..., Any]]:
     from dlnsweep.contracts.problem import PROBLEMS
     from dlnsweep.numerics.streams import keys_of
 
-    settings = PROBLEMS["subspace"].settings(
-        signal_dim=3, measurement_dim=2, subspace_dim=2, num_samples=4
-    )
+    make: Any = PROBLEMS["subspace"].settings
+    settings = make(signal_dim=3, measurement_dim=2, subspace_dim=2, num_samples=4)
     with numerics():
-        key = keys_of(0)
+        key = keys_of(np.zeros((), np.int64))  # pyright: ignore[reportArgumentType]
         signals, measurements = PROBLEMS["subspace"].draw(settings, key)
         return np.asarray(signals), np.asarray(measurements), key
 
@@ -301,6 +300,10 @@ class _Numbers(Settings):
     whole: Annotated[int, Describe("traced", "no float")] = 1
 
 
+# A function of Python's, which has no source file.
+LEN: Any = len
+
+
 class _Taken(Settings):
     momentum: Annotated[float, Describe("traced", "taken")] = 0.5
 
@@ -308,25 +311,25 @@ class _Taken(Settings):
 @pytest.mark.parametrize(
     ("register", "sentence"),
     [
-        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("adam", len)),
+        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("adam", LEN)),
          "optimizer 'adam': an optimizer of this name is registered"),
-        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("My Own", len)),
+        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("My Own", LEN)),
          "optimizer 'My Own': its name must be a lower-case identifier"),
-        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("own", len, reads=("beta3",))),
+        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("own", LEN, reads=("beta3",))),
          "optimizer 'own': it reads 'beta3', which is no hyperparameter; known are momentum, "),
-        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("own", len, numbers=_Numbers)),
+        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("own", LEN, numbers=_Numbers)),
          "optimizer 'own': its number whole must be a float with a default, described as traced"),
-        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("own", len, numbers=_Taken)),
+        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("own", LEN, numbers=_Taken)),
          "optimizer 'own': its number momentum is a key of [training] already"),
-        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("own", len)),
+        (lambda: dlnsweep.register_optimizer(dlnsweep.Optimizer("own", LEN)),
          r'has no source file to tell its version by (.*); give Optimizer(..., version="1")'),
-        (lambda: dlnsweep.register_loss(dlnsweep.Loss("squared", len)),
+        (lambda: dlnsweep.register_loss(dlnsweep.Loss("squared", LEN)),
          "loss 'squared': a loss of this name is registered"),
-        (lambda: dlnsweep.register_loss(dlnsweep.Loss("own", len, "total")),  # pyright: ignore
+        (lambda: dlnsweep.register_loss(dlnsweep.Loss("own", LEN, "total")),  # pyright: ignore
          "loss 'own': reduction is 'total'; it must be 'sum' or 'mean'"),
-        (lambda: dlnsweep.register_initializer(dlnsweep.Initializer("identity", len)),
+        (lambda: dlnsweep.register_initializer(dlnsweep.Initializer("identity", LEN)),
          "initializer 'identity': an initializer of this name is registered"),
-        (lambda: dlnsweep.register_initializer(dlnsweep.Initializer("I", len)),
+        (lambda: dlnsweep.register_initializer(dlnsweep.Initializer("I", LEN)),
          "initializer 'I': its name must be a lower-case identifier"),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from dlnsweep.execution import comparison
+from dlnsweep.execution import comparison, deviations
 from dlnsweep.reduced import lane as lanes
 from dlnsweep.settings.sections import SweepSettings
 from dlnsweep.theory import formulas as theory
@@ -31,7 +31,8 @@ def _kernel() -> Iterator[Statement]:
         *(problem[name] for name in names), document["network"]["width"],
         document["training"]["weight_decay"],
     )  # fmt: skip
-    yield says("that differ by less than {} count as equal", comparison._ROUNDING)
+    yield says("that differ by less than {} count as equal", deviations._ROUNDING)
+    yield says("and beyond {} it ends with 1", comparison._EXACT)
     yield from _certified()
     yield says(
         "within {} % at its end and a factor of {} at every recorded step",
