@@ -83,8 +83,19 @@ def test_shapes_reach_all_paths():
     assert [r <= gradient_descent._LARGEST_OUTER for r in ranks[:5]] == [1, 1, 0, 1, 1]
 
 
-@pytest.mark.parametrize("step_rule", ["uniform", "fan_in"])
-@pytest.mark.parametrize(("dims", "s", "n"), SHAPES, ids=lambda v: str(v).replace(" ", ""))
+# Each path with both rules, each shape with one of them.
+FAN_IN = (1, 2, 6)
+RULES = [
+    pytest.param(*shape, rule, marks=[] if (i in FAN_IN) == (rule == "fan_in") else mark)
+    for i, shape in enumerate(SHAPES)
+    for rule in ("uniform", "fan_in")
+    for mark in [pytest.mark.slow]
+]
+
+
+@pytest.mark.parametrize(
+    ("dims", "s", "n", "step_rule"), RULES, ids=lambda v: str(v).replace(" ", "")
+)
 def test_agrees_with_the_plain_recursion(dims, s, n, step_rule):
     for decay, kappa, fit in [(0.0, 1.0, 1.0), (0.05, 10.0, 0.5)]:
         instance = draw(dims, s, n, seed=len(dims), condition_number=kappa)
@@ -136,7 +147,10 @@ def test_agrees_for_any_numbers(seed, share, decay, fit, kappa):
     [
         ("momentum", {"momentum": 0.8}),
         ("nesterov", {"momentum": 0.7}),
-        ("adam", {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6}),
+        # AdamW is Adam and a decay; a batch has both of them in test_batches.py.
+        pytest.param(
+            "adam", {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6}, marks=pytest.mark.slow
+        ),
         ("adamw", {"beta1": 0.85, "beta2": 0.97, "epsilon": 1e-5}),
         ("rmsprop", {"rmsprop_decay": 0.8, "epsilon": 1e-4}),
     ],
@@ -213,8 +227,9 @@ def test_samples_reduce_to_the_rank(dims, s, n):
 def test_float32_carries_the_decay_exactly(dims, s, n, step):
     # With a data fit of weight 1e-30 nothing moves but the decay. 1 - 1e-7 rounds to 1 - 1.19e-7
     # in float32, so a naive decay's exponent would be 19 % off; ours comes from float32 norms
-    # with an error of about 1e-7 over an exponent of 0.02.
-    tolerance, count = 1e-4, 200_000
+    # with an error of about 1e-7 over an exponent of 0.005. The larger decay leaves a factor of
+    # 1/e, so that what carries it has been folded into the weights.
+    tolerance, count = 1e-4, {1e-7: 50_000, 1e-5: 100_000}[step]
     instance = draw(dims, s, n, seed=6)
     found = run(
         instance,
@@ -235,7 +250,7 @@ def test_float32_carries_the_decay_exactly(dims, s, n, step):
 
 def test_float32_off_subspace_decay_while_training():
     instance = draw((3, 4, 3), 1, 2, seed=6)
-    count, step = 200_000, 1e-7
+    count, step = 50_000, 1e-7
     found = run(
         instance,
         learning_rate=1e-2,
@@ -244,7 +259,7 @@ def test_float32_off_subspace_decay_while_training():
         record_steps=[0, count],
     )
     off = oracle.off_projector(instance.y)
-    # Norms of float32 entries, and a float32 basis of the range: 1e-7 over an exponent of 0.02.
+    # Norms of float32 entries, and a float32 basis of the range: 1e-7 over an exponent of 0.005.
     before = np.linalg.norm(instance.weights[0] @ off)
     after = np.linalg.norm(found.weights[0].astype(float) @ off)
     assert abs(-np.log(after / before) / (step * count) - 1) < 1e-3
@@ -389,7 +404,9 @@ def test_data_at_the_ends_of_what_is_allowed_are_right():
                 assert relative(found.observables[name], wanted.observables[name]) < allowed
 
 
-@pytest.mark.parametrize("observable", ["regression_error", "loss"])
+@pytest.mark.parametrize(
+    "observable", ["regression_error", pytest.param("loss", marks=pytest.mark.slow)]
+)
 def test_stop_when_ends_at_the_first_recorded_step_below(observable):
     dims, s, n = SMALL
     instance = draw(dims, s, n, seed=9)
