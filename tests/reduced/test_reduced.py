@@ -79,6 +79,7 @@ def reference(found: Prepared, steps: int) -> Chain:
     return chain
 
 
+@cache
 def advance(early_exit: bool, fused: bool, lanes: bool = False):
     """Return a function that takes steps from the start, compiled once for its shapes."""
 
@@ -92,11 +93,15 @@ def advance(early_exit: bool, fused: bool, lanes: bool = False):
     return jax.jit(function, compiler_options=options)
 
 
-def start(constants, lanes: bool = False):
-    def one(constants):
-        return compact_descent.start(constants, momentum=False)
+def _start_one(constants):
+    return compact_descent.start(constants, momentum=False)
 
-    return jax.jit(jax.vmap(one) if lanes else one)(constants)
+
+START = {False: jax.jit(_start_one), True: jax.jit(jax.vmap(_start_one))}
+
+
+def start(constants, lanes: bool = False):
+    return START[lanes](constants)
 
 
 def leaves(state) -> list[np.ndarray]:
@@ -129,7 +134,7 @@ def test_steps_are_those_of_the_chain(way: str):
     assert np.max(np.abs(expected.corrections[0])) > 0.1, "the run went somewhere"
 
 
-@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("nesterov", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_steps_with_momentum_are_those_of_the_chain(nesterov: bool):
     options = {"momentum": 0.8, "nesterov": nesterov}
     found = prepared(**options)[0]
