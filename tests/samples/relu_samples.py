@@ -102,6 +102,7 @@ def relu_plan(**sections):
 
 def assert_follows(plan, row, trained, lane):
     for k, weights in enumerate(follow(plan, row)):
-        for name, wanted in observe(plan, row, weights).items():
-            got = trained.observables[name][lane, k]
+        found = observe(plan, row, weights)
+        for name, values in trained.observables.items():
+            got, wanted = values[lane, k], found[name]
             assert np.all(np.abs(got - wanted) <= AGREEMENT * np.abs(wanted)), (name, k)
