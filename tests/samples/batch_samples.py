@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -62,7 +63,7 @@ DRAWS = {}
 def drawn(plan, row: int, tests: bool = True):
     """Return a run's sections, initial weights, X, Y and test samples, as NumPy arrays.
 
-    Without tests there are no such samples: they are half of what is compiled here.
+    Without tests there are none that had to be compiled: they are half of the work.
     """
     settings = plan.row(row)
     sections = Sections.from_row(settings)
@@ -79,10 +80,13 @@ def drawn(plan, row: int, tests: bool = True):
         noise = mine.record.test_noise * gaussian(key("test/noise"), dims[0], count)
         return (*begun, (*problem.draw_test(mine.problem, key, count), noise))
 
-    problem = PROBLEMS[sections.problem.kind]
+    problem: Any = PROBLEMS[sections.problem.kind]
     static = static_text(sections.problem)
-    count = sections.record.num_test_samples if tests else 0
-    name = (static, sections.network.initializer, dims, count, tests)
+    without = (static, sections.network.initializer, dims)
+    with_tests = (*without, sections.record.num_test_samples)
+    # What is compiled with them will do.
+    tests = tests or with_tests in DRAWS
+    name = with_tests if tests else without
     # It runs a few times: to optimize it takes longer than all of them, and it rounds as well.
     lean = {"xla_backend_optimization_level": 0}
     draw = DRAWS.setdefault(name, jax.jit(everything, compiler_options=lean))
@@ -122,7 +126,7 @@ def assert_follows(plan, row: int, trained, lane: int) -> None:
             assert np.all(np.abs(got - wanted) <= AGREEMENT * np.abs(wanted) + 1e-14), name
 
 
-def same_bits(a, b, lanes_a=slice(None), lanes_b=slice(None)) -> bool:
+def same_bits(a, b, lanes_a: Any = slice(None), lanes_b: Any = slice(None)) -> bool:
     return all(
         np.array_equal(a.observables[k][lanes_a], b.observables[k][lanes_b], equal_nan=True)
         for k in a.observables
