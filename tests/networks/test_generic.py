@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import oracle
 import pytest
+from batch_samples import drawn, expected
 from plugin_samples import loaded
 from spec_samples import sweep
+from test_minibatches import expected as stochastic
+from test_minibatches import samples_of
 
-from dlnsweep.contracts.drawing import Sections
-from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.engine.batch import train_batch
-from dlnsweep.networks.layered.minibatches import draw_samples
-from dlnsweep.numerics.runtime import numerics
-from dlnsweep.numerics.streams import gaussian, purpose_key
 from dlnsweep.plan.plan import make_plan
 
 OPTIMIZERS = (
@@ -53,19 +52,10 @@ def train(plan, rows=None, **options):
     return train_batch(columns, plan.shared, plan.program_widths[plan.programs[rows[0]]], **options)
 
 
-def samples(row, count=None):
-    """Return a run's signals and measurements, as NumPy arrays; fresh ones with a count."""
-    sections, problem = Sections.from_row(row), PROBLEMS[row["problem.kind"]]
-    with numerics():
-        key = lambda purpose: purpose_key(row["seed"], purpose)  # noqa: E731
-        if count is None:
-            return map(np.asarray, problem.draw(sections.problem, key))
-        return map(np.asarray, problem.draw_test(sections.problem, key, count))
-
-
-def normal(row, purpose, *shape):
-    with numerics():
-        return np.asarray(gaussian(purpose_key(row["seed"], purpose), *shape))
+def like(**changes):
+    """Return a deep_linear plan: what its runs draw is what ours draw of the same names."""
+    network = {"depth": 2, "width": 6}
+    return make_plan(sweep(**{"network": network, "sweep": {"seeds": 2}, **changes}))
 
 
 def tanh_gradients(a, b, gain, x, y, scale, decay):
@@ -89,11 +79,8 @@ def test_gradient_descent_is_that_of_the_formulas(grid):
     assert trained.steps.tolist() == [0, 1, 7, 60, 100]
     for i in range(plan.num_runs):
         row = plan.row(i)
-        x, y = samples(row)
-        fresh_x, fresh_y = samples(row, 100)
-        k, (m, d) = 6, (y.shape[0], x.shape[0])
-        a = normal(row, "weights/1", k, m) / m**0.5
-        b = normal(row, "weights/2", d, k) / k**0.5
+        _, (a, b), x, y, (fresh_x, fresh_y, _) = drawn(like(), row["seed"])
+        assert fresh_x.shape[1] == 100
         begun = a.copy(), b.copy()
         numbers = row["network.gain"], x, y, 0.8, row["training.weight_decay"]
         for step in range(101):
@@ -104,7 +91,7 @@ def test_gradient_descent_is_that_of_the_formulas(grid):
                 out = b @ np.tanh(numbers[0] * (a @ y))
                 fresh = b @ np.tanh(numbers[0] * (a @ fresh_y))
                 moved = [a - begun[0], b - begun[1]]
-                expected = {
+                wanted = {
                     "loss": loss,
                     "regression_error": np.linalg.norm(out - x) / np.linalg.norm(x),
                     "test_error": np.linalg.norm(fresh - fresh_x) / np.linalg.norm(fresh_x),
@@ -112,7 +99,7 @@ def test_gradient_descent_is_that_of_the_formulas(grid):
                     "parameter_norm": np.sqrt(np.sum(a**2) + np.sum(b**2)),
                     "parameter_distance": np.sqrt(sum(np.sum(each**2) for each in moved)),
                 }
-                for name, value in expected.items():
+                for name, value in wanted.items():
                     assert found[name] == pytest.approx(value, rel=ROUNDING, abs=1e-13), name
             a, b = a - 0.05 * grad_a, b - 0.05 * grad_b
 
@@ -134,31 +121,42 @@ def linear(kind, optimizer, minibatch_size=0):
     )  # fmt: skip
 
 
+def test_a_linear_network_follows_the_textbook():
+    """The decay of AdamW is apart from its gradient; the other optimizers are compared below."""
+    own, plan = train(linear("linear3", "adamw")), linear("deep_linear", "adamw")
+    for row in range(plan.num_runs):
+        for i, state in enumerate(expected(plan, row)):
+            for name, values in own.observables.items():
+                wanted = oracle.OBSERVABLES[name](state)
+                # Adaptive directions divide by roots of sums that begin at zero: what is rounded
+                # in a gradient of 1e-16 can be of size 1 in its direction, for entries that are
+                # zero.
+                np.testing.assert_allclose(values[row, i], wanted, rtol=2e-9, err_msg=name)
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [
-        "gradient_descent",
-        "adamw",
         "group_rmsprop",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in OPTIMIZERS if name not in
-          ("adamw", "group_rmsprop")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in
+          ("gradient_descent", *OPTIMIZERS) if name != "group_rmsprop"),
     ],
 )  # fmt: skip
 def test_it_agrees_with_the_dense_kernel_of_deep_linear(optimizer: str):
     ours = train(linear("deep_linear", optimizer))
     own = train(linear("linear3", optimizer))
     for name, values in ours.observables.items():
-        # Adaptive directions divide by roots of sums that begin at zero: what is rounded in a
-        # gradient of 1e-16 can be of size 1 in its direction, for entries that are zero.
+        # As above.
         np.testing.assert_allclose(own.observables[name], values, rtol=2e-9, err_msg=name)
 
 
 def test_minibatches_are_those_of_the_dense_kernel():
-    """The same samples in each step; the dense kernel finds their gradient another way."""
-    kinds = "deep_linear", "linear3"
-    dense, own = (train(linear(kind, "gradient_descent", minibatch_size=3)) for kind in kinds)
-    for name, values in dense.observables.items():
-        np.testing.assert_allclose(own.observables[name], values, rtol=1e-9, err_msg=name)
+    """The samples that the dense kernel takes in each step, by the test of its own."""
+    own = train(linear("linear3", "gradient_descent", minibatch_size=3))
+    plan = linear("deep_linear", "gradient_descent", minibatch_size=3)
+    for row in range(plan.num_runs):
+        wanted = stochastic(plan, row)
+        np.testing.assert_allclose(own.observables["regression_error"][row], wanted, rtol=1e-9)
 
 
 def test_minibatches_of_a_mean_are_not_weighted():
@@ -171,14 +169,12 @@ def test_minibatches_of_a_mean_are_not_weighted():
         )
     )
     trained = train(plan)
-    x, y = samples(plan.row(0))
+    _, _, x, y, _ = drawn(like(), 0, tests=False)
     signs, w = np.sign(x[0]), np.zeros(y.shape[0])
     for step in range(21):
         loss = np.mean(np.log1p(np.exp(-signs * (w @ y))))
         assert trained.observables["loss"][0, step] == pytest.approx(loss, rel=ROUNDING)
-        with numerics():
-            key = purpose_key(0, "training/minibatches")
-            chosen = np.asarray(draw_samples(key, step, 2, y.shape[1]))
+        chosen = samples_of(0, 20, 2, y.shape[1])[min(step, 19)]
         margins = signs[chosen] * (w @ y[:, chosen])
         w = w + 0.5 * (y[:, chosen] * signs[chosen] / (1 + np.exp(margins))).mean(axis=1)
 
@@ -210,16 +206,16 @@ def test_float32_plateaus_are_those_of_float64():
         "training": {"learning_rate": 5e-4, "weight_decay": 1e-5, "num_steps": 60_000},
         "record": {"observables": ["regression_error"], "count": 5},
     }
-    errors = [
-        train(make_plan(sweep(**changes, sweep={"precision": precision}))).observables[
-            "regression_error"
-        ][0, -1]
-        for precision in ("float64", "float32")
-    ]
+    found = train(make_plan(sweep(**changes, sweep={"precision": "float32"})))
+    changes["network"] = {"kind": "deep_linear", "depth": 3, "width": 24}
+    # Where the error rests does not depend on the rate: with this one it is 0.2 % off.
+    changes["training"] |= {"learning_rate": 5e-3, "num_steps": 6000}
+    last = expected(make_plan(sweep(**changes, sweep={"kernel": "dense"})), 0)[-1]
+    wanted = oracle.OBSERVABLES["regression_error"](last)
     # The residual is some 1e-6 of numbers of size 1, each rounded at 6e-8; sums of a hundred such
     # entries are good to a percent of it.
-    assert errors[1] == pytest.approx(errors[0], rel=0.02)
-    assert 1e-6 < errors[0] < 1e-5
+    assert found.observables["regression_error"][0, -1] == pytest.approx(wanted, rel=0.02)
+    assert 1e-6 < wanted < 1e-5
 
 
 def test_a_loss_of_one_s_own_is_minimized():
@@ -231,7 +227,7 @@ def test_a_loss_of_one_s_own_is_minimized():
         )
     )
     trained = train(plan)
-    x, y = samples(plan.row(0))
+    _, _, x, y, _ = drawn(like(), 0, tests=False)
     signs, w = np.sign(x[0]), np.zeros(y.shape[0])
     for step in range(41):
         margins = signs * (w @ y)
