@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import tomllib
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 import store_samples as samples
 from spec_samples import document
-from sweep_samples import everything_below
+from sweep_samples import BARE, everything_below
 
 import dlnsweep
 from dlnsweep.errors import SpecError
@@ -58,10 +59,12 @@ def test_run_of_what_is_no_sweep(sweep: Any) -> None:
 
 
 def test_run_takes_a_dictionary(tmp_path: Path) -> None:
+    # Its program is that of many other tests.
     results = dlnsweep.run(
-        document(training__num_steps=3), tmp_path, overrides=["sweep.seeds=2"], workers=0
+        tomllib.loads(BARE), tmp_path, overrides=["training.num_steps=3"], workers=0
     )
-    assert len(results.runs()) == 2
+    assert len(results.runs()) == 4
+    assert set(results.runs()["training.num_steps"]) == {3}
     sweep = dlnsweep.Sweep.from_dict(document())
     with pytest.raises(SpecError, match="overrides are given beside a Sweep"):
         dlnsweep.run(sweep, tmp_path, overrides=["sweep.seeds=3"])

@@ -63,8 +63,15 @@ def test_lanczos_on_gaussian_matrices_is_a_close_lower_bound():
         assert 1 - 1e-4 < ratio <= 1 + CLOSE
 
 
-@pytest.mark.parametrize("step_rule", ["uniform", "fan_in"])
-@pytest.mark.parametrize(("dims", "s"), [((5, 9, 7, 4), 2), ((4, 8, 3), 3)])
+@pytest.mark.parametrize(
+    ("dims", "s", "step_rule"),
+    [
+        ((5, 9, 7, 4), 2, "uniform"),
+        ((4, 8, 3), 3, "fan_in"),
+        pytest.param((5, 9, 7, 4), 2, "fan_in", marks=pytest.mark.slow),
+        pytest.param((4, 8, 3), 3, "uniform", marks=pytest.mark.slow),
+    ],
+)
 def test_one_step_is_phi_minus_eta_p_phi(dims, s, step_rule):
     instance = draw(dims, s, 6, seed=3, noise=0.0)
     fit = 0.6
@@ -187,7 +194,7 @@ def test_the_isometry_is_that_of_the_drawn_operator(tmp_path: Path):
 @pytest.mark.slow
 def test_both_kernels_and_the_law_know_what_needs_no_layers(tmp_path: Path):
     names = [*ISOMETRY, "first_layer_off_range"]
-    shared = {"training": {
+    shared: dict[str, Any] = {"training": {
         "learning_rate": 0.5, "weight_decay": 0.1, "num_steps": 300, "step_rule": "fan_in",
     }}  # fmt: skip
     found = []
