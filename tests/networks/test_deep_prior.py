@@ -160,7 +160,7 @@ class Oracle:
             return (start**-q + q * pace * steps) ** (-1 / q)
         return np.nan
 
-    def observables(self, W, V, step: int, rate: float) -> dict[str, float]:
+    def observables(self, W, V, step: int, rate: float) -> dict[str, Any]:
         x = self.output(W, V)
         value = loss(self.loss_name, self.A @ x, self.y, self.p)
         start = loss(self.loss_name, self.A @ self.output(self.W0, self.V0), self.y, self.p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -78,7 +79,8 @@ def gradients_of(weights, rows, values, scale, power):
 
 
 def make(dims, observed, scale, power=2.0, kind=FactorizationKernel, **training):
-    numbers = TrainingSettings(num_steps=100, **({"learning_rate": 0.05} | training))
+    chosen: dict[str, Any] = {"learning_rate": 0.05} | training
+    numbers = TrainingSettings(num_steps=100, **chosen)
     kernel = kind(numbers, RecordSettings(), early_exit=True, power=power)
     fit = Fit(observed, jnp.array(scale), None)
     weights = tuple(map(jnp.array, weights_of(dims)))

@@ -33,7 +33,7 @@ EXACT = 1e-12
 
 
 @cache
-def compiled_draw(initializer: str, dims: tuple[int, ...], carefully: bool):
+def compiled_draw(initializer: Any, dims: tuple[int, ...], carefully: bool):
     """Compile a draw once for each shape; seed, width and scales are its arguments.
 
     Where two programs must agree in every bit, they are compiled as programs of runs are; else
@@ -282,7 +282,7 @@ def test_every_purpose_of_the_package_is_among_those_computed_together(
 
     monkeypatch.setattr(streams, "purpose_key", alone)
     with numerics():
-        key = keys_of(np.int64(0), 2)
+        key = keys_of(jax.numpy.int64(0), 2)
         for name in own_purposes():
             key(name)
         with pytest.raises(AssertionError, match="by itself"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import oracle
@@ -56,7 +57,7 @@ CASES = [
 )
 def test_observables_are_what_they_say(dims, s, n, optimizer, names):
     instance = draw(dims, s, n, seed=1, condition_number=2.0)
-    numbers = {"learning_rate": 0.02, "weight_decay": 0.3, "data_fit_scale": 0.7}
+    numbers: dict[str, Any] = {"learning_rate": 0.02, "weight_decay": 0.3, "data_fit_scale": 0.7}
     found = train(
         instance.weights,
         instance.x,

@@ -310,7 +310,7 @@ def test_directions_that_are_not_there_are_not_seen():
     y = rng.normal(size=(6, 2)) @ rng.normal(size=(2, 9))
     x = rng.normal(size=(8, 9))
     with numerics():
-        reduced = reduce_samples(x, y, 3, certain=False)
+        reduced = reduce_samples(jnp.asarray(x), jnp.asarray(y), 3, certain=False)
         kept = jax.jit(keep_samples)(reduced, x, y)
     columns = np.asarray(kept.columns)
     assert not columns[:, 2].any()

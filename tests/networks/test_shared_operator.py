@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -191,4 +193,5 @@ def test_the_operator_is_kept_once_in_a_call():
     assert own.constants.fit.observed.operator is None
     assert program.layout.vectorized == 3
     assert program.layout.streams
-    assert program.kernel.streamed
+    kernel: Any = program.kernel
+    assert kernel.streamed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ SIGMAS = 5.0
 EXACT = 1e-13
 
 
-def settings(m: int, d: int, operator: str, **more) -> SubspaceSettings:
+def settings(m: int, d: int, operator: Any, **more) -> SubspaceSettings:
     sizes = {"signal_dim": d, "measurement_dim": m, "subspace_dim": 1, "num_samples": 2}
     return SubspaceSettings(**sizes, operator=operator, **more)
 
@@ -154,7 +155,7 @@ def test_a_sweep_measures_with_its_file_and_notices_a_change(file: str):
         k: row[f"problem.{k}"] for k in SubspaceSettings.model_fields if k != "blur_width"
     })  # fmt: skip
     with numerics():
-        x, y = jax.jit(lambda: PROBLEMS["subspace"].draw(own, partial(purpose_key, 0)))()
+        x, y = jax.jit(lambda: PROBLEMS["subspace"].draw(own, partial(purpose_key, jnp.int64(0))))()
     assert np.max(np.abs(np.load(file) @ np.asarray(x) - np.asarray(y))) < EXACT
     first = train_rows(made).observables["regression_error"]
     np.save(file, 2 * np.load(file))

@@ -7,6 +7,7 @@ with a probability below 6e-7.
 from __future__ import annotations
 
 from functools import cache, partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -42,7 +43,7 @@ MANY, FEW, FEWEST = (9, 6, 3, 40), (9, 6, 3, 5), (9, 6, 4, 2)
 @cache
 def compiled(kind: str, sizes: tuple[int, int, int, int]):
     d, m, s, n = sizes
-    problem = PROBLEMS[kind]
+    problem: Any = PROBLEMS[kind]
     own = problem.settings(signal_dim=d, measurement_dim=m, subspace_dim=s, num_samples=n)
 
     def draw(seed, numbers):
@@ -53,7 +54,7 @@ def compiled(kind: str, sizes: tuple[int, int, int, int]):
     return jax.jit(draw, compiler_options=QUICKLY)
 
 
-def draw(sizes, seed=0, kind="noisy_subspace", **numbers):
+def draw(sizes, seed=0, kind: Any = "noisy_subspace", **numbers):
     """Return A, R, X, Y, test signals and test measurements."""
     with numerics():
         values = {k: np.float64(v) for k, v in numbers.items()}
@@ -115,6 +116,7 @@ def test_noise_is_relative_to_the_signals():
     numbers = {"condition_number": 2.0, "tail_power": 1.0}
     # (1^2 + 0.75^2 + 0.5^2) / n is the mean square norm of a signal.
     size = np.sqrt((1 + 0.75**2 + 0.5**2) / n)
+    operator = x = np.empty(0)
     for seed in range(40):
         operator, _, x, clean, *_ = draw(
             MANY, seed, measurement_noise=0.0, tail_level=0.0, **numbers

@@ -7,6 +7,7 @@ with a probability below 6e-7.
 from __future__ import annotations
 
 from functools import cache, partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -71,7 +72,8 @@ def test_signals_lie_in_the_subspace_with_equally_spaced_singular_values(kappa):
     assert np.max(np.abs(values[:s] - expected)) < EXACT
     assert np.all(values[s:] < EXACT)
     assert np.max(np.abs(y - operator @ x)) < EXACT
-    assert np.linalg.matrix_rank(y, tol=1e-9) == s == PROBLEMS["subspace"].rank(settings(*SMALL))
+    problem: Any = PROBLEMS["subspace"]
+    assert np.linalg.matrix_rank(y, tol=1e-9) == s == problem.rank(settings(*SMALL))
 
 
 def test_fewer_samples_than_dimensions():

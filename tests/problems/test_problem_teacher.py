@@ -7,6 +7,7 @@ with a probability below 6e-7.
 from __future__ import annotations
 
 from functools import cache, partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,7 +26,12 @@ from dlnsweep.spec.sweep import Sweep
 SIGMAS = 5.0
 # A sum of a few numbers of size 1, rounded at 1.1e-16 each.
 EXACT = 1e-14
-SIZES = {"signal_dim": 3, "measurement_dim": 6, "num_samples": 500, "num_teacher_neurons": 4}
+SIZES: dict[str, Any] = {
+    "signal_dim": 3,
+    "measurement_dim": 6,
+    "num_samples": 500,
+    "num_teacher_neurons": 4,
+}
 
 
 @cache

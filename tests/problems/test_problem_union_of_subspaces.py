@@ -7,6 +7,7 @@ with a probability below 6e-7.
 from __future__ import annotations
 
 from functools import cache, partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -38,7 +39,7 @@ D, M, S, N, K = 12, 9, 2, 900, 3
 TEST = 600
 NUM_SEEDS = 200
 UNION = {"kind": "union_of_subspaces", "num_subspaces": K}
-SIZES = {"signal_dim": D, "measurement_dim": M, "subspace_dim": S, "num_samples": N}
+SIZES: dict[str, Any] = {"signal_dim": D, "measurement_dim": M, "subspace_dim": S, "num_samples": N}
 
 
 def plan(kernel: str, width: int, problem, seeds: int | list[int] = 2):
@@ -59,7 +60,7 @@ QUICKLY = {"xla_backend_optimization_level": 0}
 @cache
 def draw_bases(d: int = D, s: int = S, count: int = K) -> list[np.ndarray]:
     """Return A, R_1 ... R_K side by side, and R of "subspace", of each seed."""
-    sizes = SIZES | {"signal_dim": d, "subspace_dim": s}
+    sizes: dict[str, Any] = SIZES | {"signal_dim": d, "subspace_dim": s}
     own = union.UnionOfSubspacesSettings(**sizes, num_subspaces=count)
 
     def draw(seed):
@@ -160,7 +161,12 @@ def test_test_coordinates_are_gaussian_of_mean_square_norm_one():
 
 
 def test_one_subspace_is_that_of_the_same_seed():
-    common = {"signal_dim": 8, "measurement_dim": 5, "subspace_dim": 2, "num_samples": 30}
+    common: dict[str, Any] = {
+        "signal_dim": 8,
+        "measurement_dim": 5,
+        "subspace_dim": 2,
+        "num_samples": 30,
+    }
     own = union.UnionOfSubspacesSettings(**common, num_subspaces=1, condition_number=2.0)
     one = subspace.SubspaceSettings(**common, condition_number=2.0)
 

@@ -112,7 +112,7 @@ def draw(number: int) -> Group:
     count = int(np.exp(rng.uniform(np.log(1200), np.log(2200))))
     tolerance = 10 ** rng.uniform(*((-6.5, -5.0) if fine else (-4.5, -3.0)))
     weights: list[list[np.ndarray]] = [[] for _ in range(depth)]
-    columns: list[list[np.ndarray]] = [[] for _ in range(7)]
+    columns: list[list[Any]] = [[] for _ in range(7)]
     for _ in range(LANES):
         kappa = np.exp(rng.uniform(0, np.log(10)))
         values = np.linspace(1.0, 1.0 / kappa, s)
@@ -137,11 +137,11 @@ def draw(number: int) -> Group:
     return Group(
         dims,
         [np.array(w) for w in weights],
-        *[np.array(c) for c in columns],
-        momentum,
-        kind == "nesterov",
-        steps,
-        tolerance,
+        *(np.array(c) for c in columns),  # pyright: ignore [reportCallIssue]
+        momentum=momentum,
+        nesterov=kind == "nesterov",
+        steps=steps,
+        tolerance=tolerance,
     )
 
 
@@ -305,6 +305,7 @@ def outcomes(number: int, lanes: int = LANES) -> list[Outcome]:
         rng = np.random.default_rng(number)
         nudged = [w * (1 + NUDGE * rng.normal(size=w.shape)) for w in group.weights]
         refused = [i for i, p in enumerate(prepared) if p.refusal]
+        calm: Any = None
         if refused:
             other = train(replace(group, weights=nudged))
             moved = np.max(apart(other, true, sizes, list(range(lanes))), axis=1)

@@ -8,6 +8,7 @@ for laws broken on purpose, and the last tests repeat some of these breakages.
 from __future__ import annotations
 
 from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,8 @@ def assert_same_law(found: np.ndarray, expected: np.ndarray, what: object = "") 
     """Compare two samples, or each column of two tables of them."""
     found, expected = found.reshape(len(found), -1), expected.reshape(len(expected), -1)
     for column, (one, two) in enumerate(zip(found.T, expected.T, strict=True)):
-        assert stats.ks_2samp(one, two).pvalue > P_VALUE, (what, column)
+        compared: Any = stats.ks_2samp(one, two)
+        assert compared.pvalue > P_VALUE, (what, column)
 
 
 # Draws from the law
@@ -222,7 +224,7 @@ def test_tries_for_a_chi_squared_number_fail_rarely_enough():
         if y <= -1:
             return 0.0
         ratio = h * (4.5 * y**2 + 1 - (1 + y) ** 3 + 3 * np.log1p(y))
-        return min(1.0, np.exp(ratio)) * stats.norm.pdf(x)
+        return float(min(1.0, np.exp(ratio)) * stats.norm.pdf(x))
 
     failures = [1 - integrate.quad(kept, -9, 9, (a,), limit=200)[0] for a in (1, 1.5, 2, 10)]
     assert failures == sorted(failures, reverse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -361,6 +362,8 @@ def test_divergence_is_marked_at_the_step_of_the_dense_kernel(factor: float):
     assert path.diverged_step > 0
     assert (found.status, dense.status) == ("diverged", "diverged")
     # Squares overflow within a step or two, in whatever coordinates they are summed.
+    assert found.diverged_step is not None
+    assert dense.diverged_step is not None
     assert abs(found.diverged_step - path.diverged_step) <= 1
     assert abs(found.diverged_step - dense.diverged_step) <= 1
     assert found.steps.tolist() == [t for t in steps if t < found.diverged_step]
@@ -429,7 +432,7 @@ def test_equal_shapes_share_their_program(monkeypatch):
 
 
 def test_sizes_of_a_program_are_rounded_up():
-    lanes = [
+    lanes: list[Any] = [
         type("Lane", (), {"prepared": replace(prepared()[0], sizes=sizes)})()
         for sizes in (Sizes((3, 17), (9, 2, 5)), Sizes((8, 1), (7, 20, 65)))
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import log, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -110,8 +111,8 @@ class Proof:
     def moved(self, t: int, since: int) -> float:
         """The largest norm in (59c) and (69c), both in the Frobenius norm."""
         return max(
-            np.linalg.norm(w - (1 - self.eta * self.lam / n) ** (t - since) * self.path[since][i])
-            for i, (w, n) in enumerate(zip(self.path[t], self.di, strict=True))
+            float(np.linalg.norm(w - (1 - self.eta * self.lam / n) ** (t - since) * first))
+            for w, n, first in zip(self.path[t], self.di, self.path[since], strict=True)
         )
 
     def lower(self, t: int, low: float, high: float) -> float:
@@ -148,16 +149,15 @@ class Proof:
     def off(self, t: int) -> float:
         """The left side of (74)."""
         project = np.eye(self.m) - self.y @ np.linalg.pinv(self.y, rcond=1e-10)
-        return np.linalg.norm(self.W(t, self.L, 1) @ project, 2) / sqrt(
-            self.dw ** (self.L - 1) * self.m
-        )
+        norm = float(np.linalg.norm(self.W(t, self.L, 1) @ project, 2))
+        return norm / sqrt(self.dw ** (self.L - 1) * self.m)
 
     def first_off(self, t: int) -> float:
         """||W_1(t) P_perp||_op."""
         project = np.eye(self.m) - self.y @ np.linalg.pinv(self.y, rcond=1e-10)
-        return np.linalg.norm(self.path[t][0] @ project, 2)
+        return float(np.linalg.norm(self.path[t][0] @ project, 2))
 
-    def statements(self) -> dict[str, float]:
+    def statements(self) -> dict[str, Any]:
         """What each statement of Appendix A comes to over a run: its margin, or its constant."""
         L, m, d, eta, lam, s = self.L, self.m, self.d, self.eta, self.lam, self.smin
         one, two = (

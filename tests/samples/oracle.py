@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -170,7 +171,7 @@ def curvature(weights: Weights, y: np.ndarray, fit: float, step_rule: str) -> fl
             right = lower @ right
         gain = np.linalg.norm(left, 2) ** 2 * np.linalg.norm(right, 2) ** 2
         total += gain / (weight.shape[1] if step_rule == "fan_in" else 1)
-    return fit * total
+    return float(fit * total)
 
 
 @dataclass
@@ -188,9 +189,9 @@ class State:
     initial: Weights | None = None
 
 
-def _unbalancedness(state: State, order: str) -> float:
+def _unbalancedness(state: State, order: Any) -> float:
     pairs = zip(state.weights, state.weights[1:], strict=False)
-    return max((np.linalg.norm(b.T @ b - a @ a.T, order) for a, b in pairs), default=0.0)
+    return max((float(np.linalg.norm(b.T @ b - a @ a.T, order)) for a, b in pairs), default=0.0)
 
 
 def _spectrum(state: State) -> np.ndarray:
@@ -247,7 +248,8 @@ def _lower(state: State, pick: str) -> float:
 def _middle(state: State) -> float:
     depth = len(state.weights)
     pairs = [(i, j) for i in range(1, depth - 1) for j in range(i, depth - 1)]
-    return max((np.linalg.norm(product(state.weights[i : j + 1]), 2) for i, j in pairs), default=0)
+    products = (product(state.weights[i : j + 1]) for i, j in pairs)
+    return max((float(np.linalg.norm(found, 2)) for found in products), default=0.0)
 
 
 def first_order_operator(
@@ -281,7 +283,7 @@ def _curvature(state: State, pick: str) -> float:
     values = np.sort(np.linalg.eigvalsh((matrix + matrix.T) / 2))
     # P vanishes off the row space of Y.
     kept = state.x.shape[0] * np.linalg.matrix_rank(state.y)
-    return values[-kept] if pick == "min" else values[-1]
+    return float(values[-kept] if pick == "min" else values[-1])
 
 
 def _displacement(state: State) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +101,11 @@ def test_agrees_with_the_plain_recursion(dims, s, n, step_rule):
     for decay, kappa, fit in [(0.0, 1.0, 1.0), (0.05, 10.0, 0.5)]:
         instance = draw(dims, s, n, seed=len(dims), condition_number=kappa)
         eta = stable_rate(instance, fit, step_rule)
-        numbers = {"learning_rate": eta, "weight_decay": decay, "data_fit_scale": fit}
+        numbers: dict[str, Any] = {
+            "learning_rate": eta,
+            "weight_decay": decay,
+            "data_fit_scale": fit,
+        }
         found = run(instance, step_rule=step_rule, **numbers)
         descent = oracle.Descent(step_rule=step_rule, **numbers)
         path = oracle.descend(instance.weights, instance.x, instance.y, descent, STEPS)
@@ -272,7 +277,9 @@ def test_divergence_is_marked_at_its_first_step(dims, s, n, factor):
     steps = list(range(0, 200, 5))
     instance = draw(dims, s, n, seed=8)
     rate = stable_rate(instance, 1.0, "uniform", 1.0)
-    numbers = [{"learning_rate": f * rate} for f in (10.0, 16.0, 25.0, 50.0, 1e3, 1e6)]
+    numbers: list[dict[str, Any]] = [
+        {"learning_rate": f * rate} for f in (10.0, 16.0, 25.0, 50.0, 1e3, 1e6)
+    ]
     # eta lambda > 2 makes the weights grow, slowly enough for several folds of delayed updates.
     numbers += [
         {"learning_rate": v, "weight_decay": 1.0, "data_fit_scale": 1e-20} for v in (2.2, 3.5)
@@ -307,6 +314,7 @@ def test_a_run_that_blows_up_but_stays_finite_has_diverged():
         numbers["record_steps"],
     )
     assert found.diverged_step == path.diverged_step
+    assert found.diverged_step is not None
     assert 20 < found.diverged_step < 60
     assert found.steps.tolist() == [0, 20]
     lenient = run(instance, divergence_factor=1e300, **numbers)
@@ -345,6 +353,7 @@ def test_divergence_between_records_and_at_step_zero():
     instance = draw(dims, s, n, seed=8)
     found = run(instance, learning_rate=1e4, record_steps=[0, 1000])
     assert found.status == "diverged"
+    assert found.diverged_step is not None
     assert 0 < found.diverged_step < 20
     assert found.steps.tolist() == [0]
     # Finite, but its square is not.
@@ -411,7 +420,7 @@ def test_stop_when_ends_at_the_first_recorded_step_below(observable):
     dims, s, n = SMALL
     instance = draw(dims, s, n, seed=9)
     steps = list(range(0, 400, 7))
-    numbers = {"learning_rate": 0.05, "weight_decay": 0.01}
+    numbers: dict[str, Any] = {"learning_rate": 0.05, "weight_decay": 0.01}
     path = oracle.descend(
         instance.weights, instance.x, instance.y, oracle.Descent(**numbers), steps
     )
@@ -570,11 +579,12 @@ def test_equal_calls_give_equal_bits_and_leave_the_arguments():
 
 def test_arrays_of_other_kinds_are_taken():
     instance = draw(*SMALL, seed=18)
-    listed = Instance(
+    others: Any = (
         [w.astype(np.float32).tolist() for w in instance.weights],
         jnp.asarray(instance.x),
         jnp.asarray(instance.y),
     )
+    listed = Instance(*others)
     single = Instance(
         [w.astype(np.float32) for w in instance.weights],
         instance.x.astype(np.float32),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
 
 from dlnsweep.errors import SpecError
-from dlnsweep.problems.losses import Entries, Measurements
+from dlnsweep.problems import losses
 from dlnsweep.theory.nuclear_norm import least_nuclear_norm
 
 # The relative duality gap that is asked for.
 TOLERANCE = 1e-7
 # Rounding of a projection and of sums of some hundred numbers.
 ROUNDING = 1e-12
+# Of NumPy here.
+Entries: Any = losses.Entries
+Measurements: Any = losses.Measurements
 
 
 def entries(d=8, m=6, rank=1, share=0.6, count=2, seed=0):

@@ -90,7 +90,7 @@ def test_every_statement_has_a_second_transcription(both: tuple[Proof, Run]):
     proof, run = both
     assert 3 < proof.tau < 60 < proof.T
     assert run.gamma == pytest.approx(GAMMA, rel=EXACT)
-    wanted = proof.statements()
+    wanted: dict[Any, float] = proof.statements()
     for name, margin in wanted.items():
         verdict = JUDGES[name].judge(run)
         within = CANCELLED if name.startswith("higher") else CLOSE
@@ -109,7 +109,7 @@ def test_every_statement_has_a_second_transcription(both: tuple[Proof, Run]):
 def test_the_statements_can_fail(both: tuple[Proof, Run]):
     # A narrow network meets some and breaks others, so that neither side is 1 by construction.
     proof, run = both
-    margins = proof.statements()
+    margins: dict[Any, float] = proof.statements()
     broken = {name for name, margin in margins.items() if margin < 1}
     assert {"start upper", "upper", "higher"} <= broken
     assert {"tau", "two", "displacement"}.isdisjoint(broken)
