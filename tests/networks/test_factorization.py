@@ -92,8 +92,17 @@ def advance(kernel, inputs, carry, steps):
     return carry._replace(state=state)
 
 
-@pytest.mark.parametrize("kind", ["entries", "measurements", "samples"])
-@pytest.mark.parametrize("dims", SHAPES)
+# All shapes of entries, and all kinds of data of one shape.
+@pytest.mark.parametrize(
+    ("dims", "kind"),
+    [
+        pytest.param(
+            *(dims, kind), marks=[] if dims == SHAPES[0] or kind == "entries" else pytest.mark.slow
+        )
+        for dims in SHAPES
+        for kind in ("entries", "measurements", "samples")
+    ],
+)
 def test_gradient_descent_is_that_of_plain_numpy(kind, dims):
     observed, rows, values = fit_of(kind, dims[-1], dims[0])
     kernel, inputs, carry = make(dims, observed, 0.3, data_fit_scale=0.7, weight_decay=0.1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import oracle
 import pytest
@@ -92,24 +91,27 @@ def made(training, depth=4, seed=5):
     mix = rng.normal(size=(3, 11)) / 3
     x, y = x @ mix, y @ mix
     kernel = ReluKernel(training, RecordSettings(), early_exit=True)
+
+    # As one program: eagerly each operation would be compiled by itself.
+    def start(weights, x, y):
+        samples = keep_samples(reduce_samples(x, y, 3), x, y)
+        return kernel.start(weights, samples, tuple(sizes[:-1]), training, {})
+
     with numerics():
-        reduced = reduce_samples(jnp.asarray(x), jnp.asarray(y), 3)
-        samples = keep_samples(reduced, jnp.asarray(x), jnp.asarray(y))
-        started = kernel.start(
-            tuple(map(jnp.asarray, weights)), samples, tuple(sizes[:-1]), training, {}
-        )
+        started = jax.jit(start)(tuple(weights), x, y)
     return weights, x, y, kernel, started
 
 
 def advanced(kernel, started, count):
-    with numerics():
-        inputs, carry = started
-        steps = (np.int64(0), np.int64(count))
-        state = jax.jit(kernel.advance)(inputs, carry.state, *steps)
+    def run(inputs, carry, start, stop):
+        state = kernel.advance(inputs, carry.state, start, stop)
         view = kernel.view(inputs, carry._replace(state=state))
         off = view.first_off_range @ view.data.off_basis.T
         whole = (view.layers[0] @ view.data.range_basis.T + off, *view.layers[1:])
-        return jax.tree.map(np.asarray, (state, off, whole, view.squared_error))
+        return state, off, whole, view.squared_error
+
+    with numerics():
+        return jax.tree.map(np.asarray, jax.jit(run)(*started, np.int64(0), np.int64(count)))
 
 
 def test_the_first_layer_off_the_range_only_decays():
@@ -309,9 +311,12 @@ def test_directions_that_are_not_there_are_not_seen():
     rng = np.random.default_rng(1)
     y = rng.normal(size=(6, 2)) @ rng.normal(size=(2, 9))
     x = rng.normal(size=(8, 9))
+
+    def keep(x, y):
+        return keep_samples(reduce_samples(x, y, 3, certain=False), x, y)
+
     with numerics():
-        reduced = reduce_samples(jnp.asarray(x), jnp.asarray(y), 3, certain=False)
-        kept = jax.jit(keep_samples)(reduced, x, y)
+        kept = jax.jit(keep)(x, y)
     columns = np.asarray(kept.columns)
     assert not columns[:, 2].any()
     product = np.asarray(kept.reduced.range_basis) * np.asarray(kept.reduced.inputs) @ columns.T
