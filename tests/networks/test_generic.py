@@ -116,7 +116,7 @@ def linear(kind, optimizer, minibatch_size=0):
             training={"optimizer": optimizer, "learning_rate": rate, "num_steps": 60,
                       "weight_decay": [0.0, 0.05], "minibatch_size": minibatch_size},
             record={"observables": ["regression_error", "loss", "gradient_norm"], "count": 6},
-            sweep={"seeds": 2, "kernel": "dense"},
+            sweep={"seeds": 2, "kernel": "dense" if kind == "deep_linear" else "generic"},
         )
     )  # fmt: skip
 
