@@ -205,6 +205,10 @@ class Reader:
                 values, several, problems = self._values(settings, key, raw[key], dotted, expand)
                 if not problems and key in settings.resolvers:
                     values, problems = resolve(settings.resolvers[key], values, dotted)
+                if problems and dotted == "network.kind" and isinstance(raw[key], str):
+                    # Most of those who name a kind that is not known have written it themselves.
+                    own = "or the kind of a plug-in that is named, --plugin FILE."
+                    problems = [f"{problems[0].removesuffix('.')}, {own}"]
                 self.problems += problems
                 if not problems:
                     self.values[dotted] = values
