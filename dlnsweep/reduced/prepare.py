@@ -21,7 +21,6 @@ _MOST_TRIALS = 6
 # A level of the compressed network has at most this share of the last one's error: 1/10 was seen
 # for depth 4, 1/30 and less for depth 3 (reduced/law.py).
 _LEVEL_GAIN = 10.0
-COARSE = "the compressed network is too coarse"
 # How much the pilot's own truncation may matter: a rehearsal compares with the pilot, and does not
 # see it. Truncations matter 1 to 100 times as much as what they leave out.
 _LEAK_GAIN = 100.0
@@ -59,6 +58,7 @@ class Prepared:
         thresholds: Those that gave the sizes: a good start for a similar network.
         refusal: Why the bases are complete, not small and certified; empty if they are the latter.
         missing: Of a network that is itself a truncation, what that may cause.
+        coarse: Whether they are complete because that is too much, so that a finer one may do.
     """
 
     reduction: Reduction
@@ -67,6 +67,7 @@ class Prepared:
     thresholds: Thresholds | None = None
     refusal: str = ""
     missing: float = 0.0
+    coarse: bool = False
 
 
 def paces(tolerance: float) -> list[Pace]:
@@ -107,7 +108,7 @@ def prepare(
     """
     thinness = _thinness(network)
     refusal = "the measurements are nearly rank-deficient" if thinness > _THINNEST else ""
-    missing = 0.0
+    missing, coarse = 0.0, False
     share, work = _LARGEST_SHARE, _LARGEST_WORK * num_steps * network.step_flops
     if however_large:
         share, work = 1.0, np.inf
@@ -120,7 +121,8 @@ def prepare(
         if coarser is not None:
             missing = reduction.deviation_within(coarser) / _LEVEL_GAIN
             if missing > tolerance:
-                refusal = f"{COARSE} ({missing:.1e})"
+                refusal = f"the compressed network is too coarse ({missing:.1e})"
+                coarse = True
                 break
         found = _search(reduction, tolerance, hint, thinness)
         if not found.refusal:
@@ -129,7 +131,14 @@ def prepare(
     if coarser is not None and not missing:
         missing = np.inf
     everything = Reduction(Pilot.complete(network))
-    return Prepared(everything, everything.everything, missing, refusal=refusal, missing=missing)
+    return Prepared(
+        everything,
+        everything.everything,
+        missing,
+        refusal=refusal,
+        missing=missing,
+        coarse=coarse,
+    )
 
 
 def _thinness(network: Network) -> float:

@@ -20,7 +20,7 @@ from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.reduced.kernel import ReducedKernel, stacked
 from dlnsweep.reduced.lane import Lane, Start, constants_for, prepare_lane, split, why_not_smaller
 from dlnsweep.reduced.law import Plan, draw_compressed, level_plan, squared_norms
-from dlnsweep.reduced.prepare import COARSE, Thresholds
+from dlnsweep.reduced.prepare import Thresholds
 from dlnsweep.reduced.reduction import Sizes
 
 # Floating-point operations between two stops of plain gradient descent; about a tenth of a second.
@@ -109,7 +109,7 @@ class ReducedDraw:
                 forced=self.forced,
                 coarser=coarser,
             )
-            if deeper == _MOST_DEEPER or not lane.prepared.refusal.startswith(COARSE):
+            if deeper == _MOST_DEEPER or not lane.prepared.coarse:
                 return replace(lane, deeper=deeper)
             deeper += 1
 

@@ -16,7 +16,6 @@ from dlnsweep.networks.layered import kind as layered
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.reduced import lane as lanes
 from dlnsweep.reduced import program as reducing
-from dlnsweep.reduced.prepare import COARSE
 from dlnsweep.reduced.prepare import prepare as prepare_network
 
 TOLERANCE = 1e-4
@@ -235,7 +234,6 @@ LAW = {
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.slow
 def test_a_network_of_too_coarse_a_level_is_drawn_deeper(monkeypatch):
     made = plan(**LAW)
     rows = [made.row(i) | made.shared for i in range(made.num_runs)]
@@ -254,7 +252,7 @@ def test_a_network_of_too_coarse_a_level_is_drawn_deeper(monkeypatch):
     def coarse_twice(network, *arguments, **options):
         found = prepare(network, *arguments, **options)
         asked.append(network.first.shape[0])
-        return replace(found, refusal=f"{COARSE} (so)") if len(asked) < 3 else found
+        return replace(found, refusal="so", coarse=True) if len(asked) < 3 else found
 
     prepare = lanes.prepare
     plain = draw.lane(rows[1])
@@ -283,7 +281,8 @@ def test_a_level_that_lacks_too_much_says_so():
     found = prepare_network(
         network, 300, 1e-3, however_large=True, coarser=(1,) * (network.depth - 1)
     )
-    assert found.refusal.startswith(f"{COARSE} (")
+    assert found.coarse
+    assert found.refusal.startswith("the compressed network is too coarse (")
     assert found.missing > 1e-3
 
 
