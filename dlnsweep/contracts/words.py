@@ -9,6 +9,9 @@ from dlnsweep.contracts.plugins import SHARED, is_loading
 from dlnsweep.contracts.sources import source_of
 from dlnsweep.settings.words import Words
 
+# Words that stand for something without being registered.
+_RESERVED = ("near_target",)
+
 
 def add_word(words: Words, what: str, word: str, parts: Sequence[Any], version: str) -> None:
     """Make a word of a setting known; of a stranger's with its version and its home.
@@ -23,10 +26,12 @@ def add_word(words: Words, what: str, word: str, parts: Sequence[Any], version: 
     Raises:
         ValueError: If no version is declared, and a function has no source.
     """
-    module = parts[0].__module__
+    module = getattr(parts[0], "__module__", "") or ""
     if module.partition(".")[0] == SHARED:
         words.add(word)
         return
+    if word in words or word in _RESERVED:
+        raise ValueError(f"{what} {word!r}: that is a word of dlnsweep's own; take another name")
     example = f'{what.capitalize()}(..., version="1")'
     found = version or source_of(parts, f"{what} {word!r}", example)
     words.add(word, found, SHARED if is_loading() else module)

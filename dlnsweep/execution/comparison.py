@@ -110,8 +110,13 @@ def choose_kernels(
             which also says what to do.
     """
     rows = [plan.row(i) for i in chosen]
+    asked = rows[0]["sweep.kernel"]
+    if not kernel and asked == "generic" and network_of(rows[0]).kernels != ("auto", "generic"):
+        raise SpecError(
+            'there is nothing to compare: sweep.kernel is "generic", which is the judge; look at '
+            "another kernel with --kernel dense."
+        )
     if not kernel:
-        asked = rows[0]["sweep.kernel"]
         reducible = not any(map(_why_not_reducible, rows))
         kernel = asked if asked in JUDGES else "reduced" if reducible else "dense"
     judge = judge or JUDGES[kernel]
@@ -372,6 +377,8 @@ def _verdict(pairs: Sequence[Pair], tolerance: float) -> str:
     wrong = [pair for pair in pairs if not pair.is_right(tolerance)]
     kernel, judge = pairs[0].kernels
     runs = "1 run" if len(pairs) == 1 else f"{len(pairs)} runs"
+    if not wrong and not any(pair.deviations for pair in pairs):
+        return f"{runs} diverged at the same steps by both kernels; nothing else can be compared."
     if not wrong:
         worst = max((d.largest for pair in pairs for d in pair.deviations.values()), default=0.0)
         limit = "the tolerance" if worst <= tolerance else "three times its estimate"

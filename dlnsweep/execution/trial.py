@@ -1,4 +1,4 @@
-"""Strangers' networks are tried on a run of each program before anything is written."""
+"""What strangers bring is tried on a run of each program before anything is written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import network_of
 from dlnsweep.errors import SpecError
+from dlnsweep.optimizers.trial import why_not_optimizer
 from dlnsweep.plan.plan import Plan
 
 # Each costs a compilation or so. What one program's run shows is seldom wrong of another alone.
@@ -13,7 +14,7 @@ _MOST_TRIED = 8
 
 
 def check_network(plan: Plan) -> None:
-    """Refuse a network that cannot be trained.
+    """Refuse a network, an initializer or an optimizer that cannot be trained with.
 
     Raises:
         SpecError: If it cannot.
@@ -21,5 +22,6 @@ def check_network(plan: Plan) -> None:
     _, first = np.unique(plan.programs, return_index=True)
     for index in first[:_MOST_TRIED].tolist():
         row = plan.row(index)
-        if reason := network_of(row).why_not_trainable(row):
+        # The network last: its trial would blame itself for what is wrong with an optimizer.
+        if reason := why_not_optimizer(row) or network_of(row).why_not_trainable(row):
             raise SpecError(reason)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlnsweep.contracts.optimizer import OPTIMIZERS, Optimizer
 from dlnsweep.numerics.lazy import jax, jnp, optax
-from dlnsweep.settings.sections import TrainingSettings
+from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
@@ -102,14 +103,16 @@ OURS = (
 
 
 def direction_of(name: str, numbers: Mapping[str, Any]) -> GradientTransformation:
-    """Return the direction of an optimizer.
+    """Return the direction of an optimizer, which is given its own numbers and no other's.
 
     Args:
         name: Its name.
         numbers: The numbers of [training] by name; they may be tracers.
     """
-    fields: dict[str, Any] = {"optimizer": name, **numbers}
-    return OPTIMIZERS[name].direction(TrainingSettings.model_construct(**fields))
+    own = {
+        key: value for key, value in numbers.items() if name in HYPERPARAMETERS.get(key, (name,))
+    }
+    return OPTIMIZERS[name].direction(SimpleNamespace(optimizer=name, **own))
 
 
 def couples_decay(name: str) -> bool:

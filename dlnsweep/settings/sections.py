@@ -74,7 +74,8 @@ class TrainingSettings(Settings):
         Describe(
             "static",
             "network: the network's own, which is half the squared error unless it says otherwise; "
-            "another one for networks on samples that have none",
+            "another one for networks on samples that have none: logistic and exponential for "
+            "targets 1 and -1, cross_entropy (of a softmax) for probabilities",
         ),
     ] = OF_NETWORK
     step_rule: Annotated[

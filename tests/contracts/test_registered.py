@@ -329,6 +329,10 @@ class _Taken(Settings):
          "loss 'own': reduction is 'total'; it must be 'sum' or 'mean'"),
         (lambda: dlnsweep.register_initializer(dlnsweep.Initializer("identity", LEN)),
          "initializer 'identity': an initializer of this name is registered"),
+        (lambda: dlnsweep.register_initializer(dlnsweep.Initializer("near_target", LEN)),
+         "initializer 'near_target': that is a word of dlnsweep's own; take another name"),
+        (lambda: dlnsweep.register_loss(dlnsweep.Loss("network", LEN)),
+         "loss 'network': that is a word of dlnsweep's own; take another name"),
         (lambda: dlnsweep.register_initializer(dlnsweep.Initializer("I", LEN)),
          "initializer 'I': its name must be a lower-case identifier"),
     ],
@@ -368,3 +372,119 @@ def test_our_losses_are_their_formulas():
         found = {name: float(getattr(losses, name)(f, x)) for name, (x, _) in wanted.items()}
     # Sums of some ten terms of size 1.
     assert found == pytest.approx({name: value for name, (_, value) in wanted.items()}, rel=1e-14)
+
+
+BAD = """
+import dlnsweep, optax
+import jax, jax.numpy as jnp
+from dlnsweep.streams import gaussian
+
+
+def good(shape, key):
+    pairs = zip(shape.dims, shape.dims[1:])
+    return [gaussian(key(f"weights/{i}"), b, a) for i, (a, b) in enumerate(pairs, start=1)]
+
+
+def stateless(change):
+    def update(u, params):
+        return jax.tree.map(change, u)
+    return lambda training: optax.stateless(update)
+
+
+def broken(params):
+    raise ValueError("no state")
+
+
+def grows(u, state, params=None):
+    return u, jnp.concatenate([state, jnp.zeros(1)])
+
+
+def other_tree(u, state, params=None):
+    return u[0], state
+
+
+def decides(training):
+    return optax.identity() if training.learning_rate > 1 else optax.scale_by_adam()
+
+
+OPTIMIZERS = {
+    "wide": stateless(lambda x: x.astype(jnp.float32)),
+    "thin": stateless(lambda x: x[:1]),
+    "broken": lambda training: optax.GradientTransformation(broken, optax.identity().update),
+    "grows": lambda training: optax.GradientTransformation(lambda p: jnp.zeros(1), grows),
+    "tree": lambda training: optax.GradientTransformation(lambda p: (), other_tree),
+    "secret": lambda training: optax.scale_by_adam(b1=training.beta1),
+    "decides": decides,
+}
+INITIALIZERS = {
+    "turned": lambda shape, key: [w.T for w in good(shape, key)],
+    "few": lambda shape, key: good(shape, key)[:1],
+    "coarse": lambda shape, key: [w.astype(jnp.float32) for w in good(shape, key)],
+    "nans": lambda shape, key: [w * jnp.nan for w in good(shape, key)],
+    "raises": lambda shape, key: {}["oops"],
+    "full": good,
+}
+for name, direction in OPTIMIZERS.items():
+    dlnsweep.register_optimizer(dlnsweep.Optimizer(name, direction))
+for name, draw in INITIALIZERS.items():
+    dlnsweep.register_initializer(dlnsweep.Initializer(name, draw, paddable=name == "full"))
+"""
+
+TRIED = """
+import json
+import dlnsweep
+from dlnsweep.errors import SpecError
+from dlnsweep.execution.trial import check_network
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec.sweep import Sweep
+
+dlnsweep.load_plugin("bad.py")
+import sys
+bad = sys.modules["dlnsweep_plugins.bad"]
+
+found = {}
+for key, names in (("optimizer", bad.OPTIMIZERS), ("initializer", bad.INITIALIZERS)):
+    for name in names:
+        document = {
+            "name": "bad",
+            "problem": {"kind": "subspace", "signal_dim": 3, "measurement_dim": 2,
+                        "subspace_dim": 2, "num_samples": 4},
+            "network": {"depth": 2, "width": 4},
+            "training": {"learning_rate": 0.01, "num_steps": 3},
+        }
+        document["training" if key == "optimizer" else "network"][key] = name
+        try:
+            check_network(make_plan(Sweep.from_dict(document)))
+        except SpecError as error:
+            found[name] = error.problems[0]
+print(json.dumps(found))
+"""
+
+
+def test_what_is_registered_is_tried_before_anything_is_written(folder: Path):
+    (folder / "bad.py").write_text(BAD)
+    ended = ran(folder, "-c", TRIED)
+    assert ended.returncode == 0, ended.stderr
+    optimizer = "training.optimizer '{}' cannot be trained with: its {}"
+    initializer = "network.initializer '{}' cannot be drawn: {}"
+    beginnings = {
+        "wide": optimizer.format("wide", "update makes a direction float32 of shape (3, 2) of a "
+                                 "gradient float64 of shape (3, 2); both must be alike."),
+        "thin": optimizer.format("thin", "update makes a direction float64 of shape (1, 2)"),
+        "broken": optimizer.format("broken", "init fails (ValueError: no state)"),
+        "grows": optimizer.format("grows", "update returns a state of other shapes or dtypes"),
+        "tree": optimizer.format("tree", "update returns another tree than the gradients"),
+        "secret": optimizer.format("secret", "init fails (AttributeError:"),
+        "decides": optimizer.format("decides", "init fails (TracerBoolConversionError:"),
+        "turned": initializer.format("turned", "its draw returns arrays of shapes (2, 4), (4, 3); "
+                                     "for the layer sizes 2, 4, 3 they must be (4, 2), (3, 4)."),
+        "few": initializer.format("few", "its draw returns arrays of shapes (4, 2); for the"),
+        "coarse": initializer.format("coarse", "its draw returns an array of float32; all must"),
+        "nans": initializer.format("nans", "its draw returns numbers that are not finite."),
+        "raises": initializer.format("raises", "its draw fails (KeyError: 'oops')."),
+        "full": initializer.format("full", "it says that it is paddable, and draws numbers beyond"),
+    }  # fmt: skip
+    found: dict[str, str] = json.loads(ended.stdout)
+    assert set(found) == set(beginnings)
+    for name, beginning in beginnings.items():
+        assert found[name].startswith(beginning), found[name]

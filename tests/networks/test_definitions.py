@@ -121,5 +121,14 @@ def test_what_the_generic_way_cannot_train_is_refused():
         pairs_of(document)
 
 
+def test_the_judge_itself_is_not_compared():
+    document = samples() | {"sweep": {"kernel": "generic"}}
+    document["training"] = document["training"] | {"num_steps": 60}
+    plan = make_plan(Sweep.from_dict(document | {"name": "judge"}))
+    with pytest.raises(SpecError, match="which is the judge; look at another kernel"):
+        choose_kernels(plan, [0])
+    assert choose_kernels(plan, [0], "dense") == ("dense", "generic")
+
+
 def test_every_kind_but_end_to_end_is_defined_in_pure_functions():
     assert [kind.kind for kind in NETWORKS.values() if not kind.generic] == ["end_to_end"]

@@ -136,6 +136,8 @@ def _compute(
 ) -> None:
     """Compute the loss and its gradient at step 0 of one run."""
     kernel = drawing.kernel(Layout(1))
+    named = kernel.training.loss
+    place = "its loss" if named == OF_NETWORK else f"training.loss '{named}'"
     given = {k: jnp.asarray(row.get(k) or v, jnp.asarray(v).dtype) for k, v in arguments.items()}
 
     def convert(array: Any) -> Any:
@@ -151,9 +153,9 @@ def _compute(
     except Exception as error:
         raise _Wrong(f"its loss has no gradient ({_said(error)}).") from error
     if not jnp.isfinite(fit):
-        raise _Wrong(f"its loss is {fit} at the initial parameters; it must be finite.")
+        raise _Wrong(f"{place} is {fit} at the initial parameters; it must be finite.")
     if fit < 0:
-        raise _Wrong(f"its loss is {fit:.3g} at the initial parameters; it must not be negative.")
+        raise _Wrong(f"{place} is {fit:.3g} at the initial parameters; it must not be negative.")
     flat = jax.tree.leaves(gradients)
     if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in flat):
         raise _Wrong("the gradient of its loss is not finite at the initial parameters.")

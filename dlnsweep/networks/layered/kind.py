@@ -239,6 +239,14 @@ class DeepLinear(NetworkKind):
             return reason
         return why_not_worth(layer_sizes(row, width), problem_rank(row), row["training.num_steps"])
 
+    def why_not_trainable(self, row: Mapping[str, Any]) -> str:
+        """Return what is wrong with a stranger's initializer; else nothing."""
+        from dlnsweep.networks.layered.trial import why_not_initializer
+
+        # Compressed networks have the law of our own initializer.
+        width = min(row["network.width"], _COMPRESSED_WIDTH)
+        return why_not_initializer(row["network.initializer"], layer_sizes(row, width))
+
     def must_reduce(self, row: Mapping[str, Any]) -> bool:
         """Return whether a run is trained by the reduced kernel whatever the pilot finds."""
         return row["sweep.kernel"] == "reduced" or row["network.initial_weights"] == "law"

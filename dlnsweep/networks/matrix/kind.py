@@ -269,6 +269,13 @@ class Factorization(NetworkKind):
         """Return why a run gets the dense kernel."""
         return f"the loss of {row['problem.kind']} is not one of few reduced samples"
 
+    def why_not_trainable(self, row: Mapping[str, Any]) -> str:
+        """Return what is wrong with a stranger's initializer; else nothing."""
+        from dlnsweep.networks.layered.trial import why_not_initializer
+
+        dims = layer_sizes(row, row["network.width"])
+        return why_not_initializer(row["network.initializer"], dims)
+
     def label(self, name: str, label: str) -> str:
         """Return a label with the loss of a matrix in place of that of samples."""
         if name != "loss":

@@ -1,0 +1,71 @@
+"""Whether an optimizer of a stranger's can be trained with, tried on two small matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlnsweep.contracts.optimizer import OPTIMIZERS
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.optimizers.directions import direction_of
+from dlnsweep.settings.sections import HYPERPARAMETERS, OPTIMIZER_WORDS
+from dlnsweep.settings.sentences import printable
+
+_LONGEST = 300
+
+
+def why_not_optimizer(row: Mapping[str, Any]) -> str:
+    """Return what is wrong with a run's optimizer, as a sentence; empty if nothing is.
+
+    Args:
+        row: The run's dotted settings.
+    """
+    name = row["training.optimizer"]
+    if not OPTIMIZER_WORDS.version(name):
+        return ""
+    with numerics():
+        wrong = _why_not(row, name)
+    return f"training.optimizer '{name}' cannot be trained with: {wrong}" if wrong else ""
+
+
+def _why_not(row: Mapping[str, Any], name: str) -> str:
+    dtype = jnp.dtype(row["sweep.precision"])
+    keys = [*HYPERPARAMETERS, "learning_rate", "weight_decay", "data_fit_scale"]
+    numbers = {key: jax.ShapeDtypeStruct((), dtype) for key in keys}
+    params = tuple(jax.ShapeDtypeStruct(shape, dtype) for shape in ((3, 2), (4, 3)))
+
+    def begun(numbers: Any, params: Any) -> Any:
+        return jax.tree.map(jnp.asarray, direction_of(name, numbers).init(params))
+
+    def moved(numbers: Any, state: Any, params: Any) -> Any:
+        return direction_of(name, numbers).update(params, state, params)
+
+    place = "its init"
+    try:
+        state = jax.eval_shape(begun, numbers, params)
+        place = "its update"
+        directions, after = jax.eval_shape(moved, numbers, state, params)
+    # Whatever a stranger's function raises.
+    except Exception as error:
+        said = printable(
+            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}", _LONGEST
+        )
+        return f"{place} fails ({said}); numbers of others are there only if `reads` names them."
+    if jax.tree.structure(directions) != jax.tree.structure(params):
+        return (
+            "its update returns another tree than the gradients; it must return one direction for "
+            "each of them."
+        )
+    for found, wanted in zip(directions, params, strict=True):
+        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            return (
+                f"its update makes a direction {found.dtype} of shape {found.shape} of a gradient "
+                f"{wanted.dtype} of shape {wanted.shape}; both must be alike."
+            )
+    if str(jax.tree.map(lambda x: (x.shape, x.dtype), after)) != str(
+        jax.tree.map(lambda x: (x.shape, x.dtype), state)
+    ):
+        return "its update returns a state of other shapes or dtypes than it is given; keep them."
+    assert name in OPTIMIZERS
+    return ""
