@@ -10,7 +10,7 @@ from typing import Any
 
 from dlnsweep.contracts import plugins
 from dlnsweep.contracts.keys import known_settings, may_vary, sweep_classes
-from dlnsweep.contracts.network import find_network
+from dlnsweep.contracts.network import NETWORKS, find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.settings.base import Settings, description, with_integers
@@ -205,7 +205,7 @@ class Reader:
                 values, several, problems = self._values(settings, key, raw[key], dotted, expand)
                 if not problems and key in settings.resolvers:
                     values, problems = resolve(settings.resolvers[key], values, dotted)
-                if problems and dotted == "network.kind" and isinstance(raw[key], str):
+                if problems and dotted == "network.kind" and _is_unknown_kind(raw[key]):
                     # Most of those who name a kind that is not known have written it themselves.
                     own = "or the kind of a plug-in that is named, --plugin FILE."
                     problems = [f"{problems[0].removesuffix('.')}, {own}"]
@@ -302,6 +302,10 @@ class Reader:
             self.problems += map(printable, problems)
         self.problems += map(printable, same_files(figures))
         return tuple(figures)
+
+
+def _is_unknown_kind(value: Any) -> bool:
+    return isinstance(value, str) and value not in {kind for _, kind in NETWORKS}
 
 
 def _zipped(document: Mapping[str, Any]) -> set[str]:

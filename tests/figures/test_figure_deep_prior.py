@@ -56,7 +56,10 @@ WITH = "with network.kind = 'deep_prior' it must be"
             {"training__step_rule": "fan_in"},
             f"training.step_rule is 'fan_in'; {WITH} 'uniform' or 'curvature'.",
         ),
-        ({"sweep__kernel": "reduced"}, f"sweep.kernel is 'reduced'; {WITH} 'auto' or 'dense'."),
+        (
+            {"sweep__kernel": "reduced"},
+            f"sweep.kernel is 'reduced'; {WITH} 'auto' or 'dense' or 'generic'.",
+        ),
         (
             {"network__kind": "deep_linear"},
             "network.kind is 'deep_linear'; it must be 'deep_prior'.",

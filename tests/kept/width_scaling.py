@@ -33,6 +33,7 @@ def _kernel() -> Iterator[Statement]:
     )  # fmt: skip
     yield says("that differ by less than {} count as equal", deviations._ROUNDING)
     yield says("and beyond {} it ends with 1", comparison._EXACT)
+    yield says("less than {} of an observable's largest value", deviations._ROUNDING)
     yield from _certified()
     yield says(
         "within {} % at its end and a factor of {} at every recorded step",

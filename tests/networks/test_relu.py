@@ -245,7 +245,10 @@ WITH = "with network.kind = 'linear_then_relu' it must be"
             f"training.optimizer is 'adam'; {WITH} 'gradient_descent'.",
         ),
         ({"training__minibatch_size": 2}, f"training.minibatch_size is 2; {WITH} 0."),
-        ({"sweep__kernel": "reduced"}, f"sweep.kernel is 'reduced'; {WITH} 'auto' or 'dense'."),
+        (
+            {"sweep__kernel": "reduced"},
+            f"sweep.kernel is 'reduced'; {WITH} 'auto' or 'dense' or 'generic'.",
+        ),
         (
             {"record__observables": ["loss", "singular_values"]},
             "record.observables names 'singular_values', which is for linear networks and "

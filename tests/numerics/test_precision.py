@@ -130,7 +130,7 @@ def test_float32_follows_float64_within_its_roundings(depth: int) -> None:
 # What a run of float32 records of its plateau, beside plain NumPy in float64. A coarse decay is
 # within 2^-17 sqrt(d_w / 8) of this share, which is less than 1 % here.
 COARSE = 0.01
-SLOW = [1e-3, 1e-5, 1e-6, 1e-10]
+SLOW = [1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 1e-10]
 WAYS = {
     "lagging": ((4, 8, 8), "gradient_descent", "uniform", 1),
     "delayed": ((4, 12, 12, 8), "gradient_descent", "uniform", 2),
