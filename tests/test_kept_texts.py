@@ -40,7 +40,6 @@ KEPT = "results/kept/{}/README.md"
 # through. None may join them: a number without a table has no place in a text.
 OWED = {
     KEPT.format("open_questions"): (
-        "(a) Does depth speed up the decay of the off-subspace error, and when?",
         "(b) How wide is wide enough?",
     ),
 }

@@ -85,6 +85,35 @@ def _first_layer(file: dict[str, Any]) -> float:
     return -log1p(-file["training"]["learning_rate"] * file["training"]["weight_decay"])
 
 
+def _depth() -> Iterator[Statement]:
+    rows, file = table("open_questions/depth.csv"), sweep("open_depth")
+    alone, depths = _first_layer(file), file["network"]["depth"]
+    early = [_interval(_rates(rows.where(depth=d), 100, 1000, alone)) for d in depths]
+    yield says(
+        "{} ({} to {}), {} ({} to {}), {} ({} to {}) and {} ({} to {}) for L = 2 to 5 between "
+        "steps 100 and 1 000",
+        *(x for found in early for x in found),
+    )  # fmt: skip
+    late = [median(_rates(rows.where(depth=d), 10_000, 20_000, alone)) for d in depths]
+    yield says("to {}, {}, {} and {} between steps 10 000 and 20 000", *late)
+    end = file["training"]["num_steps"]
+    last = [median(_rates(rows.where(depth=d), 30_000, end, alone)) for d in depths]
+    yield says("it is 1 for all ({} to {}).", min(last), max(last))
+
+    def lead(step: int) -> float:
+        two, five = (
+            rows.where(depth=d, step=step).column("off_subspace_error") for d in (2, 5)
+        )  # fmt: skip
+        return median(five) / median(two)
+
+    yield says(
+        "a factor {} at step 2 933, {} at 9 885, and {} at the end",
+        lead(2933), lead(9885), lead(end),
+    )  # fmt: skip
+    yield says("{} steps, {} runs, all certified",
+               end, len(rows.where(step=end).rows))  # fmt: skip
+
+
 def _training_noise() -> Iterator[Statement]:
     rows = table("open_questions/training_noise.csv")
 
@@ -322,6 +351,19 @@ def _best_weight_decay() -> Iterator[Statement]:
 
 PARTS = [
     Part(FILE, "", _head),
+    Part(
+        FILE,
+        "(a) Does depth speed up the decay of the off-subspace error, and when?",
+        _depth,
+        settings=(
+            "(c = 1/16, d_w = 1000), λ = 10⁻³",
+            "certified at 10⁻⁴",
+            "From step 20 to some 3 000 (ηλt of 0.3)",
+            "W_{L:2}",
+            "from 30 000 on",
+            "--at 20000 --at 30000 --at 100000",
+        ),
+    ),
     # Owed: the intervals of the exponents, and how many of the failures diverge.
     Part(FILE, "(b) How wide is wide enough?", _width, complete=False),
     Part(
