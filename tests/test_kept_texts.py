@@ -39,9 +39,7 @@ KEPT = "results/kept/{}/README.md"
 # Sections with measured numbers whose tables have yet to be made, or which have yet to be gone
 # through. None may join them: a number without a table has no place in a text.
 OWED = {
-    KEPT.format("open_questions"): (
-        "(b) How wide is wide enough?",
-    ),
+    KEPT.format("open_questions"): ("(b) How wide is wide enough?",),
 }
 
 
