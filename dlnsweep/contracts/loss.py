@@ -39,14 +39,10 @@ def register_loss(loss: Loss) -> Loss:
     Raises:
         ValueError: If the name is taken, or is none.
     """
-    if not loss.name.isidentifier() or loss.name != loss.name.lower():
-        raise ValueError(f"loss {loss.name!r}: its name must be a lower-case identifier")
     if loss.reduction not in ("sum", "mean"):
         raise ValueError(
             f"loss {loss.name!r}: reduction is {loss.reduction!r}; it must be 'sum' or 'mean'"
         )
-    if loss.name in LOSSES:
-        raise ValueError(f"loss {loss.name!r}: a loss of this name is registered")
     add_word(LOSS_WORDS, "loss", loss.name, (loss.function,), loss.version)
     LOSSES[loss.name] = loss
     return loss

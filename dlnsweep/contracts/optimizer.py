@@ -75,10 +75,6 @@ def used_by() -> Mapping[str, UsedBy]:
 
 
 def _mistakes(optimizer: Optimizer) -> Iterator[str]:
-    if not optimizer.name.isidentifier() or optimizer.name != optimizer.name.lower():
-        yield "its name must be a lower-case identifier"
-    if optimizer.name in OPTIMIZERS:
-        yield "an optimizer of this name is registered"
     for key in optimizer.reads:
         if key not in HYPERPARAMETERS:
             known = ", ".join(HYPERPARAMETERS)

@@ -111,7 +111,7 @@ def choose_kernels(
     """
     rows = [plan.row(i) for i in chosen]
     asked = rows[0]["sweep.kernel"]
-    if not kernel and asked == "generic" and network_of(rows[0]).kernels != ("auto", "generic"):
+    if not kernel and asked == "generic" and "dense" in network_of(rows[0]).kernels:
         raise SpecError(
             'there is nothing to compare: sweep.kernel is "generic", which is the judge; look at '
             "another kernel with --kernel dense."
@@ -132,9 +132,9 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
     """Return why two kernels cannot be compared on a run; each reason by itself."""
     network = network_of(row)
     kind = f"network.kind = {show(network.kind)}"
-    if network.kernels == ("auto", "generic"):
+    if "dense" not in network.kernels:
         return [f"there is nothing to compare: {kind} is trained by the generic way alone."]
-    if judge == "generic" and not network.generic:
+    if judge not in network.kernels:
         return [
             f"there is nothing to compare: {kind} follows no gradient alone, so the generic way "
             "cannot train it."

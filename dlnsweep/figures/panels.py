@@ -226,8 +226,8 @@ def make_room(keys: Banded, grid: Grid) -> None:
         return
     for name in {panel.observable for panel in grid.panels}:
         axes = [panel.ax for panel in grid.panels if panel.observable == name]
+        top = max(top_for_notes(ax) for ax in axes)
         for ax in axes:
-            top = max(top_for_notes(each) for each in axes)
             ax.set_ylim(ax.get_ylim()[0], top)
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.optimizers.directions import direction_of
 from dlnsweep.settings.sections import HYPERPARAMETERS, OPTIMIZER_WORDS
-from dlnsweep.settings.sentences import printable
-
-_LONGEST = 300
+from dlnsweep.settings.sentences import raised
 
 
 def why_not_optimizer(row: Mapping[str, Any]) -> str:
@@ -48,24 +45,26 @@ def _why_not(row: Mapping[str, Any], name: str) -> str:
         directions, after = jax.eval_shape(moved, numbers, state, params)
     # Whatever a stranger's function raises.
     except Exception as error:
-        said = printable(
-            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}", _LONGEST
+        return (
+            f"{place} fails ({raised(error)}); numbers of others are there only if `reads` names "
+            "them."
         )
-        return f"{place} fails ({said}); numbers of others are there only if `reads` names them."
     if jax.tree.structure(directions) != jax.tree.structure(params):
         return (
             "its update returns another tree than the gradients; it must return one direction for "
             "each of them."
         )
     for found, wanted in zip(directions, params, strict=True):
-        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+        if not _alike(found, wanted):
             return (
                 f"its update makes a direction {found.dtype} of shape {found.shape} of a gradient "
                 f"{wanted.dtype} of shape {wanted.shape}; both must be alike."
             )
-    if str(jax.tree.map(lambda x: (x.shape, x.dtype), after)) != str(
-        jax.tree.map(lambda x: (x.shape, x.dtype), state)
-    ):
+    same_tree = jax.tree.structure(after) == jax.tree.structure(state)
+    if not same_tree or not all(map(_alike, jax.tree.leaves(after), jax.tree.leaves(state))):
         return "its update returns a state of other shapes or dtypes than it is given; keep them."
-    assert name in OPTIMIZERS
     return ""
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return (one.shape, one.dtype) == (other.shape, other.dtype)

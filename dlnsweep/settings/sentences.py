@@ -14,6 +14,8 @@ _LONGEST_VALUE = 60
 _LONGEST_KEY = 80
 _MOST_LISTED = 15
 MOST_MISTAKES = 40
+# Of what an exception says, so many characters are told.
+_LONGEST_RAISED = 300
 
 # What other programs and papers call our keys.
 _ALSO_CALLED = {
@@ -123,6 +125,12 @@ def _meant(word: str, known: Iterable[str]) -> str:
 
 def _last(key: str) -> str:
     return key.rpartition(".")[2]
+
+
+def raised(error: BaseException) -> str:
+    """Return the type and the first line of what a stranger's function raised."""
+    lines = str(error).strip().splitlines() or [""]
+    return printable(f"{type(error).__name__}: {lines[0]}", _LONGEST_RAISED)
 
 
 def bounded(problems: Sequence[str]) -> list[str]:

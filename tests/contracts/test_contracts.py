@@ -13,7 +13,6 @@ from dlnsweep.contracts.drawing import drawing_of
 from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import NETWORKS, NetworkKind, network_of
 from dlnsweep.contracts.observable import OBSERVABLES
-from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.engine.batch import train_batch
 from dlnsweep.engine.trained import Trained
@@ -74,8 +73,6 @@ DOCUMENTS: dict[tuple[str, str], dict[str, Any]] = {
 # Of what is recorded here nothing depends on these, for a reason.
 SILENT = {
     "training.divergence_factor": "no run diverges",
-    "training.num_steps": "all runs of a batch are as long as the longest",
-    "network.input_dim": "only z = W u moves, whose law is that of any input",
     "record.rank_threshold": "no rank is recorded; as an axis it is refused",
     "record.test_noise": "no noisy test error is recorded; as an axis it is refused",
 }
@@ -256,4 +253,3 @@ def test_what_is_registered_has_a_sentence_about_itself():
         assert inspect.getdoc(loss.function), loss.name
     for initializer in INITIALIZERS.values():
         assert inspect.getdoc(initializer.draw), initializer.name
-    assert set(OPTIMIZERS) > {"gradient_descent"}

@@ -144,6 +144,16 @@ def _speed() -> Iterator[Statement]:
                peer("sixteen_runs", "jit(vmap(scan)), 4 samples", mine, row, "way"))  # fmt: skip
     yield says("matrix_completion.csv)) | `jit(vmap(scan))` over all | {} times |",
                peer("matrix_completion", "jit(vmap(scan))", mine, row, "way"))  # fmt: skip
+    reduced = table("speed/reduced.csv").by("tolerance", "PyTorch / ours")
+    document = script("reduced")._document(3, steps, [0], 1e-4)
+    yield says(
+        "d_w = {}, L = 3, n = {}, of four runs of {} steps with their drawing and pilots, "
+        "tolerance {} ([reduced]",
+        document["network"]["width"], document["problem"]["num_samples"], steps,
+        document["sweep"]["tolerance"],
+    )  # fmt: skip
+    yield says("PyTorch loop on all samples | {} times |", AtLeast(reduced[1e-4]))
+    yield says("the same, tolerance {} | | {} times |", 1e-6, AtLeast(reduced[1e-6]))
     # The better of the loops, beside all cores.
     per_step = "microseconds a network and step"
     loops = [peer("deep_prior", f"loop, {threads}", "ours, 2 cores", per_step)

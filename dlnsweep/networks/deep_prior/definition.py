@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array, Float
 
@@ -30,7 +30,6 @@ from dlnsweep.networks.deep_prior.view import (
 from dlnsweep.networks.generic.descent import Constants, GenericKernel, Samples
 from dlnsweep.networks.generic.draw import Drawn, GenericDrawing
 from dlnsweep.numerics.divergence import squared_limit
-from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.spectra import guarded
@@ -140,6 +139,7 @@ class PriorDefinition(GenericDrawing):
 
     drawn_by: PriorDrawing
     dim: int
+    trained_by: ClassVar[type[GenericKernel]] = PriorGenericKernel
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> PriorDefinition:
@@ -157,17 +157,9 @@ class PriorDefinition(GenericDrawing):
         """Return the arguments of one run."""
         return self.drawn_by.example_arguments()
 
-    def kernel(self, layout: Layout) -> PriorGenericKernel:
-        """Return what trains a run."""
-        return PriorGenericKernel(
-            self.sections.training,
-            self.sections.record,
-            early_exit=layout.vectorized == 1,
-            network=self.network,
-            settings=self.sections.network,
-            loss_name=self.sections.problem.loss,
-            dim=self.dim,
-        )
+    def kernel_fields(self) -> dict[str, Any]:
+        """Return what else the kernel is made with."""
+        return {"loss_name": self.sections.problem.loss, "dim": self.dim}
 
     def draw(self, arguments: Mapping[str, Any]) -> Drawn:
         """Draw a run, float64."""

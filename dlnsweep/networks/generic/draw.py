@@ -51,6 +51,7 @@ class GenericDrawing(Drawing):
     network: Network
     width: int
     way: ClassVar[str] = "generic"
+    trained_by: ClassVar[type[GenericKernel]] = GenericKernel
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> GenericDrawing:
@@ -75,13 +76,18 @@ class GenericDrawing(Drawing):
 
     def kernel(self, layout: Layout) -> GenericKernel:
         """Return what trains a run."""
-        return GenericKernel(
+        return self.trained_by(
             self.sections.training,
             self.sections.record,
             early_exit=layout.vectorized == 1,
             network=self.network,
             settings=self.sections.network,
+            **self.kernel_fields(),
         )
+
+    def kernel_fields(self) -> dict[str, Any]:
+        """Return what else the kernel of a kind of network is made with."""
+        return {}
 
     def key_of(self, arguments: Mapping[str, Any]) -> Any:
         """Return a run's PRNG key for a named purpose, as a function."""

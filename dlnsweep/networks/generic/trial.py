@@ -18,9 +18,7 @@ from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.sections import OF_NETWORK
-from dlnsweep.settings.sentences import printable
-
-_LONGEST = 300
+from dlnsweep.settings.sentences import raised
 
 
 class _Wrong(Exception):  # noqa: N818 - a sentence
@@ -151,7 +149,7 @@ def _compute(
     try:
         fit, gradients = begun(given)
     except Exception as error:
-        raise _Wrong(f"its loss has no gradient ({_said(error)}).") from error
+        raise _Wrong(f"its loss has no gradient ({raised(error)}).") from error
     if not jnp.isfinite(fit):
         raise _Wrong(f"{place} is {fit} at the initial parameters; it must be finite.")
     if fit < 0:
@@ -171,12 +169,7 @@ def _traced(name: str, function: Callable[..., Any], *arguments: Any, after: str
         return jax.eval_shape(function, *arguments)
     except Exception as error:
         where = f" {after}" if after else ""
-        raise _Wrong(f"{name} fails{where} ({_said(error)}).") from error
-
-
-def _said(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return printable(f"{type(error).__name__}: {lines[0]}", _LONGEST)
+        raise _Wrong(f"{name} fails{where} ({raised(error)}).") from error
 
 
 def _shape(value: Any) -> str:

@@ -25,10 +25,8 @@ from dlnsweep.networks.layered.kind import NetworkSettings, problem_rank
 from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
 from dlnsweep.networks.layered.relu import ReluView, keep_samples
 from dlnsweep.networks.layered.view import LinearView, NetworkView
-from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
-from dlnsweep.numerics.streams import keys_of
 
 Weights = tuple[Float[Array, "..."], ...]
 
@@ -117,32 +115,13 @@ class LinearDefinition(GenericDrawing):
     """
 
     rank: int
-    trained_by: ClassVar[type[LayeredKernel]] = LayeredKernel
+    trained_by: ClassVar[type[GenericKernel]] = LayeredKernel
     defined: ClassVar[Network] = DEEP_LINEAR
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> LinearDefinition:
         """Read a run's dotted settings."""
         return cls(Sections.from_row(row), cls.defined, padded_width, problem_rank(row))
-
-    @property
-    def key(self) -> str:
-        """A text that is equal for runs which one program can train, sizes of arrays aside."""
-        return f"{self.sections.static_key()} generic"
-
-    def kernel(self, layout: Layout) -> LayeredKernel:
-        """Return what trains a run."""
-        return self.trained_by(
-            self.sections.training,
-            self.sections.record,
-            early_exit=layout.vectorized == 1,
-            network=self.network,
-            settings=self.sections.network,
-        )
-
-    def key_of(self, arguments: Mapping[str, Any]) -> Any:
-        """Return a run's PRNG key for a named purpose, as a function."""
-        return keys_of(arguments["seed"], self.sections.network.depth)
 
     def examples(self, sections: Sections, key: Any) -> tuple[Samples, Any]:
         """Draw a run's samples, and beside them the reduced ones."""
@@ -160,7 +139,7 @@ class LinearDefinition(GenericDrawing):
 class ReluDefinition(LinearDefinition):
     """The same with a ReLU."""
 
-    trained_by: ClassVar[type[LayeredKernel]] = ReluGenericKernel
+    trained_by: ClassVar[type[GenericKernel]] = ReluGenericKernel
     defined: ClassVar[Network] = LINEAR_THEN_RELU
 
     def aside(self, reduced: Any, signals: Any, measurements: Any) -> Any:

@@ -169,10 +169,6 @@ def register_initializer(initializer: Initializer) -> Initializer:
         ValueError: If the name is taken, or is none.
     """
     name = initializer.name
-    if not name.isidentifier() or name != name.lower():
-        raise ValueError(f"initializer {name!r}: its name must be a lower-case identifier")
-    if name in INITIALIZERS:
-        raise ValueError(f"initializer {name!r}: an initializer of this name is registered")
     add_word(INITIALIZER_WORDS, "initializer", name, (initializer.draw,), initializer.version)
     INITIALIZERS[name] = initializer
     return initializer

@@ -243,9 +243,8 @@ class DeepLinear(NetworkKind):
         """Return what is wrong with a stranger's initializer; else nothing."""
         from dlnsweep.networks.layered.trial import why_not_initializer
 
-        # Compressed networks have the law of our own initializer.
-        width = min(row["network.width"], _COMPRESSED_WIDTH)
-        return why_not_initializer(row["network.initializer"], layer_sizes(row, width))
+        dims = layer_sizes(row, row["network.width"])
+        return why_not_initializer(row["network.initializer"], dims)
 
     def must_reduce(self, row: Mapping[str, Any]) -> bool:
         """Return whether a run is trained by the reduced kernel whatever the pilot finds."""

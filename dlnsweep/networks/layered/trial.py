@@ -12,9 +12,8 @@ from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS, INITIALIZE
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import keys_of
-from dlnsweep.settings.sentences import printable
+from dlnsweep.settings.sentences import raised
 
-_LONGEST = 300
 # Hidden layers of so many neurons, of which the narrow ones use fewer.
 _TRIED, _NARROW = 5, 3
 
@@ -47,10 +46,7 @@ def _why_not(name: str, dims: tuple[int, ...]) -> str:
         weights = [np.asarray(w) for w in drawn(small, _TRIED)]
     # Whatever a stranger's function raises.
     except Exception as error:
-        said = printable(
-            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}", _LONGEST
-        )
-        return f"its draw fails ({said})."
+        return f"its draw fails ({raised(error)})."
     wanted = [(rows, columns) for columns, rows in itertools.pairwise(dims)]
     if [w.shape for w in shapes] != wanted:
         return (
@@ -73,10 +69,9 @@ def _why_not_padded(drawn: Any, small: tuple[int, ...]) -> str:
     try:
         weights = [np.asarray(w) for w in narrow(jnp.asarray(_NARROW))]
     except Exception as error:
-        said = printable(
-            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}", _LONGEST
+        return (
+            f"it says that it is paddable, and its draw fails at a traced width ({raised(error)})."
         )
-        return f"it says that it is paddable, and its draw fails at a traced width ({said})."
     last = len(weights) - 1
     for i, weight in enumerate(weights):
         beyond = [weight[:, _NARROW:]] if i else []
@@ -87,11 +82,6 @@ def _why_not_padded(drawn: Any, small: tuple[int, ...]) -> str:
                 "arrays; leave zeros there (shape.width), or do not say so."
             )
     return ""
-
-
-def _told(error: Exception) -> str:
-    lines = str(error).splitlines() or [""]
-    return printable(f"{type(error).__name__}: {lines[0]}", _LONGEST)
 
 
 def _said(values: Sequence[Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array, Float
 
@@ -12,7 +12,7 @@ from dlnsweep.contracts.descent import Carry, Inputs
 from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.networks.generic.descent import Constants, Samples
+from dlnsweep.networks.generic.descent import Constants, GenericKernel, Samples
 from dlnsweep.networks.generic.draw import Drawn, GenericDrawing
 from dlnsweep.networks.layered.definition import LayerRates, Weights, linear
 from dlnsweep.networks.layered.initializers import Shape
@@ -20,9 +20,7 @@ from dlnsweep.networks.matrix.descent import FactorizationView
 from dlnsweep.networks.matrix.draw import initial_weights, power_of
 from dlnsweep.networks.matrix.kind import FactorizationSettings, layer_sizes
 from dlnsweep.numerics.divergence import squared_limit
-from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.numerics.streams import keys_of
 from dlnsweep.problems.losses import Fit
 
 
@@ -64,8 +62,8 @@ class MatrixKernel(LayerRates):
 
     def limit(self, params: Any, constants: Constants, factor: Any) -> Float[Array, ""]:
         """Return the limit of that; see `Kernel.bounded`."""
-        watched, size = self.fit_and_watched(params, constants)[1], constants.samples.targets
-        norm = size.observed.norm
+        watched = self.fit_and_watched(params, constants)[1]
+        norm = constants.samples.targets.observed.norm
         return squared_limit(watched, norm**2, factor, norm.dtype)
 
     def view(self, inputs: Inputs, carry: Carry) -> Any:
@@ -84,6 +82,7 @@ class MatrixDefinition(GenericDrawing):
     """
 
     dims: tuple[int, ...]
+    trained_by: ClassVar[type[GenericKernel]] = MatrixKernel
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> MatrixDefinition:
@@ -97,20 +96,9 @@ class MatrixDefinition(GenericDrawing):
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return f"{self.sections.static_key()} generic"
 
-    def kernel(self, layout: Layout) -> MatrixKernel:
-        """Return what trains a run."""
-        return MatrixKernel(
-            self.sections.training,
-            self.sections.record,
-            early_exit=layout.vectorized == 1,
-            network=self.network,
-            settings=self.sections.network,
-            power=power_of(self.sections.problem),
-        )
-
-    def key_of(self, arguments: Mapping[str, Any]) -> Any:
-        """Return a run's PRNG key for a named purpose, as a function."""
-        return keys_of(arguments["seed"], len(self.dims) - 1)
+    def kernel_fields(self) -> dict[str, Any]:
+        """Return what else the kernel is made with."""
+        return {"power": power_of(self.sections.problem)}
 
     def examples(self, sections: Sections, key: Any) -> tuple[Samples, Any]:
         """Draw a run's loss."""
