@@ -10,7 +10,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from dlnsweep.analysis import transitions
 from dlnsweep.analysis.bootstrap import median_interval, resamples
 from dlnsweep.problems import subspace
 from dlnsweep.theory import formulas
@@ -21,18 +23,43 @@ from kept.text import ROOT, Part, Statement, says
 FILE = "results/kept/open_questions/README.md"
 
 
+_WIDTH_BY = ("network.depth", "problem.condition_number", "problem.subspace_dim")
+
+
+def _width_runs() -> pd.DataFrame:
+    """Return the runs as the fit of transitions takes them."""
+    rows, success = table("open_questions/width.csv"), sweep("open_width")["figure"][0]["success"]
+    runs = pd.DataFrame(rows.rows).rename(columns={"training.num_steps": "steps"})
+    # A run that diverged has no record of its last step.
+    diverged = runs["step"] < runs["steps"]
+    succeeded = ~diverged
+    for each in success:
+        succeeded &= runs[each["observable"]] < each["below"]
+    status = np.where(diverged, "diverged", "finished")
+    return runs.assign(succeeded=succeeded, status=status)
+
+
 def _width() -> Iterator[Statement]:
+    runs = _width_runs()
+    found = transitions._fitted(runs, "network.width", list(_WIDTH_BY))
     rows = table("open_questions/width_transitions.csv")
     half = rows.column("x_half")
+    for name in ("num_diverged", "x_half", "low", "high"):
+        np.testing.assert_allclose(rows.column(name), found.table[name], rtol=1e-12)
     yield says("lies between {} and {} in all {} settings", min(half), max(half), len(half))
-    columns = ("depth", "condition_number", "subspace_dim")
-    known = np.log(np.array([rows.column(name) for name in columns], dtype=float)).T
+    # The exponents once more, by a fit of this file.
+    known = np.log(np.array([rows.column(name) for name in _WIDTH_BY], dtype=float)).T
     fit, *_ = np.linalg.lstsq(
         np.column_stack([known, np.ones(len(half))]), np.log(half), rcond=None
     )
-    yield says("L^{} (", float(fit[0]))
-    yield says("kappa^{} (", float(fit[1]))
-    yield says("s^{} (", float(fit[2]))
+    np.testing.assert_allclose(fit[:3], found.exponents["exponent"], rtol=1e-9)
+    laws = found.exponents.to_dict("records")
+    for words, law in zip(("L^", "kappa^", "s^"), laws, strict=True):
+        yield says(words + "{} ({} to {})", law["exponent"], law["low"], law["high"])
+    failed = runs[~runs["succeeded"]]
+    yield says(
+        "{} of the {} failures diverge", int((failed["status"] == "diverged").sum()), len(failed)
+    )
 
     file = sweep("open_width")
     problem, widths = file["problem"], file["network"]["width"]
@@ -40,8 +67,7 @@ def _width() -> Iterator[Statement]:
     yield says(
         "d = {}, m = {}, {} networks of width {} to {} with the theorem's own step size, weight "
         "decay (γ = 1/{})",
-        problem["signal_dim"], problem["measurement_dim"],
-        len(half) * len(widths) * file["sweep"]["seeds"],
+        problem["signal_dim"], problem["measurement_dim"], len(runs),
         widths[0], widths[-1], round(1 / file["training"]["gamma"]),
     )  # fmt: skip
     below = {each["observable"]: each["below"] for each in file["figure"][0]["success"]}
@@ -49,10 +75,13 @@ def _width() -> Iterator[Statement]:
         "its regression error is below {} and its off-subspace error below {}.",
         below["regression_error"], below["off_subspace_error"],
     )  # fmt: skip
-    ranges = [sorted(set(rows.column(name))) for name in columns]
+    ranges = [sorted(set(rows.column(name))) for name in _WIDTH_BY]
     yield says("κ = {} to {}, s = {} and {};",
                ranges[1][0], ranges[1][-1], *ranges[2])  # fmt: skip
     assert (ranges[0][0], ranges[0][-1]) == (2, 6)
+    by_kappa = [median(rows.where(condition_number=k).column("x_half")) for k in ranges[1]]
+    assert by_kappa[0] > 1.3 * by_kappa[1]
+    assert abs(by_kappa[2] / by_kappa[1] - 1) < 0.1
     scaled = table("width_scaling/summary.csv").column("width")
     yield says("From {} to {} all networks succeed", min(scaled), max(scaled))
 
@@ -364,8 +393,16 @@ PARTS = [
             "--at 20000 --at 30000 --at 100000",
         ),
     ),
-    # Owed: the intervals of the exponents, and how many of the failures diverge.
-    Part(FILE, "(b) How wide is wide enough?", _width, complete=False),
+    Part(
+        FILE,
+        "(b) How wide is wide enough?",
+        _width,
+        settings=(
+            "κ matters between 1 and 2, hardly between 2 and 4",
+            "--success 'off_subspace_error < 0.1' --by",
+            "--digits 3 --csv",
+        ),
+    ),
     Part(
         FILE,
         "(c) Noise in the training measurements",

@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--at", type=int, action="append", default=[], metavar="STEP")
     parser.add_argument("--of", action="append", metavar="OBSERVABLE", help="default: all")
     parser.add_argument("--where", action="append", default=[], metavar="SETTING=NUMBER")
+    parser.add_argument("--without", action="append", default=[], metavar="SETTING")
     parser.add_argument("--digits", type=int, default=6)
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
@@ -48,7 +49,7 @@ def main() -> None:
     settings = setting_columns(found)
     keys = [name for name in settings if name != "seed"] + ["seed", "step"]
     others = [name for name in found if name not in (*keys, "run_id")]
-    found = found.sort_values(keys)[keys + others]
+    found = found.sort_values(keys)[keys + others].drop(columns=arguments.without)
     found.to_csv(arguments.csv, index=False, float_format=f"%.{arguments.digits}g")
 
 

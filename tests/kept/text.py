@@ -68,7 +68,6 @@ class Part:
         file: The text, from the repository's root.
         section: Its heading; "" for what stands above the first one.
         statements: Yields what the tables give.
-        complete: Whether every number must be covered; False while tables are owed.
         settings: Pieces of the text whose numbers are settings, dates and the like.
     """
 
@@ -76,7 +75,6 @@ class Part:
     section: str
     statements: Callable[[], Iterable[Statement]] = tuple
     settings: tuple[str, ...] = ()
-    complete: bool = True
 
     @property
     def name(self) -> str:
@@ -130,8 +128,7 @@ def faults(part: Part, section: str) -> Iterator[str]:
             yield f"the settings name {piece!r}, which the text does not have"
         for match in found:
             _cover(covered, match.span())
-    plain = without_names(section) if part.complete else ""
-    for match in re.finditer(NUMBER, plain):
+    for match in re.finditer(NUMBER, without_names(section)):
         start = match.start() + (match.group()[0] in "-−")
         if not all(covered[start : match.end()]):
             start, end = match.span()
