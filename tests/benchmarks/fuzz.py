@@ -1,14 +1,16 @@
 """Random damage of results folders under every command: `python -m tests.benchmarks.fuzz`.
 
 Each try is a process of its own, forked from one that has imported everything: what is counted
-is a traceback, an exit status that the README does not name, more than 20 s of a core (or 60 s in
-all: it hangs), more than 1 GB (the peak of the process, what it was forked with included), or a
-control character on the terminal.
+is a traceback, an exit status that the README does not name, more than 20 s of a core, 60 s in
+which none of its threads had anything to do (it hangs), more than 1 GB (the peak of the process,
+what it was forked with included), or a control character on the terminal. How long it waited for
+a core does not count: the machine may have other work.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import shutil
@@ -27,8 +29,9 @@ import damage
 from fuzz_samples import COMMANDS, STATUSES, make_folder, write_sweep
 
 MOST_SECONDS = 20.0
-# Beside others on this machine a process may wait longer than it works.
-PATIENCE_SECONDS = 60.0
+MOST_IDLE_SECONDS = 60.0
+# How often a process is looked at; one that spins is ended this much after its time is over.
+LOOK_SECONDS = 0.5
 MOST_BYTES = 1e9
 # What the commands import when they need it; the forked processes share it.
 IMPORTED = (
@@ -46,6 +49,24 @@ IMPORTED = (
     "dlnsweep.engine.trained",
     "dlnsweep.execution.heartbeat",
 )
+
+
+def look_at(process: int) -> tuple[float, bool]:
+    """Return the seconds of a core that a process has had, and whether no thread asks for one."""
+    of_all = _stat(Path(f"/proc/{process}/stat"))
+    waiting = True
+    for task in Path(f"/proc/{process}/task").glob("*/stat"):
+        # A thread may end while it is looked at.
+        with contextlib.suppress(OSError):
+            # R: runs or waits for a core. D: waits for the disk.
+            waiting &= _stat(task)[0] not in "RD"
+    ticks = int(of_all[11]) + int(of_all[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), waiting
+
+
+def _stat(path: Path) -> list[str]:
+    # The name, in parentheses, may be anything.
+    return path.read_text().rpartition(")")[2].split()
 
 
 def run_child(arguments: list[str], folder: Path) -> tuple[int, float, float, str]:
@@ -67,14 +88,17 @@ def run_child(arguments: list[str], folder: Path) -> tuple[int, float, float, st
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    late = False
+    looked, idle = start, 0.0
     while True:
         found, status, usage = os.wait4(child, os.WNOHANG)
         if found:
             break
-        if not late and time.perf_counter() - start > PATIENCE_SECONDS:
-            late = True
-            os.kill(child, signal.SIGKILL)
+        if (now := time.perf_counter()) - looked > LOOK_SECONDS:
+            worked, waiting = look_at(child)
+            idle += (now - looked) * waiting
+            looked = now
+            if idle > MOST_IDLE_SECONDS or worked > MOST_SECONDS + LOOK_SECONDS:
+                os.kill(child, signal.SIGKILL)
         time.sleep(0.002)
     text = log.read_text(encoding="utf-8", errors="replace")
     # Linux counts in KiB.
@@ -130,6 +154,7 @@ def fuzz(place: Path, given: argparse.Namespace) -> None:
 
     commands = [name for name in COMMANDS if not given.command or name in given.command]
     tries, statuses, losses = Counter[str](), Counter[int](), 0
+    spent = dict.fromkeys(commands, 0.0)
     slowest, largest = 0.0, 0.0
     end = time.monotonic() + 60 * given.minutes
     for number in range(given.most) if given.at is None else [given.at]:
@@ -147,6 +172,7 @@ def fuzz(place: Path, given: argparse.Namespace) -> None:
             status, seconds, peak, text = run_child(arguments, folder)
             tries[name] += 1
             statuses[status] += 1
+            spent[name] += seconds
             slowest, largest = max(slowest, seconds), max(largest, peak)
             if found := faults_of(status, seconds, peak, text):
                 losses += 1
@@ -156,6 +182,9 @@ def fuzz(place: Path, given: argparse.Namespace) -> None:
                 print(text[-600:], flush=True)
             elif given.at is not None:
                 print(told, text, sep="\n")
+        if not (number + 1) % 25:
+            each = ", ".join(f"{k} {n} ({spent[k] / n:.2f} s)" for k, n in tries.items())
+            print(f"so far, with the seconds of a try: {each}", file=sys.stderr, flush=True)
     each = ", ".join(f"{name} {count}" for name, count in tries.items())
     print(
         f"| random damage of every file of a folder under every command | {sum(tries.values())} | "
