@@ -15,14 +15,20 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
+from dlnsweep.figures.measure import renderer
 from dlnsweep.figures.statistics import Selection, matches
 
 # More numbers than these in one panel nobody reads; then those stand with fewer than half left.
 MOST_NAMED = 24
 SIZE = 5.5
 SENTENCE = "hollow or k/n: only k of the n runs are left"
+CROWDED = "k/n left out where it would cover another"
 RAN_OUT = "↑: half of the runs or more were not there yet when their steps were over"
+# Where a text may stand beside its point, in points to the right and up: the first that is free.
+_BESIDE = ((3, 3), (3, -3), (-3, 3), (-3, -3))
+_MARKER = 4.0
 _HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 0.9}
 
 
@@ -93,12 +99,55 @@ def mark_points(ax: Axes, lines: list[Shares]) -> list[str]:
             colour, marker = each.line.get_color(), each.line.get_marker()
             look = {**_HOLLOW, "markeredgecolor": colour, "zorder": 3, "linestyle": "none"}
             ax.plot(x, y, marker=marker, color=colour, **look)
+    points = np.concatenate([np.asarray(each.line.get_xydata(), dtype=float) for each in lines])
+    taken = _boxes(ax, points[np.isfinite(points).all(1)])
+    crowded = False
     for each, i in named:
         x, y = (np.asarray(v, dtype=float)[i] for v in each.line.get_data())
         text = share(int(each.left[i]), int(each.total[i]))
-        _name(ax, x, y, text, each.line.get_color(), (3, 3))
+        if np.isfinite(y):
+            crowded |= not _name_apart(ax, (x, y), text, each.line.get_color(), taken)
     some = "" if len(named) == len(wanted) else " (named where fewer than half are)"
-    return [f"{SENTENCE}{some}"]
+    return [f"{SENTENCE}{some}", *([CROWDED] if crowded else [])]
+
+
+def _boxes(ax: Axes, points: np.ndarray) -> list[Bbox]:
+    """Return what markers cover, in pixels."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    half = _MARKER / 2 * figure.dpi / 72
+    return [Bbox([at - half, at + half]) for at in ax.transData.transform(points)]
+
+
+def _name_apart(
+    ax: Axes, at: tuple[float, float], text: str, colour: Any, taken: list[Bbox]
+) -> bool:
+    """Write a text beside a point where it covers no other, and no point.
+
+    Args:
+        ax: The axes, scaled already.
+        at: The point.
+        text: Its text.
+        colour: The text's.
+        taken: What must not be covered; the text joins it.
+
+    Returns:
+        Whether there was a place.
+    """
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    for across, up in _BESIDE:
+        note = ax.annotate(
+            text, at, (across, up), textcoords="offset points", fontsize=SIZE, color=colour,
+            ha="left" if across > 0 else "right", va="baseline" if up > 0 else "top",
+        )  # fmt: skip
+        box = note.get_window_extent(renderer(figure))
+        inside = box.x0 >= ax.bbox.x0 and box.y0 >= ax.bbox.y0
+        if inside and not any(box.overlaps(other) for other in taken):
+            taken.append(box)
+            return True
+        note.remove()
+    return False
 
 
 def most_ran_out(selection: Selection, runs: np.ndarray) -> bool:

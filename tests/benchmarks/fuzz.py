@@ -32,6 +32,7 @@ MOST_SECONDS = 20.0
 MOST_IDLE_SECONDS = 60.0
 # How often a process is looked at; one that spins is ended this much after its time is over.
 LOOK_SECONDS = 0.5
+TELL_SECONDS = 60.0
 MOST_BYTES = 1e9
 # What the commands import when they need it; the forked processes share it.
 IMPORTED = (
@@ -99,7 +100,7 @@ def run_child(arguments: list[str], folder: Path) -> tuple[int, float, float, st
             looked = now
             if idle > MOST_IDLE_SECONDS or worked > MOST_SECONDS + LOOK_SECONDS:
                 os.kill(child, signal.SIGKILL)
-        time.sleep(0.002)
+        time.sleep(0.01)
     text = log.read_text(encoding="utf-8", errors="replace")
     # Linux counts in KiB.
     seconds = usage.ru_utime + usage.ru_stime
@@ -156,7 +157,7 @@ def fuzz(place: Path, given: argparse.Namespace) -> None:
     tries, statuses, losses = Counter[str](), Counter[int](), 0
     spent = dict.fromkeys(commands, 0.0)
     slowest, largest = 0.0, 0.0
-    end = time.monotonic() + 60 * given.minutes
+    tell, end = time.monotonic() + TELL_SECONDS, time.monotonic() + 60 * given.minutes
     for number in range(given.most) if given.at is None else [given.at]:
         for name in commands:
             if time.monotonic() > end:
@@ -182,9 +183,10 @@ def fuzz(place: Path, given: argparse.Namespace) -> None:
                 print(text[-600:], flush=True)
             elif given.at is not None:
                 print(told, text, sep="\n")
-        if not (number + 1) % 25:
-            each = ", ".join(f"{k} {n} ({spent[k] / n:.2f} s)" for k, n in tries.items())
-            print(f"so far, with the seconds of a try: {each}", file=sys.stderr, flush=True)
+            if time.monotonic() > tell:
+                tell += TELL_SECONDS
+                each = ", ".join(f"{k} {n} ({spent[k] / n:.2f} s)" for k, n in tries.items())
+                print(f"so far, with the seconds of a try: {each}", file=sys.stderr, flush=True)
     each = ", ".join(f"{name} {count}" for name, count in tries.items())
     print(
         f"| random damage of every file of a folder under every command | {sum(tries.values())} | "

@@ -174,6 +174,22 @@ def test_points_of_few_survivors_are_hollow_and_say_how_many() -> None:
     assert "are left" not in texts(whole)
 
 
+def test_notes_at_points_cover_neither_each_other_nor_points() -> None:
+    everywhere = gone(*((decay, depth, 4) for decay in DECAYS for depth in (2, 3)))
+    tables = make_tables(everywhere)
+    # The depths' curves are one.
+    tables.run_table["final_loss"] = 1.0
+    figure = drawn(tables, kind="final", y="loss", x=DECAY, hue="network.depth")
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) == 2 * len(DECAYS)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    at = [point for line in ax.get_lines() for point in ax.transData.transform(line.get_xydata())]
+    assert not any(box.contains(*point) for box in boxes for point in at)
+    assert "would cover another" not in texts(figure)
+
+
 @pytest.mark.parametrize("y_scale", ["log", "linear"])
 def test_notes_at_points_stay_below_the_top_of_their_panel(y_scale: str) -> None:
     tables = make_tables(gone(*((decay, depth, 1) for decay in DECAYS for depth in (2, 3))))
@@ -215,6 +231,9 @@ def test_cells_of_few_survivors_say_how_many() -> None:
         (dotted,) = figure.axes[0].patches
         assert (dotted.get_hatch(), dotted.get_x(), dotted.get_y()) == ("...", 1.5, -0.5)
         assert "k/n: only k of the n runs are left" in texts(figure).replace("\n", " ")
+        said = texts(drawn(tables, **keys, **more, annotate=False)).replace("\n", " ")
+        assert "dotted: fewer than half of the runs are left" in said
+        assert "k/n" not in said
     assert NUM_SEEDS == 5
 
 

@@ -53,12 +53,12 @@ def _width() -> Iterator[Statement]:
         np.column_stack([known, np.ones(len(half))]), np.log(half), rcond=None
     )
     np.testing.assert_allclose(fit[:3], found.exponents["exponent"], rtol=1e-9)
-    laws = found.exponents.to_dict("records")
+    laws = found.exponents[["exponent", "low", "high"]].to_numpy(dtype=float)
     for words, law in zip(("L^", "kappa^", "s^"), laws, strict=True):
-        yield says(words + "{} ({} to {})", law["exponent"], law["low"], law["high"])
-    failed = runs[~runs["succeeded"]]
+        yield says(words + "{} ({} to {})", *map(float, law))
+    diverged = sum(found.table["num_diverged"].to_list())
     yield says(
-        "{} of the {} failures diverge", int((failed["status"] == "diverged").sum()), len(failed)
+        "{} of the {} failures diverge", diverged, (~runs["succeeded"]).to_list().count(True)
     )
 
     file = sweep("open_width")

@@ -60,15 +60,15 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     figure, axes = layout.new_figure(keys, 1, 1, height)
     norm = _norm(keys, cells)
     shares = np.where(lost > 0, tried - lost, -1), tried
-    _draw_cells(figure, axes[0, 0], keys, cells, norm, _value_label(keys, selection), shares)
+    told = _draw_cells(figure, axes[0, 0], keys, cells, norm, _value_label(keys, selection), shares)
     _label_axes(axes[0, 0], keys, columns, rows)
     law = draw_transition(axes[0, 0], keys, columns, rows, cells, number)
     missing = int((used & ~np.isfinite(value)).sum())
     notes = [*_notes(keys, number), *law, *at_note(keys.at), *missing_note(missing)]
     if isinstance(norm, LogNorm) and np.any(cells <= 0):
         notes.append("zero in the darkest colour")
-    if lost.any():
-        notes.append("k/n: only k of the n runs are left; dotted: fewer than half")
+    if told:
+        notes.append("; ".join(told))
     notes += layout.not_shown(selection, keys.x, keys.y)
     left_out = "counted as failures" if frequency else "left out"
     layout.finish(figure, keys, results, selection, notes, left_out=left_out)
@@ -119,7 +119,8 @@ def _draw_cells(
     norm: Normalize,
     label: str,
     shares: tuple[np.ndarray, np.ndarray],
-) -> None:
+) -> list[str]:
+    """Draw the cells; return what marks them where runs diverged."""
     colours = matplotlib.colormaps["viridis"]
     ax.grid(visible=False)
     ax.spines[["top", "right"]].set_visible(True)
@@ -136,10 +137,11 @@ def _draw_cells(
         rasterized=cells.size > 2000,
     )  # fmt: skip
     left, tried = shares
-    for i, j in np.argwhere((left >= 0) & (2 * left < tried) & np.isfinite(cells)):
+    few = np.argwhere((left >= 0) & (2 * left < tried) & np.isfinite(cells))
+    for i, j in few:
         corner = (float(j) - 0.5, float(i) - 0.5)
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="0.6", hatch="...", linewidth=0))
-    _annotate(figure, ax, keys, cells, colours(norm(shown)), shares)
+    annotated = _annotate(figure, ax, keys, cells, colours(norm(shown)), shares)
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, aspect=25, pad=0.02)
     bar.set_label(two_lines(label))
     if isinstance(norm, LogNorm):
@@ -147,6 +149,10 @@ def _draw_cells(
     else:
         style.set_linear_ticks(bar.ax.yaxis)
     bar.outline.set_linewidth(0.4)  # pyright: ignore[reportCallIssue]
+    told = ["k/n: only k of the n runs are left"] if annotated and np.any(left >= 0) else []
+    if len(few):
+        told.append("dotted: fewer than half" + ("" if told else " of the runs are left"))
+    return told
 
 
 def _annotate(
@@ -156,8 +162,12 @@ def _annotate(
     cells: np.ndarray,
     colours: np.ndarray,
     shares: tuple[np.ndarray, np.ndarray],
-) -> None:
-    """Print the numbers into the cells, unless they would not fit (or were not wanted)."""
+) -> bool:
+    """Print the numbers into the cells, unless they would not fit (or were not wanted).
+
+    Returns:
+        Whether it did.
+    """
     left, tried = shares
     texts = {
         place: format_value(float(f"{value:.2g}"))
@@ -169,15 +179,16 @@ def _annotate(
         room = 0.65 * figure.get_figwidth() / cells.shape[1]
         wide = (text_width(figure, text, style.SMALL) for text in set(texts.values()))
         if cells.size > MOST_ANNOTATED or max(wide, default=0.0) > 0.95 * room:
-            return
+            return False
     elif not keys.annotate:
-        return
+        return False
     luminance = colours[..., :3] @ np.array([0.299, 0.587, 0.114])
     for (i, j), text in texts.items():
         ax.text(
             j, i, text, ha="center", va="center", fontsize=style.SMALL,
             color="white" if luminance[i, j] < 0.55 else "black",
         )  # fmt: skip
+    return True
 
 
 def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
