@@ -24,6 +24,7 @@ from dlnsweep.networks.matrix.kind import EndToEnd, Factorization
 from dlnsweep.optimizers import directions
 from dlnsweep.problems import (
     deep_prior,
+    from_file,
     matrix_completion,
     matrix_sensing,
     noisy_subspace,
@@ -69,6 +70,15 @@ register(
     )
 )
 register(Problem("teacher", teacher.TeacherSettings, teacher.draw, teacher.draw_test, teacher.rank))
+register(
+    Problem(
+        "from_file",
+        from_file.FromFileSettings,
+        from_file.draw,
+        from_file.draw_test,
+        num_test=from_file.num_test_rows,
+    )
+)
 register(Problem("deep_prior", deep_prior.DeepPriorSettings, deep_prior.draw, task="inverse"))
 register(
     Problem(

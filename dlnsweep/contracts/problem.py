@@ -39,6 +39,7 @@ class Problem:
             learn signals from measurements, which the other attributes are about; "inverse", to
             represent one signal from its measurements; "matrix", to find a matrix, for which
             `draw` returns a loss of it (problems/losses.py).
+        num_test: The most test samples that there are, from the static settings. None: any number.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Problem:
     isometry: Callable[..., Float[Array, " 3"]] | None = None
     shared: Callable[..., Any] | None = None
     task: str = "samples"
+    num_test: Callable[[Any], int] | None = None
 
     def rank_of(self, settings: Any) -> int:
         """Return the rank of the measurements, or the most that it can be."""

@@ -72,12 +72,30 @@ class UsedBy:
     needed: bool = False
 
 
+@dataclass(frozen=True)
+class Follows:
+    """Says that a setting follows from others of its section where a sweep file leaves it out.
+
+    Attributes:
+        keys: The others.
+        value: Takes their values, in order; returns what follows, or None where they are wrong by
+            themselves, which a constraint says.
+        exact: Whether another value is refused; else constraints say which are allowed.
+    """
+
+    keys: tuple[str, ...]
+    value: Callable[..., Any]
+    exact: bool = True
+
+
 class Settings(BaseModel):
     """Frozen, strict settings: an unknown key or a value of another type is an error."""
 
     constraints: ClassVar[tuple[Constraint, ...]] = ()
     # Settings that some choices of another one read, by key.
     used_by: ClassVar[Mapping[str, UsedBy]] = {}
+    # Settings that need not be given, by key; they are required fields otherwise.
+    follows: ClassVar[Mapping[str, Follows]] = {}
     # How a sweep file's value becomes what identifies a run, by key, where that takes more than
     # validation: a file's name gets a digest of its content. ValueError says what is wrong, as the
     # end of a sentence.

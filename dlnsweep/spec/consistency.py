@@ -12,7 +12,7 @@ from typing import Any
 
 from dlnsweep.contracts.network import NetworkKind, find_network
 from dlnsweep.contracts.observable import OBSERVABLES, VIEWS
-from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.contracts.problem import PROBLEMS, Problem
 from dlnsweep.networks.layered.proof import CURVATURES, why_no_curvature
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.base import Constraint, Settings
@@ -292,6 +292,9 @@ def check_problem_observables(values: Values, axes: Axes) -> Iterator[str]:
             )
     fields = list(problem.settings.model_fields)
     keys = tuple(f"problem.{field}" for field in fields)
+    tested = [name for name in names if OBSERVABLES[name].needs_test_samples]
+    if tested and problem.num_test is not None:
+        yield from _check_test_samples(problem, tested, values, axes)
     if not set(CURVATURES) & set(names):
         return
     reasons: list[str] = []
@@ -303,6 +306,36 @@ def check_problem_observables(values: Values, axes: Axes) -> Iterator[str]:
 
     if check_constraint(Constraint(keys, holds, "too large"), values, axes):
         yield f"record.observables: {reasons[-1]}"
+
+
+def _check_test_samples(
+    problem: Problem, names: Sequence[str], values: Values, axes: Axes
+) -> Iterator[str]:
+    """Check that there are as many test samples as are asked for."""
+    fields = list(problem.settings.model_fields)
+    keys = (*(f"problem.{field}" for field in fields), "record.num_test_samples")
+
+    def left(*found: Any) -> int:
+        settings: Any = problem.settings.model_construct(**dict(zip(fields, found, strict=False)))
+        assert problem.num_test is not None
+        return problem.num_test(settings) - found[-1]
+
+    def sentence(*found: Any) -> str:
+        most = left(*found) + found[-1]
+        if most < 1:
+            return (
+                f"record.observables names {show(names[0])}, which needs test samples; all samples "
+                "of the problem train: lower problem.num_samples."
+            )
+        return (
+            f"record.num_test_samples is {found[-1]}; {most} samples do not train: lower it, or "
+            "problem.num_samples."
+        )
+
+    if found := check_constraint(
+        Constraint(keys, lambda *f: left(*f) >= 0, sentence), values, axes
+    ):
+        yield found
 
 
 def check_kernel(values: Values) -> Iterator[str]:

@@ -110,7 +110,8 @@ def _explain_settings(word: str, settings: type[Settings]) -> str:
     inherited = {key for base in settings.__bases__ for key in getattr(base, "model_fields", ())}
 
     def place(key: str) -> tuple[bool, bool]:
-        return not settings.model_fields[key].is_required(), key in inherited
+        free = not settings.model_fields[key].is_required() or key in settings.follows
+        return free, key in inherited
 
     lines.append("")
     for key in sorted(settings.model_fields, key=place):
@@ -147,6 +148,10 @@ def _explain_key(settings: type[Settings], key: str) -> list[str]:
     use = settings.used_by.get(key)
     if use is not None and use.needed:
         facts.append(f"needed by {use.chooser} = {' or '.join(map(repr, use.choices))}")
+    elif key in settings.follows:
+        *others, last = settings.follows[key].keys
+        listed = f"{', '.join(others)} and {last}" if others else last
+        facts.append(f"if left out it follows from {listed}")
     elif field.is_required():
         facts.append("required")
     else:

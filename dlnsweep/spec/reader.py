@@ -24,6 +24,7 @@ from dlnsweep.settings.sentences import (
 )
 from dlnsweep.spec import consistency
 from dlnsweep.spec.axes import num_seeds, num_values, read_seeds, read_values, resolve
+from dlnsweep.spec.follows import follow_constraints, followed
 from dlnsweep.theory import prescription
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -47,6 +48,8 @@ class Reader:
         self.given: set[str] = set()
         self.prescribed = prescription.prescribed(document)
         self.zipped = _zipped(document)
+        # What moves with a setting, as it follows from it.
+        self.followers: dict[str, list[str]] = {}
         self.classes: dict[str, type[Settings]] = {}
 
     def read(self) -> dict[str, Any] | None:
@@ -62,6 +65,8 @@ class Reader:
             self._section(section, settings, expand=not too_many)
         order = {f"{s}.{k}": i for i, (s, k) in enumerate(self._places())}
         self.varying.sort(key=order.__getitem__)
+        for section, settings in self.classes.items():
+            self._follow(section, settings)
         values, given = self.values, self.given
         self.problems += [
             *consistency.check_observables(values),
@@ -213,7 +218,7 @@ class Reader:
                 if not problems:
                     self.values[dotted] = values
                     self.varying += [dotted] if several and len(values) > 1 else []
-            elif dotted in self.prescribed:
+            elif dotted in self.prescribed or key in settings.follows:
                 continue
             elif field.is_required():
                 info = description(settings, key)
@@ -221,6 +226,26 @@ class Reader:
                 self.problems.append(f"{dotted} is missing; it has no default{what}.")
             else:
                 self.values[dotted] = (self._default(dotted, field),)
+
+    def _follow(self, section: str, settings: type[Settings]) -> None:
+        """Set what follows from other settings of a section, where the file leaves it out."""
+        for key, rule in settings.follows.items():
+            dotted = f"{section}.{key}"
+            sources = [f"{section}.{source}" for source in rule.keys]
+            if dotted in self.given or not self.values.keys() >= set(sources):
+                continue
+            moving = [source for source in sources if source in self.varying]
+            if len({group for group in self._axes() if set(group) & set(moving)}) > 1:
+                self.problems.append(
+                    f"{dotted} follows from {' and '.join(moving)}, which vary apart; move them "
+                    "together: name them in one list of sweep.zip."
+                )
+                continue
+            moves = [source in moving for source in sources]
+            if found := followed(rule, [self.values[source] for source in sources], moves):
+                self.values[dotted] = found
+            if found and moving:
+                self.followers.setdefault(moving[0], []).append(dotted)
 
     def _values(
         self, settings: type[Settings], key: str, raw: Any, dotted: str, expand: bool
@@ -253,7 +278,11 @@ class Reader:
     def _axes(self) -> tuple[tuple[str, ...], ...]:
         groups = self.values.get("sweep.zip", ([],))[0]
         group_of = {key: tuple(group) for group in groups for key in group}
-        return tuple(dict.fromkeys(group_of.get(key, (key,)) for key in self.varying))
+        own = dict.fromkeys(group_of.get(key, (key,)) for key in self.varying)
+        return tuple((*group, *self._followers_of(group)) for group in own)
+
+    def _followers_of(self, group: Sequence[str]) -> list[str]:
+        return [follower for key in group for follower in self.followers.get(key, ())]
 
     def _known_settings(self) -> list[str]:
         known = list(known_settings()) if "problem" not in self.classes else []
@@ -273,6 +302,8 @@ class Reader:
             # It is not known which values meet.
             return
         constraints = [c for settings in self.classes.values() for c in settings.constraints]
+        for section, settings in self.classes.items():
+            constraints += follow_constraints(section, settings)
         for constraint in constraints:
             sentence = consistency.check_constraint(constraint, self.values, axes)
             self.problems += [sentence] if sentence else []
