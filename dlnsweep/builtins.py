@@ -23,14 +23,24 @@ from dlnsweep.networks.matrix import observables as _matrix  # noqa: F401
 from dlnsweep.networks.matrix.kind import EndToEnd, Factorization
 from dlnsweep.optimizers import directions
 from dlnsweep.problems import (
+    autoencoder,
     deep_prior,
     from_file,
+    gaussian_mixture,
+    icl_regression,
     matrix_completion,
     matrix_sensing,
+    modular_addition,
+    multi_index,
     noisy_subspace,
+    power_law,
     regression,
+    separable,
+    sparse_parity,
+    sparse_regression,
     subspace,
     teacher,
+    unconstrained_features,
     union_of_subspaces,
 )
 
@@ -77,6 +87,36 @@ register(
         from_file.draw,
         from_file.draw_test,
         num_test=from_file.num_test_rows,
+    )
+)
+for _kind, _settings, _module in (
+    ("separable", separable.SeparableSettings, separable),
+    ("gaussian_mixture", gaussian_mixture.GaussianMixtureSettings, gaussian_mixture),
+    ("sparse_regression", sparse_regression.SparseRegressionSettings, sparse_regression),
+    ("sparse_parity", sparse_parity.SparseParitySettings, sparse_parity),
+    ("single_index", multi_index.SingleIndexSettings, multi_index),
+    ("multi_index", multi_index.MultiIndexSettings, multi_index),
+    ("power_law", power_law.PowerLawSettings, power_law),
+    ("icl_regression", icl_regression.IclRegressionSettings, icl_regression),
+    ("autoencoder", autoencoder.AutoencoderSettings, autoencoder),
+):
+    # No rank is said: of steep spectra, parities and pairs less than min(m, n) is seen.
+    register(Problem(_kind, _settings, _module.draw, _module.draw_test))
+register(
+    Problem(
+        "modular_addition",
+        modular_addition.ModularAdditionSettings,
+        modular_addition.draw,
+        modular_addition.draw_test,
+        num_test=modular_addition.num_test,
+    )
+)
+register(
+    Problem(
+        "unconstrained_features",
+        unconstrained_features.UnconstrainedFeaturesSettings,
+        unconstrained_features.draw,
+        rank=unconstrained_features.rank,
     )
 )
 register(Problem("deep_prior", deep_prior.DeepPriorSettings, deep_prior.draw, task="inverse"))

@@ -1,13 +1,23 @@
-"""A two-layer ReLU teacher of Gaussian inputs (as in Kunin et al. 2024, arXiv:2406.06158).
+"""A two-layer teacher of Gaussian inputs (ReLU: as in Kunin et al. 2024, arXiv:2406.06158).
 
-y_i (m)                inputs, independent entries N(0, 1/n)
+y_i (m)                inputs, independent entries N(0, 1/n) for relu, N(0, 1) for the others
 u_1, ..., u_K (m)      independent, uniform on the sphere of radius 1
 c_1, ..., c_K (d)      independent entries of random signs
-x_i = sum_k c_k (u_k . y_i)_+ / sqrt(K)
+x_i = sum_k c_k s(u_k . y_i) / sqrt(K) + tau e_i
 
-The inputs are what a network is given, so they stand for the measurements Y (m, n), and the
-targets for the signals X (d, n). A network without biases is homogeneous, so that the scale
-1 / sqrt(n) of all inputs makes ||W Y - X||_F^2 the mean over samples of standard Gaussian inputs.
+relu         s(z) = max(z, 0)
+tanh         s(z) = tanh(z)
+erf          s(z) = erf(z / sqrt(2)), as in Saad and Solla 1995
+quadratic    s(z) = z^2
+
+e_i has independent entries of the variance of the inputs', tau is `output_noise`; test targets
+have none. The inputs are what a network is given, so they stand for the measurements Y (m, n), and
+the targets for the signals X (d, n).
+
+A ReLU network without biases is homogeneous, so that the scale 1 / sqrt(n) of all inputs makes
+||W Y - X||_F^2 the mean over samples of standard Gaussian inputs; for the other activations
+training.data_fit_scale = 1 / n, or a loss that is a mean, does so.
+
 The paper's own code was not at hand: number and laws of the teacher's neurons are ours.
 """
 
@@ -17,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from dlnsweep.numerics.lazy import jnp
+from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.settings.base import Describe, Settings
 
@@ -37,8 +47,20 @@ class TeacherSettings(Settings):
     measurement_dim: Annotated[Dimension, Describe("static", "number of inputs", "m")]
     num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
     num_teacher_neurons: Annotated[
-        _Count, Describe("static", "number of ReLU neurons of the teacher", "K")
+        _Count, Describe("static", "number of neurons of the teacher", "K")
     ] = 3
+    teacher_activation: Annotated[
+        Literal["relu", "tanh", "erf", "quadratic"],
+        Describe("static", "the teacher's activation; erf: erf(z / √2)"),
+    ] = "relu"
+    output_noise: Annotated[
+        Annotated[float, Field(ge=0)],
+        Describe(
+            "traced",
+            "standard deviation of the noise on training targets, relative to an input's",
+            "τ",
+        ),
+    ] = 0.0
 
 
 def rank(settings: TeacherSettings) -> int:
@@ -53,31 +75,50 @@ def draw(settings: TeacherSettings, key: Keys) -> tuple[Float[Array, "d n"], Flo
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
+    from dlnsweep.numerics.streams import gaussian
+
     count = settings.num_samples
-    return _taught(settings, key, "data/signals", count, count)
+    samples = count if settings.teacher_activation == "relu" else 1
+    targets, inputs = _taught(settings, key, "data/signals", count, samples)
+    noise = gaussian(key("data/noise"), settings.signal_dim, count) / samples**0.5
+    return targets + settings.output_noise * noise, inputs
 
 
 def draw_test(
     settings: TeacherSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
-    """Draw fresh inputs and what the teacher says of them, targets of mean square norm 1.
+    """Draw fresh inputs and what the teacher says of them, without noise.
 
-    They are scaled like the test signals of the other problems.
+    For relu both are scaled so that targets have mean square norm 1, as the test signals of the
+    problems that measure signals have. The others are not homogeneous, and are not scaled.
     """
     targets, inputs = _taught(settings, key, "test/signals", count, 1)
+    if settings.teacher_activation != "relu":
+        return targets, inputs
     # E (u . y)_+^2 = 1/2 for a standard Gaussian y, and the signs are independent.
     scale = (2.0 / settings.signal_dim) ** 0.5
     return scale * targets, scale * inputs
 
 
 def teach(
-    inputs: Float[Array, "m n"], directions: Float[Array, "m K"], signs: Float[Array, "d K"]
+    inputs: Float[Array, "m n"],
+    directions: Float[Array, "m K"],
+    signs: Float[Array, "d K"],
+    activation: str = "relu",
 ) -> Float[Array, "d n"]:
-    """Return sum_k c_k (u_k . y)_+ / sqrt(K) of each column y of the inputs."""
+    """Return sum_k c_k s(u_k . y) / sqrt(K) of each column y of the inputs."""
     from dlnsweep.numerics.products import multiply
 
-    hidden = jnp.maximum(multiply(directions.T, inputs), 0)
+    hidden = _activated(multiply(directions.T, inputs), activation)
     return multiply(signs, hidden) / directions.shape[1] ** 0.5
+
+
+def _activated(values: Float[Array, "K n"], activation: str) -> Float[Array, "K n"]:
+    if activation == "tanh":
+        return jnp.tanh(values)
+    if activation == "erf":
+        return lax.erf(values / 2**0.5)
+    return values**2 if activation == "quadratic" else jnp.maximum(values, 0)
 
 
 def _taught(
@@ -90,4 +131,4 @@ def _taught(
     directions = directions / jnp.linalg.norm(directions, axis=0)
     signs = jnp.where(gaussian(key("data/teacher_signs"), d, neurons) < 0, -1.0, 1.0)
     inputs = gaussian(key(purpose), m, count) / samples**0.5
-    return teach(inputs, directions, signs), inputs
+    return teach(inputs, directions, signs, settings.teacher_activation), inputs

@@ -7,7 +7,9 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 import struct
+import tomllib
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -133,14 +135,15 @@ def test_two_files_images_and_numbers_of_other_types():
     np.testing.assert_array_equal(x[0], TARGETS[:, 0].astype("f4"))
 
 
-def test_a_file_of_the_shape_of_cifar_5k(tmp_path: Path):
-    """As the README writes one, with fewer rows."""
-    rows = 50
-    images = RNG.normal(size=(rows, 32, 32, 3)).astype("float32")
-    classes = RNG.integers(0, 10, size=rows)
-    classes[0] = 9
-    np.savez("cifar.npz", inputs=images, targets=classes)
-    values = sweep(data_file="cifar.npz", labels="one_hot", num_samples=40).values
+def test_the_readme_writes_a_file_of_the_size_of_cifar_5k():
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text.partition("## Your own data")[2]
+    code, toml = re.findall(r"```(?:python|toml)\n(.*?)```", section, flags=re.DOTALL)[:2]
+    assert "5000" in code
+    assert "num_samples = 4000" in toml
+    exec(code.replace("5000", "50"), {})  # noqa: S102 - the README's own words
+    problem = tomllib.loads(toml.replace("4000", "40"))["problem"]
+    values = Sweep.from_dict(document(problem=problem, record={"observables": ["loss"]})).values
     assert values["problem.measurement_dim"] == (3072,)
     assert values["problem.signal_dim"] == (10,)
 

@@ -1,0 +1,112 @@
+"""Classes that are Gaussian clouds round means of equal distances.
+
+Q (m, k)    k columns from the Haar measure of orthonormal frames
+mu_c (m)    orthogonal: separation / sqrt(2) times column c of Q; simplex: the same minus the mean
+            of all. Two of them are `separation` apart
+y_i (m)     mu_c + noise g_i, g_i with independent entries N(0, 1); c = i mod k for sample i, so
+            that classes are balanced
+x_i         the class as targets (labels.py): one_hot, or signs
+
+For two classes "simplex" is y = x mu + noise g with |mu| = separation / 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import Labels, num_outputs, targets_of
+from dlnsweep.problems.operators import Dimension
+from dlnsweep.problems.scalar import NonNegative, Positive
+from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    from dlnsweep.numerics.streams import Keys, Words
+
+_Classes = Annotated[int, Field(ge=2, le=10_000)]
+
+
+class GaussianMixtureSettings(Settings):
+    """[problem] kind = "gaussian_mixture": Gaussian classes."""
+
+    kind: Annotated[
+        Literal["gaussian_mixture"], Describe("static", "which problem", axis=False)
+    ] = "gaussian_mixture"
+    num_classes: Annotated[_Classes, Describe("static", "number of classes", "k")]
+    measurement_dim: Annotated[Dimension, Describe("static", "number of inputs", "m")]
+    num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
+    separation: Annotated[Positive, Describe("traced", "distance of the means of two classes")] = (
+        1.0
+    )
+    noise: Annotated[
+        NonNegative, Describe("traced", "standard deviation of each input within a class", "σ")
+    ] = 1.0
+    means: Annotated[
+        Literal["simplex", "orthogonal"],
+        Describe("static", "simplex: the classes' means have mean 0; orthogonal: they are that"),
+    ] = "simplex"
+    labels: Annotated[
+        Labels,
+        Describe(
+            "static",
+            "one_hot: a target a class, 1 and 0; signs: 1 and -1, one target for two classes",
+        ),
+    ] = "one_hot"
+    signal_dim: Annotated[Dimension, Describe("static", "number of targets", "d")]
+
+    follows: ClassVar[Mapping[str, Follows]] = {
+        "signal_dim": Follows(("num_classes", "labels"), num_outputs)
+    }
+    constraints: ClassVar[tuple[Constraint, ...]] = (
+        Constraint(
+            ("problem.num_classes", "problem.measurement_dim"),
+            lambda k, m: k <= m,
+            "problem.num_classes is {0}; means of equal distances need problem.measurement_dim, "
+            "which is {1}, to be as large.",
+        ),
+    )
+
+
+def class_means(settings: GaussianMixtureSettings, key: Keys) -> Float[Array, "m k"]:
+    """Draw the means of the classes."""
+    from dlnsweep.numerics.streams import haar
+
+    frame = haar(key("data/basis"), settings.measurement_dim, settings.num_classes)
+    if settings.means == "simplex":
+        frame = frame - jnp.mean(frame, axis=1, keepdims=True)
+    return settings.separation / 2**0.5 * frame
+
+
+def draw(
+    settings: GaussianMixtureSettings, key: Keys
+) -> tuple[Float[Array, "d n"], Float[Array, "m n"]]:
+    """Draw the targets X and the inputs Y.
+
+    Args:
+        settings: The settings; traced fields may be tracers.
+        key: The run's PRNG key for a named purpose.
+    """
+    return _samples(settings, key, key("data/signals"), settings.num_samples)
+
+
+def draw_test(
+    settings: GaussianMixtureSettings, key: Keys, count: int
+) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
+    """Draw fresh samples of the same classes."""
+    return _samples(settings, key, key("test/signals"), count)
+
+
+def _samples(
+    settings: GaussianMixtureSettings, key: Keys, own: Words, count: int
+) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
+    from dlnsweep.numerics.streams import gaussian
+
+    classes = jnp.arange(count) % settings.num_classes
+    noise = settings.noise * gaussian(own, settings.measurement_dim, count)
+    inputs = class_means(settings, key)[:, classes] + noise
+    return targets_of(classes, settings.signal_dim, settings.labels), inputs

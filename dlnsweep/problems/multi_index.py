@@ -1,0 +1,113 @@
+"""A function of one or a few directions of Gaussian inputs (as in arXiv:2003.10423).
+
+y_i (m)           independent entries N(0, 1)
+u_1, ..., u_K     orthonormal, from the Haar measure; K = 1 for "single_index"
+x_i               sum_j h_k(u_j . y_i) / sqrt(K) + noise e_i, e_i independent N(0, 1)
+
+h_k = He_k / sqrt(k!) is the normalised Hermite polynomial of degree k: h_0 = 1, h_1(z) = z and
+h_(k+1)(z) = (z h_k(z) - sqrt(k) h_(k-1)(z)) / sqrt(k + 1). So E x^2 = 1 without noise, and the
+information exponent is k. Test targets have no noise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.operators import Dimension
+from dlnsweep.problems.scalar import NonNegative, ScalarSettings
+from dlnsweep.settings.base import Constraint, Describe
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    from dlnsweep.numerics.streams import Keys
+
+_Degree = Annotated[int, Field(ge=1, le=20)]
+
+
+class IndexSettings(ScalarSettings):
+    """The settings of both."""
+
+    hermite_degree: Annotated[
+        _Degree, Describe("static", "degree of the link, its information exponent", "k")
+    ]
+    noise: Annotated[
+        NonNegative, Describe("traced", "standard deviation of the noise on training targets", "σ")
+    ] = 0.0
+
+
+class SingleIndexSettings(IndexSettings):
+    """[problem] kind = "single_index": a Hermite polynomial of one direction."""
+
+    kind: Annotated[Literal["single_index"], Describe("static", "which problem", axis=False)] = (
+        "single_index"
+    )
+
+
+class MultiIndexSettings(IndexSettings):
+    """[problem] kind = "multi_index": Hermite polynomials of several directions."""
+
+    kind: Annotated[Literal["multi_index"], Describe("static", "which problem", axis=False)] = (
+        "multi_index"
+    )
+    num_directions: Annotated[Dimension, Describe("static", "number of directions", "K")]
+
+    constraints: ClassVar[tuple[Constraint, ...]] = (
+        Constraint(
+            ("problem.num_directions", "problem.measurement_dim"),
+            lambda k, m: k <= m,
+            "problem.num_directions is {0}; it must not exceed problem.measurement_dim, which is "
+            "{1}.",
+        ),
+    )
+
+
+def directions(settings: IndexSettings, key: Keys) -> Float[Array, "m K"]:
+    """Draw u_1, ..., u_K."""
+    from dlnsweep.numerics.streams import haar
+
+    count = settings.num_directions if isinstance(settings, MultiIndexSettings) else 1
+    return haar(key("data/basis"), settings.measurement_dim, count)
+
+
+def hermite(values: Float[Array, "..."], degree: int) -> Float[Array, "..."]:
+    """Return h_k of each value, by the recursion."""
+    before, found = jnp.zeros_like(values), jnp.ones_like(values)
+    for k in range(degree):
+        before, found = found, (values * found - k**0.5 * before) / (k + 1) ** 0.5
+    return found
+
+
+def draw(settings: IndexSettings, key: Keys) -> tuple[Float[Array, "1 n"], Float[Array, "m n"]]:
+    """Draw the targets X, with noise, and the inputs Y.
+
+    Args:
+        settings: The settings; traced fields may be tracers.
+        key: The run's PRNG key for a named purpose.
+    """
+    from dlnsweep.numerics.streams import gaussian
+
+    targets, inputs = _samples(settings, key, "data/signals", settings.num_samples)
+    return targets + settings.noise * gaussian(key("data/noise"), *targets.shape), inputs
+
+
+def draw_test(
+    settings: IndexSettings, key: Keys, count: int
+) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
+    """Draw fresh inputs and their targets, without noise."""
+    return _samples(settings, key, "test/signals", count)
+
+
+def _samples(
+    settings: IndexSettings, key: Keys, purpose: str, count: int
+) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.numerics.streams import gaussian
+
+    frame = directions(settings, key)
+    inputs = gaussian(key(purpose), settings.measurement_dim, count)
+    links = hermite(multiply(frame.T, inputs), settings.hermite_degree)
+    return jnp.sum(links, axis=0, keepdims=True) / frame.shape[1] ** 0.5, inputs
