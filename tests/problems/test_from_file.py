@@ -141,7 +141,7 @@ def test_the_readme_writes_a_file_of_the_size_of_cifar_5k():
     code, toml = re.findall(r"```(?:python|toml)\n(.*?)```", section, flags=re.DOTALL)[:2]
     assert "5000" in code
     assert "num_samples = 4000" in toml
-    exec(code.replace("5000", "50"), {})  # noqa: S102 - the README's own words
+    exec(code.replace("5000", "50"), {})
     problem = tomllib.loads(toml.replace("4000", "40"))["problem"]
     values = Sweep.from_dict(document(problem=problem, record={"observables": ["loss"]})).values
     assert values["problem.measurement_dim"] == (3072,)
