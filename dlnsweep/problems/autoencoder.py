@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative
-from dlnsweep.settings.base import Describe, Follows, Settings
+from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -38,6 +39,8 @@ class AutoencoderSettings(Settings):
     follows: ClassVar[Mapping[str, Follows]] = {
         "measurement_dim": Follows(("signal_dim",), lambda d: d)
     }
+
+    constraints: ClassVar[tuple[Constraint, ...]] = (loss_fits("none"),)
 
 
 def principal_directions(settings: AutoencoderSettings, key: Keys) -> Float[Array, "d d"]:

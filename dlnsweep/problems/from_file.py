@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from dlnsweep.errors import SpecError
 from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.problems import arrays
-from dlnsweep.problems.labels import num_outputs, targets_of
+from dlnsweep.problems.labels import LOSS_FITS, num_outputs, targets_of
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.tables import Table, read_table
 from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
@@ -134,6 +134,7 @@ class FromFileSettings(Settings):
         for index, key in enumerate(("num_samples", "measurement_dim", "signal_dim"))
     }
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        LOSS_FITS,
         Constraint(_PLACES, lambda *place: not _why_not(*place), _why_not),
         Constraint(
             ("problem.standardise", "problem.labels"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.problems.labels import Labels, num_outputs, targets_of
+from dlnsweep.problems.labels import LOSS_FITS, Labels, num_outputs, targets_of
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, Positive
 from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
@@ -63,6 +63,7 @@ class GaussianMixtureSettings(Settings):
         "signal_dim": Follows(("num_classes", "labels"), num_outputs)
     }
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        LOSS_FITS,
         Constraint(
             ("problem.num_classes", "problem.measurement_dim"),
             lambda k, m: k <= m,

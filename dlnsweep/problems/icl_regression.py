@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, One
 from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
@@ -65,6 +66,7 @@ class IclRegressionSettings(Settings):
         "measurement_dim": Follows(("input_dim", "context_length", "representation"), num_inputs)
     }
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        loss_fits("none"),
         Constraint(
             ("problem.input_dim", "problem.context_length", "problem.representation"),
             lambda *sizes: num_inputs(*sizes) <= _LARGEST,

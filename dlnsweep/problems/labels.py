@@ -12,11 +12,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.settings.base import Constraint
+from dlnsweep.settings.sentences import show
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
 
 Labels = Literal["one_hot", "signs"]
+
+
+# What the targets of a loss must be; any number for the others.
+_NEEDED = {"logistic": "signs", "exponential": "signs", "cross_entropy": "one_hot"}
+_SAID = {"one_hot": "of 1 and 0", "signs": "of 1 and -1", "none": "that are numbers"}
+
+
+def fits(labels: str, loss: str) -> bool:
+    """Return whether a loss is for such targets; "none" are numbers."""
+    return _NEEDED.get(loss, labels) == labels
+
+
+def _unfit(labels: str, loss: str) -> str:
+    return (
+        f"training.loss is {show(loss)}, which is for targets {_SAID[_NEEDED[loss]]}; the problem "
+        f"has targets {_SAID[labels]}."
+    )
+
+
+# The loss must fit the targets, for problems with the key "labels".
+LOSS_FITS = Constraint(("problem.labels", "training.loss"), fits, _unfit)
+
+
+def loss_fits(labels: str) -> Constraint:
+    """Return the same for a problem whose targets are always such."""
+    return Constraint(
+        ("training.loss",), lambda loss: fits(labels, loss), lambda loss: _unfit(labels, loss)
+    )
 
 
 def num_outputs(num_classes: int, labels: str) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.problems.labels import targets_of
+from dlnsweep.problems.labels import loss_fits, targets_of
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
 
@@ -43,6 +43,7 @@ class ModularAdditionSettings(Settings):
         "measurement_dim": Follows(("modulus",), lambda p: 2 * p),
     }
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        loss_fits("one_hot"),
         Constraint(
             ("problem.num_samples", "problem.modulus"),
             lambda n, p: n <= p * p,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, ScalarSettings
 from dlnsweep.settings.base import Constraint, Describe
@@ -38,6 +39,8 @@ class IndexSettings(ScalarSettings):
         NonNegative, Describe("traced", "standard deviation of the noise on training targets", "σ")
     ] = 0.0
 
+    constraints: ClassVar[tuple[Constraint, ...]] = (loss_fits("none"),)
+
 
 class SingleIndexSettings(IndexSettings):
     """[problem] kind = "single_index": a Hermite polynomial of one direction."""
@@ -56,6 +59,7 @@ class MultiIndexSettings(IndexSettings):
     num_directions: Annotated[Dimension, Describe("static", "number of directions", "K")]
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        *IndexSettings.constraints,
         Constraint(
             ("problem.num_directions", "problem.measurement_dim"),
             lambda k, m: k <= m,

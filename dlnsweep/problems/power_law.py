@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, ScalarSettings
 from dlnsweep.settings.base import Constraint, Describe
@@ -40,6 +41,7 @@ class PowerLawSettings(ScalarSettings):
     ]
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        loss_fits("none"),
         Constraint(
             ("problem.measurement_dim", "problem.ambient_dim"),
             lambda m, v: m <= v,

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.scalar import Positive, ScalarSettings
 from dlnsweep.settings.base import Constraint, Describe
 
@@ -44,6 +45,7 @@ class SeparableSettings(ScalarSettings):
     ] = "pair"
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        loss_fits("signs"),
         Constraint(
             ("problem.support", "problem.num_samples"),
             lambda support, n: support != "pair" or n >= 2,

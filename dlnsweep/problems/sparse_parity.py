@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import ScalarSettings
 from dlnsweep.settings.base import Constraint, Describe
@@ -29,6 +30,7 @@ class SparseParitySettings(ScalarSettings):
     parity_size: Annotated[Dimension, Describe("static", "number of signs that count", "k")]
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        loss_fits("signs"),
         Constraint(
             ("problem.parity_size", "problem.measurement_dim"),
             lambda k, m: k <= m,

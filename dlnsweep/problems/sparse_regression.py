@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, ScalarSettings
 from dlnsweep.settings.base import Constraint, Describe
@@ -36,6 +37,7 @@ class SparseRegressionSettings(ScalarSettings):
     ] = 0.0
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
+        loss_fits("none"),
         Constraint(
             ("problem.sparsity", "problem.measurement_dim"),
             lambda s, m: s <= m,

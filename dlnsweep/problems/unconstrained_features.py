@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.problems.labels import targets_of
+from dlnsweep.problems.labels import loss_fits, targets_of
 from dlnsweep.problems.operators import Dimension
-from dlnsweep.settings.base import Describe, Follows, Settings
+from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -48,6 +48,8 @@ class UnconstrainedFeaturesSettings(Settings):
         "signal_dim": Follows(("num_classes",), lambda k: k),
         "measurement_dim": Follows(("num_classes", "samples_per_class"), _num_samples),
     }
+
+    constraints: ClassVar[tuple[Constraint, ...]] = (loss_fits("one_hot"),)
 
 
 def rank(settings: UnconstrainedFeaturesSettings) -> int:

@@ -423,6 +423,38 @@ def test_what_does_not_fit_is_refused(case: str, changes: dict[str, Any], expect
     assert caught.value.problems == (f"sweep: {expected}",)
 
 
+@pytest.mark.parametrize(
+    ("case", "loss", "needed", "has"),
+    [
+        ("separable", "cross_entropy", "of 1 and 0", "of 1 and -1"),
+        ("modular_addition", "logistic", "of 1 and -1", "of 1 and 0"),
+        ("gaussian_mixture", "exponential", "of 1 and -1", "of 1 and 0"),
+        ("multi_index", "logistic", "of 1 and -1", "that are numbers"),
+        ("autoencoder", "cross_entropy", "of 1 and 0", "that are numbers"),
+    ],
+)
+def test_a_loss_must_fit_the_targets(case: str, loss: str, needed: str, has: str):
+    training = {"learning_rate": 0.1, "num_steps": 10, "loss": loss}
+    with pytest.raises(SpecError) as caught:
+        sweep(CASES[case][0], training=training)
+    expected = (
+        f"sweep: training.loss is '{loss}', which is for targets {needed}; the problem has targets "
+        f"{has}."
+    )
+    assert expected in caught.value.problems
+
+
+def test_a_relu_teacher_without_noise_has_the_id_that_it_had():
+    """Its numbers, too: by the test of its student, which is older."""
+    keys = {"kind": "teacher", "signal_dim": 3, "measurement_dim": 6, "num_samples": 30}
+    plain = make_plan(sweep(keys)).run_ids.tolist()
+    assert (
+        make_plan(sweep({**keys, "teacher_activation": "relu", "output_noise": 0})).run_ids == plain
+    )
+    assert make_plan(sweep({**keys, "output_noise": 0.1})).run_ids != plain
+    assert plain == [3469344325825046096]
+
+
 def test_axes_that_move_together_set_what_follows_from_both():
     keys = {**CASES["icl_regression"][0], "input_dim": [2, 3], "context_length": [3, 4]}
     zipped = {"zip": [["problem.input_dim", "problem.context_length"]]}
