@@ -11,16 +11,21 @@ from dlnsweep.contracts.optimizer import register_optimizer
 from dlnsweep.contracts.problem import Problem, register
 
 # Imported for the observables that they register.
+from dlnsweep.networks.deep_linear_resnet import DEEP_LINEAR_RESNET
 from dlnsweep.networks.deep_prior import observables as _deep_prior  # noqa: F401
 from dlnsweep.networks.deep_prior.kind import DeepPrior
+from dlnsweep.networks.diagonal_linear import DIAGONAL_LINEAR
 from dlnsweep.networks.generic import losses
 from dlnsweep.networks.generic import observables as _generic  # noqa: F401
+from dlnsweep.networks.generic.kind import register_network
 from dlnsweep.networks.layered import initializers
 from dlnsweep.networks.layered import observables as _network  # noqa: F401
 from dlnsweep.networks.layered import proof as _proof  # noqa: F401
 from dlnsweep.networks.layered.kind import DeepLinear, LinearThenRelu
+from dlnsweep.networks.linear_attention import LINEAR_ATTENTION
 from dlnsweep.networks.matrix import observables as _matrix  # noqa: F401
 from dlnsweep.networks.matrix.kind import EndToEnd, Factorization
+from dlnsweep.networks.mlp.definition import MLP
 from dlnsweep.optimizers import directions
 from dlnsweep.problems import (
     autoencoder,
@@ -161,6 +166,8 @@ networks.register(LinearThenRelu())
 networks.register(DeepPrior())
 networks.register(Factorization())
 networks.register(EndToEnd())
+for _defined in (MLP, DIAGONAL_LINEAR, DEEP_LINEAR_RESNET, LINEAR_ATTENTION):
+    register_network(_defined)
 
 for _optimizer in directions.OURS:
     register_optimizer(_optimizer)

@@ -28,7 +28,10 @@ class Network:
         F(theta) = c loss(predict(theta, Y), X) + (lambda / 2) ||theta||^2,
 
     with Y the inputs (m, n), X the targets (d, n), c and lambda `training.data_fit_scale` and
-    `training.weight_decay`, and ||theta||^2 the sum of the squares of all parameters.
+    `training.weight_decay`, and ||theta||^2 the sum of the squares of all parameters. A step moves
+    leaf i of them by eta r_i times the direction that the optimizer makes of F's gradient; r_i is 1
+    unless `rates` says otherwise. Leaves that are not `trained` are constants: F's gradient, its
+    decay, the optimizer and what is recorded of theta know the others only.
 
     The functions get the settings of [network], in which traced numbers may be tracers: they must
     not be converted or compared in Python. Products in them have the full precision of training.
@@ -51,6 +54,14 @@ class Network:
             hash of the source files of its functions, and of what these import that lies beside
             them. Of installed packages nothing is seen. Who declares it changes it with every
             change of the numbers, of the settings' defaults, too.
+        rates: Takes the initial parameters, the settings and the name of the optimizer, on which
+            the powers of a width depend; returns r_i, a number for each leaf, in a tree like that
+            of the parameters. Each must be finite and not negative. By default all are 1.
+        trained: Takes the initial parameters and the settings; returns whether each leaf is
+            trained, as Python's bools in a tree like that of the parameters. By default all are.
+        multiplications: Takes the settings, m and d; returns how many products of two numbers it
+            takes to predict one sample: what `plan` guesses time and memory by. By default those
+            of two layers. No JAX.
     """
 
     kind: str
@@ -61,6 +72,9 @@ class Network:
     reduction: Literal["sum", "mean"] = "sum"
     observables: tuple[str, ...] = ("loss",)
     version: str = ""
+    rates: Callable[[Any, Any, str], Any] | None = None
+    trained: Callable[[Any, Any], Any] | None = None
+    multiplications: Callable[[Any, int, int], int] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ With theta the parameters, L the network's loss and g = c grad L(theta) + lambda
     theta <- theta - eta direction(g)
 
 with the direction of [training]'s optimizer, g itself for gradient descent; adamw's decay is its
-own. In float32 what a step rounds off is kept beside the parameters (`compensated.py`), so that
-plateaus at small eta lambda are right.
+own. A network can have factors on eta, one a leaf, and leaves that are not trained: theta is then
+the tree of the others, with None in their places, and they are constants. In float32 what a step
+rounds off is kept beside the parameters (`compensated.py`), so that plateaus at small eta lambda
+are right.
 
 With minibatches L is that of b of the n samples, drawn with replacement as every way of descent
 draws them; a sum over samples has weight n / b, so that its mean is the full loss. A run has then
@@ -65,6 +67,8 @@ class Constants(NamedTuple):
         key: The run's key for minibatches; None for full batches.
         aside: What else observables of the network's kind need.
         limit: See `divergence.squared_limit`; of `watched`.
+        untrained: The leaves that are not trained, with None in the places of the others; None
+            where all are trained.
     """
 
     samples: Samples
@@ -74,6 +78,7 @@ class Constants(NamedTuple):
     key: Any = None
     aside: Any = None
     limit: Any = None
+    untrained: Any = None
 
 
 class State(NamedTuple):
@@ -122,7 +127,7 @@ class GenericKernel(Kernel):
     def predict(self, params: Any, inputs: Any, constants: Constants) -> Array:
         """Return the network's outputs."""
         settings = with_numbers(self.settings, constants.network)
-        return self.network.predict(params, inputs, settings)
+        return self.network.predict(whole(params, constants), inputs, settings)
 
     def fit(
         self, params: Any, constants: Constants, samples: Samples | None = None
@@ -136,7 +141,7 @@ class GenericKernel(Kernel):
         """Return that, and what must not exceed the limit beyond which a run has diverged."""
         settings = with_numbers(self.settings, constants.network)
         samples = constants.samples if samples is None else samples
-        outputs = self.network.predict(params, samples.inputs, settings)
+        outputs = self.network.predict(whole(params, constants), samples.inputs, settings)
         fit = self.loss(outputs, samples.targets, settings)
         return fit, self.watched(fit, outputs, samples)
 
@@ -147,7 +152,33 @@ class GenericKernel(Kernel):
 
     def rates(self, params: Any, constants: Constants) -> Any:
         """Return the learning rate of each leaf of the parameters, float64."""
-        return jax.tree.map(lambda _: constants.numbers["learning_rate"], params)
+        eta = constants.numbers["learning_rate"]
+        if self.network.rates is None:
+            return jax.tree.map(lambda _: eta, params)
+        settings = with_numbers(self.settings, constants.network)
+        name = self.training.optimizer
+        factors = self.network.rates(whole(params, constants), settings, name)
+        # Of leaves that are not trained there is no rate.
+        return jax.tree.map(
+            lambda leaf, factor: None if leaf is None else eta * factor,
+            params,
+            factors,
+            is_leaf=_is_none,
+        )
+
+    def parts(self, params: Any, constants: Constants) -> tuple[Any, Any]:
+        """Return the leaves that are trained and those that are not, each with None for the others.
+
+        Of a network of which all are, those that are not are None.
+        """
+        if self.network.trained is None:
+            return params, None
+        settings = with_numbers(self.settings, constants.network)
+        chosen = self.network.trained(params, settings)
+        if all(jax.tree.leaves(chosen)):
+            return params, None
+        trained = jax.tree.map(lambda leaf, use: leaf if use else None, params, chosen)
+        return trained, jax.tree.map(lambda leaf, use: None if use else leaf, params, chosen)
 
     def _stochastic(
         self, params: Any, constants: Constants, now: Int[Array, ""]
@@ -173,7 +204,7 @@ class GenericKernel(Kernel):
         """Make a run's inputs and its state at step 0.
 
         Args:
-            params: The parameters, in the precision of training.
+            params: All parameters, in the precision of training.
             samples: The samples, likewise.
             network: The traced numbers of [network], likewise.
             training: [training] with its traced fields filled in.
@@ -187,6 +218,8 @@ class GenericKernel(Kernel):
             for name in (*HYPERPARAMETERS, *_NUMBERS)
         }
         constants = Constants(samples, numbers, network, None, key, aside)
+        params, untrained = self.parts(params, constants)
+        constants = constants._replace(untrained=untrained)
         constants = constants._replace(rates=self.rates(params, constants))
         none = -jnp.ones((), jnp.int64)
         optimizer = None
@@ -261,18 +294,30 @@ class GenericKernel(Kernel):
         return jax.tree.map(lambda new, old: jnp.where(active, new, old), made, held)
 
 
+def whole(params: Any, constants: Constants) -> Any:
+    """Return all parameters, of those that are trained."""
+    if constants.untrained is None:
+        return params
+    both = params, constants.untrained
+    return jax.tree.map(lambda a, b: b if a is None else a, *both, is_leaf=_is_none)
+
+
+def _is_none(value: Any) -> bool:
+    return value is None
+
+
 class GenericView(View):
     """The state of any network on samples, as observables see it.
 
     Args:
         kernel: What trains it.
         inputs: The run's inputs.
-        params: The parameters.
+        params: The parameters that are trained.
 
     Attributes:
         data: The samples.
         test: Fresh samples, if any observable needs them.
-        params: The parameters.
+        params: The parameters that are trained; `whole` has all.
         initial: Those of step 0, where an observable looks back at them; else None.
     """
 
@@ -285,6 +330,11 @@ class GenericView(View):
     def dtype(self) -> Any:
         """The precision of training."""
         return self.data.targets.dtype
+
+    @property
+    def whole(self) -> Any:
+        """All parameters, those that are not trained among them."""
+        return whole(self.params, self.constants)
 
     def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
         """Return what the network makes of some inputs."""
@@ -312,7 +362,7 @@ class GenericView(View):
 
     @cached_property
     def squared_norm(self) -> Float[Array, ""]:
-        """||theta||^2, over all parameters."""
+        """||theta||^2, over all parameters that are trained."""
         return sum_of_squares(self.params)
 
     @cached_property
@@ -331,7 +381,7 @@ class GenericView(View):
 
     @cached_property
     def squared_gradient_norm(self) -> Float[Array, ""]:
-        """||grad F(theta)||^2, over all parameters."""
+        """||grad F(theta)||^2, over all parameters that are trained."""
         return sum_of_squares(jax.grad(self._objective)(self.params))
 
 

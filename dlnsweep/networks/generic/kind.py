@@ -1,7 +1,11 @@
-"""A network in pure functions as a kind that the engine can ask; `register_network`. No JAX."""
+"""A network in pure functions as a kind that the engine can ask; `register_network`. No JAX.
+
+This package's own networks without kernels of their own come by the same road.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -11,17 +15,21 @@ from dlnsweep.contracts.network import Network, NetworkKind, StepCost, register
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, of_any_network
 from dlnsweep.contracts.plugins import SHARED, is_loading
 from dlnsweep.contracts.sources import source_of
-from dlnsweep.settings.sections import OF_NETWORK
+from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.sections import LOSS_WORDS, OF_NETWORK
+from dlnsweep.settings.words import words_of
 
 # One core, by the ways of other kinds; see networks/layered/kind.py.
 _FLOPS_A_SECOND = 8e9
+# Products over all samples where they are counted, in float64; float32 is twice as fast.
+_WIDE_FLOPS_A_SECOND = 30e9
 _DISPATCH_SECONDS = 1e-5
 _GUESSED_WIDTH = 64
 _TYPES = {bool, int, float, str, type(None)}
 
 
 class GenericKind(NetworkKind):
-    """A network that a researcher wrote, trained by the generic way.
+    """A network in pure functions, a researcher's or our own, trained by the generic way.
 
     Args:
         network: The network.
@@ -39,19 +47,30 @@ class GenericKind(NetworkKind):
         self.network = network
         self.kind, self.settings = network.kind, network.settings
         self.observables = network.observables
-        self.version = network.version or _source_of(network)
+        self._ours = network.settings.__module__.partition(".")[0] == SHARED
+        # Of this package's own the package's version tells.
+        self.version = network.version or ("" if self._ours else _source_of(network))
         # A plug-in may have it from another module, which workers then load with it.
         self._shared = is_loading()
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
-        """Estimate a step of a run, roughly: as of a network of two layers of some width."""
-        width = width if "network.width" in row else _GUESSED_WIDTH
-        sizes = row["problem.signal_dim"] + row["problem.measurement_dim"]
+        """Estimate a step of a run, by what a prediction takes; else as of two layers, roughly."""
+        outputs, inputs = row["problem.signal_dim"], row["problem.measurement_dim"]
+        sizes = outputs + inputs
         samples = row.get("problem.num_samples") or sizes
         item = 8 if row["sweep.precision"] == "float64" else 4
-        flops = 6 * samples * sizes * width
-        state = item * (3 * sizes * width + 2 * samples * (width + sizes))
-        return StepCost(flops, state, flops / _FLOPS_A_SECOND + _DISPATCH_SECONDS)
+        count = self.network.multiplications
+        if count is None:
+            width = width if "network.width" in row else _GUESSED_WIDTH
+            products, held, speed = sizes * width, width + sizes, _FLOPS_A_SECOND
+        else:
+            products = count(section_of(self.settings, "network", row), inputs, outputs)
+            # Of matrices of about one size that act on a sample.
+            held, speed = sizes + 2 * math.isqrt(products), _WIDE_FLOPS_A_SECOND * 8 / item
+        # Forward, backward and for the gradient; parameters, gradient and a change of them.
+        flops = 6 * samples * products
+        state = item * (3 * products + 2 * samples * held)
+        return StepCost(flops, state, flops / speed + _DISPATCH_SECONDS)
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -66,13 +85,23 @@ class GenericKind(NetworkKind):
 
     def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
         """Return why a run gets no other way: there is none."""
-        return "a network of one's own"
+        return "there is only the generic way"
 
     def why_not_trainable(self, row: Mapping[str, Any]) -> str:
         """Return what is wrong with the network's functions, as found on one run; else nothing."""
         from dlnsweep.networks.generic.trial import why_not
 
-        return why_not(row)
+        # Of our own it costs a compilation too many to compute what is known: only the shapes are
+        # looked at, which the problem may not fit.
+        return why_not(row, computed=not self._ours or self._reads_strangers(row))
+
+    def _reads_strangers(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a run has a loss, an initializer or the like of someone else's."""
+        found = [(LOSS_WORDS, row["training.loss"])]
+        for key, field in self.settings.model_fields.items():
+            if words := words_of(field.metadata):
+                found.append((words, row[f"network.{key}"]))
+        return any(words.version(word) for words, word in found)
 
     def homes(self) -> tuple[str, ...]:
         """Return the modules, as dotted names, of which a worker process must know one."""
@@ -129,5 +158,5 @@ def _is_value(annotation: Any) -> bool:
 
 def _source_of(network: Network) -> str:
     parts = [network.settings, network.init, network.predict]
-    parts += [network.loss] if network.loss is not None else []
+    parts += [each for each in (network.loss, network.rates, network.trained) if each is not None]
     return source_of(parts, f"network {network.kind!r}", 'Network(..., version="1")')

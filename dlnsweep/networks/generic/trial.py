@@ -2,7 +2,7 @@
 
 Each function is traced with the shapes and the precision that training will give it, so that what
 is wrong with one of them is told in a sentence that names it; then the loss and its gradient are
-computed once.
+computed once, where the functions are a stranger's.
 """
 
 from __future__ import annotations
@@ -20,27 +20,31 @@ from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.sections import OF_NETWORK
 from dlnsweep.settings.sentences import raised
 
+# Of the structure of a tree as text.
+_LONGEST = 120
+
 
 class _Wrong(Exception):  # noqa: N818 - a sentence
     """What is wrong with a network."""
 
 
-def why_not(row: Mapping[str, Any]) -> str:
-    """Return what is wrong with a run's network, as the end of a sentence; empty if nothing is.
+def why_not(row: Mapping[str, Any], *, computed: bool = True) -> str:
+    """Return what is wrong with a run's network, as a sentence; empty if nothing is.
 
     Args:
         row: The run's dotted settings.
+        computed: Whether numbers are looked at beside shapes, which takes a compilation.
     """
     kind = row["network.kind"]
     try:
         with numerics():
-            _try(row)
+            _try(row, computed)
     except _Wrong as wrong:
         return f"network.kind '{kind}' cannot be trained: {wrong}"
     return ""
 
 
-def _try(row: Mapping[str, Any]) -> None:
+def _try(row: Mapping[str, Any], computed: bool) -> None:
     drawing = GenericDrawing.from_row(row, row.get("network.width") or 1)
     network, dtype = drawing.network, jnp.dtype(row["sweep.precision"])
     arguments = drawing.example_arguments() | {"seed": row["seed"]}
@@ -79,6 +83,7 @@ def _try(row: Mapping[str, Any]) -> None:
     def settings(numbers: Any) -> Any:
         return with_numbers(sections.network, numbers)
 
+    _check_declared(network, params, settings, traced, sections.training.optimizer)
     outputs = _traced(
         "predict",
         lambda p, x, n: network.predict(p, x, settings(n)),
@@ -105,7 +110,53 @@ def _try(row: Mapping[str, Any]) -> None:
     )  # fmt: skip
     if not hasattr(loss, "dtype") or loss.shape != () or loss.dtype != dtype:
         raise _Wrong(f"{place} returns {_shape(loss)}; it must return one {dtype} number.")
-    _compute(drawing, row, arguments, dtype)
+    if computed:
+        _compute(drawing, row, arguments, dtype)
+
+
+def _check_declared(
+    network: Any, params: Any, settings: Callable[[Any], Any], traced: Any, optimizer: str
+) -> None:
+    """Refuse learning rates, or a choice of what is trained, that do not fit the parameters."""
+    for name, each in (("rates", network.rates), ("trained", network.trained)):
+        if each is None:
+            continue
+        more = (optimizer,) if name == "rates" else ()
+        found: list[Any] = []
+
+        def call(
+            p: Any, n: Any, each: Any = each, more: Any = more, found: list[Any] = found
+        ) -> None:
+            found.append(each(p, settings(n), *more))
+
+        _traced(name, call, params, traced, after="with the parameters that init returns")
+        (tree,) = found
+        structures = jax.tree.structure(tree), jax.tree.structure(params)
+        if structures[0] != structures[1]:
+            shown = [f"{s.num_leaves} leaves, {str(s)[:_LONGEST]}" for s in structures]
+            raise _Wrong(
+                f"{name} returns a tree of {shown[0]}; it must be like that of the parameters, "
+                f"{shown[1]}."
+            )
+        leaves = jax.tree.leaves(tree)
+        if name == "trained":
+            _check_bools(leaves)
+            continue
+        for leaf in leaves:
+            number = isinstance(leaf, int | float) and not isinstance(leaf, bool)
+            if not number and getattr(leaf, "shape", None) != ():
+                raise _Wrong(f"rates returns {_shape(leaf)} for a leaf; it must be one number.")
+
+
+def _check_bools(leaves: Sequence[Any]) -> None:
+    for leaf in leaves:
+        if not isinstance(leaf, bool):
+            raise _Wrong(
+                f"trained returns {_shape(leaf)} for a leaf; it must be True or False, as Python "
+                "has them."
+            )
+    if not any(leaves):
+        raise _Wrong("trained returns False for every leaf, and nothing would move.")
 
 
 def _check_shape(outputs: Any, data: Samples, entrywise: bool, observables: Sequence[str]) -> None:
@@ -142,18 +193,26 @@ def _compute(
         return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
     @jax.jit
-    def begun(given: Any) -> tuple[Any, Any]:
+    def begun(given: Any) -> tuple[Any, Any, Any]:
         inputs, carry = drawing.start(kernel, given, convert)
-        return jax.value_and_grad(kernel.fit)(carry.state.params, inputs.constants)
+        fit, gradients = jax.value_and_grad(kernel.fit)(carry.state.params, inputs.constants)
+        return fit, gradients, inputs.constants.rates
 
     try:
-        fit, gradients = begun(given)
+        fit, gradients, rates = begun(given)
     except Exception as error:
         raise _Wrong(f"its loss has no gradient ({raised(error)}).") from error
     if not jnp.isfinite(fit):
         raise _Wrong(f"{place} is {fit} at the initial parameters; it must be finite.")
     if fit < 0:
         raise _Wrong(f"{place} is {fit:.3g} at the initial parameters; it must not be negative.")
+    eta = row["training.learning_rate"]
+    for rate in jax.tree.leaves(rates):
+        if not (jnp.isfinite(rate) and rate >= 0):
+            raise _Wrong(
+                f"rates makes a learning rate of {rate:.3g} of {eta:g}; each must be finite and "
+                "not negative."
+            )
     flat = jax.tree.leaves(gradients)
     if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in flat):
         raise _Wrong("the gradient of its loss is not finite at the initial parameters.")

@@ -64,6 +64,19 @@ RELATIVE_SCALE_NEEDS_TWO_LAYERS = Constraint(
     "once: leave it out, or take two layers or more.",
 )
 
+BALANCED_NEEDS_WIDTH = Constraint(
+    (
+        "network.initializer",
+        "network.width",
+        "network.depth",
+        "problem.signal_dim",
+        "problem.measurement_dim",
+    ),
+    lambda init, width, depth, d, m: init != "balanced" or depth == 1 or width >= min(d, m),
+    "network.initializer is {0} and network.width is {1}; balanced weights need a width of "
+    "at least min(signal_dim, measurement_dim) of {3} and {4}.",
+)
+
 
 class NetworkSettings(Settings):
     """[network] "deep_linear": W_L ... W_1 y; "linear_then_relu": W_L (W_{L-1} ... W_1 y)_+."""
@@ -101,18 +114,7 @@ class NetworkSettings(Settings):
             "them after the ReLU.",
         ),
         RELATIVE_SCALE_NEEDS_TWO_LAYERS,
-        Constraint(
-            (
-                "network.initializer",
-                "network.width",
-                "network.depth",
-                "problem.signal_dim",
-                "problem.measurement_dim",
-            ),
-            lambda init, width, depth, d, m: init != "balanced" or depth == 1 or width >= min(d, m),
-            "network.initializer is {0} and network.width is {1}; balanced weights need a width of "
-            "at least min(signal_dim, measurement_dim) of {3} and {4}.",
-        ),
+        BALANCED_NEEDS_WIDTH,
     )
 
 

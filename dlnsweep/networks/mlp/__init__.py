@@ -1,0 +1,1 @@
+"""Multilayer perceptrons on samples: parametrizations, richness, lazy and random features."""

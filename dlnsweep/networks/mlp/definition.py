@@ -1,0 +1,161 @@
+"""What "mlp" is, in pure functions.
+
+With L the depth, phi the activation, a_l the parametrization's multipliers and gamma the richness,
+
+    h_0 = y,   z_l = a_l W_l h_{l-1} + b_l,   h_l = phi(z_l),   f(y) = z_L / gamma
+
+and of a centred output f less what it is at the initial weights, which are kept beside the others
+and never trained. Of a symmetrised output only the last hidden layer is doubled: its second d_w / 2
+rows of W_{L-1} begin as its first, and the columns of W_L that read them as the opposite of the
+others', so that z_L = 0 at the start; both halves are trained, each by itself, and entries keep the
+variance of a layer of d_w neurons.
+
+Richness (Chizat, Oyallon and Bach 2019, arXiv:1812.07956, with alpha = 1 / gamma): the learning
+rate's gamma^2 makes the first change of f that of gamma = 1 times a factor that does not depend on
+gamma, as does a plain gamma where a step's size does not depend on the gradient's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from dlnsweep.contracts.network import Network
+from dlnsweep.networks.layered.initializers import INITIALIZERS, Shape
+from dlnsweep.networks.mlp.activations import ACTIVATIONS
+from dlnsweep.networks.mlp.parametrization import NORMALIZED, scales_of
+from dlnsweep.networks.mlp.settings import UNIT_ROWS, MlpSettings
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.products import multiply
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+    from dlnsweep.networks.generic.descent import Samples
+    from dlnsweep.numerics.streams import Keys
+
+    Weights = tuple[Float[Array, "..."], ...]
+
+
+def layer_sizes(settings: MlpSettings, inputs: int, outputs: int) -> tuple[int, ...]:
+    """Return the layer sizes (m, d_w, ..., d_w, d)."""
+    return (inputs, *(settings.width,) * (settings.depth - 1), outputs)
+
+
+def init(settings: MlpSettings, data: Samples, key: Keys) -> dict[str, Any]:
+    """Draw the weights; biases are zero."""
+    dims = layer_sizes(settings, data.inputs.shape[0], data.targets.shape[0])
+    weights = _drawn(settings, dims, key)
+    if settings.output == "symmetrised":
+        half = settings.width // 2
+        rows, readouts = weights[-2][:half], weights[-1][:, :half]
+        doubled = jnp.concatenate([rows, rows]), jnp.concatenate([readouts, -readouts], axis=1)
+        weights = (*weights[:-2], *doubled)
+    params: dict[str, Any] = {"weights": weights}
+    if settings.biases:
+        params["biases"] = tuple(jnp.zeros(size) for size in dims[1:])
+    if settings.output == "centred":
+        params["initial"] = dict(params)
+    return params
+
+
+def _drawn(settings: MlpSettings, dims: tuple[int, ...], key: Keys) -> Weights:
+    scale = settings.layer_init_scale
+    if settings.initializer == UNIT_ROWS:
+        return _unit_rows(dims, scale, settings.imbalance, key)
+    drawn = INITIALIZERS[settings.initializer].draw(Shape(dims, settings.width), key)
+    scales = scales_of(settings.parametrization, dims)
+    return tuple(scale * own.deviation * w for own, w in zip(scales, drawn, strict=True))
+
+
+def _unit_rows(dims: tuple[int, ...], scale: Any, imbalance: Any, key: Keys) -> Weights:
+    """Draw rows of norm s alpha, uniform on the sphere, and readouts of size s / alpha.
+
+    alpha solves s^2 / alpha^2 - s^2 alpha^2 = delta: alpha^2 = (sqrt(4 + q^2) - q) / 2 with
+    q = delta / s^2, of which the second root's product with it is -1 (Kunin et al. 2024,
+    arXiv:2406.06158, whose code has it so).
+    """
+    from dlnsweep.numerics.streams import gaussian
+
+    inputs, width, outputs = dims
+    ratio = imbalance / scale**2
+    # The difference cancels where delta is positive: there the other root is taken, inverted.
+    larger = (jnp.sqrt(4 + ratio**2) + jnp.abs(ratio)) / 2
+    alpha = jnp.sqrt(jnp.where(ratio > 0, 1 / larger, larger))
+    rows = gaussian(key("weights/1"), width, inputs)
+    rows = rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
+    signs = jnp.where(gaussian(key("weights/2"), outputs, width) < 0, -1.0, 1.0)
+    return scale * alpha * rows, scale / alpha * signs
+
+
+def predict(
+    params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
+) -> Float[Array, "d n"]:
+    """Return f of each column of the inputs."""
+    outputs = _layers(params, inputs, settings)
+    if settings.output == "centred":
+        outputs = outputs - _layers(params["initial"], inputs, settings)
+    return outputs / settings.richness
+
+
+def _layers(
+    params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
+) -> Float[Array, "d n"]:
+    weights, phi = params["weights"], ACTIVATIONS[settings.activation]
+    scales = scales_of(settings.parametrization, _sizes(weights))
+    values = inputs
+    for layer, (weight, own) in enumerate(zip(weights, scales, strict=True)):
+        values = multiply(weight, phi(values) if layer else values)
+        if own.multiplier != 1:
+            values = own.multiplier * values
+        if settings.biases:
+            values = values + params["biases"][layer][:, None]
+    return values
+
+
+def _sizes(weights: Weights) -> tuple[int, ...]:
+    return (weights[0].shape[1], *(weight.shape[0] for weight in weights))
+
+
+def rates(params: dict[str, Any], settings: MlpSettings, optimizer: str) -> dict[str, Any]:
+    """Return the factors on the learning rate: the parametrization's, times the richness's."""
+    power = 1 if optimizer in NORMALIZED else 2
+    rich = settings.richness**power
+    scales = scales_of(settings.parametrization, _sizes(params["weights"]), optimizer)
+    found: dict[str, Any] = {"weights": tuple(rich * own.rate for own in scales)}
+    if settings.biases:
+        found["biases"] = tuple(rich * own.bias_rate for own in scales)
+    if "initial" in params:
+        found["initial"] = jax.tree.map(lambda _: 1.0, params["initial"])
+    return found
+
+
+def trained(params: dict[str, Any], settings: MlpSettings) -> dict[str, Any]:
+    """Return which layers are trained; what a centred output keeps of the start never is."""
+    last = settings.depth - 1
+    chosen = {"all": range(last + 1), "first": (0,), "last": (last,)}[settings.trained_layers]
+    uses = tuple(layer in chosen for layer in range(last + 1))
+    found: dict[str, Any] = {name: uses for name in params if name != "initial"}
+    if "initial" in params:
+        found["initial"] = jax.tree.map(lambda _: False, params["initial"])
+    return found
+
+
+def multiplications(settings: MlpSettings, inputs: int, outputs: int) -> int:
+    """Return the products that a prediction takes, those of the initial weights' included."""
+    dims = layer_sizes(settings, inputs, outputs)
+    products = sum(a * b for a, b in itertools.pairwise(dims))
+    # They are not differentiated: a third of the work.
+    return products * 4 // 3 if settings.output == "centred" else products
+
+
+MLP = Network(
+    "mlp",
+    MlpSettings,
+    init,
+    predict,
+    observables=("loss", "regression_error"),
+    rates=rates,
+    trained=trained,
+    multiplications=multiplications,
+)
