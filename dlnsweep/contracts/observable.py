@@ -20,7 +20,7 @@ VIEWS = {
     "linear": "linear networks",
     "samples": "networks that learn signals from measurements",
     "layers": "networks of weight matrices",
-    "parameters": "networks registered with `register_network`",
+    "parameters": "networks in pure functions (mlp and its like, and those of `register_network`)",
     "deep_prior": "deep_prior",
     "matrix": "factorizations of a matrix",
     "end_to_end": "factorizations with the end-to-end update beside them",

@@ -98,11 +98,10 @@ DOCUMENTS: dict[tuple[str, str], dict[str, Any]] = {
         "record": {"observables": ["loss", "parameter_norm"]},
     },
 }  # fmt: skip
-# Those without a kernel of their own are trained by one and the same way; of the cheap test one of
-# them is enough.
+# Those without a kernel of their own are trained by one and the same way: one of them is enough.
 BY_PLACE = [
     pytest.param(place, id=" ".join(place), marks=pytest.mark.slow if place[1] in (
-        "diagonal_linear", "deep_linear_resnet", "linear_attention") else ())
+        "mlp", "deep_linear_resnet", "linear_attention") else ())
     for place in DOCUMENTS
 ]  # fmt: skip
 # Of what is recorded here nothing depends on these, for a reason.

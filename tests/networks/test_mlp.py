@@ -132,6 +132,7 @@ def test_ten_steps_are_backpropagation_by_hand(name: str):
     )  # fmt: skip
     first = forward(weights, biases, multipliers, activation, y)[0][-1] if centred else 0.0
     begun, decayed = [w.copy() for w in weights], [b.copy() for b in biases]
+    wanted: dict[str, float] = {}
     for step in range(11):
         zs, hs = forward(weights, biases, multipliers, activation, y)
         off = (zs[-1] - first) / gamma - x
@@ -159,11 +160,11 @@ def key(_: str) -> Any:
     raise AssertionError("nothing is drawn")
 
 
-def numpy_draw(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, int], np.ndarray]:
+def numpy_draw(monkeypatch: pytest.MonkeyPatch) -> dict[int, np.ndarray]:
     """Have fan_in_normal return NumPy's numbers, of variance 1 / fan_in."""
     made: dict[Any, np.ndarray] = {}
 
-    def draw(shape: Any, _: Any) -> list[np.ndarray]:
+    def draw(shape: Any, _: Any) -> Any:
         sizes = zip(shape.dims[1:], shape.dims, strict=False)
         return [
             made.setdefault(i, np.random.default_rng(i).standard_normal(s) / s[1] ** 0.5)
@@ -198,7 +199,7 @@ def test_initial_weights_are_those_of_the_tables(
     assert not any(b.any() for b in found["biases"])
 
 
-@pytest.mark.parametrize("imbalance", [-0.8, 0.0, 0.8, 1e6])
+@pytest.mark.parametrize("imbalance", [-0.8, 1e6])
 def test_unit_rows_have_the_imbalance(imbalance: float, monkeypatch: pytest.MonkeyPatch):
     from dlnsweep.numerics import streams
 
@@ -246,7 +247,7 @@ def test_a_linear_one_is_deep_linear_by_its_dense_kernel():
     assert wanted[-1] < 0.8 * wanted[0]
 
 
-def direct(width: int, x: np.ndarray, y: np.ndarray, seed: int, **keys: Any) -> Any:
+def direct(width: int, x: Any, y: Any, seed: int, **keys: Any) -> Any:
     """Return a network's functions on given samples, jitted, and its weights as drawn by NumPy."""
     settings = MlpSettings(depth=3, width=width, activation="tanh", **keys)
     sizes = [len(y), width, width, len(x)]
@@ -282,13 +283,12 @@ def test_a_step_of_mup_changes_the_output_alike_at_all_widths():
     drawn = np.random.default_rng(3)
     x, y = drawn.standard_normal((1, 6)), drawn.standard_normal((5, 6))
     ratios = {}
-    for name, optimizer in (("mup", "gradient_descent"), ("mup", "adam"),
-                            ("standard", "gradient_descent")):  # fmt: skip
-        changes = [
-            first_change(direct(width, x, y, 0, parametrization=name), 0.01, optimizer)
-            for width in (64, 1024)
-        ]
-        ratios[name, optimizer] = changes[1] / changes[0]
+    for name, optimizers in (("mup", ("gradient_descent", "adam")),
+                             ("standard", ("gradient_descent",))):  # fmt: skip
+        ones = [direct(width, x, y, 0, parametrization=name) for width in (64, 1024)]
+        for optimizer in optimizers:
+            narrow, wide = (first_change(one, 0.01, optimizer) for one in ones)
+            ratios[name, optimizer] = wide / narrow
     # What is left are fluctuations of a sum over 64 neurons, and the output at the start.
     assert 0.7 < ratios["mup", "gradient_descent"] < 1.4
     assert 0.7 < ratios["mup", "adam"] < 1.4
@@ -302,6 +302,7 @@ def test_ntk_is_standard_with_rates_over_fan_in():
     x, y = drawn.standard_normal((2, 6)), drawn.standard_normal((5, 6))
     ntk, standard = (direct(6, x, y, 0, parametrization=name) for name in ("ntk", "standard"))
     a, b, fan_ins = ntk.params, standard.params, (5, 6, 6)
+    loss = np.inf
     with numerics():
         for _ in range(5):
             ((loss, _), g), ((wanted, _), h) = ntk.grad(a), standard.grad(b)
