@@ -19,7 +19,6 @@ from pydantic import Field
 from dlnsweep.contracts.network import Network
 from dlnsweep.networks.layered.kind import Depth, LayerInitScale
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.numerics.products import multiply
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 
 if TYPE_CHECKING:
@@ -95,6 +94,8 @@ def predict(
     params: dict[str, Any], inputs: Float[Array, "m n"], settings: DeepLinearResnetSettings
 ) -> Float[Array, "d n"]:
     """Return B (I + W_L) ... (I + W_1) A Y."""
+    from dlnsweep.numerics.products import multiply
+
     del settings
     values = multiply(params["first"], inputs)
     for block in params["blocks"]:

@@ -17,7 +17,6 @@ from pydantic import Field
 
 from dlnsweep.contracts.network import Network
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.numerics.products import multiply
 from dlnsweep.settings.base import Describe, Settings
 
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ def predict(
     params: dict[str, Any], inputs: Float[Array, "m n"], settings: DiagonalLinearSettings
 ) -> Float[Array, "d n"]:
     """Return (u^L - v^L) Y."""
+    from dlnsweep.numerics.products import multiply
+
     power = settings.depth
     return multiply(params["u"] ** power - params["v"] ** power, inputs)
 

@@ -26,7 +26,6 @@ from pydantic import Field
 from dlnsweep.contracts.network import Network
 from dlnsweep.networks.layered.kind import LayerInitScale
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.numerics.products import multiply
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 
 if TYPE_CHECKING:
@@ -112,6 +111,8 @@ def predict(
     params: dict[str, Any], inputs: Float[Array, "m n"], settings: LinearAttentionSettings
 ) -> Float[Array, "1 n"]:
     """Return what it says of the query of each prompt, a column of the inputs."""
+    from dlnsweep.numerics.products import multiply
+
     context = settings.context_length
     dim = token_dim(inputs.shape[0], context)
     pairs = inputs[: context * (dim + 1)].reshape(context, dim + 1, -1)

@@ -26,7 +26,6 @@ from dlnsweep.networks.mlp.activations import ACTIVATIONS
 from dlnsweep.networks.mlp.parametrization import NORMALIZED, scales_of
 from dlnsweep.networks.mlp.settings import UNIT_ROWS, MlpSettings
 from dlnsweep.numerics.lazy import jax, jnp
-from dlnsweep.numerics.products import multiply
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -101,6 +100,8 @@ def predict(
 def _layers(
     params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
 ) -> Float[Array, "d n"]:
+    from dlnsweep.numerics.products import multiply
+
     weights, phi = params["weights"], ACTIVATIONS[settings.activation]
     scales = scales_of(settings.parametrization, _sizes(weights))
     values = inputs
