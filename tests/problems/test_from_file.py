@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from batch_samples import assert_follows, train_rows
 from spec_samples import document
 
+import dlnsweep
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.numerics.runtime import numerics
@@ -149,7 +152,8 @@ def test_the_readme_writes_a_file_of_the_size_of_cifar_5k():
 
 
 def write(**members: Any) -> None:
-    np.savez("a.npz", **({"inputs": INPUTS, "targets": TARGETS} | members))
+    arrays_of: Any = {"inputs": INPUTS, "targets": TARGETS} | members
+    np.savez("a.npz", **arrays_of)
 
 
 def with_nan() -> np.ndarray:
@@ -302,7 +306,7 @@ def test_the_content_is_part_of_a_run(tmp_path: Path):
         data_file=name, num_samples=10, signal_dim=2, measurement_dim=3
     )
     with pytest.raises(SpecError, match=r"but the arrays in the file have .* Restore the file, or"):
-        from_file.draw(settings, partial(purpose_key, np.int64(0)))
+        from_file.draw(settings, partial(purpose_key, jnp.int64(0)))
     with pytest.raises(ValueError, match="it was changed"):
         arrays.resolve_file(name)
 
@@ -335,3 +339,28 @@ def test_it_is_explained():
         "\n    ", " "
     )
     assert text.index("\nsplit") > text.index("\ndata_file")
+
+
+@pytest.mark.slow
+def test_runs_in_worker_processes_and_what_they_say_of_a_changed_file(tmp_path: Path):
+    record = {"observables": ["loss", "test_error"], "num_test_samples": 3, "count": 4}
+    sections = document_of(split="seed", num_samples=7, standardise="inputs", record=record)
+    sections |= {"sweep": {"seeds": 2}, "training": {"learning_rate": 0.01, "num_steps": 20}}
+    done = dlnsweep.run(sections, out=tmp_path / "results", workers=1)
+    assert list(done.runs()["status"]) == ["finished"] * 2
+    np.savez("a.npz", inputs=INPUTS[::-1], targets=TARGETS)
+    with pytest.raises(StoreError, match="another sweep"):
+        dlnsweep.run(sections, out=tmp_path / "results", workers=1)
+
+
+@pytest.mark.slow
+def test_a_linear_network_learns_it_as_in_numpy():
+    np.savez("a.npz", inputs=INPUTS, targets=TARGETS)
+    record = {"observables": ["loss", "off_subspace_error"], "count": 6}
+    sections = document_of(split="seed", num_samples=7, standardise="inputs", record=record)
+    sections |= {"sweep": {"seeds": 2, "kernel": "dense"}}
+    sections |= {"training": {"learning_rate": 0.01, "num_steps": 40}}
+    plan = make_plan(Sweep.from_dict(sections))
+    trained = train_rows(plan)
+    for row in range(2):
+        assert_follows(plan, row, trained, row)

@@ -22,10 +22,13 @@ from spec_samples import document
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.samples import reduce_samples
+from dlnsweep.networks.matrix.descent import FactorizationKernel
 from dlnsweep.numerics import streams
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.problems.losses import Fit, Samples
 from dlnsweep.settings.base import Settings
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings
 from dlnsweep.spec.explain import explain
 from dlnsweep.spec.sweep import Sweep
 
@@ -289,8 +292,8 @@ def drawn(case: str) -> tuple[Any, Numbers, dict[str, Any], Any]:
     problem: Any = PROBLEMS[keys["kind"]]
     own: Any = settings_of(keys)
 
-    def draw(unused):
-        pairs = {"data": problem.draw(own, str)}
+    def draw(_):
+        pairs: Any = {"data": problem.draw(own, str)}
         if problem.draw_test is not None:
             pairs["test"] = problem.draw_test(own, str, TEST)
         certain, rank = problem.has_certain_rank(own), problem.rank_of(own)
@@ -371,7 +374,7 @@ def test_hermite_polynomials_are_normalised():
 
     points, weights = np.polynomial.hermite_e.hermegauss(20)
     with numerics():
-        found = [np.asarray(hermite(points, k)) for k in range(5)]
+        found = [np.asarray(hermite(jnp.asarray(points), k)) for k in range(5)]
     # 20 points are exact for polynomials up to degree 39.
     gram = [[np.sum(weights * a * b) / np.sqrt(2 * np.pi) for a in found] for b in found]
     assert np.max(np.abs(np.array(gram) - np.eye(5))) < EXACT
@@ -497,7 +500,7 @@ def test_merged_linear_attention_is_a_deep_linear_network_of_cubic_features():
     own: Any = settings_of(CASES["icl_cubic"][0])
     shapes = CASES["icl_cubic"][1]
     with numerics():
-        key = partial(streams.purpose_key, np.int64(0))
+        key = partial(streams.purpose_key, jnp.int64(0))
         raw = {
             k: np.asarray(streams.gaussian(key(k), *v)) for k, v in shapes.items() if k[0] == "d"
         }
@@ -544,6 +547,28 @@ def test_unconstrained_features_are_a_deep_linear_network_on_the_identity():
         classifier = classifier - 0.1 * (moves[0] + 0.05 * classifier)
         features = features - 0.1 * (moves[1] + 0.05 * features)
     np.testing.assert_allclose(trained.observables["loss"][0], losses, rtol=AGREEMENT)
+
+
+@pytest.mark.slow
+def test_low_rank_adaptation_is_a_factorization_of_the_residual():
+    """(1/2) ||(W_0 + B A) Y - X||^2, W_0 kept, is (1/2) ||B A Y - (X - W_0 Y)||^2, depth 2."""
+    rng = np.random.default_rng(0)
+    y, x, base = rng.normal(size=(4, 9)), rng.normal(size=(3, 9)), rng.normal(size=(3, 4))
+    down, up = 0.5 * rng.normal(size=(2, 4)), 0.1 * rng.normal(size=(3, 2))
+    with numerics():
+        training = TrainingSettings(learning_rate=0.01, num_steps=100)
+        kernel = FactorizationKernel(training, RecordSettings(), early_exit=True, power=2.0)
+        fit = Fit(Samples(jnp.array(y), jnp.array(x - base @ y)), jnp.array(1.0), None)
+        factors = jnp.array(down), jnp.array(up)
+        inputs, carry = kernel.start(factors, fit, (4, 2), training, {})
+        found = kernel.advance(inputs, carry.state, jnp.int64(0), jnp.int64(50)).weights
+    for _ in range(50):
+        error = (base + up @ down) @ y - x
+        steps = up.T @ error @ y.T, error @ y.T @ down.T
+        down, up = down - 0.01 * steps[0], up - 0.01 * steps[1]
+    for mine, wanted in zip(found, (down, up), strict=True):
+        # Fifty steps of rounding on numbers of size 1.
+        np.testing.assert_allclose(mine, wanted, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.slow
