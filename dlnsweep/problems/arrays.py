@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import math
+import tokenize
 import zipfile
 import zlib
 from collections import Counter
@@ -31,6 +33,7 @@ _PICKLED = "it holds Python objects, which are never unpickled; save plain numbe
 # What reading a damaged or foreign file raises.
 _ERRORS = (
     OSError, ValueError, EOFError, RuntimeError, ArithmeticError, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError, tokenize.TokenError, SyntaxError,
 )  # fmt: skip
 
 
@@ -115,9 +118,12 @@ def _load(name: str) -> dict[str, Any]:
         path = user_path(name, "it") if name.startswith("~") else Path(name)
     except SpecError as error:
         raise ValueError(str(error)) from None
-    if not name or not path.is_file():
-        regular = not name or not path.exists()
-        what = "there is no such file" if regular else "it is no regular file"
+    try:
+        known = bool(name) and path.is_file()
+        what = "it is no regular file" if name and path.exists() else "there is no such file"
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror or error}.") from None
+    if not known:
         raise ValueError(f"{what}; name a .npy or .npz file, relative to this folder.")
     try:
         with path.open("rb") as file:

@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -114,7 +115,7 @@ def _mapped(path: Path) -> Any:
         # A header that promises more than the file holds is refused, not allocated.
         with np.errstate(over="raise"):
             return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, ArithmeticError, EOFError) as error:
+    except (ValueError, ArithmeticError, EOFError, TokenError, SyntaxError) as error:
         raise ValueError(f"it cannot be read: {str(error).rstrip('.')}.") from None
 
 

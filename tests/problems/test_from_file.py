@@ -168,7 +168,12 @@ def truncate(name: str, size: int) -> None:
 
 def promise(shape: tuple[int, ...]) -> None:
     """Write a member whose header promises more than it holds."""
-    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    headed(f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n")
+
+
+def headed(header: str) -> None:
+    """Write a member of a header alone."""
+    text = header.encode()
     with zipfile.ZipFile("a.npz", "w") as archive:
         content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
         archive.writestr("inputs.npy", content)
@@ -213,6 +218,7 @@ A_CLASS = "for problem.labels = 'one_hot' it must hold a class, an integer, a ro
         (lambda: truncate("a.npz", 300), f"{FILE}it cannot be read: File is not a zip file."),
         (flipped, f"{FILE}it cannot be read: Bad CRC-32 for file 'inputs.npy'."),
         (lambda: promise((2**40, 2**20)), f"{FILE}it cannot be read: its header says {2**63} bytes of numbers, and it holds 0."),
+        (lambda: headed("{'descr': '<f8', 'shape': ("), f"{FILE}it cannot be read: ('EOF in multi-line statement', (2, 0))."),
         (twice, f"{FILE}it cannot be read: it holds several arrays named 'inputs'."),
         (lambda: write(targets=np.array([{}] * 10)), f"{OUT}; it holds Python objects, which are never unpickled; save plain numbers."),
         (lambda: write(inputs=INPUTS > 0), f"{IN}; it has dtype bool; it must hold integers, or floats of at most 64 bits."),
@@ -256,6 +262,11 @@ def test_what_does_not_fit_is_refused(keys: dict[str, Any], expected: str):
     if "wide" not in expected and "negative" not in expected:
         np.savez("a.npz", inputs=INPUTS, targets=TARGETS, classes=CLASSES)
     assert problems(**keys) == [expected]
+
+
+def test_a_name_that_is_too_long_is_refused():
+    (sentence,) = problems(data_file="x" * 300)
+    assert sentence.endswith("; it cannot be read: File name too long.")
 
 
 def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch):
@@ -306,7 +317,7 @@ def test_the_content_is_part_of_a_run(tmp_path: Path):
         data_file=name, num_samples=10, signal_dim=2, measurement_dim=3
     )
     with pytest.raises(SpecError, match=r"but the arrays in the file have .* Restore the file, or"):
-        from_file.draw(settings, partial(purpose_key, jnp.int64(0)))
+        from_file.draw(settings, partial(purpose_key, jnp.asarray(0)))
     with pytest.raises(ValueError, match="it was changed"):
         arrays.resolve_file(name)
 

@@ -297,10 +297,11 @@ def drawn(case: str) -> tuple[Any, Numbers, dict[str, Any], Any]:
         if problem.draw_test is not None:
             pairs["test"] = problem.draw_test(own, str, TEST)
         certain, rank = problem.has_certain_rank(own), problem.rank_of(own)
-        return pairs, reduce_samples(*pairs["data"], rank, certain=certain)
+        x, y = pairs["data"]
+        return pairs, reduce_samples(x, y, rank, certain=certain)
 
     with numerics(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "gaussian", lambda *place: jnp.asarray(numbers_of(*place)))
+        patch.setattr(streams, "gaussian", lambda p, r, c: jnp.asarray(numbers_of(p, r, c)))
         # Compiled with less care, in half the time.
         compiled = jax.jit(draw, compiler_options={"xla_backend_optimization_level": 0})
         pairs, reduced = jax.tree.map(np.asarray, compiled(0))
