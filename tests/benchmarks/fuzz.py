@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import importlib
 import os
 import shutil
@@ -20,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from random import Random
 
@@ -27,6 +29,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 
 import damage
 from fuzz_samples import COMMANDS, STATUSES, make_folder, write_sweep
+
+from tests.benchmarks.tables import Table, machine
 
 MOST_SECONDS = 20.0
 MOST_IDLE_SECONDS = 60.0
@@ -131,6 +135,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--command", action="append", help="Only these commands.")
     parser.add_argument("--at", type=int, help="Only the try of this number.")
+    parser.add_argument("--csv", type=Path, help="The count by command; goes on where it ended.")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     place = Path(tempfile.mkdtemp(prefix="dlnsweep-fuzz-"))
@@ -138,6 +143,46 @@ def main() -> None:
         fuzz(place, given)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+@dataclass
+class Count:
+    """What was tried of a command.
+
+    Attributes:
+        tries: How many damaged folders it was given.
+        losses: How often it did what it must not do.
+        seconds: All seconds of a core that it took.
+        slowest: Those of the slowest try.
+        largest_gb: The largest peak of memory.
+    """
+
+    tries: int = 0
+    losses: int = 0
+    seconds: float = 0.0
+    slowest: float = 0.0
+    largest_gb: float = 0.0
+
+
+def read_counts(path: Path | None) -> dict[str, Count]:
+    """Return the counts by command of earlier calls."""
+    counts = {name: Count() for name in COMMANDS}
+    if path is not None and path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(line for line in file if not line.startswith("#")):
+                name, tries, losses, *numbers = row.values()
+                counts[name] = Count(int(tries), int(losses), *map(float, numbers))
+    return counts
+
+
+def write_counts(path: Path, counts: dict[str, Count]) -> None:
+    """Write the counts by command."""
+    columns = ["command", *(each.name for each in fields(Count))]
+    table = Table("Random damage of every file of a results folder", columns)
+    for name, count in counts.items():
+        if count.tries:
+            table.add(name, *astuple(count))
+    table.write_csv(path, machine())
 
 
 def fuzz(place: Path, given: argparse.Namespace) -> None:
@@ -153,46 +198,51 @@ def fuzz(place: Path, given: argparse.Namespace) -> None:
     for name in IMPORTED:
         importlib.import_module(name)
 
+    counts, statuses = read_counts(given.csv), Counter[int]()
     commands = [name for name in COMMANDS if not given.command or name in given.command]
-    tries, statuses, losses = Counter[str](), Counter[int](), 0
-    spent = dict.fromkeys(commands, 0.0)
-    slowest, largest = 0.0, 0.0
     tell, end = time.monotonic() + TELL_SECONDS, time.monotonic() + 60 * given.minutes
     for number in range(given.most) if given.at is None else [given.at]:
         for name in commands:
-            if time.monotonic() > end:
-                break
-            random = Random(f"{given.seed} {number} {name}")
-            folder = place / "try"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            root = folder / "small"
-            shutil.copytree(place / "good", root)
-            told = damage.damage(root, random)
-            arguments = COMMANDS[name](root, sweep)
-            status, seconds, peak, text = run_child(arguments, folder)
-            tries[name] += 1
-            statuses[status] += 1
-            spent[name] += seconds
-            slowest, largest = max(slowest, seconds), max(largest, peak)
-            if found := faults_of(status, seconds, peak, text):
-                losses += 1
-                print(f"{name} --seed {given.seed} --at {number}: {', '.join(found)}: {told}")
-                for bug in folder.glob("dlnsweep-bug-*"):
-                    print("    " + "\n    ".join(bug.read_text().splitlines()[-8:]))
-                print(text[-600:], flush=True)
-            elif given.at is not None:
-                print(told, text, sep="\n")
+            count = counts[name]
+            if time.monotonic() > end or (given.at is None and number < count.tries):
+                continue
+            statuses[_try(place, sweep, name, number, given, count)] += 1
             if time.monotonic() > tell:
-                tell += TELL_SECONDS
-                each = ", ".join(f"{k} {n} ({spent[k] / n:.2f} s)" for k, n in tries.items())
-                print(f"so far, with the seconds of a try: {each}", file=sys.stderr, flush=True)
-    each = ", ".join(f"{name} {count}" for name, count in tries.items())
-    print(
-        f"| random damage of every file of a folder under every command | {sum(tries.values())} | "
-        f"{losses} | {each}; the slowest took {slowest:.1f} s, the largest {largest / 1e9:.2f} GB |"
-    )
+                tell = time.monotonic() + TELL_SECONDS
+                print({k: found.tries for k, found in counts.items()}, file=sys.stderr, flush=True)
+                if given.csv and given.at is None:
+                    write_counts(given.csv, counts)
+    if given.csv and given.at is None:
+        write_counts(given.csv, counts)
+    print(*(f"{name}: {count}" for name, count in counts.items() if count.tries), sep="\n")
     print("exit statuses:", dict(sorted(statuses.items())))
+
+
+def _try(
+    place: Path, sweep: Path, name: str, number: int, given: argparse.Namespace, count: Count
+) -> int:
+    """Damage a folder, give it to a command, count and print what it did; return its status."""
+    random = Random(f"{given.seed} {number} {name}")
+    folder = place / "try"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    root = folder / "small"
+    shutil.copytree(place / "good", root)
+    told = damage.damage(root, random)
+    status, seconds, peak, text = run_child(COMMANDS[name](root, sweep), folder)
+    count.tries += 1
+    count.seconds += seconds
+    count.slowest = max(count.slowest, seconds)
+    count.largest_gb = max(count.largest_gb, peak / 1e9)
+    if found := faults_of(status, seconds, peak, text):
+        count.losses += 1
+        print(f"{name} --seed {given.seed} --at {number}: {', '.join(found)}: {told}")
+        for bug in folder.glob("dlnsweep-bug-*"):
+            print("    " + "\n    ".join(bug.read_text().splitlines()[-8:]))
+        print(text[-600:], flush=True)
+    elif given.at is not None:
+        print(told, text, sep="\n")
+    return status
 
 
 if __name__ == "__main__":
