@@ -6,6 +6,7 @@ A few of the tries that `python -m tests.benchmarks.fuzz` counts, in this proces
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -49,6 +50,17 @@ def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int
         status = outermost.guarded(cli.main)
         stream.flush()
     return status, raw.getvalue().decode()
+
+
+def test_a_damaged_folder_is_sealed_again_without_waiting_for_a_pipe(tmp_path: Path) -> None:
+    for name in ("receipts", "curves"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "receipts" / "batch-000000.json")
+    os.mkfifo(tmp_path / "curves" / "batch-000001.parquet")
+    receipt = tmp_path / "receipts" / "batch-000001.json"
+    receipt.write_text('{"files": {"curves": {}}}')
+    damage.reseal(tmp_path)
+    assert receipt.read_text() == '{"files": {"curves": {}}}'
 
 
 ALL_CHECKS: Any = list(HealthCheck)
