@@ -315,6 +315,17 @@ def test_a_checkpoint_that_claims_a_terabyte_is_not_read(tmp_path: Path) -> None
     assert any("batch-000009" in problem.sentence for problem in store.verify())
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", ["curves/batch-000000.parquet", "runs.parquet"])
+def test_a_table_made_a_terabyte_long_is_not_read(tmp_path: Path, name: str) -> None:
+    store = samples.complete(tmp_path / "s")
+    with (store.root / name).open("r+b") as sparse:
+        sparse.truncate(2**40)
+    said = [problem.sentence for problem in store.verify() if name in str(problem.path)]
+    assert said
+    assert "was changed after it was written" in said[0]
+
+
 @pytest.mark.parametrize(
     "address", ["s3://b/x?secret=hidden", "s3://b/x#hidden", "file:///x?hidden"]
 )

@@ -131,7 +131,7 @@ def _verify_file(files: Files, name: str, accepted: list[str] | None, advice: st
     if accepted is None:
         return []
     try:
-        found = files.sha256(name)
+        found = files.committed_sha256(name)
     except StoreError as error:
         return [Problem(path, str(error))]
     if found in accepted:

@@ -23,6 +23,8 @@ from dlnsweep.store.system import Data
 STAGING = "_staging"
 MAX_JSON_BYTES = 16 * 2**20
 _CHUNK = 8 * 2**20
+# How a Parquet file begins and ends.
+_PARQUET = b"PAR1"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -134,6 +136,19 @@ class Files(ABC):
                 found.update(chunk)
                 rest -= len(chunk)
         return found.hexdigest()
+
+    def committed_sha256(self, name: str) -> str | None:
+        """Return the SHA-256 of a table or JSON file; None if it is none by its ends.
+
+        A file that was made long afterwards, such as a hole of a terabyte, is not read.
+
+        Raises:
+            StoreError: If it cannot be read, or is larger than any JSON file of ours.
+        """
+        if name.endswith(".parquet"):
+            ends = self.read_ends(name, len(_PARQUET), len(_PARQUET))
+            return self.sha256(name) if ends == (_PARQUET, _PARQUET) else None
+        return hashlib.sha256(self.read_bytes(name)).hexdigest()
 
     def read_bytes(self, name: str, most: int = MAX_JSON_BYTES) -> bytes:
         """Return the content of a small file (JSON).

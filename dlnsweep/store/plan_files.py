@@ -132,7 +132,7 @@ def _intact_hashes(files: Files) -> dict[str, list[str]]:
     sealed = is_sealed(files.read_bytes(PLAN_RECEIPT)) and is_receipt(receipt, of_plan=True)
     accepted = receipt["files"] if sealed else {}
     for name in (RUNS, SWEEP):
-        if files.sha256(name) not in accepted.get(name, []):
+        if files.committed_sha256(name) not in accepted.get(name, []):
             raise StoreError(
                 f"{files.path(name)}: was changed after it was written, so no runs are added to "
                 "it; restore it, or give another folder with --out DIR."
