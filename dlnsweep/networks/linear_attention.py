@@ -79,6 +79,12 @@ class LinearAttentionSettings(Settings):
             lambda context, length: token_dim(length, context) > 0,
             _unfit,
         ),
+        # Another number of examples can fit the length too, for another D.
+        Constraint(
+            ("network.context_length", "problem.context_length"),
+            lambda own, given: own == given,
+            "network.context_length is {0} and problem.context_length is {1}; they must be equal.",
+        ),
         Constraint(
             ("network.kind", "problem.signal_dim"),
             lambda _, d: d == 1,

@@ -209,6 +209,9 @@ def test_merged_attention_is_a_linear_network_on_cubic_features(gaussians: Any, 
         ({"kind": "linear_attention", "context_length": 3}, {"problem": of_prompts(4)},
          ["network.context_length is 3 and inputs have 4 entries; a prompt of N examples and a "
           "query in R^D has N (D + 1) + D: 7, 11, 15, ..., one for each D."]),
+        ({"kind": "linear_attention", "context_length": 3}, {"problem": {
+            "kind": "icl_regression", "input_dim": 3, "context_length": 4, "num_samples": 6}},
+         ["network.context_length is 3 and problem.context_length is 4; they must be equal."]),
         ({"kind": "linear_attention", "context_length": 1, "head_rank": 2},
          {"problem__measurement_dim": 3},
          ["network.head_rank is given, but merged does not use it; it belongs to separate.",
