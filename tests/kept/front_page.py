@@ -114,6 +114,15 @@ def _machines() -> Iterator[Statement]:
             f"| {row['promise']} | {{}} | {{}} | {re.sub(number, '{}', note)} |",
             row["tries"], row["losses"], *values,
         )  # fmt: skip
+    damaged = table("survival/fuzz.csv")
+    each = damaged.by("command", "tries")
+    yield says(
+        f"never a traceback, a hang, {{}} s of a core or {{}} GB | {{}} | {{}} | "
+        f"{', '.join(f'{name} {{}}' for name in each)}; the slowest took {{}} s, "
+        "the largest {} GB;",
+        20, 1, sum(each.values()), sum(damaged.column("losses")), *each.values(),
+        max(damaged.column("slowest")), max(damaged.column("largest_gb")),
+    )  # fmt: skip
 
 
 def _speed() -> Iterator[Statement]:
