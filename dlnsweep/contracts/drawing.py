@@ -16,7 +16,7 @@ from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.numerics.lanes import Layout, choose_layout
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
 from dlnsweep.settings.rows import section_of
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings, TrainingSettings, switched_on
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Sections:
                 static_text(self.problem),
                 static_text(self.network, without=["width"]),
                 static_text(self.training, without=["num_steps"]),
+                *switched_on(self.training),
                 static_text(self.record),
             )
         )

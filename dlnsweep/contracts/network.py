@@ -16,7 +16,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.settings.base import Settings
-from dlnsweep.settings.sections import OF_NETWORK
+from dlnsweep.settings.sections import OF_NETWORK, SWITCHES
 
 
 @dataclass(frozen=True)
@@ -224,6 +224,20 @@ class NetworkKind(ABC):
     def known_observables(self) -> list[str]:
         """Return the names of all observables that can be recorded."""
         return [name for name, one in OBSERVABLES.items() if self.has(one)]
+
+
+def program_class(row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+    """Return what runs with the same static settings must have in common to share a program.
+
+    Args:
+        row: The settings of one of the runs.
+        numbers: Their other settings, as columns.
+    """
+    own = network_of(row).run_class(row, numbers)
+    for key in SWITCHES:
+        # In a folder that an earlier version began there is no such column.
+        own = 2 * own + (numbers.get(f"training.{key}", 0) > 0)
+    return own
 
 
 NETWORKS: Registry[tuple[str, str], NetworkKind] = Registry()

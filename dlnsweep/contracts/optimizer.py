@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.words import add_word
-from dlnsweep.settings.base import Settings, UsedBy, is_traced_float
-from dlnsweep.settings.sections import HYPERPARAMETERS, OPTIMIZER_WORDS, TrainingSettings
+from dlnsweep.settings.base import Settings, is_traced_float
+from dlnsweep.settings.sections import (
+    HYPERPARAMETERS,
+    OPTIMIZER_WORDS,
+    TrainingSettings,
+    used_by,
+)
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,6 @@ def register_optimizer(optimizer: Optimizer) -> Optimizer:
         TrainingSettings.model_rebuild(force=True)
     TrainingSettings.used_by = used_by()
     return optimizer
-
-
-def used_by() -> Mapping[str, UsedBy]:
-    """Return which optimizers read which key of [training]."""
-    return {key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()}
 
 
 def _mistakes(optimizer: Optimizer) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.drawing import Sections
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.journal import Call, Journal, leaves_of
 from dlnsweep.engine.program import Program
@@ -178,7 +178,7 @@ def _train_dense(
     began = time.perf_counter()
     program = program_for(row, padded_width, len(rows["seed"]))
     watch.compile_seconds += time.perf_counter() - began
-    classes = network_of(row).run_class(row, rows)
+    classes = program_class(row, rows)
     assert len(np.unique(classes)) == 1, "the plan keeps them apart"
     # The runs of a call have one seed where they share what it draws.
     apart = rows["seed"] if program.drawing.one_seed else np.zeros_like(rows["seed"])

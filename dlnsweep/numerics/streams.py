@@ -32,8 +32,9 @@ _PURPOSES = (
     "data/basis", "data/left", "data/members", "data/noise", "data/observed", "data/operator",
     "data/right", "data/rows", "data/signal", "data/signal_weights", "data/signals",
     "data/tail_left", "data/tail_right", "data/teacher", "data/teacher_signs", "data/weights",
-    "operator/supports", "test/members", "test/noise", "test/signals", "training/minibatches",
-    "weights/direction", "weights/hidden", "weights/output", "weights/product",
+    "operator/supports", "test/members", "test/noise", "test/signals",
+    "training/label_noise", "training/minibatches", "weights/direction", "weights/hidden",
+    "weights/output", "weights/product",
 )  # fmt: skip
 _PURPOSES_OF_LAYERS = ("weights/{}", "weights/frame{}", "law/{}", "law/{}/chi", "law/{}/rest")
 # Tries for a chi-squared number.
@@ -117,6 +118,13 @@ def gaussian(key: Words, rows: int, columns: int) -> Float[Array, "rows columns"
         jnp.arange(rows, dtype=jnp.uint32), jnp.arange(columns, dtype=jnp.uint32), indexing="ij"
     )
     return _normal(_uniform(threefry2x32(key, (i, j))))
+
+
+def step_gaussian(
+    key: Words, step: Int[Array, ""], rows: int, columns: int
+) -> Float[Array, "rows columns"]:
+    """Draw a standard Gaussian matrix for a step, float64: `gaussian` with a key of the step."""
+    return gaussian(threefry2x32(key, _words(step)), rows, columns)
 
 
 def _uniform(block: Words) -> Float[Array, "..."]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import network_of, program_class
 from dlnsweep.plan.cost import worth_padding
 from dlnsweep.plan.expansion import Setting, row_of, scalar
 from dlnsweep.plan.run_ids import DEFAULT_KINDS
@@ -38,7 +38,7 @@ def group_programs(
 def _run_classes(sweep: Sweep, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
     """Return a number for each of some runs with the same static settings; see `NetworkKind`."""
     row, own = row_of(sweep, columns, int(rows[0])), {k: v[rows] for k, v in columns.items()}
-    return np.broadcast_to(network_of(row).run_class(row, own), len(rows)).astype(np.int64)
+    return np.broadcast_to(program_class(row, own), len(rows)).astype(np.int64)
 
 
 def _size_classes(sweep: Sweep, key: str, setting: Setting) -> np.ndarray:

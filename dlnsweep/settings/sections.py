@@ -37,6 +37,17 @@ LOSS_WORDS = Words(
     OF_NETWORK, "squared", "mean_squared", "logistic", "exponential", "cross_entropy"
 )
 
+SCHEDULES = ("constant", "linear", "cosine", "exponential", "steps")
+# Numbers of [training] that turn something on if they are not 0. What is off costs nothing: runs
+# with it and runs without are trained by two programs.
+SWITCHES = ("warmup_steps", "label_noise", "sam_radius", "clip_norm")
+# What the generic way alone carries out: keys of [training], and the values that ask for nothing.
+GENERIC_ONLY: dict[str, Any] = {
+    "schedule": "constant",
+    "minibatch_order": "replacement",
+    **dict.fromkeys(SWITCHES, 0),
+}
+
 # Which optimizers read which hyperparameter; the others must not be given it.
 HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
     "momentum": ("momentum", "nesterov"),
@@ -49,6 +60,17 @@ HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
     "adadelta_decay": ("adadelta",),
     "adadelta_epsilon": ("adadelta",),
 }
+
+
+def used_by() -> dict[str, UsedBy]:
+    """Return which choices read which key of [training]."""
+    falling = SCHEDULES[1:]
+    return {
+        **{key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()},
+        "schedule_steps": UsedBy("schedule", falling, needed=True),
+        "schedule_end": UsedBy("schedule", falling, needed=True),
+        "schedule_stages": UsedBy("schedule", ("steps",), needed=True),
+    }
 
 
 class StopWhen(Settings):
@@ -95,10 +117,75 @@ class TrainingSettings(Settings):
             zero="all samples",
         ),
     ] = 0
+    minibatch_order: Annotated[
+        Literal["replacement", "epochs"],
+        Describe(
+            "static",
+            "epochs: minibatches without replacement, each sample once in floor(n / b) steps, but "
+            "for the n mod b that a new permutation leaves out",
+        ),
+    ] = "replacement"
     data_fit_scale: Annotated[
         Positive, Describe("traced", "factor on half the squared error", "c")
     ] = 1.0
     num_steps: Annotated[Steps, Describe("traced", "number of steps", "T", "steps")]
+    schedule: Annotated[
+        Literal["constant", "linear", "cosine", "exponential", "steps"],
+        Describe(
+            "static",
+            "how the learning rate falls from η to schedule_end · η at step schedule_steps, where "
+            "it stays; steps: in schedule_stages equal factors",
+        ),
+    ] = "constant"
+    schedule_steps: Annotated[
+        Annotated[float, Field(ge=1, le=2**53)],
+        Describe("traced", "the step at which a schedule ends, warm-up included", "", "steps"),
+    ] = 1.0
+    schedule_end: Annotated[
+        Annotated[float, Field(ge=0)],
+        Describe("traced", "the learning rate at the end of a schedule, over η"),
+    ] = 0.0
+    schedule_stages: Annotated[
+        Annotated[float, Field(ge=1, le=1e6)],
+        Describe("traced", "number of equal factors of the schedule steps"),
+    ] = 2.0
+    warmup_steps: Annotated[
+        Annotated[float, Field(ge=0, le=2**53)],
+        Describe(
+            "traced",
+            "steps t = 0, 1, ... of warm-up, at η t / warmup_steps; a schedule begins after them",
+            "",
+            "steps",
+            zero="no warm-up",
+        ),
+    ] = 0.0
+    label_noise: Annotated[
+        NonNegative,
+        Describe(
+            "traced",
+            "standard deviation of fresh Gaussian noise on the targets of each step's gradient",
+            "σ",
+            zero="none",
+        ),
+    ] = 0.0
+    sam_radius: Annotated[
+        NonNegative,
+        Describe(
+            "traced",
+            "sharpness-aware minimization: the loss's gradient is taken at θ + ρ ∇L/‖∇L‖",
+            "ρ",
+            zero="none",
+        ),
+    ] = 0.0
+    clip_norm: Annotated[
+        NonNegative,
+        Describe(
+            "traced",
+            "the loss's gradient over all parameters is scaled to this norm where it is longer; "
+            "0: no clipping",
+            zero="no clipping",
+        ),
+    ] = 0.0
     divergence_factor: Annotated[
         Annotated[float, Field(gt=1)],
         Describe(
@@ -156,10 +243,43 @@ class TrainingSettings(Settings):
             "training.minibatch_size is {0}; it must not exceed problem.num_samples, which is {1} "
             "(0 takes all samples).",
         ),
+        Constraint(
+            ("training.minibatch_order", "training.minibatch_size"),
+            lambda order, size: order == "replacement" or size > 0,
+            "training.minibatch_order is {0}, which needs minibatches; give "
+            "training.minibatch_size.",
+        ),
+        Constraint(
+            ("training.schedule", "training.schedule_steps", "training.num_steps"),
+            lambda schedule, steps, total: schedule == "constant" or steps <= total,
+            "training.schedule_steps is {1}; the schedule would not end within "
+            "training.num_steps, which is {2}.",
+        ),
+        Constraint(
+            ("training.schedule", "training.warmup_steps", "training.schedule_steps"),
+            lambda schedule, warmup, steps: schedule == "constant" or warmup < steps,
+            "training.warmup_steps is {1}; it must be less than training.schedule_steps, which is "
+            "{2}.",
+        ),
+        Constraint(
+            ("training.warmup_steps", "training.num_steps"),
+            lambda warmup, total: warmup <= total,
+            "training.warmup_steps is {0}; the warm-up would not end within training.num_steps, "
+            "which is {1}.",
+        ),
+        Constraint(
+            ("training.schedule", "training.schedule_end"),
+            lambda schedule, end: schedule not in ("exponential", "steps") or end > 0,
+            "training.schedule_end is {1}; training.schedule = {0} falls by factors and needs it "
+            "to be positive.",
+        ),
     )
-    used_by: ClassVar[Mapping[str, UsedBy]] = {
-        key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()
-    }
+    used_by: ClassVar[Mapping[str, UsedBy]] = used_by()
+
+
+def switched_on(training: TrainingSettings) -> tuple[str, ...]:
+    """Return which of `SWITCHES` a run has on."""
+    return tuple(key for key in SWITCHES if getattr(training, key) > 0)
 
 
 class RecordSettings(Settings):

@@ -16,6 +16,7 @@ from dlnsweep.contracts.problem import PROBLEMS, Problem
 from dlnsweep.networks.layered.proof import CURVATURES, why_no_curvature
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.base import Constraint, Settings
+from dlnsweep.settings.sections import GENERIC_ONLY
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
 from dlnsweep.settings.sizes import SIZES
 
@@ -116,6 +117,28 @@ def check_honoured(values: Values) -> Iterator[str]:
             yield (
                 f"{key} is {show(value)}; with network.kind = {show(kind)} it must be "
                 f"{' or '.join(map(show, allowed))}."
+            )
+
+
+def check_generic(values: Values) -> Iterator[str]:
+    """Check that what only the generic way carries out is asked of that way."""
+    problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
+    if problem is None or kind is None or "sweep.kernel" not in values:
+        return
+    network = find_network(problem, kind)
+    generic = values["sweep.kernel"][0] == "generic" or network.drawing == network.generic
+    for key, nothing in GENERIC_ONLY.items():
+        asked = [value for value in values.get(f"training.{key}", ()) if value != nothing]
+        if not asked:
+            continue
+        place = f"training.{key} is {show(asked[0])}"
+        if not network.generic:
+            yield f"{place}; with network.kind = {show(kind)} it must be {show(nothing)}."
+        elif key == "label_noise" and network.task != "samples":
+            yield f"{place}, which is for targets of samples; it must be {show(nothing)}."
+        elif not generic:
+            yield (
+                f'{place}, which the generic way alone carries out; set sweep.kernel = "generic".'
             )
 
 

@@ -71,6 +71,7 @@ class Reader:
         self.problems += [
             *consistency.check_observables(values),
             *consistency.check_honoured(values),
+            *consistency.check_generic(values),
             *consistency.check_stopping(values),
             *consistency.check_kernel(values),
             *consistency.check_width(values),

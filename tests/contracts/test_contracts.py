@@ -20,7 +20,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.initializers import INITIALIZERS
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.settings.base import Settings, description, is_traced_float
-from dlnsweep.settings.sections import SECTIONS
+from dlnsweep.settings.sections import SECTIONS, SWITCHES
 from dlnsweep.settings.words import words_of
 from dlnsweep.spec.sweep import Sweep
 
@@ -138,7 +138,8 @@ def traced_settings(plan: Plan) -> Iterator[tuple[str, float]]:
         for key in settings.model_fields:
             dotted = f"{section}.{key}"
             value = row.get(dotted)
-            if dotted in network_of(row).honoured:
+            # What turns something on is of another program: tests/networks/test_steps.py.
+            if dotted in network_of(row).honoured or key in SWITCHES:
                 continue
             if is_traced_float(settings, key) and value is not None and not np.isnan(value):
                 yield dotted, 1.25 * value if value else 0.25

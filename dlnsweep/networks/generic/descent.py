@@ -11,8 +11,17 @@ rounds off is kept beside the parameters (`compensated.py`), so that plateaus at
 are right.
 
 With minibatches L is that of b of the n samples, drawn with replacement as every way of descent
-draws them; a sum over samples has weight n / b, so that its mean is the full loss. A run has then
-diverged at a step only if its loss is not finite, and by the factor where it is recorded.
+draws them, or in epochs; a sum over samples has weight n / b, so that its mean is the full loss.
+With label noise the targets of a step are X + sigma Z, Z standard Gaussian and fresh. A run has
+then diverged at a step only if its loss is not finite, and by the factor where it is recorded.
+
+What [training] can turn on, in this order:
+
+    L' = grad L(theta + rho grad L(theta) / ||grad L(theta)||)     sam_radius rho (Foret, Kleiner,
+         Mobahi and Neyshabur 2021, arXiv:2010.01412, eq. (2) and (3), without the second order)
+    L'' = min(1, C / ||c L'||) L'                                  clip_norm C
+    g = c L'' + lambda theta
+    eta = s(t) learning_rate                                       see optimizers/schedules.py
 """
 
 from __future__ import annotations
@@ -28,15 +37,22 @@ from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.view import View
-from dlnsweep.networks.layered.minibatches import draw_samples
+from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
 from dlnsweep.numerics.compensated import add_all, nothing_lost
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.streams import step_gaussian
+from dlnsweep.optimizers import schedules
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.sections import HYPERPARAMETERS, OF_NETWORK, TrainingSettings
 
-_NUMBERS = ("learning_rate", "weight_decay", "data_fit_scale")
+_NUMBERS = (
+    "learning_rate", "weight_decay", "data_fit_scale", "label_noise", "sam_radius", "clip_norm",
+    *schedules.NUMBERS,
+)  # fmt: skip
+# The purposes of the random numbers of a run's steps.
+STEP_PURPOSES = ("training/minibatches", "training/label_noise")
 
 
 class Samples(NamedTuple):
@@ -64,7 +80,7 @@ class Constants(NamedTuple):
         numbers: The traced numbers of [training], by name, float64.
         network: Those of [network], in the precision of training.
         rates: The learning rate of each leaf of the parameters, float64.
-        key: The run's key for minibatches; None for full batches.
+        keys: The run's keys for what its steps draw, by purpose; None where they draw nothing.
         aside: What else observables of the network's kind need.
         limit: See `divergence.squared_limit`; of `watched`.
         untrained: The leaves that are not trained, with None in the places of the others; None
@@ -75,7 +91,7 @@ class Constants(NamedTuple):
     numbers: dict[str, Float[Array, ""]]
     network: dict[str, Float[Array, ""]]
     rates: Any
-    key: Any = None
+    keys: Any = None
     aside: Any = None
     limit: Any = None
     untrained: Any = None
@@ -106,6 +122,9 @@ class GenericKernel(Kernel):
     Attributes:
         network: The network.
         settings: Its settings; only their static fields are read.
+
+    Of `training` it is also read which of `sections.SWITCHES` are on: of all runs of a program the
+    same ones are.
     """
 
     network: Network
@@ -180,15 +199,61 @@ class GenericKernel(Kernel):
         trained = jax.tree.map(lambda leaf, use: leaf if use else None, params, chosen)
         return trained, jax.tree.map(lambda leaf, use: None if use else leaf, params, chosen)
 
-    def _stochastic(
-        self, params: Any, constants: Constants, now: Int[Array, ""]
-    ) -> Float[Array, ""]:
-        """Return the loss of a step's minibatch, whose mean is `fit`."""
+    @property
+    def stochastic(self) -> bool:
+        """Whether the steps of a run draw numbers."""
+        return bool(self.training.minibatch_size or self.training.label_noise)
+
+    def _drawn(self, constants: Constants, now: Int[Array, ""]) -> tuple[Samples, float]:
+        """Return the samples of a step, and the weight with which their loss has the mean `fit`."""
         inputs, targets = constants.samples
-        size, total = self.training.minibatch_size, targets.shape[-1]
-        chosen = draw_samples(constants.key, now, size, total)
-        fit = self.fit(params, constants, Samples(inputs[:, chosen], targets[:, chosen]))
-        return fit * (total / size) if self.reduction == "sum" else fit
+        weight, size, total = 1.0, self.training.minibatch_size, targets.shape[-1]
+        if size:
+            in_epochs = self.training.minibatch_order == "epochs"
+            draw = draw_in_epochs if in_epochs else draw_samples
+            chosen = draw(constants.keys["training/minibatches"], now, size, total)
+            inputs, targets = inputs[:, chosen], targets[:, chosen]
+            weight = total / size if self.reduction == "sum" else 1.0
+        if self.training.label_noise:
+            noise = step_gaussian(constants.keys["training/label_noise"], now, *targets.shape)
+            targets = targets + (constants.numbers["label_noise"] * noise).astype(targets.dtype)
+        return Samples(inputs, targets), weight
+
+    def _gradients(self, params: Any, constants: Constants, now: Int[Array, ""]) -> tuple[Any, Any]:
+        """Return whether a step has not diverged, and the gradient of its loss."""
+        samples, weight = constants.samples, 1.0
+        if self.stochastic:
+            samples, weight = self._drawn(constants, now)
+
+        def objective(params: Any) -> tuple[Array, Array]:
+            fit, watched = self.fit_and_watched(params, constants, samples)
+            return fit * weight if weight != 1.0 else fit, watched
+
+        (fit, watched), gradients = jax.value_and_grad(objective, has_aux=True)(params)
+        within = jnp.isfinite(fit) if self.stochastic else watched <= constants.limit
+        if self.training.sam_radius:
+            radius = constants.numbers["sam_radius"].astype(fit.dtype)
+            norm = jnp.sqrt(sum_of_squares(gradients))
+            # Where the gradient is zero there is no direction, and nothing to go away from.
+            reach = jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1), 0)
+            beside = jax.tree.map(lambda p, g: p + reach * g, params, gradients)
+            gradients = jax.grad(objective, has_aux=True)(beside)[0]
+        if self.training.clip_norm:
+            longest = constants.numbers["clip_norm"].astype(fit.dtype)
+            scale = constants.numbers["data_fit_scale"].astype(fit.dtype)
+            norm = scale * jnp.sqrt(sum_of_squares(gradients))
+            kept = jnp.where(norm > longest, longest / norm, 1)
+            gradients = jax.tree.map(lambda g: kept * g, gradients)
+        return within, gradients
+
+    def _rates(self, constants: Constants, now: Int[Array, ""]) -> Any:
+        """Return the learning rate of each leaf at a step, float64."""
+        warms_up = self.training.warmup_steps > 0
+        schedule = self.training.schedule
+        factor = schedules.learning_rate_factor(schedule, warms_up, constants.numbers, now)
+        if isinstance(factor, float):
+            return constants.rates
+        return jax.tree.map(lambda eta: eta * factor, constants.rates)
 
     def start(
         self,
@@ -198,7 +263,7 @@ class GenericKernel(Kernel):
         training: TrainingSettings,
         record: dict[str, Float[Array, ""]],
         test: Any = None,
-        key: Any = None,
+        keys: Any = None,
         aside: Any = None,
     ) -> tuple[Inputs, Carry]:
         """Make a run's inputs and its state at step 0.
@@ -210,14 +275,14 @@ class GenericKernel(Kernel):
             training: [training] with its traced fields filled in.
             record: The traced numbers of [record].
             test: Fresh samples, or None.
-            key: The run's key for minibatches, or None.
+            keys: The run's keys for what its steps draw, by purpose, or None.
             aside: What else observables of the network's kind need, in the precision of training.
         """
         numbers = {
             name: jnp.asarray(getattr(training, name), jnp.float64)
             for name in (*HYPERPARAMETERS, *_NUMBERS)
         }
-        constants = Constants(samples, numbers, network, None, key, aside)
+        constants = Constants(samples, numbers, network, None, keys, aside)
         params, untrained = self.parts(params, constants)
         constants = constants._replace(untrained=untrained)
         constants = constants._replace(rates=self.rates(params, constants))
@@ -271,13 +336,7 @@ class GenericKernel(Kernel):
     def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
         params, dtype = state.params, jax.tree.leaves(state.params)[0].dtype
         numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
-        if self.training.minibatch_size:
-            fit, gradients = jax.value_and_grad(self._stochastic)(params, constants, now)
-            within = jnp.isfinite(fit)
-        else:
-            found = jax.value_and_grad(self.fit_and_watched, has_aux=True)(params, constants)
-            (_, watched), gradients = found
-            within = watched <= constants.limit
+        within, gradients = self._gradients(params, constants, now)
         active = state.active & within
         diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         decay = numbers["weight_decay"] * couples_decay(self.training.optimizer)
@@ -286,7 +345,8 @@ class GenericKernel(Kernel):
         optimizer = state.optimizer
         if optimizer is not None:
             directions, optimizer = self._direction(numbers).update(directions, optimizer, params)
-        moves = jax.tree.map(lambda eta, d: -eta.astype(dtype) * d, constants.rates, directions)
+        rates = self._rates(constants, now)
+        moves = jax.tree.map(lambda eta, d: -eta.astype(dtype) * d, rates, directions)
         moved, lost = add_all(params, state.lost, moves)
         made = State(moved, optimizer, active, diverged_step, lost)
         held = state._replace(active=active, diverged_step=diverged_step)

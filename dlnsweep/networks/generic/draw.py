@@ -11,7 +11,7 @@ from dlnsweep.contracts.descent import Carry, Inputs
 from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
 from dlnsweep.contracts.network import Network, network_of
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.networks.generic.descent import GenericKernel, Samples
+from dlnsweep.networks.generic.descent import STEP_PURPOSES, GenericKernel, Samples
 from dlnsweep.networks.test_samples import draw_test_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
@@ -134,10 +134,11 @@ class GenericDrawing(Drawing):
         samples, params, test, aside = jax.tree.map(convert, drawn)
         network = self.traced_network(arguments, convert)
         record = record_numbers(arguments)
-        key = None
-        if sections.training.minibatch_size:
-            key = self.key_of(arguments)("training/minibatches")
-        return kernel.start(params, samples, network, sections.training, record, test, key, aside)
+        keys = None
+        if kernel.stochastic:
+            key = self.key_of(arguments)
+            keys = {purpose: key(purpose) for purpose in STEP_PURPOSES}
+        return kernel.start(params, samples, network, sections.training, record, test, keys, aside)
 
     def run_bytes(self) -> int:
         """Return about how many bytes a step of a run works on: parameters, outputs, samples."""

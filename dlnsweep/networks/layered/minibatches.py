@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Float, Int
 
 from dlnsweep.networks.layered.samples import Reduced, row_basis
-from dlnsweep.numerics.lazy import jnp
+from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.streams import threefry2x32
 
@@ -65,6 +65,24 @@ def draw_samples(key: Any, step: Int[Array, ""], count: int, total: int) -> Int[
     places = jnp.arange(count, dtype=jnp.uint32)
     block = threefry2x32(threefry2x32(key, words), (places, jnp.zeros_like(places)))
     return ((block[0].astype(jnp.uint64) * total) >> 32).astype(jnp.int32)
+
+
+def draw_in_epochs(key: Any, step: Int[Array, ""], count: int, total: int) -> Int[Array, " count"]:
+    """Return the samples of a step's minibatch, each sample once an epoch of floor(n / b) steps.
+
+    Each epoch has a permutation of its own, by sorting numbers of 63 bits (two are equal with a
+    probability of n^2 / 2^64); its last n mod b samples are left out. It is made anew each step:
+    that keeps the state of a run small, and takes about as long as to draw n numbers.
+    """
+    steps = total // count
+    now = jnp.asarray(step, jnp.int64)
+    epoch, place = now // steps, now % steps
+    words = (epoch >> 32).astype(jnp.uint32), epoch.astype(jnp.uint32)
+    places = jnp.arange(total, dtype=jnp.uint32)
+    # Not the counters of `draw_samples`, whose second one is 0.
+    block = threefry2x32(threefry2x32(key, words), (places, jnp.ones_like(places)))
+    order = jnp.argsort((block[0].astype(jnp.int64) << 31) | (block[1] >> 1).astype(jnp.int64))
+    return lax.dynamic_slice(order, (place * count,), (count,)).astype(jnp.int32)
 
 
 def stochastic(

@@ -1,0 +1,184 @@
+"""What [training] can turn on in a step: against plain loops with the same random numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from batch_samples import drawn, plan_of, train_rows
+
+from dlnsweep.errors import SpecError
+from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.streams import purpose_key, step_gaussian
+
+STEPS = 40
+# Roundings of forty steps, 1e-16 each.
+ROUNDING = 1e-12
+
+
+def loss_of(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> float:
+    return 0.5 * float(np.sum((weights[1] @ weights[0] @ y - x) ** 2))
+
+
+def gradients_of(weights: list[np.ndarray], x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    residual = weights[1] @ weights[0] @ y - x
+    return [weights[1].T @ residual @ y.T, residual @ (weights[0] @ y).T]
+
+
+def length(matrices: list[np.ndarray]) -> float:
+    return float(np.sqrt(sum(np.sum(matrix**2) for matrix in matrices)))
+
+
+def step_of(t: int, seed: int, training: Any, x: np.ndarray, y: np.ndarray):
+    """Return a step's samples and the weight of their loss."""
+    size, total, weight = training.minibatch_size, x.shape[1], 1.0
+    if size:
+        draw = draw_in_epochs if training.minibatch_order == "epochs" else draw_samples
+        chosen = np.asarray(
+            draw(purpose_key(np.int64(seed), "training/minibatches"), t, size, total)
+        )
+        x, y, weight = x[:, chosen], y[:, chosen], total / size
+    if training.label_noise:
+        key = purpose_key(np.int64(seed), "training/label_noise")
+        x = x + training.label_noise * np.asarray(step_gaussian(key, t, *x.shape))
+    return x, y, weight
+
+
+def learning_rate(training: Any, t: int) -> float:
+    """Return eta of step t under a cosine schedule with warm-up."""
+    if training.schedule == "constant":
+        return training.learning_rate
+    if t < training.warmup_steps:
+        return training.learning_rate * t / training.warmup_steps
+    part = (t - training.warmup_steps) / (training.schedule_steps - training.warmup_steps)
+    fallen = (1 + np.cos(np.pi * min(part, 1.0))) / 2
+    return training.learning_rate * (training.schedule_end + (1 - training.schedule_end) * fallen)
+
+
+def plain_loss(plan, row: int) -> float:
+    """Train a run in NumPy; return its loss at the end."""
+    sections, weights, x, y, _ = drawn(plan, row, tests=False)
+    training, seed = sections.training, int(plan.row(row)["seed"])
+    for t in range(STEPS):
+        batch_x, batch_y, weight = step_of(t, seed, training, x, y)
+        found = [weight * g for g in gradients_of(weights, batch_x, batch_y)]
+        if training.sam_radius:
+            beside = [w + training.sam_radius * g / length(found)
+                      for w, g in zip(weights, found, strict=True)]  # fmt: skip
+            found = [weight * g for g in gradients_of(beside, batch_x, batch_y)]
+        if training.clip_norm:
+            found = [g * min(1, training.clip_norm / length(found)) for g in found]
+        eta, decay = learning_rate(training, t), training.weight_decay
+        weights = [w - eta * (g + decay * w) for w, g in zip(weights, found, strict=True)]
+    return loss_of(weights, x, y) + 0.5 * training.weight_decay * length(weights) ** 2
+
+
+def plan_with(seeds: int = 2, **training: Any):
+    return plan_of(
+        network={"depth": 2, "width": 5},
+        training={"num_steps": STEPS, "learning_rate": 0.03, **training},
+        record={"count": 2, "observables": ["loss"]},
+        sweep={"seeds": seeds, "kernel": "generic"},
+    )
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"minibatch_size": 5, "minibatch_order": "epochs", "label_noise": [0.1, 0.3],
+         "sam_radius": 0.05, "clip_norm": 0.8, "warmup_steps": 7, "schedule": "cosine",
+         "schedule_steps": [31, 40], "schedule_end": 0.1},
+        {"label_noise": [0.1, 0.3], "sam_radius": [0.02, 0.05]},
+    ],
+    ids=["all", "noise and sam"],
+)  # fmt: skip
+def test_a_step_is_that_of_a_plain_loop(training: dict[str, Any]):
+    plan = plan_with(**training)
+    assert len(plan.program_widths) == 1, "numbers do not compile anew"
+    found = train_rows(plan)
+    with numerics():
+        for row in range(0, plan.num_runs, 3):
+            wanted = plain_loss(plan, row)
+            assert found.observables["loss"][row, -1] == pytest.approx(wanted, rel=ROUNDING)
+
+
+def test_what_is_off_is_another_program_and_changes_nothing():
+    plan = plan_with(1, label_noise=[0, 0.2], clip_norm=[0, 1e9])
+    # Without both, with one, with the other, with both.
+    assert len(plan.program_widths) == 4
+    rows = [plan.row(i) for i in range(4)]
+    plain, clipped = (
+        next(i for i, row in enumerate(rows)
+             if (row["training.label_noise"], row["training.clip_norm"]) == wanted)
+        for wanted in [(0, 0), (0, 1e9)]
+    )  # fmt: skip
+    found = [train_rows(plan, [i]).observables["loss"][0, -1] for i in (plain, clipped)]
+    assert found[0] == found[1], "nothing is longer than that"
+
+
+def test_an_epoch_has_each_sample_once():
+    with numerics():
+        key = purpose_key(np.int64(3), "training/minibatches")
+        epochs = []
+        for epoch in (0, 1, 2**33):
+            steps = [epoch * 3 + i for i in range(3)]
+            drawn_ = [np.asarray(draw_in_epochs(key, np.int64(t), 4, 13)) for t in steps]
+            epochs.append(np.concatenate(drawn_))
+            assert len(set(epochs[-1].tolist())) == 12, "one of thirteen is left out"
+        assert not np.array_equal(epochs[0], epochs[1])
+        assert not np.array_equal(epochs[0], epochs[2])
+
+
+def test_permutations_are_uniform():
+    """The place of sample 0 among 3: 600 epochs; beyond 4.5 deviations once in 10^5."""
+    with numerics():
+        key = purpose_key(np.int64(5), "training/minibatches")
+        whole = jax.jit(jax.vmap(lambda t: draw_in_epochs(key, t, 3, 3)))
+        places = np.argmin(np.asarray(whole(np.arange(600))), axis=1)
+    counts = np.bincount(places, minlength=3)
+    assert np.all(np.abs(counts - 200) < 4.5 * np.sqrt(600 * 2 / 9))
+
+
+@pytest.mark.parametrize(
+    ("training", "sentence"),
+    [
+        ({"minibatch_order": "epochs"},
+         "training.minibatch_order is 'epochs', which needs minibatches; give "
+         "training.minibatch_size."),
+        ({"schedule": "linear", "schedule_end": 0.1},
+         "training.schedule_steps is missing; training.schedule = 'linear' has no default for it."),
+        ({"schedule": "linear", "schedule_end": 0.1, "schedule_steps": 41},
+         "training.schedule_steps is 41.0; the schedule would not end within training.num_steps, "
+         "which is 40."),
+        ({"schedule": "linear", "schedule_end": 0.1, "schedule_steps": 20, "warmup_steps": 20},
+         "training.warmup_steps is 20.0; it must be less than training.schedule_steps, which is "
+         "20.0."),
+        ({"warmup_steps": 50},
+         "training.warmup_steps is 50.0; the warm-up would not end within training.num_steps, "
+         "which is 40."),
+        ({"schedule": "exponential", "schedule_end": 0.0, "schedule_steps": 20},
+         "training.schedule_end is 0.0; training.schedule = 'exponential' falls by factors and "
+         "needs it to be positive."),
+        ({"schedule_end": 0.1},
+         "training.schedule_end is given, but constant does not use it; it belongs to linear, "
+         "cosine, exponential, steps."),
+        ({"sam_radius": -1.0}, "training.sam_radius is -1.0; it must not be negative."),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_refused(training: dict[str, Any], sentence: str):
+    with pytest.raises(SpecError) as caught:
+        plan_with(**training)
+    assert caught.value.problems == (f"sweep: {sentence}",)
+
+
+def test_only_the_generic_way_carries_it_out():
+    for kernel in ("auto", "dense"):
+        with pytest.raises(SpecError) as caught:
+            plan_of(training={"label_noise": 0.1}, sweep={"kernel": kernel})
+        assert caught.value.problems == (
+            "sweep: training.label_noise is 0.1, which the generic way alone carries out; set "
+            'sweep.kernel = "generic".',
+        )
