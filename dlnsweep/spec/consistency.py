@@ -10,13 +10,11 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from dlnsweep.contracts.network import NetworkKind, find_network
+from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES, VIEWS
 from dlnsweep.contracts.problem import PROBLEMS, Problem
 from dlnsweep.networks.layered.proof import CURVATURES, why_no_curvature
-from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.base import Constraint, Settings
-from dlnsweep.settings.sections import GENERIC_ONLY
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
 from dlnsweep.settings.sizes import SIZES
 
@@ -99,47 +97,6 @@ def _check_noise_levels(names: Sequence[str], levels: Sequence[float] | None) ->
     twice = [level for i, level in enumerate(levels) if level in levels[:i]]
     if twice:
         yield f"record.noise_levels names {show(twice[0])} twice; give each level once."
-
-
-def _open(network: NetworkKind) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield "sweep.kernel", network.kernels
-    yield "training.loss", network.losses
-
-
-def check_honoured(values: Values) -> Iterator[str]:
-    """Check that nothing is asked for that no way of training the network honours."""
-    problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
-    if problem is None or kind is None:
-        return
-    network = find_network(problem, kind)
-    for key, allowed in (*network.honoured.items(), *_open(network)):
-        for value in [value for value in values.get(key, ()) if value not in allowed][:1]:
-            yield (
-                f"{key} is {show(value)}; with network.kind = {show(kind)} it must be "
-                f"{' or '.join(map(show, allowed))}."
-            )
-
-
-def check_generic(values: Values) -> Iterator[str]:
-    """Check that what only the generic way carries out is asked of that way."""
-    problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
-    if problem is None or kind is None or "sweep.kernel" not in values:
-        return
-    network = find_network(problem, kind)
-    generic = values["sweep.kernel"][0] == "generic" or network.drawing == network.generic
-    for key, nothing in GENERIC_ONLY.items():
-        asked = [value for value in values.get(f"training.{key}", ()) if value != nothing]
-        if not asked:
-            continue
-        place = f"training.{key} is {show(asked[0])}"
-        if not network.generic:
-            yield f"{place}; with network.kind = {show(kind)} it must be {show(nothing)}."
-        elif key == "label_noise" and network.task != "samples":
-            yield f"{place}, which is for targets of samples; it must be {show(nothing)}."
-        elif not generic:
-            yield (
-                f'{place}, which the generic way alone carries out; set sweep.kernel = "generic".'
-            )
 
 
 # Keys of [record] that only some observables read.
@@ -359,39 +316,6 @@ def _check_test_samples(
         Constraint(keys, lambda *f: left(*f) >= 0, sentence), values, axes
     ):
         yield found
-
-
-def check_kernel(values: Values) -> Iterator[str]:
-    """Check that what is asked of the reduced kernel is what it can do."""
-    needed = {
-        "sweep.kernel", "network.initial_weights", "training.optimizer", "network.depth",
-        "record.observables", "training.minibatch_size",
-    }  # fmt: skip
-    if not needed <= values.keys():
-        return
-    kernel = values["sweep.kernel"][0]
-    law = "law" in values["network.initial_weights"]
-    if law and kernel in ("dense", "generic"):
-        yield (
-            f'sweep.kernel is "{kernel}"; network.initial_weights = "law" has no weights to '
-            'train it on: take "auto" or "reduced".'
-        )
-    if law and set(values.get("network.initializer", ())) - {"fan_in_normal"}:
-        yield (
-            'network.initial_weights is "law", which is known for Gaussian weights only: set '
-            'network.initializer to "fan_in_normal".'
-        )
-    if not law and kernel != "reduced":
-        return
-    asked = 'network.initial_weights is "law"' if law else 'sweep.kernel is "reduced"'
-    names = [n for n in values["record.observables"][0] or () if n in OBSERVABLES]
-    for optimizer, depth, size in itertools.product(
-        values["training.optimizer"], values["network.depth"], values["training.minibatch_size"]
-    ):
-        reason = why_not_reduced(optimizer, depth, names, size)
-        if reason:
-            yield f"{asked}, but {reason}."
-            return
 
 
 def check_width(values: Values) -> Iterator[str]:

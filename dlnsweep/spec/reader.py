@@ -22,7 +22,7 @@ from dlnsweep.settings.sentences import (
     show,
     show_key,
 )
-from dlnsweep.spec import consistency
+from dlnsweep.spec import consistency, ways
 from dlnsweep.spec.axes import num_seeds, num_values, read_seeds, read_values, resolve
 from dlnsweep.spec.follows import follow_constraints, followed
 from dlnsweep.theory import prescription
@@ -70,10 +70,10 @@ class Reader:
         values, given = self.values, self.given
         self.problems += [
             *consistency.check_observables(values),
-            *consistency.check_honoured(values),
-            *consistency.check_generic(values),
+            *ways.check_honoured(values),
+            *ways.check_generic(values),
             *consistency.check_stopping(values),
-            *consistency.check_kernel(values),
+            *ways.check_kernel(values),
             *consistency.check_width(values),
             *consistency.check_scales(values),
             *consistency.check_recording(values, given),

@@ -10,18 +10,9 @@ the tree of the others, with None in their places, and they are constants. In fl
 rounds off is kept beside the parameters (`compensated.py`), so that plateaus at small eta lambda
 are right.
 
-With minibatches L is that of b of the n samples, drawn with replacement as every way of descent
-draws them, or in epochs; a sum over samples has weight n / b, so that its mean is the full loss.
-With label noise the targets of a step are X + sigma Z, Z standard Gaussian and fresh. A run has
-then diverged at a step only if its loss is not finite, and by the factor where it is recorded.
-
-What [training] can turn on, in this order:
-
-    L' = grad L(theta + rho grad L(theta) / ||grad L(theta)||)     sam_radius rho (Foret, Kleiner,
-         Mobahi and Neyshabur 2021, arXiv:2010.01412, eq. (2) and (3), without the second order)
-    L'' = min(1, C / ||c L'||) L'                                  clip_norm C
-    g = c L'' + lambda theta
-    eta = s(t) learning_rate                                       see optimizers/schedules.py
+What else [training] makes of a step, of minibatches to schedules, is in `steps.py`. Where a step
+draws numbers, a run has diverged at it only if its loss is not finite, and by the factor where it
+is recorded.
 """
 
 from __future__ import annotations
@@ -37,22 +28,16 @@ from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.view import View
-from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
+from dlnsweep.networks.generic import steps
+from dlnsweep.networks.generic.steps import sum_of_squares
 from dlnsweep.numerics.compensated import add_all, nothing_lost
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
-from dlnsweep.numerics.streams import step_gaussian
-from dlnsweep.optimizers import schedules
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.sections import HYPERPARAMETERS, OF_NETWORK, TrainingSettings
 
-_NUMBERS = (
-    "learning_rate", "weight_decay", "data_fit_scale", "label_noise", "sam_radius", "clip_norm",
-    *schedules.NUMBERS,
-)  # fmt: skip
-# The purposes of the random numbers of a run's steps.
-STEP_PURPOSES = ("training/minibatches", "training/label_noise")
+_NUMBERS = ("learning_rate", "weight_decay", *steps.NUMBERS)
 
 
 class Samples(NamedTuple):
@@ -199,62 +184,6 @@ class GenericKernel(Kernel):
         trained = jax.tree.map(lambda leaf, use: leaf if use else None, params, chosen)
         return trained, jax.tree.map(lambda leaf, use: None if use else leaf, params, chosen)
 
-    @property
-    def stochastic(self) -> bool:
-        """Whether the steps of a run draw numbers."""
-        return bool(self.training.minibatch_size or self.training.label_noise)
-
-    def _drawn(self, constants: Constants, now: Int[Array, ""]) -> tuple[Samples, float]:
-        """Return the samples of a step, and the weight with which their loss has the mean `fit`."""
-        inputs, targets = constants.samples
-        weight, size, total = 1.0, self.training.minibatch_size, targets.shape[-1]
-        if size:
-            in_epochs = self.training.minibatch_order == "epochs"
-            draw = draw_in_epochs if in_epochs else draw_samples
-            chosen = draw(constants.keys["training/minibatches"], now, size, total)
-            inputs, targets = inputs[:, chosen], targets[:, chosen]
-            weight = total / size if self.reduction == "sum" else 1.0
-        if self.training.label_noise:
-            noise = step_gaussian(constants.keys["training/label_noise"], now, *targets.shape)
-            targets = targets + (constants.numbers["label_noise"] * noise).astype(targets.dtype)
-        return Samples(inputs, targets), weight
-
-    def _gradients(self, params: Any, constants: Constants, now: Int[Array, ""]) -> tuple[Any, Any]:
-        """Return whether a step has not diverged, and the gradient of its loss."""
-        samples, weight = constants.samples, 1.0
-        if self.stochastic:
-            samples, weight = self._drawn(constants, now)
-
-        def objective(params: Any) -> tuple[Array, Array]:
-            fit, watched = self.fit_and_watched(params, constants, samples)
-            return fit * weight if weight != 1.0 else fit, watched
-
-        (fit, watched), gradients = jax.value_and_grad(objective, has_aux=True)(params)
-        within = jnp.isfinite(fit) if self.stochastic else watched <= constants.limit
-        if self.training.sam_radius:
-            radius = constants.numbers["sam_radius"].astype(fit.dtype)
-            norm = jnp.sqrt(sum_of_squares(gradients))
-            # Where the gradient is zero there is no direction, and nothing to go away from.
-            reach = jnp.where(norm > 0, radius / jnp.where(norm > 0, norm, 1), 0)
-            beside = jax.tree.map(lambda p, g: p + reach * g, params, gradients)
-            gradients = jax.grad(objective, has_aux=True)(beside)[0]
-        if self.training.clip_norm:
-            longest = constants.numbers["clip_norm"].astype(fit.dtype)
-            scale = constants.numbers["data_fit_scale"].astype(fit.dtype)
-            norm = scale * jnp.sqrt(sum_of_squares(gradients))
-            kept = jnp.where(norm > longest, longest / norm, 1)
-            gradients = jax.tree.map(lambda g: kept * g, gradients)
-        return within, gradients
-
-    def _rates(self, constants: Constants, now: Int[Array, ""]) -> Any:
-        """Return the learning rate of each leaf at a step, float64."""
-        warms_up = self.training.warmup_steps > 0
-        schedule = self.training.schedule
-        factor = schedules.learning_rate_factor(schedule, warms_up, constants.numbers, now)
-        if isinstance(factor, float):
-            return constants.rates
-        return jax.tree.map(lambda eta: eta * factor, constants.rates)
-
     def start(
         self,
         params: Any,
@@ -336,7 +265,19 @@ class GenericKernel(Kernel):
     def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
         params, dtype = state.params, jax.tree.leaves(state.params)[0].dtype
         numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
-        within, gradients = self._gradients(params, constants, now)
+        samples, weight, draws = constants.samples, 1.0, steps.is_stochastic(self.training)
+        if draws:
+            samples, weight = steps.draw_step(
+                self.training, self.reduction, samples, constants.keys, constants.numbers, now
+            )
+
+        def objective(params: Any) -> tuple[Array, Array]:
+            fit, watched = self.fit_and_watched(params, constants, samples)
+            return (fit if weight == 1.0 else fit * weight), watched
+
+        found = steps.value_and_gradients(self.training, objective, params, numbers)
+        (fit, watched), gradients = found
+        within = jnp.isfinite(fit) if draws else watched <= constants.limit
         active = state.active & within
         diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         decay = numbers["weight_decay"] * couples_decay(self.training.optimizer)
@@ -345,7 +286,7 @@ class GenericKernel(Kernel):
         optimizer = state.optimizer
         if optimizer is not None:
             directions, optimizer = self._direction(numbers).update(directions, optimizer, params)
-        rates = self._rates(constants, now)
+        rates = steps.rates_at(self.training, constants.rates, constants.numbers, now)
         moves = jax.tree.map(lambda eta, d: -eta.astype(dtype) * d, rates, directions)
         moved, lost = add_all(params, state.lost, moves)
         made = State(moved, optimizer, active, diverged_step, lost)
@@ -443,8 +384,3 @@ class GenericView(View):
     def squared_gradient_norm(self) -> Float[Array, ""]:
         """||grad F(theta)||^2, over all parameters that are trained."""
         return sum_of_squares(jax.grad(self._objective)(self.params))
-
-
-def sum_of_squares(tree: Any) -> Float[Array, ""]:
-    """Return the sum of the squares of all entries of all leaves."""
-    return jnp.sum(jnp.stack([jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)]))

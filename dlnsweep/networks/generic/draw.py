@@ -11,7 +11,8 @@ from dlnsweep.contracts.descent import Carry, Inputs
 from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
 from dlnsweep.contracts.network import Network, network_of
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.networks.generic.descent import STEP_PURPOSES, GenericKernel, Samples
+from dlnsweep.networks.generic.descent import GenericKernel, Samples
+from dlnsweep.networks.generic.steps import PURPOSES, is_stochastic
 from dlnsweep.networks.test_samples import draw_test_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
@@ -135,9 +136,9 @@ class GenericDrawing(Drawing):
         network = self.traced_network(arguments, convert)
         record = record_numbers(arguments)
         keys = None
-        if kernel.stochastic:
+        if is_stochastic(sections.training):
             key = self.key_of(arguments)
-            keys = {purpose: key(purpose) for purpose in STEP_PURPOSES}
+            keys = {purpose: key(purpose) for purpose in PURPOSES}
         return kernel.start(params, samples, network, sections.training, record, test, keys, aside)
 
     def run_bytes(self) -> int:

@@ -32,7 +32,7 @@ def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, "
     needs_initial=True,
 )
 def _parameter_distance(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
-    from dlnsweep.networks.generic.descent import sum_of_squares
+    from dlnsweep.networks.generic.steps import sum_of_squares
 
     moved = jax.tree.map(jnp.subtract, view.params, view.initial)
     return jnp.sqrt(sum_of_squares(moved))

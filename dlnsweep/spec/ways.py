@@ -1,0 +1,92 @@
+"""Whether a way of training the network carries out what a sweep asks for, as sentences.
+
+As in `consistency.py`, only settings that are right by themselves are looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dlnsweep.contracts.network import NetworkKind, find_network
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.settings.sections import GENERIC_ONLY
+from dlnsweep.settings.sentences import show
+
+Values = Mapping[str, Sequence[Any]]
+
+
+def _open(network: NetworkKind) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "sweep.kernel", network.kernels
+    yield "training.loss", network.losses
+
+
+def check_honoured(values: Values) -> Iterator[str]:
+    """Check that nothing is asked for that no way of training the network honours."""
+    problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
+    if problem is None or kind is None:
+        return
+    network = find_network(problem, kind)
+    for key, allowed in (*network.honoured.items(), *_open(network)):
+        for value in [value for value in values.get(key, ()) if value not in allowed][:1]:
+            yield (
+                f"{key} is {show(value)}; with network.kind = {show(kind)} it must be "
+                f"{' or '.join(map(show, allowed))}."
+            )
+
+
+def check_generic(values: Values) -> Iterator[str]:
+    """Check that what only the generic way carries out is asked of that way."""
+    problem, kind = (values.get(key, (None,))[0] for key in ("problem.kind", "network.kind"))
+    if problem is None or kind is None or "sweep.kernel" not in values:
+        return
+    network = find_network(problem, kind)
+    generic = values["sweep.kernel"][0] == "generic" or network.drawing == network.generic
+    for key, nothing in GENERIC_ONLY.items():
+        asked = [value for value in values.get(f"training.{key}", ()) if value != nothing]
+        if not asked:
+            continue
+        place = f"training.{key} is {show(asked[0])}"
+        if not network.generic:
+            yield f"{place}; with network.kind = {show(kind)} it must be {show(nothing)}."
+        elif key == "label_noise" and network.task != "samples":
+            yield f"{place}, which is for targets of samples; it must be {show(nothing)}."
+        elif not generic:
+            yield (
+                f'{place}, which the generic way alone carries out; set sweep.kernel = "generic".'
+            )
+
+
+def check_kernel(values: Values) -> Iterator[str]:
+    """Check that what is asked of the reduced kernel is what it can do."""
+    needed = {
+        "sweep.kernel", "network.initial_weights", "training.optimizer", "network.depth",
+        "record.observables", "training.minibatch_size",
+    }  # fmt: skip
+    if not needed <= values.keys():
+        return
+    kernel = values["sweep.kernel"][0]
+    law = "law" in values["network.initial_weights"]
+    if law and kernel in ("dense", "generic"):
+        yield (
+            f'sweep.kernel is "{kernel}"; network.initial_weights = "law" has no weights to '
+            'train it on: take "auto" or "reduced".'
+        )
+    if law and set(values.get("network.initializer", ())) - {"fan_in_normal"}:
+        yield (
+            'network.initial_weights is "law", which is known for Gaussian weights only: set '
+            'network.initializer to "fan_in_normal".'
+        )
+    if not law and kernel != "reduced":
+        return
+    asked = 'network.initial_weights is "law"' if law else 'sweep.kernel is "reduced"'
+    names = [n for n in values["record.observables"][0] or () if n in OBSERVABLES]
+    for optimizer, depth, size in itertools.product(
+        values["training.optimizer"], values["network.depth"], values["training.minibatch_size"]
+    ):
+        reason = why_not_reduced(optimizer, depth, names, size)
+        if reason:
+            yield f"{asked}, but {reason}."
+            return
