@@ -136,7 +136,7 @@ class GenericDrawing(Drawing):
         network = self.traced_network(arguments, convert)
         record = record_numbers(arguments)
         keys = None
-        if is_stochastic(sections.training):
+        if is_stochastic(self.sections.training):
             key = self.key_of(arguments)
             keys = {purpose: key(purpose) for purpose in PURPOSES}
         return kernel.start(params, samples, network, sections.training, record, test, keys, aside)
