@@ -37,6 +37,7 @@ from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 from dlnsweep.store.packing import PackError, pack, unpack
 from dlnsweep.store.seals import seal
+from dlnsweep.theory.setup import Setup
 
 FILES = ("sweep.json", "runs.parquet", "curves/batch-000000.parquet",
          "outcomes/batch-000000.parquet", "receipts/batch-000000.json")  # fmt: skip
@@ -386,3 +387,24 @@ def test_settings_that_no_sweep_can_have_are_told(
     with pytest.raises(StoreError) as caught:
         dlnsweep.run(sweep, tmp_path / "out", workers=0)
     assert f"settings that no sweep can have: {key} {said}" in str(caught.value)
+
+
+def without(column: str, root: Path) -> None:
+    table = pq.read_table(root / "runs.parquet").drop_columns([column])
+    pq.write_table(table, root / "runs.parquet")
+
+
+@pytest.mark.parametrize("column", ["sweep.kernel", "training.weight_decay", "network.kind"])
+def test_a_table_of_runs_that_lacks_what_a_run_needs_is_told(column: str, tmp_path: Path) -> None:
+    sweep = write(tmp_path)
+    root = tmp_path / "out" / "small"
+    prepare(Sweep.from_file(sweep), root)
+    without(column, root)
+    with pytest.raises(StoreError, match=re.escape(f"has no column '{column}', which every sweep")):
+        dlnsweep.run(sweep, tmp_path / "out", workers=0)
+
+
+def test_a_formula_that_lacks_a_number_of_its_run_tells_so() -> None:
+    setup = Setup({"problem.signal_dim": 3}, 1.0)
+    with pytest.raises(StoreError, match=r"has no column 'training.learning_rate', which every"):
+        _ = setup["training.learning_rate"]

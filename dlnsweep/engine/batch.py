@@ -24,6 +24,7 @@ from dlnsweep.numerics.runtime import device_description, numerics
 from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
 from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
+from dlnsweep.settings.rows import Stored
 
 # A segment should take about this long: progress, and stopping, wait for its end.
 _SEGMENT_SECONDS = 1.0
@@ -128,7 +129,7 @@ def _train_batch(
     watch: _Watch,
 ) -> Trained:
     count = len(rows["seed"])
-    row = _row(rows, 0) | dict(shared)
+    row = Stored(_row(rows, 0) | dict(shared))
     began = time.perf_counter()
     reason = network_of(row).why_full(row, padded_width)
     if reason:

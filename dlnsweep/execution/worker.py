@@ -30,6 +30,7 @@ from dlnsweep.machine.environment import check_same
 from dlnsweep.machine.memory import out_of_memory
 from dlnsweep.machine.places import claim
 from dlnsweep.machine.stopping import POLITE, handled
+from dlnsweep.settings.rows import ALWAYS, Stored, no_column
 
 _REPORT_SECONDS = 0.2
 
@@ -155,12 +156,14 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
     import pyarrow as pa
 
     table = store.runs_of_batch(number)
-    columns = {}
+    columns = Stored()
     for name in table.column_names:
         column = table[name]
         if pa.types.is_floating(column.type):
             column = column.fill_null(np.nan)
         columns[name] = column.to_numpy(zero_copy_only=False)
+    if missing := [name for name in ALWAYS if name not in columns]:
+        raise no_column(missing[0])
     return columns, store.sweep["sweep"]["shared"], int(columns["padded_width"][0])
 
 

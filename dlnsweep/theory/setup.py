@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dlnsweep.settings.rows import no_column
+
 # The moments of A R are those of Gaussian measurements.
 SUBSPACE = {"problem.kind": ("subspace",), "problem.operator": ("gaussian",)}
 LINEAR = {"network.kind": ("deep_linear",)}
@@ -43,7 +45,10 @@ class Setup:
     start: float
 
     def __getitem__(self, name: str) -> Any:
-        return self.settings[name]
+        try:
+            return self.settings[name]
+        except KeyError:
+            raise no_column(name) from None
 
     @property
     def sizes(self) -> tuple[int, int, int]:

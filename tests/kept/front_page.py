@@ -16,6 +16,7 @@ from dlnsweep.execution import checkpoint
 from dlnsweep.networks.layered import kind as layered
 from dlnsweep.networks.layered.kind import Depth, Width
 from dlnsweep.numerics import compile_cache
+from dlnsweep.problems import arrays
 from dlnsweep.settings.sections import SweepSettings, TrainingSettings
 from dlnsweep.settings.sizes import SIZES
 from dlnsweep.spec import file as sweepfile
@@ -66,6 +67,10 @@ def _commands() -> Iterator[Statement]:
 
 def _abilities() -> Iterator[Statement]:
     yield says("`deep_linear` of any depth >= {},", _bounds(Depth)[0])
+
+
+def _own_data() -> Iterator[Statement]:
+    yield says("{} GiB of arrays", arrays._LARGEST_BYTES / 2**30)
 
 
 def _two_papers() -> Iterator[Statement]:
@@ -217,10 +222,21 @@ PARTS = [
         _commands,
         settings=("Exit status: 0 all well, 1 `compare` found a deviation,",),
     ),
-    Part(FILE, "What it can do so far", _abilities, settings=("(c/2)‖", "(λ/2)Σ")),
+    Part(
+        FILE,
+        "What it can do so far",
+        _abilities,
+        settings=("(c/2)‖", "(λ/2)Σ", "two classes, 1 and -1, of"),
+    ),
+    Part(FILE, "Your own data", _own_data, settings=("of CIFAR-5k",)),
+    Part(FILE, "Networks in pure functions", settings=("W_1 y)) / γ", "(I + W_1) A y", "Table 3")),
     Part(FILE, "Two more papers", _two_papers),
     Part(FILE, "Questions that the paper leaves open", _questions),
-    Part(FILE, "A network of your own", settings=("(λ/2)", "`divergence_factor`²", 'version="1"')),
+    Part(
+        FILE,
+        "A network of your own",
+        settings=("(λ/2)", "`divergence_factor`²", 'version="1"', "et al. 2021"),
+    ),
     Part(FILE, "Beyond one machine", _machines),
     Part(
         FILE,
