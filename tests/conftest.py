@@ -19,10 +19,32 @@ if "PYTEST_XDIST_WORKER" not in os.environ and "DLNSWEEP_TEST_CACHE" not in os.e
     atexit.register(shutil.rmtree, os.environ["DLNSWEEP_TEST_CACHE"], ignore_errors=True)
 os.environ["DLNSWEEP_COMPILE_CACHE"] = os.environ["DLNSWEEP_TEST_CACHE"]
 
+import gc  # noqa: E402
+import importlib.metadata  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 
+import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
+
+# Half of what the suite takes is compiling, and what XLA optimizes less it compiles in less than
+# half of the time: the same formulas, other roundings. XLA reads its flags once, so that processes
+# which tests start compile as a user's do. DLNSWEEP_TEST_OPTIMIZED=1: this one, too.
+if not os.environ.get("DLNSWEEP_TEST_OPTIMIZED"):
+    given = os.environ.get("XLA_FLAGS")
+    flags = [given or "", "--xla_backend_optimization_level=0"]
+    # Later versions have no other emitters, and end where a flag is unknown.
+    if importlib.metadata.version("jaxlib").startswith("0.10."):
+        flags.append("--xla_cpu_use_fusion_emitters=false")
+    os.environ["XLA_FLAGS"] = " ".join(flags).strip()
+    jax.devices()
+    if given is None:
+        del os.environ["XLA_FLAGS"]
+    else:
+        os.environ["XLA_FLAGS"] = given
+# What is imported stays: to look through all of it again and again takes some percent.
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
 
 # Not chain, pilot and reduction: NumPy calls their functions thousands of times a run, and the
 # check of an annotation takes longer than the product it guards.

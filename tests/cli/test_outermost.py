@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweep_samples import REPOSITORY
+from sweep_samples import PATIENCE, REPOSITORY
 
 from dlnsweep.cli import outermost
 
@@ -97,7 +97,7 @@ def test_a_package_that_cannot_be_imported_is_not_the_status_of_compare(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
         cwd=tmp_path,
     )
     assert (done.returncode, done.stdout) == (70, "")

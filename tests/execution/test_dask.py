@@ -18,7 +18,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sweep_samples import LONG, REPOSITORY, data_files, start, wait_until, workers_of, write
+from sweep_samples import (
+    LONG,
+    PATIENCE,
+    REPOSITORY,
+    data_files,
+    start,
+    trained_apart,
+    wait_until,
+    workers_of,
+    write,
+)
 from test_execution import STAND_IN, kinds
 
 import dlnsweep
@@ -270,7 +280,7 @@ if __name__ == "__main__":
 @needs_dask
 def test_a_local_cluster_gives_the_same_bytes_on_the_loopback_interface(tmp_path: Path) -> None:
     sweep = write(tmp_path)
-    reference = dlnsweep.run(sweep, tmp_path / "reference", workers=0).path
+    reference = trained_apart(sweep, tmp_path / "reference")
     script = tmp_path / "client.py"
     script.write_text(CLIENT)
     with socket.socket() as other:
@@ -298,7 +308,7 @@ def test_a_local_cluster_gives_the_same_bytes_on_the_loopback_interface(tmp_path
 def test_ctrl_c_and_a_killed_dask_worker(tmp_path: Path) -> None:
     """Stopped, resumed, a Dask worker killed in the middle: the same bytes as undisturbed."""
     path = write(tmp_path, LONG)
-    reference = dlnsweep.run(path, tmp_path / "reference", workers=0).path
+    reference = trained_apart(path, tmp_path / "reference")
     root = tmp_path / "out" / "long"
     with (
         distributed.LocalCluster(
@@ -311,7 +321,7 @@ def test_ctrl_c_and_a_killed_dask_worker(tmp_path: Path) -> None:
         first = start(*arguments, cluster.scheduler_address, cwd=tmp_path)
         wait_until(lambda: (root / "curves").exists() and list((root / "curves").iterdir()))
         first.send_signal(signal.SIGINT)
-        _, said = first.communicate(timeout=60)
+        _, said = first.communicate(timeout=PATIENCE)
         assert first.returncode == 130, said
         assert said.splitlines()[-1].endswith(
             f" of 24 runs are done and kept in {root}; the same command goes on from there."
@@ -323,10 +333,10 @@ def test_ctrl_c_and_a_killed_dask_worker(tmp_path: Path) -> None:
         wait_until(lambda: workers_of(root))
         victim = next(info["pid"] for info in client.run(pid_and_tasks).values() if info["tasks"])
         os.kill(victim, signal.SIGKILL)
-        _, said = second.communicate(timeout=120)
+        _, said = second.communicate(timeout=PATIENCE)
         assert second.returncode == 0, said
     assert data_files(root) == data_files(reference)
-    wait_until(lambda: not workers_of(root), 30)
+    wait_until(lambda: not workers_of(root))
 
 
 def pid_and_tasks(dask_worker: Any = None) -> dict[str, int]:

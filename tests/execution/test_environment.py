@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweep_samples import BARE, data_files, write
+from sweep_samples import BARE, PATIENCE, data_files, write
 
 import dlnsweep
 from dlnsweep.errors import RunError, StoreError
@@ -138,7 +138,7 @@ def test_a_worker_computes_the_same_bytes_in_any_shell(tmp_path: Path) -> None:
         env=bare | HOSTILE,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
@@ -308,7 +308,7 @@ def test_a_process_in_which_jax_does_not_start_says_why(tmp_path: Path, setting:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert ended.returncode == 4

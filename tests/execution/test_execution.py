@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sweep_samples import LONG, data_files, kill, start, wait_until, workers_of, write
+from sweep_samples import (
+    LONG,
+    PATIENCE,
+    data_files,
+    kill,
+    start,
+    trained_apart,
+    wait_until,
+    workers_of,
+    write,
+)
 
 import dlnsweep
 from dlnsweep.errors import Interrupted, RunError, StoreError
@@ -303,7 +313,7 @@ def test_modules_in_the_users_folder_are_not_imported(tmp_path: Path) -> None:
 def test_a_run_survives_its_deaths(deaths: tuple[str, ...], tmp_path: Path) -> None:
     """SIGTERM, kill -9 of all processes, of the runner alone, of a worker; then the same bytes."""
     path = write(tmp_path, LONG)
-    reference = dlnsweep.run(path, tmp_path / "reference", workers=0, figures=False).path
+    reference = trained_apart(path, tmp_path / "reference")
     root = tmp_path / "out" / "long"
     curves = root / "curves"
     arguments = ("run", path, "--out", tmp_path / "out", "--no-figure", "--workers", "2")
@@ -318,7 +328,7 @@ def test_a_run_survives_its_deaths(deaths: tuple[str, ...], tmp_path: Path) -> N
             # After a first commit.
             wait_until(committed)
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=PATIENCE)
             assert process.returncode == 130
             assert said.splitlines()[-1].endswith(
                 f" of 24 runs are done and kept in {root}; the same command goes on from there."
@@ -331,19 +341,19 @@ def test_a_run_survives_its_deaths(deaths: tuple[str, ...], tmp_path: Path) -> N
             time.sleep(random.uniform(0, 0.3))
             kill(process.pid, *workers_of(root))
             process.communicate()
-            wait_until(lambda: not workers_of(root), 10)
+            wait_until(lambda: not workers_of(root))
         elif death == "the runner":
             # Its workers end by themselves, wherever they are.
             wait_until(lambda: workers_of(root))
             kill(process.pid)
             process.communicate()
-            wait_until(lambda: not workers_of(root), 30)
+            wait_until(lambda: not workers_of(root))
         else:
             # In the middle; its batch is tried again and the run completes.
             wait_until(lambda: workers_of(root))
             time.sleep(0.5)
             kill(workers_of(root)[0])
-            _, said = process.communicate(timeout=120)
+            _, said = process.communicate(timeout=PATIENCE)
             assert process.returncode == 0, said
         now = {p: p.read_bytes() for p in curves.iterdir()}
         assert kept.items() <= now.items()

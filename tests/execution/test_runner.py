@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweep_samples import BARE, QUICK, SMALL, data_files, everything_below, write
+from sweep_samples import BARE, QUICK, SMALL, data_files, everything_below, trained_apart, write
 
 import dlnsweep
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
@@ -42,9 +42,8 @@ def test_what_was_run_is_what_was_planned(reference: Path) -> None:
     assert np.isfinite(runs["final_regression_error"]).all()
 
 
-def test_worker_processes_write_the_same_bytes(
-    sweep: Path, reference: Path, tmp_path: Path
-) -> None:
+def test_worker_processes_write_the_same_bytes(sweep: Path, tmp_path: Path) -> None:
+    reference = trained_apart(sweep, tmp_path / "apart")
     events: list[Event] = []
     # Two at once are a matter of tests/execution/test_execution.py.
     results = dlnsweep.run(sweep, tmp_path, workers=1, on_event=events.append)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sweep_samples import BARE, QUICK, data_files, start, write
+from sweep_samples import BARE, PATIENCE, QUICK, data_files, start, trained_apart, write
 
 import dlnsweep
 from dlnsweep.cli.app import main
@@ -102,20 +102,15 @@ def ran(
     return said.out, said.err
 
 
-def test_two_shards_on_the_command_line(
-    reference: dict[str, bytes],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # With no process below these two, another one and this: what they share is the folder.
-    arguments = ("run", write(tmp_path, QUICK), "--out", tmp_path, "--workers", "0", "--shard")
-    other = start(*arguments, "1/2", cwd=tmp_path)
-    own = ran(capsys, monkeypatch, *arguments, "2/2")
-    said = [other.communicate(timeout=120), own]
-    assert other.returncode == 0, said
+def test_two_shards_on_the_command_line(tmp_path: Path) -> None:
+    # With no process below these two: what they share is the folder.
+    sweep = write(tmp_path, QUICK)
+    arguments = ("run", sweep, "--out", tmp_path, "--workers", "0", "--shard")
+    both = [start(*arguments, shard, cwd=tmp_path) for shard in ("1/2", "2/2")]
+    said = [process.communicate(timeout=PATIENCE) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
     root = tmp_path / "small"
-    assert data_files(root) == reference
+    assert data_files(root) == data_files(trained_apart(sweep, tmp_path / "whole"))
     for index, runs in ((0, 8), (1, 4)):
         assert f"{root}: {runs} of {runs} runs of shard {index + 1}/2 to do" in said[index][1]
     # The last one has drawn the figure; perhaps both were.

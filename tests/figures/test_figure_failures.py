@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from figure_samples import make_tables
 from spec_samples import problems, sweep
-from sweep_samples import BARE, write
+from sweep_samples import BARE, PATIENCE, write
 from test_figures import drawn, texts
 
 import dlnsweep
@@ -216,7 +216,7 @@ def command(folder: Path, *arguments: Any, **environment: str) -> subprocess.Com
     kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG")}
     return subprocess.run(
         [sys.executable, "-m", "dlnsweep", *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=300,
+        cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE,
         env={**kept, "PYTHONPATH": str(REPOSITORY), **environment},
     )  # fmt: skip
 
@@ -247,7 +247,7 @@ def test_the_users_own_matplotlib_is_left_as_it_was(results: Path, tmp_path: Pat
         "assert plt.rcParams['font.size'] == 30\n"
     )
     subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=300,
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=PATIENCE,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "MPLBACKEND": "svg"},
     )  # fmt: skip
 

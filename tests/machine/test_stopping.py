@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_samples import BARE, REPOSITORY, start, started, wait_until, workers_of, write
+from sweep_samples import BARE, PATIENCE, REPOSITORY, start, started, wait_until, workers_of, write
 
 from dlnsweep.engine.journal import KINDS
 from dlnsweep.machine import console
@@ -71,7 +71,7 @@ def done_share(root: Path, number: int) -> float:
 
 def assert_kept(process: subprocess.Popen[str], root: Path, count: int, at: dict[str, int]) -> str:
     """The process ends as stopped, and tells of each running batch what its checkpoint holds."""
-    _, said = process.communicate(timeout=280)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert "Exception ignored" not in said
@@ -177,7 +177,7 @@ def test_a_run_under_nohup_goes_on_when_its_terminal_is_closed(tmp_path: Path) -
     at = checkpoints(root)
     wait_until(lambda: checkpoints(root) != at)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=280)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
     assert said.count("stopping: ") == 1
 
@@ -202,7 +202,7 @@ def test_a_program_that_calls_run_ends_as_it_would_but_keeps_what_runs(
     wait_until(lambda: checkpoints(tmp_path / "small") or process.poll() is not None)
     before = checkpoints(tmp_path / "small")
     process.send_signal(number)
-    _, said = process.communicate(timeout=280)
+    _, said = process.communicate(timeout=PATIENCE)
     # Python ends by the signal after a KeyboardInterrupt, too.
     assert process.returncode == -number, said
     assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
@@ -248,7 +248,7 @@ def shell(command: str, folder: Path, **environment: str) -> subprocess.Complete
     bare = {name: os.environ[name] for name in names if name in os.environ}
     bare |= {"TERM": "dumb", "PYTHONPATH": str(REPOSITORY), **environment}
     process = started(["bash", "-c", text], cwd=folder, env=bare)
-    out, said = process.communicate(timeout=280)
+    out, said = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(text, process.returncode, out, said)
 
 

@@ -14,6 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
+# Seconds that a test waits for another process: long, for a machine may be busy with ten other
+# things, and who waits in vain has failed anyway.
+PATIENCE = 1500.0
 
 # Runs with different numbers of steps are different batches of one compiled program.
 SMALL = """
@@ -101,6 +104,20 @@ def start(
     return started([sys.executable, *command], cwd=cwd, env=environment, **options)
 
 
+def trained_apart(sweep: Path, folder: Path) -> Path:
+    """Train a sweep in a process of its own; return the folder of its results.
+
+    It compiles as a user's process does, and this one does not (tests/conftest.py), so that its
+    results have the bits of worker processes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    process = start("run", sweep, "--out", folder, "--no-figure", "--workers", "0", cwd=folder)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    (description,) = folder.glob("*/sweep.json")
+    return description.parent
+
+
 _STARTED: list[subprocess.Popen[str]] = []
 
 
@@ -162,8 +179,7 @@ def workers_of(folder: Path) -> list[int]:
     return found
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 240.0) -> None:
-    # Long: a machine may be busy with ten other things, and who waits in vain has failed anyway.
+def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import store_samples as samples
+from sweep_samples import PATIENCE
 
 from dlnsweep.errors import StoreError
 from dlnsweep.store import Status, Store
@@ -191,7 +192,7 @@ assert store.status().done == 12
 assert store.verify() == store.gc() == []
 assert sys.modules.keys().isdisjoint({{"jax", "pandas"}})
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 # Enlarging.

@@ -26,6 +26,7 @@ from faults import (
     faults,
     full_disk,
 )
+from sweep_samples import PATIENCE
 
 from dlnsweep.errors import StoreError
 from dlnsweep.store import Store, system
@@ -345,7 +346,7 @@ def test_kill_9_while_committing(tmp_path):
             # A fast disk: nothing is left to be killed in.
             break
     with start(killed) as process:
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert samples.data_files(killed) == samples.data_files(whole)
     store = Store.open(killed)
