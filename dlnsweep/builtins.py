@@ -9,6 +9,7 @@ from dlnsweep.contracts import network as networks
 from dlnsweep.contracts.loss import Loss, register_loss
 from dlnsweep.contracts.optimizer import register_optimizer
 from dlnsweep.contracts.problem import Problem, register
+from dlnsweep.networks import curvature as _curvature  # noqa: F401
 
 # Imported for the observables that they register.
 from dlnsweep.networks.deep_linear_resnet import DEEP_LINEAR_RESNET

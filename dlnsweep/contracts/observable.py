@@ -35,6 +35,7 @@ class Dimensions:
     measurement_dim: int
     depth: int
     num_noise_levels: int = 0
+    num_eigenvalues: int = 0
 
 
 @dataclass(frozen=True)

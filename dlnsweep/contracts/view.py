@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
 
 from dlnsweep.numerics.lazy import jnp
+
+
+class Landscape(NamedTuple):
+    """What gradient descent moves on: a point, a function of it, and how far each entry is moved.
+
+    Attributes:
+        point: The parameters, any pytree of arrays.
+        objective: F, what training makes small, as a function of such parameters.
+        rates: For each leaf its learning rate over eta, a number or an array that its entries are
+            multiplied by; 0 where nothing moves, as in rows that only fill an array up.
+    """
+
+    point: Any
+    objective: Callable[[Any], Float[Array, ""]]
+    rates: Any
 
 
 class View:
@@ -45,4 +61,14 @@ class View:
     @cached_property
     def squared_gradient_norm(self) -> Float[Array, ""]:
         """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
+        raise NotImplementedError
+
+    @cached_property
+    def shared(self) -> dict[str, Any]:
+        """What one observable has computed and another one needs, by a name."""
+        return {}
+
+    @cached_property
+    def landscape(self) -> Landscape:
+        """The loss as a function of all parameters, for its Hessian."""
         raise NotImplementedError

@@ -8,7 +8,7 @@ the kind of network says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,12 @@ class RunCost:
 
 def record_length(row: Mapping[str, Any]) -> int:
     """Return the number of values of all recorded observables at one step."""
-    dims = network_of(row).dimensions(row)
+    default = RecordSettings.model_fields["num_eigenvalues"].default
+    # Of a folder that an earlier version began, the row has no such number.
+    dims = replace(
+        network_of(row).dimensions(row),
+        num_eigenvalues=int(row.get("record.num_eigenvalues", default)),
+    )
     sizes = [OBSERVABLES[name].size for name in row["record.observables"]]
     return sum(1 if size is None else size(dims) for size in sizes)
 

@@ -315,6 +315,14 @@ class RecordSettings(Settings):
         NonNegative,
         Describe("traced", "standard deviation of the noise on each test measurement", "σ"),
     ] = 0.0
+    num_eigenvalues: Annotated[
+        Annotated[int, Field(ge=1, le=64)],
+        Describe(
+            "static",
+            "how many of the largest eigenvalues hessian_eigenvalues and kernel_eigenvalues record",
+            axis=False,
+        ),
+    ] = 3
     noise_levels: Annotated[
         list[NonNegative],
         Describe(

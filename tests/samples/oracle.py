@@ -311,6 +311,40 @@ def higher_order(state: State, rates: list[float]) -> float:
     return float(np.linalg.norm(total) / np.linalg.norm(on_row_space))
 
 
+def hessian(state: State, shares: list[float] | None = None) -> np.ndarray:
+    """R^{1/2} H R^{1/2}, H that of `loss` in the entries of W_1, ..., W_L, row after row.
+
+    H = c sum_s (J_s^T J_s + sum_i phi_is T_is) + lambda I: J_s the derivative of the outputs on
+    sample s, T_is the second derivative of output i, which has parts of two different layers only.
+    """
+    weights, x, y = state.weights, state.x, state.y
+    depth, phi = len(weights), residual(weights, x, y)
+
+    def between(i: int, j: int) -> np.ndarray:
+        return product(weights[i + 1 : j]) if j > i + 1 else np.eye(weights[i].shape[0])
+
+    above = [between(i, depth) for i in range(depth)]
+    below = [product(weights[:i]) @ y if i else y for i in range(depth)]
+    jacobian = np.concatenate(
+        [np.einsum("oa,bs->osab", above[i], below[i]).reshape(phi.size, -1) for i in range(depth)],
+        axis=1,
+    )
+    total = jacobian.T @ jacobian
+    starts = np.cumsum([0, *(w.size for w in weights)])
+    for i, j in itertools.combinations(range(depth), 2):
+        # W_{L:j+1} dW_j W_{j-1:i+1} dW_i W_{i-1:1} y against phi.
+        left, right = above[j].T @ phi, below[i]
+        block = np.einsum("as,bc,ds->abcd", left, between(i, j).reshape(weights[j].shape[1], -1),
+                          right).reshape(weights[j].size, weights[i].size)  # fmt: skip
+        rows, columns = slice(starts[j], starts[j + 1]), slice(starts[i], starts[i + 1])
+        total[rows, columns] += block
+        total[columns, rows] += block.T
+    total = state.data_fit_scale * total + state.weight_decay * np.eye(len(total))
+    shares = [1.0] * depth if shares is None else shares
+    roots = np.repeat(np.sqrt(shares), [w.size for w in weights])
+    return roots[:, None] * total * roots
+
+
 OBSERVABLES = {
     "loss": lambda s: loss(s.weights, s.x, s.y, s.weight_decay, s.data_fit_scale),
     "regression_error": lambda s: (

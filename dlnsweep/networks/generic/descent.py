@@ -27,7 +27,7 @@ from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
-from dlnsweep.contracts.view import View
+from dlnsweep.contracts.view import Landscape, View
 from dlnsweep.networks.generic import steps
 from dlnsweep.networks.generic.steps import sum_of_squares
 from dlnsweep.numerics.compensated import add_all, nothing_lost
@@ -384,3 +384,10 @@ class GenericView(View):
     def squared_gradient_norm(self) -> Float[Array, ""]:
         """||grad F(theta)||^2, over all parameters that are trained."""
         return sum_of_squares(jax.grad(self._objective)(self.params))
+
+    @cached_property
+    def landscape(self) -> Landscape:
+        """The same as a function of the parameters that are trained."""
+        eta = self.constants.numbers["learning_rate"]
+        rates = jax.tree.map(lambda rate: (rate / eta).astype(self.dtype), self.constants.rates)
+        return Landscape(self.params, self._objective, rates)

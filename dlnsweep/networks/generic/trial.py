@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.errors import SpecError
 from dlnsweep.networks.generic.descent import Samples
 from dlnsweep.networks.generic.draw import GenericDrawing
 from dlnsweep.numerics.lanes import Layout
@@ -112,6 +113,7 @@ def _try(row: Mapping[str, Any], computed: bool) -> None:
         raise _Wrong(f"{place} returns {_shape(loss)}; it must return one {dtype} number.")
     if computed:
         _compute(drawing, row, arguments, dtype)
+    _observe(drawing, arguments, dtype)
 
 
 def _check_declared(
@@ -157,6 +159,26 @@ def _check_bools(leaves: Sequence[Any]) -> None:
             )
     if not any(leaves):
         raise _Wrong("trained returns False for every leaf, and nothing would move.")
+
+
+def _observe(drawing: GenericDrawing, arguments: Mapping[str, Any], dtype: Any) -> None:
+    """Refuse observables that say of this network that they are not for its sizes."""
+    kernel = drawing.kernel(Layout(1))
+    names = kernel.record.observables
+    if not any("parameters" in OBSERVABLES[name].views for name in names):
+        return
+
+    def convert(array: Any) -> Any:
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    def observed(given: Any) -> Any:
+        inputs, carry = drawing.start(kernel, given, convert)
+        return kernel.observe(inputs, carry, jnp.zeros((), jnp.int64))
+
+    try:
+        jax.eval_shape(observed, {name: jnp.asarray(value) for name, value in arguments.items()})
+    except SpecError as error:
+        raise _Wrong(str(error)) from error
 
 
 def _check_shape(outputs: Any, data: Samples, entrywise: bool, observables: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from jaxtyping import Array, Bool, Float, Int
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.networks.layered import gradient_descent
 from dlnsweep.networks.layered.gradient_descent import State
-from dlnsweep.networks.layered.rates import layer_rates
+from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
 from dlnsweep.networks.layered.samples import Reduced, row_basis
 from dlnsweep.networks.layered.view import NetworkView
 from dlnsweep.networks.test_samples import TestSamples
@@ -89,6 +89,11 @@ class ReluView(NetworkView):
             layers, first_off_range, samples.reduced, weight_decay, data_fit_scale, test
         )
         self.samples = samples
+
+    @property
+    def samples_seen(self) -> Samples:
+        """The samples as this view takes them."""
+        return self.samples
 
     @cached_property
     def _forward(self) -> list[Float[Array, "..."]]:
@@ -160,7 +165,7 @@ class ReluKernel(Kernel):
         state, off = gradient_descent.start(weights, data.reduced, keeps_roundings=True)
         constants = Constants(data, off, rates, 1.0 - rates * decay, scale)
         inputs, carry = (
-            Inputs(constants, decay, record, test),
+            Inputs(constants, decay, record, test, fan_in_numbers(fan_ins)),
             Carry(state, -jnp.ones((), jnp.int64)),
         )
         size, factor = data.reduced.signal_norm, numbers.divergence_factor
@@ -170,7 +175,7 @@ class ReluKernel(Kernel):
         """Return the view of the state that observables see."""
         constants, state = inputs.constants, carry.state
         dtype = state.matrices[0].dtype
-        return ReluView(
+        view = ReluView(
             tuple(m * state.scales[i].astype(dtype) for i, m in enumerate(state.matrices)),
             state.first_off_scale.astype(dtype) * constants.first_off_range,
             constants.samples,
@@ -178,6 +183,10 @@ class ReluKernel(Kernel):
             constants.data_fit_scale.astype(dtype),
             inputs.test,
         )
+        assert inputs.fan_ins is not None
+        view.fan_ins = inputs.fan_ins.astype(dtype)
+        view.fan_in_steps = self.training.step_rule == "fan_in"
+        return view
 
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from dlnsweep.contracts.view import View
+from dlnsweep.contracts.view import Landscape, View
 from dlnsweep.networks.layered.samples import Reduced
 from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.lazy import jnp
@@ -87,6 +87,45 @@ class NetworkView(View):
     def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
         """Return what the network makes of each column of some inputs."""
         raise NotImplementedError
+
+    @property
+    def samples_seen(self) -> Any:
+        """The samples as the view of this kind takes them."""
+        return self.data
+
+    @cached_property
+    def landscape(self) -> Landscape:
+        """The loss as a function of the layers.
+
+        W_1 in the bases of range(Y) and of its complement: a rotation, which changes no eigenvalue
+        of a Hessian.
+        """
+        off = self.first_off_range
+
+        def objective(layers: tuple[Float[Array, "..."], ...]) -> Float[Array, ""]:
+            first, *rest = layers
+            on, beyond = (first, off) if not off.shape[1] else jnp.split(first, [split], axis=1)
+            numbers = self.weight_decay, self.data_fit_scale
+            return type(self)((on, *rest), beyond, self.samples_seen, *numbers).loss
+
+        split = self.layers[0].shape[1]
+        whole = (jnp.concatenate([self.layers[0], off], axis=1), *self.layers[1:])
+        return Landscape(whole, objective, self._relative_rates(whole))
+
+    def _relative_rates(
+        self, layers: tuple[Float[Array, "..."], ...]
+    ) -> tuple[Float[Array, "..."], ...]:
+        """Return eta_i / eta of each layer, and 0 where it is padded."""
+        found = []
+        for i, layer in enumerate(layers):
+            rows, columns = (jnp.arange(size) for size in layer.shape)
+            mask = jnp.ones(layer.shape, bool)
+            if i + 1 < len(layers):
+                mask &= (rows < self.fan_ins[i + 1])[:, None]
+            if i:
+                mask &= columns < self.fan_ins[i]
+            found.append(jnp.where(mask, 1 / self.fan_ins[i] if self.fan_in_steps else 1.0, 0.0))
+        return tuple(each.astype(self.dtype) for each in found)
 
 
 class LinearView(NetworkView):

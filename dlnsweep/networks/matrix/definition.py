@@ -70,7 +70,9 @@ class MatrixKernel(LayerRates):
         """Return the view that the kind's own kernel gives observables."""
         given = inputs.constants
         fit, numbers = given.samples.targets, given.numbers
-        return FactorizationView(carry.state.params, given.aside, fit, numbers, self.power)
+        view = FactorizationView(carry.state.params, given.aside, fit, numbers, self.power)
+        view.fan_in_steps = self.training.step_rule == "fan_in"
+        return view
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
-from dlnsweep.contracts.view import View
+from dlnsweep.contracts.view import Landscape, View
 from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
 from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.numerics.lazy import jax, jnp, lax
@@ -190,9 +190,11 @@ class FactorizationKernel(Kernel):
     def view(self, inputs: Inputs, carry: Carry) -> FactorizationView:
         """Return the view of the state that observables see."""
         state, given = carry.state, inputs.constants
-        return FactorizationView(
+        view = FactorizationView(
             state.weights, given.first, given.fit, given.numbers, self.power, state.steps
         )
+        view.fan_in_steps = self.training.step_rule == "fan_in"
+        return view
 
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
@@ -245,7 +247,12 @@ class FactorizationView(View):
         numbers: The traced numbers of [training], by name.
         power: The exponent of the loss.
         steps_taken: Steps that the run has taken; None: it is observed while it runs.
+
+    Attributes:
+        fan_in_steps: Whether layer i takes steps of eta / fan_in_i, not of eta.
     """
+
+    fan_in_steps: bool = False
 
     def __init__(
         self,
@@ -300,6 +307,18 @@ class FactorizationView(View):
         """C l(W) + (lambda / 2) sum ||W_i||_F^2."""
         decay = self.weight_decay * jnp.sum(self.squared_weight_norms)
         return self.data_fit_scale * self.data_loss + 0.5 * decay
+
+    @cached_property
+    def landscape(self) -> Landscape:
+        """The same as a function of the layers."""
+
+        def objective(layers: Weights) -> Float[Array, ""]:
+            fit = self.fit.loss(partial_products(layers)[-1], self.power)
+            decay = self.weight_decay * sum(jnp.sum(layer**2) for layer in layers)
+            return self.data_fit_scale * fit + 0.5 * decay
+
+        shares = [1 / w.shape[1] if self.fan_in_steps else 1.0 for w in self.layers]
+        return Landscape(self.layers, objective, tuple(jnp.asarray(s, self.dtype) for s in shares))
 
     @cached_property
     def mean_squared_error(self) -> Float[Array, ""]:
