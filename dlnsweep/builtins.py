@@ -18,6 +18,7 @@ from dlnsweep.networks.deep_prior.kind import DeepPrior
 from dlnsweep.networks.diagonal_linear import DIAGONAL_LINEAR
 from dlnsweep.networks.generic import losses
 from dlnsweep.networks.generic import observables as _generic  # noqa: F401
+from dlnsweep.networks.generic import tangent_kernel as _tangent_kernel  # noqa: F401
 from dlnsweep.networks.generic.kind import register_network
 from dlnsweep.networks.layered import initializers
 from dlnsweep.networks.layered import observables as _network  # noqa: F401
