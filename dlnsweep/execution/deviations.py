@@ -11,6 +11,7 @@ _ROUNDING = 1e-13
 _DIFFERENCES = (
     "regression_error",
     "oracle_distance",
+    "least_norm_distance",
     "test_error",
     "noisy_test_error",
     "noisy_test_errors",

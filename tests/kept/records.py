@@ -5,6 +5,7 @@ python -m tests.kept.records margin results/linear_margin --csv FILE
 python -m tests.kept.records range results/linear_speed --of speed_exponent --csv FILE
 python -m tests.kept.records below results/acceleration_p4 --of loss --level 1e-4 --csv FILE
 python -m tests.kept.records success results/linear_failures --of loss --level 1e-3 --csv FILE
+python -m tests.kept.records rates results/lazy_rich --of regression_error --level 0.5 --csv FILE
 """
 
 from __future__ import annotations
@@ -115,12 +116,27 @@ def successes(
     return pd.DataFrame(found)
 
 
+def rates(runs: pd.DataFrame, settings: list[str], observable: str, level: float) -> pd.DataFrame:
+    """Return, seed by seed, the least and the largest learning rate of runs that end below."""
+    rate = "training.learning_rate"
+    found = []
+    for keys, own in _groups(runs, [*(name for name in settings if name != rate), "seed"]):
+        below = (own["status"] != "diverged").to_numpy() & (
+            _column(own, f"final_{observable}") < level
+        )
+        reached = _column(own, rate)[below]
+        # Empty where no run ends below.
+        least, largest = (reached.min(), reached.max()) if len(reached) else (np.nan, np.nan)
+        found.append({**keys, "least_rate": least, "largest_rate": largest})
+    return pd.DataFrame(found)
+
+
 def main() -> None:
     """Write the table that is asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", choices=["norms", "margin", "range", "below", "success"])
+    parser.add_argument("table", choices=["norms", "margin", "range", "below", "success", "rates"])
     parser.add_argument("results", type=Path)
     parser.add_argument("--of", metavar="OBSERVABLE")
     parser.add_argument("--level", type=float)
@@ -139,7 +155,8 @@ def main() -> None:
     elif arguments.table == "below":
         found = first_below(curves, settings, arguments.of, arguments.level)
     else:
-        found = successes(results.runs(), settings, arguments.of, arguments.level)
+        of_runs = rates if arguments.table == "rates" else successes
+        found = of_runs(results.runs(), settings, arguments.of, arguments.level)
     found.to_csv(arguments.csv, index=False, float_format="%.8g")
 
 

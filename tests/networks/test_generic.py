@@ -36,7 +36,7 @@ def tanh(**changes):
         "training__data_fit_scale": 0.8,
         "record": {
             "observables": ["loss", "regression_error", "test_error", "gradient_norm",
-                            "parameter_norm", "parameter_distance"],
+                            "parameter_norm", "parameter_distance", "least_norm_distance"],
             "spacing": "explicit",
             "steps": [1, 7, 60],
         },
@@ -91,6 +91,7 @@ def test_gradient_descent_is_that_of_the_formulas(grid):
                 out = b @ np.tanh(numbers[0] * (a @ y))
                 fresh = b @ np.tanh(numbers[0] * (a @ fresh_y))
                 moved = [a - begun[0], b - begun[1]]
+                least = np.linalg.lstsq(y.T, x.T)[0].T
                 wanted = {
                     "loss": loss,
                     "regression_error": np.linalg.norm(out - x) / np.linalg.norm(x),
@@ -98,6 +99,8 @@ def test_gradient_descent_is_that_of_the_formulas(grid):
                     "gradient_norm": np.sqrt(np.sum(grad_a**2) + np.sum(grad_b**2)),
                     "parameter_norm": np.sqrt(np.sum(a**2) + np.sum(b**2)),
                     "parameter_distance": np.sqrt(sum(np.sum(each**2) for each in moved)),
+                    "least_norm_distance": np.linalg.norm(fresh - least @ fresh_y)
+                    / np.linalg.norm(fresh_x),
                 }
                 for name, value in wanted.items():
                     assert found[name] == pytest.approx(value, rel=ROUNDING, abs=1e-13), name

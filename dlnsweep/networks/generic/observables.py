@@ -55,13 +55,18 @@ def _test_loss(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     return view.kernel.fit(view.params, view.constants, fresh)
 
 
-def _share_right(name: str, outputs: Any, targets: Any) -> Float[Array, ""]:
-    """Return the share of samples whose class is right."""
+def _check_shapes(name: str, outputs: Any, targets: Any) -> None:
+    """Refuse outputs that would broadcast."""
     if outputs.shape != targets.shape:
         raise SpecError(
             f"record.observables names '{name}', which compares outputs with targets; the network "
             f"has outputs of shape {outputs.shape} for targets of shape {targets.shape}."
         )
+
+
+def _share_right(name: str, outputs: Any, targets: Any) -> Float[Array, ""]:
+    """Return the share of samples whose class is right."""
+    _check_shapes(name, outputs, targets)
     if targets.shape[0] == 1:
         # An output of zero is no answer.
         right = jnp.sign(outputs[0]) * jnp.sign(targets[0]) > 0
@@ -91,3 +96,24 @@ def _accuracy(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
 def _test_accuracy(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     assert view.test is not None
     return _share_right("test_accuracy", view.output(view.test.measurements), view.test.signals)
+
+
+@observable(
+    "least_norm_distance",
+    r"least-norm distance $\|f(Y')-XY^+Y'\|_F\,/\,\|X'\|_F$",
+    "distance on fresh samples, over the norm of their targets, from X Y^+, the linear map of "
+    "least norm among those with the least error on the training samples",
+    needs_test_samples=True,
+    reads=(),
+    views=("parameters",),
+)
+def _least_norm_distance(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
+    from dlnsweep.numerics.products import multiply
+
+    assert view.test is not None
+    outputs = view.output(view.test.measurements)
+    _check_shapes("least_norm_distance", outputs, view.test.signals)
+    # What counts as zero among the singular values goes with the precision of training.
+    least = multiply(view.data.targets, jnp.linalg.pinv(view.data.inputs))
+    apart = outputs - multiply(least, view.test.measurements)
+    return jnp.linalg.norm(apart) / jnp.linalg.norm(view.test.signals)

@@ -1,0 +1,207 @@
+"""results/kept/feature_learning/README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log
+from statistics import fmean, median
+
+import numpy as np
+
+from kept.numbers import About, AtMost
+from kept.plans import planned
+from kept.sparse_solutions import table as solved
+from kept.tables import Table, sweep, table
+from kept.text import Part, Statement, says
+
+FILE = "results/kept/feature_learning/README.md"
+FOLDER = "feature_learning"
+
+
+def _certified() -> Iterator[Statement]:
+    rows, file = table(f"{FOLDER}/sparse_solutions.csv"), sweep("sparse_recovery")
+    assert rows.column("seed") == list(range(file["sweep"]["seeds"]))
+    assert file["sweep"]["seeds"] == sweep("sparse_recovery_rates")["sweep"]["seeds"]
+    assert file["problem"] == sweep("sparse_recovery_rates")["problem"]
+    # One seed anew: a linear program has the same solution on any machine, up to rounding.
+    again = solved([0]).iloc[0]
+    for name in ("least_singular_value", "certificate_elsewhere", "l1_norm", "l2_test_error"):
+        assert abs(again[name] - rows.one(name, seed=0)) < 1e-6 * again[name]
+    # Independent columns, and signs on them: rounding of sums of 20 terms.
+    assert min(rows.column("least_singular_value")) > 1
+    assert max(rows.column("certificate_on_support")) < 1e-13
+    yield says(
+        "for each of the {} seeds linear programming gives the true β as the least ℓ₁ solution, "
+        "to {}, and a dual vector shows that it is the only one ({} or less off",
+        len(rows.rows), AtMost(max(rows.column("l1_test_error"))),
+        max(rows.column("certificate_elsewhere")),
+    )  # fmt: skip
+    apart = rows.column("l2_test_error")
+    yield says("are {} apart (median; {} to {})", median(apart), min(apart), max(apart))
+    for name in ("sparse_recovery", "sparse_recovery_rates"):
+        figures = sweep(name)["figure"]
+        for figure in figures if isinstance(figures, list) else [figures]:
+            assert all(round(median(apart), 4) == level["at"] for level in figure["levels"])
+
+
+def _scales() -> Iterator[Statement]:
+    rows, file = table(f"{FOLDER}/sparse_recovery.csv"), sweep("sparse_recovery")
+    runs, steps, _ = planned("sparse_recovery")
+    problem = file["problem"]
+    yield says(
+        "{} runs of {} steps, β = u∘u − v∘v from {} samples of {} inputs of which {} matter",
+        runs, steps, problem["num_samples"], problem["measurement_dim"], problem["sparsity"],
+    )  # fmt: skip
+    scales = file["network"]["layer_init_scale"]
+
+    def ends(observable: str, batch: int, noise: float) -> list[float]:
+        own = rows.where(minibatch_size=batch, label_noise=noise)
+        found = own.by("layer_init_scale", f"{observable}_median")
+        return [found[scale] for scale in scales]
+
+    cells = " | ".join(["{}"] * len(scales))
+    yield says(f"| | α = {cells} |", *scales)
+    noise = file["training"]["label_noise"][1]
+    gradient, single = ends("test_error", 0, 0.0), ends("test_error", 1, 0.0)
+    assert all(b < a * 1.001 for a, b in zip(gradient, single, strict=True))
+    noisy, noisier = ends("test_error", 0, noise), ends("test_error", 1, noise)
+    yield says(f"| to the least ℓ₁, gradient descent | {cells} |", *gradient)
+    yield says(f"| single samples | {cells} |", *single)
+    yield says(f"| gradient descent, label noise | {cells} |", *noisy)
+    yield says(f"| single samples, label noise | {cells} |", *noisier)
+    distances = ends("least_norm_distance", 0, 0.0)
+    yield says(f"| to the least ℓ₂, gradient descent | {cells} |", *distances)
+    left = [ends("regression_error", batch, 0.0)[i] for batch in (0, 1) for i in (0, 1)]
+    yield says("(train errors of {} to {})", min(left), max(left))
+    yield says("(standard deviation {}, fresh", noise)
+    assert np.ptp(noisier[:4]) < 1e-6
+    yield says("all α up to 0.1 end at the same {}, from", noisier[0])
+    yield says("up to 1e-2 at some {}.", About(fmean(noisy[:3])))
+    yield says(
+        "train errors of {} and {}, as",
+        ends("regression_error", 0, noise)[0], ends("regression_error", 1, noise)[0],
+    )  # fmt: skip
+    lost = sum(rows.column("num_diverged"))
+    assert lost == sum(rows.where(minibatch_size=1, label_noise=noise).column("num_diverged"))
+    yield says("{} runs diverged, all by single", lost)
+
+
+def _rates() -> Iterator[Statement]:
+    rows = table(f"{FOLDER}/sparse_recovery_rates.csv")
+    runs, steps, _ = planned("sparse_recovery_rates")
+    scale = sweep("sparse_recovery_rates")["network"]["layer_init_scale"]
+    yield says("({} runs of {} steps at α = {})", runs, steps, scale)
+    rates = sorted(set(rows.column("learning_rate")))
+    chosen = [rates[i] for i in (0, 6, 7, 8, 10, 11, 12)]
+    cells = " | ".join(["{}"] * len(chosen))
+    yield says(f"| | η = {cells} |", *chosen)
+    every, one = (rows.where(minibatch_size=size) for size in (0, 1))
+    found, lost = (every.by("learning_rate", n) for n in ("test_error_median", "num_diverged"))
+    yield says(
+        f"| gradient descent | {cells} ({{}} of {{}} diverged) |",
+        *(found[rate] for rate in chosen), lost[rates[-1]], every.column("num_runs")[0],
+    )  # fmt: skip
+    assert not any(lost[rate] for rate in rates[:-1])
+    found, lost = (one.by("learning_rate", n) for n in ("test_error_median", "num_diverged"))
+    yield says(
+        "| single samples | {} | {} | {} | {} ({} of {} diverged) | all diverged | | |",
+        *(found[rate] for rate in chosen[:4]), lost[chosen[3]], one.column("num_runs")[0],
+    )  # fmt: skip
+    assert not any(lost[rate] for rate in rates[:8])
+    assert all(lost[rate] == one.column("num_runs")[0] for rate in rates[9:])
+    end = every.one("regression_error_median", learning_rate=rates[-1])
+    yield says("their train error is {}. Tables", end)
+    rows = table(f"{FOLDER}/sparse_solutions.csv")
+    yield says("the least ℓ₂ solution's {} or near it", median(rows.column("l2_test_error")))
+
+
+def _sparse() -> Iterator[Statement]:
+    yield from _certified()
+    yield from _scales()
+    yield from _rates()
+
+
+def _exponents(rows: Table, depth: int) -> list[float]:
+    """Return the exponent of the largest rate in the richness, seed by seed."""
+    found = []
+    for seed in sorted(set(rows.column("seed"))):
+        own = rows.where(depth=depth, seed=seed).by("richness", "largest_rate")
+        richness, largest = np.log(list(own)), [log(rate) for rate in own.values()]
+        found.append(float(np.polyfit(richness, largest, 1)[0]))
+    return found
+
+
+def _lazy_rich() -> Iterator[Statement]:
+    rows, file = table(f"{FOLDER}/lazy_rich.csv"), sweep("lazy_rich")
+    runs, steps, _ = planned("lazy_rich")
+    yield says(
+        "{} runs of {} steps, ReLU networks of width {} in",
+        runs, steps, file["network"]["width"],
+    )  # fmt: skip
+    yield says("{} samples of a ReLU teacher", file["problem"]["num_samples"])
+    level = file["figure"][0]["success"]["below"]
+    assert all(figure["success"]["below"] == level for figure in file["figure"])
+    yield says("ends below an error of {};", level)
+    yield says("mean of {} seeds", file["sweep"]["seeds"])
+    long = table(f"{FOLDER}/lazy_rich_long.csv")
+    richness = sorted(set(rows.column("richness")))
+    lazy = rows.where(richness=[g for g in richness if g < 0.11])
+    rich = rows.where(richness=[g for g in richness if g > 9.9])
+    for words, own, published in (
+        ("γ ≤ 0.1", lazy, "2"), ("γ ≤ 0.1, 6 000 steps", long, "2"), ("γ ≥ 10", rich, ""),
+    ):  # fmt: skip
+        values: list[float] = []
+        for depth in (2, 3):
+            found = _exponents(own, depth)
+            mean = fmean(found)
+            values += [mean, min(found), max(found), mean + 2]
+        ends = (published or "1", published or "2/3")
+        cells = [f"{{}} ({{}} to {{}}) | {{}} | {end} |" for end in ends]
+        yield says(f"| {words} | {cells[0]} {cells[1]}", *values)
+    yield says(
+        "{} and {} of the lazy side are of the short runs",
+        *(fmean(_exponents(lazy, depth)) for depth in (2, 3)),
+    )  # fmt: skip
+    ranges = {
+        (depth, seed): long.where(depth=depth, seed=seed).column("largest_rate")
+        for depth in (2, 3) for seed in range(5)
+    }  # fmt: skip
+    assert all(min(ranges[2, seed]) == max(ranges[2, seed]) for seed in range(5))
+    moved = [r for r in (ranges[3, seed] for seed in range(5)) if min(r) < max(r)]
+    assert [r[-1] > r[0] for r in moved].count(True) == 2
+    assert len(moved) == 3
+    (down,) = (r for r in moved if r[-1] < r[0])
+    assert down[0] == max(rows.column("largest_rate")) == file["training"]["learning_rate"]["to"]
+
+
+PARTS = [
+    Part(
+        FILE,
+        "Sparse recovery by diagonal linear networks (arXiv:2002.09277, arXiv:2302.08982)",
+        _sparse,
+        settings=(
+            "where below 1 is",
+            "At α = 1e-3 and below",
+            "those distances are of 30 000 steps",
+            "all α up to 0.1",
+            "up to 1e-2",
+            "At α = 1 and 3 rates",
+        ),
+    ),
+    Part(
+        FILE,
+        "Lazy and rich learning rates (arXiv:2410.04642)",
+        _lazy_rich,
+        settings=(
+            "depth 2](lazy",
+            "η ∝ γ² for γ ≪ 1 and η ∝ γ^{2/L} for γ ≫ 1",
+            "exponents are ours and 2:",
+            "γ^{1/L} each, whose curvature is γ^{−2/L}",
+            "an error of 1, which",
+            "between 2 and 4 over",
+            'learning_rate={from=31.6227766,to=1000,count=7,spacing="log"}',
+            "[600 steps]",
+            "[6 000]",
+        ),
+    ),
+]
