@@ -39,6 +39,7 @@ from dlnsweep.figures.statistics import (
     setting_columns,
 )
 from dlnsweep.settings import figures as settings
+from dlnsweep.settings.sections import OF_NETWORK, SWITCHES
 from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
 from dlnsweep.theory.prescription import HOW, SETS
 
@@ -47,6 +48,13 @@ COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
 _MOST_NAMED, _NAMED_OF_MANY = 24, 8
 # Of a setting that varies with another one, so many values are written out.
 _MOST_LISTED = 8
+# Settings that are words: the usual one, which goes without saying, and what to say after another.
+_WORDS = {
+    "network.activation": ("", " activation"),
+    "training.optimizer": ("gradient_descent", ""),
+    "training.loss": (OF_NETWORK, " loss"),
+    "training.schedule": ("constant", " schedule"),
+}
 MARGIN, LINE_HEIGHT = 0.05, 1.35
 # A row of panels with its labels needs so much, in inches.
 _LEAST_ROW = 1.2
@@ -156,12 +164,14 @@ def legend_of(
 
 
 def constants(selection: Selection) -> list[str]:
-    """Return the settings with one value in all runs that use them, those with a symbol only.
+    """Return the settings with one value in all runs that use them.
 
-    What [record] says is left out: it does not act on the runs. So are a weight decay of 0 and a
+    Those with a symbol, and words of `_WORDS` that are not the usual ones. What [record] says is
+    left out: it does not act on the runs. So are what is off, and a weight decay of 0 and a
     data-fit scale of 1 where the loss is not that of an inverse problem, which they are parts of.
     """
-    shared, silent = [], _parts_of_another_loss(selection)
+    shared = []
+    silent = _parts_of_another_loss(selection) | {f"training.{key}": 0.0 for key in SWITCHES}
     for name in setting_columns(selection.runs):
         if name.startswith("record."):
             continue
@@ -171,6 +181,8 @@ def constants(selection: Selection) -> list[str]:
         if _is_constant(name, values):
             somewhere = " where used" if None in values else ""
             shared.append(with_symbol(name, _of_few_digits(values[0])) + somewhere)
+        elif name in _WORDS and len(values) == 1 and values[0] != _WORDS[name][0]:
+            shared.append(f"{format_value(values[0])}{_WORDS[name][1]}")
     return shared
 
 

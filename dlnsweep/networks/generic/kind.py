@@ -108,7 +108,9 @@ class GenericKind(NetworkKind):
         return (SHARED,) if self._shared else (self.network.settings.__module__,)
 
     def label(self, name: str, label: str) -> str:
-        """Return a label with f(Y) in place of W_{L:1} Y."""
+        """Return a label with f(Y) in place of W_{L:1} Y, and of a loss that may be any."""
+        if name == "loss":
+            return r"loss $c\,\ell(f(Y),X)+\frac{\lambda}{2}\|\theta\|^2$"
         return of_any_network(label)
 
 
