@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,12 +42,15 @@ def solutions(seed: int, count: int, settings: SparseRegressionSettings) -> dict
         count: The number of fresh samples.
         settings: The problem's sizes.
     """
+
+    def drawn(seed: Any) -> Any:
+        key = partial(purpose_key, seed)
+        return draw(settings, key), draw_test(settings, key, count), coefficients(settings, key)
+
+    # One program: what is not compiled whole is compiled operation by operation.
     with numerics():
-        key = partial(purpose_key, jnp.asarray(seed))
-        drawn = (
-            draw(settings, key), draw_test(settings, key, count), coefficients(settings, key)
-        )  # fmt: skip
-        (x, y), (fresh_x, fresh_y), (beta,) = jax.tree.map(np.asarray, drawn)
+        arrays = jax.tree.map(np.asarray, jax.jit(drawn)(jnp.asarray(seed)))
+    (x, y), (fresh_x, fresh_y), (beta,) = arrays
     found = linprog(
         np.ones(2 * len(beta)), A_eq=np.hstack([y.T, -y.T]), b_eq=x[0], bounds=(0, None)
     )
