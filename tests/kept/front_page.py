@@ -15,7 +15,7 @@ from dlnsweep.cli import outermost
 from dlnsweep.execution import checkpoint
 from dlnsweep.networks.layered import kind as layered
 from dlnsweep.networks.layered.kind import Depth, Width
-from dlnsweep.numerics import compile_cache
+from dlnsweep.numerics import compile_cache, krylov
 from dlnsweep.problems import arrays
 from dlnsweep.settings.sections import SweepSettings, TrainingSettings
 from dlnsweep.settings.sizes import SIZES
@@ -67,6 +67,7 @@ def _commands() -> Iterator[Statement]:
 
 def _abilities() -> Iterator[Statement]:
     yield says("`deep_linear` of any depth >= {},", _bounds(Depth)[0])
+    yield says("by Lanczos to {};", krylov.TOLERANCES["float64"])
 
 
 def _own_data() -> Iterator[Statement]:
