@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dlnsweep.theory import values
 from dlnsweep.theory.setup import DECAYING, GAUSSIAN, LINEAR, SUBSPACE, THEOREM, Setup, is_met
 
 if TYPE_CHECKING:
@@ -53,160 +54,6 @@ def _shown(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else f"{value:g}"
 
 
-def _everywhere(value: float, steps: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    # Zero (no weight decay) has no place on a logarithmic axis, and says nothing on another.
-    return np.full(len(steps), value if value > 0 else np.nan)
-
-
-def _plateau(run: Setup, steps: np.ndarray) -> np.ndarray:
-    from dlnsweep.theory import formulas as theory
-
-    _, m, s = run.sizes
-    # Fewer samples than dimensions are another law.
-    known = int(run["problem.num_samples"]) >= s
-    value = theory.plateau(
-        float(run["training.weight_decay"]),
-        m,
-        s,
-        int(run["network.depth"]),
-        float(run["problem.condition_number"]),
-        float(run["training.data_fit_scale"]),
-    )
-    return _everywhere(value if known else 0.0, steps)
-
-
-def _tau(run: Setup, _steps: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    from dlnsweep.theory import formulas as theory
-
-    decay = float(run["training.weight_decay"])
-    if not decay:
-        return np.array([np.nan])
-    value = theory.phase_one_steps(
-        float(run["training.learning_rate"]),
-        decay,
-        run.sizes[1],
-        int(run["network.depth"]),
-        run.smallest,
-    )
-    return np.array([value or np.nan])
-
-
-def _horizon(run: Setup, _steps: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    from dlnsweep.theory import formulas as theory
-
-    decay = float(run["training.weight_decay"])
-    if not decay:
-        return np.array([np.nan])
-    width, rate = float(run["network.width"]), float(run["training.learning_rate"])
-    return np.array([theory.prescribed_steps(run.sizes[1], width, rate, decay)])
-
-
-def _phase_one(run: Setup, steps: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    from dlnsweep.theory import formulas as theory
-
-    d, m, _ = run.sizes
-    bound = theory.phase_one_bound(
-        steps,
-        run.start * run.norm,
-        float(run["training.learning_rate"]),
-        float(run["training.weight_decay"]),
-        m,
-        d,
-        int(run["network.depth"]),
-        run.smallest,
-        run.norm,
-    )
-    last = _tau(run, steps)[0]
-    return np.where((steps <= last) | np.isnan(last), bound / run.norm, np.nan)
-
-
-def _phase_two(run: Setup, steps: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    from dlnsweep.theory import formulas as theory
-
-    d, m, _ = run.sizes
-    decay = float(run["training.weight_decay"])
-    level = theory.phase_two_level(decay, m, d, run.smallest, run.norm) / run.norm
-    first, last = _tau(run, steps)[0], _horizon(run, steps)[0]
-    inside = (steps >= np.nan_to_num(first)) & (steps <= last)
-    return np.where(inside, _everywhere(level, steps), np.nan)
-
-
-def _off_subspace(run: Setup, steps: np.ndarray) -> np.ndarray:
-    from dlnsweep.theory import formulas as theory
-
-    _, m, s = run.sizes
-    first = theory.first_layer_off_range(m, s, float(run["network.width"]))
-    rate, decay = float(run["training.learning_rate"]), float(run["training.weight_decay"])
-    return theory.off_subspace_bound(steps, rate, decay, m, first)
-
-
-def _band(run: Setup, steps: np.ndarray, end: int, *, late: bool) -> np.ndarray:
-    """Return an end of the events' band: that of Theorem A.12 up to the bound on tau, or A.23's."""
-    import numpy as np
-
-    from dlnsweep.theory import proof as theory_proof
-
-    after = steps > _tau(run, steps)[0]
-    ends = theory_proof.EVENTS_OF_THEOREM_A23 if late else theory_proof.EVENTS_OF_THEOREM_A12
-    return np.where(after == late, ends[end], np.nan)
-
-
-def _first_layer(run: Setup, steps: np.ndarray) -> np.ndarray:
-    return run.start * run.keeps[0] ** steps
-
-
-def _all_layers(run: Setup, steps: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    return run.start * np.prod(run.keeps) ** steps
-
-
-def _oracle_noise(run: Setup, steps: np.ndarray) -> np.ndarray:
-    from dlnsweep.theory import formulas as theory
-
-    _, m, s = run.sizes
-    noise = float(run["record.test_noise"])
-    return _everywhere(theory.oracle_noise(noise, m, s) if m > s + 1 else 0.0, steps)
-
-
-def _noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
-    from dlnsweep.theory import formulas as theory
-
-    d, m, s = run.sizes
-    noise = float(run["record.test_noise"])
-    return _everywhere(theory.noise_without_decay(noise, m, d, s) if m > s + 1 else 0.0, steps)
-
-
-def _deficiency_envelope(run: Setup, steps: np.ndarray) -> np.ndarray:
-    from dlnsweep.theory import formulas as theory
-
-    margin = float(run["network.deficiency_margin"]) / float(run["problem.condition_number"])
-    rate = float(run["training.learning_rate"]) * float(run["training.data_fit_scale"])
-    return run.start * theory.deficiency_decay(steps, rate, margin, int(run["network.depth"]))
-
-
-def _speed_exponent(run: Setup, steps: np.ndarray) -> np.ndarray:
-    from dlnsweep.theory import formulas as theory
-
-    return _everywhere(theory.speed_exponent(int(run["network.depth"])), steps)
-
-
-def _jacobian_limit(run: Setup, steps: np.ndarray) -> np.ndarray:
-    from dlnsweep.theory import formulas as theory
-
-    return _everywhere(theory.jacobian_limit(str(run["network.activation"])), steps)
-
-
 _BOTH = ("regression_error", "off_subspace_error")
 
 THEORY_CURVES: dict[str, TheoryCurve] = {
@@ -215,28 +62,28 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "global minimum, first order in λ",
         "the regression error at the global minimum to first order in the weight decay, "
         "(λ/c) (E tr(BᵀB)^(-2/L)/s · Σσ⁻²/Σσ²)^(1/2) with B = A R (derived; any step rule)",
-        _plateau,
+        values.plateau,
         {**SUBSPACE, **LINEAR},
     ),
     "phase_1": TheoryCurve(
         ("regression_error",),
         "phase 1, bound (59a)",
         "what (59a) of arXiv:2502.15522 leaves of the error at step 0, up to the bound on tau",
-        _phase_one,
+        values.phase_one,
         THEOREM,
     ),
     "phase_2": TheoryCurve(
         ("regression_error",),
         "phase 2, bound of Lemma A.26",
         "80 λ sqrt(d/m) / σ_min², Lemma A.26 of arXiv:2502.15522, between the bound on tau and T",
-        _phase_two,
+        values.phase_two,
         THEOREM,
     ),
     "tau": TheoryCurve(
         _BOTH,
         "bound on τ, Corollary A.18",
         "the step at which phase 1 is over, Corollary A.18 of arXiv:2502.15522",
-        _tau,
+        values.tau,
         THEOREM,
         vertical=True,
     ),
@@ -244,7 +91,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         _BOTH,
         "T of Theorem 2.3",
         "T = 2 m log(d_w) / (η λ), equation (9b) of arXiv:2502.15522",
-        _horizon,
+        values.horizon,
         THEOREM,
         vertical=True,
     ),
@@ -253,7 +100,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "bound (74)",
         "2 (1 - ηλ/m)^t ‖W_1(0) P_perp‖, (74) of arXiv:2502.15522, with the norm of a wide "
         "Gaussian W_1(0)",
-        _off_subspace,
+        values.off_subspace,
         THEOREM,
     ),
     "gain_floor": TheoryCurve(
@@ -261,28 +108,28 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "3/4, Theorem A.12",
         "the lower end of the events up to the bound on tau, (59b) in Theorem A.12 of "
         "arXiv:2502.15522",
-        partial(_band, end=0, late=False),
+        partial(values.band, end=0, late=False),
         THEOREM,
     ),
     "gain_ceiling": TheoryCurve(
         ("upper_gain_max", "lower_gain_max"),
         "5/4, Theorem A.12",
         "the upper end of these events",
-        partial(_band, end=1, late=False),
+        partial(values.band, end=1, late=False),
         THEOREM,
     ),
     "late_gain_floor": TheoryCurve(
         ("upper_gain_min",),
         "5/7, Theorem A.23",
         "the lower end of the events after it, (69b) in Theorem A.23",
-        partial(_band, end=0, late=True),
+        partial(values.band, end=0, late=True),
         THEOREM,
     ),
     "late_gain_ceiling": TheoryCurve(
         ("upper_gain_max", "lower_gain_max"),
         "9/7, Theorem A.23",
         "the upper end of these events",
-        partial(_band, end=1, late=True),
+        partial(values.band, end=1, late=True),
         THEOREM,
     ),
     "first_layer_decay": TheoryCurve(
@@ -290,7 +137,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "decay of W₁ alone",
         "the error at step 0 times (1 - η_1 λ)^t: as if only the first layer decayed (derived; "
         "W_1(t) P_perp itself decays exactly so)",
-        _first_layer,
+        values.first_layer,
         DECAYING,
     ),
     "all_layers_decay": TheoryCurve(
@@ -298,14 +145,14 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "decay of all layers",
         "the error at step 0 times the product of (1 - η_i λ)^t over all layers: as if they "
         "decayed untrained (derived)",
-        _all_layers,
+        values.all_layers,
         DECAYING,
     ),
     "oracle_noise": TheoryCurve(
         ("noisy_test_error", "noisy_test_errors"),
         "oracle X Y⁺",
         "σ sqrt(s m / (m - s - 1)): what X Y⁺ makes of test noise of σ (derived)",
-        _oracle_noise,
+        values.oracle_noise,
         SUBSPACE,
     ),
     "noise_without_decay": TheoryCurve(
@@ -313,7 +160,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "λ = 0, wide network",
         "σ sqrt(s m / (m - s - 1) + d (m - s) / m): a wide network that fits the data and keeps "
         "its initial values off range(Y) (derived; Corollary 2.6 of arXiv:2502.15522)",
-        _noise_without_decay,
+        values.noise_without_decay,
         {**SUBSPACE, **LINEAR, **GAUSSIAN},
     ),
     "deficiency_envelope": TheoryCurve(
@@ -321,7 +168,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "bound of Theorem 2",
         "l(0) exp(-2 δ^(2 - 2/L) η t), Theorem 2 of arXiv:2408.13767 for gradient flow, δ the "
         "deficiency margin",
-        _deficiency_envelope,
+        values.deficiency_envelope,
         {
             "problem.kind": ("matrix_approximation",),
             "problem.loss": ("half_sum",),
@@ -334,7 +181,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         ("speed_exponent",),
         "2 − 2/L, Theorem 3",
         "2 - 2/L, Theorem 3 of arXiv:2408.13767",
-        _speed_exponent,
+        values.speed_exponent,
         {"problem.kind": ("matrix_approximation", "matrix_completion", "matrix_sensing")},
     ),
     "jacobian_limit": TheoryCurve(
@@ -342,8 +189,36 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "limit √(E φ′(g)²)",
         "the root of E φ'(g)², g standard normal: what σ_min(J(0)) tends to as the width grows "
         "(arXiv:2403.05395)",
-        _jacobian_limit,
+        values.jacobian_limit,
         {"network.kind": ("deep_prior",), "network.trained_layers": ("first",)},
+    ),
+    "stability_threshold": TheoryCurve(
+        ("sharpness",),
+        "stability threshold",
+        "2/η; with momentum β (2 + 2 β)/η, Nesterov's (2 + 2 β)/((1 + 2 β) η): above it full "
+        "batches diverge on a quadratic (arXiv:2103.00065)",
+        values.stability_threshold,
+        {
+            "training.optimizer": ("gradient_descent", "momentum", "nesterov"),
+            "training.minibatch_size": (0,),
+            "training.schedule": ("constant",),
+            "training.warmup_steps": (0.0,),
+            "training.sam_radius": (0.0,),
+        },
+    ),
+    "least_sharpness": TheoryCurve(
+        ("sharpness",),
+        "least sharpness of a minimiser",
+        "L σ_1^(2 - 2/L): no global minimum of ½‖W_L ... W_1 - X‖² is flatter (derived; for one "
+        "output arXiv:2405.13456)",
+        values.least_sharpness,
+        {
+            **LINEAR,
+            "problem.kind": ("matrix_approximation",),
+            "problem.loss": ("half_sum",),
+            "training.weight_decay": (0.0,),
+            "training.data_fit_scale": (1.0,),
+        },
     ),
 }
 

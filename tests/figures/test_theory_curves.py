@@ -216,7 +216,8 @@ def test_what_is_not_known_is_not_checked():
 
 
 MATRICES = ("deficiency_envelope", "speed_exponent")
-SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, "jacobian_limit")]
+OTHERS = ("jacobian_limit", "stability_threshold", "least_sharpness")
+SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, *OTHERS)]
 GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
 
 
@@ -267,6 +268,28 @@ def test_the_limit_of_the_jacobian(activation, slope):
         ["jacobian_limit"], "final", ["jacobian_min"], {"network.trained_layers": ["both"]}
     )
     assert "which is for network.trained_layers = 'first'" in ending
+
+
+def test_lines_of_the_sharpness():
+    def level(name: str, **settings: Any) -> float:
+        dotted = {"training.learning_rate": 0.5, "training.momentum": 0.9, "network.depth": 10}
+        run = Setup(dotted | {f"training.{key}": value for key, value in settings.items()}, 1.0)
+        return float(THEORY_CURVES[name].values(run, np.zeros(3))[1])
+
+    # The key momentum has its default where gradient descent does not use it.
+    assert level("stability_threshold", optimizer="gradient_descent") == 4.0
+    assert level("stability_threshold", optimizer="momentum") == pytest.approx(7.6, rel=1e-15)
+    nesterov = level("stability_threshold", optimizer="nesterov")
+    assert nesterov == pytest.approx(3.8 / 2.8 / 0.5, rel=1e-15)
+    assert level("least_sharpness") == 10.0
+    for setting, value in [("minibatch_size", 8), ("optimizer", "adam"), ("sam_radius", 0.1)]:
+        known = {f"training.{setting}": [value]}
+        (ending,) = check_theory(["stability_threshold"], "curves", ["sharpness"], known)
+        assert f"which is for training.{setting} = " in ending
+    (ending,) = check_theory(
+        ["least_sharpness"], "final", ["sharpness"], {"training.weight_decay": [1e-3]}
+    )
+    assert "which is for training.weight_decay = 0" in ending
 
 
 @pytest.mark.parametrize("name", SAMPLES)

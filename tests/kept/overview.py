@@ -40,6 +40,9 @@ def _runs_and_steps() -> Iterator[Statement]:
             f"| {folder} | {{}} to {{}} each | up to {{}} |",
             min(runs), max(runs), max(most for _, _, most in found),
         )  # fmt: skip
+    found = planned_all("edge_of_stability*.toml", "flat_minima.toml")
+    runs, most = [n for n, _, _ in found], max(steps for _, _, steps in found)
+    yield says("| networks | {} to {} each | up to {} |", min(runs), max(runs), most)
     hand = table("speed/own_network.csv").one("beside ours", peer="jit(vmap(scan)) by hand")
     yield says("written by hand, which takes {} times as long", hand)
     sweep = script("million").document(10**6)["sweep"]

@@ -1,0 +1,197 @@
+"""The formulas behind theory curves, evaluated for a run; importing it imports no NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlnsweep.theory.setup import Setup
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def everywhere(value: float, steps: np.ndarray) -> np.ndarray:
+    """Return one positive value at every step; NaN for another."""
+    import numpy as np
+
+    # Zero (no weight decay) has no place on a logarithmic axis, and says nothing on another.
+    return np.full(len(steps), value if value > 0 else np.nan)
+
+
+def plateau(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the regression error at the global minimum."""
+    from dlnsweep.theory import formulas as theory
+
+    _, m, s = run.sizes
+    # Fewer samples than dimensions are another law.
+    known = int(run["problem.num_samples"]) >= s
+    value = theory.plateau(
+        float(run["training.weight_decay"]),
+        m,
+        s,
+        int(run["network.depth"]),
+        float(run["problem.condition_number"]),
+        float(run["training.data_fit_scale"]),
+    )
+    return everywhere(value if known else 0.0, steps)
+
+
+def tau(run: Setup, _steps: np.ndarray) -> np.ndarray:
+    """Return the bound on tau."""
+    import numpy as np
+
+    from dlnsweep.theory import formulas as theory
+
+    decay = float(run["training.weight_decay"])
+    if not decay:
+        return np.array([np.nan])
+    value = theory.phase_one_steps(
+        float(run["training.learning_rate"]),
+        decay,
+        run.sizes[1],
+        int(run["network.depth"]),
+        run.smallest,
+    )
+    return np.array([value or np.nan])
+
+
+def horizon(run: Setup, _steps: np.ndarray) -> np.ndarray:
+    """Return T of Theorem 2.3."""
+    import numpy as np
+
+    from dlnsweep.theory import formulas as theory
+
+    decay = float(run["training.weight_decay"])
+    if not decay:
+        return np.array([np.nan])
+    width, rate = float(run["network.width"]), float(run["training.learning_rate"])
+    return np.array([theory.prescribed_steps(run.sizes[1], width, rate, decay)])
+
+
+def phase_one(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the bound (59a) up to tau."""
+    import numpy as np
+
+    from dlnsweep.theory import formulas as theory
+
+    d, m, _ = run.sizes
+    bound = theory.phase_one_bound(
+        steps,
+        run.start * run.norm,
+        float(run["training.learning_rate"]),
+        float(run["training.weight_decay"]),
+        m,
+        d,
+        int(run["network.depth"]),
+        run.smallest,
+        run.norm,
+    )
+    last = tau(run, steps)[0]
+    return np.where((steps <= last) | np.isnan(last), bound / run.norm, np.nan)
+
+
+def phase_two(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the bound of Lemma A.26 from tau to T."""
+    import numpy as np
+
+    from dlnsweep.theory import formulas as theory
+
+    d, m, _ = run.sizes
+    decay = float(run["training.weight_decay"])
+    level = theory.phase_two_level(decay, m, d, run.smallest, run.norm) / run.norm
+    first, last = tau(run, steps)[0], horizon(run, steps)[0]
+    inside = (steps >= np.nan_to_num(first)) & (steps <= last)
+    return np.where(inside, everywhere(level, steps), np.nan)
+
+
+def off_subspace(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the bound (74)."""
+    from dlnsweep.theory import formulas as theory
+
+    _, m, s = run.sizes
+    first = theory.first_layer_off_range(m, s, float(run["network.width"]))
+    rate, decay = float(run["training.learning_rate"]), float(run["training.weight_decay"])
+    return theory.off_subspace_bound(steps, rate, decay, m, first)
+
+
+def band(run: Setup, steps: np.ndarray, end: int, *, late: bool) -> np.ndarray:
+    """Return an end of the events' band: that of Theorem A.12 up to the bound on tau, or A.23's."""
+    import numpy as np
+
+    from dlnsweep.theory import proof as theory_proof
+
+    after = steps > tau(run, steps)[0]
+    ends = theory_proof.EVENTS_OF_THEOREM_A23 if late else theory_proof.EVENTS_OF_THEOREM_A12
+    return np.where(after == late, ends[end], np.nan)
+
+
+def first_layer(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the start as the first layer's decay leaves it."""
+    return run.start * run.keeps[0] ** steps
+
+
+def all_layers(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the start as the decay of all layers leaves it."""
+    import numpy as np
+
+    return run.start * np.prod(run.keeps) ** steps
+
+
+def oracle_noise(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return what the oracle makes of test noise."""
+    from dlnsweep.theory import formulas as theory
+
+    _, m, s = run.sizes
+    noise = float(run["record.test_noise"])
+    return everywhere(theory.oracle_noise(noise, m, s) if m > s + 1 else 0.0, steps)
+
+
+def noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return what a wide network without decay makes of it."""
+    from dlnsweep.theory import formulas as theory
+
+    d, m, s = run.sizes
+    noise = float(run["record.test_noise"])
+    return everywhere(theory.noise_without_decay(noise, m, d, s) if m > s + 1 else 0.0, steps)
+
+
+def deficiency_envelope(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the envelope of the loss, Theorem 2 of arXiv:2408.13767."""
+    from dlnsweep.theory import formulas as theory
+
+    margin = float(run["network.deficiency_margin"]) / float(run["problem.condition_number"])
+    rate = float(run["training.learning_rate"]) * float(run["training.data_fit_scale"])
+    return run.start * theory.deficiency_decay(steps, rate, margin, int(run["network.depth"]))
+
+
+def speed_exponent(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the exponent of a singular value's speed."""
+    from dlnsweep.theory import formulas as theory
+
+    return everywhere(theory.speed_exponent(int(run["network.depth"])), steps)
+
+
+def jacobian_limit(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the limit of the Jacobian's least singular value."""
+    from dlnsweep.theory import formulas as theory
+
+    return everywhere(theory.jacobian_limit(str(run["network.activation"])), steps)
+
+
+def stability_threshold(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the sharpness above which the run's steps diverge."""
+    from dlnsweep.theory import sharpness as theory
+
+    optimizer = str(run["training.optimizer"])
+    momentum = 0.0 if optimizer == "gradient_descent" else float(run["training.momentum"])
+    rate = float(run["training.learning_rate"])
+    nesterov = optimizer == "nesterov"
+    return everywhere(theory.stability_threshold(rate, momentum, nesterov=nesterov), steps)
+
+
+def least_sharpness(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the least sharpness of a minimiser."""
+    from dlnsweep.theory import sharpness as theory
+
+    # The largest singular value of such a target is 1.
+    return everywhere(theory.least_sharpness(int(run["network.depth"]), 1.0), steps)
