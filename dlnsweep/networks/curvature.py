@@ -90,7 +90,7 @@ def _leading(view: View, record: RecordSettings) -> Float[Array, " k"]:
     "eigenvalue's size, 1e-4 in float32; NaN where 2000 products do not reach that); gradient "
     "descent is stable below 2/eta, with momentum beta below (2 + 2 beta)/eta (arXiv:2103.00065); "
     "where layers have rates r_i eta it is that of R^(1/2) H R^(1/2), R = diag(r_i). A record "
-    "costs some 50 to 200 steps; by the dense kernel and the generic way",
+    "costs as much as a hundred steps or several hundred; by the dense kernel and the generic way",
     views=_VIEWS,
     needs_layers=True,
 )
