@@ -13,6 +13,7 @@ from dlnsweep.contracts.keys import describe_setting
 from dlnsweep.plan.batches import make_batches
 from dlnsweep.plan.cost import cost_of, worth_padding
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.settings.sections import GENERIC_ONLY
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.version import NUMERICS_VERSION
 
@@ -276,6 +277,9 @@ def test_the_tables_above_name_every_setting_that_may_vary():
     dotted.add("training.gamma")
     # Of networks of one's own alone: tests/contracts/test_registered.py.
     dotted.add("training.loss")
+    # Of the generic way alone: tests/networks/test_steps.py.
+    dotted |= {f"training.{key}" for key in GENERIC_ONLY}
+    dotted |= {f"training.schedule_{key}" for key in ("steps", "end", "stages")}
     may_vary = set()
     for key in sweep().values:
         info = describe_setting(key)
