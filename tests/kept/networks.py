@@ -62,8 +62,9 @@ def _momentum() -> Iterator[Statement]:
             threshold, min(first), max(first), max(own.column("largest_ratio")),
             min(low), max(high), within[momentum], len(own.rows), max(own.column("final_loss")),
         )  # fmt: skip
-    yield says("for β = 0.5 in {} runs of {}; the other", within[0.5], len(own.rows))
-    missed = [row for row in rows.where(momentum=0.5).rows if row["least_late"] < 0.9]
+    half = rows.where(momentum=0.5).rows
+    yield says("for β = 0.5 in {} runs of {}; the other", within[0.5], len(half))
+    missed = [row for row in half if row["least_late"] < 0.9]
     assert len(missed) == 3
     assert all(row["largest_ratio"] > 1 for row in missed)
 

@@ -73,11 +73,11 @@ def minima(curves: pd.DataFrame, runs: pd.DataFrame, settings: list[str]) -> pd.
     status = runs.set_index("run_id")["status"]
     found = []
     for keys, records in _groups(curves, settings):
-        last = records[records["step"] == records["step"].max()]
+        last: Any = records[records["step"] == records["step"].max()]
         diverged = (status.loc[records["run_id"].unique()] == "diverged").sum()
         at = _column(last, "sharpness")[_column(last, "loss") < ARRIVED]
         ends = (at.min(), np.median(at), at.max()) if len(at) else (np.nan,) * 3
-        left = last[(last["run_id"].map(status) != "diverged").to_numpy()]
+        left: Any = last[(last["run_id"].map(status) != "diverged").to_numpy()]
         sharp, loss = _column(left, "sharpness"), _column(left, "loss")
         found.append(
             {

@@ -132,7 +132,7 @@ def test_ten_steps_are_backpropagation_by_hand(name: str):
     )  # fmt: skip
     first = forward(weights, biases, multipliers, activation, y)[0][-1] if centred else 0.0
     begun, decayed = [w.copy() for w in weights], [b.copy() for b in biases]
-    wanted: dict[str, float] = {}
+    wanted: dict[str, Any] = {}
     for step in range(11):
         zs, hs = forward(weights, biases, multipliers, activation, y)
         off = (zs[-1] - first) / gamma - x

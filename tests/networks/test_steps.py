@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from batch_samples import drawn, plan_of, train_rows
@@ -32,18 +33,20 @@ def length(matrices: list[np.ndarray]) -> float:
     return float(np.sqrt(sum(np.sum(matrix**2) for matrix in matrices)))
 
 
+def key_of(seed: int, purpose: str) -> Any:
+    return purpose_key(jnp.int64(seed), purpose)
+
+
 def step_of(t: int, seed: int, training: Any, x: np.ndarray, y: np.ndarray):
     """Return a step's samples and the weight of their loss."""
     size, total, weight = training.minibatch_size, x.shape[1], 1.0
     if size:
         draw = draw_in_epochs if training.minibatch_order == "epochs" else draw_samples
-        chosen = np.asarray(
-            draw(purpose_key(np.int64(seed), "training/minibatches"), t, size, total)
-        )
+        chosen = np.asarray(draw(key_of(seed, "training/minibatches"), jnp.int64(t), size, total))
         x, y, weight = x[:, chosen], y[:, chosen], total / size
     if training.label_noise:
-        key = purpose_key(np.int64(seed), "training/label_noise")
-        x = x + training.label_noise * np.asarray(step_gaussian(key, t, *x.shape))
+        noise = step_gaussian(key_of(seed, "training/label_noise"), jnp.int64(t), *x.shape)
+        x = x + training.label_noise * np.asarray(noise)
     return x, y, weight
 
 
@@ -121,11 +124,11 @@ def test_what_is_off_is_another_program_and_changes_nothing():
 
 def test_an_epoch_has_each_sample_once():
     with numerics():
-        key = purpose_key(np.int64(3), "training/minibatches")
+        key = key_of(3, "training/minibatches")
         epochs = []
         for epoch in (0, 1, 2**33):
             steps = [epoch * 3 + i for i in range(3)]
-            drawn_ = [np.asarray(draw_in_epochs(key, np.int64(t), 4, 13)) for t in steps]
+            drawn_ = [np.asarray(draw_in_epochs(key, jnp.int64(t), 4, 13)) for t in steps]
             epochs.append(np.concatenate(drawn_))
             assert len(set(epochs[-1].tolist())) == 12, "one of thirteen is left out"
         assert not np.array_equal(epochs[0], epochs[1])
@@ -135,7 +138,7 @@ def test_an_epoch_has_each_sample_once():
 def test_permutations_are_uniform():
     """The place of sample 0 among 3: 600 epochs; beyond 4.5 deviations once in 10^5."""
     with numerics():
-        key = purpose_key(np.int64(5), "training/minibatches")
+        key = key_of(5, "training/minibatches")
         whole = jax.jit(jax.vmap(lambda t: draw_in_epochs(key, t, 3, 3)))
         places = np.argmin(np.asarray(whole(np.arange(600))), axis=1)
     counts = np.bincount(places, minlength=3)

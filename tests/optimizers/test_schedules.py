@@ -45,7 +45,7 @@ def test_a_schedule_is_that_of_optax(name: str, warms_up: bool):
         given = {key: jnp.asarray(value) for key, value in numbers.items()}
         for step in (0, 1, 15, 29, 30, 31, 54, 55, 56, 79, 80, 99, 105, 129, 130, 131, 1000):
             found = learning_rate_factor(name, warms_up, given, jnp.asarray(step))
-            assert abs(float(found) - float(wanted(step))) <= ROUNDING, step
+            assert abs(float(found) - np.asarray(wanted(step))) <= ROUNDING, step
 
 
 def test_a_stage_begins_at_its_step_whatever_a_division_rounds():
