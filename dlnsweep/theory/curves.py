@@ -11,7 +11,8 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dlnsweep.theory import values
+# Not `from dlnsweep.theory import`: that would look the name up among the formulas, and load NumPy.
+import dlnsweep.theory.values as values
 from dlnsweep.theory.setup import DECAYING, GAUSSIAN, LINEAR, SUBSPACE, THEOREM, Setup, is_met
 
 if TYPE_CHECKING:

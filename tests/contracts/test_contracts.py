@@ -235,7 +235,8 @@ def test_every_choice_changes_the_numbers_or_is_refused(place: tuple[str, str]):
     [
         ("rank_threshold", "only numerical_rank reads it: all its runs would be the same; add it"),
         ("test_noise", "only noisy_test_error reads it: all its runs would be the same; add it"),
-        ("num_test_samples", "only test_error, noisy_test_error, noisy_test_errors read it: all "
+        ("num_test_samples", "only test_loss, test_accuracy, least_norm_distance, test_error, "
+                             "noisy_test_error, noisy_test_errors read it: all "
                              "its runs would be the same; add one"),
     ],
 )  # fmt: skip

@@ -36,13 +36,13 @@ from dlnsweep.streams import gaussian
 
 
 class Numbers(Settings):
-    sharpness: Annotated[float, Describe("traced", "factor inside tanh", "s")] = 3.0
+    steepness: Annotated[float, Describe("traced", "factor inside tanh", "s")] = 3.0
 
 
 def direction(training):  # g -> tanh(s (g + mu old)): numbers of its own, and another's
     def squash(updates, state, params=None):
         kept = jax.tree.map(lambda g, old: g + training.momentum * old, updates, state)
-        return jax.tree.map(lambda g: jnp.tanh(training.sharpness * g), kept), kept
+        return jax.tree.map(lambda g: jnp.tanh(training.steepness * g), kept), kept
     return optax.GradientTransformation(lambda p: jax.tree.map(jnp.zeros_like, p), squash)
 
 
@@ -114,16 +114,16 @@ dlnsweep.load_plugin("mine.py")
 both = make_plan(Sweep.from_dict(changed(training__optimizer=["gradient_descent", "squashed"])))
 found = {
     "kept": before == make_plan(Sweep.from_dict(document)).run_ids.tolist() == [both.run_ids[0]],
-    "sharpness": [both.row(0)["training.sharpness"], both.row(1)["training.sharpness"]],
+    "steepness": [both.row(0)["training.steepness"], both.row(1)["training.steepness"]],
     "programs": make_plan(Sweep.from_dict(
-        changed(training__optimizer="squashed", training__sharpness=[1.0, 2.0]))).num_programs,
-    "unused": refused(changed(training__sharpness=2.0)),
+        changed(training__optimizer="squashed", training__steepness=[1.0, 2.0]))).num_programs,
+    "unused": refused(changed(training__steepness=2.0)),
     "relu": refused(changed(network__kind="linear_then_relu", training__optimizer="squashed")),
     "loss": refused(changed(training__loss="quartic")),
     "unknown": refused(changed(training__optimizer="squished")),
     "reduced": refused(changed(training__optimizer="squashed")
                        | {"sweep": {"kernel": "reduced"}}),
-    "explained": [explain("squashed"), explain("sharpness"), explain("half"), explain("quartic")],
+    "explained": [explain("squashed"), explain("steepness"), explain("half"), explain("quartic")],
 }
 print(json.dumps(found))
 """
@@ -171,11 +171,11 @@ def test_what_is_registered_is_a_word_like_ours(folder: Path):
     assert ended.returncode == 0, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     assert found["kept"], "the ids of other runs do not change"
-    assert np.isnan(found["sharpness"][0]), "blank where it is not used"
-    assert found["sharpness"][1] == 3.0
+    assert np.isnan(found["steepness"][0]), "blank where it is not used"
+    assert found["steepness"][1] == 3.0
     assert found["programs"] == 1
     assert found["unused"] == [
-        "sweep: training.sharpness is given, but gradient_descent does not use it; it belongs to "
+        "sweep: training.steepness is given, but gradient_descent does not use it; it belongs to "
         "squashed."
     ]
     assert "it must be 'gradient_descent'." in found["relu"][0]
@@ -240,7 +240,7 @@ def test_own_optimizer_and_initializer_train_a_deep_linear_network(folder: Path)
         "layers",
         kind="deep_linear",
         network='depth = 2\nwidth = 3\ninitializer = "half"',
-        training="sharpness = 2.0\nmomentum = 0.5",
+        training="steepness = 2.0\nmomentum = 0.5",
     )
     x, y, key = data()
     first = 0.5 * np.eye(3, 2) + 0.1 * drawn(key, 1, 3, 2)

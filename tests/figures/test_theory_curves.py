@@ -177,7 +177,8 @@ def test_without_weight_decay_there_is_no_plateau():
             "figure.theory[0] is 'platau'; it must be one of plateau, phase_1, phase_2, tau, "
             "horizon, off_subspace_bound, gain_floor, gain_ceiling, late_gain_floor, "
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
-            "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit. "
+            "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
+            "stability_threshold, least_sharpness. "
             "Did you mean 'plateau'?",
         ),
         (
