@@ -25,6 +25,7 @@ from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.numerics.runtime import load_jax
 from dlnsweep.plan.cost import cost_of
 from dlnsweep.plan.plan import Plan
+from dlnsweep.settings.sections import GENERIC_ONLY
 from dlnsweep.settings.sentences import show
 
 if TYPE_CHECKING:
@@ -140,6 +141,13 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
             "cannot train it."
         ]
     found = _why_not_reducible(row) if kernel == "reduced" else []
+    for key, nothing in GENERIC_ONLY.items():
+        value = row.get(f"training.{key}", nothing)
+        if value != nothing:
+            found.append(
+                f"there is nothing to compare: training.{key} is {show(value)}, which the generic "
+                "way alone carries out; compare a file without it."
+            )
     if row.get("network.initial_weights") == "law":
         found.append(
             'there is nothing to compare: initial_weights = "law" draws no weights that another '

@@ -7,7 +7,7 @@ in settings/figures.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -37,7 +37,7 @@ LOSS_WORDS = Words(
     OF_NETWORK, "squared", "mean_squared", "logistic", "exponential", "cross_entropy"
 )
 
-SCHEDULES = ("constant", "linear", "cosine", "exponential", "steps")
+Schedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
 # Numbers of [training] that turn something on if they are not 0. What is off costs nothing: runs
 # with it and runs without are trained by two programs.
 SWITCHES = ("warmup_steps", "label_noise", "sam_radius", "clip_norm")
@@ -64,7 +64,7 @@ HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
 
 def used_by() -> dict[str, UsedBy]:
     """Return which choices read which key of [training]."""
-    falling = SCHEDULES[1:]
+    _, *falling = get_args(Schedule)
     return {
         **{key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()},
         "schedule_steps": UsedBy("schedule", falling, needed=True),
@@ -130,7 +130,7 @@ class TrainingSettings(Settings):
     ] = 1.0
     num_steps: Annotated[Steps, Describe("traced", "number of steps", "T", "steps")]
     schedule: Annotated[
-        Literal["constant", "linear", "cosine", "exponential", "steps"],
+        Schedule,
         Describe(
             "static",
             "how the learning rate falls from η to schedule_end · η at step schedule_steps, where "

@@ -130,5 +130,18 @@ def test_the_judge_itself_is_not_compared():
     assert choose_kernels(plan, [0], "dense") == ("dense", "generic")
 
 
+def test_steps_that_the_generic_way_alone_carries_out_are_not_compared():
+    """The dense kernel would leave the noise out, and be said to be wrong."""
+    document = samples() | {"sweep": {"kernel": "generic"}, "name": "noise"}
+    document["training"] = document["training"] | {"num_steps": 60, "label_noise": 0.2}
+    plan = make_plan(Sweep.from_dict(document))
+    with pytest.raises(SpecError) as caught:
+        choose_kernels(plan, [0], "dense")
+    assert caught.value.problems == (
+        "there is nothing to compare: training.label_noise is 0.2, which the generic way alone "
+        "carries out; compare a file without it.",
+    )
+
+
 def test_every_kind_but_end_to_end_is_defined_in_pure_functions():
     assert [kind.kind for kind in NETWORKS.values() if not kind.generic] == ["end_to_end"]

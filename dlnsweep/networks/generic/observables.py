@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @observable(
     "parameter_norm",
     r"norm of the parameters $\|\theta\|$",
-    "square root of the sum of the squares of all parameters",
+    "square root of the sum of the squares of all parameters that are trained",
     views=("parameters",),
 )
 def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
@@ -28,7 +28,7 @@ def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, "
 @observable(
     "parameter_distance",
     r"distance of the parameters $\|\theta(t)-\theta(0)\|$",
-    "distance of all parameters from those of step 0",
+    "distance of all parameters that are trained from those of step 0",
     views=("parameters",),
     needs_initial=True,
 )

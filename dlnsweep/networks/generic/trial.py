@@ -161,6 +161,15 @@ def _check_bools(leaves: Sequence[Any]) -> None:
         raise _Wrong("trained returns False for every leaf, and nothing would move.")
 
 
+def _converter(dtype: Any) -> Callable[[Any], Any]:
+    """Return what takes an array to the precision of training; keys are integers and stay."""
+
+    def convert(array: Any) -> Any:
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    return convert
+
+
 def _observe(drawing: GenericDrawing, arguments: Mapping[str, Any], dtype: Any) -> None:
     """Refuse observables that say of this network that they are not for its sizes."""
     kernel = drawing.kernel(Layout(1))
@@ -168,11 +177,8 @@ def _observe(drawing: GenericDrawing, arguments: Mapping[str, Any], dtype: Any) 
     if not any("parameters" in OBSERVABLES[name].views for name in names):
         return
 
-    def convert(array: Any) -> Any:
-        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
-
     def observed(given: Any) -> Any:
-        inputs, carry = drawing.start(kernel, given, convert)
+        inputs, carry = drawing.start(kernel, given, _converter(dtype))
         return kernel.observe(inputs, carry, jnp.zeros((), jnp.int64))
 
     try:
@@ -211,12 +217,9 @@ def _compute(
     place = "its loss" if named == OF_NETWORK else f"training.loss '{named}'"
     given = {k: jnp.asarray(row.get(k) or v, jnp.asarray(v).dtype) for k, v in arguments.items()}
 
-    def convert(array: Any) -> Any:
-        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
-
     @jax.jit
     def begun(given: Any) -> tuple[Any, Any, Any]:
-        inputs, carry = drawing.start(kernel, given, convert)
+        inputs, carry = drawing.start(kernel, given, _converter(dtype))
         fit, gradients = jax.value_and_grad(kernel.fit)(carry.state.params, inputs.constants)
         return fit, gradients, inputs.constants.rates
 
