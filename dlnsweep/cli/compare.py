@@ -62,7 +62,7 @@ def compare(
     """
     use(plugin)
     from dlnsweep.cli.progress import Tally, reporting
-    from dlnsweep.execution import comparison
+    from dlnsweep.execution import comparison, judges
     from dlnsweep.plan.plan import make_plan
     from dlnsweep.settings.sentences import duration
     from dlnsweep.spec.sweep import Sweep
@@ -70,7 +70,7 @@ def compare(
     sweep = Sweep.from_file(file, overrides or ())
     planned = make_plan(sweep)
     chosen = comparison.choose_sample(planned.num_runs, runs)
-    kernels = comparison.choose_kernels(
+    kernels = judges.choose_kernels(
         planned, chosen, kernel.value if kernel else "", judge.value if judge else ""
     )
     seconds = max(1.0, comparison.seconds_of(planned, chosen, kernels[1]))

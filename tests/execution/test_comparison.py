@@ -21,13 +21,13 @@ from dlnsweep.execution import comparison
 from dlnsweep.execution.comparison import (
     Deviation,
     Pair,
-    choose_kernels,
     choose_sample,
     compare,
     compare_runs,
 )
 from dlnsweep.execution.deviations import deviations_of
 from dlnsweep.execution.events import Event
+from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.plan.plan import make_plan
 
 TINY = SMALL

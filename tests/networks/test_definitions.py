@@ -8,7 +8,8 @@ import pytest
 
 from dlnsweep.contracts.network import NETWORKS
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.comparison import Pair, choose_kernels, compare_runs
+from dlnsweep.execution.comparison import Pair, compare_runs
+from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.networks.deep_prior import descent
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.spec.sweep import Sweep

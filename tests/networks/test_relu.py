@@ -20,7 +20,7 @@ from spec_samples import problems
 
 from dlnsweep.engine import batch
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.comparison import choose_kernels
+from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.networks.layered.relu import ReluKernel, keep_samples
 from dlnsweep.networks.layered.samples import reduce_samples
 from dlnsweep.numerics.lanes import choose_layout

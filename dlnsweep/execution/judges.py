@@ -1,0 +1,111 @@
+"""Which two kernels are compared on a sweep's runs, and why they cannot be, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dlnsweep.contracts.network import network_of
+from dlnsweep.errors import SpecError
+from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.plan.plan import Plan
+from dlnsweep.settings.sections import GENERIC_ONLY
+from dlnsweep.settings.sentences import show
+
+# What judges a kernel if nothing else is asked for.
+JUDGES = {"reduced": "dense", "dense": "generic"}
+
+
+def choose_kernels(
+    plan: Plan, chosen: Sequence[int], kernel: str = "", judge: str = ""
+) -> tuple[str, str]:
+    """Return the kernel to look at and its judge.
+
+    Args:
+        plan: The sweep's plan.
+        chosen: Rows of its run table.
+        kernel: "reduced" or "dense". Empty: the one that `sweep.kernel` names; for "auto" the
+            reduced one where it can train the runs.
+        judge: "dense" or "generic". Empty: the dense kernel for the reduced one, the generic way
+            for the dense one.
+
+    Raises:
+        SpecError: If one of them cannot train one of the runs; with a sentence for each reason,
+            which also says what to do.
+    """
+    rows = [plan.row(i) for i in chosen]
+    asked = rows[0]["sweep.kernel"]
+    if not kernel and asked == "generic" and "dense" in network_of(rows[0]).kernels:
+        raise SpecError(
+            'there is nothing to compare: sweep.kernel is "generic", which is the judge; look at '
+            "another kernel with --kernel dense."
+        )
+    if not kernel:
+        reducible = not any(map(_why_not_reducible, rows))
+        kernel = asked if asked in JUDGES else "reduced" if reducible else "dense"
+    judge = judge or JUDGES[kernel]
+    if judge == kernel:
+        raise SpecError(f"the {kernel} kernel cannot judge itself; take --judge generic.")
+    problems = [sentence for row in rows for sentence in _problems(row, kernel, judge)]
+    if problems:
+        raise SpecError(*dict.fromkeys(problems))
+    return kernel, judge
+
+
+def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
+    """Return why two kernels cannot be compared on a run; each reason by itself."""
+    network = network_of(row)
+    kind = f"network.kind = {show(network.kind)}"
+    if "dense" not in network.kernels:
+        return [f"there is nothing to compare: {kind} is trained by the generic way alone."]
+    if judge not in network.kernels:
+        return [
+            f"there is nothing to compare: {kind} follows no gradient alone, so the generic way "
+            "cannot train it."
+        ]
+    found = _why_not_reducible(row) if kernel == "reduced" else []
+    for key, nothing in GENERIC_ONLY.items():
+        value = row.get(f"training.{key}", nothing)
+        if value != nothing:
+            found.append(
+                f"there is nothing to compare: training.{key} is {show(value)}, which the generic "
+                "way alone carries out; compare a file without it."
+            )
+    if row.get("network.initial_weights") == "law":
+        found.append(
+            'there is nothing to compare: initial_weights = "law" draws no weights that another '
+            "kernel could train; compare drawn ones with --set network.initial_weights=drawn, and "
+            "--set network.width=... if they are too wide for the memory."
+        )
+    return found
+
+
+def _why_not_reducible(row: Mapping[str, Any]) -> list[str]:
+    """Return why the reduced kernel cannot train a run; each reason by itself."""
+    if not network_of(row).reducible:
+        return [
+            "there is nothing to compare: the reduced kernel trains linear networks only, and "
+            f"network.kind is {show(row['network.kind'])}."
+        ]
+    depth, names = row["network.depth"], row["record.observables"]
+    reasons = {
+        why_not_reduced(row["training.optimizer"], 2, ()): (
+            "compare another one with --set training.optimizer=gradient_descent"
+        ),
+        why_not_reduced("gradient_descent", depth, ()): (
+            "compare deeper ones with --set network.depth=2"
+        ),
+    }
+    reasons[why_not_reduced("gradient_descent", 2, (), row["training.minibatch_size"])] = (
+        "compare full batches with --set training.minibatch_size=0"
+    )
+    refused = {name: why_not_reduced("gradient_descent", 2, [name]) for name in names}
+    kept = [name for name in names if not refused[name]] or ["regression_error"]
+    listed = ", ".join(f'"{name}"' for name in kept)
+    remedy = f"leave it out with --set 'record.observables=[{listed}]'"
+    reasons |= dict.fromkeys(refused.values(), remedy)
+    return [
+        f"there is nothing to compare: the reduced kernel cannot train this ({reason}); {remedy}."
+        for reason, remedy in reasons.items()
+        if reason
+    ]
