@@ -15,7 +15,8 @@ from dlnsweep.contracts.view import View
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.settings.base import with_numbers
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.training import TrainingSettings
 
 
 class Inputs(NamedTuple):

@@ -16,7 +16,8 @@ from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.numerics.lanes import Layout, choose_layout
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
 from dlnsweep.settings.rows import section_of
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings, switched_on
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.training import TrainingSettings, switched_on
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.words import add_word
-from dlnsweep.settings.sections import LOSS_WORDS
+from dlnsweep.settings.training import LOSS_WORDS
 
 
 @dataclass(frozen=True)

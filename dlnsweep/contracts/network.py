@@ -16,7 +16,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.settings.base import Settings
-from dlnsweep.settings.sections import OF_NETWORK, SWITCHES
+from dlnsweep.settings.training import OF_NETWORK, SWITCHES
 
 
 @dataclass(frozen=True)

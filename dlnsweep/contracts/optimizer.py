@@ -9,12 +9,7 @@ from typing import Any
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.words import add_word
 from dlnsweep.settings.base import Settings, is_traced_float
-from dlnsweep.settings.sections import (
-    HYPERPARAMETERS,
-    OPTIMIZER_WORDS,
-    TrainingSettings,
-    used_by,
-)
+from dlnsweep.settings.training import HYPERPARAMETERS, OPTIMIZER_WORDS, TrainingSettings, used_by
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.plan.plan import Plan
-from dlnsweep.settings.sections import GENERIC_ONLY
 from dlnsweep.settings.sentences import show
+from dlnsweep.settings.training import GENERIC_ONLY
 
 # What judges a kernel if nothing else is asked for.
 JUDGES = {"reduced": "dense", "dense": "generic"}

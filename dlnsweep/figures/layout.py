@@ -39,7 +39,7 @@ from dlnsweep.figures.statistics import (
     setting_columns,
 )
 from dlnsweep.settings import figures as settings
-from dlnsweep.settings.sections import OF_NETWORK, SWITCHES
+from dlnsweep.settings.training import OF_NETWORK, SWITCHES
 from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
 from dlnsweep.theory.prescription import HOW, SETS
 

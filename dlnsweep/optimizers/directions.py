@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlnsweep.contracts.optimizer import OPTIMIZERS, Optimizer
 from dlnsweep.numerics.lazy import jax, jnp, optax
-from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
+from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int

@@ -8,8 +8,8 @@ from typing import Any
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.optimizers.directions import direction_of
-from dlnsweep.settings.sections import HYPERPARAMETERS, OPTIMIZER_WORDS
 from dlnsweep.settings.sentences import raised
+from dlnsweep.settings.training import HYPERPARAMETERS, OPTIMIZER_WORDS
 
 
 def why_not_optimizer(row: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from dlnsweep.reduced.pilot import Pilot
 from dlnsweep.reduced.prepare import Prepared, Thresholds, prepare
 from dlnsweep.reduced.reduction import Reduction, Rehearsal
 from dlnsweep.reduced.start import Network
-from dlnsweep.settings.sections import TrainingSettings
+from dlnsweep.settings.training import TrainingSettings
 
 # The residual at the end of a run is that of its rehearsal to this share (the rehearsal follows the
 # flow of gradient descent, not its steps), and to rounding, relative to the targets.

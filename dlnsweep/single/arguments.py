@@ -13,9 +13,10 @@ from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import why_not_reduced
-from dlnsweep.settings.sections import HYPERPARAMETERS, RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import bounded, did_you_mean, sentences, show
 from dlnsweep.settings.sizes import SIZES
+from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
 
 
 def check_arrays(

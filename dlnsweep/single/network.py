@@ -13,7 +13,8 @@ from dlnsweep.engine.segments import Segments
 from dlnsweep.networks.layered.kind import why_not_worth
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.training import TrainingSettings
 
 _STOPS_A_SEGMENT = 16
 

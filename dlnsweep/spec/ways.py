@@ -12,8 +12,8 @@ from typing import Any
 from dlnsweep.contracts.network import NetworkKind, find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.networks.layered.reducible import why_not_reduced
-from dlnsweep.settings.sections import GENERIC_ONLY
 from dlnsweep.settings.sentences import show
+from dlnsweep.settings.training import GENERIC_ONLY
 
 Values = Mapping[str, Sequence[Any]]
 

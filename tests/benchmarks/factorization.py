@@ -125,7 +125,8 @@ def _serve(connection: Any, core: int, seeds: list[int]) -> None:
     from dlnsweep.numerics.lazy import jax, jnp
     from dlnsweep.numerics.runtime import numerics
     from dlnsweep.problems.losses import Entries, Fit
-    from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+    from dlnsweep.settings.sections import RecordSettings
+    from dlnsweep.settings.training import TrainingSettings
 
     with numerics():
         numbers = TrainingSettings(learning_rate=_RATE, num_steps=1)

@@ -17,7 +17,8 @@ from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import device_description
 from dlnsweep.numerics.streams import purpose_key
 from dlnsweep.plan.plan import Plan, make_plan
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.training import TrainingSettings
 from dlnsweep.spec.sweep import Sweep
 
 LEARNING_RATE, WEIGHT_DECAY = 0.01, 1e-3

@@ -20,7 +20,8 @@ from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.initializers import INITIALIZERS
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.settings.base import Settings, description, is_traced_float
-from dlnsweep.settings.sections import SECTIONS, SWITCHES
+from dlnsweep.settings.sections import SECTIONS
+from dlnsweep.settings.training import SWITCHES
 from dlnsweep.settings.words import words_of
 from dlnsweep.spec.sweep import Sweep
 

@@ -22,7 +22,7 @@ from dlnsweep.networks.generic import losses
 from dlnsweep.networks.layered.initializers import INITIALIZERS
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.settings import Describe, Settings
-from dlnsweep.settings.sections import OPTIMIZER_WORDS, TrainingSettings
+from dlnsweep.settings.training import OPTIMIZER_WORDS, TrainingSettings
 
 MINE = '''
 """mine.py: an optimizer, an initializer, a loss, and a network that uses them."""

@@ -17,8 +17,9 @@ from dlnsweep.networks.layered import kind as layered
 from dlnsweep.networks.layered.kind import Depth, Width
 from dlnsweep.numerics import compile_cache, krylov
 from dlnsweep.problems import arrays
-from dlnsweep.settings.sections import SweepSettings, TrainingSettings
+from dlnsweep.settings.sections import SweepSettings
 from dlnsweep.settings.sizes import SIZES
+from dlnsweep.settings.training import TrainingSettings
 from dlnsweep.spec import file as sweepfile
 from dlnsweep.store import bounds
 from kept.numbers import AtLeast

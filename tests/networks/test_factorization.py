@@ -14,7 +14,8 @@ from dlnsweep.networks.matrix.end_to_end import EndToEndKernel
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.problems import losses as fits
 from dlnsweep.problems.losses import Entries, Fit, Measurements, Samples
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.training import TrainingSettings
 
 # Some tens of steps of rounding at 1.1e-16 on numbers of size one.
 EXACT = 1e-11

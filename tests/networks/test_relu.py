@@ -26,7 +26,8 @@ from dlnsweep.networks.layered.samples import reduce_samples
 from dlnsweep.numerics.lanes import choose_layout
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.cost import cost_of
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.training import TrainingSettings
 
 
 @pytest.mark.parametrize(

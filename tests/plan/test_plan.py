@@ -13,7 +13,7 @@ from dlnsweep.contracts.keys import describe_setting
 from dlnsweep.plan.batches import make_batches
 from dlnsweep.plan.cost import cost_of, worth_padding
 from dlnsweep.plan.plan import Plan, make_plan
-from dlnsweep.settings.sections import GENERIC_ONLY
+from dlnsweep.settings.training import GENERIC_ONLY
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.version import NUMERICS_VERSION
 

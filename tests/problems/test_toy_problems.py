@@ -28,7 +28,8 @@ from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.problems.losses import Fit, Samples
 from dlnsweep.settings.base import Settings
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.training import TrainingSettings
 from dlnsweep.spec.explain import explain
 from dlnsweep.spec.sweep import Sweep
 

@@ -23,7 +23,8 @@ from dlnsweep.reduced.prepare import Prepared, prepare
 from dlnsweep.reduced.program import common_sizes
 from dlnsweep.reduced.reduction import Sizes
 from dlnsweep.reduced.start import Network
-from dlnsweep.settings.sections import RecordSettings, TrainingSettings
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.training import TrainingSettings
 from dlnsweep.single import network as single
 from dlnsweep.single.training import train
 

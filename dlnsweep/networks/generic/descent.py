@@ -35,7 +35,7 @@ from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
-from dlnsweep.settings.sections import HYPERPARAMETERS, OF_NETWORK, TrainingSettings
+from dlnsweep.settings.training import HYPERPARAMETERS, OF_NETWORK, TrainingSettings
 
 _NUMBERS = ("learning_rate", "weight_decay", *steps.NUMBERS)
 
@@ -108,7 +108,7 @@ class GenericKernel(Kernel):
         network: The network.
         settings: Its settings; only their static fields are read.
 
-    Of `training` it is also read which of `sections.SWITCHES` are on: of all runs of a program the
+    Of `training` it is also read which of `training.SWITCHES` are on: of all runs of a program the
     same ones are.
     """
 

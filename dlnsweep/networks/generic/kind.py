@@ -16,7 +16,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, of_any_networ
 from dlnsweep.contracts.plugins import SHARED, is_loading
 from dlnsweep.contracts.sources import source_of
 from dlnsweep.settings.rows import section_of
-from dlnsweep.settings.sections import LOSS_WORDS, OF_NETWORK
+from dlnsweep.settings.training import LOSS_WORDS, OF_NETWORK
 from dlnsweep.settings.words import words_of
 
 # One core, by the ways of other kinds; see networks/layered/kind.py.

@@ -26,7 +26,7 @@ from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.streams import step_gaussian
 from dlnsweep.optimizers import schedules
-from dlnsweep.settings.sections import TrainingSettings
+from dlnsweep.settings.training import TrainingSettings
 
 _MINIBATCHES, _LABEL_NOISE = "training/minibatches", "training/label_noise"
 # The purposes of the random numbers of a run's steps.
@@ -34,7 +34,7 @@ PURPOSES = (_MINIBATCHES, _LABEL_NOISE)
 # The numbers of [training] that are read here.
 NUMBERS = ("data_fit_scale", "label_noise", "sam_radius", "clip_norm", *schedules.NUMBERS)
 
-# All functions read of [training] its static fields, and which of `sections.SWITCHES` are on: the
+# All functions read of [training] its static fields, and which of `training.SWITCHES` are on: the
 # same ones in all runs of a program.
 
 

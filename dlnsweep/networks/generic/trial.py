@@ -18,8 +18,8 @@ from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.settings.base import with_numbers
-from dlnsweep.settings.sections import OF_NETWORK
 from dlnsweep.settings.sentences import raised
+from dlnsweep.settings.training import OF_NETWORK
 
 # Of the structure of a tree as text.
 _LONGEST = 120

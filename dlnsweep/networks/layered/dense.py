@@ -18,7 +18,7 @@ from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
-from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
+from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
 
 # See `delay_for`.
 _DELAYED_ENTRIES = 400 * 400

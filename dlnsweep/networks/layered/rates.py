@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Array, Float
 
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.settings.sections import TrainingSettings
+from dlnsweep.settings.training import TrainingSettings
 
 
 def fan_in_numbers(fan_ins: tuple[Any, ...]) -> Float[Array, " L"]:

@@ -33,7 +33,7 @@ from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.compensated import subtract
 from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.numerics.products import multiply
-from dlnsweep.settings.sections import TrainingSettings
+from dlnsweep.settings.training import TrainingSettings
 
 
 class Samples(NamedTuple):

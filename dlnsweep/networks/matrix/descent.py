@@ -27,7 +27,7 @@ from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.spectra import guarded
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.problems.losses import Fit
-from dlnsweep.settings.sections import HYPERPARAMETERS, TrainingSettings
+from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
 
 Weights = tuple[Float[Array, "..."], ...]
 

@@ -1,0 +1,277 @@
+"""The settings of the sweep file's section [training]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
+from dlnsweep.settings.words import Words
+
+Steps = Annotated[int, Field(ge=1, le=2**53)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+OPTIMIZER_WORDS = Words(
+    "gradient_descent",
+    "momentum",
+    "nesterov",
+    "adam",
+    "adamw",
+    "rmsprop",
+    "group_rmsprop",
+    "adagrad",
+    "adadelta",
+)
+# What the loss is if nothing else is said: what the network trains by.
+OF_NETWORK = "network"
+LOSS_WORDS = Words(
+    OF_NETWORK, "squared", "mean_squared", "logistic", "exponential", "cross_entropy"
+)
+
+Schedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
+# Numbers of [training] that turn something on if they are not 0. What is off costs nothing: runs
+# with it and runs without are trained by two programs.
+SWITCHES = ("warmup_steps", "label_noise", "sam_radius", "clip_norm")
+# What the generic way alone carries out: keys of [training], and the values that ask for nothing.
+GENERIC_ONLY: dict[str, Any] = {
+    "schedule": "constant",
+    "minibatch_order": "replacement",
+    **dict.fromkeys(SWITCHES, 0),
+}
+
+# Which optimizers read which hyperparameter; the others must not be given it.
+HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
+    "momentum": ("momentum", "nesterov"),
+    "beta1": ("adam", "adamw"),
+    "beta2": ("adam", "adamw"),
+    "epsilon": ("adam", "adamw", "rmsprop"),
+    "rmsprop_decay": ("rmsprop",),
+    "group_rmsprop_decay": ("group_rmsprop",),
+    "group_rmsprop_epsilon": ("group_rmsprop",),
+    "adadelta_decay": ("adadelta",),
+    "adadelta_epsilon": ("adadelta",),
+}
+
+
+def used_by() -> dict[str, UsedBy]:
+    """Return which choices read which key of [training]."""
+    _, *falling = get_args(Schedule)
+    return {
+        **{key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()},
+        "schedule_steps": UsedBy("schedule", falling, needed=True),
+        "schedule_end": UsedBy("schedule", falling, needed=True),
+        "schedule_stages": UsedBy("schedule", ("steps",), needed=True),
+    }
+
+
+class StopWhen(Settings):
+    """training.stop_when: end a run at the first recorded step with `observable` < `below`."""
+
+    observable: Annotated[str, Describe("static", "a recorded scalar observable", axis=False)]
+    below: Annotated[Positive, Describe("static", "the value to fall below", axis=False)]
+
+
+class TrainingSettings(Settings):
+    """[training]: the optimizer and its numbers."""
+
+    optimizer: Annotated[
+        str, OPTIMIZER_WORDS, Describe("static", "how the weights are updated")
+    ] = "gradient_descent"
+    learning_rate: Annotated[Positive, Describe("traced", "learning rate", "η")]
+    weight_decay: Annotated[
+        NonNegative, Describe("traced", "weight decay; multiplies half the squared norms", "λ")
+    ] = 0.0
+    loss: Annotated[
+        str,
+        LOSS_WORDS,
+        Describe(
+            "static",
+            "network: the network's own, which is half the squared error unless it says otherwise; "
+            "another one for networks on samples that have none: logistic and exponential for "
+            "targets 1 and -1, cross_entropy (of a softmax) for probabilities",
+        ),
+    ] = OF_NETWORK
+    step_rule: Annotated[
+        Literal["uniform", "fan_in", "curvature"],
+        Describe(
+            "static",
+            "uniform: one η for all layers; fan_in: layer i uses η / fan_in_i; curvature "
+            "(deep_prior): η / P, P the loss's largest curvature at the initial weights",
+        ),
+    ] = "uniform"
+    minibatch_size: Annotated[
+        Annotated[int, Field(ge=0, le=2**31 - 1)],
+        Describe(
+            "static",
+            "samples of a step's gradient, drawn with replacement and weighted so that its mean is "
+            "the full gradient; 0: all samples",
+            zero="all samples",
+        ),
+    ] = 0
+    minibatch_order: Annotated[
+        Literal["replacement", "epochs"],
+        Describe(
+            "static",
+            "epochs: minibatches without replacement, each sample once in floor(n / b) steps, but "
+            "for the n mod b that a new permutation leaves out",
+        ),
+    ] = "replacement"
+    data_fit_scale: Annotated[
+        Positive, Describe("traced", "factor on half the squared error", "c")
+    ] = 1.0
+    num_steps: Annotated[Steps, Describe("traced", "number of steps", "T", "steps")]
+    schedule: Annotated[
+        Schedule,
+        Describe(
+            "static",
+            "how the learning rate falls from η to schedule_end · η at step schedule_steps, where "
+            "it stays; steps: in schedule_stages equal factors",
+        ),
+    ] = "constant"
+    schedule_steps: Annotated[
+        Annotated[float, Field(ge=1, le=2**53)],
+        Describe("traced", "the step at which a schedule ends, warm-up included", "", "steps"),
+    ] = 1.0
+    schedule_end: Annotated[
+        Annotated[float, Field(ge=0)],
+        Describe("traced", "the learning rate at the end of a schedule, over η"),
+    ] = 0.0
+    schedule_stages: Annotated[
+        Annotated[float, Field(ge=1, le=1e6)],
+        Describe("traced", "number of equal factors of the schedule steps"),
+    ] = 2.0
+    warmup_steps: Annotated[
+        Annotated[float, Field(ge=0, le=2**53)],
+        Describe(
+            "traced",
+            "steps t = 0, 1, ... of warm-up, at η t / warmup_steps; a schedule begins after them",
+            "",
+            "steps",
+            zero="no warm-up",
+        ),
+    ] = 0.0
+    label_noise: Annotated[
+        NonNegative,
+        Describe(
+            "traced",
+            "standard deviation of fresh Gaussian noise on the targets of each step's gradient",
+            "σ",
+            zero="none",
+        ),
+    ] = 0.0
+    sam_radius: Annotated[
+        NonNegative,
+        Describe(
+            "traced",
+            "sharpness-aware minimization: the loss's gradient is taken at θ + ρ ∇L/‖∇L‖",
+            "ρ",
+            zero="none",
+        ),
+    ] = 0.0
+    clip_norm: Annotated[
+        NonNegative,
+        Describe(
+            "traced",
+            "the loss's gradient over all parameters is scaled to this norm where it is longer; "
+            "0: no clipping",
+            zero="no clipping",
+        ),
+    ] = 0.0
+    divergence_factor: Annotated[
+        Annotated[float, Field(gt=1)],
+        Describe(
+            "traced",
+            "a run has diverged at the first step at which its error ‖Φ‖ (regression: ‖W Y − X‖) "
+            "is not finite or exceeds this times the larger of its value at step 0 and of the zero "
+            "network's (‖X‖); 1e300: only where it is not finite",
+        ),
+    ] = 1e6
+    momentum: Annotated[Fraction, Describe("traced", "momentum (momentum, nesterov)", "μ")] = 0.9
+    beta1: Annotated[Fraction, Describe("traced", "first-moment decay (adam, adamw)", "β₁")] = 0.9
+    beta2: Annotated[Fraction, Describe("traced", "second-moment decay (adam, adamw)", "β₂")] = (
+        0.999
+    )
+    epsilon: Annotated[
+        Positive, Describe("traced", "added to the root (adam, adamw, rmsprop)", "ε")
+    ] = 1e-8
+    rmsprop_decay: Annotated[
+        Fraction, Describe("traced", "squared-gradient decay (rmsprop)", "α")
+    ] = 0.9
+    group_rmsprop_decay: Annotated[
+        Fraction, Describe("traced", "decay of the squared norm (group_rmsprop)", "α")
+    ] = 0.99
+    group_rmsprop_epsilon: Annotated[
+        Positive, Describe("traced", "added to the root (group_rmsprop)", "ε")
+    ] = 1e-4
+    adadelta_decay: Annotated[
+        Fraction, Describe("traced", "decay of both averages (adadelta)", "ρ")
+    ] = 0.95
+    adadelta_epsilon: Annotated[
+        Positive, Describe("traced", "added under both roots (adadelta)", "ε")
+    ] = 1e-6
+    prescription: Annotated[
+        Literal["none", "theorem_2_3"],
+        Describe(
+            "outside",
+            "theorem_2_3: learning rate, weight decay and number of steps of each run by (8) and "
+            "(9b) of arXiv:2502.15522, from gamma and the run's sizes",
+            axis=False,
+        ),
+    ] = "none"
+    gamma: Annotated[
+        Annotated[float, Field(gt=0, le=1)],
+        Describe("outside", "weight decay over the largest that Theorem 2.3 allows, (8)", "γ"),
+    ] = 1.0
+    stop_when: Annotated[
+        StopWhen | None,
+        Describe("static", "{ observable = ..., below = ... }: end a run early", axis=False),
+    ] = None
+
+    constraints: ClassVar[tuple[Constraint, ...]] = (
+        Constraint(
+            ("training.minibatch_size", "problem.num_samples"),
+            lambda size, samples: size <= samples,
+            "training.minibatch_size is {0}; it must not exceed problem.num_samples, which is {1} "
+            "(0 takes all samples).",
+        ),
+        Constraint(
+            ("training.minibatch_order", "training.minibatch_size"),
+            lambda order, size: order == "replacement" or size > 0,
+            "training.minibatch_order is {0}, which needs minibatches; give "
+            "training.minibatch_size.",
+        ),
+        Constraint(
+            ("training.schedule", "training.schedule_steps", "training.num_steps"),
+            lambda schedule, steps, total: schedule == "constant" or steps <= total,
+            "training.schedule_steps is {1}; the schedule would not end within "
+            "training.num_steps, which is {2}.",
+        ),
+        Constraint(
+            ("training.schedule", "training.warmup_steps", "training.schedule_steps"),
+            lambda schedule, warmup, steps: schedule == "constant" or warmup < steps,
+            "training.warmup_steps is {1}; it must be less than training.schedule_steps, which is "
+            "{2}.",
+        ),
+        Constraint(
+            ("training.warmup_steps", "training.num_steps"),
+            lambda warmup, total: warmup <= total,
+            "training.warmup_steps is {0}; the warm-up would not end within training.num_steps, "
+            "which is {1}.",
+        ),
+        Constraint(
+            ("training.schedule", "training.schedule_end"),
+            lambda schedule, end: schedule not in ("exponential", "steps") or end > 0,
+            "training.schedule_end is {1}; training.schedule = {0} falls by factors and needs it "
+            "to be positive.",
+        ),
+    )
+    used_by: ClassVar[Mapping[str, UsedBy]] = used_by()
+
+
+def switched_on(training: TrainingSettings) -> tuple[str, ...]:
+    """Return which of `SWITCHES` a run has on."""
+    return tuple(key for key in SWITCHES if getattr(training, key) > 0)
