@@ -157,6 +157,22 @@ class Reader:
             return sweep_classes(kind, named)
         return {"network": find_network("subspace").settings, **SECTIONS}
 
+    def _unknown_network(self, kind: str) -> str:
+        """Return the sentence on a kind of network that the problem does not have."""
+        kinds = tuple(dict.fromkeys(known for _, known in NETWORKS))
+        said, problem = f"network.kind is {show(kind)}; ", self.document.get("problem")
+        named = problem.get("kind") if isinstance(problem, dict) else None
+        registered = PROBLEMS.get(named) if isinstance(named, str) else None
+        allowed = kinds
+        if registered is not None:
+            allowed = tuple(k for task, k in NETWORKS if task == registered.task)
+            said += f"with problem.kind = {show(named)} "
+        *others, last = map(show, allowed)
+        said += f"it must be {', '.join(others)} or {last}" if others else f"it must be {last}"
+        # Most of those who name a kind that is not known have written it themselves.
+        own = "" if kind in kinds else ", or the kind of a plug-in that is named, --plugin FILE"
+        return f"{said}{own}."
+
     def _places(self) -> Iterable[tuple[str, str]]:
         """Yield the section and key of each setting that the file gives, in the file's order."""
         for section, raw in self.document.items():
@@ -211,10 +227,8 @@ class Reader:
                 values, several, problems = self._values(settings, key, raw[key], dotted, expand)
                 if not problems and key in settings.resolvers:
                     values, problems = resolve(settings.resolvers[key], values, dotted)
-                if problems and dotted == "network.kind" and _is_unknown_kind(raw[key]):
-                    # Most of those who name a kind that is not known have written it themselves.
-                    own = "or the kind of a plug-in that is named, --plugin FILE."
-                    problems = [f"{problems[0].removesuffix('.')}, {own}"]
+                if problems and dotted == "network.kind" and isinstance(raw[key], str):
+                    problems = [self._unknown_network(raw[key])]
                 self.problems += problems
                 if not problems:
                     self.values[dotted] = values
@@ -334,10 +348,6 @@ class Reader:
             self.problems += map(printable, problems)
         self.problems += map(printable, same_files(figures))
         return tuple(figures)
-
-
-def _is_unknown_kind(value: Any) -> bool:
-    return isinstance(value, str) and value not in {kind for _, kind in NETWORKS}
 
 
 def _zipped(document: Mapping[str, Any]) -> set[str]:

@@ -62,7 +62,8 @@ WITH = "with network.kind = 'deep_prior' it must be"
         ),
         (
             {"network__kind": "deep_linear"},
-            "network.kind is 'deep_linear'; it must be 'deep_prior'.",
+            "network.kind is 'deep_linear'; with problem.kind = 'deep_prior' it must be "
+            "'deep_prior'.",
         ),
     ],
 )

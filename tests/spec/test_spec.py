@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spec_samples import document, problems, sweep
 
 from dlnsweep.contracts.keys import describe_setting, known_settings
+from dlnsweep.contracts.network import NETWORKS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError
 from dlnsweep.spec import axes
@@ -21,7 +22,15 @@ from dlnsweep.spec.sweep import Sweep
 REPOSITORY = Path(__file__).parents[2]
 ONE_LINE = "it must be a string, a line of at most 500 characters."
 KINDS = ", ".join(f"'{kind}'" for kind in PROBLEMS)
+PLUGIN = ", or the kind of a plug-in that is named, --plugin FILE."
 HUGE = int("F" * 4000, 16)
+
+
+def networks(task: str | None = None) -> str:
+    """Return the kinds of network that a task has, or all, as a sentence lists them."""
+    kinds = dict.fromkeys(kind for own, kind in NETWORKS if task in (None, own))
+    *others, last = map(repr, kinds)
+    return f"{', '.join(others)} or {last}"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +84,9 @@ HUGE = int("F" * 4000, 16)
         ({"problem__kind": "subspce"}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?"]),
         ({"problem__kind": ["subspace"]}, [f"problem.kind is ['subspace'], which is not known; known are {KINDS}."]),
         ({"problem__kind": None}, [f"problem.kind is missing; known are {KINDS}."]),
+        ({"network__kind": "mpl"}, [f"network.kind is 'mpl'; with problem.kind = 'subspace' it must be {networks('samples')}{PLUGIN}"]),
+        ({"network__kind": "deep_prior"}, [f"network.kind is 'deep_prior'; with problem.kind = 'subspace' it must be {networks('samples')}."]),
+        ({"problem__kind": None, "network__kind": "\x07"}, [f"problem.kind is missing; known are {KINDS}.", f"network.kind is '\\x07'; it must be {networks()}{PLUGIN}"]),
         # Observables and recording.
         ({"record__observables": ["regresion_error"]}, ["record.observables[0] is 'regresion_error', which is not known; did you mean 'regression_error'?"]),
         ({"record__observables": []}, ["record.observables is empty; name at least one observable."]),
