@@ -16,6 +16,9 @@ from dlnsweep.networks.deep_linear_resnet import DEEP_LINEAR_RESNET
 from dlnsweep.networks.deep_prior import observables as _deep_prior  # noqa: F401
 from dlnsweep.networks.deep_prior.kind import DeepPrior
 from dlnsweep.networks.diagonal_linear import DIAGONAL_LINEAR
+from dlnsweep.networks.generic import collapse as _collapse  # noqa: F401
+from dlnsweep.networks.generic import layers as _layers  # noqa: F401
+from dlnsweep.networks.generic import linear_map as _linear_map  # noqa: F401
 from dlnsweep.networks.generic import losses
 from dlnsweep.networks.generic import observables as _generic  # noqa: F401
 from dlnsweep.networks.generic import tangent_kernel as _tangent_kernel  # noqa: F401

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.structure import Structure
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.training import OF_NETWORK, SWITCHES
 
@@ -62,6 +63,7 @@ class Network:
         multiplications: Takes the settings, m and d; returns how many products of two numbers it
             takes to predict one sample: what `plan` guesses time and memory by. By default those
             of two layers. No JAX.
+        structure: What some observables need to know of it: see `Structure`.
     """
 
     kind: str
@@ -75,6 +77,7 @@ class Network:
     rates: Callable[[Any, Any, str], Any] | None = None
     trained: Callable[[Any, Any], Any] | None = None
     multiplications: Callable[[Any, int, int], int] | None = None
+    structure: Structure = field(default_factory=Structure)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.contracts.network import Network
+from dlnsweep.contracts.structure import Structure
 from dlnsweep.networks.layered.kind import Depth, LayerInitScale
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
@@ -122,4 +123,5 @@ DEEP_LINEAR_RESNET = Network(
     observables=("loss", "regression_error"),
     trained=trained,
     multiplications=multiplications,
+    structure=Structure(linear=lambda _: True),
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from dlnsweep.contracts.network import Network
+from dlnsweep.contracts.structure import Structure
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.settings.base import Describe, Settings
 
@@ -72,4 +73,5 @@ DIAGONAL_LINEAR = Network(
     predict,
     observables=("loss", "regression_error"),
     multiplications=multiplications,
+    structure=Structure(degree=lambda settings: settings.depth, linear=lambda _: True),
 )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.contracts.network import Network
+from dlnsweep.contracts.structure import Structure
 from dlnsweep.networks.layered.kind import LayerInitScale
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
@@ -146,4 +147,5 @@ LINEAR_ATTENTION = Network(
     predict,
     observables=("loss", "regression_error"),
     multiplications=multiplications,
+    structure=Structure(degree=lambda settings: 2 if settings.key_query == "merged" else 3),
 )

@@ -81,7 +81,7 @@ class GenericKind(NetworkKind):
         """Return the sizes that the length of an observable can depend on."""
         levels = row.get("record.noise_levels") or ()
         sizes = row["problem.signal_dim"], row["problem.measurement_dim"]
-        return Dimensions(*sizes, 0, len(levels))
+        return Dimensions(*sizes, int(row.get("network.depth") or 0), len(levels))
 
     def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
         """Return why a run gets no other way: there is none."""
@@ -160,5 +160,7 @@ def _is_value(annotation: Any) -> bool:
 
 def _source_of(network: Network) -> str:
     parts = [network.settings, network.init, network.predict]
-    parts += [each for each in (network.loss, network.rates, network.trained) if each is not None]
+    own = network.structure
+    more = (network.loss, network.rates, network.trained, own.hidden, own.layers)
+    parts += [each for each in more if each is not None]
     return source_of(parts, f"network {network.kind!r}", 'Network(..., version="1")')

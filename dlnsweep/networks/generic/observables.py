@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from dlnsweep.contracts.observable import observable
 from dlnsweep.errors import SpecError
-from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.settings.sections import RecordSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
     from dlnsweep.networks.generic.descent import GenericView
+
+# Gradients of single samples that are held together.
+_AT_ONCE = 64
 
 
 @observable(
@@ -55,7 +58,7 @@ def _test_loss(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     return view.kernel.fit(view.params, view.constants, fresh)
 
 
-def _check_shapes(name: str, outputs: Any, targets: Any) -> None:
+def check_shapes(name: str, outputs: Any, targets: Any) -> None:
     """Refuse outputs that would broadcast."""
     if outputs.shape != targets.shape:
         raise SpecError(
@@ -66,7 +69,7 @@ def _check_shapes(name: str, outputs: Any, targets: Any) -> None:
 
 def _share_right(name: str, outputs: Any, targets: Any) -> Float[Array, ""]:
     """Return the share of samples whose class is right."""
-    _check_shapes(name, outputs, targets)
+    check_shapes(name, outputs, targets)
     if targets.shape[0] == 1:
         # An output of zero is no answer.
         right = jnp.sign(outputs[0]) * jnp.sign(targets[0]) > 0
@@ -99,6 +102,77 @@ def _test_accuracy(view: GenericView, record: RecordSettings) -> Float[Array, ""
 
 
 @observable(
+    "margin",
+    r"margin $\min_i x_i f(y_i)\,/\,\|\theta\|^L$",
+    "least x_i f(y_i) of the training samples, x_i being the sign of the target, over ||theta||^L "
+    "(arXiv:1906.05890); of several outputs that of the largest target less the largest other one. "
+    "L is the degree in which f is homogeneous in the parameters that are trained, theta: of "
+    "diagonal_linear and of an mlp of linear layers or relu its depth, of quadratic 2^depth - 1; "
+    "linear_attention 2 or 3. An mlp with biases or a centred output, or of which not all layers "
+    "are trained, has another one or none",
+    views=("parameters",),
+)
+def _margin(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
+    degree = view.kernel.network.structure.degree(view.kernel.settings)
+    if not degree:
+        raise SpecError(
+            "record.observables names 'margin', which is over a power of the parameters' norm: "
+            "with these settings the network is not homogeneous in them, as far as is known. Leave "
+            "it out, or take a homogeneous network (mlp: no biases, activation linear, relu or "
+            "quadratic, output not centred)."
+        )
+    outputs, targets = view.output(view.data.inputs), view.data.targets
+    check_shapes("margin", outputs, targets)
+    return jnp.min(answer_margins(outputs, targets)) * view.squared_norm ** (-degree / 2)
+
+
+def answer_margins(
+    outputs: Float[Array, "d n"], targets: Float[Array, "d n"]
+) -> Float[Array, " n"]:
+    """Return by how much each sample's answer is right; not positive where it is wrong."""
+    if targets.shape[0] == 1:
+        return jnp.sign(targets[0]) * outputs[0]
+    own = jnp.arange(targets.shape[0])[:, None] == jnp.argmax(targets, axis=0)
+    right = jnp.sum(jnp.where(own, outputs, 0.0), axis=0)
+    return right - jnp.max(jnp.where(own, -jnp.inf, outputs), axis=0)
+
+
+@observable(
+    "gradient_noise",
+    r"gradient noise $\mathrm{tr}\,\mathrm{Cov}(g_i)$",
+    "trace of the covariance of the gradients that single training samples give, (1/n) sum_i "
+    "||g_i - g||^2 with g their mean: of minibatches of b drawn with replacement the gradient's is "
+    "1/b of it. g_i is what a minibatch of sample i gives (data-fit scale included, n times sample "
+    "i's term of a loss that is a sum), without label noise, perturbation and clipping. A record "
+    "costs about as much as a few steps",
+    views=("parameters",),
+)
+def _gradient_noise(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
+    from dlnsweep.networks.generic.descent import Samples
+    from dlnsweep.networks.generic.steps import sum_of_squares
+
+    kernel, samples = view.kernel, view.data
+    total = samples.targets.shape[-1]
+    scale = view.constants.numbers["data_fit_scale"].astype(view.dtype)
+    weight = scale * (total if kernel.reduction == "sum" else 1)
+
+    def gradient(factor: Any, inputs: Any, targets: Any) -> Any:
+        def loss(params: Any) -> Any:
+            return factor * kernel.fit(params, view.constants, Samples(inputs, targets))
+
+        return jax.grad(loss)(view.params)
+
+    mean = gradient(scale, *samples)
+
+    def distance(i: Any) -> Any:
+        own = (lax.dynamic_slice_in_dim(each, i, 1, axis=-1) for each in samples)
+        return sum_of_squares(jax.tree.map(jnp.subtract, gradient(weight, *own), mean))
+
+    found = lax.map(distance, jnp.arange(total), batch_size=min(total, _AT_ONCE))
+    return jnp.mean(found)
+
+
+@observable(
     "least_norm_distance",
     r"least-norm distance $\|f(Y')-XY^+Y'\|_F\,/\,\|X'\|_F$",
     "distance on fresh samples, over the norm of their targets, from X Y^+, the linear map of "
@@ -112,7 +186,7 @@ def _least_norm_distance(view: GenericView, record: RecordSettings) -> Float[Arr
 
     assert view.test is not None
     outputs = view.output(view.test.measurements)
-    _check_shapes("least_norm_distance", outputs, view.test.signals)
+    check_shapes("least_norm_distance", outputs, view.test.signals)
     # What counts as zero among the singular values goes with the precision of training.
     least = multiply(view.data.targets, jnp.linalg.pinv(view.data.inputs))
     apart = outputs - multiply(least, view.test.measurements)

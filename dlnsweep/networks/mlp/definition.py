@@ -21,6 +21,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.contracts.network import Network
+from dlnsweep.contracts.structure import Structure
 from dlnsweep.networks.layered.initializers import INITIALIZERS, Shape
 from dlnsweep.networks.mlp.activations import ACTIVATIONS
 from dlnsweep.networks.mlp.parametrization import NORMALIZED, scales_of
@@ -91,27 +92,32 @@ def predict(
     params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
 ) -> Float[Array, "d n"]:
     """Return f of each column of the inputs."""
-    outputs = _layers(params, inputs, settings)
+    *_, outputs = _layers(params, inputs, settings)
     if settings.output == "centred":
-        outputs = outputs - _layers(params["initial"], inputs, settings)
+        *_, start = _layers(params["initial"], inputs, settings)
+        outputs = outputs - start
     return outputs / settings.richness
 
 
 def _layers(
     params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
-) -> Float[Array, "d n"]:
+) -> list[Float[Array, "_ n"]]:
+    """Return h_1, ..., h_{L-1} and z_L."""
     from dlnsweep.numerics.products import multiply
 
     weights, phi = params["weights"], ACTIVATIONS[settings.activation]
     scales = scales_of(settings.parametrization, _sizes(weights))
-    values = inputs
+    values, found = inputs, []
     for layer, (weight, own) in enumerate(zip(weights, scales, strict=True)):
-        values = multiply(weight, phi(values) if layer else values)
+        if layer:
+            values = phi(values)
+            found.append(values)
+        values = multiply(weight, values)
         if own.multiplier != 1:
             values = own.multiplier * values
         if settings.biases:
             values = values + params["biases"][layer][:, None]
-    return values
+    return [*found, values]
 
 
 def _sizes(weights: Weights) -> tuple[int, ...]:
@@ -150,6 +156,33 @@ def multiplications(settings: MlpSettings, inputs: int, outputs: int) -> int:
     return products * 4 // 3 if settings.output == "centred" else products
 
 
+def degree(settings: MlpSettings) -> int:
+    """Return the degree of f in the weights that are trained; 0 where it is not homogeneous.
+
+    A layer multiplies the degree of its inputs by that of phi, and adds 1 where it is trained.
+    """
+    last, found = settings.depth - 1, 0
+    power = {"linear": 1, "relu": 1, "quadratic": 2}.get(settings.activation, 0) if last else 1
+    if settings.biases or settings.output == "centred" or not power:
+        return 0
+    for layer in range(last + 1):
+        own = {"all": True, "first": layer == 0, "last": layer == last}[settings.trained_layers]
+        found = (found * power if layer else 0) + own
+    return found
+
+
+def linear(settings: MlpSettings) -> bool:
+    """Return whether f(Y) = B Y."""
+    return not settings.biases and (settings.activation == "linear" or settings.depth == 1)
+
+
+def hidden(
+    params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
+) -> tuple[Float[Array, "_ n"], ...]:
+    """Return h_1, ..., h_{L-1}."""
+    return tuple(_layers(params, inputs, settings)[:-1])
+
+
 MLP = Network(
     "mlp",
     MlpSettings,
@@ -159,4 +192,11 @@ MLP = Network(
     rates=rates,
     trained=trained,
     multiplications=multiplications,
+    structure=Structure(
+        degree=degree,
+        linear=linear,
+        gated=lambda settings: settings.activation == "relu",
+        hidden=hidden,
+        layers=lambda params: params["weights"],
+    ),
 )

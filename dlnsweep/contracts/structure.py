@@ -1,0 +1,42 @@
+"""What observables may know of a network beside its predictions. No JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+def _of_none(settings: Any) -> int:
+    del settings
+    return 0
+
+
+def _never(settings: Any) -> bool:
+    del settings
+    return False
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a network is made of; what is left out is not known, and is refused where it is needed.
+
+    Of the settings of [network] only static fields are read by `degree`, `linear` and `gated`.
+
+    Attributes:
+        degree: Takes the settings; returns the L with f(c theta) = c^L f(theta) for all c > 0,
+            theta being the parameters that are trained; 0: there is none.
+        linear: Takes the settings; returns whether f(Y) = B Y with some matrix B.
+        gated: Takes the settings; returns whether a hidden neuron is positive where it is on and 0
+            where it is off, as of ReLU.
+        hidden: Takes all parameters, inputs (m, n) and the settings; returns the hidden layers'
+            values (k_i, n), what the next layer acts on, the first layer first.
+        layers: Takes all parameters; returns as many matrices as network.depth says, the first
+            acting on the inputs, the last (d, k) on the last hidden layer, up to positive factors.
+    """
+
+    degree: Callable[[Any], int] = _of_none
+    linear: Callable[[Any], bool] = _never
+    gated: Callable[[Any], bool] = _never
+    hidden: Callable[[Any, Any, Any], tuple[Any, ...]] | None = None
+    layers: Callable[[Any], tuple[Any, ...]] | None = None
