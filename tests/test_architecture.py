@@ -21,7 +21,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("errors", "version"),
     ("machine", "settings"),
     ("numerics",),
-    ("contracts", "problems", "lazy", "streams"),
+    ("contracts", "problems", "lazy", "simd", "streams"),
     ("optimizers",),
     ("networks", "store", "theory"),
     ("builtins", "reduced", "results", "spec"),

@@ -1,0 +1,61 @@
+"""llvmlite, imported when first used: LLVM as a wheel, without a compiler on the user's machine."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import llvmlite.binding as binding
+    import llvmlite.ir as ir
+else:
+
+    class _LazyModule(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            value = getattr(importlib.import_module(self.__name__), name)
+            setattr(self, name, value)
+            return value
+
+    binding = _LazyModule("llvmlite.binding")
+    ir = _LazyModule("llvmlite.ir")
+
+__all__ = ["binding", "features", "instruction_set", "ir", "is_installed", "why_not_here"]
+
+# Of what a processor can do, what makes a difference, the strongest first.
+_SETS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("neon", "NEON"))
+
+
+def is_installed() -> bool:
+    """Tell whether llvmlite can be imported, without importing it."""
+    return importlib.util.find_spec("llvmlite") is not None
+
+
+def why_not_here(platform: str = "cpu") -> str:
+    """Return why nothing can be compiled here, as a sentence without its end; else nothing.
+
+    Args:
+        platform: JAX's, of the device that the runs are trained on.
+    """
+    if not is_installed():
+        return "it needs llvmlite, which is not installed (pip install 'dlnsweep[simd]')"
+    if platform != "cpu":
+        return f"it computes on the CPU, and JAX's device here is a {platform}"
+    if "fma" not in features() and instruction_set() != "NEON":
+        return "this processor has no fused multiply-add"
+    return ""
+
+
+@cache
+def features() -> frozenset[str]:
+    """Return what this processor can do, as LLVM calls it."""
+    found = binding.get_host_cpu_features()
+    return frozenset(name for name, has in found.items() if has)
+
+
+@cache
+def instruction_set() -> str:
+    """Return the name of the vector instructions that are used here; empty where there are none."""
+    return next((name for feature, name in _SETS if feature in features()), "")

@@ -1,0 +1,82 @@
+"""A step of many runs as machine code, and calling it on their arrays."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.simd.llvm import instruction_set
+from dlnsweep.simd.machine import Machine, lanes_of, new_module
+from dlnsweep.simd.translate import Places, loop
+
+
+class Steps:
+    """The machine code of a step.
+
+    Args:
+        jaxpr: The closed jaxpr of a step: of constants, state and number of the step (int64) it
+            makes the state.
+        constants: The number of its constants.
+        active: Which leaf of the state says whether a run goes on.
+        itemsize: Bytes of a number in the precision of training.
+        shared: Which of the constants all runs have in common; by default none.
+
+    Attributes:
+        lanes: Runs of a vector.
+        operations: Vector instructions of a step, as LLVM is given them.
+        instruction_set: The name of the vector instructions.
+
+    Raises:
+        Refused: If the step cannot be translated.
+    """
+
+    def __init__(
+        self,
+        jaxpr: Any,
+        constants: int,
+        active: int,
+        itemsize: int = 8,
+        shared: Sequence[bool] | None = None,
+        lanes: int | None = None,
+    ) -> None:
+        self.lanes = lanes or lanes_of(itemsize)
+        common = [False] * constants if shared is None else shared
+        self._places = Places(jaxpr, constants, common, self.lanes)
+        module = new_module("dlnsweep")
+        self.operations = loop(module, jaxpr, self._places, active)
+        self.machine = Machine(module)
+        self.instruction_set = instruction_set()
+        kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
+        # ctypes lets other threads of Python go on while it runs.
+        self._train = ctypes.CFUNCTYPE(None, *kinds)(self.machine.address("train"))
+
+    def constants(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the memory of the constants of some runs, given as arrays (runs, ...)."""
+        places = self._places
+        groups = -(-len(arrays[0]) // self.lanes)
+        own = places.own.empty(groups)
+        places.own.pack(own, [a for a, use in zip(arrays, places.alone, strict=True) if use])
+        common = places.common.empty(1)
+        chosen = [a[:1] for a, use in zip(arrays, places.shared, strict=True) if use]
+        places.common.pack(common, chosen)
+        return own, common
+
+    def state(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the memory of the state of some runs."""
+        memory = self._places.state.empty(-(-len(arrays[0]) // self.lanes))
+        self._places.state.pack(memory, arrays)
+        return memory
+
+    def arrays(self, state: np.ndarray, runs: int) -> list[np.ndarray]:
+        """Return the state as arrays (runs, ...)."""
+        return self._places.state.unpack(state, runs)
+
+    def take(
+        self, state: np.ndarray, constants: tuple[np.ndarray, np.ndarray], start: int, stop: int
+    ) -> None:
+        """Take the steps `start`, ..., `stop` - 1 of all runs, in their state's memory."""
+        own, common = constants
+        self._train(state.ctypes.data, own.ctypes.data, common.ctypes.data, start, stop, len(state))

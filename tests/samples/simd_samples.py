@@ -1,0 +1,66 @@
+"""Vector functions and steps of one's own, compiled and called on NumPy's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.simd.steps import Steps
+
+
+def steps_of(step: Callable[..., Any], constants: Any, state: Any, **options: Any) -> Steps:
+    """Return the machine code of a step.
+
+    Args:
+        step: Takes constants, state and the number of the step; returns the state.
+        constants: Those of one run; a pytree of arrays.
+        state: Likewise, as a dictionary with the truth value "active".
+        options: Further arguments of `Steps`.
+    """
+    with numerics():
+        jaxpr = jax.make_jaxpr(step)(constants, state, np.int64(0))
+    count = len(jax.tree.leaves(constants))
+    active = sorted(state).index("active")
+    return Steps(jaxpr, count, active, **options)
+
+
+def called(
+    step: Callable[..., Any], constants: Any, state: Any, start: int, stop: int, **options: Any
+) -> Any:
+    """Return the states of some runs after some steps; all leaves have a leading axis of runs."""
+    first = jax.tree.map(lambda leaf: leaf[0], (constants, state))
+    steps = steps_of(step, *first, **options)
+    leaves, structure = jax.tree.flatten(state)
+    memory = steps.state(leaves)
+    steps.take(memory, steps.constants(jax.tree.leaves(constants)), start, stop)
+    return jax.tree.unflatten(structure, steps.arrays(memory, len(leaves[0])))
+
+
+@cache
+def compiled(name: str, dtype: Any = np.float64, count: int = 1) -> Callable[..., np.ndarray]:
+    """Return a primitive of JAX's, compiled, as a function of vectors."""
+    lax: Any = jax.lax
+    function = getattr(lax, name)
+
+    def step(constants: Any, state: Any, now: Any) -> Any:
+        return {"active": state["active"], "x": function(*constants)}
+
+    example = tuple(np.zeros((), dtype) for _ in range(count))
+    steps = steps_of(step, example, {"active": True, "x": np.zeros((), dtype)},
+                     itemsize=np.dtype(dtype).itemsize)  # fmt: skip
+
+    def call(*arrays: np.ndarray) -> np.ndarray:
+        memory = steps.state([np.ones(len(arrays[0]), bool), np.zeros(len(arrays[0]), dtype)])
+        steps.take(memory, steps.constants(arrays), 0, 1)
+        return steps.arrays(memory, len(arrays[0]))[1]
+
+    return call
+
+
+__all__ = ["called", "compiled", "jnp", "steps_of"]

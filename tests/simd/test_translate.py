@@ -1,0 +1,200 @@
+"""Steps as vector instructions: against NumPy, and against JAX, primitive by primitive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from jax import lax
+from simd_samples import called, steps_of
+
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.simd.entries import Refused
+from dlnsweep.simd.llvm import instruction_set, why_not_here
+from dlnsweep.simd.machine import lanes_of
+
+RANDOM = np.random.default_rng(7)
+# Some ten operations, each rounded once, here and there in another order.
+ROUNDING = 1e-14
+RUNS = 11
+
+
+def drawn(*shape: int) -> np.ndarray:
+    return RANDOM.standard_normal((RUNS, *shape))
+
+
+def running() -> np.ndarray:
+    return np.ones(RUNS, bool)
+
+
+def descent(constants: Any, state: Any, now: Any) -> Any:
+    """A step on half the squared error of A B y, until the error is below a limit."""
+    a, b = state["a"], state["b"]
+    off = a @ b @ constants["y"] - constants["x"]
+    active = state["active"] & (jnp.sum(off**2) > constants["limit"])
+    eta = constants["eta"] / (1 + now)
+    moved = a - eta * off @ (b @ constants["y"]).T, b - eta * a.T @ off @ constants["y"].T
+    new = {"a": moved[0], "b": moved[1], "ended": jnp.where(active, state["ended"], now)}
+    kept = {key: jnp.where(active, new[key], state[key]) for key in ("a", "b")}
+    ended = jnp.where(state["active"], new["ended"], state["ended"])
+    return {**kept, "active": active, "ended": ended}
+
+
+def by_numpy(*given, steps):
+    a, b, x, y, eta, limit = given
+    for step in range(steps):
+        off = a @ b @ y - x
+        if np.sum(off**2) <= limit:
+            return a, b, step
+        rate = eta / (1 + step)
+        a, b = a - rate * off @ (b @ y).T, b - rate * a.T @ off @ y.T
+    return a, b, -1
+
+
+def problem() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    constants = {"x": drawn(3, 4), "y": drawn(2, 4), "eta": np.linspace(0.01, 0.1, RUNS),
+                 "limit": np.where(np.arange(RUNS) % 3, 0.0, 11.0)}  # fmt: skip
+    state = {"a": drawn(3, 5), "b": drawn(5, 2), "active": running(),
+             "ended": np.full(RUNS, -1)}  # fmt: skip
+    return constants, state
+
+
+def test_a_loop_is_that_of_numpy_run_by_run():
+    constants, state = problem()
+    found = called(descent, constants, state, 0, 20)
+    for i in range(RUNS):
+        a, b, ended = by_numpy(
+            *(state[k][i] for k in "ab"),
+            *(constants[k][i] for k in ("x", "y", "eta", "limit")), steps=20,
+        )  # fmt: skip
+        np.testing.assert_allclose(found["a"][i], a, rtol=ROUNDING, atol=ROUNDING)
+        np.testing.assert_allclose(found["b"][i], b, rtol=ROUNDING, atol=ROUNDING)
+        assert found["ended"][i] == ended
+    assert 0 < np.sum(~found["active"]) < RUNS
+
+
+def test_a_run_has_the_same_bits_in_every_lane_and_however_the_steps_are_cut():
+    constants, state = problem()
+    whole = called(descent, constants, state, 0, 20)
+    order = RANDOM.permutation(RUNS)
+    turned: Any = jax.tree.map(lambda leaf: leaf[order], (constants, state))
+    alone: Any = jax.tree.map(lambda leaf: leaf[4:5], (constants, state))
+    every = list(range(RUNS))
+    for other, places in (
+        (called(descent, *turned, 0, 20), order.tolist()),
+        (called(descent, constants, called(descent, constants, state, 0, 7), 7, 20), every),
+        (called(descent, *alone, 0, 20), [4]),
+        # Twice as many runs in a vector than its registers hold.
+        (called(descent, constants, state, 0, 20, lanes=2 * lanes_of(8)), every),
+    ):
+        for key, values in other.items():
+            np.testing.assert_array_equal(values, whole[key][places])
+
+
+def test_what_runs_have_in_common_lies_there_once_and_changes_no_bit():
+    constants, state = problem()
+    for key in ("x", "y"):
+        constants[key] = np.broadcast_to(constants[key][:1], constants[key].shape)
+    common = [key in ("x", "y") for key in sorted(constants)]
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        called(descent, constants, state, 0, 20),
+        called(descent, constants, state, 0, 20, shared=common),
+    )
+
+
+def many_things(c: Any, state: Any, now: Any) -> Any:
+    """A step with most primitives in it."""
+    x, y = c["x"], c["y"]
+    positive = jnp.abs(x) + 0.1
+    batched = jnp.einsum("bij,bjk->bik", y.reshape(2, 3, 2), x[:2, :2].reshape(2, 2, 1))
+    pieces = [
+        jnp.sum(x, axis=0), jnp.max(x, axis=1), jnp.min(x), jnp.prod(x[:1], axis=1),
+        jnp.sign(x), jnp.sqrt(positive), lax.rsqrt(positive), x**3, x**-2, positive**1.5,
+        lax.pow(positive, (now + 2).astype(jnp.int32)), jnp.exp(x), jnp.log(positive),
+        jnp.log1p(positive), jnp.expm1(x), jnp.tanh(x), lax.erf(x), lax.erfc(x),
+        jax.nn.sigmoid(x), jax.nn.softplus(x), jax.nn.gelu(x, approximate=False),
+        jax.nn.relu(x), jax.nn.log_softmax(x, axis=0), jax.nn.silu(x),
+        jnp.concatenate([x, x[::-1]], axis=0), jnp.pad(x, ((1, 0), (0, 2)), constant_values=2.0),
+        jnp.cumsum(x, axis=1), lax.cumsum(x, axis=0, reverse=True), jnp.squeeze(x[:1, 1:]),
+        jnp.stack([x, 2 * x]), x.T, x[1:4:2], jnp.clip(x, -0.5, 0.5),
+        jnp.minimum(x, 0.3 * x.T[0, 0]),
+        jnp.where(x > 0.2, x, -x), jnp.where((x < 0) | ~(x <= 1) & (x != 3), 1.0, x),
+        jnp.floor(3 * x), jnp.ceil(3 * x), batched, x / positive, lax.stop_gradient(x),
+        jnp.arange(4.0)[:, None] * x, jnp.isfinite(x / (x - x)).astype(x.dtype),
+        jnp.maximum(x, x[0, 0]),
+        jnp.any(x > 2).astype(x.dtype), jnp.all(x == x).astype(x.dtype),
+        jnp.split(x, 2)[1], (now + 3).astype(x.dtype) * x,
+        ((now.astype(jnp.uint32) << 3 ^ jnp.uint32(5)) >> 1).astype(x.dtype),
+    ]  # fmt: skip
+    vector = jnp.concatenate([jnp.ravel(piece).astype(x.dtype) for piece in pieces])
+    return {"active": state["active"], "vector": vector}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
+def test_primitives_are_those_of_jax(dtype: Any):
+    constants = {"x": drawn(4, 3).astype(dtype), "y": drawn(12).astype(dtype)}
+    length = jax.eval_shape(
+        many_things, *jax.tree.map(lambda leaf: leaf[0], (constants, {"active": running()})),
+        np.int64(0),
+    )["vector"].shape  # fmt: skip
+    state = {"active": running(), "vector": np.zeros((RUNS, *length), dtype)}
+    found = called(many_things, constants, state, 5, 6, itemsize=np.dtype(dtype).itemsize)
+    with numerics():
+        each = jax.jit(jax.vmap(many_things, in_axes=(0, 0, None)))
+        wanted = np.asarray(each(constants, state, np.int64(5))["vector"])
+    # Cubes, powers and exponentials of numbers around 1; in float32 XLA's functions are right to
+    # some ten units.
+    tolerance = ROUNDING if dtype == np.float64 else 2e-5
+    np.testing.assert_allclose(found["vector"], wanted, rtol=tolerance, atol=tolerance)
+
+
+def test_not_a_number_stays_none():
+    constants = {"x": np.array([[np.nan, 1.0, -np.inf]])}
+    state = {"active": np.ones(1, bool), "y": np.zeros((1, 9))}
+
+    def step(c: Any, state: Any, now: Any) -> Any:
+        x = c["x"]
+        larger = jnp.maximum(x, jnp.array([0.0, jnp.inf, 0.0])), jnp.maximum(x[1:], x[:1])
+        smaller = jnp.minimum(x, x[::-1])
+        return {"active": state["active"], "y": jnp.concatenate([*larger, smaller, x[1:2]])}
+
+    found = called(step, constants, state, 0, 1)["y"][0]
+    np.testing.assert_array_equal(found, [np.nan, np.inf, 0, np.nan, np.nan, np.nan, 1, np.nan, 1])
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (jnp.sort, "its step has the operation 'sort', which is not known here"),
+        (lambda x: x[jnp.argmax(x)], "its step has the operation 'argmax', which is not known"),
+        (lambda x: jnp.round(x.astype(jnp.int32)), "makes integers of numbers that are none"),
+        (lambda x: jnp.ones((40, 40)) * x[0] @ jnp.ones((40, 40)), "more than 20,000 operations"),
+        (lambda x: x.astype(jnp.bfloat16), "has numbers of the type bfloat16"),
+    ],
+)
+def test_what_is_not_known_is_refused_by_name(function: Any, reason: str):
+    def step(c: Any, state: Any, now: Any) -> Any:
+        return {"active": state["active"], "x": jnp.sum(function(c)) * state["x"]}
+
+    with pytest.raises(Refused, match=reason):
+        steps_of(step, np.ones(3), {"active": True, "x": 1.0})
+
+
+def test_this_machine_says_what_it_has():
+    assert why_not_here() == ""
+    assert why_not_here("gpu") == "it computes on the CPU, and JAX's device here is a gpu"
+    assert instruction_set() in ("AVX-512", "AVX2", "NEON")
+
+
+def test_where_llvm_is_missing_that_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: False)
+    assert why_not_here() == (
+        "it needs llvmlite, which is not installed (pip install 'dlnsweep[simd]')"
+    )
