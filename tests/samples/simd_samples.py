@@ -32,7 +32,7 @@ def steps_of(step: Callable[..., Any], constants: Any, state: Any, **options: An
 
 def called(
     step: Callable[..., Any], constants: Any, state: Any, start: int, stop: int, **options: Any
-) -> Any:
+) -> dict[str, np.ndarray]:
     """Return the states of some runs after some steps; all leaves have a leading axis of runs."""
     first = jax.tree.map(lambda leaf: leaf[0], (constants, state))
     steps = steps_of(step, *first, **options)
