@@ -17,7 +17,7 @@ from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.structure import Structure
 from dlnsweep.settings.base import Settings
-from dlnsweep.settings.training import OF_NETWORK, SWITCHES
+from dlnsweep.settings.training import OF_NETWORK, SWITCHES, are_on
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ class NetworkKind(ABC):
             value of them a sweep is refused.
         version: What tells its runs from those of another network of this name; empty for this
             package's own.
+        layered: Whether the generic way knows layers, of which `network.depth` is the number.
     """
 
     kind: str
@@ -129,6 +130,7 @@ class NetworkKind(ABC):
     reducible: bool = False
     honoured: Mapping[str, tuple[Any, ...]] = {}
     version: str = ""
+    layered: bool = False
 
     @abstractmethod
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
@@ -237,9 +239,9 @@ def program_class(row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
         numbers: Their other settings, as columns.
     """
     own = network_of(row).run_class(row, numbers)
-    for key in SWITCHES:
+    for key, off in SWITCHES.items():
         # In a folder that an earlier version began there is no such column.
-        own = 2 * own + (numbers.get(f"training.{key}", 0) > 0)
+        own = 2 * own + are_on(key, numbers.get(f"training.{key}", off))
     return own
 
 

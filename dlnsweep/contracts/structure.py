@@ -33,6 +33,9 @@ class Structure:
             values (k_i, n), what the next layer acts on, the first layer first.
         layers: Takes all parameters; returns as many matrices as network.depth says, the first
             acting on the inputs, the last (d, k) on the last hidden layer, up to positive factors.
+        layer_of: Takes all parameters; returns the layer of each leaf, as Python's ints from 0 to
+            network.depth - 1, or -1 of a leaf of none, in a tree like that of the parameters: what
+            `training.learning_rate_factors` and `training.weight_decay_factors` go by.
     """
 
     degree: Callable[[Any], int] = _of_none
@@ -40,3 +43,4 @@ class Structure:
     gated: Callable[[Any], bool] = _never
     hidden: Callable[[Any, Any, Any], tuple[Any, ...]] | None = None
     layers: Callable[[Any], tuple[Any, ...]] | None = None
+    layer_of: Callable[[Any], Any] | None = None

@@ -15,6 +15,7 @@ from dlnsweep.machine.memory import said
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.settings.by_layer import numbers_of
 
 # Share of the free memory that one call may take.
 _MEMORY_SHARE = 0.6
@@ -86,7 +87,7 @@ class Program:
 
     def _example_arguments(self) -> dict[str, np.ndarray]:
         example = self.drawing.example_arguments()
-        return {k: np.full(self.layout.lanes, v) for k, v in example.items()}
+        return {k: np.full((self.layout.lanes, *np.shape(v)), v) for k, v in example.items()}
 
     def arguments(self, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the arguments of `start` for runs given as columns of settings.
@@ -99,7 +100,11 @@ class Program:
         columns = {}
         for key, example in self._example_arguments().items():
             # What was planned before there was a setting has its default.
-            values = np.asarray(rows.get(key, np.full(count, np.nan))).astype(example.dtype)
+            values = np.asarray(rows.get(key, np.full(count, np.nan)))
+            if example.ndim > 1:
+                # Of a program of these runs all have as many numbers.
+                values = np.array([numbers_of(text) for text in values])
+            values = values.astype(example.dtype)
             # NaN marks a hyperparameter that the optimizer does not use.
             columns[key] = np.where(np.isnan(values), example[0], values)[places]
         return columns

@@ -110,8 +110,9 @@ def format_settings(name: str, values: Sequence[Any]) -> list[str]:
     info = describe_setting(name, _KINDS.get())
     zero = info.zero if info else ""
     # The word stands for no number, so the others are written without it.
-    texts = iter(format_values([v for v in values if not (zero and v == 0)]))
-    return [zero if zero and v == 0 else next(texts) for v in values]
+    none = [bool(zero) and v in (0, "") for v in values]
+    texts = iter(format_values([v for v, nothing in zip(values, none, strict=True) if not nothing]))
+    return [zero if nothing else next(texts) for nothing in none]
 
 
 def format_values(values: Sequence[Any]) -> list[str]:

@@ -171,7 +171,9 @@ def constants(selection: Selection) -> list[str]:
     data-fit scale of 1 where the loss is not that of an inverse problem, which they are parts of.
     """
     shared = []
-    silent = _parts_of_another_loss(selection) | {f"training.{key}": 0.0 for key in SWITCHES}
+    silent = _parts_of_another_loss(selection) | {
+        f"training.{key}": off for key, off in SWITCHES.items()
+    }
     for name in setting_columns(selection.runs):
         if name.startswith("record."):
             continue

@@ -25,7 +25,7 @@ from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.networks.generic.descent import Samples
+    from dlnsweep.networks.generic.state import Samples
     from dlnsweep.numerics.streams import Keys
 
 
@@ -110,6 +110,11 @@ def trained(params: dict[str, Any], settings: DeepLinearResnetSettings) -> dict[
     return {"blocks": blocks, "first": settings.trained_ends, "last": settings.trained_ends}
 
 
+def layer_of(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the layer of each block; the ends are of none."""
+    return {"blocks": tuple(range(len(params["blocks"]))), "first": -1, "last": -1}
+
+
 def multiplications(settings: DeepLinearResnetSettings, inputs: int, outputs: int) -> int:
     """Return the products that a prediction takes."""
     return settings.width * (settings.depth * settings.width + inputs + outputs)
@@ -123,5 +128,5 @@ DEEP_LINEAR_RESNET = Network(
     observables=("loss", "regression_error"),
     trained=trained,
     multiplications=multiplications,
-    structure=Structure(linear=lambda _: True),
+    structure=Structure(linear=lambda _: True, layer_of=layer_of),
 )

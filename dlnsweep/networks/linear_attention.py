@@ -32,7 +32,7 @@ from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.networks.generic.descent import Samples
+    from dlnsweep.networks.generic.state import Samples
     from dlnsweep.numerics.streams import Keys
 
 

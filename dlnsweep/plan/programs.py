@@ -10,7 +10,7 @@ from dlnsweep.contracts.network import network_of, program_class
 from dlnsweep.plan.cost import worth_padding
 from dlnsweep.plan.expansion import Setting, row_of, scalar
 from dlnsweep.plan.run_ids import DEFAULT_KINDS
-from dlnsweep.settings.base import description, is_traced_float
+from dlnsweep.settings.base import description, is_traced
 from dlnsweep.spec.sweep import Sweep
 
 
@@ -57,8 +57,8 @@ def _is_static(sweep: Sweep, dotted: str) -> bool:
     section, _, key = dotted.partition(".")
     info = description(sweep.classes[section], key)
     outside = info is not None and info.role == "outside"
-    # What says that it is traced, but is no float, programs have as a constant.
-    return not outside and not is_traced_float(sweep.classes[section], key)
+    # What says that it is traced, but is no number, programs have as a constant.
+    return not outside and not is_traced(sweep.classes[section], key)
 
 
 def _pad(

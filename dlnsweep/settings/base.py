@@ -14,6 +14,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from dlnsweep.settings.by_layer import is_by_layer, numbers_of
+
 Role = Literal["static", "traced", "outside"]
 
 
@@ -149,14 +151,27 @@ def description(settings: type[Settings], key: str) -> Describe | None:
     return found[0] if found else None
 
 
-def traced_numbers(settings: Settings) -> dict[str, float]:
-    """Return the traced float fields of some settings, by key."""
-    keys = [k for k in type(settings).model_fields if is_traced_float(type(settings), k)]
-    return {key: float(getattr(settings, key)) for key in keys}
+def traced_numbers(settings: Settings) -> dict[str, Any]:
+    """Return the traced numbers of some settings, by key; those one a layer as a tuple.
+
+    A text of no numbers is left out: it is no argument of a program, and others are compiled.
+    """
+    found: dict[str, Any] = {}
+    for key in type(settings).model_fields:
+        if is_traced_float(type(settings), key):
+            found[key] = float(getattr(settings, key))
+        elif is_traced(type(settings), key) and getattr(settings, key):
+            found[key] = numbers_of(getattr(settings, key))
+    return found
+
+
+def is_traced(settings: type[Settings], key: str) -> bool:
+    """Return whether programs take a field as an argument; any other is static."""
+    return is_traced_float(settings, key) or is_by_layer(settings.model_fields[key].metadata)
 
 
 def is_traced_float(settings: type[Settings], key: str) -> bool:
-    """Return whether a field is a float that programs take as an argument; any other is static."""
+    """Return whether a field is a float that programs take as an argument."""
     info = description(settings, key)
     is_float = settings.model_fields[key].annotation is float
     return is_float and info is not None and info.role == "traced"

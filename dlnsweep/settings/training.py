@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
+from dlnsweep.settings.by_layer import ByLayer, numbers_of
+from dlnsweep.settings.sentences import show
 from dlnsweep.settings.words import Words
 
 Steps = Annotated[int, Field(ge=1, le=2**53)]
@@ -33,14 +36,19 @@ LOSS_WORDS = Words(
 )
 
 Schedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
-# Numbers of [training] that turn something on if they are not 0. What is off costs nothing: runs
-# with it and runs without are trained by two programs.
-SWITCHES = ("warmup_steps", "label_noise", "sam_radius", "clip_norm")
+# Factors one a layer; see by_layer.py.
+BY_LAYER = ("learning_rate_factors", "weight_decay_factors")
+# What of [training] turns something on, and the values that turn it off. What is off costs nothing:
+# runs with it and runs without are trained by two programs.
+SWITCHES: dict[str, Any] = {
+    **dict.fromkeys(("warmup_steps", "label_noise", "sam_radius", "clip_norm"), 0),
+    **dict.fromkeys(BY_LAYER, ""),
+}
 # What the generic way alone carries out: keys of [training], and the values that ask for nothing.
 GENERIC_ONLY: dict[str, Any] = {
     "schedule": "constant",
     "minibatch_order": "replacement",
-    **dict.fromkeys(SWITCHES, 0),
+    **SWITCHES,
 }
 
 # Which optimizers read which hyperparameter; the others must not be given it.
@@ -75,6 +83,18 @@ class StopWhen(Settings):
     below: Annotated[Positive, Describe("static", "the value to fall below", axis=False)]
 
 
+def _one_a_layer(factors: str, depth: int) -> bool:
+    return not factors or len(numbers_of(factors)) == depth
+
+
+def _not_one_a_layer(key: str, factors: str, depth: int) -> str:
+    count = len(numbers_of(factors))
+    return (
+        f"training.{key} is {show(factors)}, which has {count} number{'s' * (count != 1)}; "
+        f"network.depth is {depth}: give one a layer."
+    )
+
+
 class TrainingSettings(Settings):
     """[training]: the optimizer and its numbers."""
 
@@ -85,6 +105,26 @@ class TrainingSettings(Settings):
     weight_decay: Annotated[
         NonNegative, Describe("traced", "weight decay; multiplies half the squared norms", "λ")
     ] = 0.0
+    learning_rate_factors: Annotated[
+        str,
+        ByLayer(),
+        Describe(
+            "traced",
+            'factors on the learning rate, one a layer, the first layer\'s first: "1, 0.1"',
+            "η_l/η",
+            zero="all 1",
+        ),
+    ] = ""
+    weight_decay_factors: Annotated[
+        str,
+        ByLayer(),
+        Describe(
+            "traced",
+            "factors on the weight decay, one a layer; parameters of no layer have 1 of both",
+            "λ_l/λ",
+            zero="all 1",
+        ),
+    ] = ""
     loss: Annotated[
         str,
         LOSS_WORDS,
@@ -268,10 +308,29 @@ class TrainingSettings(Settings):
             "training.schedule_end is {1}; training.schedule = {0} falls by factors and needs it "
             "to be positive.",
         ),
+        *(
+            Constraint(
+                (f"training.{key}", "network.depth"), _one_a_layer, partial(_not_one_a_layer, key)
+            )
+            for key in BY_LAYER
+        ),
     )
     used_by: ClassVar[Mapping[str, UsedBy]] = used_by()
 
 
 def switched_on(training: TrainingSettings) -> tuple[str, ...]:
     """Return which of `SWITCHES` a run has on."""
-    return tuple(key for key in SWITCHES if getattr(training, key) > 0)
+    return tuple(key for key, off in SWITCHES.items() if getattr(training, key) != off)
+
+
+def are_on(key: str, values: Any) -> Any:
+    """Return whether one of `SWITCHES` is on, of one run's value or of a column of them.
+
+    A run that is older than the setting has NaN or None: it is off.
+    """
+    if key not in BY_LAYER:
+        return values > 0
+    import numpy as np
+
+    given = np.frompyfunc(lambda value: isinstance(value, str) and value != "", 1, 1)
+    return np.asarray(given(values), bool)

@@ -193,7 +193,10 @@ def _explain_theory() -> str:
 
 def _theory_lines(name: str) -> list[str]:
     curve = THEORY_CURVES[name]
-    needs = [f"{key} = {' or '.join(map(str, some))}" for key, some in curve.needs.items()]
+    words = {
+        key: " or ".join(str(each) or '""' for each in some) for key, some in curve.needs.items()
+    }
+    needs = [f"{key} = {some}" for key, some in words.items()]
     body = f"{curve.text}. [beside {', '.join(curve.observables)}; for {'; '.join(needs)}]"
     return [name, *[f"    {line}" for line in textwrap.wrap(body, _WIDTH - 4)]]
 

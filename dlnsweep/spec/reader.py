@@ -72,6 +72,7 @@ class Reader:
             *consistency.check_observables(values),
             *ways.check_honoured(values),
             *ways.check_generic(values),
+            *ways.check_decays(values),
             *consistency.check_stopping(values),
             *ways.check_kernel(values),
             *consistency.check_width(values),

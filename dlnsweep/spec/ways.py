@@ -11,9 +11,10 @@ from typing import Any
 
 from dlnsweep.contracts.network import NetworkKind, find_network
 from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.sentences import show
-from dlnsweep.settings.training import GENERIC_ONLY
+from dlnsweep.settings.training import BY_LAYER, GENERIC_ONLY
 
 Values = Mapping[str, Sequence[Any]]
 
@@ -49,7 +50,12 @@ def check_generic(values: Values) -> Iterator[str]:
         if not asked:
             continue
         place = f"training.{key} is {show(asked[0])}"
-        if not network.generic:
+        if key in BY_LAYER and not network.layered:
+            yield (
+                f"{place}; with network.kind = {show(kind)} there are no layers that can have "
+                "numbers of their own: leave it out."
+            )
+        elif not network.generic:
             yield f"{place}; with network.kind = {show(kind)} it must be {show(nothing)}."
         elif key == "label_noise" and network.task != "samples":
             yield f"{place}, which is for targets of samples; it must be {show(nothing)}."
@@ -57,6 +63,22 @@ def check_generic(values: Values) -> Iterator[str]:
             yield (
                 f'{place}, which the generic way alone carries out; set sweep.kernel = "generic".'
             )
+
+
+def check_decays(values: Values) -> Iterator[str]:
+    """Check that no optimizer that decays the weights itself is asked to do so by layer."""
+    factors = [each for each in values.get("training.weight_decay_factors", ()) if each]
+    own = [
+        name
+        for name in values.get("training.optimizer", ())
+        if name in OPTIMIZERS and OPTIMIZERS[name].decoupled_decay
+    ]
+    if factors and own:
+        yield (
+            f"training.weight_decay_factors is {show(factors[0])} and training.optimizer is "
+            f"{show(own[0])}, which decays all weights itself; take another optimizer, or leave "
+            "the factors out."
+        )
 
 
 def check_kernel(values: Values) -> Iterator[str]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlnsweep.settings.rows import no_column
+from dlnsweep.settings.training import BY_LAYER
 
 # The moments of A R are those of Gaussian measurements.
 SUBSPACE = {"problem.kind": ("subspace",), "problem.operator": ("gaussian",)}
-LINEAR = {"network.kind": ("deep_linear",)}
+# One learning rate and one weight decay of all layers, the step rule apart.
+LINEAR = {"network.kind": ("deep_linear",), **{f"training.{key}": ("",) for key in BY_LAYER}}
 PLAIN = {**LINEAR, "training.optimizer": ("gradient_descent",)}
 # Noise in the measurements trains the first layer on all of them.
 DECAYING = {**PLAIN, "problem.kind": ("subspace", "union_of_subspaces")}

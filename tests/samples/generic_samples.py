@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnsweep.contracts.network import network_of
-from dlnsweep.networks.generic.descent import Samples
 from dlnsweep.networks.generic.draw import GenericDrawing
+from dlnsweep.networks.generic.state import Samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import make_plan

@@ -27,8 +27,9 @@ from dlnsweep.networks.deep_prior.view import (
     loss_curvature,
     loss_value,
 )
-from dlnsweep.networks.generic.descent import Constants, GenericKernel, Samples
+from dlnsweep.networks.generic.descent import GenericKernel
 from dlnsweep.networks.generic.draw import Drawn, GenericDrawing
+from dlnsweep.networks.generic.state import Constants, Samples
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply

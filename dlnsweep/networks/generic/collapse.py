@@ -30,7 +30,7 @@ from dlnsweep.numerics.lazy import jnp
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.networks.generic.descent import GenericView
+    from dlnsweep.networks.generic.view import GenericView
     from dlnsweep.settings.sections import RecordSettings
 
 

@@ -6,7 +6,8 @@ With theta the parameters, L the network's loss and g = c grad L(theta) + lambda
 
 with the direction of [training]'s optimizer, g itself for gradient descent; adamw's decay is its
 own. A network can have factors on eta, one a leaf, and leaves that are not trained: theta is then
-the tree of the others, with None in their places, and they are constants. In float32 what a step
+the tree of the others, with None in their places, and they are constants. [training] can have
+factors on eta and lambda, one a layer (`factors.py`). In float32 what a step
 rounds off is kept beside the parameters (`compensated.py`), so that plateaus at small eta lambda
 are right.
 
@@ -18,8 +19,7 @@ is recorded.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from jaxtyping import Array, Bool, Float, Int
 
@@ -27,77 +27,19 @@ from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
-from dlnsweep.contracts.view import Landscape, View
+from dlnsweep.contracts.view import View
 from dlnsweep.networks.generic import steps
-from dlnsweep.networks.generic.steps import sum_of_squares
+from dlnsweep.networks.generic.factors import by_leaf, decays_of
+from dlnsweep.networks.generic.state import Constants, Samples, State, is_none, whole
+from dlnsweep.networks.generic.view import GenericView
 from dlnsweep.numerics.compensated import add_all, nothing_lost
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
-from dlnsweep.settings.training import HYPERPARAMETERS, OF_NETWORK, TrainingSettings
+from dlnsweep.settings.training import BY_LAYER, HYPERPARAMETERS, OF_NETWORK, TrainingSettings
 
 _NUMBERS = ("learning_rate", "weight_decay", *steps.NUMBERS)
-
-
-class Samples(NamedTuple):
-    """What a network learns from.
-
-    Attributes:
-        inputs: Y, one sample a column. Of another task whatever `predict` takes, any pytree.
-        targets: X; of another task whatever the loss compares outputs with.
-    """
-
-    inputs: Any
-    targets: Any
-
-    @property
-    def signal_norm(self) -> Float[Array, ""]:
-        """||X||_F."""
-        return jnp.linalg.norm(self.targets)
-
-
-class Constants(NamedTuple):
-    """A run's data and numbers.
-
-    Attributes:
-        samples: The samples.
-        numbers: The traced numbers of [training], by name, float64.
-        network: Those of [network], in the precision of training.
-        rates: The learning rate of each leaf of the parameters, float64.
-        keys: The run's keys for what its steps draw, by purpose; None where they draw nothing.
-        aside: What else observables of the network's kind need.
-        limit: See `divergence.squared_limit`; of `watched`.
-        untrained: The leaves that are not trained, with None in the places of the others; None
-            where all are trained.
-    """
-
-    samples: Samples
-    numbers: dict[str, Float[Array, ""]]
-    network: dict[str, Float[Array, ""]]
-    rates: Any
-    keys: Any = None
-    aside: Any = None
-    limit: Any = None
-    untrained: Any = None
-
-
-class State(NamedTuple):
-    """What changes during a run.
-
-    Attributes:
-        params: The parameters.
-        optimizer: The state of the optimizer's direction; None for gradient descent.
-        active: Whether the run has neither diverged nor met `stop_when`.
-        diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
-        lost: What has been rounded off the parameters so far; see `compensated.py`.
-    """
-
-    params: Any
-    optimizer: Any
-    active: Bool[Array, ""]
-    diverged_step: Int[Array, ""]
-    lost: Any
 
 
 @dataclass(frozen=True)
@@ -167,8 +109,21 @@ class GenericKernel(Kernel):
             lambda leaf, factor: None if leaf is None else eta * factor,
             params,
             factors,
-            is_leaf=_is_none,
+            is_leaf=is_none,
         )
+
+    def factors(self, key: str, params: Any, constants: Constants) -> Any:
+        """Return the factors of each leaf under one of `training.BY_LAYER`; None if there are none.
+
+        Args:
+            key: Which.
+            params: The parameters that are trained.
+            constants: The run's.
+        """
+        layer_of = self.network.structure.layer_of
+        if not getattr(self.training, key) or layer_of is None:
+            return None
+        return by_leaf(constants.numbers[key], layer_of(whole(params, constants)), params)
 
     def parts(self, params: Any, constants: Constants) -> tuple[Any, Any]:
         """Return the leaves that are trained and those that are not, each with None for the others.
@@ -209,12 +164,19 @@ class GenericKernel(Kernel):
         """
         numbers = {
             name: jnp.asarray(getattr(training, name), jnp.float64)
-            for name in (*HYPERPARAMETERS, *_NUMBERS)
+            for name in (*HYPERPARAMETERS, *_NUMBERS, *self._by_layer)
         }
         constants = Constants(samples, numbers, network, None, keys, aside)
         params, untrained = self.parts(params, constants)
         constants = constants._replace(untrained=untrained)
-        constants = constants._replace(rates=self.rates(params, constants))
+        rates, decays = self.rates(params, constants), None
+        for key in self._by_layer:
+            factors = self.factors(key, params, constants)
+            if key == "learning_rate_factors":
+                rates = jax.tree.map(lambda rate, factor: rate * factor, rates, factors)
+            else:
+                decays = factors
+        constants = constants._replace(rates=rates, decays=decays)
         none = -jnp.ones((), jnp.int64)
         optimizer = None
         if self.training.optimizer != "gradient_descent":
@@ -242,6 +204,11 @@ class GenericKernel(Kernel):
         return squared_limit(
             2 * self.fit(params, constants), zero, factor, samples.targets.dtype, inputs=size
         )
+
+    @property
+    def _by_layer(self) -> tuple[str, ...]:
+        """Which of `training.BY_LAYER` are on."""
+        return tuple(key for key in BY_LAYER if getattr(self.training, key))
 
     def _direction(self, numbers: dict[str, Float[Array, ""]]) -> Any:
         return direction_of(self.training.optimizer, numbers)
@@ -282,7 +249,8 @@ class GenericKernel(Kernel):
         diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
         decay = numbers["weight_decay"] * couples_decay(self.training.optimizer)
         scale = numbers["data_fit_scale"]
-        directions = jax.tree.map(lambda g, p: scale * g + decay * p, gradients, params)
+        decays = decays_of(decay, constants.decays, params)
+        directions = jax.tree.map(lambda g, p, d: scale * g + d * p, gradients, params, decays)
         optimizer = state.optimizer
         if optimizer is not None:
             directions, optimizer = self._direction(numbers).update(directions, optimizer, params)
@@ -293,101 +261,3 @@ class GenericKernel(Kernel):
         held = state._replace(active=active, diverged_step=diverged_step)
         # What has ended stays as it was, whatever it has become.
         return jax.tree.map(lambda new, old: jnp.where(active, new, old), made, held)
-
-
-def whole(params: Any, constants: Constants) -> Any:
-    """Return all parameters, of those that are trained."""
-    if constants.untrained is None:
-        return params
-    both = params, constants.untrained
-    return jax.tree.map(lambda a, b: b if a is None else a, *both, is_leaf=_is_none)
-
-
-def _is_none(value: Any) -> bool:
-    return value is None
-
-
-class GenericView(View):
-    """The state of any network on samples, as observables see it.
-
-    Args:
-        kernel: What trains it.
-        inputs: The run's inputs.
-        params: The parameters that are trained.
-
-    Attributes:
-        data: The samples.
-        test: Fresh samples, if any observable needs them.
-        params: The parameters that are trained; `whole` has all.
-        initial: Those of step 0, where an observable looks back at them; else None.
-    """
-
-    def __init__(self, kernel: GenericKernel, inputs: Inputs, params: Any) -> None:
-        self.kernel, self.params = kernel, params
-        self.constants: Constants = inputs.constants
-        self.data, self.test, self.initial = self.constants.samples, inputs.test, inputs.initial
-
-    @property
-    def dtype(self) -> Any:
-        """The precision of training."""
-        return self.data.targets.dtype
-
-    @property
-    def whole(self) -> Any:
-        """All parameters, those that are not trained among them."""
-        return whole(self.params, self.constants)
-
-    def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
-        """Return what the network makes of some inputs."""
-        return self.kernel.predict(self.params, inputs, self.constants)
-
-    @cached_property
-    def residual(self) -> Float[Array, "d n"]:
-        """What the network makes of the samples, less the signals."""
-        return self.output(self.data.inputs) - self.data.targets
-
-    @cached_property
-    def squared_error(self) -> Float[Array, ""]:
-        """The squared Frobenius norm of that."""
-        return jnp.sum(self.residual**2)
-
-    @cached_property
-    def fit(self) -> Float[Array, ""]:
-        """The network's loss on its samples, without decay or scale."""
-        return self.kernel.fit(self.params, self.constants)
-
-    @cached_property
-    def squared_residual(self) -> Float[Array, ""]:
-        """Twice that, which is the squared error for the loss that is half of it."""
-        return 2 * self.fit
-
-    @cached_property
-    def squared_norm(self) -> Float[Array, ""]:
-        """||theta||^2, over all parameters that are trained."""
-        return sum_of_squares(self.params)
-
-    @cached_property
-    def loss(self) -> Float[Array, ""]:
-        """F(theta) = c loss + (lambda/2) ||theta||^2."""
-        return self._objective(self.params)
-
-    def _objective(self, params: Any) -> Float[Array, ""]:
-        scale, decay = (
-            self.constants.numbers[name].astype(self.dtype)
-            for name in ("data_fit_scale", "weight_decay")
-        )
-        return scale * self.kernel.fit(params, self.constants) + 0.5 * decay * sum_of_squares(
-            params
-        )
-
-    @cached_property
-    def squared_gradient_norm(self) -> Float[Array, ""]:
-        """||grad F(theta)||^2, over all parameters that are trained."""
-        return sum_of_squares(jax.grad(self._objective)(self.params))
-
-    @cached_property
-    def landscape(self) -> Landscape:
-        """The same as a function of the parameters that are trained."""
-        eta = self.constants.numbers["learning_rate"]
-        rates = jax.tree.map(lambda rate: (rate / eta).astype(self.dtype), self.constants.rates)
-        return Landscape(self.params, self._objective, rates)

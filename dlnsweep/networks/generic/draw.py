@@ -11,7 +11,8 @@ from dlnsweep.contracts.descent import Carry, Inputs
 from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
 from dlnsweep.contracts.network import Network, network_of
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.networks.generic.descent import GenericKernel, Samples
+from dlnsweep.networks.generic.descent import GenericKernel
+from dlnsweep.networks.generic.state import Samples
 from dlnsweep.networks.generic.steps import PURPOSES, is_stochastic
 from dlnsweep.networks.test_samples import draw_test_samples
 from dlnsweep.numerics.lanes import Layout

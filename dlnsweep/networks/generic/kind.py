@@ -47,6 +47,7 @@ class GenericKind(NetworkKind):
         self.network = network
         self.kind, self.settings = network.kind, network.settings
         self.observables = network.observables
+        self.layered = network.structure.layer_of is not None
         self._ours = network.settings.__module__.partition(".")[0] == SHARED
         # Of this package's own the package's version tells.
         self.version = network.version or ("" if self._ours else _source_of(network))
@@ -144,6 +145,9 @@ def _mistakes(network: Network) -> Iterator[str]:
                 f"its setting {name} is of type {field.annotation}; it must be bool, int, float, "
                 "str or a Literal of such"
             )
+    depth = fields.get("depth")
+    if network.structure.layer_of is not None and (depth is None or depth.annotation is not int):
+        yield "it has layers, so its settings need depth, an int: their number"
     if "width" in fields and fields["width"].annotation is not int:
         yield "its setting width must be an int: arrays are sized by it"
 
@@ -161,6 +165,6 @@ def _is_value(annotation: Any) -> bool:
 def _source_of(network: Network) -> str:
     parts = [network.settings, network.init, network.predict]
     own = network.structure
-    more = (network.loss, network.rates, network.trained, own.hidden, own.layers)
+    more = (network.loss, network.rates, network.trained, own.hidden, own.layers, own.layer_of)
     parts += [each for each in more if each is not None]
     return source_of(parts, f"network {network.kind!r}", 'Network(..., version="1")')

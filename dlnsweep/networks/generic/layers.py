@@ -11,7 +11,7 @@ from dlnsweep.numerics.lazy import jnp
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.networks.generic.descent import GenericView
+    from dlnsweep.networks.generic.view import GenericView
     from dlnsweep.settings.sections import RecordSettings
 
 
@@ -46,7 +46,7 @@ def hidden_of(view: GenericView, params: Any, name: str) -> tuple[Float[Array, "
 
 def _start(view: GenericView) -> Any:
     """Return all parameters of step 0."""
-    from dlnsweep.networks.generic.descent import whole
+    from dlnsweep.networks.generic.state import whole
 
     return whole(view.initial, view.constants)
 

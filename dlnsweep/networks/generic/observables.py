@@ -12,7 +12,7 @@ from dlnsweep.settings.sections import RecordSettings
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.networks.generic.descent import GenericView
+    from dlnsweep.networks.generic.view import GenericView
 
 # Gradients of single samples that are held together.
 _AT_ONCE = 64
@@ -51,7 +51,7 @@ def _parameter_distance(view: GenericView, record: RecordSettings) -> Float[Arra
     views=("parameters",),
 )
 def _test_loss(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
-    from dlnsweep.networks.generic.descent import Samples
+    from dlnsweep.networks.generic.state import Samples
 
     assert view.test is not None
     fresh = Samples(view.test.measurements, view.test.signals)
@@ -148,7 +148,7 @@ def answer_margins(
     views=("parameters",),
 )
 def _gradient_noise(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
-    from dlnsweep.networks.generic.descent import Samples
+    from dlnsweep.networks.generic.state import Samples
     from dlnsweep.networks.generic.steps import sum_of_squares
 
     kernel, samples = view.kernel, view.data

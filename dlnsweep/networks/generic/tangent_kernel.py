@@ -22,7 +22,7 @@ from dlnsweep.numerics.lazy import jax, jnp, lax
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.networks.generic.descent import GenericView
+    from dlnsweep.networks.generic.view import GenericView
     from dlnsweep.settings.sections import RecordSettings
 
 # The most rows of a kernel: it and the derivatives of as many outputs are held at once.

@@ -12,8 +12,8 @@ from typing import Any
 
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.errors import SpecError
-from dlnsweep.networks.generic.descent import Samples
 from dlnsweep.networks.generic.draw import GenericDrawing
+from dlnsweep.networks.generic.state import Samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
@@ -119,17 +119,24 @@ def _try(row: Mapping[str, Any], computed: bool) -> None:
 def _check_declared(
     network: Any, params: Any, settings: Callable[[Any], Any], traced: Any, optimizer: str
 ) -> None:
-    """Refuse learning rates, or a choice of what is trained, that do not fit the parameters."""
-    for name, each in (("rates", network.rates), ("trained", network.trained)):
+    """Refuse rates, layers or a choice of what is trained that do not fit the parameters."""
+    depth = getattr(settings({}), "depth", 0)
+    declared = (
+        ("rates", network.rates),
+        ("trained", network.trained),
+        ("layer_of", network.structure.layer_of),
+    )
+    for name, each in declared:
         if each is None:
             continue
-        more = (optimizer,) if name == "rates" else ()
+        more: tuple[Any, ...] = () if name == "layer_of" else (settings,)
+        more += (lambda _: optimizer,) if name == "rates" else ()
         found: list[Any] = []
 
         def call(
             p: Any, n: Any, each: Any = each, more: Any = more, found: list[Any] = found
         ) -> None:
-            found.append(each(p, settings(n), *more))
+            found.append(each(p, *(make(n) for make in more)))
 
         _traced(name, call, params, traced, after="with the parameters that init returns")
         (tree,) = found
@@ -144,10 +151,22 @@ def _check_declared(
         if name == "trained":
             _check_bools(leaves)
             continue
+        if name == "layer_of":
+            _check_layers(leaves, depth)
+            continue
         for leaf in leaves:
             number = isinstance(leaf, int | float) and not isinstance(leaf, bool)
             if not number and getattr(leaf, "shape", None) != ():
                 raise _Wrong(f"rates returns {_shape(leaf)} for a leaf; it must be one number.")
+
+
+def _check_layers(leaves: Sequence[Any], depth: int) -> None:
+    for leaf in leaves:
+        if not isinstance(leaf, int) or isinstance(leaf, bool) or not -1 <= leaf < depth:
+            raise _Wrong(
+                f"layer_of returns {leaf!r} for a leaf; it must be an int from 0 to depth - 1, "
+                f"which is {depth - 1}, or -1 for none."
+            )
 
 
 def _check_bools(leaves: Sequence[Any]) -> None:
@@ -215,7 +234,9 @@ def _compute(
     kernel = drawing.kernel(Layout(1))
     named = kernel.training.loss
     place = "its loss" if named == OF_NETWORK else f"training.loss '{named}'"
-    given = {k: jnp.asarray(row.get(k) or v, jnp.asarray(v).dtype) for k, v in arguments.items()}
+    # Factors one a layer are a text in the row, and numbers in the arguments.
+    own = {k: v if isinstance(v, tuple) else row.get(k) or v for k, v in arguments.items()}
+    given = {k: jnp.asarray(v, jnp.asarray(arguments[k]).dtype) for k, v in own.items()}
 
     @jax.jit
     def begun(given: Any) -> tuple[Any, Any, Any]:

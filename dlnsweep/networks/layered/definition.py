@@ -17,8 +17,10 @@ from dlnsweep.contracts.descent import Carry, Inputs
 from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.networks.generic.descent import Constants, GenericKernel, Samples
+from dlnsweep.contracts.structure import Structure
+from dlnsweep.networks.generic.descent import GenericKernel
 from dlnsweep.networks.generic.draw import GenericDrawing
+from dlnsweep.networks.generic.state import Constants, Samples
 from dlnsweep.networks.layered.draw import reduced_samples
 from dlnsweep.networks.layered.initializers import Shape, draw_weights
 from dlnsweep.networks.layered.kind import NetworkSettings, problem_rank
@@ -51,8 +53,9 @@ def with_relu(weights: Weights, inputs: Float[Array, "m n"], settings: Any) -> F
     return multiply(weights[-1], jax.nn.relu(linear(weights[:-1], inputs, settings)))
 
 
-DEEP_LINEAR = Network("deep_linear", NetworkSettings, init, linear)
-LINEAR_THEN_RELU = Network("linear_then_relu", NetworkSettings, init, with_relu)
+_LAYERED = Structure(layer_of=lambda weights: tuple(range(len(weights))))
+DEEP_LINEAR = Network("deep_linear", NetworkSettings, init, linear, structure=_LAYERED)
+LINEAR_THEN_RELU = Network("linear_then_relu", NetworkSettings, init, with_relu, structure=_LAYERED)
 
 
 def fan_ins(weights: Weights) -> tuple[int, ...]:
@@ -83,17 +86,22 @@ class LayeredKernel(LayerRates):
         weights: Weights = carry.state.params
         constants, first = inputs.constants, weights[0]
         reduced = getattr(constants.aside, "reduced", constants.aside)
+        decay = constants.numbers["weight_decay"]
+        if constants.decays is not None:
+            decay = decay * jnp.stack(constants.decays)
         view = self.seen(
             (multiply(first, reduced.range_basis), *weights[1:]),
             multiply(first, reduced.off_basis),
             constants.aside,
-            constants.numbers["weight_decay"].astype(first.dtype),
+            decay.astype(first.dtype),
             constants.numbers["data_fit_scale"].astype(first.dtype),
             inputs.test,
         )
         view.fan_ins = fan_in_numbers(fan_ins(weights)).astype(first.dtype)
         view.fan_in_steps = self.training.step_rule == "fan_in"
         view.rates = jnp.stack(constants.rates)
+        if self.training.learning_rate_factors:
+            view.rate_factors = constants.numbers["learning_rate_factors"].astype(first.dtype)
         view.initial = inputs.initial
         return view
 

@@ -186,7 +186,7 @@ class DeepLinear(NetworkKind):
     observables = ("regression_error", "off_subspace_error")
     drawing = "dlnsweep.networks.layered.draw:SampleDrawing"
     generic = "dlnsweep.networks.layered.definition:LinearDefinition"
-    reducible = True
+    reducible = layered = True
     honoured = {"training.step_rule": ("uniform", "fan_in")}  # noqa: RUF012 - never changed
 
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:

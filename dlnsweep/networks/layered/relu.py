@@ -81,7 +81,7 @@ class ReluView(NetworkView):
         layers: tuple[Float[Array, "..."], ...],
         first_off_range: Float[Array, "d_1 off"],
         samples: Samples,
-        weight_decay: Float[Array, ""],
+        weight_decay: Float[Array, "*layers"],
         data_fit_scale: Float[Array, ""],
         test: TestSamples | None = None,
     ) -> None:
@@ -133,13 +133,13 @@ class ReluView(NetworkView):
     @cached_property
     def squared_gradient_norm(self) -> Float[Array, ""]:
         """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
-        decay, signal = self.weight_decay, self.data_fit_scale * self.residual
-        last = multiply(signal, self._hidden.T) + decay * self.layers[-1]
-        total = jnp.sum(last**2) + jnp.sum((decay * self.first_off_range) ** 2)
+        signal = self.data_fit_scale * self.residual
+        last = multiply(signal, self._hidden.T) + self.decay_of(-1) * self.layers[-1]
+        total = jnp.sum(last**2) + jnp.sum((self.decay_of(0) * self.first_off_range) ** 2)
         gated = jnp.where(self._before > 0, multiply(self.layers[-1].T, signal), 0)
         backward = multiply(gated, self.samples.columns)
         for i in reversed(range(len(self.layers) - 1)):
-            gradient = multiply(backward, self._forward[i].T) + decay * self.layers[i]
+            gradient = multiply(backward, self._forward[i].T) + self.decay_of(i) * self.layers[i]
             total += jnp.sum(gradient**2)
             backward = multiply(self.layers[i].T, backward)
         return total

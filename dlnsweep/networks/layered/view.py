@@ -25,7 +25,7 @@ class NetworkView(View):
         layers: W_1 restricted to range(Y), (d_1, r), then W_2, ..., W_L.
         first_off_range: W_1(t) V_perp.
         data: The reduced samples.
-        weight_decay: lambda.
+        weight_decay: lambda; or that of each layer, (L,).
         data_fit_scale: c in the loss (c/2) ||W_{L:1} Y - X||_F^2 + (lambda/2) sum ||W_i||_F^2.
         test: Fresh samples, if any observable needs them.
 
@@ -33,12 +33,14 @@ class NetworkView(View):
         fan_ins: The number of inputs of each layer; the arrays may be padded beyond it.
         fan_in_steps: Whether layer i takes steps of eta / fan_in_i, not of eta.
         rates: The learning rate eta_i of each layer, float64.
+        rate_factors: Factors on it that are neither eta nor the step rule's; None where all are 1.
         initial: W_1(0), ..., W_L(0), where an observable looks back at them; else None.
     """
 
     fan_ins: Float[Array, " L"]
     fan_in_steps: bool
     rates: Float[Array, " L"]
+    rate_factors: Float[Array, " L"] | None = None
     initial: tuple[Float[Array, "..."], ...] | None = None
 
     def __init__(
@@ -46,7 +48,7 @@ class NetworkView(View):
         layers: tuple[Float[Array, "..."], ...],
         first_off_range: Float[Array, "d_1 off"],
         data: Reduced,
-        weight_decay: Float[Array, ""],
+        weight_decay: Float[Array, "*layers"],
         data_fit_scale: Float[Array, ""],
         test: TestSamples | None = None,
     ) -> None:
@@ -81,8 +83,14 @@ class NetworkView(View):
     @cached_property
     def loss(self) -> Float[Array, ""]:
         """(c/2) times the squared error and (lambda/2) sum ||W_i||_F^2."""
-        decay = self.weight_decay * jnp.sum(self.squared_weight_norms)
+        norms = self.squared_weight_norms
+        one = self.weight_decay.ndim == 0
+        decay = self.weight_decay * jnp.sum(norms) if one else jnp.sum(self.weight_decay * norms)
         return 0.5 * (self.data_fit_scale * self.squared_error + decay)
+
+    def decay_of(self, layer: int) -> Float[Array, ""]:
+        """Return lambda, or that of a layer where each has its own."""
+        return self.weight_decay if self.weight_decay.ndim == 0 else self.weight_decay[layer]
 
     def output(self, inputs: Float[Array, "m k"]) -> Float[Array, "d k"]:
         """Return what the network makes of each column of some inputs."""
@@ -124,7 +132,9 @@ class NetworkView(View):
                 mask &= (rows < self.fan_ins[i + 1])[:, None]
             if i:
                 mask &= columns < self.fan_ins[i]
-            found.append(jnp.where(mask, 1 / self.fan_ins[i] if self.fan_in_steps else 1.0, 0.0))
+            rate = 1 / self.fan_ins[i] if self.fan_in_steps else 1.0
+            rate = rate if self.rate_factors is None else rate * self.rate_factors[i]
+            found.append(jnp.where(mask, rate, 0.0))
         return tuple(each.astype(self.dtype) for each in found)
 
 
@@ -219,6 +229,7 @@ class LinearView(NetworkView):
         """
         d, r = self.data.targets.shape
         shares = 1.0 / self.fan_ins if self.fan_in_steps else jnp.ones_like(self.fan_ins)
+        shares = shares if self.rate_factors is None else shares * self.rate_factors
         total = jnp.zeros((d * r, d * r), self.dtype)
         for i, product in enumerate(self.upper):
             lower = self.forward[i] * self.data.inputs
@@ -259,7 +270,7 @@ class LinearView(NetworkView):
         for i, layer in enumerate(self.layers):
             backward = self.data_fit_scale * multiply(self.upper[i].T, self.residual)
             forward = self.forward[i] * self.data.inputs
-            kept = (1.0 - rates[i] * self.weight_decay) * layer
+            kept = (1.0 - rates[i] * self.decay_of(i)) * layer
 
             def updated(x: Array, b: Array = backward, f: Array = forward, i: int = i) -> Array:
                 return -rates[i] * multiply(b, multiply(f.T, x))
@@ -316,9 +327,9 @@ class LinearView(NetworkView):
     def squared_gradient_norm(self) -> Float[Array, ""]:
         """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
         backward = self.data_fit_scale * self.residual * self.data.inputs
-        total = jnp.sum((self.weight_decay * self.first_off_range) ** 2)
+        total = jnp.sum((self.decay_of(0) * self.first_off_range) ** 2)
         for i in reversed(range(len(self.layers))):
-            gradient = multiply(backward, self.forward[i].T) + self.weight_decay * self.layers[i]
+            gradient = multiply(backward, self.forward[i].T) + self.decay_of(i) * self.layers[i]
             total += jnp.sum(gradient**2)
             backward = multiply(self.layers[i].T, backward)
         return total

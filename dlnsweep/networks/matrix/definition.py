@@ -12,8 +12,9 @@ from dlnsweep.contracts.descent import Carry, Inputs
 from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.networks.generic.descent import Constants, GenericKernel, Samples
+from dlnsweep.networks.generic.descent import GenericKernel
 from dlnsweep.networks.generic.draw import Drawn, GenericDrawing
+from dlnsweep.networks.generic.state import Constants, Samples
 from dlnsweep.networks.layered.definition import LayerRates, Weights, linear
 from dlnsweep.networks.layered.initializers import Shape
 from dlnsweep.networks.matrix.descent import FactorizationView

@@ -31,7 +31,7 @@ from dlnsweep.numerics.lazy import jax, jnp
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.networks.generic.descent import Samples
+    from dlnsweep.networks.generic.state import Samples
     from dlnsweep.numerics.streams import Keys
 
     Weights = tuple[Float[Array, "..."], ...]
@@ -148,6 +148,16 @@ def trained(params: dict[str, Any], settings: MlpSettings) -> dict[str, Any]:
     return found
 
 
+def layer_of(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the layer of each matrix, and of the biases beside it; what is kept is of none."""
+    found: dict[str, Any] = {
+        name: tuple(range(len(leaves))) for name, leaves in params.items() if name != "initial"
+    }
+    if "initial" in params:
+        found["initial"] = jax.tree.map(lambda _: -1, params["initial"])
+    return found
+
+
 def multiplications(settings: MlpSettings, inputs: int, outputs: int) -> int:
     """Return the products that a prediction takes, those of the initial weights' included."""
     dims = layer_sizes(settings, inputs, outputs)
@@ -198,5 +208,6 @@ MLP = Network(
         gated=lambda settings: settings.activation == "relu",
         hidden=hidden,
         layers=lambda params: params["weights"],
+        layer_of=layer_of,
     ),
 )
