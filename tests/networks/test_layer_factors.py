@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return dlnsweep.run(Sweep.from_dict(DOCUMENT), where, workers=0)
 
 
-def free_features(weights: list[np.ndarray], factors: tuple[float, float]) -> dict[int, Any]:
+def free_features(weights: list[np.ndarray], factors: tuple[float, ...]) -> dict[int, Any]:
     """Train (1/2) ||W H - X||^2 + (a / 2) ||H||^2 + (b / 2) ||W||^2 by features H and W."""
     (features, classifier), (slow, fast) = weights, factors
     targets, (a, b), states = np.repeat(np.eye(3), 2, axis=1), (0.1 * DECAY, 2 * DECAY), {}
