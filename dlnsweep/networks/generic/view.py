@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxtyping import Array, Float
 
@@ -14,15 +14,12 @@ from dlnsweep.networks.generic.state import Constants, whole
 from dlnsweep.networks.generic.steps import sum_of_squares
 from dlnsweep.numerics.lazy import jax, jnp
 
-if TYPE_CHECKING:
-    from dlnsweep.networks.generic.descent import GenericKernel
-
 
 class GenericView(View):
     """The state of any network on samples, as observables see it.
 
     Args:
-        kernel: What trains it.
+        kernel: The `GenericKernel` that trains it.
         inputs: The run's inputs.
         params: The parameters that are trained.
 
@@ -33,7 +30,7 @@ class GenericView(View):
         initial: Those of step 0, where an observable looks back at them; else None.
     """
 
-    def __init__(self, kernel: GenericKernel, inputs: Inputs, params: Any) -> None:
+    def __init__(self, kernel: Any, inputs: Inputs, params: Any) -> None:
         self.kernel, self.params = kernel, params
         self.constants: Constants = inputs.constants
         self.data, self.test, self.initial = self.constants.samples, inputs.test, inputs.initial
