@@ -56,6 +56,7 @@ def _shown(value: Any) -> str:
 
 
 _BOTH = ("regression_error", "off_subspace_error")
+_PAIR = {"problem.kind": ("separable",), "problem.support": ("pair",)}
 
 THEORY_CURVES: dict[str, TheoryCurve] = {
     "plateau": TheoryCurve(
@@ -219,6 +220,43 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "problem.loss": ("half_sum",),
             "training.weight_decay": (0.0,),
             "training.data_fit_scale": (1.0,),
+        },
+    ),
+    "largest_margin": TheoryCurve(
+        ("l2_margin",),
+        "largest margin",
+        "γ, the largest l2_margin that any β has: exactly, of samples among which are γ u and -γ u "
+        "(problem.support = 'pair')",
+        values.largest_margin,
+        _PAIR,
+    ),
+    "largest_normalized_margin": TheoryCurve(
+        ("margin",),
+        "largest margin",
+        "γ / L^(L/2), the largest margin over ‖θ‖^L of a deep linear network of such samples "
+        "(derived: ‖θ‖² is at least L ‖β‖^(2/L))",
+        values.largest_normalized_margin,
+        {
+            **_PAIR,
+            "network.kind": ("mlp",),
+            "network.activation": ("linear",),
+            "network.parametrization": ("standard",),
+            "network.richness": (1.0,),
+            "network.trained_layers": ("all",),
+        },
+    ),
+    "inverse_log": TheoryCurve(
+        ("margin_gap",),
+        "1 / log t",
+        "1 / log t, the rate at which the margin nears the largest one at a constant learning rate "
+        "(arXiv:1710.10345, Theorem 5); its factor depends on the data and is left out",
+        values.inverse_log,
+        {
+            "training.loss": ("logistic", "exponential"),
+            "training.optimizer": ("gradient_descent",),
+            "training.weight_decay": (0.0,),
+            "training.schedule": ("constant",),
+            "training.clip_norm": (0.0,),
         },
     ),
 }

@@ -195,3 +195,23 @@ def least_sharpness(run: Setup, steps: np.ndarray) -> np.ndarray:
 
     # The largest singular value of such a target is 1.
     return everywhere(theory.least_sharpness(int(run["network.depth"]), 1.0), steps)
+
+
+def largest_margin(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the largest l2 margin of data with a pair on the margin."""
+    return everywhere(float(run["problem.margin"]), steps)
+
+
+def largest_normalized_margin(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the same over the power of the parameters' norm, of a deep linear network."""
+    from dlnsweep.theory import max_margin as theory
+
+    depth, margin = int(run["network.depth"]), float(run["problem.margin"])
+    return everywhere(theory.largest_normalized_margin(depth, margin), steps)
+
+
+def inverse_log(_run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return 1 / log t; NaN up to t = 1."""
+    import numpy as np
+
+    return np.where(steps > 1, 1 / np.log(np.maximum(steps, 2)), np.nan)

@@ -178,7 +178,8 @@ def test_without_weight_decay_there_is_no_plateau():
             "horizon, off_subspace_bound, gain_floor, gain_ceiling, late_gain_floor, "
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
             "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
-            "stability_threshold, least_sharpness. "
+            "stability_threshold, least_sharpness, largest_margin, largest_normalized_margin, "
+            "inverse_log. "
             "Did you mean 'plateau'?",
         ),
         (
@@ -217,7 +218,8 @@ def test_what_is_not_known_is_not_checked():
 
 
 MATRICES = ("deficiency_envelope", "speed_exponent")
-OTHERS = ("jacobian_limit", "stability_threshold", "least_sharpness")
+MARGINS = ("largest_margin", "largest_normalized_margin", "inverse_log")
+OTHERS = ("jacobian_limit", "stability_threshold", "least_sharpness", *MARGINS)
 SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, *OTHERS)]
 GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
 
@@ -291,6 +293,21 @@ def test_lines_of_the_sharpness():
         ["least_sharpness"], "final", ["sharpness"], {"training.weight_decay": [1e-3]}
     )
     assert "which is for training.weight_decay = 0" in ending
+
+
+def test_lines_of_the_margin():
+    run, steps = Setup({"problem.margin": 0.5, "network.depth": 3}, 1.0), np.array([0, 1, 8.0])
+    found = [THEORY_CURVES[name].values(run, steps) for name in MARGINS]
+    np.testing.assert_array_equal(found[0], 0.5)
+    np.testing.assert_allclose(found[1], 0.5 / 27**0.5, rtol=1e-15)
+    np.testing.assert_allclose(found[2], [np.nan, np.nan, 1 / np.log(8)], rtol=1e-15)
+    for name, setting, value in zip(
+        MARGINS, ("problem.support", "network.activation", "training.clip_norm"),
+        ("random", "relu", 1.0), strict=True,
+    ):  # fmt: skip
+        known = {setting: [value]}
+        (ending,) = check_theory([name], "curves", THEORY_CURVES[name].observables, known)
+        assert f"which is for {setting} = " in ending
 
 
 @pytest.mark.parametrize("name", SAMPLES)
