@@ -42,12 +42,15 @@ def theory_overlays(results: Results, keys: Keys, selection: Selection) -> list[
         return _over_noise(keys, selection.used, noise_levels(results))
     steps, starts = starts_of(results, shown)
     overlays = []
-    for pattern, name in enumerate(keys.theory):
+    # What the legend calls by one name looks alike.
+    labels = list(dict.fromkeys(THEORY_CURVES[name].label for name in keys.theory))
+    for name in keys.theory:
         curve = THEORY_CURVES[name]
         for observable in (each for each in curve.observables if each in keys.y):
             start = starts[observable].reindex(selection.used.index)
             runs = selection.used.assign(**{"start": start})
             found = _of_observable(curve, observable, keys, runs, steps)
+            pattern = labels.index(curve.label)
             overlays += [replace(overlay, pattern=pattern) for overlay in found]
     return overlays
 

@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 
 Values = Callable[[Setup, "np.ndarray"], "np.ndarray"]
 
+# One layer on free features; cross-entropy has no other scale.
+_COLLAPSE = {
+    "problem.kind": ("unconstrained_features",),
+    "network.kind": ("mlp",),
+    "network.depth": (2,),
+    "network.activation": ("linear",),
+    "network.biases": (False,),
+    "network.parametrization": ("standard",),
+    "network.richness": (1.0,),
+    "network.output": ("plain",),
+    "network.trained_layers": ("all",),
+    "training.loss": ("squared", "cross_entropy"),
+    "training.optimizer": ("gradient_descent",),
+    "training.schedule": ("constant",),
+    "training.data_fit_scale": (1.0,),
+}
+
 
 @dataclass(frozen=True)
 class TheoryCurve:
@@ -258,6 +275,31 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "training.schedule": ("constant",),
             "training.clip_norm": (0.0,),
         },
+    ),
+    **{
+        f"nc{place + 1}_rate": TheoryCurve(
+            (f"nc{place + 1}",),
+            "derived rate",
+            f"{words}, of one layer on unconstrained features with weight decay: the value at step "
+            "0 times this, to be compared in slope (derived)",
+            partial(values.collapse, place=place),
+            _COLLAPSE | ({} if place < 2 else {"training.loss": ("cross_entropy",)}),
+        )
+        for place, words in enumerate(
+            (
+                "exp(-min(6 λ, 2 ρ) η t), ρ how fast the loss itself draws a class together "
+                "(c √N; cross-entropy λ (1 + z / C), z the logits' difference)",
+                "exp(-2 λ η t)",
+                "exp(-λ η t) on cross-entropy",
+            )
+        )
+    },
+    "nc3_limit": TheoryCurve(
+        ("nc3",),
+        "derived limit",
+        "sqrt(2 - 2 sqrt(1 - 1/C)): where NC3 ends on squared loss without biases (derived)",
+        values.nc3_limit,
+        _COLLAPSE | {"training.loss": ("squared",)},
     ),
 }
 

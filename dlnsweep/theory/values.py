@@ -215,3 +215,26 @@ def inverse_log(_run: Setup, steps: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return np.where(steps > 1, 1 / np.log(np.maximum(steps, 2)), np.nan)
+
+
+def collapse(run: Setup, steps: np.ndarray, place: int) -> np.ndarray:
+    """Return NC1, NC2 or NC3 at step 0 as its late rate would carry it on."""
+    import numpy as np
+
+    from dlnsweep.theory import neural_collapse as theory
+
+    rates = theory.collapse_rates(
+        str(run["training.loss"]),
+        float(run["training.weight_decay"]),
+        int(run["problem.num_classes"]),
+        int(run["problem.samples_per_class"]),
+        float(run["training.data_fit_scale"]),
+    )
+    return run.start * np.exp(-rates[place] * float(run["training.learning_rate"]) * steps)
+
+
+def nc3_limit(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return where NC3 ends on squared loss without biases."""
+    from dlnsweep.theory import neural_collapse as theory
+
+    return everywhere(theory.nc3_limit(int(run["problem.num_classes"])), steps)

@@ -179,7 +179,7 @@ def test_without_weight_decay_there_is_no_plateau():
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
             "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
             "stability_threshold, least_sharpness, largest_margin, largest_normalized_margin, "
-            "inverse_log. "
+            "inverse_log, nc1_rate, nc2_rate, nc3_rate, nc3_limit. "
             "Did you mean 'plateau'?",
         ),
         (
@@ -218,8 +218,9 @@ def test_what_is_not_known_is_not_checked():
 
 
 MATRICES = ("deficiency_envelope", "speed_exponent")
+COLLAPSE = ("nc1_rate", "nc2_rate", "nc3_rate", "nc3_limit")
 MARGINS = ("largest_margin", "largest_normalized_margin", "inverse_log")
-OTHERS = ("jacobian_limit", "stability_threshold", "least_sharpness", *MARGINS)
+OTHERS = ("jacobian_limit", "stability_threshold", "least_sharpness", *MARGINS, *COLLAPSE)
 SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, *OTHERS)]
 GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
 
@@ -308,6 +309,40 @@ def test_lines_of_the_margin():
         known = {setting: [value]}
         (ending,) = check_theory([name], "curves", THEORY_CURVES[name].observables, known)
         assert f"which is for {setting} = " in ending
+
+
+def test_lines_of_neural_collapse():
+    run = {
+        "training.loss": "squared", "training.weight_decay": 0.01, "training.learning_rate": 0.1,
+        "training.data_fit_scale": 1.0, "problem.num_classes": 4, "problem.samples_per_class": 5,
+    }  # fmt: skip
+    steps = np.array([0.0, 1000.0])
+    fall = [THEORY_CURVES[name].values(Setup(run, 2.0), steps) for name in COLLAPSE]
+    np.testing.assert_allclose(fall[0], [2, 2 * exp(-6)], rtol=1e-14)
+    np.testing.assert_allclose(fall[1], [2, 2 * exp(-2)], rtol=1e-14)
+    np.testing.assert_allclose(fall[3], sqrt(2 - sqrt(3)), rtol=1e-14)
+    run["training.loss"] = "cross_entropy"
+    found = THEORY_CURVES["nc3_rate"].values(Setup(run, 2.0), steps)
+    np.testing.assert_allclose(found, [2, 2 * exp(-1)], rtol=1e-14)
+    for name, loss in (("nc3_rate", "squared"), ("nc3_limit", "cross_entropy")):
+        known = {"training.loss": [loss]}
+        (ending,) = check_theory([name], "curves", ["nc3"], known)
+        assert "which is for training.loss = " in ending
+
+
+def test_formulas_of_one_name_look_alike():
+    kinds = {"problem.kind": "separable", "problem.support": "pair", "network.kind": "mlp"}
+    made = tables(**kinds, **{"problem.margin": 0.5})
+    for name in ("sharpness", "l2_margin", "margin"):
+        made.curve_table[name] = made.curve_table["loss"]
+        made.run_table[f"final_{name}"] = made.run_table["final_loss"]
+    figure = draw(made, read_figure({
+        "kind": "curves", "y": ["sharpness", "l2_margin", "margin"], "hue": "network.depth",
+        "theory": ["stability_threshold", "largest_margin", "largest_normalized_margin"],
+    }))  # fmt: skip
+    one, two, three = ({str(line._dash_pattern) for line in dashed_lines(ax)} for ax in figure.axes)
+    assert two == three != one
+    assert [len(each) for each in (one, two, three)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -65,7 +65,7 @@ def _features(view: GenericView, name: str) -> _Features:
 
 @observable(
     "nc1",
-    r"NC1: $\mathrm{tr}(\Sigma_W\Sigma_B^+)\,/\,C$",
+    "NC1 (within classes)",
     "variability within classes of the last hidden layer's values beside that of the class means, "
     "tr(S_W S_B^+) / C (arXiv:2008.08186), on the training samples; 0 if the samples of a class "
     "are one point",
@@ -87,7 +87,7 @@ def _nc1(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
 
 @observable(
     "nc2",
-    "NC2: distance of the class means from a simplex",
+    "NC2 (simplex of means)",
     "Frobenius distance of the Gram matrix of the class means less their mean, over its norm, from "
     "(I - 11^T/C) / sqrt(C - 1), that of C points of equal lengths and angles; 0 if they are such",
     views=("parameters",),
@@ -104,7 +104,7 @@ def _nc2(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
 
 @observable(
     "nc3",
-    "NC3: distance of the last layer from the class means",
+    "NC3 (self-duality)",
     "||W^T / ||W||_F - M / ||M||_F||_F, W the last layer, a row a class, and M the class means "
     "less their mean (arXiv:2008.08186); 0 if the last layer's rows are proportional to them. "
     "Networks without biases on squared loss have orthogonal rows, and end at "

@@ -61,7 +61,7 @@ def _l2_margin(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
 
 @observable(
     "margin_gap",
-    "relative duality gap of the margin",
+    "relative gap of the margin",
     "1 - (l2_margin / ||sum_i a_i x_i y_i||), a_i = exp(-x_i f(y_i)) over their sum: at least "
     "1 - l2_margin / (the largest l2_margin that any beta has), since that is at most the norm of "
     "any such mean (weak duality); both go to 0 where beta goes to the max-margin direction",
