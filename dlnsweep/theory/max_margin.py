@@ -18,8 +18,13 @@ i over the support vectors (derived from that theorem's Theorem 4: late gradient
 z*, so that exp(-beta . z_i) = s a_i with one s for all support vectors. Then min_i beta . z_i =
 -log s - max log a_i, and beta . z* = -log s - sum a_i log a_i is gamma ||beta|| up to what is of
 second order). With a constant learning rate gamma ||beta|| grows as log t: the gap falls as
-K / log t. Only the direction of the gradients in beta enters, so that it holds of deep linear
-networks too, in whose late steps each gradient moves beta by multiples of z* (arXiv:1810.02032).
+K / log t.
+
+Of a deep linear network beta = A W_1 (arXiv:1810.02032), where the row A of the other layers'
+product grows as ||beta||^(1 - 1/L): what W_1 begins with beyond the span of the support vectors
+stays, is multiplied by A, and turns beta by an angle of the order ||beta||^(-1/L). It adds to the
+gap half of its square, of the order ||beta||^(-2/L) (derived): as much as K / ||beta|| for L = 2,
+and more for larger L, unless the support vectors span all directions.
 """
 
 from __future__ import annotations
@@ -122,7 +127,7 @@ def _least_of_plane(points: Float[np.ndarray, "k m"]) -> Float[np.ndarray, " k"]
 
 
 def margin_rate(weights: Float[np.ndarray, " n"]) -> float:
-    """Return K: the relative gap of the margin times gamma ||beta|| tends to it; see above.
+    """Return K: a linear predictor's relative gap times gamma ||beta|| tends to it; see above.
 
     Args:
         weights: a, as `max_margin` finds them.

@@ -67,7 +67,8 @@ def test_what_no_hyperplane_separates_is_refused():
 def test_the_gap_of_normalised_descent_is_k_over_the_norm(depth: int):
     """Steps of fixed length on exp(-margin), in the weights of the last layer of rank one.
 
-    With depth 2 the network is a_0 w . y: its gradient is that in beta, times w and a_0.
+    With depth 2 the network is a_0 w . y: its gradient is that in beta, times w and a_0. The three
+    support vectors span all directions: nothing of the start is left.
     """
     inputs, labels = separable(3, 3, 12)
     points = (inputs * labels).T
@@ -85,7 +86,7 @@ def test_the_gap_of_normalised_descent_is_k_over_the_norm(depth: int):
             size = np.sqrt(moves[0] @ moves[0] + moves[1] ** 2)
             w, a = w + 1e-3 * moves[0] / size, a + 1e-3 * moves[1] / size
     beta = a * w if depth == 2 else w
-    size = found.margin * np.linalg.norm(beta)
+    size = float(found.margin * np.linalg.norm(beta))
     gap = 1 - np.min(points @ beta) / size
     # What is left out is of the order of 1 / size.
     assert size > 40
