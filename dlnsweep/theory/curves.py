@@ -35,6 +35,8 @@ _COLLAPSE = {
     "training.optimizer": ("gradient_descent",),
     "training.schedule": ("constant",),
     "training.data_fit_scale": (1.0,),
+    "training.learning_rate_factors": ("",),
+    "training.weight_decay_factors": ("",),
 }
 
 

@@ -217,6 +217,35 @@ def test_predictions_grow_with_the_degree(network: dict[str, Any], degree: int):
     np.testing.assert_allclose(np.asarray(ratio), 2.0**degree, rtol=1e-12)
 
 
+def test_the_next_step_raises_the_loss_or_does_not():
+    """Linear regression above and below the largest stable rate, which a schedule crosses."""
+    drawn = np.random.default_rng(3)
+    y, x = drawn.standard_normal((4, 9)), drawn.standard_normal((1, 9))
+    w, steps = np.zeros((1, 4)), 12
+    eta = 2.4 / np.linalg.eigvalsh(0.7 * y @ y.T + 0.1 * np.eye(4))[-1]
+    given = {"learning_rate": eta, "data_fit_scale": 0.7, "weight_decay": 0.1,
+             "schedule": "linear", "schedule_steps": 12.0, "schedule_end": 0.5}  # fmt: skip
+    network = {"kind": "mlp", "depth": 1, "width": 1}
+    found = recorded(["loss_increase"], network, {"weights": (w,)}, x, y, steps, **given)
+    losses = []
+    for step in range(steps + 2):
+        losses.append(0.35 * np.sum((w @ y - x) ** 2) + 0.05 * np.sum(w**2))
+        w = w - eta * (1 - 0.5 * step / 12) * (0.7 * (w @ y - x) @ y.T + 0.1 * w)
+    rises = (np.diff(losses) > 0).astype(float)
+    assert set(rises) == {0.0, 1.0}
+    np.testing.assert_array_equal(found["loss_increase"], rises)
+
+
+def test_steps_that_remember_are_not_taken_from_the_parameters_alone():
+    made = sweep(network=MLP, training__optimizer="momentum",
+                 record={"observables": ["loss_increase"]})  # fmt: skip
+    assert why_not(make_plan(made).row(0), computed=False) == (
+        "network.kind 'mlp' cannot be trained: record.observables names 'loss_increase', which "
+        "takes the next step from the parameters alone; training.optimizer is 'momentum', whose "
+        'step depends on earlier ones, too. Leave it out, or take "gradient_descent".'
+    )
+
+
 MLP = {"kind": "mlp", "depth": 2, "width": 6}
 
 

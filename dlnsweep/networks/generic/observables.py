@@ -173,6 +173,35 @@ def _gradient_noise(view: GenericView, record: RecordSettings) -> Float[Array, "
 
 
 @observable(
+    "loss_increase",
+    "share of steps that raise the loss",
+    "1 where the next step of gradient descent, as training takes it, raises the loss (decay and "
+    "data-fit scale included, on all samples), else 0: the mean over records is the share of such "
+    "steps among those recorded; counting all of them would be work in each step. Where nothing "
+    "moves any more, rises are rounding. A record costs two or three steps",
+    views=("parameters",),
+)
+def _loss_increase(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
+    from dlnsweep.contracts.descent import Inputs
+    from dlnsweep.networks.generic.state import State
+    from dlnsweep.numerics.compensated import nothing_lost
+
+    kernel, params = view.kernel, view.params
+    optimizer = kernel.training.optimizer
+    if optimizer != "gradient_descent":
+        raise SpecError(
+            "record.observables names 'loss_increase', which takes the next step from the "
+            f"parameters alone; training.optimizer is '{optimizer}', whose step depends on earlier "
+            'ones, too. Leave it out, or take "gradient_descent".'
+        )
+    none, leaves = -jnp.ones((), jnp.int64), tuple(jax.tree.leaves(params))
+    state = State(params, None, jnp.ones((), bool), none, nothing_lost(leaves))
+    inputs = Inputs(view.constants, view.constants.numbers["weight_decay"], {}, None)
+    moved = kernel.advance(inputs, state, view.step, view.step + 1).params
+    return view.landscape.objective(moved) > view.loss
+
+
+@observable(
     "least_norm_distance",
     r"least-norm distance $\|f(Y')-XY^+Y'\|_F\,/\,\|X'\|_F$",
     "distance on fresh samples, over the norm of their targets, from X Y^+, the linear map of "
