@@ -23,6 +23,8 @@ import gc  # noqa: E402
 import importlib.metadata  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 
+from pathlib import Path  # noqa: E402
+
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
@@ -62,6 +64,17 @@ CHECKED = [
 ]
 pytest.register_assert_rewrite("batch_samples", "relu_samples")
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what tests/further.txt names, with all parameters or with some."""
+    lines = (Path(__file__).parent / "further.txt").read_text().splitlines()
+    named = {line for line in lines if line and not line.startswith("#")}
+    for item in items:
+        name = item.nodeid.removeprefix("tests/")
+        if name in named or name.partition("[")[0] in named:
+            item.add_marker("further")
 
 
 @pytest.fixture(autouse=True)

@@ -1,24 +1,26 @@
 """A two-layer teacher of Gaussian inputs (ReLU: as in Kunin et al. 2024, arXiv:2406.06158).
 
-y_i (m)                inputs, independent entries N(0, 1/n) for relu, N(0, 1) for the others
+y_i (m)                inputs = "gaussian": independent entries N(0, 1/n) for relu, N(0, 1) for
+                       the others; "sphere": uniform on the sphere of radius 1
 u_1, ..., u_K (m)      independent, uniform on the sphere of radius 1
 c_1, ..., c_K (d)      independent entries of random signs
-x_i = sum_k c_k s(u_k . y_i) / sqrt(K) + tau e_i
+x_i = rho sum_k c_k s(u_k . y_i) / sqrt(K) + tau e_i
 
 relu         s(z) = max(z, 0)
 tanh         s(z) = tanh(z)
 erf          s(z) = erf(z / sqrt(2)), as in Saad and Solla 1995
 quadratic    s(z) = z^2
 
-e_i has independent entries of the variance of the inputs', tau is `output_noise`; test targets
-have none. The inputs are what a network is given, so they stand for the measurements Y (m, n), and
+rho is `teacher_scale`. e_i has independent entries of the variance of the inputs', tau is
+`output_noise`; test targets have none. The inputs are what a network is given, so they stand for the measurements Y (m, n), and
 the targets for the signals X (d, n).
 
 A ReLU network without biases is homogeneous, so that the scale 1 / sqrt(n) of all inputs makes
 ||W Y - X||_F^2 the mean over samples of standard Gaussian inputs; for the other activations
 training.data_fit_scale = 1 / n, or a loss that is a mean, does so.
 
-The paper's own code was not at hand: number and laws of the teacher's neurons are ours.
+The paper's code has three neurons, readouts of -1 and 1 (here rho = sqrt(K)), inputs of norm 1 and
+the mean of squares.
 """
 
 from __future__ import annotations
@@ -53,6 +55,14 @@ class TeacherSettings(Settings):
         Literal["relu", "tanh", "erf", "quadratic"],
         Describe("static", "the teacher's activation; erf: erf(z / √2)"),
     ] = "relu"
+    inputs: Annotated[
+        Literal["gaussian", "sphere"],
+        Describe("static", "the law of the inputs; sphere: uniform, of norm 1"),
+    ] = "gaussian"
+    teacher_scale: Annotated[
+        Annotated[float, Field(gt=0)],
+        Describe("traced", "factor on the teacher's outputs; √K undoes their 1/√K", "ρ"),
+    ] = 1.0
     output_noise: Annotated[
         Annotated[float, Field(ge=0)],
         Describe(
@@ -78,9 +88,10 @@ def draw(settings: TeacherSettings, key: Keys) -> tuple[Float[Array, "d n"], Flo
     from dlnsweep.numerics.streams import gaussian
 
     count = settings.num_samples
-    samples = count if settings.teacher_activation == "relu" else 1
+    samples = count if _scaled(settings) else 1
     targets, inputs = _taught(settings, key, "data/signals", count, samples)
-    noise = gaussian(key("data/noise"), settings.signal_dim, count) / samples**0.5
+    entries = settings.measurement_dim if settings.inputs == "sphere" else samples
+    noise = gaussian(key("data/noise"), settings.signal_dim, count) / entries**0.5
     return targets + settings.output_noise * noise, inputs
 
 
@@ -89,15 +100,20 @@ def draw_test(
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh inputs and what the teacher says of them, without noise.
 
-    For relu both are scaled so that targets have mean square norm 1, as the test signals of the
-    problems that measure signals have. The others are not homogeneous, and are not scaled.
+    For relu and Gaussian inputs both are scaled so that targets have mean square norm rho^2, as the
+    test signals of the problems that measure signals have. The others are not scaled.
     """
     targets, inputs = _taught(settings, key, "test/signals", count, 1)
-    if settings.teacher_activation != "relu":
+    if not _scaled(settings):
         return targets, inputs
     # E (u . y)_+^2 = 1/2 for a standard Gaussian y, and the signs are independent.
     scale = (2.0 / settings.signal_dim) ** 0.5
     return scale * targets, scale * inputs
+
+
+def _scaled(settings: TeacherSettings) -> bool:
+    """Return whether inputs may have any scale, since the teacher is homogeneous."""
+    return settings.teacher_activation == "relu" and settings.inputs == "gaussian"
 
 
 def teach(
@@ -131,4 +147,7 @@ def _taught(
     directions = directions / jnp.linalg.norm(directions, axis=0)
     signs = jnp.where(gaussian(key("data/teacher_signs"), d, neurons) < 0, -1.0, 1.0)
     inputs = gaussian(key(purpose), m, count) / samples**0.5
-    return teach(inputs, directions, signs, settings.teacher_activation), inputs
+    if settings.inputs == "sphere":
+        inputs = inputs / jnp.linalg.norm(inputs, axis=0)
+    targets = teach(inputs, directions, signs, settings.teacher_activation)
+    return settings.teacher_scale * targets, inputs

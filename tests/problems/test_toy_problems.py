@@ -178,14 +178,19 @@ def teacher(own: Any, raw: Numbers, part: str) -> tuple[np.ndarray, np.ndarray]:
     relu, train = own.teacher_activation == "relu", part == "data"
     units = [u / math.sqrt(u @ u) for u in raw["data/teacher"].T]
     signs = np.where(raw["data/teacher_signs"] < 0, -1.0, 1.0)
-    size = 1.0
-    if relu:
+    size = noise = 1.0
+    y = raw[f"{part}/signals"]
+    if own.inputs == "sphere":
+        y = np.array([column / math.sqrt(column @ column) for column in y.T]).T
+        noise = 1 / math.sqrt(len(y))
+    elif relu:
         size = 1 / math.sqrt(own.num_samples) if train else math.sqrt(2 / own.signal_dim)
-    y = size * raw[f"{part}/signals"]
+        noise = size
+    y = size * y
     activation = ACTIVATIONS[own.teacher_activation]
     hidden = np.array([[activation(float(u @ column)) for column in y.T] for u in units])
-    x = signs @ hidden / math.sqrt(len(units))
-    return x + (own.output_noise * size * raw["data/noise"] if train else 0.0), y
+    x = own.teacher_scale * signs @ hidden / math.sqrt(len(units))
+    return x + (own.output_noise * noise * raw["data/noise"] if train else 0.0), y
 
 
 Law = Callable[[Any, Numbers, str], tuple[np.ndarray, np.ndarray]]
@@ -267,6 +272,10 @@ CASES |= {
     )
     for name in ACTIVATIONS
 }  # fmt: skip
+CASES["teacher on a sphere"] = (
+    CASES["teacher relu"][0] | {"inputs": "sphere", "teacher_scale": 1.7},
+    *CASES["teacher relu"][1:],
+)
 
 
 def sweep(problem: dict[str, Any], **changes: Any) -> Sweep:
