@@ -14,6 +14,7 @@ import pytest
 import dlnsweep
 
 PACKAGE = Path(dlnsweep.__file__).parent
+TESTS = Path(__file__).parent
 
 # The rooms (folders, and modules beside them) from the ground floor up. A room imports rooms of
 # lower floors only; imports inside functions count, and those for type checkers alone do, too.
@@ -200,3 +201,12 @@ def test_commands_that_do_not_train_do_not_load_jax(sweep_file: Path):
         "app(['figure', 'smoke'])\nexcept (SystemExit, DlnsweepError): pass"
     ]
     assert "jax" not in loaded_by("\n".join(parts), sweep_file.parent)
+
+
+def test_what_stands_among_the_further_cases_exists():
+    lines = (TESTS / "further.txt").read_text().splitlines()
+    named = [line for line in lines if line and not line.startswith("#")]
+    assert len(named) == len(set(named))
+    for line in named:
+        file, _, test = line.partition("[")[0].partition("::")
+        assert f"\ndef {test}(" in (TESTS / file).read_text(), line
