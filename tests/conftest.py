@@ -22,7 +22,6 @@ os.environ["DLNSWEEP_COMPILE_CACHE"] = os.environ["DLNSWEEP_TEST_CACHE"]
 import gc  # noqa: E402
 import importlib.metadata  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
-
 from pathlib import Path  # noqa: E402
 
 import jax  # noqa: E402

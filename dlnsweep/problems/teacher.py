@@ -12,8 +12,8 @@ erf          s(z) = erf(z / sqrt(2)), as in Saad and Solla 1995
 quadratic    s(z) = z^2
 
 rho is `teacher_scale`. e_i has independent entries of the variance of the inputs', tau is
-`output_noise`; test targets have none. The inputs are what a network is given, so they stand for the measurements Y (m, n), and
-the targets for the signals X (d, n).
+`output_noise`; test targets have none. The inputs are what a network is given, so they stand for
+the measurements Y (m, n), and the targets for the signals X (d, n).
 
 A ReLU network without biases is homogeneous, so that the scale 1 / sqrt(n) of all inputs makes
 ||W Y - X||_F^2 the mean over samples of standard Gaussian inputs; for the other activations
