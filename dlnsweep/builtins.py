@@ -8,7 +8,7 @@ from __future__ import annotations
 from dlnsweep.contracts import network as networks
 from dlnsweep.contracts.loss import Loss, register_loss
 from dlnsweep.contracts.optimizer import register_optimizer
-from dlnsweep.contracts.problem import Problem, register
+from dlnsweep.contracts.problem import Problem, Stream, register
 from dlnsweep.networks import curvature as _curvature  # noqa: F401
 
 # Imported for the observables that they register.
@@ -89,7 +89,16 @@ register(
         certain_rank=lambda _: False,
     )
 )
-register(Problem("teacher", teacher.TeacherSettings, teacher.draw, teacher.draw_test, teacher.rank))
+register(
+    Problem(
+        "teacher",
+        teacher.TeacherSettings,
+        teacher.draw,
+        teacher.draw_test,
+        teacher.rank,
+        stream=Stream(teacher.common, teacher.stream),
+    )
+)
 register(
     Problem(
         "from_file",
@@ -99,19 +108,24 @@ register(
         num_test=from_file.num_test_rows,
     )
 )
-for _kind, _settings, _module in (
-    ("separable", separable.SeparableSettings, separable),
-    ("gaussian_mixture", gaussian_mixture.GaussianMixtureSettings, gaussian_mixture),
-    ("sparse_regression", sparse_regression.SparseRegressionSettings, sparse_regression),
-    ("sparse_parity", sparse_parity.SparseParitySettings, sparse_parity),
-    ("single_index", multi_index.SingleIndexSettings, multi_index),
-    ("multi_index", multi_index.MultiIndexSettings, multi_index),
-    ("power_law", power_law.PowerLawSettings, power_law),
-    ("icl_regression", icl_regression.IclRegressionSettings, icl_regression),
-    ("autoencoder", autoencoder.AutoencoderSettings, autoencoder),
+_CLASSES = Stream(gaussian_mixture.class_means, gaussian_mixture.stream)
+_SPARSE = Stream(sparse_regression.coefficients, sparse_regression.stream)
+_INDICES = Stream(multi_index.directions, multi_index.stream)
+_FEATURES = Stream(power_law.common, power_law.stream)
+_PROMPTS = Stream(icl_regression.common, icl_regression.stream)
+for _kind, _settings, _module, _stream in (
+    ("separable", separable.SeparableSettings, separable, None),
+    ("gaussian_mixture", gaussian_mixture.GaussianMixtureSettings, gaussian_mixture, _CLASSES),
+    ("sparse_regression", sparse_regression.SparseRegressionSettings, sparse_regression, _SPARSE),
+    ("sparse_parity", sparse_parity.SparseParitySettings, sparse_parity, None),
+    ("single_index", multi_index.SingleIndexSettings, multi_index, _INDICES),
+    ("multi_index", multi_index.MultiIndexSettings, multi_index, _INDICES),
+    ("power_law", power_law.PowerLawSettings, power_law, _FEATURES),
+    ("icl_regression", icl_regression.IclRegressionSettings, icl_regression, _PROMPTS),
+    ("autoencoder", autoencoder.AutoencoderSettings, autoencoder, None),
 ):
     # No rank is said: of steep spectra, parities and pairs less than min(m, n) is seen.
-    register(Problem(_kind, _settings, _module.draw, _module.draw_test))
+    register(Problem(_kind, _settings, _module.draw, _module.draw_test, stream=_stream))
 register(
     Problem(
         "modular_addition",

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """How fresh training samples are drawn, for `training.minibatch_order = "one_pass"`.
+
+    The training samples of `Problem.draw` are `draw(settings, common(settings, key), key, n)`, or
+    have the same law; those of a step are drawn by keys of that step.
+
+    Attributes:
+        common: Takes the settings and a function from purpose to PRNG key; returns what all samples
+            have in common, any pytree of float64 arrays: it is drawn once a run.
+        draw: Takes the settings, that, a function from purpose to PRNG key and a number of samples;
+            returns that many signals and measurements, independent of all others, float64.
+    """
+
+    common: Callable[..., Any]
+    draw: Callable[..., tuple[Float[Array, "d k"], Float[Array, "m k"]]]
+
+
+@dataclass(frozen=True)
 class Problem:
     """A kind of problem.
 
@@ -40,6 +58,7 @@ class Problem:
             represent one signal from its measurements; "matrix", to find a matrix, for which
             `draw` returns a loss of it (problems/losses.py).
         num_test: The most test samples that there are, from the static settings. None: any number.
+        stream: How training samples are drawn without end. None: there are those of `draw` alone.
     """
 
     kind: str
@@ -53,6 +72,7 @@ class Problem:
     shared: Callable[..., Any] | None = None
     task: str = "samples"
     num_test: Callable[[Any], int] | None = None
+    stream: Stream | None = None
 
     def rank_of(self, settings: Any) -> int:
         """Return the rank of the measurements, or the most that it can be."""

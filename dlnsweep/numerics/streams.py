@@ -33,8 +33,8 @@ _PURPOSES = (
     "data/right", "data/rows", "data/signal", "data/signal_weights", "data/signals",
     "data/tail_left", "data/tail_right", "data/teacher", "data/teacher_signs", "data/weights",
     "operator/supports", "test/members", "test/noise", "test/signals",
-    "training/label_noise", "training/minibatches", "weights/direction", "weights/hidden",
-    "weights/output", "weights/product",
+    "training/label_noise", "training/minibatches", "training/stream", "weights/direction",
+    "weights/hidden", "weights/output", "weights/product",
 )  # fmt: skip
 _PURPOSES_OF_LAYERS = ("weights/{}", "weights/frame{}", "law/{}", "law/{}/chi", "law/{}/rest")
 # Tries for a chi-squared number.
@@ -125,6 +125,19 @@ def step_gaussian(
 ) -> Float[Array, "rows columns"]:
     """Draw a standard Gaussian matrix for a step, float64: `gaussian` with a key of the step."""
     return gaussian(threefry2x32(key, _words(step)), rows, columns)
+
+
+def step_keys(key: Words, step: Int[Array, ""]) -> Keys:
+    """Return the function from a purpose to its key at a step, from a key of the run."""
+    words = threefry2x32(key, _words(step))
+    return lambda purpose: _named(words, jnp.uint32(zlib.crc32(purpose.encode())))
+
+
+def below(key: Words, bound: int, count: int) -> Int[Array, " count"]:
+    """Draw uniform integers from 0 to `bound` - 1; one is likelier by less than bound in 2^32."""
+    places = jnp.arange(count, dtype=jnp.uint32)
+    block = threefry2x32(key, (places, jnp.zeros_like(places)))
+    return ((block[0].astype(jnp.uint64) * bound) >> 32).astype(jnp.int32)
 
 
 def _uniform(block: Words) -> Float[Array, "..."]:

@@ -24,7 +24,7 @@ from dlnsweep.problems.scalar import NonNegative, Positive
 from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+    from jaxtyping import Array, Float, Int
 
     from dlnsweep.numerics.streams import Keys, Words
 
@@ -95,6 +95,16 @@ def draw(
     return _samples(settings, key, key("data/signals"), settings.num_samples)
 
 
+def stream(
+    settings: GaussianMixtureSettings, means: Float[Array, "m c"], key: Keys, count: int
+) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
+    """Draw samples of given means, each of a random class."""
+    from dlnsweep.numerics.streams import below
+
+    classes = below(key("data/members"), settings.num_classes, count)
+    return _around(settings, means, classes, key("data/signals"))
+
+
 def draw_test(
     settings: GaussianMixtureSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
@@ -105,9 +115,18 @@ def draw_test(
 def _samples(
     settings: GaussianMixtureSettings, key: Keys, own: Words, count: int
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
+    classes = jnp.arange(count) % settings.num_classes
+    return _around(settings, class_means(settings, key), classes, own)
+
+
+def _around(
+    settings: GaussianMixtureSettings,
+    means: Float[Array, "m c"],
+    classes: Int[Array, " k"],
+    own: Words,
+) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     from dlnsweep.numerics.streams import gaussian
 
-    classes = jnp.arange(count) % settings.num_classes
-    noise = settings.noise * gaussian(own, settings.measurement_dim, count)
-    inputs = class_means(settings, key)[:, classes] + noise
+    noise = settings.noise * gaussian(own, settings.measurement_dim, len(classes))
+    inputs = means[:, classes] + noise
     return targets_of(classes, settings.signal_dim, settings.labels), inputs

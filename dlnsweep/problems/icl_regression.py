@@ -85,7 +85,20 @@ def draw(
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    return _prompts(settings, key, ("data/signals", "data/weights"), settings.num_samples)
+    return stream(settings, None, key, settings.num_samples)
+
+
+def common(settings: IclRegressionSettings, key: Keys) -> None:
+    """Return that prompts have nothing in common."""
+    del settings, key
+
+
+def stream(
+    settings: IclRegressionSettings, shared: None, key: Keys, count: int
+) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
+    """Draw training targets and prompts."""
+    del shared
+    return _prompts(settings, key, ("data/signals", "data/weights"), count)
 
 
 def draw_test(

@@ -24,7 +24,7 @@ from dlnsweep.settings.base import Constraint, Describe
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.numerics.streams import Keys
+    from dlnsweep.numerics.streams import Keys, Words
 
 _Degree = Annotated[int, Field(ge=1, le=20)]
 
@@ -92,9 +92,16 @@ def draw(settings: IndexSettings, key: Keys) -> tuple[Float[Array, "1 n"], Float
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
+    return stream(settings, directions(settings, key), key, settings.num_samples)
+
+
+def stream(
+    settings: IndexSettings, frame: Float[Array, "m K"], key: Keys, count: int
+) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
+    """Draw training inputs and their targets, with noise, of given directions."""
     from dlnsweep.numerics.streams import gaussian
 
-    targets, inputs = _samples(settings, key, "data/signals", settings.num_samples)
+    targets, inputs = _samples(settings, frame, key("data/signals"), count)
     return targets + settings.noise * gaussian(key("data/noise"), *targets.shape), inputs
 
 
@@ -102,16 +109,15 @@ def draw_test(
     settings: IndexSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
     """Draw fresh inputs and their targets, without noise."""
-    return _samples(settings, key, "test/signals", count)
+    return _samples(settings, directions(settings, key), key("test/signals"), count)
 
 
 def _samples(
-    settings: IndexSettings, key: Keys, purpose: str, count: int
+    settings: IndexSettings, frame: Float[Array, "m K"], own: Words, count: int
 ) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
     from dlnsweep.numerics.products import multiply
     from dlnsweep.numerics.streams import gaussian
 
-    frame = directions(settings, key)
-    inputs = gaussian(key(purpose), settings.measurement_dim, count)
+    inputs = gaussian(own, settings.measurement_dim, count)
     links = hermite(multiply(frame.T, inputs), settings.hermite_degree)
     return jnp.sum(links, axis=0, keepdims=True) / frame.shape[1] ** 0.5, inputs

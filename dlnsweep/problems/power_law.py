@@ -23,7 +23,7 @@ from dlnsweep.settings.base import Constraint, Describe
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.numerics.streams import Keys
+    from dlnsweep.numerics.streams import Keys, Words
 
 
 class PowerLawSettings(ScalarSettings):
@@ -57,26 +57,40 @@ def draw(settings: PowerLawSettings, key: Keys) -> tuple[Float[Array, "1 n"], Fl
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
-    return _samples(settings, key, "data/signals", settings.num_samples)
+    return stream(settings, common(settings, key), key, settings.num_samples)
+
+
+def common(settings: PowerLawSettings, key: Keys) -> tuple[Float[Array, "_ _"], ...]:
+    """Return the deviations of z's entries as a column, b as a row, and the random W."""
+    from dlnsweep.numerics.streams import gaussian
+
+    v, m = settings.ambient_dim, settings.measurement_dim
+    places = jnp.arange(1, v + 1, dtype=jnp.float64)
+    features = gaussian(key("data/operator"), v, m) / m**0.5
+    deviations = places**-settings.data_exponent
+    return deviations[:, None], (places**-settings.target_exponent)[None], features
+
+
+def stream(
+    settings: PowerLawSettings, shared: tuple[Float[Array, "_ _"], ...], key: Keys, count: int
+) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
+    """Draw training targets and features of a given W."""
+    return _samples(settings, shared, key("data/signals"), count)
 
 
 def draw_test(
     settings: PowerLawSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
     """Draw fresh targets and features."""
-    return _samples(settings, key, "test/signals", count)
+    return _samples(settings, common(settings, key), key("test/signals"), count)
 
 
 def _samples(
-    settings: PowerLawSettings, key: Keys, purpose: str, count: int
+    settings: PowerLawSettings, shared: tuple[Float[Array, "_ _"], ...], own: Words, count: int
 ) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
     from dlnsweep.numerics.products import multiply
     from dlnsweep.numerics.streams import gaussian
 
-    v, m = settings.ambient_dim, settings.measurement_dim
-    places = jnp.arange(1, v + 1, dtype=jnp.float64)
-    deviations = places**-settings.data_exponent
-    data = deviations[:, None] * gaussian(key(purpose), v, count)
-    features = gaussian(key("data/operator"), v, m) / m**0.5
-    target = (places**-settings.target_exponent)[None]
+    deviations, target, features = shared
+    data = deviations * gaussian(own, settings.ambient_dim, count)
     return multiply(target, data), multiply(features.T, data)

@@ -66,13 +66,19 @@ def draw(
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
+    return stream(settings, coefficients(settings, key), key, settings.num_samples)
+
+
+def stream(
+    settings: SparseRegressionSettings, beta: Float[Array, "1 m"], key: Keys, count: int
+) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
+    """Draw training inputs and their targets, with noise, of a given beta."""
     from dlnsweep.numerics.products import multiply
     from dlnsweep.numerics.streams import gaussian
 
-    n = settings.num_samples
-    inputs = gaussian(key("data/signals"), settings.measurement_dim, n)
-    noise = settings.noise * gaussian(key("data/noise"), 1, n)
-    return multiply(coefficients(settings, key), inputs) + noise, inputs
+    inputs = gaussian(key("data/signals"), settings.measurement_dim, count)
+    noise = settings.noise * gaussian(key("data/noise"), 1, count)
+    return multiply(beta, inputs) + noise, inputs
 
 
 def draw_test(

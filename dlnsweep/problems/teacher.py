@@ -36,7 +36,7 @@ from dlnsweep.settings.base import Describe, Settings
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.numerics.streams import Keys
+    from dlnsweep.numerics.streams import Keys, Words
 
 _Count = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -85,11 +85,30 @@ def draw(settings: TeacherSettings, key: Keys) -> tuple[Float[Array, "d n"], Flo
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
+    return stream(settings, common(settings, key), key, settings.num_samples)
+
+
+def common(settings: TeacherSettings, key: Keys) -> tuple[Float[Array, "m K"], Float[Array, "d K"]]:
+    """Draw the teacher: the neurons' directions u and signs c."""
     from dlnsweep.numerics.streams import gaussian
 
-    count = settings.num_samples
-    samples = count if _scaled(settings) else 1
-    targets, inputs = _taught(settings, key, "data/signals", count, samples)
+    m, d, neurons = settings.measurement_dim, settings.signal_dim, settings.num_teacher_neurons
+    directions = gaussian(key("data/teacher"), m, neurons)
+    directions = directions / jnp.linalg.norm(directions, axis=0)
+    return directions, jnp.where(gaussian(key("data/teacher_signs"), d, neurons) < 0, -1.0, 1.0)
+
+
+def stream(
+    settings: TeacherSettings,
+    teacher: tuple[Float[Array, "m K"], Float[Array, "d K"]],
+    key: Keys,
+    count: int,
+) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
+    """Draw training inputs, of the size that the settings' n gives them, and their targets."""
+    from dlnsweep.numerics.streams import gaussian
+
+    samples = settings.num_samples if _scaled(settings) else 1
+    targets, inputs = _taught(settings, teacher, key("data/signals"), count, samples)
     entries = settings.measurement_dim if settings.inputs == "sphere" else samples
     noise = gaussian(key("data/noise"), settings.signal_dim, count) / entries**0.5
     return targets + settings.output_noise * noise, inputs
@@ -103,7 +122,7 @@ def draw_test(
     For relu and Gaussian inputs both are scaled so that targets have mean square norm rho^2, as the
     test signals of the problems that measure signals have. The others are not scaled.
     """
-    targets, inputs = _taught(settings, key, "test/signals", count, 1)
+    targets, inputs = _taught(settings, common(settings, key), key("test/signals"), count, 1)
     if not _scaled(settings):
         return targets, inputs
     # E (u . y)_+^2 = 1/2 for a standard Gaussian y, and the signs are independent.
@@ -138,16 +157,16 @@ def _activated(values: Float[Array, "K n"], activation: str) -> Float[Array, "K 
 
 
 def _taught(
-    settings: TeacherSettings, key: Keys, purpose: str, count: int, samples: int
+    settings: TeacherSettings,
+    teacher: tuple[Float[Array, "m K"], Float[Array, "d K"]],
+    own: Words,
+    count: int,
+    samples: int,
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     from dlnsweep.numerics.streams import gaussian
 
-    m, d, neurons = settings.measurement_dim, settings.signal_dim, settings.num_teacher_neurons
-    directions = gaussian(key("data/teacher"), m, neurons)
-    directions = directions / jnp.linalg.norm(directions, axis=0)
-    signs = jnp.where(gaussian(key("data/teacher_signs"), d, neurons) < 0, -1.0, 1.0)
-    inputs = gaussian(key(purpose), m, count) / samples**0.5
+    inputs = gaussian(own, settings.measurement_dim, count) / samples**0.5
     if settings.inputs == "sphere":
         inputs = inputs / jnp.linalg.norm(inputs, axis=0)
-    targets = teach(inputs, directions, signs, settings.teacher_activation)
+    targets = teach(inputs, *teacher, settings.teacher_activation)
     return settings.teacher_scale * targets, inputs

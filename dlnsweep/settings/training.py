@@ -153,11 +153,12 @@ class TrainingSettings(Settings):
         ),
     ] = 0
     minibatch_order: Annotated[
-        Literal["replacement", "epochs"],
+        Literal["replacement", "epochs", "one_pass"],
         Describe(
             "static",
             "epochs: minibatches without replacement, each sample once in floor(n / b) steps, but "
-            "for the n mod b that a new permutation leaves out",
+            "for the n mod b that a new permutation leaves out; one_pass: fresh samples at each "
+            "step, of which none is among the n that are recorded",
         ),
     ] = "replacement"
     data_fit_scale: Annotated[

@@ -12,6 +12,7 @@ from typing import Any
 from dlnsweep.contracts.network import NetworkKind, find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.optimizer import OPTIMIZERS
+from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import BY_LAYER, GENERIC_ONLY
@@ -50,7 +51,13 @@ def check_generic(values: Values) -> Iterator[str]:
         if not asked:
             continue
         place = f"training.{key} is {show(asked[0])}"
-        if key in BY_LAYER and not network.layered:
+        if "one_pass" in asked and PROBLEMS[problem].stream is None:
+            others = [name for name, each in PROBLEMS.items() if each.stream is not None]
+            yield (
+                f"training.{key} is 'one_pass'; problem.kind = {show(problem)} draws no fresh "
+                f"samples at each step, as {', '.join(others)} do: take 'epochs' or 'replacement'."
+            )
+        elif key in BY_LAYER and not network.layered:
             yield (
                 f"{place}; with network.kind = {show(kind)} there are no layers that can have "
                 "numbers of their own: leave it out."

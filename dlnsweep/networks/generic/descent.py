@@ -18,7 +18,9 @@ is recorded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from jaxtyping import Array, Bool, Float, Int
@@ -49,6 +51,8 @@ class GenericKernel(Kernel):
     Attributes:
         network: The network.
         settings: Its settings; only their static fields are read.
+        fresh: Takes the run's `Constants.stream`, keys by purpose and a number; returns as many
+            fresh targets and inputs, float64. None where no step has samples of its own.
 
     Of `training` it is also read which of `training.SWITCHES` are on: of all runs of a program the
     same ones are.
@@ -56,6 +60,7 @@ class GenericKernel(Kernel):
 
     network: Network
     settings: Any
+    fresh: Callable[[Any, Any, int], tuple[Any, Any]] | None = field(default=None, kw_only=True)
 
     @property
     def reduction(self) -> str:
@@ -149,6 +154,7 @@ class GenericKernel(Kernel):
         test: Any = None,
         keys: Any = None,
         aside: Any = None,
+        stream: Any = None,
     ) -> tuple[Inputs, Carry]:
         """Make a run's inputs and its state at step 0.
 
@@ -161,12 +167,13 @@ class GenericKernel(Kernel):
             test: Fresh samples, or None.
             keys: The run's keys for what its steps draw, by purpose, or None.
             aside: What else observables of the network's kind need, in the precision of training.
+            stream: What fresh samples of each step are drawn from, float64.
         """
         numbers = {
             name: jnp.asarray(getattr(training, name), jnp.float64)
             for name in (*HYPERPARAMETERS, *_NUMBERS, *self._by_layer)
         }
-        constants = Constants(samples, numbers, network, None, keys, aside)
+        constants = Constants(samples, numbers, network, None, keys, aside, stream=stream)
         params, untrained = self.parts(params, constants)
         constants = constants._replace(untrained=untrained)
         rates, decays = self.rates(params, constants), None
@@ -234,8 +241,15 @@ class GenericKernel(Kernel):
         numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
         samples, weight, draws = constants.samples, 1.0, steps.is_stochastic(self.training)
         if draws:
+            fresh = None if self.fresh is None else partial(self.fresh, constants.stream)
             samples, weight = steps.draw_step(
-                self.training, self.reduction, samples, constants.keys, constants.numbers, now
+                self.training,
+                self.reduction,
+                samples,
+                constants.keys,
+                constants.numbers,
+                now,
+                fresh,
             )
 
         def objective(params: Any) -> tuple[Array, Array]:

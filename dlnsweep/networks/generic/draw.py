@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from dlnsweep.contracts.descent import Carry, Inputs
@@ -13,11 +14,12 @@ from dlnsweep.contracts.network import Network, network_of
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.generic.descent import GenericKernel
 from dlnsweep.networks.generic.state import Samples
-from dlnsweep.networks.generic.steps import PURPOSES, is_stochastic
+from dlnsweep.networks.generic.steps import PURPOSES, is_one_pass, is_stochastic
 from dlnsweep.networks.test_samples import draw_test_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.streams import keys_of
+from dlnsweep.settings.base import with_numbers
 
 # Purposes "weights/1" to this one are compiled faster; any other name is as good.
 _LAYERS = 4
@@ -39,6 +41,21 @@ class Drawn(NamedTuple):
     params: Any
     test: Any
     aside: Any = None
+
+
+def fresh(settings: Any, stream: Any, key: Any, count: int) -> tuple[Any, Any]:
+    """Return fresh targets and inputs, float64.
+
+    Args:
+        settings: The settings of [problem]; only their static fields are read.
+        stream: What `GenericDrawing.stream` returned.
+        key: The PRNG key for a named purpose, as a function.
+        count: How many.
+    """
+    common, numbers = stream
+    drawn_by = PROBLEMS[settings.kind].stream
+    assert drawn_by is not None
+    return drawn_by.draw(with_numbers(settings, numbers), common, key, count)
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,7 @@ class GenericDrawing(Drawing):
             early_exit=layout.vectorized == 1,
             network=self.network,
             settings=self.sections.network,
+            fresh=partial(fresh, self.sections.problem) if self._one_pass else None,
             **self.kernel_fields(),
         )
 
@@ -140,7 +158,27 @@ class GenericDrawing(Drawing):
         if is_stochastic(self.sections.training):
             key = self.key_of(arguments)
             keys = {purpose: key(purpose) for purpose in PURPOSES}
-        return kernel.start(params, samples, network, sections.training, record, test, keys, aside)
+        stream = None
+        if self._one_pass:
+            stream = self.stream(sections, arguments)
+        return kernel.start(
+            params, samples, network, sections.training, record, test, keys, aside, stream
+        )
+
+    @property
+    def _one_pass(self) -> bool:
+        return is_one_pass(self.sections.training)
+
+    def stream(self, sections: Sections, arguments: Mapping[str, Any]) -> Any:
+        """Return what fresh samples are drawn from: what they share, and [problem]'s numbers."""
+        stream = PROBLEMS[sections.problem.kind].stream
+        assert stream is not None
+        numbers = {
+            name.partition(".")[2]: jnp.asarray(value, jnp.float64)
+            for name, value in arguments.items()
+            if name.startswith("problem.")
+        }
+        return stream.common(sections.problem, self.key_of(arguments)), numbers
 
     def run_bytes(self) -> int:
         """Return about how many bytes a step of a run works on: parameters, outputs, samples."""

@@ -37,6 +37,7 @@ class Constants(NamedTuple):
         keys: The run's keys for what its steps draw, by purpose; None where they draw nothing.
         aside: What else observables of the network's kind need.
         limit: See `divergence.squared_limit`; of `watched`.
+        stream: What fresh samples of each step are drawn from; None where none are.
         decays: The factor on the weight decay of each leaf, float64; None where all are 1.
         untrained: The leaves that are not trained, with None in the places of the others; None
             where all are trained.
@@ -49,6 +50,7 @@ class Constants(NamedTuple):
     keys: Any = None
     aside: Any = None
     limit: Any = None
+    stream: Any = None
     decays: Any = None
     untrained: Any = None
 

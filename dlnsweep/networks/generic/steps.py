@@ -3,8 +3,9 @@
 With L the loss of the step, in this order:
 
     L        of b of the n samples, drawn with replacement or in epochs (`minibatch_size`,
-             `minibatch_order`); a sum over samples has weight n / b, so that its mean is the full
-             loss. With `label_noise` sigma of targets X + sigma Z, Z standard Gaussian and fresh
+             `minibatch_order`), or of b fresh ones (one_pass); a sum over samples has weight n / b,
+             so that its mean is the full loss. With `label_noise` sigma of targets X + sigma Z,
+             Z standard Gaussian and fresh
     L'       = grad L(theta + rho grad L(theta) / ||grad L(theta)||)       with `sam_radius` rho
     L''      = min(1, C / ||c L'||) L'                                     with `clip_norm` C
     g        = c L'' + lambda theta
@@ -24,13 +25,14 @@ from jaxtyping import Array, Int
 
 from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
 from dlnsweep.numerics.lazy import jax, jnp
-from dlnsweep.numerics.streams import step_gaussian
+from dlnsweep.numerics.streams import step_gaussian, step_keys
 from dlnsweep.optimizers import schedules
 from dlnsweep.settings.training import TrainingSettings
 
 _MINIBATCHES, _LABEL_NOISE = "training/minibatches", "training/label_noise"
+_STREAM = "training/stream"
 # The purposes of the random numbers of a run's steps.
-PURPOSES = (_MINIBATCHES, _LABEL_NOISE)
+PURPOSES = (_MINIBATCHES, _LABEL_NOISE, _STREAM)
 # The numbers of [training] that are read here.
 NUMBERS = ("data_fit_scale", "label_noise", "sam_radius", "clip_norm", *schedules.NUMBERS)
 
@@ -43,6 +45,11 @@ def is_stochastic(training: TrainingSettings) -> bool:
     return bool(training.minibatch_size or training.label_noise)
 
 
+def is_one_pass(training: TrainingSettings) -> bool:
+    """Return whether each step has samples of its own."""
+    return training.minibatch_order == "one_pass"
+
+
 def draw_step(
     training: TrainingSettings,
     reduction: str,
@@ -50,6 +57,7 @@ def draw_step(
     keys: Mapping[str, Any],
     numbers: Mapping[str, Any],
     now: Int[Array, ""],
+    fresh: Callable[[Any, int], tuple[Any, Any]] | None = None,
 ) -> tuple[Any, float]:
     """Return the samples of a step, and the weight of their loss.
 
@@ -60,10 +68,16 @@ def draw_step(
         keys: The run's keys by purpose.
         numbers: The traced numbers of [training].
         now: The number of the step.
+        fresh: Takes keys by purpose and a number; returns as many fresh targets and inputs.
     """
     inputs, targets = samples
     weight, size, total = 1.0, training.minibatch_size, targets.shape[-1]
-    if size:
+    if is_one_pass(training):
+        assert fresh is not None
+        drawn = fresh(step_keys(keys[_STREAM], now), size)
+        targets, inputs = (each.astype(targets.dtype) for each in drawn)
+        weight = total / size if reduction == "sum" else 1.0
+    elif size:
         draw = draw_in_epochs if training.minibatch_order == "epochs" else draw_samples
         chosen = draw(keys[_MINIBATCHES], now, size, total)
         inputs, targets = inputs[:, chosen], targets[:, chosen]
