@@ -63,6 +63,12 @@ def setting_symbol(name: str) -> tuple[str, str, str]:
     return info.symbol, words, unit
 
 
+def setting_idle(name: str) -> float | None:
+    """Return the value at which a dotted setting does nothing; None if there is none."""
+    info = describe_setting(name, _KINDS.get())
+    return info.idle if info else None
+
+
 def _words(name: str) -> str:
     words = name.replace("_", " ")
     for short, full in _SHORT.items():

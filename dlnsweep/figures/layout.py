@@ -23,6 +23,7 @@ from dlnsweep.figures import style
 from dlnsweep.figures.labels import (
     format_settings,
     format_value,
+    setting_idle,
     setting_label,
     setting_name,
     setting_symbol,
@@ -179,6 +180,8 @@ def constants(selection: Selection) -> list[str]:
             continue
         values = levels(selection.runs, name)
         if name in silent and silent[name] in values:
+            continue
+        if len(values) == 1 and values[0] is not None and values[0] == setting_idle(name):
             continue
         if _is_constant(name, values):
             somewhere = " where used" if None in values else ""

@@ -61,7 +61,7 @@ class TeacherSettings(Settings):
     ] = "gaussian"
     teacher_scale: Annotated[
         Annotated[float, Field(gt=0)],
-        Describe("traced", "factor on the teacher's outputs; √K undoes their 1/√K", "ρ"),
+        Describe("traced", "factor on the teacher's outputs; √K undoes their 1/√K", "ρ", idle=1.0),
     ] = 1.0
     output_noise: Annotated[
         Annotated[float, Field(ge=0)],

@@ -31,6 +31,7 @@ class Describe:
         unit: The unit of the value; empty for a pure number.
         axis: Whether a sweep file may give several values.
         zero: What figures write for 0, where that is no number of anything.
+        idle: The value at which it does nothing; where all runs have it, captions leave it out.
     """
 
     role: Role
@@ -39,6 +40,7 @@ class Describe:
     unit: str = ""
     axis: bool = True
     zero: str = ""
+    idle: float | None = None
 
 
 @dataclass(frozen=True)

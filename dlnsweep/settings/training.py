@@ -192,7 +192,7 @@ class TrainingSettings(Settings):
             "steps t = 0, 1, ... of warm-up, at η t / warmup_steps; a schedule begins after them",
             "",
             "steps",
-            zero="no warm-up",
+            zero="none",
         ),
     ] = 0.0
     label_noise: Annotated[
@@ -219,7 +219,7 @@ class TrainingSettings(Settings):
             "traced",
             "the loss's gradient over all parameters is scaled to this norm where it is longer; "
             "0: no clipping",
-            zero="no clipping",
+            zero="none",
         ),
     ] = 0.0
     divergence_factor: Annotated[

@@ -12,14 +12,15 @@ from dlnsweep.plan.plan import make_plan
 from dlnsweep.spec.sweep import Sweep
 
 
-def said(**training: object) -> list[str]:
+def said(richness: float = 1.0, **training: object) -> list[str]:
     document = {
         "name": "words",
         "problem": {"kind": "modular_addition", "modulus": 5, "num_samples": 15},
-        "network": {"kind": "mlp", "depth": 2, "width": 6, "activation": "tanh"},
+        "network": {"kind": "mlp", "depth": 2, "width": 6, "activation": "tanh",
+                    "richness": richness},
         "training": {"learning_rate": 0.1, "num_steps": 10, **training},
         "record": {"observables": ["loss"]},
-    }
+    }  # fmt: skip
     plan = make_plan(Sweep.from_dict(document))
     runs = pd.DataFrame([plan.row(i) for i in range(plan.num_runs)])
     with words_of(runs):
@@ -29,12 +30,13 @@ def said(**training: object) -> list[str]:
 def test_what_is_usual_or_off_is_not_said():
     found = said()
     assert "tanh activation" in found
-    assert "$γ$ = 1" in found
-    assert not [each for each in found if "σ" in each or "ρ" in each or "schedule" in each]
+    silent = ("γ", "σ", "ρ", "schedule")
+    assert not [each for each in found if any(word in each for word in silent)]
     assert not [each for each in found if "loss" in each or "gradient" in each]
 
 
 def test_what_is_chosen_is_said():
+    assert "$γ$ = 3" in said(richness=3.0)
     found = said(
         optimizer="adamw", loss="cross_entropy", schedule="cosine", schedule_steps=10,
         schedule_end=0.1, sam_radius=0.05,

@@ -93,6 +93,7 @@ class MlpSettings(Settings):
             "the output is divided by it, and learning rates are multiplied by its square (adam, "
             "adamw: by itself): small is lazy, large is rich",
             "γ",
+            idle=1.0,
         ),
     ] = 1.0
     output: Annotated[
