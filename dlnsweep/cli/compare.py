@@ -18,6 +18,7 @@ class CheckedKernel(StrEnum):
 
     reduced = "reduced"
     dense = "dense"
+    simd = "simd"
 
 
 class Judge(StrEnum):
@@ -42,23 +43,22 @@ def compare(
     ] = None,
     judge: Annotated[
         Judge | None,
-        typer.Option(
-            "--judge", help="What checks it. Default: dense for reduced, generic for dense."
-        ),
+        typer.Option("--judge", help="What checks it. Default: dense for reduced, else generic."),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
     """Check a fast kernel by a slower one on a few runs.
 
     The reduced kernel is checked by the dense one, the dense kernel of any network by the generic
-    way: by value-and-grad of the loss as it is defined, on all samples.
+    way: by value-and-grad of the loss as it is defined, on all samples. So are the generic way's
+    own steps as vector instructions (simd).
 
     The deviation is relative to the judge, the largest over all recorded steps. Both compute in
     float64: rounding in float32 would hide what is looked for. A regression error that differs
     by less than 1e-13 counts as equal: it is a difference of numbers of size 1, each rounded at
     1.1e-16 over many steps; beside the generic way, so does whatever differs by less than 1e-13
     of its largest value in the run. Exit status 1 if a deviation exceeds the sweep's tolerance
-    and three times the estimate; of the dense kernel, if it exceeds 1e-8.
+    and three times the estimate; of the other kernels, if it exceeds 1e-8.
     """
     use(plugin)
     from dlnsweep.cli.progress import Tally, reporting

@@ -126,21 +126,55 @@ class Kernel:
         runs of a batch.
         """
 
-        def blank(carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
-            shapes = jax.eval_shape(lambda c: self.observe(inputs, c, start), carry)
-            return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-
         def part(
             scanned: tuple[Carry, Array], target: tuple[Array, Array]
         ) -> tuple[tuple[Carry, Array], dict[str, Array]]:
             carry, step = scanned
             stop, record = target
             carry = carry._replace(state=self.advance(inputs, carry.state, step, stop))
-            within, values = lax.cond(record, lambda c: self.observe(inputs, c, stop), blank, carry)
-            return (self._settle(carry, stop, record, within, values), stop), values
+            carry, values = self._recorded(inputs, carry, stop, record)
+            return (carry, stop), values
 
         (carry, _), values = lax.scan(part, (carry, start), (stops, recorded))
         return carry, values
+
+    def records(
+        self,
+        inputs: Inputs,
+        carry: Carry,
+        states: Any,
+        stops: Int[Array, " k"],
+        recorded: Bool[Array, " k"],
+    ) -> tuple[Carry, dict[str, Float[Array, "k ..."]]]:
+        """Record states that were reached otherwise; see `segment`.
+
+        Args:
+            inputs: The run's inputs.
+            carry: The state before them.
+            states: The state at each of `stops`, had no record ended the run before it.
+            stops: Their steps.
+            recorded: Which of them are recorded.
+        """
+
+        def part(carry: Carry, target: Any) -> tuple[Carry, dict[str, Array]]:
+            state, stop, record = target
+            going = carry.state.active
+            kept = jax.tree.map(lambda new, old: jnp.where(going, new, old), state, carry.state)
+            return self._recorded(inputs, carry._replace(state=kept), stop, record)
+
+        return lax.scan(part, carry, (states, stops, recorded))
+
+    def _recorded(
+        self, inputs: Inputs, carry: Carry, step: Array, record: Array
+    ) -> tuple[Carry, dict[str, Array]]:
+        """Return the state with what the record of a step ends, and the record; else zeros."""
+
+        def blank(carry: Carry) -> tuple[Bool[Array, ""], dict[str, Array]]:
+            shapes = jax.eval_shape(lambda c: self.observe(inputs, c, step), carry)
+            return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+        observed = lax.cond(record, lambda c: self.observe(inputs, c, step), blank, carry)
+        return self._settle(carry, step, record, *observed), observed[1]
 
     def _settle(
         self, carry: Carry, step: Array, record: Array, within: Array, values: dict[str, Array]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
@@ -99,6 +99,13 @@ class StepCost:
     draw_bytes: int = 0
 
 
+# The values of sweep.kernel by which a network is trained as its pure functions say: the generic
+# way, and the same steps as vector instructions.
+BY_DEFINITION = ("generic", "simd")
+# Of vector instructions, one core.
+_SIMD_FLOPS_A_SECOND = 20e9
+
+
 class NetworkKind(ABC):
     """A kind of network, trained on problems of one task; the default methods suit most.
 
@@ -149,7 +156,7 @@ class NetworkKind(ABC):
         """The values of sweep.kernel with which it is trained."""
         own = ("dense",) if self.drawing != self.generic else ()
         reduced = ("reduced",) if self.reducible else ()
-        return ("auto", *own, *reduced, *(("generic",) if self.generic else ()))
+        return ("auto", *own, *reduced, *(BY_DEFINITION if self.generic else ()))
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -158,16 +165,20 @@ class NetworkKind(ABC):
 
     def cost(self, row: Mapping[str, Any], width: int) -> StepCost:
         """Estimate a step of a run by the kernel that its settings ask for."""
-        generic = row["sweep.kernel"] == "generic"
-        return self.generic_cost(row, width) if generic else self.step_cost(row, width)
+        if row["sweep.kernel"] not in BY_DEFINITION:
+            return self.step_cost(row, width)
+        cost = self.generic_cost(row, width)
+        if row["sweep.kernel"] != "simd":
+            return cost
+        return replace(cost, seconds=cost.flops / _SIMD_FLOPS_A_SECOND)
 
     def drawing_for(self, row: Mapping[str, Any]) -> str:
         """Return what draws a run, which is the generic way's if that is asked for."""
-        return self.generic if row["sweep.kernel"] == "generic" else self.drawing
+        return self.generic if row["sweep.kernel"] in BY_DEFINITION else self.drawing
 
     def why_full(self, row: Mapping[str, Any], width: int) -> str:
         """Return why a run is not for the reduced kernel; empty if that is to try."""
-        if row["sweep.kernel"] in ("dense", "generic"):
+        if row["sweep.kernel"] in ("dense", *BY_DEFINITION):
             return "asked for"
         return self.why_not_reducible(row, width)
 

@@ -17,6 +17,7 @@ from dlnsweep.engine.journal import Call, Journal, leaves_of
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.segments import Segments
 from dlnsweep.engine.trained import Trained, filled, joined
+from dlnsweep.engine.vectors import program_of_vectors
 from dlnsweep.errors import Interrupted
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.lanes import reduced_layout
@@ -58,10 +59,11 @@ def _program(key: Any, make: Callable[[], Any]) -> Any:
 
 
 def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Program:
-    """Return the dense program for a batch."""
+    """Return the program for a batch that the reduced kernel does not train."""
     device = device_description()
     key = Program.key(row, padded_width, lanes, device)
-    return _program(key, lambda: Program(row, padded_width, lanes, device))
+    make = program_of_vectors if row["sweep.kernel"] == "simd" else Program
+    return _program(key, lambda: make(row, padded_width, lanes, device))
 
 
 def draw_for(row: Mapping[str, Any], padded_width: int) -> ReducedDraw:
@@ -191,8 +193,10 @@ def _train_dense(
             some = {key: column[group[piece]] for key, column in rows.items()}
             return program.start(program.arguments(some))
 
-        outcome = [(program.drawing.way, reasons[i], np.nan) for i in group]
+        outcome = [(program.way, program.reason or reasons[i], np.nan) for i in group]
         parts.append(_train_pieces(program, row, start, outcome, watch))
+    watch.compile_seconds += program.late_seconds
+    program.late_seconds = 0.0
     return parts[0] if len(parts) == 1 else joined(parts, np.argsort(np.concatenate(groups)))
 
 

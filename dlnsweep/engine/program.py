@@ -29,11 +29,22 @@ class Program:
         padded_width: The width of the arrays.
         lanes: The number of runs that the batch has.
         device: What `runtime.device_description` says.
+        reason: Why it is this program, where that is known; as outcomes have it.
+
+    Attributes:
+        late_seconds: What compiling has taken after it was made, for what it was given.
     """
 
     def __init__(
-        self, row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
+        self,
+        row: Mapping[str, Any],
+        padded_width: int,
+        lanes: int,
+        device: Mapping[str, Any],
+        reason: str = "",
     ) -> None:
+        self.reason = reason
+        self.late_seconds = 0.0
         self.drawing = drawing_of(row, padded_width)
         self.precision = row["sweep.precision"]
         self._memory = device["memory_bytes"] * _MEMORY_SHARE
@@ -47,7 +58,13 @@ class Program:
         """Return a text that is equal for batches which can share a program."""
         drawing = drawing_of(row, padded_width)
         layout = _wanted_layout(drawing, row, padded_width, lanes, device)
-        return f"{drawing.key} {row['sweep.precision']} {padded_width} {layout}"
+        way = f"{row['sweep.kernel']} " if row["sweep.kernel"] == "simd" else ""
+        return f"{way}{drawing.key} {row['sweep.precision']} {padded_width} {layout}"
+
+    @property
+    def way(self) -> str:
+        """The name of the way of descent, as outcomes have it."""
+        return self.drawing.way
 
     @property
     def grain(self) -> int:
@@ -62,10 +79,7 @@ class Program:
             arguments = self._example_arguments()
             self._start_compiled = start.lower(arguments).compile()
             inputs, carry = jax.eval_shape(start, arguments)
-            segment = jax.jit(self._segment, donate_argnums=1)
-            stops = np.zeros(STOPS_A_SEGMENT, np.int64)
-            lowered = segment.lower(inputs, carry, np.int64(0), stops, stops.astype(bool))
-            self._segment_compiled = lowered.compile()
+            self._segment_compiled = self._compile_segment(inputs, carry)
             self.call_bytes = max(bytes_of(self._start_compiled), bytes_of(self._segment_compiled))
             if self.call_bytes <= self._memory or self.layout.lanes <= 2:
                 self._check_fits()
@@ -74,6 +88,12 @@ class Program:
                 self.layout = replace(self.layout, groups=self.layout.groups // 2)
             else:
                 self.layout = replace(self.layout, vectorized=self.layout.vectorized // 2)
+
+    def _compile_segment(self, inputs: Any, carry: Any) -> Any:
+        """Compile what trains from step to step, for inputs and a state of these shapes."""
+        segment = jax.jit(self._segment, donate_argnums=1)
+        stops = np.zeros(STOPS_A_SEGMENT, np.int64)
+        return segment.lower(inputs, carry, np.int64(0), stops, stops.astype(bool)).compile()
 
     def _check_fits(self) -> None:
         """Refuse what would have this process, or another one, killed."""

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlnsweep.contracts.network import BY_DEFINITION
+from dlnsweep.errors import SpecError
 from dlnsweep.execution.deviations import deviations_of
 from dlnsweep.execution.events import Event
 from dlnsweep.numerics.runtime import load_jax
@@ -116,6 +118,7 @@ def compare_runs(
 
     Raises:
         Interrupted: If `should_stop` said so.
+        SpecError: If the kernel has left a run to its judge.
     """
     load_jax()
     trained: dict[str, list[Trained]] = {kernel: [] for kernel in kernels}
@@ -123,7 +126,13 @@ def compare_runs(
     number = 0
     for kernel in kernels:
         for index in chosen:
-            trained[kernel].append(_train(plan, index, kernel, number, on_event, should_stop))
+            found = _train(plan, index, kernel, number, on_event, should_stop)
+            if kernel == "simd" != found.kernel[0]:
+                reason = found.kernel_reason[0]
+                raise SpecError(
+                    f"there is nothing to compare: the generic way trains this: {reason}."
+                )
+            trained[kernel].append(found)
             number += 1
     labels = _labels(plan, chosen)
     return [
@@ -159,7 +168,7 @@ def _train(
 
 
 def _width(plan: Plan, index: int, kernel: str) -> int:
-    if kernel == "generic":
+    if kernel in BY_DEFINITION:
         # Its arrays have the run's own width.
         return int(plan.row(index).get("network.width") or 1)
     return plan.program_widths[plan.programs[index]]

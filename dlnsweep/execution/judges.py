@@ -13,7 +13,7 @@ from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import GENERIC_ONLY
 
 # What judges a kernel if nothing else is asked for.
-JUDGES = {"reduced": "dense", "dense": "generic"}
+JUDGES = {"reduced": "dense", "dense": "generic", "simd": "generic"}
 
 
 def choose_kernels(
@@ -24,10 +24,10 @@ def choose_kernels(
     Args:
         plan: The sweep's plan.
         chosen: Rows of its run table.
-        kernel: "reduced" or "dense". Empty: the one that `sweep.kernel` names; for "auto" the
-            reduced one where it can train the runs.
+        kernel: "reduced", "dense" or "simd". Empty: the one that `sweep.kernel` names; for
+            "auto" the reduced one where it can train the runs.
         judge: "dense" or "generic". Empty: the dense kernel for the reduced one, the generic way
-            for the dense one.
+            for the others.
 
     Raises:
         SpecError: If one of them cannot train one of the runs; with a sentence for each reason,
@@ -56,7 +56,7 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
     """Return why two kernels cannot be compared on a run; each reason by itself."""
     network = network_of(row)
     kind = f"network.kind = {show(network.kind)}"
-    if "dense" not in network.kernels:
+    if "dense" not in network.kernels and kernel != "simd":
         return [f"there is nothing to compare: {kind} is trained by the generic way alone."]
     if judge not in network.kernels:
         return [
@@ -64,7 +64,7 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
             "cannot train it."
         ]
     found = _why_not_reducible(row) if kernel == "reduced" else []
-    for key, nothing in GENERIC_ONLY.items():
+    for key, nothing in GENERIC_ONLY.items() if kernel != "simd" else ():
         value = row.get(f"training.{key}", nothing)
         if value != nothing:
             found.append(

@@ -18,6 +18,7 @@ from dlnsweep.numerics.runtime import LIBRARIES, accelerators, versions
 from dlnsweep.plan.batches import Batch, make_batches
 from dlnsweep.plan.fitting import need_of, rows_of
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.simd.llvm import check_installed
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import Store, StoredPlan
@@ -68,12 +69,15 @@ def prepare(
 
     Raises:
         SpecError: If a run cannot fit into this machine's memory.
+        RunError: If a package is missing here that the kernel asked for needs.
         StoreError: If the folder cannot be used.
     """
     plan, here, note = make_plan(sweep), environment(in_process=how == IN_PROCESS), ""
     check_network(plan)
     rows = np.arange(plan.num_runs)
     elsewhere = how.startswith(DASK) or bool(accelerators())
+    if sweep.options.kernel == "simd" and not how.startswith(DASK):
+        check_installed()
     if Store.exists(root):
         store = Store.open(root)
         whole = stored_plan(plan, rows, [])

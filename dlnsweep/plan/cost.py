@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import BY_DEFINITION, network_of
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.settings.rows import section_of
@@ -85,7 +85,7 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
         num_records=num_records,
         record_bytes=num_records * (8 + item * record_length(row)),
         reduced=reduced,
-        shares=row["sweep.kernel"] != "generic" and network.lanes_share(row),
+        shares=row["sweep.kernel"] not in BY_DEFINITION and network.lanes_share(row),
     )
 
 
@@ -105,7 +105,7 @@ def worth_padding(
     Returns:
         The padded widths, ascending; a run takes the first that is not below its own.
     """
-    if row["sweep.kernel"] == "generic" or not network_of(row).paddable(row):
+    if row["sweep.kernel"] in BY_DEFINITION or not network_of(row).paddable(row):
         return list(widths)
     # What the pilot does not certify is trained on the padded arrays.
     dense = {**row, "sweep.kernel": "dense"}

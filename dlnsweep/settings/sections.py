@@ -81,11 +81,13 @@ class SweepSettings(Settings):
         Describe("static", "precision of training; data are drawn in float64", axis=False),
     ] = "float64"
     kernel: Annotated[
-        Literal["auto", "dense", "reduced", "generic"],
+        Literal["auto", "dense", "reduced", "generic", "simd"],
         Describe(
             "static",
             "how gradient descent is carried out; generic: by value-and-grad of the loss as it is "
-            "defined, slowly",
+            "defined, slowly; simd: the same steps of a small network as vector instructions, one "
+            "run a lane, on a CPU with llvmlite; what cannot be made of them the generic "
+            "way trains",
             axis=False,
         ),
     ] = "auto"

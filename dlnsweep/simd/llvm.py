@@ -8,6 +8,8 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from dlnsweep.errors import RunError
+
 if TYPE_CHECKING:
     import llvmlite.binding as binding
     import llvmlite.ir as ir
@@ -22,7 +24,7 @@ else:
     binding = _LazyModule("llvmlite.binding")
     ir = _LazyModule("llvmlite.ir")
 
-__all__ = ["binding", "features", "instruction_set", "ir", "is_installed", "why_not_here"]
+__all__ = ["binding", "check_installed", "features", "instruction_set", "ir", "why_not_here"]
 
 # Of what a processor can do, what makes a difference, the strongest first.
 _SETS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("neon", "NEON"))
@@ -33,14 +35,25 @@ def is_installed() -> bool:
     return importlib.util.find_spec("llvmlite") is not None
 
 
+def check_installed() -> None:
+    """Refuse where llvmlite is missing.
+
+    Raises:
+        RunError: If it is.
+    """
+    if not is_installed():
+        raise RunError(
+            'sweep.kernel is "simd", which needs llvmlite: install it (pip install '
+            "'dlnsweep[simd]'), or take the same steps with --set sweep.kernel=generic."
+        )
+
+
 def why_not_here(platform: str = "cpu") -> str:
     """Return why nothing can be compiled here, as a sentence without its end; else nothing.
 
     Args:
         platform: JAX's, of the device that the runs are trained on.
     """
-    if not is_installed():
-        return "it needs llvmlite, which is not installed (pip install 'dlnsweep[simd]')"
     if platform != "cpu":
         return f"it computes on the CPU, and JAX's device here is a {platform}"
     if "fma" not in features() and instruction_set() != "NEON":

@@ -14,7 +14,7 @@ from dlnsweep.simd.translate import Places, loop
 
 
 class Steps:
-    """The machine code of a step.
+    """A step as vector instructions, and their machine code once it is needed.
 
     Args:
         jaxpr: The closed jaxpr of a step: of constants, state and number of the step (int64) it
@@ -45,13 +45,19 @@ class Steps:
         self.lanes = lanes or lanes_of(itemsize)
         common = [False] * constants if shared is None else shared
         self._places = Places(jaxpr, constants, common, self.lanes)
-        module = new_module("dlnsweep")
-        self.operations = loop(module, jaxpr, self._places, active)
-        self.machine = Machine(module)
+        self._module: Any = new_module("dlnsweep")
+        self.operations = loop(self._module, jaxpr, self._places, active)
         self.instruction_set = instruction_set()
+        self._train: Any = None
+
+    def compile(self) -> None:
+        """Make the machine code, unless it is there already; it takes about a second."""
+        if self._train is not None:
+            return
+        self._machine, self._module = Machine(self._module), None
         kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
         # ctypes lets other threads of Python go on while it runs.
-        self._train = ctypes.CFUNCTYPE(None, *kinds)(self.machine.address("train"))
+        self._train = ctypes.CFUNCTYPE(None, *kinds)(self._machine.address("train"))
 
     def constants(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the memory of the constants of some runs, given as arrays (runs, ...)."""
@@ -78,5 +84,6 @@ class Steps:
         self, state: np.ndarray, constants: tuple[np.ndarray, np.ndarray], start: int, stop: int
     ) -> None:
         """Take the steps `start`, ..., `stop` - 1 of all runs, in their state's memory."""
+        self.compile()
         own, common = constants
         self._train(state.ctypes.data, own.ctypes.data, common.ctypes.data, start, stop, len(state))

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dlnsweep.contracts.network import NetworkKind, find_network
+from dlnsweep.contracts.network import BY_DEFINITION, NetworkKind, find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import PROBLEMS
@@ -45,7 +45,7 @@ def check_generic(values: Values) -> Iterator[str]:
     if problem is None or kind is None or "sweep.kernel" not in values:
         return
     network = find_network(problem, kind)
-    generic = values["sweep.kernel"][0] == "generic" or network.drawing == network.generic
+    generic = values["sweep.kernel"][0] in BY_DEFINITION or network.drawing == network.generic
     for key, nothing in GENERIC_ONLY.items():
         asked = [value for value in values.get(f"training.{key}", ()) if value != nothing]
         if not asked:
@@ -98,7 +98,7 @@ def check_kernel(values: Values) -> Iterator[str]:
         return
     kernel = values["sweep.kernel"][0]
     law = "law" in values["network.initial_weights"]
-    if law and kernel in ("dense", "generic"):
+    if law and kernel in ("dense", *BY_DEFINITION):
         yield (
             f'sweep.kernel is "{kernel}"; network.initial_weights = "law" has no weights to '
             'train it on: take "auto" or "reduced".'

@@ -14,9 +14,10 @@ pytest.importorskip("llvmlite")
 from jax import lax
 from simd_samples import called, steps_of
 
+from dlnsweep.errors import RunError
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.simd.entries import Refused
-from dlnsweep.simd.llvm import instruction_set, why_not_here
+from dlnsweep.simd.llvm import check_installed, instruction_set, why_not_here
 from dlnsweep.simd.machine import lanes_of
 
 # Some ten operations, each rounded once, here and there in another order.
@@ -194,6 +195,5 @@ def test_this_machine_says_what_it_has():
 
 def test_where_llvm_is_missing_that_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: False)
-    assert why_not_here() == (
-        "it needs llvmlite, which is not installed (pip install 'dlnsweep[simd]')"
-    )
+    with pytest.raises(RunError, match=r"which needs llvmlite: install it \(pip install 'dlnsweep"):
+        check_installed()

@@ -232,11 +232,12 @@ class GenericKernel(Kernel):
             return within & carry[1].active if self.early_exit else within
 
         def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
-            return carry[0] + 1, self._step(inputs.constants, carry[1], carry[0])
+            return carry[0] + 1, self.step(inputs.constants, carry[1], carry[0])
 
         return lax.while_loop(unfinished, one_step, (step, state))[1]
 
-    def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
+    def step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
+        """Return the state after one step."""
         params, dtype = state.params, jax.tree.leaves(state.params)[0].dtype
         numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
         samples, weight, draws = constants.samples, 1.0, steps.is_stochastic(self.training)

@@ -1,0 +1,141 @@
+"""The program of a batch whose steps are vector instructions, one run a lane.
+
+Runs are drawn as by the generic way, and records are its own: only the steps between them are
+taken by machine code that `simd/` makes of the same function. A run has the same bits in whatever
+lane and batch, as far as its draw and its records have them. Nothing in the code depends on the
+processor but how many runs a vector holds, which no bit does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.engine.program import Program
+from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
+from dlnsweep.numerics.lazy import jax
+from dlnsweep.simd.entries import Refused
+from dlnsweep.simd.llvm import check_installed, why_not_here
+from dlnsweep.simd.steps import Steps
+
+# Leaves of fewer entries are not worth another program where the runs have them in common.
+_LEAST_SHARED = 2
+
+
+def program_of_vectors(
+    row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
+) -> Program:
+    """Return the program for a batch that asks for vector instructions.
+
+    What they cannot be made of the generic way trains, and the program says why.
+
+    Raises:
+        RunError: If llvmlite is not installed.
+    """
+    check_installed()
+    refusal = why_not_here(device["platform"])
+    if not refusal:
+        try:
+            return VectorProgram(row, padded_width, lanes, device)
+        except Refused as reason:
+            refusal = str(reason)
+    return Program(row, padded_width, lanes, device, f"simd cannot: {refusal}")
+
+
+class VectorProgram(Program):
+    """What is compiled for a batch: drawing and recording by XLA, steps by LLVM."""
+
+    @property
+    def way(self) -> str:
+        """The name of the way of descent, as outcomes have it."""
+        return "simd"
+
+    def _compile_segment(self, inputs: Any, carry: Any) -> Any:
+        if self.drawing.one_seed:
+            raise Refused("its runs share an operator")
+        one = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
+            (inputs.constants, carry.state),
+        )
+        kernel: Any = self.kernel
+        self._jaxpr = jax.make_jaxpr(kernel.step)(*one, np.int64(0))
+        self._structure = jax.tree.structure(carry.state)
+        self._active = _place_of_active(carry.state)
+        self._steps: dict[tuple[bool, ...], Steps] = {}
+        self._given: tuple[Any, Any] = None, None
+        # Here it is found out whether it can be done at all.
+        count = len(jax.tree.leaves(inputs.constants))
+        steps = self._steps_for((False,) * count)
+        self.reason = (
+            f"asked for; {steps.instruction_set}, {steps.lanes} runs a vector, "
+            f"{steps.operations:,} operations a step"
+        )
+        states = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(
+                (leaf.shape[0], STOPS_A_SEGMENT, *leaf.shape[1:]), leaf.dtype
+            ),
+            carry.state,
+        )
+        stops = np.zeros(STOPS_A_SEGMENT, np.int64)
+        records = jax.jit(self.layout.batch(self.kernel.records, 3))
+        return records.lower(inputs, carry, states, stops, stops.astype(bool)).compile()
+
+    def _steps_for(self, shared: tuple[bool, ...]) -> Steps:
+        if shared not in self._steps:
+            item = np.dtype(self.precision).itemsize
+            self._steps[shared] = Steps(self._jaxpr, len(shared), self._active, item, shared)
+        return self._steps[shared]
+
+    def segment(
+        self, inputs: Any, carry: Any, start: int, stops: np.ndarray, recorded: np.ndarray
+    ) -> tuple[Any, dict[str, Any]]:
+        """Train all lanes; see `Kernel.segment`.
+
+        All steps are taken before the first record is made. A run that a record ends has then the
+        state of that step: what it has gone on meanwhile is dropped.
+        """
+        steps, constants = self._constants(inputs)
+        lanes, now = self.layout.lanes, int(start)
+        leaves = _arrays(carry.state)
+        memory = steps.state(leaves)
+        states = [np.empty((lanes, len(stops), *x.shape[1:]), x.dtype) for x in leaves]
+        for place, stop in enumerate(stops):
+            steps.take(memory, constants, now, int(stop))
+            now = int(stop)
+            for whole, leaf in zip(states, steps.arrays(memory, lanes), strict=True):
+                whole[:, place] = leaf
+        reached = jax.tree.unflatten(self._structure, states)
+        return self._segment_compiled(inputs, carry, reached, stops, recorded)
+
+    def _constants(self, inputs: Any) -> tuple[Steps, Any]:
+        """Return the machine code for these inputs, and their constants in its memory."""
+        if self._given[0] is not inputs:
+            arrays = _arrays(inputs.constants)
+            began = time.perf_counter()
+            steps = self._steps_for(tuple(map(_in_common, arrays)))
+            steps.compile()
+            self.late_seconds += time.perf_counter() - began
+            self._given = inputs, (steps, steps.constants(arrays))
+        return self._given[1]
+
+
+def _arrays(tree: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def _in_common(array: np.ndarray) -> bool:
+    """Tell whether all runs have the same bits in a leaf of several entries."""
+    flat = array.reshape(len(array), -1)
+    if flat.shape[1] < _LEAST_SHARED:
+        return False
+    bits = np.ascontiguousarray(flat).view(np.uint8)
+    return bool((bits == bits[:1]).all())
+
+
+def _place_of_active(state: Any) -> int:
+    """Return which leaf of a state says whether the run goes on."""
+    paths = jax.tree_util.tree_flatten_with_path(state)[0]
+    return [jax.tree_util.keystr(path) for path, _ in paths].index(".active")

@@ -1,0 +1,221 @@
+"""Steps as vector instructions in the engine: beside the generic way, whose steps they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from spec_samples import document, problems, sweep
+from test_checkpoint import assert_same, in_pieces
+
+from dlnsweep.engine import batch, vectors
+from dlnsweep.engine.trained import Trained
+from dlnsweep.errors import RunError, SpecError
+from dlnsweep.execution.comparison import compare_runs
+from dlnsweep.execution.judges import choose_kernels
+from dlnsweep.execution.preparing import prepare
+from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.simd.entries import Refused
+from dlnsweep.simd.primitives import RULES
+
+# Both take the same steps in float64 and round apart: 40 steps that contract, and sums of some ten
+# terms, of numbers of size 1.
+ROUNDING = 1e-13
+TRAINING = {"learning_rate": 0.05, "num_steps": 40, "weight_decay": 0.01}
+MLP = {"kind": "mlp", "width": 3, "depth": 2}
+TEACHER = {"kind": "teacher", "signal_dim": 2, "measurement_dim": 3, "num_samples": 4}
+CASES: dict[str, dict[str, Any]] = {
+    "tanh, adam": {
+        "network": {**MLP, "activation": "tanh"},
+        "training": {**TRAINING, "optimizer": "adam"},
+    },
+    "linear": {"network": {"depth": 3, "width": 3}},
+    "relu, momentum, logistic": {
+        "problem": {"kind": "gaussian_mixture", "signal_dim": 1, "measurement_dim": 3,
+                    "num_samples": 4},
+        "network": {**MLP, "activation": "relu"},
+        "training": {**TRAINING, "optimizer": "momentum", "loss": "logistic"},
+    },
+    "gelu, rmsprop, schedule": {
+        "network": {**MLP, "activation": "gelu"},
+        "training": {**TRAINING, "learning_rate": 0.01, "optimizer": "rmsprop",
+                     "schedule": "linear", "schedule_steps": 30, "schedule_end": 0.1},
+    },
+    "softplus, sharpness-aware": {
+        "network": {**MLP, "activation": "softplus"},
+        "training": {**TRAINING, "sam_radius": 0.1, "clip_norm": 0.5},
+    },
+    "diagonal, nesterov": {
+        "network": {"kind": "diagonal_linear", "depth": 3, "layer_init_scale": 0.6},
+        "training": {**TRAINING, "optimizer": "nesterov"},
+    },
+    "completion": {
+        "problem": {"kind": "matrix_completion", "num_rows": 3, "num_columns": 3, "rank": 1,
+                    "num_observed": 5, "target_norm": 1.0},
+        "network": {"kind": "deep_linear", "depth": 2, "layer_init_scale": 0.5},
+    },
+}  # fmt: skip
+FAST = ("tanh, adam",)
+
+
+def planned(case: dict[str, Any], **options: Any) -> Plan:
+    whole = {
+        "problem": TEACHER,
+        "training": TRAINING,
+        "record": {"count": 5, "observables": ["loss"]},
+    }
+    return make_plan(sweep(**(whole | case), sweep={"seeds": 2, "kernel": "simd"} | options))
+
+
+def train(plan: Plan, rows: Any = None, **options: Any) -> Trained:
+    rows = np.arange(plan.num_runs) if rows is None else np.asarray(rows)
+    columns = {key: np.asarray(column)[rows] for key, column in plan.settings.items()}
+    width = plan.program_widths[plan.programs[rows[0]]]
+    return batch.train_batch(columns, plan.shared, width, **options)
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
+def test_the_steps_are_those_of_the_generic_way(name: str):
+    (pair,) = compare_runs(planned(CASES[name]), [1], kernels=("simd", "generic"))
+    assert pair.endings == ("finished", "finished")
+    assert pair.deviations["loss"].largest < ROUNDING
+    assert pair.is_right(1e-6)
+
+
+GRID = {
+    "network": {**MLP, "activation": "tanh"},
+    "training": {**TRAINING, "learning_rate": [0.02, 0.05, 300.0], "num_steps": 60,
+                 "weight_decay": [0.0, 0.01],
+                 "stop_when": {"observable": "loss", "below": 0.05}},
+    "record": {"count": 12, "observables": ["loss", "parameter_norm"]},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def grid() -> tuple[Plan, Trained]:
+    """Runs of which some diverge and some stop, and every traced number differs; trained once."""
+    plan = planned(GRID)
+    return plan, train(plan)
+
+
+def test_runs_end_where_those_of_the_generic_way_do(grid: tuple[Plan, Trained]):
+    _, trained = grid
+    judge = train(planned(GRID, kernel="generic"))
+    assert set(trained.status) == {"diverged", "stopped", "finished"}
+    for name in ("diverged_step", "stopped_step", "num_rows"):
+        np.testing.assert_array_equal(getattr(trained, name), getattr(judge, name))
+    for name, values in trained.observables.items():
+        for run, count in enumerate(trained.num_rows):
+            found, wanted = values[run, :count], judge.observables[name][run, :count]
+            assert np.max(np.abs(found - wanted)) < ROUNDING * np.max(np.abs(wanted)), name
+
+
+def test_a_run_has_the_same_bits_in_every_batch(grid: tuple[Plan, Trained]):
+    plan, trained = grid
+    order = np.random.default_rng(3).permutation(plan.num_runs)
+    for rows in (order, order[:9]):
+        other = train(plan, rows)
+        for name, values in other.observables.items():
+            for run, row in enumerate(rows):
+                count = trained.num_rows[row]
+                assert other.num_rows[run] == count
+                whole = trained.observables[name][row, :count]
+                assert values[run, :count].tobytes() == whole.tobytes()
+
+
+def test_a_batch_in_pieces_has_the_bits_of_a_whole_one(
+    grid: tuple[Plan, Trained], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 20)
+    monkeypatch.setattr(batch, "_SEGMENT_SECONDS", 1e-12)
+    plan, trained = grid
+    pieces, kept, _ = in_pieces(plan)
+    assert len(kept) > 2
+    assert_same(pieces, trained)
+
+
+def test_outcomes_name_the_instructions(grid: tuple[Plan, Trained]):
+    _, trained = grid
+    assert set(trained.kernel) == {"simd"}
+    (reason,) = set(trained.kernel_reason)
+    parts = reason.split(", ", 2)
+    assert parts[0].removeprefix("asked for; ") in ("AVX-512", "AVX2", "NEON")
+    assert parts[1].endswith("runs a vector")
+    assert parts[2].endswith("operations a step")
+
+
+def test_what_it_cannot_another_program_does(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*given: Any) -> Any:
+        raise Refused("its step has the operation 'sort', which is not known here")
+
+    monkeypatch.setattr(vectors, "VectorProgram", refuse)
+    monkeypatch.setattr(vectors, "Program", lambda *given: given)
+    on_cpu, on_gpu = {"platform": "cpu"}, {"platform": "gpu"}
+    assert vectors.program_of_vectors({}, 3, 2, on_cpu) == (
+        {}, 3, 2, on_cpu,
+        "simd cannot: its step has the operation 'sort', which is not known here",
+    )  # fmt: skip
+    refused: Any = vectors.program_of_vectors({}, 3, 2, on_gpu)
+    assert refused[-1] == ("simd cannot: it computes on the CPU, and JAX's device here is a gpu")
+
+
+@pytest.mark.slow
+def test_what_it_cannot_the_generic_way_trains_and_says_so():
+    case = {"network": MLP, "training": {**TRAINING, "minibatch_size": 2}}
+    trained = train(planned(case))
+    assert trained.kernel == ["generic"] * 2
+    reason = "simd cannot: its step has the operation 'gather', which is not known here"
+    assert trained.kernel_reason == [reason] * 2
+    with pytest.raises(SpecError) as caught:
+        compare_runs(planned(case), [0], kernels=("simd", "generic"))
+    assert caught.value.problems == (
+        f"there is nothing to compare: the generic way trains this: {reason}.",
+    )
+
+
+@pytest.mark.slow
+def test_a_function_that_is_wrong_by_a_millionth_is_found(monkeypatch: pytest.MonkeyPatch):
+    right = RULES["tanh"]
+
+    def wrong(emit: Any, params: Any, arrays: Any) -> Any:
+        ((x, dtype),) = arrays
+        bent = [[emit.multiply(a, np.float64(1 + 1e-6), dtype) for a in row] for row in x]
+        return right(emit, params, [(np.array(bent, object), dtype)])
+
+    monkeypatch.setitem(RULES, "tanh", wrong)
+    # A width that no other test has, so that the wrong program serves no other.
+    case = CASES["tanh, adam"] | {"network": {**MLP, "activation": "tanh", "width": 2}}
+    (pair,) = compare_runs(planned(case), [0], kernels=("simd", "generic"))
+    assert not pair.is_right(1e-6)
+
+
+def test_the_generic_way_is_its_judge():
+    plan = planned(CASES["linear"])
+    assert choose_kernels(plan, [0]) == ("simd", "generic")
+    assert choose_kernels(planned(CASES["linear"], kernel="generic"), [0], "simd") == (
+        "simd", "generic",
+    )  # fmt: skip
+    assert choose_kernels(planned(CASES["tanh, adam"], kernel="auto"), [0], "simd")[1] == "generic"
+
+
+def test_a_network_without_gradients_has_no_such_steps():
+    found = problems(
+        problem={"kind": "matrix_completion", "num_rows": 3, "num_columns": 3, "rank": 1,
+                 "num_observed": 5},
+        network={"kind": "end_to_end", "depth": 2, "width": 3}, sweep={"kernel": "simd"},
+    )  # fmt: skip
+    assert "sweep.kernel is 'simd'; with network.kind = 'end_to_end' it must be 'auto'" in found[0]
+
+
+def test_nothing_is_begun_without_llvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: False)
+    with pytest.raises(RunError, match=r'sweep\.kernel is "simd", which needs llvmlite'):
+        prepare(sweep(**document(sweep={"kernel": "simd"})), tmp_path / "results")
+    assert not (tmp_path / "results").exists()
