@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dlnsweep.contracts.plugins import load_plugin
     from dlnsweep.contracts.problem import Problem
     from dlnsweep.contracts.problem import register as register_problem
+    from dlnsweep.contracts.structure import Structure
     from dlnsweep.errors import (
         DlnsweepError,
         FigureError,
@@ -52,6 +53,7 @@ _HOMES = {
     "Optimizer": "contracts.optimizer",
     "register_optimizer": "contracts.optimizer",
     "Network": "contracts.network",
+    "Structure": "contracts.structure",
     "load_plugin": "contracts.plugins",
     "register_network": "networks.generic.kind",
     "Observable": "contracts.observable",
@@ -80,6 +82,7 @@ __all__ = [
     "RunError",
     "SpecError",
     "StoreError",
+    "Structure",
     "Sweep",
     "Trajectory",
     "__version__",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from kept import (
     basis_size,
+    classification,
     conventions,
     deep_prior,
     feature_learning,
@@ -26,6 +27,7 @@ from kept.text import ROOT, Part, faults, says, sections, without_names
 
 PARTS = [
     *basis_size.PARTS,
+    *classification.PARTS,
     *conventions.PARTS,
     *deep_prior.PARTS,
     *feature_learning.PARTS,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from generic_samples import trained_from
+from plugin_samples import loaded
 from spec_samples import sweep
 
 from dlnsweep.contracts.network import NETWORKS
@@ -283,6 +284,16 @@ def test_where_they_do_not_apply_there_is_a_sentence(name: str, network: dict, s
     found = why_not(make_plan(made).row(0), computed=False)
     kind = network["kind"]
     assert found == f"network.kind '{kind}' cannot be trained: record.observables names {sentence}"
+
+
+def test_a_strangers_structure_is_known_as_far_as_it_says():
+    with loaded():
+        own = {"network": {"kind": "linear3", "hidden": 4}, "problem": problem_of(1, 4)}
+        names = ["margin", "margin_gap", "effective_sparsity", "gradient_noise"]
+        made = sweep(**own, record={"observables": names})
+        assert why_not(make_plan(made).row(0), computed=False) == ""
+        made = sweep(**own, record={"observables": ["layer_rotation"]})
+        assert "names 0 for network.depth = 0" in why_not(make_plan(made).row(0), computed=False)
 
 
 def test_one_output_has_no_row_a_class():

@@ -72,7 +72,13 @@ def logistic_loss(outputs: Any, targets: Any, settings: Any) -> Any:
 
 for one in (
     dlnsweep.Network("tanh2", TanhSettings, init, predict, observables=("regression_error",)),
-    dlnsweep.Network("linear3", LinearSettings, init_linear, predict_linear),
+    dlnsweep.Network(
+        "linear3",
+        LinearSettings,
+        init_linear,
+        predict_linear,
+        structure=dlnsweep.Structure(degree=lambda _: 3, linear=lambda _: True),
+    ),
     dlnsweep.Network(
         "signs", LogisticSettings, init_signs, predict_signs, logistic_loss, reduction="mean"
     ),
