@@ -21,6 +21,8 @@ os.environ["DLNSWEEP_COMPILE_CACHE"] = os.environ["DLNSWEEP_TEST_CACHE"]
 
 import gc  # noqa: E402
 import importlib.metadata  # noqa: E402
+import signal  # noqa: E402
+import threading  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -43,6 +45,13 @@ if not os.environ.get("DLNSWEEP_TEST_OPTIMIZED"):
         del os.environ["XLA_FLAGS"]
     else:
         os.environ["XLA_FLAGS"] = given
+# A script that starts pytest in the background has it ignore Ctrl-C, which what tests start would
+# inherit.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # What is imported stays: to look through all of it again and again takes some percent.
 gc.freeze()
 gc.set_threshold(20_000, 20, 20)
