@@ -8,7 +8,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from kept.numbers import About, AtMost
+from kept.numbers import About, AtLeast, AtMost
 from kept.plans import planned
 from kept.sparse_solutions import table as solved
 from kept.tables import Table, sweep, table
@@ -174,6 +174,62 @@ def _lazy_rich() -> Iterator[Statement]:
     assert down[0] == max(rows.column("largest_rate")) == file["training"]["learning_rate"]["to"]
 
 
+def _get_rich_quick() -> Iterator[Statement]:
+    rows, file = table(f"{FOLDER}/get_rich_quick.csv"), sweep("get_rich_quick")
+    runs, steps, _ = planned("get_rich_quick")
+    assert set(rows.column("num_runs")) == {file["sweep"]["seeds"]} == {10}
+    assert not any(rows.column("num_diverged"))
+    problem, network = file["problem"], file["network"]
+    yield says("{} runs of {} steps, ten seeds", runs, steps)
+    yield says(
+        "{} samples of {} inputs of norm 1", problem["num_samples"], problem["measurement_dim"]
+    )
+    assert problem["num_teacher_neurons"] == 3
+    assert problem["inputs"] == "sphere"
+    yield says("The student has {}, whose", network["width"])
+    products = {
+        round(rate * scale**2, 12)
+        for scale, rate in zip(
+            rows.column("layer_init_scale"), rows.column("learning_rate"), strict=True
+        )
+    }
+    (product,) = products
+    yield says("s the scale; η = {}/s²", product)
+    yield says("(medians of the final loss: {} or less)", AtMost(max(rows.column("loss_median"))))
+    scales, imbalances = (sorted(set(rows.column(k))) for k in ("layer_init_scale", "imbalance"))
+    small, middle, large = scales[0], scales[6], scales[-1]
+    cells = [(small, d) for d in (-1, -0.25, 0, 1)] + [(middle, d) for d in (-1, 1)]
+    yield says("| | s = {}, δ = −1 | −0.25 | 0 | 1 | s = {}, δ", small, middle)
+
+    def found(name: str, scale: float, imbalance: float) -> float:
+        return rows.one(f"{name}_median", layer_init_scale=scale, imbalance=imbalance)
+
+    holes = " | ".join(["{}"] * len(cells))
+    for words, name in (
+        ("activation distance", "activation_distance"), ("kernel distance", "kernel_distance"),
+        ("distance of the parameters", "parameter_distance"), ("test loss", "test_loss"),
+    ):  # fmt: skip
+        yield says(f"| {words} | {holes} |", *(found(name, *cell) for cell in cells))
+    share = [100 * found("activation_distance", small, d) for d in (1, -1)]
+    yield says("change {} % of their activation patterns; those of δ = −1 change {} %", *share)
+    best = max(found("test_loss", small, d) for d in imbalances[4:])
+    others = [(small, d) for d in imbalances[:4]] + [(s, d) for s in scales[1:] for d in imbalances]
+    assert imbalances[4] == 0
+    assert all(found("test_loss", *cell) > best for cell in others)
+    moved = [found("parameter_distance", small, d) for d in imbalances]
+    assert moved == sorted(moved, reverse=True)
+    kernel = {d: found("kernel_distance", small, d) for d in imbalances}
+    assert max(kernel, key=lambda d: kernel[d]) == -0.25
+    for d in imbalances[4:]:
+        falling = [found("kernel_distance", s, d) for s in scales]
+        assert falling == sorted(falling, reverse=True)
+    yield says(
+        "from {} at s = {} to {} and more at s = {}.",
+        max(found("kernel_distance", large, d) for d in imbalances[4:]), large,
+        AtLeast(min(kernel[d] for d in imbalances[4:])), small,
+    )  # fmt: skip
+
+
 PARTS = [
     Part(
         FILE,
@@ -202,6 +258,22 @@ PARTS = [
             'learning_rate={from=31.6227766,to=1000,count=7,spacing="log"}',
             "[600 steps]",
             "[6 000]",
+        ),
+    ),
+    Part(
+        FILE,
+        "Get rich quick: scale and imbalance (arXiv:2406.06158)",
+        _get_rich_quick,
+        settings=(
+            "1 000 samples of 100 inputs, 17 × 17 cells of 16 seeds",
+            "of norm 1 and",
+            "δ = −1 | −0.25 | 0 | 1 |",
+            "δ = −1 | 1 |",
+            "networks of δ = 1,",
+            "those of δ = −1",
+            "at δ = −0.25",
+            "From δ = 0 on",
+            "networks of δ = 0 and",
         ),
     ),
 ]
