@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.version import __version__
 
 if TYPE_CHECKING:
+    from dlnsweep.contracts.claim import Claim, register_claim
     from dlnsweep.contracts.loss import Loss, register_loss
     from dlnsweep.contracts.network import Network
     from dlnsweep.contracts.observable import Observable
@@ -48,6 +49,8 @@ _HOMES = {
     "register_figure": "settings.figures",
     "Initializer": "networks.layered.initializers",
     "register_initializer": "networks.layered.initializers",
+    "Claim": "contracts.claim",
+    "register_claim": "contracts.claim",
     "Loss": "contracts.loss",
     "register_loss": "contracts.loss",
     "Optimizer": "contracts.optimizer",
@@ -69,6 +72,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Claim",
     "DlnsweepError",
     "FigureError",
     "Initializer",
@@ -89,6 +93,7 @@ __all__ = [
     "draw_figures",
     "load_plugin",
     "open_results",
+    "register_claim",
     "register_figure",
     "register_initializer",
     "register_loss",

@@ -5,6 +5,9 @@ which did not, or what was not recorded. "Margin" is the bound over what was mea
 over a run's recorded steps (above 1 where it is satisfied), and "tight" the constant that would
 make it 1 in the worst run, beside the paper's. Where the paper states no constant nothing can be
 violated: such runs are "measured". The theorem's widths leave constants out; they are taken as 1.
+
+Below them stand the registered claims (contracts/claim.py) that are about some of the runs and
+whose observables were recorded; a folder without the theorem's errors has these alone.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from dlnsweep.analysis.claims.events import EVENTS
+from dlnsweep.analysis.claims.families import claim_row, claims_about, judged, needed_by
 from dlnsweep.analysis.claims.phases import PHASES
 from dlnsweep.analysis.claims.run import (
     Demands,
@@ -26,6 +30,7 @@ from dlnsweep.analysis.claims.run import (
     conditions,
     not_applicable,
 )
+from dlnsweep.contracts.claim import Claim
 from dlnsweep.errors import SpecError
 from dlnsweep.results import open_results
 from dlnsweep.results.wide_tables import fitted
@@ -44,7 +49,7 @@ _HELPFUL = tuple(
 def claims_table(
     folder: Any, by: Sequence[str] = (), demands: Demands | None = None
 ) -> pd.DataFrame:
-    """Test each statement of the theorem run by run.
+    """Test each statement of the theorem, and each claim that is about some, run by run.
 
     Args:
         folder: The results folder.
@@ -61,7 +66,8 @@ def claims_table(
         conditions, and what was taken in the place of a record.
 
     Raises:
-        SpecError: If the errors that it needs were not recorded, or `by` names no setting.
+        SpecError: If the errors that it needs were not recorded and no claim is about the runs, or
+            `by` names no setting.
     """
     results = open_results(folder)
     runs = results.runs(unused=True).set_index("run_id")
@@ -69,6 +75,9 @@ def claims_table(
         if name not in runs.columns or ("." not in name and name != "seed"):
             raise SpecError(f"by is '{name}'; it must be a setting, such as network.depth.")
     missing = [name for name in _NEEDED if f"final_{name}" not in runs.columns]
+    claims = claims_about(runs)
+    if missing and claims:
+        return _of_claims(results, runs, claims, by)
     if missing:
         raise SpecError(
             f"{folder}: the sweep did not record {' and '.join(missing)}, which the statements are "
@@ -94,8 +103,31 @@ def claims_table(
             mine = [each[statement.name] for each in judged]
             rows.append(_row(statement, dict(zip(by, key, strict=True)), mine))
     table = pd.DataFrame(rows)
+    if claims:
+        table = pd.concat([table, _of_claims(results, runs, claims, by)], ignore_index=True)
     table.attrs["notes"] = list(_notes(known, outside))
     return table
+
+
+def _of_claims(
+    results: Any, runs: pd.DataFrame, claims: Sequence[Claim], by: Sequence[str]
+) -> pd.DataFrame:
+    """Judge each run by the registered claims that are about some."""
+    verdicts: dict[Any, list[tuple[float, str]]] = {}
+    for table in results.curve_batches(list(needed_by(claims))):
+        for run_id, curve in table.to_pandas().groupby("run_id"):
+            own, ascending = runs.loc[run_id], curve.sort_values("step")
+            verdicts[run_id] = [judged(claim, own, ascending) for claim in claims]
+    groups: Any = runs.groupby(list(by), dropna=False) if by else [((), runs)]
+    rows = []
+    for key, group in groups:
+        mine = [
+            verdicts.get(run_id) or [judged(claim, row, None) for claim in claims]
+            for run_id, row in group.iterrows()
+        ]
+        for claim, own in zip(claims, zip(*mine, strict=True), strict=True):
+            rows.append(claim_row(claim, dict(zip(by, key, strict=True)), own))
+    return pd.DataFrame(rows)
 
 
 def _notes(known: Sequence[str], outside: Counter[str]) -> Iterator[str]:

@@ -1,0 +1,151 @@
+"""Claims about networks beyond linear ones, and the verdicts of those that are registered.
+
+Each claim has its conditions from the formula that it is about; see `theory/curves.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlnsweep.contracts.claim import CLAIMS, Claim, Records, register_claim
+from dlnsweep.theory.curves import THEORY_CURVES
+from dlnsweep.theory.setup import Setup, is_met
+
+# A minimiser, up to an error of 1e-6 in its output.
+_ARRIVED = 1e-12
+# What NC1 and NC2 are beyond rounding: both are of unit matrices.
+_ROUNDED = {"nc1": 1e-25, "nc2": 1e-12}
+
+
+def _formula(name: str, run: Records) -> np.ndarray:
+    """Return the values of a theory curve that knows settings only."""
+    return THEORY_CURVES[name].values(Setup(run.settings, np.nan), run.steps)
+
+
+def _at_the_edge(run: Records) -> float:
+    late = run.steps >= 2 / 3 * run.steps[-1]
+    threshold = _formula("stability_threshold", run)[late]
+    return float(np.min(1.1 * threshold / run.values["sharpness"][late]))
+
+
+def _flattest(run: Records) -> float:
+    there = run.values["loss"] < _ARRIVED
+    if not np.any(there):
+        return np.nan
+    return float(np.min(run.values["sharpness"][there] / _formula("least_sharpness", run)[there]))
+
+
+def _largest(name: str, observable: str) -> Any:
+    def judge(run: Records) -> float:
+        # A millionth for rounding at equality.
+        most = float(np.nanmax(run.values[observable]))
+        return float(_formula(name, run)[0] * (1 + 1e-6) / most) if most > 0 else np.inf
+
+    return judge
+
+
+def _late_rate(observable: str) -> Any:
+    def judge(run: Records) -> float:
+        values, late = run.values[observable], run.steps >= 5 / 6 * run.steps[-1]
+        first, last = np.flatnonzero(late)[[0, -1]]
+        fall = np.array([1.0, np.nan])
+        if last > first and values[last] > _ROUNDED[observable]:
+            wanted = THEORY_CURVES[f"{observable}_rate"].values(
+                Setup(run.settings, 1.0), run.steps[[first, last]].astype(float)
+            )
+            fall = np.log([values[first] / values[last], wanted[0] / wanted[1]])
+        return float(0.05 / abs(fall[0] / fall[1] - 1)) if np.isfinite(fall[1]) else np.nan
+
+    return judge
+
+
+_OURS = (
+    ("stability_threshold", ("sharpness",), _at_the_edge, "arXiv:2103.00065",
+     "the sharpness is at most 1.1 times the stability threshold in the last third"),
+    ("least_sharpness", ("sharpness", "loss"), _flattest, "derived",
+     "no minimiser (loss below 1e-12) is flatter than L σ_1^(2 - 2/L)"),
+    ("largest_margin", ("l2_margin",), _largest("largest_margin", "l2_margin"), "derived",
+     "no l2_margin is larger than γ"),
+    ("largest_normalized_margin", ("margin",), _largest("largest_normalized_margin", "margin"),
+     "derived", "no margin of a deep linear network is larger than γ / L^(L/2)"),
+    ("nc1_rate", ("nc1",), _late_rate("nc1"), "derived",
+     "NC1 falls at its derived rate, to 5 %, over the last sixth"),
+    ("nc2_rate", ("nc2",), _late_rate("nc2"), "derived",
+     "NC2 falls by exp(-2 λ η t), to 5 %, over the last sixth"),
+)  # fmt: skip
+for _curve, _observables, _judge, _source, _name in _OURS:
+    register_claim(Claim(_name, _source, _observables, _judge, THEORY_CURVES[_curve].needs))
+
+
+def claims_about(runs: pd.DataFrame) -> list[Claim]:
+    """Return the registered claims whose observables were recorded, and whose settings some have.
+
+    Args:
+        runs: The table of runs.
+    """
+    found = []
+    for claim in CLAIMS.values():
+        recorded = all(f"final_{name}" in runs.columns for name in claim.observables)
+        if recorded and any(not _unmet(claim, row) for row in _settings(runs, claim)):
+            found.append(claim)
+    return found
+
+
+def _settings(runs: pd.DataFrame, claim: Claim) -> list[dict[str, Any]]:
+    known = [name for name in claim.needs if name in runs.columns]
+    return runs[known].drop_duplicates().to_dict("records") if known else [{}]  # type: ignore
+
+
+def _unmet(claim: Claim, settings: Any) -> str:
+    for name, allowed in claim.needs.items():
+        if not is_met(settings.get(name), allowed):
+            return f"{name} is not {' or '.join(map(str, allowed))}"
+    return ""
+
+
+def judged(claim: Claim, row: Any, curve: pd.DataFrame | None) -> tuple[float, str]:
+    """Return the margin of one run, and why it has none.
+
+    Args:
+        claim: The claim.
+        row: The run in the table of runs.
+        curve: Its records, ascending; None where there are none yet.
+    """
+    if curve is None or row["status"] == "diverged":
+        return np.nan, "not done yet" if curve is None else "diverged"
+    if why_not := _unmet(claim, row):
+        return np.nan, why_not
+    values = {name: curve[name].to_numpy(dtype=float) for name in claim.observables}
+    margin = claim.judge(Records(row.to_dict(), curve["step"].to_numpy(dtype=float), values))
+    return margin, "" if margin == margin else "no record that it is about"
+
+
+def claim_row(
+    claim: Claim, group: dict[str, Any], verdicts: Sequence[tuple[float, str]]
+) -> dict[str, Any]:
+    """Return the row of the table for one claim and some runs."""
+    held = [margin for margin, why_not in verdicts if not why_not]
+    reasons = Counter(why_not for _, why_not in verdicts if why_not)
+    return {
+        "statement": claim.name,
+        "source": claim.source,
+        **group,
+        "satisfied": sum(margin >= 1 for margin in held),
+        "violated": sum(margin < 1 for margin in held),
+        "measured": 0,
+        "not_applicable": sum(reasons.values()),
+        "worst_margin": min(held, default=np.nan),
+        "constant": np.nan,
+        "tight": np.nan,
+        "why_not": "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common()),
+    }
+
+
+def needed_by(claims: Sequence[Claim]) -> Iterator[str]:
+    """Yield the observables that some claims are about."""
+    yield from dict.fromkeys(name for claim in claims for name in claim.observables)

@@ -1,0 +1,107 @@
+"""Claims that anyone can register, and this package's own: records that keep or break them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import store_samples as samples
+
+import dlnsweep
+from dlnsweep.analysis.claims import claims_table, claims_text
+from dlnsweep.contracts.claim import CLAIMS, Claim, Records
+from dlnsweep.errors import SpecError
+
+NAME = "the last error is below a tenth of the first"
+
+
+@pytest.fixture
+def registered() -> Iterator[Claim]:
+    """A stranger's claim, of runs with two values of the decay."""
+
+    def judge(run: Records) -> float:
+        assert run.settings["network.depth"] == 2
+        error = run.values["error"]
+        return 0.1 * error[0] / error[-1] if run.steps[-1] > 0 else np.nan
+
+    claim = Claim(NAME, "me", ("error",), judge, {"training.weight_decay": (0.1, 0.01)})
+    yield dlnsweep.register_claim(claim)
+    del CLAIMS[NAME]
+
+
+def test_a_strangers_claim_judges_the_runs_that_it_is_about(tmp_path: Path, registered: Claim):
+    samples.complete(tmp_path / "results")
+    table: Any = claims_table(tmp_path / "results", by=["training.weight_decay"])
+    assert set(table["statement"]) == {NAME}
+    runs: Any = dlnsweep.open_results(tmp_path / "results").runs()
+    about = runs["training.weight_decay"].isin([0.1, 0.01])
+    diverged = int((runs["status"][about] == "diverged").sum())
+    counts = table[["satisfied", "violated", "not_applicable"]].sum()
+    # Errors of the samples fall by 1 + the last step, whatever the run.
+    last = samples.STEPS[-1]
+    margin = 0.1 * (1 + last)
+    held = counts["satisfied"] if margin >= 1 else counts["violated"]
+    assert held == about.sum() - diverged > 0
+    assert counts.sum() == len(runs)
+    assert np.nanmin(table["worst_margin"]) == pytest.approx(margin, rel=1e-12)
+    reasons = " ".join(table["why_not"])
+    assert "training.weight_decay is not 0.1 or 0.01 (" in reasons
+    assert f"diverged ({(runs['status'] == 'diverged').sum()})" in reasons
+    assert claims_text(table).startswith(f"1. {NAME}  [me]\n")
+
+
+def test_without_a_claim_about_them_runs_are_the_theorems(tmp_path: Path):
+    samples.complete(tmp_path / "results")
+    with pytest.raises(SpecError, match=r"did not record regression_error and off_subspace_error"):
+        claims_table(tmp_path / "results")
+
+
+def test_a_name_stands_for_one_claim(registered: Claim):
+    with pytest.raises(ValueError, match=f"^a claim named '{NAME}' is registered already$"):
+        dlnsweep.register_claim(registered)
+    with pytest.raises(ValueError, match=r"^claim 'x': it must name the observables that it is "):
+        dlnsweep.register_claim(Claim("x", "me", (), lambda _: 1.0))
+
+
+STEPS = np.arange(0.0, 601.0, 10.0)
+TRAINING = {
+    "training.learning_rate": 0.5, "training.weight_decay": 0.01, "training.loss": "squared",
+    "training.data_fit_scale": 1.0, "training.optimizer": "gradient_descent",
+    "network.depth": 4, "problem.margin": 0.8, "problem.num_classes": 4,
+    "problem.samples_per_class": 5,
+}  # fmt: skip
+
+
+def margin_of(start: str, **values: np.ndarray) -> float:
+    (claim,) = (each for name, each in CLAIMS.items() if name.startswith(start))
+    assert set(claim.observables) == set(values)
+    return claim.judge(Records(TRAINING, STEPS, values))
+
+
+def test_the_packages_own():
+    one = np.ones(len(STEPS))
+    # 2 / eta = 4; before the last third it may be anything.
+    late = STEPS >= 400
+    assert margin_of("the sharpness is", sharpness=np.where(late, 4.0, 9.0)) == pytest.approx(1.1)
+    assert margin_of("the sharpness is", sharpness=np.where(STEPS == 400, 4.5, 1.0)) < 1
+    # L sigma^(2 - 2/L) = 4, at records with a loss below 1e-12.
+    loss = np.where(STEPS == 600, 1e-13, 1.0)
+    sharp = np.where(STEPS == 600, 5.0, 1.0)
+    assert margin_of("no minimiser", sharpness=sharp, loss=loss) == pytest.approx(5 / 4)
+    assert np.isnan(margin_of("no minimiser", sharpness=sharp, loss=one))
+    assert margin_of("no l2_margin", l2_margin=0.4 * one) == pytest.approx(2, rel=1e-5)
+    assert (
+        margin_of("no l2_margin", l2_margin=0.81 * one)
+        < 1
+        <= margin_of("no l2_margin", l2_margin=0.8 * one)
+    )
+    # 0.8 / 4^2.
+    assert margin_of("no margin of", margin=0.04 * one) == pytest.approx(1.25, rel=1e-5)
+    for name, rate in (("nc1", 0.06), ("nc2", 0.02)):
+        slow = {name: np.exp(-0.98 * rate * 0.5 * STEPS)}
+        assert margin_of(name.upper(), **slow) == pytest.approx(0.05 / 0.02, rel=1e-9)
+        assert margin_of(name.upper(), **{name: np.exp(-1.1 * rate * 0.5 * STEPS)}) < 1
+        assert np.isnan(margin_of(name.upper(), **{name: 1e-30 * one}))
