@@ -98,6 +98,7 @@ def test_the_packages_own():
         < 1
         <= margin_of("no l2_margin", l2_margin=0.8 * one)
     )
+    assert np.isnan(margin_of("no l2_margin", l2_margin=np.nan * one))
     # 0.8 / 4^2.
     assert margin_of("no margin of", margin=0.04 * one) == pytest.approx(1.25, rel=1e-5)
     for name, rate in (("nc1", 0.06), ("nc2", 0.02)):

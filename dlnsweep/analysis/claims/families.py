@@ -42,8 +42,11 @@ def _flattest(run: Records) -> float:
 
 def _largest(name: str, observable: str) -> Any:
     def judge(run: Records) -> float:
+        known = run.values[observable][np.isfinite(run.values[observable])]
+        if not len(known):
+            return np.nan
         # A millionth for rounding at equality.
-        most = float(np.nanmax(run.values[observable]))
+        most = float(np.max(known))
         return float(_formula(name, run)[0] * (1 + 1e-6) / most) if most > 0 else np.inf
 
     return judge
@@ -120,6 +123,8 @@ def judged(claim: Claim, row: Any, curve: pd.DataFrame | None) -> tuple[float, s
         return np.nan, "not done yet" if curve is None else "diverged"
     if why_not := _unmet(claim, row):
         return np.nan, why_not
+    # A batch of an earlier version of the file may lack a column.
+    curve = curve.reindex(columns=["step", *claim.observables])
     values = {name: curve[name].to_numpy(dtype=float) for name in claim.observables}
     margin = claim.judge(Records(row.to_dict(), curve["step"].to_numpy(dtype=float), values))
     return margin, "" if margin == margin else "no record that it is about"
