@@ -19,6 +19,7 @@ from kept import (
     open_questions,
     overview,
     scale,
+    scaling_texts,
     theorem,
     width_scaling,
 )
@@ -38,6 +39,7 @@ PARTS = [
     *open_questions.PARTS,
     *overview.PARTS,
     *scale.PARTS,
+    *scaling_texts.PARTS,
     *theorem.PARTS,
     *width_scaling.PARTS,
 ]

@@ -1,0 +1,53 @@
+"""results/kept/scaling/README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from kept.plans import planned
+from kept.scaling import LARGE, WINDOW, features_of, mean_losses, published
+from kept.tables import sweep, table
+from kept.text import Part, Statement, says
+
+FILE = "results/kept/scaling/README.md"
+
+
+def _scaling() -> Iterator[Statement]:
+    rows, file = table("scaling/scaling_law.csv"), sweep("scaling_law")
+    runs, steps, _ = planned("scaling_law")
+    problem, seeds = file["problem"], file["sweep"]["seeds"]
+    assert len(rows.rows) == runs
+    size, ambient = problem["measurement_dim"], problem["ambient_dim"]
+    yield says(
+        "{} runs of {} steps of one fresh sample each, linear regression on {} random features of "
+        "{} coordinates, {} seeds. The loss is half the mean squared error on {} samples",
+        runs, steps, size, ambient, seeds, problem["num_samples"],
+    )  # fmt: skip
+    yield says("from step {} to step {}, fitted", *WINDOW)
+    pairs = list(zip(problem["data_exponent"], problem["target_exponent"], strict=True))
+    groups = [rows.where(data_exponent=a, target_exponent=b) for a, b in pairs]
+    assert all(sorted(own.column("seed")) == list(range(seeds)) for own in groups)
+    flat = [number for pair in pairs for number in pair]
+    yield says("| | α = {}, β = {} | α = {}, β = {} | α = {}, β = {} |", *flat)
+    cells = " | ".join(["{} ({} to {})"] * len(groups))
+    for words, name in (("measured", "exponent"), ("derived, these sizes", "derived")):
+        columns = [own.column(name) for own in groups]
+        found = [(median(each), min(each), max(each)) for each in columns]
+        yield says(f"| {words} | {cells} |", *(number for each in found for number in each))
+    large = [own.one("derived_large", seed=0) for own in groups]
+    yield says("| derived, v = {}, m = {} | {} | {} | {} |", *LARGE, *large)
+    limits = [published(*pair) for pair in pairs]
+    yield says("| published, sizes without end | {} | {} | {} |", *limits)
+    yield says("a recursion of {} numbers", size)
+    losses = zip(rows.column("loss"), rows.column("derived_loss"), strict=True)
+    yield says("the measured loss is {} times it", median(a / b for a, b in losses))
+    yield says("because {} features end", size)
+    yield says("--set problem.ambient_dim={} --set problem.measurement_dim={}`", *LARGE)
+    # One run anew.
+    rate, own = file["training"]["learning_rate"], features_of(0, ambient, size)
+    last = mean_losses(own, *pairs[0], rate, steps)[-1]
+    assert abs(last / groups[0].one("derived_loss", seed=0) - 1) < 1e-4
+
+
+PARTS = [Part(FILE, "Exponents of the loss in the step (arXiv:2405.15074)", _scaling)]
