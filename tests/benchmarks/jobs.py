@@ -24,8 +24,7 @@ def train(document: dict[str, Any], plugin: str = "") -> dict[str, float]:
     if plugin:
         load_plugin(plugin)
     plan = plan_of(document)
-    width = int(plan.settings["network.width"][0])
-    trained = train_batch(plan.settings, plan.shared, width)
+    trained = train_batch(plan.settings, plan.shared, plan.program_widths[0])
     assert np.all(trained.diverged_step < 0)
     return {"training": trained.seconds, "compiling": trained.compile_seconds}
 
