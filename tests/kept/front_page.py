@@ -182,10 +182,19 @@ def _speed() -> Iterator[Statement]:
     yield says("NumPy, a process a core | {} times |",
                peer("two_layer", "NumPy pool", "ours", "microseconds"))  # fmt: skip
     by_hand = table("speed/own_network.csv").one("beside ours", peer="jit(vmap(scan)) by hand")
-    yield says("`jit(vmap(scan))` by hand | {} times |", by_hand)
+    yield says("own_network.csv)) | `jit(vmap(scan))` by hand | {} times |", by_hand)
     runs, steps, most = planned("two_layer")
     assert steps == most
     yield says("a grid of {} networks and {} steps", runs, steps)
+    small = table("speed/small_networks.csv").by("step", "by hand / simd")
+    yield says("of depth 3, {}×{}, five samples, {} runs", 5, 5, script("small_networks").RUNS)
+    ratio = small["linear, depth 3, 5 x 5, n = 5"]
+    yield says("small_networks.csv)) | `jit(vmap(scan))` by hand | {} times |", ratio)
+    ratio = small["linear, depth 10, 5 x 5, n = 5"]
+    yield says("takes half of the time) | | {} times |", ratio)
+    ratio = small["relu, d = 10, k = 16, n = 20"]
+    words = "width {}, {} samples, likewise (where the generic way is faster) | | {} times |"
+    yield says(words, 16, 20, ratio)
 
 
 def _foundations() -> Iterator[Statement]:

@@ -47,6 +47,12 @@ def _runs_and_steps() -> Iterator[Statement]:
     yield says("| networks | {} to {} each | up to {} |", min(runs), max(runs), most)
     hand = table("speed/own_network.csv").one("beside ours", peer="jit(vmap(scan)) by hand")
     yield says("written by hand, which takes {} times as long", hand)
+    small = table("speed/small_networks.csv").column("by hand / simd")
+    yield says("by hand, which takes {} to {} times as long.", min(small), max(small))
+    beside = sorted(table("speed/small_networks.csv").column("otherwise / simd"))
+    assert [ratio > 1 for ratio in beside] == [False] * 4 + [True] * 2
+    yield says("steps, {} and {} times, and slower", *beside[4:])
+    yield says("the other four, down to {} times", beside[0])
     sweep = script("million").document(10**6)["sweep"]
     yield says("| scale | {} planned,", script("million").DECAYS * sweep["seeds"])
 
