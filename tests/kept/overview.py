@@ -41,7 +41,8 @@ def _runs_and_steps() -> Iterator[Statement]:
             f"| {folder} | {{}} to {{}} each | up to {{}} |",
             min(runs), max(runs), max(most for _, _, most in found),
         )  # fmt: skip
-    yield says("| scaling | {} | {} |", *planned("scaling_law")[:2])
+    one, other = planned("scaling_law"), planned("mup_transfer")
+    yield says("| scaling | {}; {} | {}; {} |", one[0], other[0], one[1], other[1])
     found = planned_all("edge_of_stability*.toml", "flat_minima.toml")
     runs, most = [n for n, _, _ in found], max(steps for _, _, steps in found)
     yield says("| networks | {} to {} each | up to {} |", min(runs), max(runs), most)

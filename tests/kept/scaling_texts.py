@@ -50,4 +50,48 @@ def _scaling() -> Iterator[Statement]:
     assert abs(last / groups[0].one("derived_loss", seed=0) - 1) < 1e-4
 
 
-PARTS = [Part(FILE, "Exponents of the loss in the step (arXiv:2405.15074)", _scaling)]
+def _transfer() -> Iterator[Statement]:
+    rows, file = table("scaling/mup_transfer.csv"), sweep("mup_transfer")
+    runs, steps, _ = planned("mup_transfer")
+    network, problem, seeds = file["network"], file["problem"], file["sweep"]["seeds"]
+    assert sum(rows.column("num_runs")) == runs
+    yield says(
+        "{} runs of {} steps of gradient descent on all samples, tanh networks of {} layers on {} "
+        "samples of a tanh teacher, {} seeds,",
+        runs, steps, network["depth"], problem["num_samples"], seeds,
+    )  # fmt: skip
+    yield says("none of the {} runs diverged", seeds)
+    widths, level, bests = network["width"], 0.1, {}
+    yield says("median error is below {}, the one", level)
+    yield says("| | width {} | {} | {} |", *widths)
+    for kind in ("standard", "mup"):
+        found = []
+        for width in widths:
+            own = rows.where(parametrization=kind, width=width, num_diverged=0)
+            errors = own.by("learning_rate", "regression_error_median")
+            below = min(rate for rate, error in errors.items() if error < level)
+            found.append((below, min(errors, key=errors.__getitem__), max(errors)))
+        below, best, largest = zip(*found, strict=True)
+        bests[kind] = best
+        yield says(f"| {kind}, least below {{}} | {{}} | {{}} | {{}} |", level, *below)
+        yield says(f"| {kind}, best | {{}} | {{}} | {{}} |", *best)
+        yield says(f"| {kind}, largest | {{}} | {{}} | {{}} |", *largest)
+    rates = sorted(set(rows.column("learning_rate")))
+    grid = rates[1] / rates[0]
+    yield says(
+        "by a factor of {} over these widths where 1 over the width would be {} (a step of the "
+        "grid is {})",
+        bests["standard"][0] / bests["standard"][-1], widths[-1] / widths[0], grid,
+    )  # fmt: skip
+    assert max(bests["mup"]) / min(bests["mup"]) < grid * 1.001
+    yield says("network.width=[{}, {}, {}, 512, 1024, 2048, 4096]", *widths)
+
+
+PARTS = [
+    Part(FILE, "Exponents of the loss in the step (arXiv:2405.15074)", _scaling),
+    Part(
+        FILE,
+        "The best learning rate over the width (arXiv:2011.14522, arXiv:2203.03466)",
+        _transfer,
+    ),
+]
