@@ -54,6 +54,7 @@ _WORDS = {
     "network.activation": ("", " activation"),
     "training.optimizer": ("gradient_descent", ""),
     "training.loss": (OF_NETWORK, " loss"),
+    "training.minibatch_order": ("replacement", " of minibatches"),
     "training.schedule": ("constant", " schedule"),
 }
 MARGIN, LINE_HEIGHT = 0.05, 1.35

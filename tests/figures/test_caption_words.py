@@ -41,6 +41,7 @@ def test_what_is_chosen_is_said():
         optimizer="adamw", loss="cross_entropy", schedule="cosine", schedule_steps=10,
         schedule_end=0.1, sam_radius=0.05,
     )  # fmt: skip
+    assert "epochs of minibatches" in said(minibatch_size=3, minibatch_order="epochs")
     assert {"adamw", "cross entropy loss", "cosine schedule", "$ρ$ = 0.05"} <= set(found)
 
 
