@@ -89,6 +89,32 @@ def test_the_steps_are_those_of_the_generic_way(name: str):
     assert pair.is_right(1e-6)
 
 
+def random_case(number: int) -> dict[str, Any]:
+    """Return a small network, its data and its training, drawn."""
+    random = np.random.default_rng(number)
+
+    def one(*values: Any) -> Any:
+        return values[random.integers(len(values))]
+
+    optimizer = one("gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop")
+    return {
+        "problem": {"kind": "teacher", "signal_dim": one(1, 2, 3), "measurement_dim": one(1, 2, 4),
+                    "num_samples": one(1, 3, 6)},
+        "network": {"kind": "mlp", "width": one(1, 2, 4, 6), "depth": one(2, 3, 4),
+                    "activation": one("linear", "tanh", "relu", "gelu", "erf", "softplus")},
+        "training": {"learning_rate": one(0.001, 0.01), "num_steps": 30, "optimizer": optimizer,
+                     "weight_decay": one(0.0, 0.02), "loss": one("squared", "mean_squared")},
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(500))
+def test_the_steps_of_random_networks_are_those_of_the_generic_way(number: int):
+    (pair,) = compare_runs(planned(random_case(number)), [0], kernels=("simd", "generic"))
+    assert pair.endings[0] == pair.endings[1]
+    assert all(deviation.largest < ROUNDING for deviation in pair.deviations.values())
+
+
 GRID = {
     "network": {**MLP, "activation": "tanh"},
     "training": {**TRAINING, "learning_rate": [0.02, 0.05, 300.0], "num_steps": 60,
