@@ -10,22 +10,25 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+
+class LazyModule(ModuleType):
+    """A module that is imported when something of it is first asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(importlib.import_module(self.__name__), name)
+        setattr(self, name, value)
+        return value
+
+
 if TYPE_CHECKING:
     import jax
     import jax.numpy as jnp
     import optax
     from jax import lax
 else:
+    jax = LazyModule("jax")
+    jnp = LazyModule("jax.numpy")
+    lax = LazyModule("jax.lax")
+    optax = LazyModule("optax")
 
-    class _LazyModule(ModuleType):
-        def __getattr__(self, name: str) -> Any:
-            value = getattr(importlib.import_module(self.__name__), name)
-            setattr(self, name, value)
-            return value
-
-    jax = _LazyModule("jax")
-    jnp = _LazyModule("jax.numpy")
-    lax = _LazyModule("jax.lax")
-    optax = _LazyModule("optax")
-
-__all__ = ["jax", "jnp", "lax", "optax"]
+__all__ = ["LazyModule", "jax", "jnp", "lax", "optax"]

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from functools import cache
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlnsweep.errors import RunError
+from dlnsweep.numerics.lazy import LazyModule
 
 if TYPE_CHECKING:
     import llvmlite.binding as binding
     import llvmlite.ir as ir
 else:
-
-    class _LazyModule(ModuleType):
-        def __getattr__(self, name: str) -> Any:
-            value = getattr(importlib.import_module(self.__name__), name)
-            setattr(self, name, value)
-            return value
-
-    binding = _LazyModule("llvmlite.binding")
-    ir = _LazyModule("llvmlite.ir")
+    binding = LazyModule("llvmlite.binding")
+    ir = LazyModule("llvmlite.ir")
 
 __all__ = ["binding", "check_installed", "features", "instruction_set", "ir", "why_not_here"]
 

@@ -11,8 +11,10 @@ import pytest
 pytest.importorskip("llvmlite")
 
 from spec_samples import document, problems, sweep
+from sweep_samples import PATIENCE, data_files, start, trained_apart, write
 from test_checkpoint import assert_same, in_pieces
 
+import dlnsweep
 from dlnsweep.engine import batch, vectors
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import RunError, SpecError
@@ -36,8 +38,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "linear": {"network": {"depth": 3, "width": 3}},
     "relu, momentum, logistic": {
-        "problem": {"kind": "gaussian_mixture", "signal_dim": 1, "measurement_dim": 3,
-                    "num_samples": 4},
+        "problem": {"kind": "gaussian_mixture", "num_classes": 2, "labels": "signs",
+                    "measurement_dim": 3, "num_samples": 4},
         "network": {**MLP, "activation": "relu"},
         "training": {**TRAINING, "optimizer": "momentum", "loss": "logistic"},
     },
@@ -57,7 +59,7 @@ CASES: dict[str, dict[str, Any]] = {
     "completion": {
         "problem": {"kind": "matrix_completion", "num_rows": 3, "num_columns": 3, "rank": 1,
                     "num_observed": 5, "target_norm": 1.0},
-        "network": {"kind": "deep_linear", "depth": 2, "layer_init_scale": 0.5},
+        "network": {"kind": "deep_linear", "depth": 2, "width": 3, "layer_init_scale": 0.5},
     },
 }  # fmt: skip
 FAST = ("tanh, adam",)
@@ -165,6 +167,39 @@ def test_a_batch_in_pieces_has_the_bits_of_a_whole_one(
     pieces, kept, _ = in_pieces(plan)
     assert len(kept) > 2
     assert_same(pieces, trained)
+
+
+TINY = """
+name = "tiny"
+[problem]
+kind = "teacher"
+signal_dim = 2
+measurement_dim = 3
+num_samples = 4
+[network]
+kind = "mlp"
+depth = 2
+width = 3
+activation = "tanh"
+[training]
+learning_rate = [0.02, 0.05]
+num_steps = 500
+[record]
+observables = ["loss", "parameter_norm"]
+[sweep]
+seeds = 8
+kernel = "simd"
+"""
+
+
+def test_worker_processes_write_the_same_bytes(tmp_path: Path):
+    path = write(tmp_path, TINY)
+    alone = trained_apart(path, tmp_path / "alone")
+    process = start("run", path, "--out", tmp_path / "out", "--workers", "2", cwd=tmp_path)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert data_files(tmp_path / "out" / "tiny") == data_files(alone)
+    assert set(dlnsweep.open_results(alone).runs()["kernel"]) == {"simd"}
 
 
 def test_outcomes_name_the_instructions(grid: tuple[Plan, Trained]):

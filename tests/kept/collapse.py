@@ -7,14 +7,12 @@ Rates are -d ln(value)/dt over the last sixth of the steps, in units of eta lamb
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-import dlnsweep
+from .writing import write
 
 NAMES = ("nc1", "nc2", "nc3")
 
@@ -41,17 +39,5 @@ def table(curves: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found).sort_values(keys, ignore_index=True)
 
 
-def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--csv", type=Path, required=True)
-    arguments = parser.parse_args()
-    curves = dlnsweep.open_results(str(arguments.results)).curves()
-    table(curves).to_csv(arguments.csv, index=False, float_format="%.8g")
-
-
 if __name__ == "__main__":
-    main()
+    write(__doc__, lambda results: table(results.curves()), digits=8)

@@ -5,13 +5,11 @@ python -m tests.kept.grokking results/grokking --csv FILE
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import dlnsweep
+from .writing import write
 
 # The first record with this training accuracy, and with this test accuracy.
 FITTED, GROKKED = 0.99, 0.5
@@ -47,17 +45,5 @@ def table(curves: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found).sort_values(keys, ignore_index=True)
 
 
-def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--csv", type=Path, required=True)
-    arguments = parser.parse_args()
-    curves = dlnsweep.open_results(str(arguments.results)).curves()
-    table(curves).to_csv(arguments.csv, index=False, float_format="%.6g")
-
-
 if __name__ == "__main__":
-    main()
+    write(__doc__, lambda results: table(results.curves()), digits=6)

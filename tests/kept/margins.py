@@ -8,7 +8,6 @@ rate, and what the run has at its last record.
 
 from __future__ import annotations
 
-import argparse
 import tomllib
 from functools import cache, partial
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import dlnsweep
 from dlnsweep.figures.statistics import as_array, column_of
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import purpose_key
 from dlnsweep.problems.separable import SeparableSettings, draw
 from dlnsweep.theory.max_margin import MaxMargin, margin_rate, max_margin
+
+from .writing import write
 
 SWEEP = Path(__file__).parents[2] / "sweeps/max_margin.toml"
 
@@ -45,6 +45,7 @@ def largest(support: str, seed: int) -> MaxMargin:
 
 def table(curves: pd.DataFrame) -> pd.DataFrame:
     """Return a row a run."""
+    assert np.isfinite(as_array(column_of(curves, "margin"))).all()
     last: Any = curves[curves["step"] == curves["step"].max()]
     found = []
     for record in last.to_dict("records"):
@@ -72,18 +73,5 @@ def table(curves: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found).sort_values(keys, ignore_index=True)
 
 
-def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--csv", type=Path, required=True)
-    arguments = parser.parse_args()
-    curves = dlnsweep.open_results(str(arguments.results)).curves()
-    assert np.isfinite(as_array(column_of(curves, "margin"))).all()
-    table(curves).to_csv(arguments.csv, index=False, float_format="%.8g")
-
-
 if __name__ == "__main__":
-    main()
+    write(__doc__, lambda results: table(results.curves()), digits=8)

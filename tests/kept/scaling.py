@@ -5,16 +5,15 @@ python -m tests.kept.scaling results/scaling_law --csv FILE
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any, cast
 
 import jax
 import numpy as np
 import pandas as pd
 
-import dlnsweep
 from dlnsweep.streams import gaussian, purpose_key
+
+from .writing import write
 
 # The steps between which a power is fitted.
 WINDOW = (10, 300)
@@ -108,14 +107,5 @@ def exponents(results: Any) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results")
-    parser.add_argument("--csv", type=Path, required=True)
-    given = parser.parse_args()
-    table = exponents(dlnsweep.open_results(given.results))
-    cast(pd.DataFrame, table).to_csv(given.csv, index=False, float_format="%.6g")
-
-
 if __name__ == "__main__":
-    main()
+    write(__doc__, exponents, digits=6)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from resumed import assert_goes_on
 from spec_samples import problems
 
 import dlnsweep
@@ -89,22 +90,7 @@ def test_steps_on_fresh_samples_are_those_of_a_plain_loop(tmp_path: Path):
 def test_a_stopped_run_goes_on_with_the_same_bits(tmp_path: Path):
     training = DOCUMENT["training"] | {"num_steps": 4000}
     own = Sweep.from_dict(DOCUMENT | {"training": training, "record": {"observables": ["loss"]}})
-    asked = 0
-
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > 3
-
-    whole = dlnsweep.run(own, tmp_path / "whole", workers=0)
-    with pytest.raises(dlnsweep.Interrupted):
-        dlnsweep.run(own, tmp_path / "parts", workers=0, should_stop=stop)
-    told: list[str] = []
-    parts = dlnsweep.run(
-        own, tmp_path / "parts", workers=0, on_event=lambda event: told.append(event.kind)
-    )
-    assert "resumed" in told
-    np.testing.assert_array_equal(parts.curves()["loss"], whole.curves()["loss"])
+    assert_goes_on(own, tmp_path)
 
 
 STREAMS: dict[str, dict[str, Any]] = {

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pytest
 from plugin_samples import OWN_NETWORKS, loaded
 from pydantic import create_model
+from resumed import assert_goes_on
 from spec_samples import document, problems, sweep
 
 import dlnsweep
@@ -305,20 +305,5 @@ def test_a_stopped_run_goes_on_with_the_same_bits(tmp_path: Path):
         record={"observables": ["loss"], "spacing": "linear", "count": 100},
         sweep={"precision": "float32"},
     )  # fmt: skip
-    asked = 0
-
-    def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > 3
-
     with loaded():
-        whole = dlnsweep.run(own, tmp_path / "whole", workers=0)
-        with pytest.raises(dlnsweep.Interrupted):
-            dlnsweep.run(own, tmp_path / "parts", workers=0, should_stop=stop)
-        told: list[str] = []
-        parts = dlnsweep.run(
-            own, tmp_path / "parts", workers=0, on_event=lambda event: told.append(event.kind)
-        )
-    assert "resumed" in told
-    np.testing.assert_array_equal(parts.curves()["loss"], whole.curves()["loss"])
+        assert_goes_on(own, tmp_path)
