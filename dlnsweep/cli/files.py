@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dlnsweep.errors import DlnsweepError
 from dlnsweep.machine.paths import user_path
 
 _MOST_TIMES = 2.5
 
 SweepFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="A sweep file (TOML).", parser=user_path)
+]
+SweepFiles = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Sweep files (TOML).", parser=user_path)
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -84,15 +90,29 @@ def slurm(
     print(job_script(sweep.name, file, shards, resources, location(out), *more), end="")
 
 
-def check(file: SweepFile, overrides: Overrides = None, plugin: Plugins = None) -> None:
-    """Check a sweep file: every mistake at once, nothing started."""
+def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None) -> None:
+    """Check sweep files: every mistake at once, nothing started."""
     use(plugin)
+    statuses = set[int]()
+    for file in files:
+        try:
+            _check(file, overrides or ())
+        except DlnsweepError as error:
+            if len(files) == 1:
+                raise
+            print(f"dlnsweep: {file}:\n{error}", file=sys.stderr)
+            statuses.add(error.exit_status)
+    if statuses:
+        raise typer.Exit(max(statuses))
+
+
+def _check(file: Path, overrides: Sequence[str]) -> None:
     from dlnsweep.execution.trial import check_network
     from dlnsweep.plan.fitting import need_of
     from dlnsweep.plan.plan import make_plan
     from dlnsweep.spec.sweep import Sweep
 
-    sweep = Sweep.from_file(file, overrides or ())
+    sweep = Sweep.from_file(file, overrides)
     axes = [
         f"{' with '.join(group)} ({length})"
         for group, length in zip(sweep.axes, sweep.axis_lengths, strict=True)

@@ -106,6 +106,18 @@ def test_check(command, tmp_path: Path) -> None:
     assert ended.out == f"{path}: right; 10 runs: training.weight_decay (2) x seed (5)\n"
 
 
+def test_check_looks_at_all_files_whatever_the_first_has(command, tmp_path: Path) -> None:
+    right, wrong = write(tmp_path), tmp_path / "wrong.toml"
+    wrong.write_text(right.read_text().replace("[training]", "[trianing]"))
+    missing = tmp_path / "missing.toml"
+    ended = command("check", wrong, missing, right)
+    assert ended.status == 2
+    assert ended.out.startswith(f"{right}: right; 12 runs")
+    assert ended.err.startswith(f"dlnsweep: {wrong}:\n")
+    assert "did you mean 'training'" in ended.err
+    assert f"dlnsweep: {missing}:\n" in ended.err
+
+
 def test_check_counts_the_runs_that_will_be_run(command, tmp_path: Path) -> None:
     changes = (
         "training.optimizer=['gradient_descent', 'momentum']",
