@@ -22,7 +22,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("errors", "version"),
     ("machine", "settings"),
     ("numerics",),
-    ("contracts", "problems", "lazy", "simd", "streams"),
+    ("contracts", "jumps", "problems", "lazy", "simd", "streams"),
     ("optimizers",),
     ("networks", "store", "theory"),
     ("builtins", "reduced", "results", "spec"),

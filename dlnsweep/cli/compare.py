@@ -19,6 +19,7 @@ class CheckedKernel(StrEnum):
     reduced = "reduced"
     dense = "dense"
     simd = "simd"
+    jumps = "jumps"
 
 
 class Judge(StrEnum):

@@ -100,8 +100,8 @@ class StepCost:
 
 
 # The values of sweep.kernel by which a network is trained as its pure functions say: the generic
-# way, and the same steps as vector instructions.
-BY_DEFINITION = ("generic", "simd")
+# way, the same steps as vector instructions, and time jumps over them.
+BY_DEFINITION = ("generic", "simd", "jumps")
 # Of vector instructions, one core.
 _SIMD_FLOPS_A_SECOND = 20e9
 

@@ -14,6 +14,7 @@ from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.journal import Call, Journal, leaves_of
+from dlnsweep.engine.jumps import JumpProgram, train_jumping
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.segments import Segments
 from dlnsweep.engine.trained import Trained, filled, joined
@@ -62,7 +63,7 @@ def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Progra
     """Return the program for a batch that the reduced kernel does not train."""
     device = device_description()
     key = Program.key(row, padded_width, lanes, device)
-    make = program_of_vectors if row["sweep.kernel"] == "simd" else Program
+    make = {"simd": program_of_vectors, "jumps": JumpProgram}.get(row["sweep.kernel"], Program)
     return _program(key, lambda: make(row, padded_width, lanes, device))
 
 
@@ -183,6 +184,17 @@ def _train_dense(
     watch.compile_seconds += time.perf_counter() - began
     classes = program_class(row, rows)
     assert len(np.unique(classes)) == 1, "the plan keeps them apart"
+    if isinstance(program, JumpProgram):
+
+        def train(indices: list[int], tolerance: float) -> Trained:
+            def begin(piece: slice) -> tuple[Any, Any]:
+                some = {key: column[np.array(indices)[piece]] for key, column in rows.items()}
+                return program.begin(program.arguments(some), tolerance)
+
+            outcome = [(program.way, reasons[i], np.nan) for i in indices]
+            return _train_pieces(program, row, begin, outcome, watch)
+
+        return train_jumping(len(reasons), row["sweep.tolerance"], train)
     # The runs of a call have one seed where they share what it draws.
     apart = rows["seed"] if program.drawing.one_seed else np.zeros_like(rows["seed"])
     groups = [np.flatnonzero(apart == seed) for seed in dict.fromkeys(apart.tolist())]
@@ -344,7 +356,7 @@ def _train_lanes(
     num_rows = np.where(
         diverged_step >= 0, before_divergence, np.where(stopped_step >= 0, until_stop, len(steps))
     )
-    return Trained(
+    trained = Trained(
         steps=steps,
         observables={k: filled([r[k] for r in records], len(steps)) for k in records[0]},
         num_rows=np.minimum(num_rows, reached),
@@ -357,6 +369,7 @@ def _train_lanes(
         compile_seconds=0.0,
         seconds=0.0,
     )
+    return program.told(carry, trained) if isinstance(program, JumpProgram) else trained
 
 
 def _next_budget(budget: int, done: int, elapsed: float) -> int:

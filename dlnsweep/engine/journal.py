@@ -38,7 +38,7 @@ _LARGEST_SHARE = 0.03
 # The rooms that may decide about a batch's numbers: the engine's, and those below it.
 ROOMS_OF_NUMBERS = frozenset(
     {"builtins", "contracts", "engine", "errors", "machine", "networks", "numerics"}
-    | {"optimizers", "problems", "reduced", "settings", "simd", "version"}
+    | {"jumps", "optimizers", "problems", "reduced", "settings", "simd", "version"}
 )
 
 

@@ -58,7 +58,7 @@ class Program:
         """Return a text that is equal for batches which can share a program."""
         drawing = drawing_of(row, padded_width)
         layout = _wanted_layout(drawing, row, padded_width, lanes, device)
-        way = f"{row['sweep.kernel']} " if row["sweep.kernel"] == "simd" else ""
+        way = f"{row['sweep.kernel']} " if row["sweep.kernel"] in ("simd", "jumps") else ""
         return f"{way}{drawing.key} {row['sweep.precision']} {padded_width} {layout}"
 
     @property
@@ -74,7 +74,7 @@ class Program:
     def _compile(self) -> None:
         """Compile for as many lanes a call as the layout wants and the memory holds."""
         while True:
-            self.kernel = self.drawing.kernel(self.layout)
+            self.kernel = self._kernel()
             start = jax.jit(self._start)
             arguments = self._example_arguments()
             self._start_compiled = start.lower(arguments).compile()
@@ -88,6 +88,10 @@ class Program:
                 self.layout = replace(self.layout, groups=self.layout.groups // 2)
             else:
                 self.layout = replace(self.layout, vectorized=self.layout.vectorized // 2)
+
+    def _kernel(self) -> Any:
+        """Return what trains a run."""
+        return self.drawing.kernel(self.layout)
 
     def _compile_segment(self, inputs: Any, carry: Any) -> Any:
         """Compile what trains from step to step, for inputs and a state of these shapes."""
@@ -172,5 +176,8 @@ def _wanted_layout(
     lanes: int,
     device: Mapping[str, Any],
 ) -> Layout:
+    if row["sweep.kernel"] == "jumps":
+        # Each run has jumps of its own.
+        return Layout(1)
     run_bytes = network_of(row).cost(row, padded_width).state_bytes
     return drawing.layout(device["platform"], run_bytes, lanes)

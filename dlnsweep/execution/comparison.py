@@ -19,7 +19,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import BY_DEFINITION
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.deviations import deviations_of
+from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.execution.events import Event
 from dlnsweep.numerics.runtime import load_jax
 from dlnsweep.plan.cost import cost_of
@@ -29,6 +29,8 @@ from dlnsweep.settings.sentences import show
 if TYPE_CHECKING:
     from dlnsweep.engine.batch import Progress, Trained
 
+# What keeps the sweep's tolerance, and says by how much.
+ESTIMATED = ("reduced", "jumps")
 # Kernels that take the same steps differ by rounding alone, which a run can magnify.
 _EXACT = 1e-8
 # The estimate is no bound: a deviation of more than so many times it is a finding.
@@ -86,7 +88,7 @@ def allowed(kernel: str, tolerance: float) -> float:
         kernel: The kernel.
         tolerance: The sweep's, which is about the reduced kernel.
     """
-    return tolerance if kernel == "reduced" else min(tolerance, _EXACT)
+    return tolerance if kernel in ESTIMATED else min(tolerance, _EXACT)
 
 
 def seconds_of(plan: Plan, chosen: Sequence[int], kernel: str) -> float:
@@ -257,7 +259,7 @@ def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
     for name in dict.fromkeys(name for other in pairs for name in other.deviations):
         found = pair.deviations.get(name)
         cells[name] = f"{found.largest:.1e} at {found.step}" if found else "-"
-    if kernel == "reduced":
+    if kernel in ESTIMATED:
         cells["estimate"] = f"{pair.estimate:.1e}"
     if any(ending != "finished" for other in pairs for ending in other.endings):
         a, b = pair.endings
@@ -265,8 +267,8 @@ def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
     cells[kernel] = f"{own:.3g} s"
     cells[judge] = f"{others:.3g} s"
     cells[f"{judge}/{kernel}"] = f"{others / own:.2g}" if own > 0 else "-"
-    if kernel == "reduced":
-        cells["bases"] = pair.kernel_reason
+    if kernel in ESTIMATED:
+        cells["bases" if kernel == "reduced" else "outcome"] = pair.kernel_reason
     return cells
 
 
@@ -284,7 +286,7 @@ def summary(pairs: Sequence[Pair], tolerance: float) -> str:
         worst = f"worst deviation {largest:.1e} ({name}, seed {seed}, step {step})"
         worst = worst if largest else "no deviation beyond rounding"
     promised = f"tolerance {tolerance:.1e}, largest estimate {estimate:.1e}"
-    if pairs[0].kernels[0] != "reduced":
+    if pairs[0].kernels[0] not in ESTIMATED:
         promised = f"rounding may make {allowed('dense', tolerance):.1e}"
     return f"{worst}; {promised}\n{_verdict(pairs, tolerance)}"
 
@@ -298,13 +300,13 @@ def _verdict(pairs: Sequence[Pair], tolerance: float) -> str:
     if not wrong:
         worst = max((d.largest for pair in pairs for d in pair.deviations.values()), default=0.0)
         limit = "the tolerance" if worst <= tolerance else "three times its estimate"
-        limit = limit if kernel == "reduced" else "rounding"
+        limit = limit if kernel in ESTIMATED else "rounding"
         other = "the generic way" if judge == "generic" else "the dense one"
         return f"right: on {runs} the {kernel} kernel agrees with {other} to {limit}."
     named = "; ".join(
         ", ".join(f"{name} {text}" for name, text in pair.label.items()) for pair in wrong
     )
-    more = "the tolerance and three times the estimate" if kernel == "reduced" else "rounding"
+    more = "the tolerance and three times the estimate" if kernel in ESTIMATED else "rounding"
     return (
         f"NOT right: on {len(wrong)} of {runs} the kernels disagree by more than {more}, or on how "
         f"the run ends ({named}). Please report this table; until that is settled run the sweep "

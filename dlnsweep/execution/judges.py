@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import BY_DEFINITION, network_of
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.plan.plan import Plan
@@ -13,7 +13,7 @@ from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import GENERIC_ONLY
 
 # What judges a kernel if nothing else is asked for.
-JUDGES = {"reduced": "dense", "dense": "generic", "simd": "generic"}
+JUDGES = {"reduced": "dense", "dense": "generic", "simd": "generic", "jumps": "generic"}
 
 
 def choose_kernels(
@@ -56,7 +56,7 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
     """Return why two kernels cannot be compared on a run; each reason by itself."""
     network = network_of(row)
     kind = f"network.kind = {show(network.kind)}"
-    if "dense" not in network.kernels and kernel != "simd":
+    if "dense" not in network.kernels and kernel not in BY_DEFINITION:
         return [f"there is nothing to compare: {kind} is trained by the generic way alone."]
     if judge not in network.kernels:
         return [
@@ -64,7 +64,7 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
             "cannot train it."
         ]
     found = _why_not_reducible(row) if kernel == "reduced" else []
-    for key, nothing in GENERIC_ONLY.items() if kernel != "simd" else ():
+    for key, nothing in GENERIC_ONLY.items() if kernel not in BY_DEFINITION else ():
         value = row.get(f"training.{key}", nothing)
         if value != nothing:
             found.append(

@@ -25,7 +25,7 @@ from dlnsweep.execution.comparison import (
     compare,
     compare_runs,
 )
-from dlnsweep.execution.deviations import deviations_of
+from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.plan.plan import make_plan

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from dlnsweep.execution import comparison, deviations
+from dlnsweep.engine import deviations
+from dlnsweep.execution import comparison
 from dlnsweep.reduced import lane as lanes
 from dlnsweep.settings.sections import SweepSettings
 from dlnsweep.theory import formulas as theory

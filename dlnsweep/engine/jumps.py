@@ -1,0 +1,330 @@
+"""The program of a batch that is trained by time jumps, one run a call.
+
+Runs are drawn as by the generic way, and records are its own: only the steps between them are
+walked by `jumps/`. Each run is walked twice: as finely as asked for, and by a flow with one term
+less to a coarser tolerance, with real steps at other places. What is recorded is the finer walk;
+by how much the records of the two differ is the estimate of its error, in the very numbers that are
+recorded. Where that exceeds the sweep's tolerance the run is walked again, more finely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.contracts.descent import Carry, Inputs, Kernel
+from dlnsweep.contracts.loss import LOSSES
+from dlnsweep.contracts.view import View
+from dlnsweep.engine.deviations import deviations_of
+from dlnsweep.engine.program import Program
+from dlnsweep.engine.trained import Trained, joined
+from dlnsweep.errors import SpecError
+from dlnsweep.jumps.flow import TERMS, weights_of
+from dlnsweep.jumps.walk import Motion, Walk, begun, walked
+from dlnsweep.networks.curvature import flat, like
+from dlnsweep.networks.generic.descent import GenericKernel
+from dlnsweep.networks.generic.factors import decays_of
+from dlnsweep.networks.generic.state import Constants, Samples, State
+from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.settings.training import OF_NETWORK
+
+# The most outputs on all samples: the tangent kernel is decomposed at each jump.
+MOST_OUTPUTS = 512
+_AT_ONCE = 64
+# What a jump may be wrong by, over the sweep's tolerance, one trial of a run after the other; and
+# the same of the coarser walk over that of the finer one.
+_RUNGS = (1e-2, 3e-4, 1e-5)
+_FINEST, _COARSER = 1e-13, 20.0
+_COARSE = "coarse/"
+
+
+class Given(NamedTuple):
+    """What a run is given.
+
+    Attributes:
+        own: The constants of the generic way.
+        steps: The same with samples as few as a step needs.
+        limit: See `Constants.limit`.
+    """
+
+    own: Constants
+    steps: Constants
+    limit: Any
+
+
+class Flight(NamedTuple):
+    """The state of a run.
+
+    Attributes:
+        params: The parameters of the finer walk.
+        active: Whether it has neither diverged nor met `stop_when`.
+        diverged_step: First step at which it had diverged, or -1.
+        walks: The finer walk and the coarser one.
+        tolerance: Of the finer one.
+    """
+
+    params: Any
+    active: Bool[Array, ""]
+    diverged_step: Int[Array, ""]
+    walks: Walk
+    tolerance: Float[Array, ""]
+
+
+@dataclass(frozen=True)
+class JumpKernel(Kernel):
+    """Gradient descent by time jumps.
+
+    Attributes:
+        of: The generic way of the network.
+        rank: The rank of the inputs, of a network that is linear in them; else 0.
+    """
+
+    of: GenericKernel
+    rank: int = 0
+
+    @property
+    def grain(self) -> int:
+        """A walk is never cut between two recorded steps: it would land there."""
+        return 2**53
+
+    def start(self, *arguments: Any) -> tuple[Inputs, Carry]:
+        """Make a run's inputs and its state at step 0; see `GenericKernel.start`."""
+        inputs, carry = self.of.start(*arguments)
+        constants, params = inputs.constants, carry.state.params
+        given = Given(constants, self._compressed(constants), constants.limit)
+        _check_outputs(self._outputs(params, given.steps).size)
+        walk = begun(flat(params))
+        both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), walk)
+        state = Flight(
+            params, walk.active, walk.diverged_step, both, jnp.zeros((), walk.point.dtype)
+        )
+        return inputs._replace(constants=given), Carry(state, carry.stopped_step)
+
+    def view(self, inputs: Inputs, carry: Carry) -> View:
+        """Return the view of the finer walk."""
+        return self.of.view(inputs._replace(constants=inputs.constants.own), carry)
+
+    def observe(
+        self, inputs: Inputs, carry: Carry, step: Int[Array, ""]
+    ) -> tuple[Bool[Array, ""], dict[str, Array]]:
+        """Return whether the run has not diverged, and the observables of both walks."""
+        within, values = super().observe(inputs, carry, step)
+        other = like(carry.state.walks.point[1], carry.state.params)
+        coarse = carry._replace(state=carry.state._replace(params=other))
+        _, twins = super().observe(inputs, coarse, step)
+        return within, values | {_COARSE + name: value for name, value in twins.items()}
+
+    def advance(self, inputs: Inputs, state: Flight, step: Array, stop: Array) -> Flight:
+        """Return the state at a step."""
+        del step
+        motion = self._motion(inputs.constants.steps, state.params)
+        walks = state.walks._replace(active=state.walks.active & state.active)
+        tolerances = state.tolerance * jnp.asarray([1.0, _COARSER])
+        weights = jnp.stack([weights_of(TERMS), weights_of(TERMS - 1)])
+
+        def one(given: tuple[Walk, Array, Array]) -> Walk:
+            walk, tolerance, terms = given
+            return walked(motion, walk, stop, tolerance, terms)
+
+        walks = lax.map(one, (walks, tolerances, weights))
+        finer = jax.tree.map(lambda leaf: leaf[0], walks)
+        ended = state.active & ~finer.active
+        return state._replace(
+            params=like(finer.point, state.params),
+            active=state.active & finer.active,
+            diverged_step=jnp.where(ended, finer.diverged_step, state.diverged_step),
+            walks=walks,
+        )
+
+    def _outputs(self, params: Any, constants: Constants) -> Any:
+        return jax.eval_shape(self.of.predict, params, constants.samples.inputs, constants)
+
+    def _compressed(self, constants: Constants) -> Constants:
+        """Return the constants with as many samples as the inputs have rank, if that is known.
+
+        With Y = U s V^T a linear network has ||W Y - X||^2 = ||W U s - X V||^2 + const.
+        """
+        if not self.rank:
+            return constants
+        samples = constants.samples
+        left, values, right = jnp.linalg.svd(samples.inputs, full_matrices=False)
+        inputs = (left * values)[:, : self.rank]
+        targets = samples.targets @ right[: self.rank].T
+        beyond = jnp.sum(samples.targets**2) - jnp.sum(targets**2)
+        limit = constants.limit - jnp.maximum(beyond, 0.0)
+        return constants._replace(samples=Samples(inputs, targets), limit=limit)
+
+    def _is_squared(self) -> bool:
+        named = self.training.loss
+        own = self.of.network.loss is not None
+        return named == "squared" or (named == OF_NETWORK and not own)
+
+    def _motion(self, constants: Constants, params: Any) -> Motion:
+        """Return a run's gradient descent."""
+        numbers, kernel = constants.numbers, self.of
+        scale = numbers["data_fit_scale"]
+        decay = decays_of(numbers["weight_decay"], constants.decays, params)
+
+        def spread(tree: Any) -> Any:
+            whole = jax.tree.map(lambda p, x: jnp.broadcast_to(x, p.shape), params, tree)
+            return flat(whole)
+
+        rates, decays = spread(constants.rates), spread(decay)
+
+        def fit(vector: Any) -> Any:
+            return kernel.fit(like(vector, params), constants)
+
+        def outputs(vector: Any) -> Any:
+            given = like(vector, params)
+            return kernel.predict(given, constants.samples.inputs, constants).reshape(-1)
+
+        shape = self._outputs(params, constants).shape
+
+        def derivatives(vector: Any) -> Any:
+            found = _jacobian(outputs, vector)
+            if not self._is_squared():
+                settings = _settings(kernel, constants)
+
+                def loss(o: Any) -> Any:
+                    return kernel.loss(o.reshape(shape), constants.samples.targets, settings)
+
+                found = _root(jax.hessian(loss)(outputs(vector))) @ found
+            return found * jnp.sqrt(scale) * jnp.sqrt(rates)
+
+        def advance(walk: Walk, stop: Array) -> Walk:
+            state = State(
+                like(walk.point, params), None, walk.active, walk.diverged_step,
+                (),
+            )  # fmt: skip
+            made = kernel.advance(Inputs(constants, decay, {}, None), state, walk.now, stop)
+            return walk._replace(
+                point=flat(made.params),
+                active=made.active,
+                diverged_step=made.diverged_step,
+                now=stop,
+                steps=walk.steps + stop - walk.now,
+            )
+
+        return Motion(
+            move=lambda vector: -rates * (scale * jax.grad(fit)(vector) + decays * vector),
+            derivatives=derivatives,
+            size=lambda vector: jnp.sqrt(2 * scale * fit(vector)),
+            roots=jnp.where(rates > 0, jnp.sqrt(rates), 1.0),
+            decays=rates * decays,
+            advance=advance,
+            outputs=int(np.prod(shape)),
+        )
+
+
+class JumpProgram(Program):
+    """What is compiled for a batch: a call takes one run, so that the runs of a batch share it."""
+
+    @property
+    def way(self) -> str:
+        """The name of the way of descent, as outcomes have it."""
+        return "jumps"
+
+    def _kernel(self) -> Any:
+        drawing: Any = self.drawing
+        found: Any = drawing.kernel(self.layout)
+        rank = getattr(drawing, "rank", 0) if found.network.kind == "deep_linear" else 0
+        kernel = JumpKernel(found.training, found.record, True, found, rank)
+        return kernel if kernel._is_squared() else replace(kernel, rank=0)
+
+    def begin(
+        self, arguments: dict[str, np.ndarray], tolerance: float
+    ) -> tuple[Any, Any]:
+        """Return a run's inputs and its state at step 0.
+
+        Args:
+            arguments: See `Program.arguments`.
+            tolerance: What a jump may be wrong by.
+        """
+        inputs, carry = self.start(arguments)
+        allowed = jnp.full_like(carry.state.tolerance, tolerance)
+        return inputs, carry._replace(state=carry.state._replace(tolerance=allowed))
+
+    def told(self, carry: Any, trained: Trained) -> Trained:
+        """Return the records of the finer walks, with what outcomes say of them."""
+        values = trained.observables
+        own = {k: v for k, v in values.items() if not k.startswith(_COARSE)}
+        walks = carry.state.walks
+        counts = {k: np.asarray(getattr(walks, k))[:, 0] for k in ("steps", "now", "jumps")}
+        errors, reasons = [], []
+        for run, rows in enumerate(trained.num_rows):
+            found = [
+                deviations_of(name, values[_COARSE + name][run, :rows], each[run, :rows], "generic")
+                for name, each in own.items()
+            ]
+            error = max((float(np.max(each)) for each in found if len(each)), default=0.0)
+            taken, jumps = int(counts["steps"][run]), int(counts["jumps"][run])
+            beyond = int(counts["now"][run]) - taken
+            reasons.append(f"asked for; {taken:,} steps taken, {beyond:,} in {jumps:,} jumps")
+            errors.append(error)
+        return replace(
+            trained,
+            observables=own,
+            kernel_reason=reasons,
+            truncation_error=np.array(errors),
+        )
+
+
+def train_jumping(
+    count: int, tolerance: float, train: Callable[[list[int], float], Trained]
+) -> Trained:
+    """Train runs until their estimates keep the tolerance, at most as often as there are rungs.
+
+    Args:
+        count: How many runs there are.
+        tolerance: The sweep's.
+        train: Takes the places of some of them and what a jump may be wrong by.
+    """
+    taken, parts, order = list(range(count)), [], []
+    for number, rung in enumerate(_RUNGS):
+        part = train(taken, max(rung * tolerance, _FINEST))
+        last = number == len(_RUNGS) - 1
+        kept = [k for k, e in enumerate(part.truncation_error) if last or e <= tolerance]
+        if kept:
+            parts.append(joined([part], np.array(kept)))
+            order += [taken[k] for k in kept]
+        taken = [index for k, index in enumerate(taken) if k not in set(kept)]
+        if not taken:
+            break
+    return joined(parts, np.argsort(np.array(order)))
+
+
+def _check_outputs(outputs: int) -> None:
+    if outputs > MOST_OUTPUTS:
+        raise SpecError(
+            f'sweep.kernel is "jumps", which decomposes the tangent kernel, a matrix of {outputs} '
+            f"rows, one for each output on each sample; it may have {MOST_OUTPUTS}. Take fewer "
+            'samples, or sweep.kernel = "generic".'
+        )
+
+
+def _settings(kernel: GenericKernel, constants: Constants) -> Any:
+    from dlnsweep.settings.base import with_numbers
+
+    return with_numbers(kernel.settings, constants.network)
+
+
+def _jacobian(outputs: Callable[[Any], Any], vector: Any) -> Float[Array, "K N"]:
+    """Return the derivatives of all outputs, backwards or forwards, whichever is less."""
+    values, back = jax.vjp(outputs, vector)
+    if values.size <= vector.size:
+        units = jnp.eye(values.size, dtype=vector.dtype)
+        return lax.map(lambda u: back(u)[0], units, batch_size=min(values.size, _AT_ONCE))
+    _, along = jax.linearize(outputs, vector)
+    units = jnp.eye(vector.size, dtype=vector.dtype)
+    return lax.map(along, units, batch_size=min(vector.size, _AT_ONCE)).T
+
+
+def _root(matrix: Float[Array, "K K"]) -> Float[Array, "K K"]:
+    """Return the symmetric root of a matrix without negative eigenvalues."""
+    values, vectors = jnp.linalg.eigh(matrix)
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T

@@ -1,0 +1,1 @@
+"""Time jumps: many steps of gradient descent at the price of a few hundred gradients."""

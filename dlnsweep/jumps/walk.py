@@ -1,0 +1,259 @@
+"""A run from one step to another, by jumps where they hold and pay and by real steps elsewhere.
+
+A jump is made where all of this holds; else real steps are taken before the next trial, twice as
+many after each trial that fails.
+
+- It is longer than what it costs.
+- The differences of the iterates at its start say that what is left out of the flow's logarithm
+  (`flow.py`) is small over it: so the fast part has settled, and what oscillates has died away.
+- Its extrapolation has converged (`extrapolation.py`).
+- A step contracts what is fast by more than -0.95, at its start by the tangent kernel and at its
+  end by the whole Hessian (power iterations that begin with the kernel's largest direction): where
+  curvature reaches the stability limit 2, gradient descent oscillates and its flow does not.
+
+Errors are measured in the parameters, relative to their norm, and in the outputs, by the loss's
+own metric and relative to the loss: a small loss is followed relative to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxtyping import Array, Bool, Float, Int
+
+from dlnsweep.jumps.extrapolation import jump
+from dlnsweep.jumps.fast import Fast, carried, fast_part
+from dlnsweep.jumps.flow import TERMS, Move, Vector, flow
+from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.products import multiply
+
+# What a step may take away of any part; the limit of stability is 2.
+_STEEPEST = 1.95
+_POWER_STEPS = 4
+# Differences of points are no better known than this, relative to the points.
+_ROUNDING = 2e-15
+# Before a jump that lands where nothing is recorded outputs may be wrong by so much more, where
+# they change by less than half of the residual: the next jump makes them anew of what is slow.
+_LOOSER, _LOOSEST, _SLAVED = 1e4, 1e-3, 0.5
+
+
+class Walk(NamedTuple):
+    """How far a run is.
+
+    Attributes:
+        point: x.
+        active: Whether it has not diverged.
+        diverged_step: First step at which it had, or -1.
+        now: The step.
+        length: The length that the next jump is to have.
+        landing: That of the last one before a step that is recorded.
+        burst: How many real steps follow the next trial that fails.
+        trial: No jump is tried before this step.
+        steepest: The direction of the largest curvature as last seen, in y.
+        steps: Real steps taken.
+        jumps: Jumps made.
+        trials: Jumps tried that were not made.
+    """
+
+    point: Vector
+    active: Bool[Array, ""]
+    diverged_step: Int[Array, ""]
+    now: Int[Array, ""]
+    length: Float[Array, ""]
+    landing: Float[Array, ""]
+    burst: Int[Array, ""]
+    trial: Int[Array, ""]
+    steepest: Vector
+    steps: Int[Array, ""]
+    jumps: Int[Array, ""]
+    trials: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A run's gradient descent, in functions of all its parameters x as one vector.
+
+    Attributes:
+        move: f, what a step adds to x.
+        derivatives: M of `fast.py`, (K, N).
+        size: The square root of twice the loss, data-fit scale included.
+        roots: R^{1/2}: x = R^{1/2} y; 1 where the learning rate is 0.
+        decays: The diagonal of R D.
+        advance: Takes a walk and a step; returns the walk there, by real steps.
+        outputs: K.
+    """
+
+    move: Move
+    derivatives: Callable[[Vector], Float[Array, "K N"]]
+    size: Callable[[Vector], Float[Array, ""]]
+    roots: Vector
+    decays: Vector
+    advance: Callable[[Walk, Int[Array, ""]], Walk]
+    outputs: int
+
+    @property
+    def least(self) -> int:
+        """The steps that a jump costs: some twenty velocities, and the derivatives."""
+        return 20 * TERMS + self.outputs
+
+
+def begun(point: Vector) -> Walk:
+    """Return a walk at step 0."""
+    none, zero = -jnp.ones((), jnp.int64), jnp.zeros((), jnp.int64)
+    one = jnp.ones((), jnp.int64)
+    return Walk(
+        point,
+        jnp.ones((), bool),
+        none,
+        zero,
+        jnp.ones((), point.dtype),
+        jnp.ones((), point.dtype),
+        one,
+        zero,
+        jnp.zeros_like(point),
+        zero,
+        zero,
+        zero,
+    )
+
+
+def walked(
+    motion: Motion,
+    start: Walk,
+    stop: Int[Array, ""],
+    tolerance: Float[Array, ""],
+    weights: Float[Array, " p"],
+) -> Walk:
+    """Return a walk that has come to a step, or has diverged before it.
+
+    Args:
+        motion: The run's gradient descent.
+        start: The walk as it stands.
+        stop: The step.
+        tolerance: The error allowed to each jump, relative.
+        weights: The terms of the flow; see `flow.weights_of`.
+    """
+
+    def unfinished(walk: Walk) -> Bool[Array, ""]:
+        return walk.active & (walk.now < stop)
+
+    def onward(walk: Walk) -> Walk:
+        worth = stop - walk.now >= motion.least
+        return lax.cond(
+            worth & (walk.now >= walk.trial),
+            lambda w: _tried(motion, w, stop, tolerance, weights),
+            lambda w: motion.advance(w, jnp.where(worth, jnp.minimum(stop, w.trial), stop)),
+            walk,
+        )
+
+    return lax.while_loop(unfinished, onward, start)
+
+
+def _tried(
+    motion: Motion,
+    walk: Walk,
+    stop: Int[Array, ""],
+    tolerance: Float[Array, ""],
+    weights: Float[Array, " p"],
+) -> Walk:
+    """Return a walk after a jump, or where it stood with real steps to take before the next."""
+    roots, least = motion.roots, motion.least
+    point = walk.point / roots
+    derivatives = motion.derivatives(walk.point)
+    fast = fast_part(derivatives, motion.decays, weights)
+    fit = motion.size(walk.point)
+    allowed = (tolerance + _ROUNDING) * jnp.linalg.norm(walk.point)
+    rounding = _ROUNDING * jnp.linalg.norm(multiply(derivatives, point))
+
+    def error_of(difference: Vector, share: Float[Array, ""]) -> Float[Array, ""]:
+        outputs = jnp.linalg.norm(multiply(derivatives, difference))
+        found = jnp.linalg.norm(roots * difference) / allowed, outputs / (share * fit + rounding)
+        return jnp.maximum(*found)
+
+    def velocity_of(y: Vector) -> tuple[Vector, Vector]:
+        return flow(lambda each: motion.move(roots * each) / roots, y, weights)
+
+    velocity, left_out = velocity_of(point)
+    left = (stop - walk.now).astype(point.dtype)
+    landing, length = jnp.maximum(walk.landing, least), jnp.maximum(walk.length, least)
+    lands = left <= jnp.maximum(1.5 * landing, landing + least)
+    wanted = jnp.where(lands, landing, jnp.minimum(length, left - landing))
+    # Outputs that change by their own size are followed, not slaves of what is slow.
+    follows = jnp.linalg.norm(multiply(derivatives, velocity)) * wanted > _SLAVED * fit
+    strict = lands | follows
+    share = jnp.where(strict, tolerance, jnp.minimum(_LOOSER * tolerance, _LOOSEST))
+    # The flow's own error grows with the length.
+    wanted = wanted * jnp.minimum(1.0, 0.9 / error_of(carried(fast, wanted, left_out), share))
+    until = jnp.where(lands, left, left - landing)
+    # Parts of one length end at the step that is to be reached.
+    length = jnp.floor(until / jnp.ceil(until / jnp.maximum(wanted, 1.0)))
+    smooth = (error_of(carried(fast, length, left_out), share) <= 1) & (length >= least / 2)
+    smooth &= jnp.max(fast.rates) < _STEEPEST
+
+    def jumped(walk: Walk) -> tuple[Walk, Bool[Array, ""]]:
+        made = jump(
+            lambda y: velocity_of(y)[0],
+            lambda difference: error_of(difference, share),
+            fast,
+            point,
+            velocity,
+            length,
+        )
+        rate, steepest = _steepest(motion, made.point, walk.steepest, fast)
+        done = made.accepted & (rate < _STEEPEST)
+        # A jump that was cut short says less than the one before it.
+        before = jnp.where(lands, walk.landing, walk.length)
+        cut = done & (length < before)
+        following = jnp.where(cut, jnp.maximum(made.following, before), made.following)
+        walk = walk._replace(
+            length=jnp.where(lands, walk.length, following),
+            landing=jnp.where(lands, following, walk.landing),
+        )
+        after = walk._replace(
+            point=roots * made.point,
+            now=walk.now + length.astype(jnp.int64),
+            burst=jnp.asarray(least, jnp.int64),
+            steepest=steepest,
+            jumps=walk.jumps + 1,
+        )
+        failed = walk._replace(trials=walk.trials + 1)
+        again = ~made.accepted & (made.following >= least)
+        return jax.tree.map(lambda a, b: jnp.where(done, a, b), after, failed), done | again
+
+    walk, goes_on = lax.cond(
+        smooth,
+        jumped,
+        lambda walk: (walk._replace(trials=walk.trials + 1), jnp.zeros((), bool)),
+        walk,
+    )
+    burst = jnp.maximum(walk.burst, least // 2)
+    return walk._replace(
+        trial=jnp.where(goes_on, walk.now, walk.now + burst),
+        burst=jnp.where(goes_on, walk.burst, 2 * burst),
+    )
+
+
+def _steepest(
+    motion: Motion, point: Vector, before: Vector, fast: Fast
+) -> tuple[Float[Array, ""], Vector]:
+    """Return what a step takes away at most, from below, and along which direction."""
+    roots = motion.roots
+
+    def move(y: Vector) -> Vector:
+        return motion.move(roots * y) / roots
+
+    along = jax.linearize(move, point)[1]
+
+    def once(_: int, state: tuple[Array, Vector]) -> tuple[Array, Vector]:
+        vector = state[1]
+        image = -along(vector)
+        norm = jnp.linalg.norm(image)
+        return jnp.sum(vector * image), image / jnp.where(norm > 0, norm, 1.0)
+
+    largest = fast.rows[jnp.argmax(fast.rates)]
+    start = before + largest * jnp.where(jnp.sum(before * largest) < 0, -1.0, 1.0)
+    norm = jnp.linalg.norm(start)
+    first = jnp.zeros((), point.dtype), start / jnp.where(norm > 0, norm, 1.0)
+    return lax.fori_loop(0, _POWER_STEPS, once, first)
