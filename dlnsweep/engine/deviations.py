@@ -34,7 +34,7 @@ def deviations_of(
     of the gradient it is 1e-13 times the largest one of the run, and the loss is judged like
     the square that it is. The generic way keeps whole matrices, in which what decays stands
     beside what does not: of all that it records 1e-13 times the largest value of the run is
-    rounding.
+    rounding, and of the off-subspace error 1e-13: it is a part of a matrix of size 1.
 
     Args:
         name: The observable.
@@ -66,5 +66,6 @@ def _rounding(name: str, size: np.ndarray, judge: str) -> np.ndarray | float:
         error = _ROUNDING * np.max(root)
         return 2 * root * error + error**2
     if name == "gradient_norm" or judge == "generic":
-        return max(_ROUNDING * np.max(size), _SMALLEST)
+        least = _ROUNDING if name == "off_subspace_error" else _SMALLEST
+        return max(_ROUNDING * np.max(size), least)
     return _SMALLEST

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
-from dlnsweep.contracts.loss import LOSSES
+from dlnsweep.contracts.drawing import drawing_of
 from dlnsweep.contracts.view import View
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.engine.program import Program
@@ -30,7 +29,12 @@ from dlnsweep.networks.curvature import flat, like
 from dlnsweep.networks.generic.descent import GenericKernel
 from dlnsweep.networks.generic.factors import decays_of
 from dlnsweep.networks.generic.state import Constants, Samples, State
+from dlnsweep.networks.layered.definition import DEEP_LINEAR
+from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.products import multiply
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.training import OF_NETWORK
 
 # The most outputs on all samples: the tangent kernel is decomposed at each jump.
@@ -81,7 +85,8 @@ class JumpKernel(Kernel):
 
     Attributes:
         of: The generic way of the network.
-        rank: The rank of the inputs, of a network that is linear in them; else 0.
+        rank: The most that the inputs can have as their rank, of a network that is linear in
+            them; else 0.
     """
 
     of: GenericKernel
@@ -149,17 +154,19 @@ class JumpKernel(Kernel):
 
         With Y = U s V^T a linear network has ||W Y - X||^2 = ||W U s - X V||^2 + const.
         """
-        if not self.rank:
+        if not self.rank or self.rank >= constants.samples.inputs.shape[1]:
             return constants
         samples = constants.samples
         left, values, right = jnp.linalg.svd(samples.inputs, full_matrices=False)
         inputs = (left * values)[:, : self.rank]
-        targets = samples.targets @ right[: self.rank].T
+        targets = multiply(samples.targets, right[: self.rank].T)
         beyond = jnp.sum(samples.targets**2) - jnp.sum(targets**2)
         limit = constants.limit - jnp.maximum(beyond, 0.0)
         return constants._replace(samples=Samples(inputs, targets), limit=limit)
 
-    def _is_squared(self) -> bool:
+    @property
+    def is_squared(self) -> bool:
+        """Whether the loss is half the squared error, summed over outputs and samples."""
         named = self.training.loss
         own = self.of.network.loss is not None
         return named == "squared" or (named == OF_NETWORK and not own)
@@ -187,13 +194,13 @@ class JumpKernel(Kernel):
 
         def derivatives(vector: Any) -> Any:
             found = _jacobian(outputs, vector)
-            if not self._is_squared():
+            if not self.is_squared:
                 settings = _settings(kernel, constants)
 
                 def loss(o: Any) -> Any:
                     return kernel.loss(o.reshape(shape), constants.samples.targets, settings)
 
-                found = _root(jax.hessian(loss)(outputs(vector))) @ found
+                found = multiply(_root(jax.hessian(loss)(outputs(vector))), found)
             return found * jnp.sqrt(scale) * jnp.sqrt(rates)
 
         def advance(walk: Walk, stop: Array) -> Walk:
@@ -229,16 +236,10 @@ class JumpProgram(Program):
         """The name of the way of descent, as outcomes have it."""
         return "jumps"
 
-    def _kernel(self) -> Any:
-        drawing: Any = self.drawing
-        found: Any = drawing.kernel(self.layout)
-        rank = getattr(drawing, "rank", 0) if found.network.kind == "deep_linear" else 0
-        kernel = JumpKernel(found.training, found.record, True, found, rank)
-        return kernel if kernel._is_squared() else replace(kernel, rank=0)
+    def _kernel(self) -> JumpKernel:
+        return kernel_of(self.drawing, self.layout)
 
-    def begin(
-        self, arguments: dict[str, np.ndarray], tolerance: float
-    ) -> tuple[Any, Any]:
+    def begin(self, arguments: dict[str, np.ndarray], tolerance: float) -> tuple[Any, Any]:
         """Return a run's inputs and its state at step 0.
 
         Args:
@@ -272,6 +273,29 @@ class JumpProgram(Program):
             kernel_reason=reasons,
             truncation_error=np.array(errors),
         )
+
+
+def kernel_of(drawing: Any, layout: Layout) -> JumpKernel:
+    """Return what trains the runs of a drawing of the generic way."""
+    found: Any = drawing.kernel(layout)
+    kernel = JumpKernel(found.training, found.record, True, found)
+    # That of a network of the inputs alone, linear in them.
+    if found.network is DEEP_LINEAR and kernel.is_squared:
+        return replace(kernel, rank=drawing.rank)
+    return kernel
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Refuse a run that has too many outputs.
+
+    Raises:
+        SpecError: If it has.
+    """
+    drawing = drawing_of(row, int(row.get("network.width") or 1))
+    kernel = kernel_of(drawing, Layout(1))
+    arguments = {k: np.asarray(v) for k, v in drawing.example_arguments().items()}
+    with numerics():
+        jax.eval_shape(lambda given: drawing.start(kernel, given, lambda x: x), arguments)
 
 
 def train_jumping(
@@ -308,8 +332,6 @@ def _check_outputs(outputs: int) -> None:
 
 
 def _settings(kernel: GenericKernel, constants: Constants) -> Any:
-    from dlnsweep.settings.base import with_numbers
-
     return with_numbers(kernel.settings, constants.network)
 
 
@@ -327,4 +349,4 @@ def _jacobian(outputs: Callable[[Any], Any], vector: Any) -> Float[Array, "K N"]
 def _root(matrix: Float[Array, "K K"]) -> Float[Array, "K K"]:
     """Return the symmetric root of a matrix without negative eigenvalues."""
     values, vectors = jnp.linalg.eigh(matrix)
-    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
+    return multiply(vectors * jnp.sqrt(jnp.maximum(values, 0.0)), vectors.T)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnsweep.contracts.network import BY_DEFINITION
-from dlnsweep.errors import SpecError
 from dlnsweep.engine.deviations import deviations_of
+from dlnsweep.errors import SpecError
 from dlnsweep.execution.events import Event
 from dlnsweep.numerics.runtime import load_jax
 from dlnsweep.plan.cost import cost_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlnsweep.contracts.network import network_of
+from dlnsweep.engine.jumps import check_row
 from dlnsweep.errors import SpecError
 from dlnsweep.optimizers.trial import why_not_optimizer
 from dlnsweep.plan.plan import Plan
@@ -25,3 +26,5 @@ def check_network(plan: Plan) -> None:
         # The network last: its trial would blame itself for what is wrong with an optimizer.
         if reason := why_not_optimizer(row) or network_of(row).why_not_trainable(row):
             raise SpecError(reason)
+        if row["sweep.kernel"] == "jumps":
+            check_row(row)

@@ -1,7 +1,7 @@
 """One jump: Euler steps with a frozen fast part, extrapolated.
 
-Row n of the table divides the jump of length h into n steps y <- y + Phi(h / n) F(y) and extrapolates
-with the rows before by the harmonic sequence (Aitken and Neville),
+Row n of the table divides the jump of length h into n steps y <- y + Phi(h / n) F(y) and
+extrapolates with the rows before by the harmonic sequence (Aitken and Neville),
 
     T[n, q+1] = T[n, q] + (T[n, q] - T[n-1, q]) / (n / (n - q) - 1),
 
@@ -79,7 +79,9 @@ def jump(
         n, _, error, before, _ = state
         # From the sixth row on an error that does not shrink will not.
         hopeless = (n > 6) & ~(error < before)
-        return (n <= ROWS) & ~(error <= 1) & ~hopeless
+        # Two rows can be near each other by chance.
+        done = (error <= 1) & (n > 3)
+        return (n <= ROWS) & ~done & ~hopeless
 
     def row(state: tuple[Array, ...]) -> tuple[Array, ...]:
         n, table, error, _, wanted = state
@@ -106,4 +108,3 @@ def jump(
     following = jnp.where(accepted, grown, jnp.minimum(wanted, 0.6 * length))
     gradients = TERMS * (rows * (rows - 1) // 2)
     return Jump(table[rows - 1], accepted, following, gradients)
-

@@ -18,6 +18,7 @@ settled, and follows what is slow; until then real steps are taken.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from jaxtyping import Array, Float
 
@@ -53,7 +54,7 @@ def flow(move: Move, point: Vector, weights: Float[Array, " p"]) -> tuple[Vector
         point = point + moves[-1]
     velocity = weights[0] * moves[0]
     for k in range(1, TERMS):
-        moves = [after - before for before, after in zip(moves, moves[1:], strict=False)]
+        moves = [after - before for before, after in pairwise(moves)]
         velocity = velocity + weights[k] * moves[0]
     return velocity, moves[0] / TERMS
 

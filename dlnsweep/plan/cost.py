@@ -22,6 +22,8 @@ from dlnsweep.settings.sections import RecordSettings
 # The seconds of a reduced run: its pilot's, and a step's.
 _PILOT_SECONDS = 1.5
 _REDUCED_STEP_SECONDS = 8e-6
+# What the jumps of a run take, however long it is, in steps.
+_JUMPED_STEPS = 100_000
 # Compiling a program once more, on each of the workers that use it.
 _COMPILE_SECONDS = 5.0
 
@@ -73,7 +75,10 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     record = section_of(RecordSettings, "record", row)
     num_steps = row["training.num_steps"]
     num_records = len(record_steps(record, num_steps))
-    seconds = num_steps * step.seconds + num_records * step.record_seconds
+    taken = num_steps
+    if row["sweep.kernel"] == "jumps":
+        taken = min(2 * num_steps, _JUMPED_STEPS)
+    seconds = taken * step.seconds + num_records * step.record_seconds
     if reduced:
         seconds = _PILOT_SECONDS + num_steps * _REDUCED_STEP_SECONDS
     return RunCost(

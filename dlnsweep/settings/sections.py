@@ -87,14 +87,16 @@ class SweepSettings(Settings):
             "how gradient descent is carried out; generic: by value-and-grad of the loss as it is "
             "defined, slowly; simd: the same steps of a small network as vector instructions, one "
             "run a lane, on a CPU with llvmlite; what cannot be made of them the generic "
-            "way trains; jumps: gradient descent of a smooth network on few samples over any number of "
-            "steps, most of them jumped over, to sweep.tolerance",
+            "way trains; jumps: full-batch gradient descent of a smooth network with few outputs "
+            "on all samples, over any number of steps, jumping over most, to sweep.tolerance",
             axis=False,
         ),
     ] = "auto"
     tolerance: Annotated[
         Annotated[float, Field(ge=1e-9, le=1e-1)],
-        Describe("static", "relative error that the reduced kernel, or jumps, may cause", axis=False),
+        Describe(
+            "static", "relative error that the reduced kernel, or jumps, may cause", axis=False
+        ),
     ] = 1e-6
     zip: Annotated[
         list[list[str]], Describe("outside", "lists of keys whose axes move together", axis=False)

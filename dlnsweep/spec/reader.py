@@ -22,7 +22,7 @@ from dlnsweep.settings.sentences import (
     show,
     show_key,
 )
-from dlnsweep.spec import consistency, ways
+from dlnsweep.spec import consistency, jumps, ways
 from dlnsweep.spec.axes import num_seeds, num_values, read_seeds, read_values, resolve
 from dlnsweep.spec.follows import follow_constraints, followed
 from dlnsweep.theory import prescription
@@ -75,6 +75,7 @@ class Reader:
             *ways.check_decays(values),
             *consistency.check_stopping(values),
             *ways.check_kernel(values),
+            *jumps.check_jumps(values),
             *consistency.check_width(values),
             *consistency.check_scales(values),
             *consistency.check_recording(values, given),

@@ -16,6 +16,7 @@ from sweep_samples import REPOSITORY, SMALL, everything_below, write
 
 from dlnsweep.cli import app as cli
 from dlnsweep.engine.batch import Trained
+from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.errors import Interrupted, SpecError
 from dlnsweep.execution import comparison
 from dlnsweep.execution.comparison import (
@@ -25,7 +26,6 @@ from dlnsweep.execution.comparison import (
     compare,
     compare_runs,
 )
-from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.plan.plan import make_plan

@@ -1,0 +1,228 @@
+"""Time jumps in the engine: beside the generic way, whose steps they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jump_samples as samples
+import numpy as np
+import pytest
+from spec_samples import problems, sweep
+from sweep_samples import PATIENCE, data_files, start, trained_apart, write
+from test_checkpoint import assert_same, in_pieces
+
+import dlnsweep
+from dlnsweep.engine import batch, jumps
+from dlnsweep.engine.trained import Trained
+from dlnsweep.errors import SpecError
+from dlnsweep.execution.comparison import compare_runs, summary, table
+from dlnsweep.execution.judges import choose_kernels
+from dlnsweep.execution.trial import check_network
+from dlnsweep.plan.plan import Plan, make_plan
+
+GRID: dict[str, Any] = {
+    "problem": {"kind": "subspace", "signal_dim": 3, "measurement_dim": 3, "subspace_dim": 1,
+                "num_samples": 5},
+    "network": {"depth": 2, "width": 3},
+    # Of the rates the last one diverges.
+    "training": {"learning_rate": [0.1, 0.2, 300.0], "weight_decay": [1e-4, 0.01],
+                 "num_steps": 6000, "stop_when": {"observable": "loss", "below": 1e-3}},
+    "record": {"count": 40, "observables": ["regression_error", "off_subspace_error", "loss"]},
+}  # fmt: skip
+
+
+def planned(case: dict[str, Any], **options: Any) -> Plan:
+    return make_plan(sweep(**case, sweep={"kernel": "jumps"} | options))
+
+
+def train(plan: Plan, rows: Any = None, **options: Any) -> Trained:
+    rows = np.arange(plan.num_runs) if rows is None else np.asarray(rows)
+    columns = {key: np.asarray(column)[rows] for key, column in plan.settings.items()}
+    return batch.train_batch(columns, plan.shared, plan.program_widths[0], **options)
+
+
+@pytest.fixture(scope="module")
+def grid() -> tuple[Plan, Trained]:
+    """Runs of which some diverge and some stop; trained once."""
+    plan = planned(GRID)
+    return plan, train(plan)
+
+
+def test_records_are_those_of_gradient_descent(grid: tuple[Plan, Trained]):
+    plan, found = grid
+    judge = train(planned(GRID, kernel="generic"))
+    assert set(found.status) == {"diverged", "stopped", "finished"}
+    for name in ("diverged_step", "stopped_step", "num_rows"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(judge, name))
+    for run, count in enumerate(found.num_rows):
+        if found.status[run] == "diverged":
+            continue
+        allowed = max(samples.TOLERANCE, samples.ESTIMATES * found.truncation_error[run])
+        for name, values in judge.observables.items():
+            mine = found.observables[name][run, :count]
+            assert np.max(samples.judged(name, mine, values[run, :count])) <= allowed
+
+
+def test_outcomes_say_how_many_steps_were_jumped_over(grid: tuple[Plan, Trained]):
+    plan, found = grid
+    assert set(found.kernel) == {"jumps"}
+    for run, reason in enumerate(found.kernel_reason):
+        parts = re.fullmatch(r"asked for; ([\d,]+) steps taken, ([\d,]+) in ([\d,]+) jumps", reason)
+        assert parts
+        taken, beyond, count = (int(part.replace(",", "")) for part in parts.groups())
+        if found.status[run] == "finished":
+            assert taken + beyond == 6000
+            assert beyond > 3000
+            assert 1 < count < 100
+            assert 0 < found.truncation_error[run] <= samples.TOLERANCE
+
+
+def test_a_run_has_the_same_bits_in_every_batch(grid: tuple[Plan, Trained]):
+    plan, found = grid
+    rows = [3, 0]
+    other = train(plan, rows)
+    for name, values in other.observables.items():
+        for run, row in enumerate(rows):
+            count = found.num_rows[row]
+            assert values[run, :count].tobytes() == found.observables[name][row, :count].tobytes()
+
+
+def test_a_batch_in_pieces_has_the_bits_of_a_whole_one(grid: tuple[Plan, Trained]):
+    plan, found = grid
+    pieces, kept, _ = in_pieces(plan)
+    assert len(kept) > 6
+    assert_same(pieces, found)
+
+
+def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPatch):
+    def trained(indices: list[int], tolerance: float) -> Trained:
+        asked.append((indices, tolerance))
+        # The run of a place needs so many trials.
+        errors = [0.0 if len(asked) > i else 1.0 for i in indices]
+        return Trained(
+            np.array([0]), {"loss": np.array(indices, float)[:, None]}, np.ones(len(indices), int),
+            *(np.full(len(indices), -1),) * 2, ["jumps"] * len(indices), [""] * len(indices),
+            np.array(errors), np.full(len(indices), np.nan), 0.0, 0.0,
+        )  # fmt: skip
+
+    asked: list[Any] = []
+    whole = jumps.train_jumping(5, 1e-6, trained)
+    assert [places for places, _ in asked] == [[0, 1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4]]
+    tolerances = [tolerance for _, tolerance in asked]
+    assert tolerances == sorted(tolerances, reverse=True)
+    assert whole.observables["loss"][:, 0].tolist() == [0, 1, 2, 3, 4]
+    # The last trial is kept, and says by how much it may be wrong.
+    assert whole.truncation_error.tolist() == [0, 0, 0, 1, 1]
+
+
+WHY = 'sweep.kernel is "jumps", which follows the flow of one smooth map; '
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"training__minibatch_size": 2}, "training.minibatch_size is 2, and it must be 0"),
+        ({"training__label_noise": 0.1}, "training.label_noise is 0.1, and it must be 0"),
+        ({"training__sam_radius": 0.1}, "training.sam_radius is 0.1, and it must be 0"),
+        ({"training__clip_norm": 1.0}, "training.clip_norm is 1.0, and it must be 0"),
+        ({"training__warmup_steps": 5}, "training.warmup_steps is 5.0, and it must be 0"),
+        (
+            {"training__optimizer": "adam"},
+            "training.optimizer is 'adam', and it must be 'gradient_descent'",
+        ),
+        ({"sweep__precision": "float32"}, "sweep.precision is 'float32', and it must be 'float64'"),
+    ],
+)
+def test_what_is_no_smooth_map_is_refused(changes: dict[str, Any], sentence: str):
+    found = problems(**changes, **{"sweep__kernel": "jumps"})
+    assert f'{WHY}{sentence}, or take "generic".' in found
+
+
+def test_kinks_are_refused():
+    (sentence,) = problems(network__kind="linear_then_relu", sweep__kernel="jumps")
+    assert (
+        sentence == f"{WHY}network.kind is 'linear_then_relu', which has a kink: take \"generic\"."
+    )
+    found = problems(
+        network={"kind": "mlp", "width": 3, "depth": 2, "activation": "relu"},
+        record={"observables": ["loss"]}, sweep__kernel="jumps",
+    )  # fmt: skip
+    assert f"{WHY}network.activation is 'relu', which has a kink: take \"generic\"." in found
+
+
+def test_too_many_outputs_are_refused_before_anything_is_written():
+    network = {"kind": "mlp", "width": 3, "depth": 2, "activation": "tanh"}
+    case = GRID | {"network": network, "record": {"observables": ["loss"]}}
+    large = planned(case | {"problem": GRID["problem"] | {"num_samples": 200}})
+    with pytest.raises(SpecError, match="a matrix of 600 rows.* it may have 512"):
+        check_network(large)
+    # A linear network sees its samples as few as they have directions.
+    check_network(planned(GRID | {"problem": GRID["problem"] | {"num_samples": 2000}}))
+
+
+def test_the_generic_way_is_its_judge(grid: tuple[Plan, Trained]):
+    plan, _ = grid
+    assert choose_kernels(plan, [0]) == ("jumps", "generic")
+    assert choose_kernels(planned(GRID, kernel="auto"), [0], "jumps") == ("jumps", "generic")
+
+
+@pytest.mark.slow
+def test_it_is_compared_with_the_generic_way():
+    (pair,) = compare_runs(planned(GRID), [1], kernels=("jumps", "generic"))
+    assert pair.is_right(samples.TOLERANCE)
+    assert "steps taken" in table([pair])
+    assert summary([pair], samples.TOLERANCE).endswith(
+        "right: on 1 run the jumps kernel agrees with the generic way to the tolerance."
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(8))
+def test_errors_of_random_runs_are_within_what_is_promised(number: int):
+    cases = samples.outcomes(samples.family(100 + number, runs=3, steps=8000))
+    assert max(case.share for case in cases) <= 1, cases
+
+
+SHORT = """
+name = "short"
+[problem]
+kind = "subspace"
+signal_dim = 3
+measurement_dim = 3
+subspace_dim = 1
+num_samples = 5
+[network]
+depth = 2
+width = 3
+[training]
+learning_rate = [0.1, 0.2]
+weight_decay = 0.01
+num_steps = 5000
+[record]
+count = 20
+[sweep]
+seeds = 3
+kernel = "jumps"
+"""
+
+
+@pytest.mark.slow
+def test_worker_processes_write_the_same_bytes(tmp_path: Path):
+    path = write(tmp_path, SHORT)
+    alone = trained_apart(path, tmp_path / "alone")
+    process = start("run", path, "--out", tmp_path / "out", "--workers", "2", cwd=tmp_path)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert data_files(tmp_path / "out" / "short") == data_files(alone)
+    assert set(dlnsweep.open_results(alone).runs()["kernel"]) == {"jumps"}
+
+
+def test_a_long_run_is_planned_at_what_its_jumps_cost():
+    seconds = [
+        planned(GRID | {"training": {"learning_rate": 0.1, "num_steps": steps}}).cost(0).seconds
+        for steps in (10**6, 10**12)
+    ]
+    assert seconds[0] == pytest.approx(seconds[1])
+    assert seconds[1] < 60

@@ -1,0 +1,171 @@
+"""Random runs by time jumps beside the same runs step by step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dlnsweep.engine.batch import train_batch
+from dlnsweep.engine.deviations import deviations_of
+from dlnsweep.engine.trained import Trained
+from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.spec.sweep import Sweep
+
+# What a recorded number may be wrong by: the larger of the tolerance and so many estimates.
+ESTIMATES = 3.0
+# The judge rounds at 1.1e-16 of its weights in each step; by a decay of 1e-4 a step ten thousand of
+# these add up. Jumps do not: below this share of the largest value of a run the judge is no judge.
+JUDGED = 1e-12
+TOLERANCE = 1e-6
+SEEDS = 3
+RUNS = 33
+
+
+class Case(NamedTuple):
+    """A run by jumps, beside its judge.
+
+    Attributes:
+        label: Network and problem, with what is random of them.
+        learning_rate, weight_decay, init_scale: Of the run.
+        ending: How it ended by jumps, and by its judge where that is another one.
+        steps: Real steps of the finer walk.
+        estimate: The estimate.
+        error: The largest deviation of a recorded number.
+        where: Of which, and at which step.
+    """
+
+    label: str
+    learning_rate: float
+    weight_decay: float
+    init_scale: float
+    ending: str
+    steps: str
+    estimate: float
+    error: float
+    where: str
+
+    @property
+    def share(self) -> float:
+        """The error over what is allowed; at most 1 if the certificate holds."""
+        if " beside " in self.ending:
+            return np.inf
+        return self.error / max(TOLERANCE, ESTIMATES * self.estimate)
+
+
+def family(number: int, runs: int = RUNS // SEEDS, steps: int = 0) -> dict[str, Any]:
+    """Return a sweep of one program with random sizes and numbers."""
+    random = np.random.default_rng([19, number])
+
+    def one(*values: Any) -> Any:
+        return values[random.integers(len(values))]
+
+    # Of every four two are deep linear networks of depth 1 to 6.
+    kind = ("deep_linear", one("mlp", "mlp", "diagonal_linear"), "deep_linear",
+            one("mlp", "matrix", "deep_prior"))[number % 4]  # fmt: skip
+    d, m = int(random.integers(2, 6)), int(random.integers(2, 5))
+    depth = 1 + (number // 2) % 6
+    observables = ["loss", "parameter_norm"]
+    problem: dict[str, Any] = {"kind": "teacher", "signal_dim": min(d, 3), "measurement_dim": m,
+                               "num_samples": int(random.integers(2, 9))}  # fmt: skip
+    network: dict[str, Any] = {"kind": kind}
+    scales = 10 ** random.uniform(-2.0, 0.2, runs)
+    if kind == "deep_linear":
+        d = max(d, m)
+        problem = {"kind": "subspace", "signal_dim": d, "measurement_dim": m,
+                   "subspace_dim": int(random.integers(1, m)), "num_samples": 12,
+                   "condition_number": one(1.0, 3.0, 10.0)}  # fmt: skip
+        network |= {"depth": depth, "width": one(d, 8, 16)}
+        observables = ["regression_error", "off_subspace_error", "loss", "weight_norms"]
+    elif kind == "mlp":
+        network |= {"depth": one(2, 3), "width": one(3, 6, 10), "biases": one(True, False),
+                    "activation": one("tanh", "gelu", "erf", "softplus", "quadratic")}  # fmt: skip
+    elif kind == "diagonal_linear":
+        network |= {"depth": one(2, 3, 4)}
+    elif kind == "matrix":
+        size = int(random.integers(3, 6))
+        network |= {"kind": "deep_linear", "depth": one(2, 3, 4), "width": size}
+        problem = {"kind": "matrix_completion", "num_rows": size, "num_columns": size, "rank": 1,
+                   "num_observed": 2 * size, "target_norm": 2.0}  # fmt: skip
+        observables = ["loss", "effective_rank", "singular_values"]
+    else:
+        problem = {"kind": "deep_prior", "signal_dim": 5, "measurement_dim": 3}
+        network |= {"width": one(8, 20), "activation": one("sigmoid", "tanh", "arctan")}
+        observables = ["loss", "signal_error"]
+    axes = ["training.learning_rate", "training.weight_decay"]
+    if kind not in ("deep_prior", "mlp"):
+        network["layer_init_scale"] = scales.tolist()
+        axes.append("network.layer_init_scale")
+    decays = np.where(random.random(runs) < 0.15, 0.0, 10 ** random.uniform(-7, -1, runs))
+    return {
+        "name": "jumps",
+        "problem": problem,
+        "network": network,
+        "training": {
+            "learning_rate": (10 ** random.uniform(-2.3, -0.3, runs)).tolist(),
+            "weight_decay": decays.tolist(),
+            "num_steps": steps or int(10 ** random.uniform(4.0, 4.8)),
+            "step_rule": one("uniform", "fan_in") if kind == "deep_linear" else "uniform",
+        },
+        "record": {"count": 40, "observables": observables},
+        "sweep": {"seeds": SEEDS, "tolerance": TOLERANCE, "zip": [axes]},
+    }  # fmt: skip
+
+
+def train(document: dict[str, Any], kernel: str) -> tuple[Plan, Trained]:
+    """Train all runs of a document by a kernel."""
+    plan = make_plan(Sweep.from_dict(document | {"sweep": document["sweep"] | {"kernel": kernel}}))
+    columns = {key: np.asarray(column) for key, column in plan.settings.items()}
+    return plan, train_batch(columns, plan.shared, plan.program_widths[0])
+
+
+def judged(name: str, found: np.ndarray, judge: np.ndarray) -> np.ndarray:
+    """Return the deviations at each step that are more than the judge's own rounding."""
+    if not len(found):
+        return np.zeros(0)
+    pairs = [np.asarray(each).reshape(len(each), -1) for each in (found, judge)]
+    difference = np.linalg.norm(pairs[0] - pairs[1], axis=1)
+    # Off the subspace a part is left of a matrix of size 1.
+    least = 1.0 if name == "off_subspace_error" else 0.0
+    rounding = JUDGED * max(least, np.max(np.linalg.norm(pairs[1], axis=1)))
+    return np.where(difference <= rounding, 0.0, deviations_of(name, found, judge, "generic"))
+
+
+def outcomes(document: dict[str, Any]) -> list[Case]:
+    """Train the runs of a document by jumps and step by step."""
+    plan, found = train(document, "jumps")
+    _, judge = train(document, "generic")
+    cases = []
+    for run in range(plan.num_runs):
+        row = plan.row(run)
+        endings = [
+            f"{t.status[run]} {max(t.diverged_step[run], t.stopped_step[run])}"
+            for t in (found, judge)
+        ]
+        error, where = 0.0, ""
+        rows = min(found.num_rows[run], judge.num_rows[run])
+        if found.status[run] == "diverged":
+            # Numbers that blow up magnify the rounding that they began with.
+            rows = 0
+        for name, values in judge.observables.items():
+            mine = found.observables[name][run, :rows]
+            found_at = judged(name, mine, values[run, :rows])
+            if np.max(found_at, initial=0.0) > error:
+                place = int(np.argmax(found_at))
+                error, where = float(found_at[place]), f"{name} at {judge.steps[place]}"
+        names = ("problem.kind", "network.kind", "network.depth", "network.activation")
+        label = " ".join(str(row[name]) for name in names if row.get(name) is not None)
+        cases.append(
+            Case(
+                label,
+                row["training.learning_rate"],
+                row["training.weight_decay"],
+                row.get("network.layer_init_scale") or 1.0,
+                " beside ".join(dict.fromkeys(endings)),
+                found.kernel_reason[run].removeprefix("asked for; "),
+                float(found.truncation_error[run]),
+                error,
+                where,
+            )
+        )
+    return cases
