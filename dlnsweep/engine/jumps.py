@@ -25,7 +25,6 @@ from dlnsweep.engine.trained import Trained, joined
 from dlnsweep.errors import SpecError
 from dlnsweep.jumps.flow import TERMS, weights_of
 from dlnsweep.jumps.walk import Motion, Walk, begun, walked
-from dlnsweep.networks.curvature import flat, like
 from dlnsweep.networks.generic.descent import GenericKernel
 from dlnsweep.networks.generic.factors import decays_of
 from dlnsweep.networks.generic.state import Constants, Samples, State
@@ -34,6 +33,7 @@ from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.vectors import flat, like
 from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.training import OF_NETWORK
 

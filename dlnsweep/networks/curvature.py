@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.contracts.observable import observable
 from dlnsweep.errors import SpecError
 from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.vectors import flat, like
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -31,21 +32,6 @@ _VIEWS = ("parameters", "layers", "matrix")
 # The most parameters of which the trace is taken, by a product with each unit vector.
 LARGEST_TRACE = 20_000
 _TRACED_AT_ONCE = 64
-
-
-def flat(tree: Any) -> Float[Array, " P"]:
-    """Return all entries of all leaves, one leaf after the other."""
-    return jnp.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(tree)])
-
-
-def like(vector: Float[Array, " P"], tree: Any) -> Any:
-    """Return such entries in the shapes of a pytree's leaves."""
-    leaves, structure = jax.tree.flatten(tree)
-    made, start = [], 0
-    for leaf in leaves:
-        made.append(vector[start : start + leaf.size].reshape(leaf.shape))
-        start += leaf.size
-    return jax.tree.unflatten(structure, made)
 
 
 def flat_rates(view: View) -> Float[Array, " P"]:

@@ -1,4 +1,4 @@
-"""Errors of time jumps beside their estimates: `python -m tests.benchmarks.time_jumps [--csv FILE]`.
+"""Errors of time jumps and their estimates: `python -m tests.benchmarks.time_jumps [--csv FILE]`.
 
 The random runs of tests/samples/jump_samples.py: how far records by `sweep.kernel = "jumps"` are
 from the generic way, step by step in float64, and what the estimate said of that. One row a run,

@@ -51,7 +51,7 @@ def grid() -> tuple[Plan, Trained]:
 
 
 def test_records_are_those_of_gradient_descent(grid: tuple[Plan, Trained]):
-    plan, found = grid
+    _, found = grid
     judge = train(planned(GRID, kernel="generic"))
     assert set(found.status) == {"diverged", "stopped", "finished"}
     for name in ("diverged_step", "stopped_step", "num_rows"):
@@ -66,7 +66,7 @@ def test_records_are_those_of_gradient_descent(grid: tuple[Plan, Trained]):
 
 
 def test_outcomes_say_how_many_steps_were_jumped_over(grid: tuple[Plan, Trained]):
-    plan, found = grid
+    _, found = grid
     assert set(found.kernel) == {"jumps"}
     for run, reason in enumerate(found.kernel_reason):
         parts = re.fullmatch(r"asked for; ([\d,]+) steps taken, ([\d,]+) in ([\d,]+) jumps", reason)
@@ -101,10 +101,10 @@ def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPat
         asked.append((indices, tolerance))
         # The run of a place needs so many trials.
         errors = [0.0 if len(asked) > i else 1.0 for i in indices]
+        count, none = len(indices), np.full(len(indices), -1)
         return Trained(
-            np.array([0]), {"loss": np.array(indices, float)[:, None]}, np.ones(len(indices), int),
-            *(np.full(len(indices), -1),) * 2, ["jumps"] * len(indices), [""] * len(indices),
-            np.array(errors), np.full(len(indices), np.nan), 0.0, 0.0,
+            np.array([0]), {"loss": np.array(indices, float)[:, None]}, np.ones(count, int), none,
+            none, ["jumps"] * count, [""] * count, np.array(errors), np.full(count, np.nan), 0, 0,
         )  # fmt: skip
 
     asked: list[Any] = []
@@ -118,6 +118,7 @@ def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPat
 
 
 WHY = 'sweep.kernel is "jumps", which follows the flow of one smooth map; '
+TAKE = 'take "generic".'
 
 
 @pytest.mark.parametrize(
@@ -149,14 +150,14 @@ def test_kinks_are_refused():
         network={"kind": "mlp", "width": 3, "depth": 2, "activation": "relu"},
         record={"observables": ["loss"]}, sweep__kernel="jumps",
     )  # fmt: skip
-    assert f"{WHY}network.activation is 'relu', which has a kink: take \"generic\"." in found
+    assert f"{WHY}network.activation is {'relu'!r}, which has a kink: {TAKE}" in found
 
 
 def test_too_many_outputs_are_refused_before_anything_is_written():
     network = {"kind": "mlp", "width": 3, "depth": 2, "activation": "tanh"}
     case = GRID | {"network": network, "record": {"observables": ["loss"]}}
     large = planned(case | {"problem": GRID["problem"] | {"num_samples": 200}})
-    with pytest.raises(SpecError, match="a matrix of 600 rows.* it may have 512"):
+    with pytest.raises(SpecError, match=r"a matrix of 600 rows.* it may have 512"):
         check_network(large)
     # A linear network sees its samples as few as they have directions.
     check_network(planned(GRID | {"problem": GRID["problem"] | {"num_samples": 2000}}))

@@ -61,15 +61,11 @@ def test_to_follow_the_flow_is_to_take_the_steps(terms: int):
     assert terms - 0.3 < slope < terms + 0.6, errors
 
 
-def _case(decays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(5)
-    return random.normal(size=(2, 6)), random.normal(size=6) + 0 * decays
-
-
 def test_a_velocity_is_carried_as_the_fast_part_fades():
     """Against the eigenvectors of the 6 x 6 matrix M^T M, by NumPy."""
     decays, length = np.full(6, 0.03), 7.0
-    derivatives, velocity = _case(decays)
+    random = np.random.default_rng(5)
+    derivatives, velocity = random.normal(size=(2, 6)), random.normal(size=6)
     with numerics():
         weights = weights_of(TERMS)
         fast = fast_part(jnp.asarray(derivatives), jnp.asarray(decays), weights)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from dlnsweep.contracts.observable import observable
 from dlnsweep.errors import SpecError
-from dlnsweep.networks.curvature import flat, flat_rates, like
+from dlnsweep.networks.curvature import flat_rates
 from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.vectors import flat, like
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
