@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from jaxtyping import Array, Float
+from typing import TYPE_CHECKING, Any
 
 from dlnsweep.numerics.lazy import jax, jnp
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
 
 
 def flat(tree: Any) -> Float[Array, " P"]:
