@@ -113,21 +113,18 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
     from dlnsweep.spec.sweep import Sweep
 
     sweep = Sweep.from_file(file, overrides)
-    axes = [
-        f"{' with '.join(group)} ({length})"
-        for group, length in zip(sweep.axes, sweep.axis_lengths, strict=True)
-    ]
-    crossed = " x ".join([*axes, f"seed ({len(sweep.seeds)})"])
     crossings = math.prod(sweep.axis_lengths) * len(sweep.seeds)
     planned = make_plan(sweep) if crossings <= _MOST_LOOKED_AT else None
     if planned is not None:
         check_network(planned)
-    print(f"{file}: right; {sweep.num_runs} runs: {crossed}")
+    print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
         print(
             f"  {crossings - sweep.num_runs} of {crossings} combinations differ from others only "
             "in settings that they do not use; they are no runs of their own"
         )
+    for line in sweep.computed:
+        print(f"  {line}")
     if planned is not None and (unfit := need_of(planned).why_not()):
         print(f"  not enough memory here: {unfit}")
     for note in sweep.figure_notes:
@@ -175,6 +172,8 @@ def plan(
         ("Parquet", f"about {_bytes(found.stored_bytes)}"),
     ):
         print(f"{name:<18} {value}")
+    for line in sweep.computed:
+        print(line)
     for note in sweep.figure_notes:
         print(f"note: {note}")
     if fewer and not unfit:

@@ -9,7 +9,9 @@ from dlnsweep.errors import SpecError
 STARTER = """\
 # A sweep file is one run's settings, in which any value may be replaced by several: a list, or a
 # range such as { from = 1e-6, to = 1e-1, count = 11, spacing = "log" }  (linear | log | integer).
-# Axes cross. `dlnsweep explain training` lists the keys of a section with their meaning.
+# Axes cross. A value may also be a formula, { formula = "0.1 / network.depth" }, or sampled,
+# { sample = "log_uniform", from = 1e-4, to = 1 } with sweep.samples: `dlnsweep explain formula`,
+# sample, block. `dlnsweep explain training` lists the keys of a section with their meaning.
 name = "my_sweep"                # also the name of its folder under results/
 source = ""                      # the figure or claim that it is about
 

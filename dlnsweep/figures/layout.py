@@ -212,15 +212,20 @@ def _of_few_digits(value: Any) -> str:
     return format_value(value) if exact else format_value(value, 4)
 
 
-def not_shown(selection: Selection, *shown: str | None) -> list[str]:
+def not_shown(selection: Selection, *shown: str | None, points: str | None = None) -> list[str]:
     """Return notes on the settings that vary without being shown by place or colour.
 
     Medians run over those that vary where the shown ones do not. One that was zipped with a shown
     one varies with it: its values are named, for nothing else in the figure does. What a
     prescription sets follows from the others.
+
+    Args:
+        selection: The runs.
+        shown: The settings that are shown.
+        points: One that is shown, but whose values are each a run's own: nothing moves with it.
     """
     follows = SETS if _is_prescribed(selection) else ()
-    known = (*shown, *follows, "seed")
+    known = (*shown, points, *follows, "seed")
     hidden = [
         name
         for name in selection.varying

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.settings.base import Settings
+from dlnsweep.spec.space import Derived
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.theory import prescription
 
@@ -57,6 +58,8 @@ def expand(sweep: Sweep) -> dict[str, Setting]:
     place["seed"] = len(sweep.axes)
 
     def index(key: str) -> np.ndarray | None:
+        if key in sweep.derived:
+            return _index_of(sweep.derived[key], place, lengths)
         if key not in place or lengths[place[key]] == 1:
             return None
         inner = math.prod(lengths[place[key] + 1 :])
@@ -71,6 +74,18 @@ def expand(sweep: Sweep) -> dict[str, Setting]:
     seeds = np.asarray(sweep.seeds, dtype=np.int64)
     settings["seed"] = Setting(seeds, tuple(map(str, seeds.tolist())), index("seed"))
     return settings
+
+
+def _index_of(
+    derived: Derived, place: Mapping[str, int], lengths: Sequence[int]
+) -> np.ndarray | None:
+    """Return for each run the place of a computed setting's value."""
+    numbers = [place[key] for key in derived.axes]
+    if not numbers:
+        return None
+    shape = [lengths[i] if i in numbers else 1 for i in range(len(lengths))]
+    places = np.asarray(derived.places, dtype=np.int32).reshape(shape)
+    return np.broadcast_to(places, lengths).ravel()
 
 
 def _array(values: Sequence[Any]) -> np.ndarray:

@@ -295,10 +295,12 @@ class SpectrumFigure(_Banded):
 
 
 class ScatterFigure(_Limited):
-    """One observable against another, a point for each run."""
+    """One observable against another, or against a setting: a point for each run."""
 
-    kind: Annotated[Literal["scatter"], _outside("one observable against another")] = "scatter"
-    x: Annotated[str, _outside("the observable on the horizontal axis")]
+    kind: Annotated[
+        Literal["scatter"], _outside("one observable against another, or against a setting")
+    ] = "scatter"
+    x: Annotated[str, _outside("the observable, or the setting of numbers, of the horizontal axis")]
     y: Annotated[Names, _outside("one observable or several, a panel for each")]
     at: Annotated[At, _outside("final, min (over the recorded steps), or a recorded step")] = (
         "final"
@@ -309,6 +311,18 @@ class ScatterFigure(_Limited):
         AutoScale, _outside("auto: log if the values are >= 0 over more than a decade")
     ] = "auto"
     y_scale: Annotated[Scale, _outside("log or linear")] = "log"
+    bins: Annotated[
+        Annotated[int, Field(ge=2, le=1000)] | None,
+        _outside(
+            "draw the median, and the quartiles as a band, in so many bins along x that hold "
+            "equally many runs"
+        ),
+    ] = None
+
+    @property
+    def x_is_setting(self) -> bool:
+        """Whether the horizontal axis is of a setting: observables have no section."""
+        return "." in self.x
 
 
 class NoiseFigure(_Banded):

@@ -101,6 +101,33 @@ class SweepSettings(Settings):
     zip: Annotated[
         list[list[str]], Describe("outside", "lists of keys whose axes move together", axis=False)
     ] = Field(default_factory=list)
+    samples: Annotated[
+        PositiveInt | None,
+        Describe(
+            "outside",
+            "how many samples are drawn of the settings that are sampled, jointly",
+            axis=False,
+        ),
+    ] = None
+    sample_seed: Annotated[
+        Annotated[int, Field(ge=0, le=2**63 - 1)],
+        Describe("outside", "says which samples are drawn", axis=False),
+    ] = 0
+    sampler: Annotated[
+        Literal["random", "sobol"],
+        Describe(
+            "outside",
+            "random: each sampled setting by a stream of its own; sobol: a scrambled Sobol "
+            "sequence over all of them",
+            axis=False,
+        ),
+    ] = "random"
+    block: Annotated[
+        list[dict[str, Any]],
+        Describe(
+            "outside", "tables of settings whose runs are joined, [[sweep.block]]", axis=False
+        ),
+    ] = Field(default_factory=list)
     max_runs: Annotated[
         PositiveInt, Describe("outside", "most runs that a file may expand to", axis=False)
     ] = 10_000_000

@@ -211,7 +211,7 @@ def _read_range(
     values: list[Any] = list(range_values(wanted))
     if distinct and len(set(values)) != len(values):
         return (), True, [f"{place} is a range whose values coincide; lower its count."]
-    if _wants_integers(settings, key):
+    if wants_integers(settings, key):
         # An integer setting may be given by an ordinary range that falls on integers.
         broken = next((v for v in values if not float(v).is_integer()), None)
         if broken is not None:
@@ -228,7 +228,8 @@ def _read_range(
     return checked, True, problems
 
 
-def _wants_integers(settings: type[Settings], key: str) -> bool:
+def wants_integers(settings: type[Settings], key: str) -> bool:
+    """Return whether a setting takes integers only."""
     try:
         _adapter(settings, key, False).validate_python(1.5)
     except ValidationError as error:

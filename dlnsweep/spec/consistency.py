@@ -6,7 +6,6 @@ and is left out of `values`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,12 +16,12 @@ from dlnsweep.networks.layered.proof import CURVATURES, why_no_curvature
 from dlnsweep.settings.base import Constraint, Settings
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
 from dlnsweep.settings.sizes import SIZES
+from dlnsweep.spec.space import Space
 
 # A middle layer of this width takes 34 GB in float64.
 WIDEST_DRAWN = 65_536
 
 Values = Mapping[str, Sequence[Any]]
-Axes = Sequence[tuple[str, ...]]
 
 
 def check_scales(values: Values) -> Iterator[str]:
@@ -189,7 +188,11 @@ def check_used(
 
 
 def check_zip(
-    groups: Sequence[Sequence[str]], values: Values, varying: Sequence[str], known: Sequence[str]
+    groups: Sequence[Sequence[str]],
+    values: Values,
+    varying: Sequence[str],
+    known: Sequence[str],
+    others: Mapping[str, str],
 ) -> Iterator[str]:
     """Check that sweep.zip names axes of equal lengths, each once.
 
@@ -198,6 +201,7 @@ def check_zip(
         values: The values of the settings that are right.
         varying: The settings with several values.
         known: All settings.
+        others: For settings that can move with none, what they are.
     """
     taken: set[str] = set()
     for i, group in enumerate(groups):
@@ -208,6 +212,8 @@ def check_zip(
             if key not in known:
                 hint = did_you_mean(key, known) if len(taken) < MOST_MISTAKES else "."
                 yield f"{place} names '{show_key(key)}', which is not a setting{hint}"
+            elif key in others:
+                yield f"{place} names '{key}', {others[key]}; leave it out."
             elif key in values and key not in varying:
                 yield (
                     f"{place} names '{key}', which has one value only; give it a list, or leave "
@@ -216,7 +222,11 @@ def check_zip(
             elif key in taken:
                 yield f"{place} names '{key}', which is zipped already; name it once."
             taken.add(key)
-        lengths = {key: len(values[key]) for key in group if key in values and key in varying}
+        lengths = {
+            key: len(values[key])
+            for key in group
+            if key in values and key in varying and key not in others
+        }
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{key} has {count}" for key, count in lengths.items())
             yield f"{place} zips axes of unequal lengths: {listed} values."
@@ -235,17 +245,11 @@ def _repeated(place: str, columns: Values) -> Iterator[str]:
         first[row] = i
 
 
-def check_constraint(constraint: Constraint, values: Values, axes: Axes) -> str:
+def check_constraint(constraint: Constraint, space: Space) -> str:
     """Return the first combination for which a condition does not hold, as a sentence."""
-    if not all(key in values for key in constraint.keys):
+    if not all(key in space.values for key in constraint.keys):
         return ""
-    groups = [group for group in axes if set(group) & set(constraint.keys)]
-    place = {key: i for i, group in enumerate(groups) for key in group}
-    # Zipped keys move together; a key that does not vary has its one value in every combination.
-    choices = [range(len(values[group[0]])) for group in groups]
-    read = [(values[key], place.get(key)) for key in constraint.keys]
-    for combination in itertools.product(*choices):
-        found = [column[0] if i is None else column[combination[i]] for column, i in read]
+    for found in space.rows(constraint.keys):
         if not constraint.holds(*found):
             if callable(constraint.sentence):
                 return constraint.sentence(*found)
@@ -253,8 +257,9 @@ def check_constraint(constraint: Constraint, values: Values, axes: Axes) -> str:
     return ""
 
 
-def check_problem_observables(values: Values, axes: Axes) -> Iterator[str]:
+def check_problem_observables(space: Space) -> Iterator[str]:
     """Check that the problem and its sizes allow what is recorded."""
+    values = space.values
     names = [n for n in values.get("record.observables", ((),))[0] or () if n in OBSERVABLES]
     problem = PROBLEMS.get(values.get("problem.kind", ("",))[0])
     if problem is None or problem.task != "samples":
@@ -274,7 +279,7 @@ def check_problem_observables(values: Values, axes: Axes) -> Iterator[str]:
     keys = tuple(f"problem.{field}" for field in fields)
     tested = [name for name in names if OBSERVABLES[name].needs_test_samples]
     if tested and problem.num_test is not None:
-        yield from _check_test_samples(problem, tested, values, axes)
+        yield from _check_test_samples(problem, tested, space)
     if not set(CURVATURES) & set(names):
         return
     reasons: list[str] = []
@@ -284,13 +289,11 @@ def check_problem_observables(values: Values, axes: Axes) -> Iterator[str]:
         reasons.append(why_no_curvature(problem.rank_of(settings), settings.signal_dim))
         return not reasons[-1]
 
-    if check_constraint(Constraint(keys, holds, "too large"), values, axes):
+    if check_constraint(Constraint(keys, holds, "too large"), space):
         yield f"record.observables: {reasons[-1]}"
 
 
-def _check_test_samples(
-    problem: Problem, names: Sequence[str], values: Values, axes: Axes
-) -> Iterator[str]:
+def _check_test_samples(problem: Problem, names: Sequence[str], space: Space) -> Iterator[str]:
     """Check that there are as many test samples as are asked for."""
     fields = list(problem.settings.model_fields)
     keys = (*(f"problem.{field}" for field in fields), "record.num_test_samples")
@@ -312,9 +315,7 @@ def _check_test_samples(
             "problem.num_samples."
         )
 
-    if found := check_constraint(
-        Constraint(keys, lambda *f: left(*f) >= 0, sentence), values, axes
-    ):
+    if found := check_constraint(Constraint(keys, lambda *f: left(*f) >= 0, sentence), space):
         yield found
 
 

@@ -18,6 +18,7 @@ from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS
 from dlnsweep.settings.sentences import did_you_mean, show
 from dlnsweep.settings.words import words_of
+from dlnsweep.spec.formulas import ALLOWED
 from dlnsweep.theory.curves import THEORY_CURVES
 
 _WIDTH = 96
@@ -230,11 +231,49 @@ A range stands for several values of a setting, as a list does; both ends are am
 sweep.seeds = { from = 10, to = 19 }
     every seed from one to the other"""
 
+_FORMULA = f"""\
+A formula stands for a number that is computed from other settings of the same run.
+
+learning_rate = {{ formula = "0.1 / network.depth" }}
+{textwrap.indent(textwrap.fill(f"It may hold {ALLOWED}.", _WIDTH - 4), "    ")}
+    Settings are named with their section; those that are formulas are computed first. It is parsed
+    and never run as code. A run is told by the number: one that is given the same by hand is the
+    same run. `dlnsweep check` and `plan` show the values."""
+
+_SAMPLE = """\
+A sample stands for as many values as sweep.samples says, drawn when the file is read. All that is
+sampled is drawn jointly, and is one axis.
+
+{ sample = "log_uniform", from = 1e-4, to = 1 }
+    sample
+        "uniform", "log_uniform", "integer" (both ends included), or "choice" with of = [...]
+sweep.samples = 64
+    how many; more of the same settings begin with the fewer
+sweep.sample_seed = 0
+    says which
+sweep.sampler = "random"
+    or "sobol", a scrambled Sobol sequence: more even, but another sampled setting redraws all"""
+
+_BLOCK = """\
+Blocks are several grids whose runs are joined. Within a block axes cross; together what blocks name
+is one axis, crossed with all others. What a block leaves out has its section's value.
+
+[[sweep.block]]
+network.depth = 2
+network.width = [32, 64, 128]
+
+[[sweep.block]]
+network.depth = 3
+network.width = [16, 32]"""
+
 _WITHOUT_KEYS: dict[str, Callable[[], str]] = {
     "observables": _explain_observables,
     "theory": _explain_theory,
     "operators": lambda: _OPERATORS,
     "range": lambda: _RANGE,
+    "formula": lambda: _FORMULA,
+    "sample": lambda: _SAMPLE,
+    "block": lambda: _BLOCK,
 }
 
 
@@ -257,6 +296,7 @@ _SEVERAL = {
     "an integer": "integers",
     "a string": "strings",
     "a list of strings": "lists of strings",
+    "a table": "tables",
 }
 
 

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dlnsweep.contracts import plugins
-from dlnsweep.contracts.keys import known_settings, may_vary, sweep_classes
-from dlnsweep.contracts.network import NETWORKS, find_network
+from dlnsweep.contracts.keys import known_settings
+from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
-from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.settings.base import Settings, description, with_integers
+from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS, SweepSettings
-from dlnsweep.settings.sentences import (
-    MOST_MISTAKES,
-    did_you_mean,
-    printable,
-    show,
-    show_key,
-)
+from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, printable, show, show_key
 from dlnsweep.spec import consistency, jumps, ways
-from dlnsweep.spec.axes import num_seeds, num_values, read_seeds, read_values, resolve
+from dlnsweep.spec.axes import read_seeds, read_values, resolve
+from dlnsweep.spec.blocks import Blocks, check_columns, read_blocks
+from dlnsweep.spec.derived import check_reads, derive, is_formula, is_number, read_formula, spread
 from dlnsweep.spec.follows import follow_constraints, followed
+from dlnsweep.spec.formulas import Formula
+from dlnsweep.spec.kinds import settings_classes, unknown_network
+from dlnsweep.spec.samples import OPTIONS, Sample, check_options, draw, is_sample, read_sample
+from dlnsweep.spec.size import too_many_runs
+from dlnsweep.spec.space import Derived, Space
 from dlnsweep.theory import prescription
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_TEXT = 500
 _WITH_KINDS = ("problem", "network")
-_OUTSIDE_RUNS = ("sweep.seeds", "sweep.zip", "sweep.max_runs")
+_OUTSIDE_RUNS = ("sweep.seeds", "sweep.zip", "sweep.max_runs", "sweep.block", *OPTIONS)
 
 
 class Reader:
@@ -50,6 +49,13 @@ class Reader:
         self.zipped = _zipped(document)
         # What moves with a setting, as it follows from it.
         self.followers: dict[str, list[str]] = {}
+        # Formulas that are not computed yet, and what has been computed.
+        self.formulas: dict[str, Formula] = {}
+        self.derived: dict[str, Derived] = {}
+        # What moves together without being zipped; what is sampled may be wrong by itself.
+        self.sampled: list[str] = []
+        self.samples: dict[str, Sample] = {}
+        self.blocks = Blocks()
         self.classes: dict[str, type[Settings]] = {}
 
     def read(self) -> dict[str, Any] | None:
@@ -58,15 +64,21 @@ class Reader:
         self._check_keys()
         name = self._name()
         source = self._text("source", required=False) or ""
-        self.classes = self._settings_classes()
-        too_many = self._too_many_runs()
-        self.problems += [too_many] if too_many else []
+        self.classes, problems = settings_classes(self.document)
+        too_many = too_many_runs(self.document, self.classes, self._places())
+        self.problems += [*problems, *filter(None, [too_many])]
+        self._read_blocks(expand=not too_many)
         for section, settings in self.classes.items():
             self._section(section, settings, expand=not too_many)
+        self._join(expand=not too_many)
         order = {f"{s}.{k}": i for i, (s, k) in enumerate(self._places())}
-        self.varying.sort(key=order.__getitem__)
+        self.varying.sort(key=lambda key: order.get(key, len(order)))
+        self._check_formulas()
+        self._compute()
         for section, settings in self.classes.items():
             self._follow(section, settings)
+        # Some read what follows from others.
+        self._compute()
         values, given = self.values, self.given
         self.problems += [
             *consistency.check_observables(values),
@@ -85,7 +97,10 @@ class Reader:
         ]
         seeds = self._seeds()
         if not too_many:
-            self._check_constraints(self._axes())
+            self._check_constraints(self._space())
+        if self.formulas and not self.problems:
+            # What they read follows from what they set.
+            self.problems += [f"{key}: its formula refers to itself." for key in self.formulas]
         figures = self._figures(all_right=not self.problems)
         if self.problems:
             # What is not known may be what a broken entry point would have brought.
@@ -99,6 +114,9 @@ class Reader:
             "source": source,
             "values": columns,
             "axes": self._axes(),
+            "derived": self.derived,
+            "samples": self.samples,
+            "blocks": self.blocks.keys,
             "seeds": seeds,
             "options": options,
             "figures": figures,
@@ -139,78 +157,11 @@ class Reader:
             return None
         return value
 
-    def _settings_classes(self) -> dict[str, type[Settings]]:
-        problem = self.document.get("problem")
-        kind = problem.get("kind") if isinstance(problem, dict) else None
-        known = ", ".join(f"'{each}'" for each in PROBLEMS)
-        if problem is None:
-            self.problems.append(f"[problem] is missing; it must name a kind: {known}.")
-        elif not isinstance(problem, dict):
-            self.problems.append(f"problem is {show(problem)}; it must be a table, [problem].")
-        elif kind is None:
-            self.problems.append(f"problem.kind is missing; known are {known}.")
-        elif not isinstance(kind, str) or kind not in PROBLEMS:
-            hint = did_you_mean(str(kind)[:100], PROBLEMS) if isinstance(kind, str) else ""
-            hint = hint or f"; known are {known}."
-            self.problems.append(f"problem.kind is {show(kind)}, which is not known{hint}")
-        else:
-            network = self.document.get("network")
-            named = network.get("kind") if isinstance(network, dict) else None
-            return sweep_classes(kind, named)
-        return {"network": find_network("subspace").settings, **SECTIONS}
-
-    def _unknown_network(self, kind: str) -> str:
-        """Return the sentence on a kind of network that the problem does not have."""
-        kinds = tuple(dict.fromkeys(known for _, known in NETWORKS))
-        said, problem = f"network.kind is {show(kind)}; ", self.document.get("problem")
-        named = problem.get("kind") if isinstance(problem, dict) else None
-        registered = PROBLEMS.get(named) if isinstance(named, str) else None
-        allowed = kinds
-        if registered is not None:
-            allowed = tuple(k for task, k in NETWORKS if task == registered.task)
-            said += f"with problem.kind = {show(named)} "
-        *others, last = map(show, allowed)
-        said += f"it must be {', '.join(others)} or {last}" if others else f"it must be {last}"
-        # Most of those who name a kind that is not known have written it themselves.
-        own = "" if kind in kinds else ", or the kind of a plug-in that is named, --plugin FILE"
-        return f"{said}{own}."
-
     def _places(self) -> Iterable[tuple[str, str]]:
         """Yield the section and key of each setting that the file gives, in the file's order."""
         for section, raw in self.document.items():
             if section in self.classes and isinstance(raw, dict):
                 yield from ((section, k) for k in raw if k in self.classes[section].model_fields)
-
-    def _too_many_runs(self) -> str:
-        """Return a sentence if the file asks for too many runs, before anything is expanded."""
-        lengths = {
-            f"{section}.{key}": num_values(self.document[section][key])
-            for section, key in self._places()
-            if may_vary(self.classes[section], key)
-        }
-        options = self.document.get("sweep")
-        options = options if isinstance(options, dict) else {}
-        groups = options.get("zip")
-        for group in groups if isinstance(groups, list) else ():
-            zipped = [k for k in group if isinstance(k, str)] if isinstance(group, list) else []
-            for key in zipped[1:]:
-                lengths[zipped[0]] = max(lengths.get(zipped[0], 1), lengths.pop(key, 1))
-        seeds = with_integers(int, options.get("seeds"))
-        if isinstance(seeds, dict):
-            seeds = num_seeds(seeds)
-        lengths["sweep.seeds"] = max(seeds, 1) if isinstance(seeds, int) else num_values(seeds)
-        most = with_integers(int, options.get("max_runs"))
-        if not isinstance(most, int) or most < 1:
-            most = SweepSettings.model_fields["max_runs"].default
-        count = math.prod(lengths.values())
-        if count <= most:
-            return ""
-        longest = sorted(lengths.items(), key=lambda item: -item[1])[:3]
-        listed = ", ".join(f"{key} {show(length)}" for key, length in longest if length > 1)
-        return (
-            f"the sweep has {show(count)} runs ({listed} values); at most {most} are allowed; give "
-            "fewer values, or raise sweep.max_runs."
-        )
 
     def _section(self, section: str, settings: type[Settings], *, expand: bool) -> None:
         raw = self.document.get(section, {})
@@ -224,18 +175,29 @@ class Reader:
                 self.problems.append(f"{shown} is not a key of [{section}]{hint}")
         for key, field in settings.model_fields.items():
             dotted = f"{section}.{key}"
-            if key in raw:
+            if is_sample(raw.get(key)):
+                self.given.add(dotted)
+                self.sampled.append(dotted)
+                sample, problems = read_sample(settings, key, raw[key], dotted)
+                self.problems += problems
+                self.samples |= {dotted: sample} if sample else {}
+            elif is_formula(raw.get(key)):
+                self.given.add(dotted)
+                formula, problems = read_formula(settings, key, raw[key], dotted)
+                self.problems += problems
+                self.formulas |= {dotted: formula} if formula else {}
+            elif key in raw:
                 self.given.add(dotted)
                 values, several, problems = self._values(settings, key, raw[key], dotted, expand)
                 if not problems and key in settings.resolvers:
                     values, problems = resolve(settings.resolvers[key], values, dotted)
                 if problems and dotted == "network.kind" and isinstance(raw[key], str):
-                    problems = [self._unknown_network(raw[key])]
+                    problems = [unknown_network(raw[key], self.document)]
                 self.problems += problems
                 if not problems:
                     self.values[dotted] = values
                     self.varying += [dotted] if several and len(values) > 1 else []
-            elif dotted in self.prescribed or key in settings.follows:
+            elif dotted in (*self.prescribed, *self.blocks.keys) or key in settings.follows:
                 continue
             elif field.is_required():
                 info = description(settings, key)
@@ -251,6 +213,13 @@ class Reader:
             sources = [f"{section}.{source}" for source in rule.keys]
             if dotted in self.given or not self.values.keys() >= set(sources):
                 continue
+            if set(sources) & self.derived.keys():
+                found = [rule.value(*row) for row in self._space().rows(sources)]
+                if None not in found:
+                    self.values[dotted], self.derived[dotted] = spread(
+                        found, sources, self._space()
+                    )
+                continue
             moving = [source for source in sources if source in self.varying]
             if len({group for group in self._axes() if set(group) & set(moving)}) > 1:
                 self.problems.append(
@@ -263,6 +232,61 @@ class Reader:
                 self.values[dotted] = found
             if found and moving:
                 self.followers.setdefault(moving[0], []).append(dotted)
+
+    def _read_blocks(self, *, expand: bool) -> None:
+        options = self.document.get("sweep")
+        if isinstance(options, dict) and "block" in options:
+            self.blocks, problems = read_blocks(
+                options["block"], self.classes, self._known_settings(), expand
+            )
+            self.problems += problems
+
+    def _join(self, *, expand: bool) -> None:
+        """Draw what is sampled, and join blocks: the settings of each are one axis."""
+        values = self.values
+        problems = list(check_options(self.sampled, values, self.given))
+        if self.samples and not problems and {*OPTIONS} <= values.keys():
+            count, seed, sampler = (values[key][0] for key in OPTIONS)
+            count = count if expand else min(count, 2)
+            self._set_together(draw(self.samples, count, seed, sampler))
+        elsewhere = {
+            **dict.fromkeys(self.sampled, "which is sampled"),
+            **dict.fromkeys(self.formulas, "which is a formula"),
+            **dict.fromkeys(self.zipped, "which is zipped"),
+            **dict.fromkeys(self.prescribed, "which training.prescription sets"),
+        }
+        wrong = list(check_columns(self.blocks, values, self.given, elsewhere))
+        if self.blocks.keys and not wrong:
+            self._set_together(self.blocks.columns(values))
+        self.given |= {*self.blocks.keys}
+        self.problems += [*problems, *wrong]
+
+    def _set_together(self, columns: Mapping[str, tuple[Any, ...]]) -> None:
+        self.values |= columns
+        self.varying += [key for key, column in columns.items() if len(set(column)) > 1]
+
+    def _check_formulas(self) -> None:
+        known = {
+            f"{section}.{key}": section != "sweep" and is_number(settings, key)
+            for section, settings in self.classes.items()
+            for key in settings.model_fields
+        }
+        for key, problems in check_reads(self.formulas, known, self.prescribed).items():
+            self.problems += problems
+            del self.formulas[key]
+
+    def _compute(self) -> None:
+        """Compute the formulas that read what is known, those that others read first."""
+        while ready := [k for k, f in self.formulas.items() if {*f.reads} <= self.values.keys()]:
+            for dotted in ready:
+                formula, settings = (
+                    self.formulas.pop(dotted),
+                    self.classes[dotted.partition(".")[0]],
+                )
+                values, found, problems = derive(formula, settings, dotted, self._space())
+                self.problems += problems
+                if found is not None:
+                    self.values[dotted], self.derived[dotted] = values, found
 
     def _values(
         self, settings: type[Settings], key: str, raw: Any, dotted: str, expand: bool
@@ -293,10 +317,17 @@ class Reader:
         return tuple(seeds)
 
     def _axes(self) -> tuple[tuple[str, ...], ...]:
-        groups = self.values.get("sweep.zip", ([],))[0]
-        group_of = {key: tuple(group) for group in groups for key in group}
+        groups = [*self.values.get("sweep.zip", ([],))[0], [*self.samples], [*self.blocks.keys]]
+        group_of = {
+            key: tuple(k for k in group if k in self.values and k not in self.derived)
+            for group in groups
+            for key in group
+        }
         own = dict.fromkeys(group_of.get(key, (key,)) for key in self.varying)
         return tuple((*group, *self._followers_of(group)) for group in own)
+
+    def _space(self) -> Space:
+        return Space(self.values, self._axes(), self.derived)
 
     def _followers_of(self, group: Sequence[str]) -> list[str]:
         return [follower for key in group for follower in self.followers.get(key, ())]
@@ -309,11 +340,13 @@ class Reader:
     def _varying_by_prescription(self) -> Sequence[str]:
         return self.prescribed if set(self.varying) & set(prescription.READS) else ()
 
-    def _check_constraints(self, axes: Sequence[tuple[str, ...]]) -> None:
-        groups = self.values.get("sweep.zip", ([],))[0]
-        found = list(
-            consistency.check_zip(groups, self.values, self.varying, self._known_settings())
-        )
+    def _check_constraints(self, space: Space) -> None:
+        groups, known = self.values.get("sweep.zip", ([],))[0], self._known_settings()
+        own = {
+            **dict.fromkeys((*self.derived, *self.formulas), "a formula"),
+            **dict.fromkeys(self.samples, "which is sampled"),
+        }
+        found = list(consistency.check_zip(groups, self.values, self.varying, known, own))
         self.problems += found
         if found:
             # It is not known which values meet.
@@ -322,9 +355,9 @@ class Reader:
         for section, settings in self.classes.items():
             constraints += follow_constraints(section, settings)
         for constraint in constraints:
-            sentence = consistency.check_constraint(constraint, self.values, axes)
+            sentence = consistency.check_constraint(constraint, space)
             self.problems += [sentence] if sentence else []
-        self.problems += consistency.check_problem_observables(self.values, axes)
+        self.problems += consistency.check_problem_observables(space)
 
     def _figures(self, *, all_right: bool) -> tuple[Any, ...]:
         from dlnsweep.spec.figures.check import check
@@ -342,7 +375,8 @@ class Reader:
                 vectors = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is not None]
                 settings = [*self._known_settings(), "seed"]
                 # Which settings vary is known only where all are right.
-                varying = [*self.varying, *self._varying_by_prescription(), "seed"]
+                computed = [key for key in self.derived if len(self.values[key]) > 1]
+                varying = [*self.varying, *self._varying_by_prescription(), *computed, "seed"]
                 varying = varying if all_right else None
                 values = {**self.values, "seed": self._seeds()} if all_right else self.values
                 axes = self._axes() if all_right else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,9 +20,12 @@ from dlnsweep.settings.sentences import (
     show,
 )
 from dlnsweep.spec import file as sweepfile
+from dlnsweep.spec.derived import shown_values
 from dlnsweep.spec.documents import plain
 from dlnsweep.spec.reader import Reader
 from dlnsweep.spec.repeats import num_combinations
+from dlnsweep.spec.samples import Sample
+from dlnsweep.spec.space import Derived
 from dlnsweep.theory import prescription
 
 
@@ -35,6 +39,9 @@ class Sweep:
         values: The values of each dotted setting ("network.depth"), several for an axis; without
             those that a prescription sets, which the plan finds.
         axes: The settings that vary, in the file's order; those in one tuple move together.
+        derived: Those that formulas set, and how their values are spread over the axes.
+        samples: How those are distributed that are sampled; they are one axis.
+        blocks: Those that blocks name; they are one axis.
         seeds: The seeds, crossed with all axes.
         options: The settings of [sweep].
         figures: The figures that the file asks for.
@@ -44,6 +51,9 @@ class Sweep:
     source: str
     values: Mapping[str, tuple[Any, ...]]
     axes: tuple[tuple[str, ...], ...]
+    derived: Mapping[str, Derived]
+    samples: Mapping[str, Sample]
+    blocks: tuple[str, ...]
     seeds: tuple[int, ...] | range
     options: SweepSettings
     figures: tuple[Any, ...]
@@ -59,18 +69,57 @@ class Sweep:
         return tuple(len(self.values[group[0]]) for group in self.axes)
 
     @property
+    def crossed(self) -> str:
+        """What is crossed with what, as a line of text."""
+        texts = []
+        for axis, length in zip(self.axes, self.axis_lengths, strict=True):
+            if {*axis} & {*self.samples}:
+                texts.append(f"samples of {', '.join(axis)} ({length})")
+            elif {*axis} & {*self.blocks}:
+                texts.append(f"blocks of {', '.join(axis)} ({length})")
+            else:
+                texts.append(f"{' with '.join(axis)} ({length})")
+        return " x ".join([*texts, f"seed ({len(self.seeds)})"])
+
+    @property
+    def computed(self) -> list[str]:
+        """Each formula and each sampled setting with the values that it has, as lines of text."""
+        own = self.options
+        samples = [
+            f"{key}: {own.samples} samples, {sample.text} ({own.sampler}, seed {own.sample_seed}): "
+            f"{shown_values(self.values[key])}"
+            for key, sample in self.samples.items()
+        ]
+        return samples + [
+            f"{key} = {printable(own.text)}: {shown_values(self.values[key])}"
+            for key, own in self.derived.items()
+            if own.text
+        ]
+
+    @property
     def figure_notes(self) -> list[str]:
         """What to know of the figures, which can be drawn: settings that they do not show."""
         from dlnsweep.spec.figures.chosen import notes
 
-        values = {**self.values, "seed": self.seeds}
+        values = {key: tuple(dict.fromkeys(self.values[key])) for key in self.blocks}
+        values = {**self.values, **values, "seed": self.seeds}
+        # Blocks say which combinations there are, not that one of their settings tells the others.
+        axes = [
+            [(key,) for key in axis] if {*axis} <= {*self.blocks} else [axis] for axis in self.axes
+        ]
+        axes = tuple(itertools.chain.from_iterable(axes))
+        told = {
+            key: [each for axis in self.axes if axis[0] in own.axes for each in axis]
+            for key, own in self.derived.items()
+            if len(self.values[key]) == len(own.places)
+        }
         prescribed = self.values.get(prescription.HOW[0], ("none",))[0] != "none"
         several = len(self.figures) > 1
         return [
             printable(sentence)
             for index, figure in enumerate(self.figures)
             for sentence in notes(
-                figure, values, self.axes, prescribed, f"figure[{index}]" if several else "figure"
+                figure, values, axes, prescribed, f"figure[{index}]" if several else "figure", told
             )
         ]
 

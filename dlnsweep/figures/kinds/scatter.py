@@ -1,16 +1,17 @@
-"""One observable against another, a point for each run."""
+"""One observable against another, or against a setting: a point for each run."""
 
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.kinds.final import at_note, missing_note
-from dlnsweep.figures.labels import observable_label
+from dlnsweep.figures.labels import observable_label, setting_label
 from dlnsweep.figures.panels import groups, legend_of, make_grid, network_of
 from dlnsweep.figures.records import Records
-from dlnsweep.figures.statistics import Results, Selection
+from dlnsweep.figures.statistics import Results, Selection, column_of
 from dlnsweep.settings.figures import ScatterFigure
 
 
@@ -18,7 +19,12 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
     """Draw one panel for each observable of `y`: its value in each run against that of `x`."""
     records = Records(results, selection)
     grid = make_grid(keys, selection, keys.y)
-    x = records.per_run(keys.x, keys.at)
+    label = observable_label(keys.x, network_of(selection))
+    if keys.x_is_setting:
+        label = setting_label(keys.x)
+        x = column_of(selection.used, keys.x).to_numpy(dtype=float, na_value=np.nan)
+    else:
+        x = records.per_run(keys.x, keys.at)
     missing = 0
     notes: dict[str, None] = {}
     for panel in grid.panels:
@@ -27,8 +33,17 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         for index, hue, colour, runs in groups(keys, selection, grid, panel):
             there = runs & np.isfinite(x) & np.isfinite(y)
             missing = max(missing, int((runs & ~there).sum()))
-            look = {**style.marker_style(index), "markevery": None, "linestyle": "none"}
-            (points,) = panel.ax.plot(x[there], y[there], color=colour, alpha=0.8, **look)
+            look = {
+                "alpha": 0.8,
+                **style.marker_style(index),
+                "markevery": None,
+                "linestyle": "none",
+            }
+            if keys.bins is not None and there.any():
+                # Behind the median, which is drawn in the same colour.
+                look["alpha"] = 0.35
+                _draw_bins(panel.ax, x[there], y[there], keys.bins, colour)
+            (points,) = panel.ax.plot(x[there], y[there], color=colour, **look)
             grid.measured.append((hue, points))
             drawn.append(there)
         shown = np.any(drawn, axis=0) if drawn else np.zeros(len(x), dtype=bool)
@@ -37,11 +52,18 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         log, ends = keys.y_scale == "log", (keys.y_min, keys.y_max)
         notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, [y[shown]], [], ends))
         if panel.lowest:
-            panel.ax.set_xlabel(observable_label(keys.x, network_of(selection)))
+            panel.ax.set_xlabel(label)
     small = [
         "each point is one run",
+        *(
+            [f"line: median in {keys.bins} bins of equally many runs; band: quartiles"]
+            if keys.bins
+            else []
+        ),
         *at_note(keys.at),
-        *layout.not_shown(selection, keys.hue, keys.panel_by),
+        *layout.not_shown(
+            selection, keys.hue, keys.panel_by, points=keys.x if keys.x_is_setting else None
+        ),
         *missing_note(missing),
         *notes,
     ]
@@ -50,3 +72,13 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         handle.set_linestyle("none")
     layout.finish(grid.figure, keys, results, selection, [*small, *unseen], (title, handles))
     return grid.figure
+
+
+def _draw_bins(ax: Axes, x: np.ndarray, y: np.ndarray, bins: int, colour: str) -> None:
+    """Draw the median of y, and its quartiles as a band, in bins of equally many points."""
+    order = np.argsort(x, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    middle = [float(np.median(x[part])) for part in parts]
+    low, median, high = np.array([np.quantile(y[part], (0.25, 0.5, 0.75)) for part in parts]).T
+    ax.fill_between(middle, low, high, color=colour, alpha=0.2, linewidth=0)
+    ax.plot(middle, median, color=colour, linewidth=1.5, zorder=3)

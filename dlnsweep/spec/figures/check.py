@@ -149,7 +149,7 @@ def _wrong_limits(figure: Any) -> Iterator[str]:
 
 
 def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
-    if figure.kind == "scatter":
+    if figure.kind == "scatter" and not figure.x_is_setting:
         yield "x", figure.x
     if figure.kind == "heatmap":
         for index, each in enumerate(figure.success):
@@ -173,6 +173,8 @@ def _settings_of(figure: Any) -> Iterator[tuple[str, str]]:
 
 
 def _axes_of(figure: FigureSettings) -> tuple[str, ...]:
+    if figure.kind == "scatter":
+        return ("x",) if figure.x_is_setting else ()
     return {"heatmap": ("x", "y"), "final": ("x",)}.get(figure.kind, ())
 
 

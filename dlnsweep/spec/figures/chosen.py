@@ -58,7 +58,12 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 def notes(
-    figure: Any, values: Values, axes: Axes, prescribed: bool = False, prefix: str = "figure"
+    figure: Any,
+    values: Values,
+    axes: Axes,
+    prescribed: bool = False,
+    prefix: str = "figure",
+    told: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
     """Return what a user should know of a figure that can be drawn: sentences.
 
@@ -71,20 +76,26 @@ def notes(
         axes: The settings that vary; those in one tuple move together.
         prescribed: Whether a prescription sets some settings by the others.
         prefix: Where the figure stands in the file.
+        told: For settings that are computed of others, and differ wherever one of those does:
+            what these are.
     """
     if figure.kind in DRAWN:
         return []
     left, _ = chosen(figure.where, values, axes)
-    return [f"{prefix}: {sentence}" for sentence in _notes(figure, left, axes, prescribed)]
+    return [
+        f"{prefix}: {sentence}" for sentence in _notes(figure, left, axes, prescribed, told or {})
+    ]
 
 
-def _notes(figure: Any, left: Values, axes: Axes, prescribed: bool) -> Iterator[str]:
+def _notes(
+    figure: Any, left: Values, axes: Axes, prescribed: bool, told: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
     # It loads NumPy.
     from dlnsweep.theory.prescription import READS, SETS
 
     shown = {getattr(figure, key, None) for key in ("hue", "panel_by")}
     # Elsewhere these are observables, or the step.
-    if figure.kind in ("final", "heatmap"):
+    if figure.kind in ("final", "heatmap", "scatter"):
         shown.add(figure.x)
     if figure.kind == "heatmap":
         shown.add(figure.y)
@@ -93,6 +104,7 @@ def _notes(figure: Any, left: Values, axes: Axes, prescribed: bool) -> Iterator[
         follows = prescribed and name in SETS
         if name is not None and not follows and len(left.get(name, (0, 0))) == 1:
             yield f"{key} is '{name}', which has one value in the runs that it draws."
+    shown |= {name for key in shown for name in told.get(key or "", ())}
     hidden = [
         name
         for group in axes

@@ -101,7 +101,11 @@ def _recorded(values: Values) -> set[int]:
 
 def _horizontal(figure: Any, values: Values) -> Iterator[str]:
     """Yield what is wrong with limits, marks and scale of an axis of a setting or of noise."""
-    if figure.kind == "final":
+    of_setting = figure.kind == "scatter" and figure.x_is_setting
+    if of_setting and not all(map(_is_number, values.get(figure.x, ()))):
+        yield f"x is '{figure.x}', whose values are no numbers; use it as hue or panel_by."
+        return
+    if figure.kind == "final" or of_setting:
         name, found = figure.x, list(values.get(figure.x, ()))
     elif figure.kind == "noise":
         name, found = "record.noise_levels", list(values.get("record.noise_levels", ([],))[0])

@@ -1,0 +1,56 @@
+"""The kinds of problem and network that a sweep file names, and the settings classes they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlnsweep.contracts.keys import sweep_classes
+from dlnsweep.contracts.network import NETWORKS, find_network
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.settings.base import Settings
+from dlnsweep.settings.sections import SECTIONS
+from dlnsweep.settings.sentences import did_you_mean, show
+
+
+def settings_classes(document: Mapping[str, Any]) -> tuple[dict[str, type[Settings]], list[str]]:
+    """Return the settings class of each section, and what is wrong with the problem's kind.
+
+    Args:
+        document: The sweep file.
+    """
+    problem = document.get("problem")
+    kind = problem.get("kind") if isinstance(problem, dict) else None
+    known = ", ".join(f"'{each}'" for each in PROBLEMS)
+    if isinstance(kind, str) and kind in PROBLEMS:
+        network = document.get("network")
+        named = network.get("kind") if isinstance(network, dict) else None
+        return sweep_classes(kind, named), []
+    if problem is None:
+        sentence = f"[problem] is missing; it must name a kind: {known}."
+    elif not isinstance(problem, dict):
+        sentence = f"problem is {show(problem)}; it must be a table, [problem]."
+    elif kind is None:
+        sentence = f"problem.kind is missing; known are {known}."
+    else:
+        hint = did_you_mean(kind[:100], PROBLEMS) if isinstance(kind, str) else ""
+        hint = hint or f"; known are {known}."
+        sentence = f"problem.kind is {show(kind)}, which is not known{hint}"
+    return {"network": find_network("subspace").settings, **SECTIONS}, [sentence]
+
+
+def unknown_network(kind: str, document: Mapping[str, Any]) -> str:
+    """Return the sentence on a kind of network that the problem of a file does not have."""
+    kinds = tuple(dict.fromkeys(known for _, known in NETWORKS))
+    said, problem = f"network.kind is {show(kind)}; ", document.get("problem")
+    named = problem.get("kind") if isinstance(problem, dict) else None
+    registered = PROBLEMS.get(named) if isinstance(named, str) else None
+    allowed = kinds
+    if registered is not None:
+        allowed = tuple(k for task, k in NETWORKS if task == registered.task)
+        said += f"with problem.kind = {show(named)} "
+    *others, last = map(show, allowed)
+    said += f"it must be {', '.join(others)} or {last}" if others else f"it must be {last}"
+    # Most of those who name a kind that is not known have written it themselves.
+    own = "" if kind in kinds else ", or the kind of a plug-in that is named, --plugin FILE"
+    return f"{said}{own}."
