@@ -48,7 +48,7 @@ class Blocks:
         rows = dict.fromkeys(
             row
             for table in self.tables
-            for row in itertools.product(*(table.get(key, values.get(key)) for key in self.keys))
+            for row in itertools.product(*(table.get(key) or values[key] for key in self.keys))
         )
         return dict(zip(self.keys, zip(*rows, strict=True), strict=True))
 

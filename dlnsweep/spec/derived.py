@@ -111,7 +111,6 @@ def derive(
     """
     key = dotted.partition(".")[2]
     whole = wants_integers(settings, key)
-    found: dict[Any, None] = {}
     column: list[Any] = []
     for row in space.rows(formula.reads):
         here = dict(zip(formula.reads, row, strict=True))
@@ -122,16 +121,15 @@ def derive(
         if whole and not (value.is_integer() and abs(value) <= _LARGEST_WHOLE):
             end = f"is {value:g}, which is not an integer; wrap it in round, floor or ceil"
             return (), None, [_sentence(dotted, formula, here, end)]
-        value = int(value) if whole else value
-        if value not in found:
-            # Read as if the file gave it: the same ranges, the same run.
-            _, _, problems = read_values(settings, key, value, dotted)
-            if problems:
+        # Zero has no sign: it would be another run to the hash.
+        column.append(int(value) if whole else value or 0.0)
+    # Read as if the file gave them: the same ranges, the same runs.
+    if read_values(settings, key, column, dotted, distinct=False)[2]:
+        for row, value in zip(space.rows(formula.reads), column, strict=True):
+            if problems := read_values(settings, key, value, dotted)[2]:
+                here = dict(zip(formula.reads, row, strict=True))
                 end = problems[0].removeprefix(f"{dotted} ").rstrip(".")
                 return (), None, [_sentence(dotted, formula, here, end)]
-            found[value] = None
-        # Zero has no sign: it would be another run to the hash.
-        column.append(0.0 if value == 0 and not whole else value)
     return *spread(column, formula.reads, space, formula.text), []
 
 

@@ -35,6 +35,35 @@ def test_each_run_is_a_point():
     assert "loss" in ax.get_ylabel()
 
 
+def test_against_a_setting_with_medians_in_bins():
+    tables = make_tables()
+    figure = drawn(tables, x=DECAY, y=["loss"], bins=2)
+    (ax,) = figure.axes
+    median, points = ax.get_lines()
+    order = np.argsort(np.asarray(points.get_xdata()), kind="stable")
+    np.testing.assert_array_equal(np.asarray(points.get_xdata()), tables.run_table[DECAY])
+    y = np.asarray(points.get_ydata())[order]
+    half = len(y) // 2
+    middle = np.asarray(points.get_xdata())[order]
+    expected = [np.median(middle[:half]), np.median(middle[half:])]
+    np.testing.assert_allclose(np.asarray(median.get_xdata()), expected, rtol=1e-15)
+    np.testing.assert_allclose(
+        np.asarray(median.get_ydata()), [np.median(y[:half]), np.median(y[half:])], rtol=1e-15
+    )
+    (band,) = ax.collections
+    corners = np.asarray(band.get_paths()[0].vertices)
+    assert corners[:, 1].min() == pytest.approx(
+        min(np.quantile(y[:half], 0.25), np.quantile(y[half:], 0.25))
+    )
+    assert corners[:, 1].max() == pytest.approx(
+        max(np.quantile(y[:half], 0.75), np.quantile(y[half:], 0.75))
+    )
+    assert "weight decay" in ax.get_xlabel()
+    text = "\n".join(each.get_text() for each in figure.texts)
+    assert "median in 2 bins of equally many runs; band: quartiles" in text
+    assert "varies with" not in text
+
+
 def test_at_a_step_and_what_it_says():
     tables = make_tables({(0.1, 2, 0): "diverged"})
     figure = drawn(tables, at=10)
@@ -55,5 +84,7 @@ def test_what_cannot_be_drawn_is_refused():
         drawn(x="los")
     with pytest.raises(SpecError, match="singular_values'; it is a vector"):
         drawn(x="singular_values")
+    with pytest.raises(SpecError, match=r"x is 'training.momentm', which is not a setting"):
+        drawn(x="training.momentm")
     with pytest.raises(SpecError, match="kind 'scatter' has no place for theory curves"):
         drawn(overlays=[Overlay("loss", "a", np.ones(1), np.ones(1))])

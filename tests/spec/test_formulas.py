@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spec_samples import problems, sweep
+from spec_samples import document, problems, sweep
 
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.spec.formulas import FormulaError, parse
+from dlnsweep.spec.sweep import Sweep
+
+RATE = "training.learning_rate"
 
 
 def formula(text: str) -> dict[str, str]:
@@ -96,6 +99,43 @@ def test_it_is_the_run_that_has_the_number_by_hand() -> None:
     assert by_formula.crossed == "network.depth (2) x seed (1)"
 
 
+def test_the_prescription_of_theorem_2_3_by_formulas() -> None:
+    sizes = {
+        "training__step_rule": "fan_in",
+        "problem__condition_number": [1.0, 2.0],
+        "network__depth": [2, 3],
+        "network__width": 9,
+    }
+    asked = {"training__prescription": "theorem_2_3", "training__gamma": 0.5}
+    by_formulas = make_plan(
+        sweep(
+            **sizes,
+            training__learning_rate=formula("problem.measurement_dim / network.depth"),
+            training__weight_decay=formula(
+                "0.5 / problem.condition_number**2 * sqrt(problem.measurement_dim / problem.signal_dim)"
+            ),
+            training__num_steps=formula(
+                "ceil(2 * problem.measurement_dim * log(network.width)"
+                " / (training.learning_rate * training.weight_decay))"
+            ),
+        )
+    )
+    prescribed = make_plan(sweep_without_rates(**sizes, **asked))
+    for key in (RATE, "training.weight_decay", "training.num_steps"):
+        # Two orders of the same few operations.
+        np.testing.assert_allclose(
+            by_formulas.settings[key].astype(float),
+            prescribed.settings[key].astype(float),
+            rtol=1e-15,
+        )
+
+
+def sweep_without_rates(**changes: Any) -> Sweep:
+    found = document(**changes)
+    del found["training"]["learning_rate"], found["training"]["num_steps"]
+    return Sweep.from_dict(found)
+
+
 def test_what_follows_from_a_formula_follows() -> None:
     own = {
         "kind": "modular_addition",
@@ -129,9 +169,6 @@ def test_notes_know_what_a_formula_shows() -> None:
         network__depth=[2, 3, 4], training__learning_rate=rate, figure=figure
     ).figure_notes
     assert "mix runs of every network.depth (3 values)" in note
-
-
-RATE = "training.learning_rate"
 
 
 @pytest.mark.parametrize(
