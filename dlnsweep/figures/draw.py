@@ -22,7 +22,6 @@ from dlnsweep.settings.figures import (
     FigureSettings,
     FinalFigure,
     NoiseFigure,
-    file_stems,
     read_figure,
     register_figure,
 )
@@ -38,7 +37,6 @@ __all__ = [
     "Overlay",
     "check",
     "draw",
-    "file_stems",
     "read_figure",
     "register_figure",
     "save",

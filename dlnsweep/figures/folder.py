@@ -12,7 +12,8 @@ from dlnsweep.errors import DlnsweepError, FigureError, SpecError, StoreError
 from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.drawn import remember, up_to_date
 from dlnsweep.results import Results, open_results
-from dlnsweep.settings.figures import FIGURES, file_stems
+from dlnsweep.settings.figure_files import file_stems
+from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.sentences import printable
 from dlnsweep.spec import file as sweepfile
 from dlnsweep.spec.figures.reading import read_table, same_files, tables_of

@@ -5,7 +5,7 @@ Read whenever a sweep file is checked, so nothing here may import matplotlib, pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
@@ -386,20 +386,3 @@ def read_figure(table: dict[str, Any]) -> FigureSettings:
         own: Any = FIGURES[table["kind"]].model_validate(table)
         return own
     return TypeAdapter(FigureSettings).validate_python(table)
-
-
-def file_stems(figures: Sequence[Any]) -> list[str]:
-    """Return a file stem for each figure of a sweep, different from all others.
-
-    A figure without `file` is named by its kind, a second one of a kind "curves-2" and so on.
-    """
-    taken = {figure.file for figure in figures if figure.file is not None}
-    stems: list[str] = []
-    for figure in figures:
-        stem, number = figure.file or figure.kind, 1
-        while figure.file is None and stem in taken:
-            number += 1
-            stem = f"{figure.kind}-{number}"
-        taken.add(stem)
-        stems.append(stem)
-    return stems

@@ -14,7 +14,8 @@ from dlnsweep.errors import SpecError
 from dlnsweep.execution.preparing import stored_plan
 from dlnsweep.figures.draw import draw
 from dlnsweep.plan.plan import make_plan
-from dlnsweep.settings.figures import file_stems, read_figure
+from dlnsweep.settings.figure_files import file_stems
+from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 # As a file may give them: in no order.

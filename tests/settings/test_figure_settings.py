@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from dlnsweep.settings.base import description
-from dlnsweep.settings.figures import file_stems, read_figure
+from dlnsweep.settings.figure_files import file_stems
+from dlnsweep.settings.figures import read_figure
 from dlnsweep.spec.figures.check import check
 
 OBSERVABLES = ["regression_error", "loss", "singular_values"]
