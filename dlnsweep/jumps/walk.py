@@ -168,8 +168,16 @@ def _tried(
     rounding = _ROUNDING * jnp.linalg.norm(multiply(derivatives, point))
 
     def error_of(difference: Vector, share: Float[Array, ""]) -> Float[Array, ""]:
-        outputs = jnp.linalg.norm(multiply(derivatives, difference))
-        found = jnp.linalg.norm(roots * difference) / allowed, outputs / (share * fit + rounding)
+        sizes = (
+            jnp.linalg.norm(roots * difference),
+            jnp.linalg.norm(multiply(derivatives, difference)),
+        )
+        limits = allowed, share * fit + rounding
+        # Weights that have decayed to zero may be as wrong as that.
+        found = [
+            jnp.where(size == 0, 0.0, size / limit)
+            for size, limit in zip(sizes, limits, strict=True)
+        ]
         return jnp.maximum(*found)
 
     def velocity_of(y: Vector) -> tuple[Vector, Vector]:

@@ -52,6 +52,11 @@ class Case(NamedTuple):
             return np.inf
         return self.error / max(TOLERANCE, ESTIMATES * self.estimate)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether its numbers are any: of runs that magnify rounding the estimate is infinite."""
+        return np.isfinite(self.estimate)
+
 
 def family(number: int, runs: int = RUNS // SEEDS, steps: int = 0) -> dict[str, Any]:
     """Return a sweep of one program with random sizes and numbers."""
