@@ -44,11 +44,13 @@ class Emitter:
     Attributes:
         builder: LLVM's builder.
         lanes: Runs of a vector.
+        inlined: Whether functions are put in where they are called.
         products: The factors of what has been emitted as a product, by value.
     """
 
     builder: Any
     lanes: int
+    inlined: bool = False
     products: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
 
     def element(self, dtype: Any) -> Any:
@@ -75,6 +77,15 @@ class Emitter:
         kind = self.kind(dtype)
         value = float(entry) if np.dtype(dtype).kind == "f" else int(entry)
         return ir.Constant(kind, [ir.Constant(kind.element, value)] * self.lanes)
+
+    def splat(self, number: Any) -> Any:
+        """Return a vector of one number of LLVM's."""
+        kind = ir.VectorType(number.type, self.lanes)
+        undefined = ir.Constant(kind, ir.Undefined)
+        place = ir.Constant(ir.IntType(32), 0)
+        one = self.builder.insert_element(undefined, number, place)
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [place] * self.lanes)
+        return self.builder.shuffle_vector(one, undefined, zeros)
 
     def add(self, a: Entry, b: Entry, dtype: Any) -> Entry:
         """Return a + b; of a product and a number in float64 rounded once."""
@@ -203,7 +214,7 @@ class Emitter:
         if function is None:
             function = ir.Function(module, ir.FunctionType(kind, [kind] * len(entries)), full)
             function.linkage = "internal"
-            function.attributes.add("noinline")
+            function.attributes.add("alwaysinline" if self.inlined else "noinline")
             inner = ir.IRBuilder(function.append_basic_block())
             inner.ret(FUNCTIONS[name](*(Wide(inner, x) for x in function.args)).value)
         wide = [self.convert(x, dtype, np.float64) for x in entries]

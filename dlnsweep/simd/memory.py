@@ -16,6 +16,13 @@ import numpy as np
 ALIGNMENT = 64
 
 
+def empty(size: int) -> np.ndarray:
+    """Return as many bytes, zeros, from an aligned one on."""
+    whole = np.zeros(size + ALIGNMENT, np.uint8)
+    first = -whole.ctypes.data % ALIGNMENT
+    return whole[first : first + size]
+
+
 @dataclass(frozen=True)
 class Leaf:
     """An array that each run has.
@@ -63,9 +70,7 @@ class Memory:
 
     def empty(self, groups: int) -> np.ndarray:
         """Return memory for some groups, (groups, stride) bytes."""
-        whole = np.zeros(groups * self.stride + ALIGNMENT, np.uint8)
-        first = -whole.ctypes.data % ALIGNMENT
-        return whole[first : first + groups * self.stride].reshape(groups, self.stride)
+        return empty(groups * self.stride).reshape(groups, self.stride)
 
     def _seen(self, buffer: np.ndarray, leaf: Leaf) -> np.ndarray:
         """Return a leaf in a buffer, (groups, entries, lanes)."""

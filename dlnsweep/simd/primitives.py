@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd.entries import Emitter, Refused, is_known
+from dlnsweep.simd.elementwise import ELEMENTWISE, SIMPLE
+from dlnsweep.simd.entries import Emitter, Refused
 from dlnsweep.simd.products import contract
 
 Entries = np.ndarray
@@ -21,6 +22,8 @@ Array = tuple[Entries, np.dtype]
 Rule = Callable[[Emitter, dict[str, Any], Sequence[Array]], list[Entries]]
 
 RULES: dict[str, Rule] = {}
+# Of those that only move entries: what NumPy does with an array.
+MOVED: dict[str, Callable[..., Entries]] = {}
 
 
 def _rule(*names: str) -> Callable[[Rule], Rule]:
@@ -46,124 +49,14 @@ def _elementwise(name: str, function: Callable[..., Any]) -> None:
     """Make a primitive known whose entries are each a function of entries."""
 
     def rule(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
-        dtype = arrays[0][1]
-        return [each(lambda *x: function(emit, dtype, *x), *(a for a, _ in arrays))]
+        types = [dtype for _, dtype in arrays]
+        return [each(lambda *x: function(emit, params, types, *x), *(a for a, _ in arrays))]
 
     RULES[name] = rule
 
 
-_SIMPLE: dict[str, Callable[..., Any]] = {
-    "add": lambda e, t, a, b: e.add(a, b, t),
-    "add_any": lambda e, t, a, b: e.add(a, b, t),
-    "sub": lambda e, t, a, b: e.subtract(a, b, t),
-    "mul": lambda e, t, a, b: e.multiply(a, b, t),
-    "neg": lambda e, t, a: e.negate(a, t),
-    "max": lambda e, t, a, b: e.larger(a, b, t),
-    "min": lambda e, t, a, b: e.larger(a, b, t, "<"),
-    "square": lambda e, t, a: e.multiply(a, a, t),
-    "gt": lambda e, t, a, b: e.compared(">", a, b, t),
-    "lt": lambda e, t, a, b: e.compared("<", a, b, t),
-    "ge": lambda e, t, a, b: e.compared(">=", a, b, t),
-    "le": lambda e, t, a, b: e.compared("<=", a, b, t),
-    "eq": lambda e, t, a, b: e.compared("==", a, b, t),
-    "ne": lambda e, t, a, b: e.compared("!=", a, b, t),
-    "and": lambda e, t, a, b: e.bitwise("and", a, b, t),
-    "or": lambda e, t, a, b: e.bitwise("or", a, b, t),
-    "xor": lambda e, t, a, b: e.bitwise("xor", a, b, t),
-    "not": lambda e, t, a: e.bitwise("xor", a, t.type(1) if t.kind == "b" else t.type(-1), t),
-    "shift_left": lambda e, t, a, b: e.shifted("shl", a, b, t),
-    "shift_right_logical": lambda e, t, a, b: e.shifted("lshr", a, b, t),
-    "shift_right_arithmetic": lambda e, t, a, b: e.shifted("ashr", a, b, t),
-    "clamp": lambda e, t, low, a, high: e.larger(e.larger(a, low, t), high, t, "<"),
-    "copy": lambda e, t, a: a,
-    "copy_p": lambda e, t, a: a,
-    "stop_gradient": lambda e, t, a: a,
-    "optimization_barrier": lambda e, t, a: a,
-}
-for _name, _function in _SIMPLE.items():
+for _name, _function in ELEMENTWISE.items():
     _elementwise(_name, _function)
-
-
-def _of_numbers(name: str, function: Callable[..., Any]) -> None:
-    """The same for floating-point numbers alone."""
-
-    def checked(emit: Emitter, dtype: np.dtype, *entries: Any) -> Any:
-        if dtype.kind != "f":
-            raise Refused(f"its step has {name!r} of {dtype}")
-        return function(emit, dtype, *entries)
-
-    _elementwise(name, checked)
-
-
-def _sign(emit: Emitter, dtype: np.dtype, x: Any) -> Any:
-    if is_known(x):
-        return np.sign(dtype.type(x))
-    unit = emit.call("llvm.copysign", dtype, dtype.type(1), x)
-    # Zero and NaN are what they are.
-    return emit.select(emit.compared(">", emit.call("llvm.fabs", dtype, x), dtype.type(0), dtype),
-                       unit, x, dtype)  # fmt: skip
-
-
-def _finite(emit: Emitter, dtype: np.dtype, x: Any) -> Any:
-    size = emit.call("llvm.fabs", dtype, x)
-    return emit.compared("<", size, dtype.type(np.inf), dtype)
-
-
-for _name, _function in {
-    "div": lambda e, t, a, b: e.divide(a, b, t),
-    "abs": lambda e, t, a: e.call("llvm.fabs", t, a),
-    "sqrt": lambda e, t, a: e.call("llvm.sqrt", t, a),
-    "rsqrt": lambda e, t, a: e.divide(t.type(1), e.call("llvm.sqrt", t, a), t),
-    "floor": lambda e, t, a: e.call("llvm.floor", t, a),
-    "ceil": lambda e, t, a: e.call("llvm.ceil", t, a),
-    "sign": _sign,
-    "is_finite": _finite,
-    **{
-        name: lambda e, t, a, name=name: e.function(name, t, a)
-        for name in ("exp", "expm1", "tanh", "logistic", "log", "log1p", "erf", "erfc")
-    },
-}.items():
-    _of_numbers(_name, _function)
-
-
-@_rule("pow")
-def _power(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
-    (x, dtype), (y, other) = arrays
-    if dtype.kind != "f":
-        raise Refused(f"its step has 'pow' of {dtype}")
-    return [each(lambda a, b: emit.function("pow", dtype, a, emit.convert(b, other, dtype)), x, y)]
-
-
-@_rule("integer_pow")
-def _integer_power(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
-    (x, dtype), power = arrays[0], params["y"]
-
-    def raised(a: Any) -> Any:
-        found, square, left = None, a, abs(power)
-        while left:
-            if left & 1:
-                found = square if found is None else emit.multiply(found, square, dtype)
-            left >>= 1
-            square = emit.multiply(square, square, dtype) if left else square
-        found = dtype.type(1) if found is None else found
-        return found if power >= 0 else emit.divide(dtype.type(1), found, dtype)
-
-    return [each(raised, x)]
-
-
-@_rule("convert_element_type")
-def _converted(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
-    (x, dtype), new = arrays[0], np.dtype(params["new_dtype"])
-    return [each(lambda a: emit.convert(a, dtype, new), x)]
-
-
-@_rule("select_n")
-def _selected(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
-    (which, kind), *cases = arrays
-    if kind.kind != "b" or len(cases) != 2:
-        raise Refused("its step chooses among more than two arrays")
-    (no, dtype), (yes, _) = cases
-    return [each(lambda m, a, b: emit.select(m, b, a, dtype), which, no, yes)]
 
 
 def _reduction(name: str, combine: Callable[..., Any]) -> None:
@@ -192,7 +85,7 @@ def _reduction(name: str, combine: Callable[..., Any]) -> None:
 
 for _name in ("sum:add", "prod:mul", "max:max", "min:min", "and:and", "or:or"):
     _kind, _, _function_name = _name.partition(":")
-    _reduction(f"reduce_{_kind}", _SIMPLE[_function_name])
+    _reduction(f"reduce_{_kind}", SIMPLE[_function_name])
 
 
 def _cumulative(name: str, combine: Callable[..., Any]) -> None:
@@ -214,7 +107,7 @@ def _cumulative(name: str, combine: Callable[..., Any]) -> None:
 
 for _name in ("sum:add", "prod:mul", "max:max", "min:min"):
     _kind, _, _function_name = _name.partition(":")
-    _cumulative(f"cum{_kind}", _SIMPLE[_function_name])
+    _cumulative(f"cum{_kind}", SIMPLE[_function_name])
 
 
 @_rule("dot_general")
@@ -243,6 +136,7 @@ def _moved(name: str, function: Callable[..., Entries]) -> None:
         return [function(params, *(a for a, _ in arrays))]
 
     RULES[name] = rule
+    MOVED[name] = function
 
 
 def _broadcast(params: dict[str, Any], x: Entries) -> Entries:

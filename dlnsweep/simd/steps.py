@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.simd.equations import step_of
 from dlnsweep.simd.llvm import instruction_set
 from dlnsweep.simd.machine import Machine, lanes_of, new_module
-from dlnsweep.simd.translate import Places, loop
+from dlnsweep.simd.memory import empty
+from dlnsweep.simd.translate import Places, function
 
 
 class Steps:
@@ -26,7 +28,7 @@ class Steps:
 
     Attributes:
         lanes: Runs of a vector.
-        operations: Vector instructions of a step, as LLVM is given them.
+        operations: Operations of a step, roughly.
         instruction_set: The name of the vector instructions.
 
     Raises:
@@ -44,9 +46,11 @@ class Steps:
     ) -> None:
         self.lanes = lanes or lanes_of(itemsize)
         common = [False] * constants if shared is None else shared
-        self._places = Places(jaxpr, constants, common, self.lanes)
+        step = step_of(jaxpr)
+        self._places = Places(step, constants, common, self.lanes)
         self._module: Any = new_module("dlnsweep")
-        self.operations = loop(self._module, jaxpr, self._places, active)
+        self.operations = step.operations
+        self._needed = function(self._module, step, self._places, active, itemsize)
         self.instruction_set = instruction_set()
         self._train: Any = None
 
@@ -55,7 +59,7 @@ class Steps:
         if self._train is not None:
             return
         self._machine, self._module = Machine(self._module), None
-        kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
+        kinds = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 3
         # ctypes lets other threads of Python go on while it runs.
         self._train = ctypes.CFUNCTYPE(None, *kinds)(self._machine.address("train"))
 
@@ -86,4 +90,7 @@ class Steps:
         """Take the steps `start`, ..., `stop` - 1 of all runs, in their state's memory."""
         self.compile()
         own, common = constants
-        self._train(state.ctypes.data, own.ctypes.data, common.ctypes.data, start, stop, len(state))
+        # Each call has memory of its own: several threads may be here.
+        workspace = empty(self._needed)
+        pieces = (state, own, common, workspace)
+        self._train(*(piece.ctypes.data for piece in pieces), start, stop, len(state))

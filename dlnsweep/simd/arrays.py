@@ -1,0 +1,157 @@
+"""Arrays of a step in loops: a function from an entry's indices to its vector, or a place in memory.
+
+What is computed entry by entry is carried out where it is read, so that chains of such operations
+become one loop. What a place in memory is seen as (transposed, cut, repeated) is NumPy's to say: a
+`View` has an array of bytes, one an entry, of which only the strides are used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.simd.entries import Emitter, Entry
+from dlnsweep.simd.indices import Index
+from dlnsweep.simd.llvm import ir
+from dlnsweep.simd.memory import ALIGNMENT
+
+Place = tuple[Index, ...]
+Memo = dict[Any, Entry]
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """A piece of memory.
+
+    Attributes:
+        base: Its address.
+        lanes: The numbers of an entry: those of a vector, or one that all runs have in common.
+        stored: The type of a number there; of truth values integers, not zero where they hold.
+    """
+
+    base: Any
+    lanes: int
+    stored: np.dtype
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of an entry."""
+        return self.lanes * self.stored.itemsize
+
+
+class Array:
+    """An array that is computed where it is read.
+
+    Args:
+        shape: Its shape.
+        dtype: The type of its numbers.
+        entry: Returns the entry at some indices, and may look up others in a memo of the arrays'
+            entries that have been emitted at this point.
+        parts: The arrays that it is made of.
+        cost: The operations of an entry beside those of its parts.
+        moved: Whether an entry is made of others than those at its own indices.
+
+    Attributes:
+        cost: The operations of an entry.
+        reads: The memory that it is read from.
+        elsewhere: That of it which is read at other indices.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        entry: Callable[[Memo, Place], Entry],
+        parts: Iterable[Array] = (),
+        cost: int = 0,
+        moved: bool = False,
+    ) -> None:
+        self.shape, self.dtype, self._entry = tuple(shape), np.dtype(dtype), entry
+        parts = list(parts)
+        self.cost = cost + sum(part.cost for part in parts)
+        self.reads: frozenset[Slot] = frozenset().union(*(part.reads for part in parts))
+        away = (part.reads if moved else part.elsewhere for part in parts)
+        self.elsewhere: frozenset[Slot] = frozenset().union(*away)
+
+    @property
+    def size(self) -> int:
+        """The number of its entries."""
+        return math.prod(self.shape)
+
+    def at(self, memo: Memo, place: Place) -> Entry:
+        """Return the entry at some indices."""
+        key = self, place
+        if key not in memo:
+            memo[key] = self._entry(memo, place)
+        return memo[key]
+
+
+class View(Array):
+    """An array in memory.
+
+    Args:
+        emit: What emits.
+        slot: The memory.
+        dtype: The type of its numbers.
+        seen: The entries as an array of bytes, a view of `whole`.
+        whole: All entries of the slot, likewise.
+        moved: Whether entries stand at others' places.
+    """
+
+    def __init__(
+        self, emit: Emitter, slot: Slot, dtype: Any, seen: Any, whole: Any, moved: bool = False
+    ) -> None:
+        super().__init__(seen.shape, dtype, self._load)
+        self.reads = frozenset([slot])
+        self.elsewhere = self.reads if moved else frozenset()
+        self._emit, self.slot, self._seen, self._whole = emit, slot, seen, whole
+
+    @classmethod
+    def of(cls, emit: Emitter, slot: Slot, dtype: Any, shape: tuple[int, ...]) -> View:
+        """Return the whole of a slot as an array, row by row."""
+        whole = np.empty(math.prod(shape), np.uint8)
+        return cls(emit, slot, dtype, whole.reshape(shape), whole)
+
+    def moved(self, function: Callable[[Any], Any]) -> View | None:
+        """Return what a function of NumPy's makes of it, unless that cannot be seen so."""
+        seen = function(self._seen)
+        if not np.may_share_memory(seen, self._whole):
+            return None
+        return View(self._emit, self.slot, self.dtype, seen, self._whole, moved=True)
+
+    def _address(self, place: Place) -> Any:
+        first = self._seen.ctypes.data - self._whole.ctypes.data
+        offset = Index(first)
+        for index, stride in zip(place, self._seen.strides, strict=True):
+            offset = offset + index * stride
+        offset = offset * self.slot.entry_bytes
+        builder, byte, address = self._emit.builder, ir.IntType(8), self.slot.base
+        by_counters = offset.value(builder, constant=False)
+        if by_counters is not None:
+            address = builder.gep(address, [by_counters], source_etype=byte)
+        number = ir.Constant(ir.IntType(64), offset.constant)
+        return builder.gep(address, [number], source_etype=byte)
+
+    def _load(self, memo: Memo, place: Place) -> Entry:
+        emit, stored = self._emit, self.slot.stored
+        kind = emit.kind(stored) if self.slot.lanes > 1 else emit.element(stored)
+        value = emit.builder.load(self._address(place), typ=kind)
+        value.align = math.gcd(self.slot.entry_bytes, ALIGNMENT)
+        if self.slot.lanes == 1:
+            value = emit.splat(value)
+        return emit.convert(value, stored, self.dtype)
+
+    def store(self, place: Place, entry: Entry) -> None:
+        """Write an entry."""
+        emit, stored = self._emit, self.slot.stored
+        value = emit.vector(entry, self.dtype)
+        if self.dtype.kind == "b":
+            wide = emit.kind(stored)
+            value = (emit.builder.sext if stored.itemsize > 1 else emit.builder.zext)(value, wide)
+        emit.builder.store(value, self._address(place)).align = math.gcd(
+            self.slot.entry_bytes, ALIGNMENT
+        )
