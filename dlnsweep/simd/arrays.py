@@ -1,4 +1,4 @@
-"""Arrays of a step in loops: a function from an entry's indices to its vector, or a place in memory.
+"""Arrays of a step in loops: a function of an entry's indices, or a place in memory.
 
 What is computed entry by entry is carried out where it is read, so that chains of such operations
 become one loop. What a place in memory is seen as (transposed, cut, repeated) is NumPy's to say: a
@@ -136,7 +136,7 @@ class View(Array):
         number = ir.Constant(ir.IntType(64), offset.constant)
         return builder.gep(address, [number], source_etype=byte)
 
-    def _load(self, memo: Memo, place: Place) -> Entry:
+    def _load(self, _: Memo, place: Place) -> Entry:
         emit, stored = self._emit, self.slot.stored
         kind = emit.kind(stored) if self.slot.lanes > 1 else emit.element(stored)
         value = emit.builder.load(self._address(place), typ=kind)
@@ -149,6 +149,9 @@ class View(Array):
         """Write an entry."""
         emit, stored = self._emit, self.slot.stored
         value = emit.vector(entry, self.dtype)
+        if self.dtype.kind == "f" and getattr(value, "opname", "") == "select":
+            # Else it becomes a masked store, for which some processors take ten times as long.
+            value = emit.call("llvm.arithmetic.fence", self.dtype, value)
         if self.dtype.kind == "b":
             wide = emit.kind(stored)
             value = (emit.builder.sext if stored.itemsize > 1 else emit.builder.zext)(value, wide)

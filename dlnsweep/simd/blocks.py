@@ -17,7 +17,8 @@ from dlnsweep.simd.arrays import Array, Memo, View
 from dlnsweep.simd.entries import Emitter
 from dlnsweep.simd.indices import ZERO, Index, loop, strides
 
-UNROLLED = 256
+# Products of fewer terms are straight-line code.
+UNROLLED = 128
 _MOST_SUMS = 12
 _LATENCY = 4.0
 # Multiply-adds that one round of the innermost loop has, at least.

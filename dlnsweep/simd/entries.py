@@ -44,13 +44,11 @@ class Emitter:
     Attributes:
         builder: LLVM's builder.
         lanes: Runs of a vector.
-        inlined: Whether functions are put in where they are called.
         products: The factors of what has been emitted as a product, by value.
     """
 
     builder: Any
     lanes: int
-    inlined: bool = False
     products: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
 
     def element(self, dtype: Any) -> Any:
@@ -207,19 +205,9 @@ class Emitter:
 
     def function(self, name: str, dtype: Any, *entries: Entry) -> Entry:
         """Return one of `FUNCTIONS`; in float32 it is that of float64, rounded."""
-        kind = self.kind(np.float64)
-        full = f"dlnsweep.{name}"
-        module = self.builder.module
-        function = module.globals.get(full)
-        if function is None:
-            function = ir.Function(module, ir.FunctionType(kind, [kind] * len(entries)), full)
-            function.linkage = "internal"
-            function.attributes.add("alwaysinline" if self.inlined else "noinline")
-            inner = ir.IRBuilder(function.append_basic_block())
-            inner.ret(FUNCTIONS[name](*(Wide(inner, x) for x in function.args)).value)
-        wide = [self.convert(x, dtype, np.float64) for x in entries]
-        found = self.builder.call(function, [self.vector(x, np.float64) for x in wide])
-        return self.convert(found, np.float64, dtype)
+        wide = [self.vector(self.convert(x, dtype, np.float64), np.float64) for x in entries]
+        made = FUNCTIONS[name](*(Wide(self.builder, x) for x in wide))
+        return self.convert(made.value, np.float64, dtype)
 
     def convert(self, entry: Entry, old: Any, new: Any) -> Entry:
         """Return an entry as a number of another type."""

@@ -1,14 +1,15 @@
 """A step as loops over the entries of its arrays, which lie in memory that the first cache holds.
 
-Straight-line code (`straight.py`) of thousands of operations has more numbers under way than there
-are registers, and is longer than the cache of instructions. Here an array is computed entry by
-entry where it is read (`arrays.py`), or written to memory first where it is read often; products
-are made block by block.
+Straight-line code of thousands of operations has more numbers under way than there are registers,
+and is longer than the cache of instructions. So an array is computed entry by entry where it is
+read (`arrays.py`), or written to memory first where it is read often, and products are made block
+by block. Only short loops are unrolled. What is a scalar, or known, is at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from dlnsweep.simd.equations import Equation, Step, Variable
 from dlnsweep.simd.indices import ZERO, Index, loop
 from dlnsweep.simd.nests import over, reduced, write
 from dlnsweep.simd.primitives import MOVED, RULES, as_entries
-from dlnsweep.simd.straight import unknown
 from dlnsweep.simd.workspace import Workspace
 
 # An array of entries that are at hand, or one that is computed or lies in memory.
@@ -79,9 +79,8 @@ class Looped:
         at_hand = [value for value in values if isinstance(value, np.ndarray)]
         size = max((v.size for v in (*equation.inputs, *equation.outputs)), default=0)
         known = all(is_known(entry) for value in at_hand for entry in value.flat)
-        if len(at_hand) == len(values) and (size == 1 or (known and size <= _MOST_KNOWN)):
-            if name not in RULES:
-                raise Refused(unknown(name))
+        here = len(at_hand) == len(values) and (size == 1 or (known and size <= _MOST_KNOWN))
+        if here and name in RULES:
             types = [np.dtype(v.dtype) for v in equation.inputs]
             return list(
                 RULES[name](self.emit, equation.params, list(zip(values, types, strict=True)))
@@ -89,7 +88,7 @@ class Looped:
         if name in ELEMENTWISE:
             return [self._elementwise(equation, values)]
         if name not in _RULES:
-            raise Refused(unknown(name))
+            raise Refused(f"its step has the operation {name!r}, which is not known here")
         return _RULES[name](self, equation, values)
 
     def _elementwise(self, equation: Equation, values: list[Value]) -> Array:
@@ -100,8 +99,7 @@ class Looped:
         (made,) = equation.outputs
 
         def entry(memo: Memo, place: Place) -> Entry:
-            # Scalars go with arrays of any shape.
-            entries = [array.at(memo, place if array.shape else ()) for array in arrays]
+            entries = [array.at(memo, _own(place, array)) for array in arrays]
             return function(self.emit, equation.params, types, *entries)
 
         return Array(made.shape, made.dtype, entry, arrays, cost(equation.name))
@@ -129,7 +127,7 @@ class Looped:
             return value
         first = value.flat[0]
         if all(entry is first for entry in value.flat) or _all_the_same(value):
-            return Array(value.shape, dtype, lambda memo, place: first)
+            return Array(value.shape, dtype, lambda _, __: first)
         found = self.workspace.view(value.shape, dtype)
         for place in np.ndindex(*value.shape):
             found.store(tuple(Index(i) for i in place), value[place])
@@ -142,6 +140,13 @@ class Looped:
         found = self.workspace.view(array.shape, array.dtype)
         write(self.emit, array, found)
         return found
+
+
+def _own(place: Place, array: Array) -> Place:
+    """Return the indices of an array that goes with larger ones: a scalar, or with axes of 1."""
+    if not array.shape:
+        return ()
+    return tuple(i if size > 1 else ZERO for i, size in zip(place, array.shape, strict=True))
 
 
 def _all_the_same(array: np.ndarray) -> bool:
@@ -223,15 +228,30 @@ def _split(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
 
 @_rule("concatenate")
 def _joined(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
-    (made,), axis = equation.outputs, equation.params["dimension"]
-    found, first = at.workspace.view(made.shape, made.dtype), 0
-    for value, given in zip(values, equation.inputs, strict=True):
-        cut = (slice(None),) * axis + (slice(first, first + given.shape[axis]),)
-        target = found.moved(lambda seen, cut=cut: seen[cut])
+    axis = equation.params["dimension"]
+    ends = np.cumsum([0, *(v.shape[axis] for v in equation.inputs)])
+    cuts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
+    return [_put_together(at, equation, values, axis, cuts)]
+
+
+@_rule("stack")
+def _stacked(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
+    axis = equation.params.get("axis", 0)
+    return [_put_together(at, equation, values, axis, range(len(values)))]
+
+
+def _put_together(
+    at: Looped, equation: Equation, values: list[Value], axis: int, cuts: Iterable[Any]
+) -> View:
+    """Return arrays as the parts of one."""
+    (made,) = equation.outputs
+    found = at.workspace.view(made.shape, made.dtype)
+    for value, given, cut in zip(values, equation.inputs, cuts, strict=True):
+        place = (*(slice(None),) * axis, cut, ...)
+        target = found.moved(lambda seen, place=place: seen[place])
         assert target is not None
         write(at.emit, at.array(value, given.dtype), target)
-        first += given.shape[axis]
-    return [found]
+    return found
 
 
 @_rule("pad")
@@ -246,7 +266,7 @@ def _padded(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
         places.append(slice(low, low + size + max(0, size - 1) * inner, inner + 1))
     found = at.workspace.view(made.shape, made.dtype)
     fill = at.array(values[1], filling.dtype)
-    write(at.emit, Array(made.shape, made.dtype, lambda memo, place: fill.at(memo, ())), found)
+    write(at.emit, Array(made.shape, made.dtype, lambda memo, _: fill.at(memo, ())), found)
     target = found.moved(lambda seen: seen[tuple(places)])
     assert target is not None
     write(at.emit, at.array(values[0], given.dtype), target)

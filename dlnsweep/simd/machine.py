@@ -44,12 +44,13 @@ class Machine:
             features=binding.get_host_cpu_features().flatten(),
             opt=2,
         )
-        options = binding.create_pipeline_tuning_options(speed_level=2)
-        # The code is vectors already, and in one piece.
-        options.loop_vectorization = options.slp_vectorization = False
-        options.loop_unrolling = False
-        passes = binding.create_pass_builder(machine, options)
-        passes.getModulePassManager().run(parsed, passes)
+        options = binding.create_pipeline_tuning_options()
+        builder = binding.create_pass_builder(machine, options)
+        # Nothing that keeps in registers what the code has put into memory: there are too few.
+        passes = binding.create_new_module_pass_manager()
+        passes.add_instruction_combine_pass()
+        passes.add_simplify_cfg_pass()
+        passes.run(parsed, builder)
         self._engine = binding.create_mcjit_compiler(parsed, machine)
         self._machine = machine
         self._engine.finalize_object()

@@ -11,7 +11,7 @@ from dlnsweep.simd.entries import Emitter
 from dlnsweep.simd.indices import ZERO, Index, loop, strides
 
 # Loops of fewer operations are straight-line code.
-UNROLLED = 256
+UNROLLED = 128
 # Entries that are computed together: their operations wait for each other less.
 _AT_ONCE, _AT_ONCE_OF_LONG = 4, 2
 _LONG = 20
@@ -58,7 +58,10 @@ def over(
 
         loop(builder, shape[number], one, (), unrolled)
 
-    axis(0, ())
+    if shape:
+        axis(0, ())
+    else:
+        body([()])
 
 
 def write(emit: Emitter, array: Array, target: View) -> None:

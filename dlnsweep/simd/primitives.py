@@ -1,4 +1,4 @@
-"""JAX's primitives on arrays of entries: what a step may be made of.
+"""JAX's primitives on arrays of entries that are at hand: scalars, and what is known.
 
 A primitive is a function of the emitter, the equation's parameters and its arrays; each of these is
 a pair, of a NumPy array of entries and the type of its numbers. It returns the arrays of entries
@@ -15,7 +15,6 @@ import numpy as np
 
 from dlnsweep.simd.elementwise import ELEMENTWISE, SIMPLE
 from dlnsweep.simd.entries import Emitter, Refused
-from dlnsweep.simd.products import contract
 
 Entries = np.ndarray
 Array = tuple[Entries, np.dtype]
@@ -108,25 +107,6 @@ def _cumulative(name: str, combine: Callable[..., Any]) -> None:
 for _name in ("sum:add", "prod:mul", "max:max", "min:min"):
     _kind, _, _function_name = _name.partition(":")
     _cumulative(f"cum{_kind}", SIMPLE[_function_name])
-
-
-@_rule("dot_general")
-def _product(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
-    (a, dtype), (b, other) = arrays
-    wanted = params.get("preferred_element_type")
-    if dtype != other or dtype.kind != "f" or (wanted is not None and np.dtype(wanted) != dtype):
-        raise Refused(f"its step multiplies matrices of {dtype} and {other}")
-    (left, right), (batch, other_batch) = params["dimension_numbers"]
-    free = [i for i in range(a.ndim) if i not in (*left, *batch)]
-    other_free = [i for i in range(b.ndim) if i not in (*right, *other_batch)]
-    shape = [a.shape[i] for i in batch]
-    rows, columns = [a.shape[i] for i in free], [b.shape[i] for i in other_free]
-    inner = math.prod(a.shape[i] for i in left)
-    lead = math.prod(shape)
-    first = a.transpose(*batch, *free, *left).reshape(lead, math.prod(rows), inner)
-    second = b.transpose(*other_batch, *other_free, *right).reshape(lead, math.prod(columns), inner)
-    found = [contract(emit, one, two, dtype) for one, two in zip(first, second, strict=True)]
-    return [np.stack(found).reshape(*shape, *rows, *columns)]
 
 
 def _moved(name: str, function: Callable[..., Entries]) -> None:

@@ -29,6 +29,7 @@ class Steps:
     Attributes:
         lanes: Runs of a vector.
         operations: Operations of a step, roughly.
+        memory_bytes: What a step needs beside constants and state.
         instruction_set: The name of the vector instructions.
 
     Raises:
@@ -50,7 +51,7 @@ class Steps:
         self._places = Places(step, constants, common, self.lanes)
         self._module: Any = new_module("dlnsweep")
         self.operations = step.operations
-        self._needed = function(self._module, step, self._places, active, itemsize)
+        self.memory_bytes = function(self._module, step, self._places, active, itemsize)
         self.instruction_set = instruction_set()
         self._train: Any = None
 
@@ -91,6 +92,6 @@ class Steps:
         self.compile()
         own, common = constants
         # Each call has memory of its own: several threads may be here.
-        workspace = empty(self._needed)
+        workspace = empty(self.memory_bytes)
         pieces = (state, own, common, workspace)
         self._train(*(piece.ctypes.data for piece in pieces), start, stop, len(state))

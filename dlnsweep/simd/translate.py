@@ -1,7 +1,6 @@
-"""A step as JAX traces it becomes a function of vector instructions that takes many, one run a lane.
+"""A step as JAX traces it becomes a function of vector instructions, one run a lane.
 
-What a step does is emitted as the body of a loop over steps, in one of two forms: straight-line
-code (`straight.py`) where it is short, else loops over its arrays (`looped.py`).
+What a step does is emitted as loops over its arrays (`looped.py`), inside a loop over steps.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd import straight
 from dlnsweep.simd.arrays import Array, Slot, View
 from dlnsweep.simd.entries import Emitter, Refused
 from dlnsweep.simd.equations import Step
@@ -22,8 +20,6 @@ from dlnsweep.simd.memory import Leaf, Memory
 from dlnsweep.simd.nests import write
 from dlnsweep.simd.workspace import Workspace
 
-# Steps of more operations are loops: straight-line code of them has too many numbers under way.
-MOST_STRAIGHT = 1_000
 # Beyond this the generic way is as good.
 MOST_OPERATIONS = 1_000_000
 
@@ -56,17 +52,6 @@ class Places:
         self.kinds = kinds[:constants]
 
 
-def is_straight(step: Step) -> bool:
-    """Tell whether a step becomes straight-line code.
-
-    Raises:
-        Refused: If it is too long.
-    """
-    if step.operations > MOST_OPERATIONS:
-        raise Refused(f"its step has more than {MOST_OPERATIONS:,} operations")
-    return step.operations <= MOST_STRAIGHT
-
-
 def function(module: Any, step: Step, places: Places, active: int, itemsize: int) -> int:
     """Add the function `train` to a module: it takes some steps of all groups of lanes.
 
@@ -87,6 +72,8 @@ def function(module: Any, step: Step, places: Places, active: int, itemsize: int
     Raises:
         Refused: If it cannot be translated.
     """
+    if step.operations > MOST_OPERATIONS:
+        raise Refused(f"its step has more than {MOST_OPERATIONS:,} operations")
     pointer, integer = ir.PointerType(), ir.IntType(64)
     kinds = [pointer] * 4 + [integer] * 3
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "train")
@@ -115,7 +102,7 @@ def function(module: Any, step: Step, places: Places, active: int, itemsize: int
     builder.position_at_end(body)
     now = builder.phi(integer)
     now.add_incoming(start, outer)
-    emit = Emitter(builder, places.state.lanes, inlined=not is_straight(step))
+    emit = Emitter(builder, places.state.lanes)
     needed, going = _body(
         emit, step, places, (state, own, common, workspace), now, active, itemsize
     )
@@ -145,10 +132,9 @@ def _body(
     state, own, common, memory = bases
     workspace = Workspace(emit, memory, itemsize)
     looped = Looped(emit, workspace)
-    straight_line = is_straight(step)
 
     def given(view: View) -> Any:
-        return looped.at_hand(view) if straight_line or view.size == 1 else view
+        return looped.at_hand(view) if view.size == 1 else view
 
     targets = [_seen(emit, state, leaf, emit.lanes) for leaf in places.state.leaves]
     old = [given(view) for view in targets]
@@ -166,7 +152,7 @@ def _body(
     number = np.empty((), object)
     number[()] = emit.splat(now)
     inputs = [*constants, *old, number]
-    new = straight.outputs(emit, step, inputs) if straight_line else looped.outputs(step, inputs)
+    new = looped.outputs(step, inputs)
     _write_back(emit, looped, new, old, targets)
     mask = emit.vector(new[active][()], np.bool_)
     bits = ir.IntType(emit.lanes)

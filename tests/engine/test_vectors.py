@@ -22,8 +22,8 @@ from dlnsweep.execution.comparison import compare_runs
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.simd.elementwise import ELEMENTWISE
 from dlnsweep.simd.entries import Refused
-from dlnsweep.simd.primitives import RULES
 
 # Both take the same steps in float64 and round apart: 40 steps that contract, and sums of some ten
 # terms, of numbers of size 1.
@@ -243,14 +243,13 @@ def test_what_it_cannot_the_generic_way_trains_and_says_so():
 
 @pytest.mark.slow
 def test_a_function_that_is_wrong_by_a_millionth_is_found(monkeypatch: pytest.MonkeyPatch):
-    right = RULES["tanh"]
+    right = ELEMENTWISE["tanh"]
 
-    def wrong(emit: Any, params: Any, arrays: Any) -> Any:
-        ((x, dtype),) = arrays
-        bent = [[emit.multiply(a, np.float64(1 + 1e-6), dtype) for a in row] for row in x]
-        return right(emit, params, [(np.array(bent, object), dtype)])
+    def wrong(emit: Any, params: Any, types: Any, x: Any) -> Any:
+        bent = emit.multiply(x, np.float64(1 + 1e-6), types[0])
+        return right(emit, params, types, bent)
 
-    monkeypatch.setitem(RULES, "tanh", wrong)
+    monkeypatch.setitem(ELEMENTWISE, "tanh", wrong)
     # A width that no other test has, so that the wrong program serves no other.
     case = CASES["tanh, adam"] | {"network": {**MLP, "activation": "tanh", "width": 2}}
     (pair,) = compare_runs(planned(case), [0], kernels=("simd", "generic"))

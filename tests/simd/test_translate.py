@@ -155,6 +155,71 @@ def test_primitives_are_those_of_jax(dtype: Any):
     np.testing.assert_allclose(found["vector"], wanted, rtol=tolerance, atol=tolerance)
 
 
+PRODUCTS = {
+    # Blocks of sums with rests on both sides, and sums whose terms are cut into rounds.
+    "ij,jk->ik": ((7, 11), (11, 13)),
+    "ij,kj->ki": ((5, 3), (6, 3)),
+    # One factor is a row: sums that stand alone, and few side by side.
+    "j,j->": ((19,), (19,)),
+    "ij,j->i": ((2, 21), (21,)),
+    # No sums at all.
+    "i,j->ij": ((4,), (5,)),
+    # Together, and over several axes.
+    "bij,bjk->bik": ((2, 3, 4), (2, 4, 5)),
+    "ijk,lkj->il": ((3, 4, 5), (2, 5, 4)),
+    "aib,bc->aic": ((2, 3, 4), (4, 5)),
+}
+
+
+def test_products_are_those_of_numpy():
+    constants = {
+        name: (drawn(2 * i, *a), drawn(2 * i + 1, *b))
+        for i, (name, (a, b)) in enumerate(PRODUCTS.items())
+    }
+
+    def step(c: Any, state: Any, now: Any) -> Any:
+        products = {name: jnp.einsum(name, *c[name], precision="highest") for name in PRODUCTS}
+        return {"active": state["active"], "found": products}
+
+    empty = {
+        k: np.zeros((RUNS, *np.einsum(k, *(x[0] for x in v)).shape)) for k, v in constants.items()
+    }
+    found = called(step, constants, {"active": running(), "found": empty}, 0, 1)["found"]
+    for name, (a, b) in constants.items():
+        for run in range(RUNS):
+            wanted = np.einsum(name, a[run], b[run])
+            # Sums of some twenty products of numbers of size 1.
+            np.testing.assert_allclose(found[name][run], wanted, rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_leaves_that_are_made_of_each_other_are_read_before_they_are_written():
+    state = {"active": running(), "a": drawn(1, 6, 6), "b": drawn(2, 6, 6), "c": drawn(3, 6, 6)}
+
+    def step(c: Any, state: Any, now: Any) -> Any:
+        a, b = state["a"], state["b"]
+        return {**state, "a": b.T, "b": a + 1, "c": state["c"].T[::-1]}
+
+    found = called(step, {"unused": np.zeros(RUNS)}, state, 0, 3)
+    a, b, c = (state[k] for k in "abc")
+    for _ in range(3):
+        a, b, c = b.transpose(0, 2, 1), a + 1, c.transpose(0, 2, 1)[:, ::-1]
+    for key, wanted in (("a", a), ("b", b), ("c", c)):
+        np.testing.assert_array_equal(found[key], wanted)
+
+
+def test_memory_is_used_again():
+    def chain(length: int) -> int:
+        def step(c: Any, state: Any, now: Any) -> Any:
+            x = state["x"]
+            for _ in range(length):
+                x = jnp.tanh(c @ x)
+            return {**state, "x": x}
+
+        return steps_of(step, np.eye(8), {"active": True, "x": np.eye(8)}).memory_bytes
+
+    assert chain(9) == chain(3)
+
+
 def test_not_a_number_stays_none():
     constants = {"x": np.array([[np.nan, 1.0, -np.inf]])}
     state = {"active": np.ones(1, bool), "y": np.zeros((1, 9))}
@@ -175,7 +240,7 @@ def test_not_a_number_stays_none():
         (jnp.sort, "its step has the operation 'sort', which is not known here"),
         (lambda x: x[jnp.argmax(x)], "its step has the operation 'argmax', which is not known"),
         (lambda x: jnp.round(x.astype(jnp.int32)), "makes integers of numbers that are none"),
-        (lambda x: jnp.ones((40, 40)) * x[0] @ jnp.ones((40, 40)), "more than 20,000 operations"),
+        (lambda x: jnp.ones((2, 999)) * x[0] @ jnp.ones((999, 600)), "more than 1,000,000 oper"),
         (lambda x: x.astype(jnp.bfloat16), "has numbers of the type bfloat16"),
     ],
 )
