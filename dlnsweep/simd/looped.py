@@ -83,7 +83,7 @@ class Looped:
         if here and name in RULES:
             types = [np.dtype(v.dtype) for v in equation.inputs]
             return list(
-                RULES[name](self.emit, equation.params, list(zip(values, types, strict=True)))
+                RULES[name](self.emit, equation.params, list(zip(at_hand, types, strict=True)))
             )
         if name in ELEMENTWISE:
             return [self._elementwise(equation, values)]

@@ -154,7 +154,9 @@ def _body(
     inputs = [*constants, *old, number]
     new = looped.outputs(step, inputs)
     _write_back(emit, looped, new, old, targets)
-    mask = emit.vector(new[active][()], np.bool_)
+    going_on = new[active]
+    assert isinstance(going_on, np.ndarray)
+    mask = emit.vector(going_on[()], np.bool_)
     bits = ir.IntType(emit.lanes)
     going = emit.builder.icmp_unsigned("!=", emit.builder.bitcast(mask, bits), ir.Constant(bits, 0))
     return workspace.size, going
