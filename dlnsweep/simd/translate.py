@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.simd.array_rules import ARRAY_RULES
 from dlnsweep.simd.arrays import Array, Slot, View
 from dlnsweep.simd.entries import Emitter, Refused
 from dlnsweep.simd.equations import Step
@@ -131,7 +132,7 @@ def _body(
     """Emit a step; return the bytes of memory that it needs, and whether a run still goes on."""
     state, own, common, memory = bases
     workspace = Workspace(emit, memory, itemsize)
-    looped = Looped(emit, workspace)
+    looped = Looped(emit, workspace, ARRAY_RULES)
 
     def given(view: View) -> Any:
         return looped.at_hand(view) if view.size == 1 else view
