@@ -13,12 +13,13 @@ from dlnsweep.simd.blocks import multiply
 from dlnsweep.simd.elementwise import SIMPLE
 from dlnsweep.simd.entries import Entry, Refused
 from dlnsweep.simd.equations import Equation, Variable
+from dlnsweep.simd.gathers import GATHERS
 from dlnsweep.simd.indices import ZERO, Index, loop
 from dlnsweep.simd.looped import CHEAP, Looped, Rule, Value
 from dlnsweep.simd.nests import over, reduced, write
 from dlnsweep.simd.primitives import MOVED
 
-ARRAY_RULES: dict[str, Rule] = {}
+ARRAY_RULES: dict[str, Rule] = {**GATHERS}
 
 
 def _rule(*names: str) -> Callable[[Rule], Rule]:

@@ -145,6 +145,32 @@ class View(Array):
             value = emit.splat(value)
         return emit.convert(value, stored, self.dtype)
 
+    def of_runs(self, place: Place, axis: int, indices: Any) -> Entry:
+        """Return the entries at indices that each run has of its own on one axis.
+
+        Args:
+            place: The indices on the other axes.
+            axis: The axis.
+            indices: A vector of int64, all within the axis.
+        """
+        emit, slot, builder = self._emit, self.slot, self._emit.builder
+        kind, byte = ir.IntType(64), ir.IntType(8)
+        stride = self._seen.strides[axis] * slot.entry_bytes
+        base = self._address((*place[:axis], Index(), *place[axis + 1 :]))
+        element = emit.element(slot.stored)
+        found = ir.Constant(emit.kind(slot.stored), ir.Undefined)
+        for lane in range(emit.lanes):
+            number = ir.Constant(ir.IntType(32), lane)
+            offset = builder.mul(
+                builder.extract_element(indices, number), ir.Constant(kind, stride)
+            )
+            if slot.lanes > 1:
+                offset = builder.add(offset, ir.Constant(kind, lane * slot.stored.itemsize))
+            value = builder.load(builder.gep(base, [offset], source_etype=byte), typ=element)
+            value.align = slot.stored.itemsize
+            found = builder.insert_element(found, value, number)
+        return emit.convert(found, slot.stored, self.dtype)
+
     def store(self, place: Place, entry: Entry) -> None:
         """Write an entry."""
         emit, stored = self._emit, self.slot.stored

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd.entries import Emitter, Refused, is_known
+from dlnsweep.simd.entries import FUNCTIONS, Emitter, Refused, is_known
 
 Function = Callable[..., Any]
 
@@ -50,8 +50,8 @@ _COSTS = {
     **dict.fromkeys(("copy", "copy_p", "stop_gradient", "optimization_barrier"), 0),
     "convert_element_type": 0,
     **dict.fromkeys(("div", "sqrt", "rsqrt", "integer_pow"), 4),
-    **dict.fromkeys(("exp", "expm1", "log", "log1p", "erf", "erfc", "tanh", "logistic"), 40),
-    "pow": 80,
+    **dict.fromkeys(FUNCTIONS, 40),
+    **dict.fromkeys(("pow", "erf_inv"), 80),
 }
 
 
@@ -98,7 +98,8 @@ for _name, _function in {
     "is_finite": _finite,
     **{
         name: lambda e, t, a, name=name: e.function(name, t, a)
-        for name in ("exp", "expm1", "tanh", "logistic", "log", "log1p", "erf", "erfc")
+        for name in FUNCTIONS
+        if name != "pow"
     },
 }.items():
     _of_one_type(_name, _function, floating=True)

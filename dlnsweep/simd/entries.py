@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd import error_functions, exponentials, logarithms
+from dlnsweep.simd import circular, error_functions, exponentials, inverse_error, logarithms
 from dlnsweep.simd.llvm import ir
 from dlnsweep.simd.wide import Wide, compare, intrinsic
 
@@ -34,6 +34,9 @@ FUNCTIONS: dict[str, Callable[..., Wide]] = {
     "pow": logarithms.power,
     "erf": error_functions.erf,
     "erfc": error_functions.erfc,
+    "erf_inv": inverse_error.erf_inv,
+    "cos": circular.cos,
+    "sin": circular.sin,
 }
 
 

@@ -73,6 +73,10 @@ class Wide:
         """Return |x|."""
         return self._made(intrinsic(self.builder, "llvm.fabs", [self.value]))
 
+    def square_root(self) -> Wide:
+        """Return its square root."""
+        return self._made(intrinsic(self.builder, "llvm.sqrt", [self.value]))
+
     def floor(self) -> Wide:
         """Return the largest integer that is not larger."""
         return self._made(intrinsic(self.builder, "llvm.floor", [self.value]))

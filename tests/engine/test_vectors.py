@@ -56,6 +56,22 @@ CASES: dict[str, dict[str, Any]] = {
         "network": {"kind": "diagonal_linear", "depth": 3, "layer_init_scale": 0.6},
         "training": {**TRAINING, "optimizer": "nesterov"},
     },
+    "minibatches, cosine": {
+        "network": {**MLP, "activation": "tanh"},
+        "training": {**TRAINING, "minibatch_size": 2, "schedule": "cosine", "schedule_steps": 30,
+                     "schedule_end": 0.1},
+    },
+    "label noise": {
+        "network": {**MLP, "activation": "tanh"},
+        "training": {**TRAINING, "label_noise": 0.1},
+    },
+    "one pass": {
+        "problem": {"kind": "gaussian_mixture", "num_classes": 2, "labels": "signs",
+                    "measurement_dim": 3, "num_samples": 4},
+        "network": {**MLP, "activation": "relu"},
+        "training": {**TRAINING, "loss": "logistic", "minibatch_size": 2,
+                     "minibatch_order": "one_pass"},
+    },
     "completion": {
         "problem": {"kind": "matrix_completion", "num_rows": 3, "num_columns": 3, "rank": 1,
                     "num_observed": 5, "target_norm": 1.0},
@@ -229,10 +245,13 @@ def test_what_it_cannot_another_program_does(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.slow
 def test_what_it_cannot_the_generic_way_trains_and_says_so():
-    case = {"network": MLP, "training": {**TRAINING, "minibatch_size": 2}}
+    case = {
+        "network": MLP,
+        "training": {**TRAINING, "minibatch_size": 2, "minibatch_order": "epochs"},
+    }
     trained = train(planned(case))
     assert trained.kernel == ["generic"] * 2
-    reason = "simd cannot: its step has the operation 'gather', which is not known here"
+    reason = "simd cannot: its step has 'div' of int64"
     assert trained.kernel_reason == [reason] * 2
     with pytest.raises(SpecError) as caught:
         compare_runs(planned(case), [0], kernels=("simd", "generic"))

@@ -54,6 +54,9 @@ CASES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "expm1": (np.expm1, [RANDOM.uniform(-60, 711, 4000), RANDOM.uniform(-2, 2, 4000), around_zero]),
     "tanh": (np.tanh, [RANDOM.uniform(-25, 25, 4000), RANDOM.uniform(-1, 1, 4000), around_zero]),
     "logistic": (logistic, [RANDOM.uniform(-746, 50, 4000), RANDOM.uniform(-4, 4, 4000)]),
+    # Beyond some 1e4 the long double of pi that NumPy's own reduction has is too short near zeros.
+    "cos": (np.cos, [RANDOM.uniform(-7, 7, 4000), RANDOM.uniform(-2000, 2000, 4000), around_zero]),
+    "sin": (np.sin, [RANDOM.uniform(-7, 7, 4000), RANDOM.uniform(-2000, 2000, 4000), around_zero]),
     "log": (np.log, [spread(5e-324, 1.7e308), RANDOM.uniform(0.3, 3, 4000), near_one]),
     "log1p": (np.log1p, [spread(5e-324, 1.7e308), RANDOM.uniform(-1, 3, 4000), around_zero / 1.01,
                          spread(1e-16, 0.5) - 1]),
@@ -65,7 +68,7 @@ def test_a_function_is_right_to_two_units_everywhere(name: str):
     assert np.finfo(LONG).nmant >= 63
     reference, parts = CASES[name]
     # The long double of a large x has no logistic function by the formula above.
-    special = [x for x in SPECIAL if name != "logistic" or not x > 1e300]
+    special = [x for x in SPECIAL if name not in ("logistic", "cos", "sin") or not abs(x) > 1e300]
     x = np.concatenate([*parts, special])
     with np.errstate(all="ignore"):
         assert units(compiled(name)(x), reference(x.astype(LONG))).max() < 2
@@ -147,3 +150,42 @@ def test_the_error_functions_are_right_to_two_units_everywhere():
     ends = np.array([INFINITY, -INFINITY, NAN, -0.0, 30.0])
     np.testing.assert_array_equal(compiled("erf")(ends), [1, -1, NAN, -0.0, 1])
     np.testing.assert_array_equal(compiled("erfc")(ends), [0, 2, NAN, 1, 0])
+
+
+def test_large_angles_are_reduced():
+    # Near multiples of pi, where almost all of x cancels, and far out.
+    for x in (22.0, 355.0, 1e5, 2.0**39 + 0.5, 710.0 * 11):
+        with localcontext() as context:
+            context.prec = 60
+            wanted = LONG(f"{decimal_sine(Decimal(x)):.25e}")
+        assert units(compiled("sin")(np.array([x])), np.array([wanted]))[0] < 2
+    assert np.isnan(compiled("cos")(np.array([1e300, INFINITY, -INFINITY, NAN]))).all()
+
+
+PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+
+
+def decimal_sine(x: Decimal) -> Decimal:
+    x = x - (x / PI / 2).to_integral_value() * 2 * PI
+    total, term, k = Decimal(0), x, 1
+    while abs(term) > Decimal("1e-45"):
+        total += term
+        term *= -x * x / (2 * k) / (2 * k + 1)
+        k += 1
+    return total
+
+
+def test_the_inverse_of_erf_is_right_to_two_units_everywhere():
+    tiny = np.exp2(-RANDOM.uniform(1, 53, 150))
+    x = np.concatenate([RANDOM.uniform(-1, 1, 200), 1 - tiny, tiny - 1, tiny, [1e-300, 5e-324]])
+    x = x[np.abs(x) < 1]
+    found = compiled("erf_inv")(x)
+    for value, y in zip(x.tolist(), found.tolist(), strict=True):
+        with localcontext() as context:
+            context.prec = 60
+            # How far y is from the root, by the slope of erf: -2 / sqrt pi e^(-y^2).
+            off = complement(abs(y)) - (1 - Decimal(abs(value)))
+            slope = 2 / PI.sqrt() * (-(Decimal(y) ** 2)).exp()
+            assert abs(off / slope) < 2 * Decimal(float(np.spacing(abs(y)))), value
+    ends = compiled("erf_inv")(np.array([1.0, -1.0, 1.5, NAN]))
+    np.testing.assert_array_equal(ends, [INFINITY, -INFINITY, NAN, NAN])

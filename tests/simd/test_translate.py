@@ -207,6 +207,33 @@ def test_leaves_that_are_made_of_each_other_are_read_before_they_are_written():
         np.testing.assert_array_equal(found[key], wanted)
 
 
+def test_entries_at_indices_that_each_run_has_of_its_own():
+    places = np.random.default_rng(7).integers(0, 5, (RUNS, 3)).astype(np.int32)
+    constants = {"x": drawn(1, 4, 5), "places": places, "common": drawn(2, 5)}
+    constants["common"] = np.broadcast_to(constants["common"][:1], (RUNS, 5))
+    state = {"active": running(), "columns": drawn(3, 4, 3), "piece": drawn(4, 2, 5),
+             "numbers": drawn(5, 3)}  # fmt: skip
+
+    def step(c: Any, state: Any, now: Any) -> Any:
+        options: Any = {"mode": "promise_in_bounds"}
+        return {
+            "active": state["active"],
+            "columns": c["x"].at[:, c["places"]].get(**options),
+            "piece": lax.dynamic_slice(c["x"], (c["places"][0], np.int32(0)), (2, 5)),
+            "numbers": c["common"].at[c["places"]].get(**options),
+        }
+
+    shared = [key == "common" for key in sorted(constants)]
+    found = called(step, constants, state, 0, 1, shared=shared)
+    for run, chosen in enumerate(places):
+        x = constants["x"][run]
+        np.testing.assert_array_equal(found["columns"][run], x[:, chosen])
+        # What begins too late begins as late as it can.
+        first = min(chosen[0], 2)
+        np.testing.assert_array_equal(found["piece"][run], x[first : first + 2])
+        np.testing.assert_array_equal(found["numbers"][run], constants["common"][run][chosen])
+
+
 def test_memory_is_used_again():
     def chain(length: int) -> int:
         def step(c: Any, state: Any, now: Any) -> Any:
