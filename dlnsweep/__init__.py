@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.version import __version__
 
 if TYPE_CHECKING:
+    from dlnsweep.analysis.boundaries import boundaries
     from dlnsweep.contracts.claim import Claim, register_claim
     from dlnsweep.contracts.loss import Loss, register_loss
     from dlnsweep.contracts.network import Network
@@ -47,6 +48,7 @@ _HOMES = {
     "StoreError": "errors",
     "draw_figures": "figures.folder",
     "register_figure": "settings.figures",
+    "boundaries": "analysis.boundaries",
     "Initializer": "networks.layered.initializers",
     "register_initializer": "networks.layered.initializers",
     "Claim": "contracts.claim",
@@ -90,6 +92,7 @@ __all__ = [
     "Sweep",
     "Trajectory",
     "__version__",
+    "boundaries",
     "draw_figures",
     "load_plugin",
     "open_results",

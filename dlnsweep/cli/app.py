@@ -21,7 +21,7 @@ from dlnsweep.cli.files import (
     slurm,
     use,
 )
-from dlnsweep.cli.results import Folder, claims, figure, summary, transition
+from dlnsweep.cli.results import Folder, boundary, claims, figure, summary, transition
 from dlnsweep.errors import DlnsweepError, Interrupted
 from dlnsweep.machine import console
 from dlnsweep.machine.stopping import handled, stoppable
@@ -94,50 +94,58 @@ def run(
 
     from dlnsweep.cli.progress import Tally, reporting
     from dlnsweep.execution.preparing import prepare
+    from dlnsweep.execution.refining import not_by_shards, rounds
     from dlnsweep.execution.runner import executor_for, work
     from dlnsweep.numerics.compile_cache import problem
     from dlnsweep.settings.sentences import duration
-    from dlnsweep.store import results_folder
+    from dlnsweep.store import Store, results_folder
 
     execute, how = executor_for(workers, dask, 60 * checkpoint or float("inf"))
     root = results_folder(out, sweep.name)
-    prepared = prepare(sweep, root, share, how=how)
-    root = prepared.store.root
-    left = prepared.runs - prepared.runs_done
-    mine = f" of shard {share}" if share else ""
-    _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
-    if left and (unfit := problem()):
-        _say(f"compiling without a cache: {unfit}", quiet)
-    before = prepared.store.status()
-    tally = Tally(
-        prepared.runs,
-        prepared.runs_done,
-        sum(prepared.todo.values()),
-        before.diverged,
-        may_stop=sweep.values["training.stop_when"][0] is not None,
-        ended=(before.run_steps_taken, before.run_steps),
-    )
-    done = f"of {tally.runs} runs{mine} are done and kept in {root}; the same command goes on"
-    with stoppable(tally.wish) as should_stop:
-        try:
-            with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
-                work(prepared, execute, how, on_event=on_event, should_stop=should_stop)
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"ended at once: {tally.runs_done} {done} from there, unfinished batches from "
-                "their last checkpoints."
-            ) from None
-        except Interrupted:
-            for text in tally.kept_sentences():
-                _say(text)
-            raise Interrupted(f"stopped: {tally.runs_done} {done} from there.") from None
-    status = prepared.store.status()
-    stopped = f", {status.stopped} stopped early" if status.stopped else ""
-    _say(
-        f"{root}: {status.done} runs done, {status.diverged} diverged{stopped}; "
-        f"{duration(status.seconds)} of computing",
-        quiet,
-    )
+    if share is not None:
+        not_by_shards(sweep)
+
+    def compute(sweep: Sweep) -> Store:
+        prepared = prepare(sweep, root, share, how=how)
+        left = prepared.runs - prepared.runs_done
+        mine = f" of shard {share}" if share else ""
+        _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
+        if left and (unfit := problem()):
+            _say(f"compiling without a cache: {unfit}", quiet)
+        before = prepared.store.status()
+        tally = Tally(
+            prepared.runs,
+            prepared.runs_done,
+            sum(prepared.todo.values()),
+            before.diverged,
+            may_stop=sweep.values["training.stop_when"][0] is not None,
+            ended=(before.run_steps_taken, before.run_steps),
+        )
+        done = f"of {tally.runs} runs{mine} are done and kept in {root}; the same command goes on"
+        with stoppable(tally.wish) as should_stop:
+            try:
+                with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
+                    work(prepared, execute, how, on_event=on_event, should_stop=should_stop)
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"ended at once: {tally.runs_done} {done} from there, unfinished batches from "
+                    "their last checkpoints."
+                ) from None
+            except Interrupted:
+                for text in tally.kept_sentences():
+                    _say(text)
+                raise Interrupted(f"stopped: {tally.runs_done} {done} from there.") from None
+        status = prepared.store.status()
+        stopped = f", {status.stopped} stopped early" if status.stopped else ""
+        _say(
+            f"{root}: {status.done} runs done, {status.diverged} diverged{stopped}; "
+            f"{duration(status.seconds)} of computing",
+            quiet,
+        )
+        return prepared.store
+
+    store = rounds(sweep, compute, lambda text: _say(text, quiet))
+    root, status = store.root, store.status()
     others = status.planned - status.done
     if others and share is None:
         _say(f"{root}: {others} more runs of a larger sweep that it holds are not done", quiet)
@@ -183,7 +191,9 @@ def status(folder: Folder) -> None:
         print(f"  {runner.sentence}")
 
 
-for _command in (compare, slurm, check, plan, init, explain, summary, claims, transition, figure):
+for _command in (
+    compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, figure,
+):  # fmt: skip
     app.command()(_command)
 
 

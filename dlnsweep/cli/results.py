@@ -117,6 +117,27 @@ def transition(
     print(transitions_text(found, x, terminal_width()))
 
 
+def boundary(
+    folder: Folder,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
+    ] = None,
+) -> None:
+    """Show the boundaries that a sweep with [sweep.refine] found."""
+    from dlnsweep.analysis.boundaries import boundaries, boundaries_text
+    from dlnsweep.results import open_results
+    from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.wide_tables import terminal_width
+
+    results = open_results(folder)
+    found = boundaries(results)
+    if csv is not None:
+        write_csv(found, csv)
+    between = results.store.sweep["sweep"]["refine"]["between"]
+    print(boundaries_text(found, between, terminal_width()))
+
+
 def figure(
     folder: Folder,
     file: Annotated[

@@ -180,6 +180,7 @@ def stored_plan(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> Store
         lane[batch.runs] = np.arange(len(batch.runs))
         padded[batch.runs] = batch.padded_width
     sweep = plan.sweep
+    refine = sweep.options.refine
     return StoredPlan(
         name=sweep.name,
         source=sweep.source,
@@ -194,6 +195,7 @@ def stored_plan(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> Store
             **_versions(plan),
             "axes": [list(group) for group in sweep.axes],
             "figures": [figure.model_dump(mode="json") for figure in sweep.figures],
+            **({"refine": refine.model_dump(mode="json")} if refine is not None else {}),
         },
         observables=sweep.observables,
         placement={"padded_width": padded[rows]},

@@ -13,6 +13,7 @@ from dlnsweep.execution.events import Event
 from dlnsweep.execution.heartbeat import beating
 from dlnsweep.execution.local import LocalExecutor
 from dlnsweep.execution.preparing import DASK, IN_PROCESS, Prepared, prepare
+from dlnsweep.execution.refining import not_by_shards, rounds
 from dlnsweep.execution.shards import Shard
 from dlnsweep.figures.folder import draw_if_done
 from dlnsweep.machine.stopping import delayed
@@ -20,7 +21,7 @@ from dlnsweep.results import Results, open_results
 from dlnsweep.spec.calls import check_call, read_sweep
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
-from dlnsweep.store import results_folder
+from dlnsweep.store import Store, results_folder
 
 DEFAULT_OUT = Path("results")
 Execute = Callable[
@@ -91,10 +92,17 @@ def run(
         workers = 0
     execute, how = executor_for(workers, dask, checkpoint_seconds)
     root = results_folder(DEFAULT_OUT if out is None else out, sweep.name)
-    prepared = prepare(sweep, root, share, how=how)
-    with delayed(should_stop) as wished:
-        work(prepared, execute, how, on_event=on_event, should_stop=wished)
-    results = open_results(prepared.store.root)
+    if share is not None:
+        not_by_shards(sweep)
+
+    def compute(sweep: Sweep) -> Store:
+        prepared = prepare(sweep, root, share, how=how)
+        with delayed(should_stop) as wished:
+            work(prepared, execute, how, on_event=on_event, should_stop=wished)
+        return prepared.store
+
+    store = rounds(sweep, compute, lambda text: on_event(Event("note", text=text)))
+    results = open_results(store.root)
     if figures and sweep.figures:
         for note in sweep.figure_notes:
             on_event(Event("note", text=note))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from dlnsweep.plan.cost import RunCost, cost_of
 from dlnsweep.plan.expansion import (
     NOT_COLUMNS,
+    Setting,
     blank_unused,
     expand,
     plain_value,
@@ -63,12 +65,25 @@ class Plan:
         return cost_of(self.row(index), self.program_widths[self.programs[index]])
 
 
-def make_plan(sweep: Sweep) -> Plan:
-    """Expand a sweep into its runs."""
+def _expanded(sweep: Sweep) -> tuple[dict[str, Setting], np.ndarray]:
     expansion = expand(sweep)
     prescribe(expansion)
     blank_unused(sweep, expansion)
-    ids = run_ids(sweep, expansion)
+    return expansion, run_ids(sweep, expansion)
+
+
+def expanded_ids(sweep: Sweep) -> np.ndarray:
+    """Return the run of each combination of a sweep's axes and seeds, the seed fastest.
+
+    Combinations that differ only in what they do not use are one run.
+    """
+    ids = _expanded(sweep)[1]
+    return np.broadcast_to(ids, math.prod(sweep.axis_lengths) * len(sweep.seeds))
+
+
+def make_plan(sweep: Sweep) -> Plan:
+    """Expand a sweep into its runs."""
+    expansion, ids = _expanded(sweep)
     unique, first = np.unique(ids, return_index=True)
     if len(unique) < len(ids):
         # Crossing optimizers with a hyperparameter that some do not use repeats runs.

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from dlnsweep.settings.base import Describe, Settings
+from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.training import NonNegative, TrainingSettings
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -128,6 +129,15 @@ class SweepSettings(Settings):
             "outside", "tables of settings whose runs are joined, [[sweep.block]]", axis=False
         ),
     ] = Field(default_factory=list)
+    refine: Annotated[
+        Refine | None,
+        Describe(
+            "outside",
+            "where along an axis runs begin or cease to succeed, [sweep.refine]: between, "
+            "success, tolerance, max_rounds, points, spacing",
+            axis=False,
+        ),
+    ] = None
     max_runs: Annotated[
         PositiveInt, Describe("outside", "most runs that a file may expand to", axis=False)
     ] = 10_000_000

@@ -15,6 +15,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, VIEWS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError
 from dlnsweep.settings.base import Settings, description
+from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.sections import SECTIONS
 from dlnsweep.settings.sentences import did_you_mean, show
 from dlnsweep.settings.words import words_of
@@ -274,6 +275,7 @@ _WITHOUT_KEYS: dict[str, Callable[[], str]] = {
     "formula": lambda: _FORMULA,
     "sample": lambda: _SAMPLE,
     "block": lambda: _BLOCK,
+    "refine": lambda: _explain_settings("refine", Refine),
 }
 
 

@@ -10,10 +10,9 @@ from typing import Any
 from dlnsweep.contracts import plugins
 from dlnsweep.contracts.keys import known_settings
 from dlnsweep.contracts.network import find_network
-from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS, SweepSettings
-from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, printable, show, show_key
+from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
 from dlnsweep.spec import consistency, jumps, ways
 from dlnsweep.spec.axes import read_seeds, read_values, resolve
 from dlnsweep.spec.blocks import Blocks, check_columns, read_blocks
@@ -21,6 +20,7 @@ from dlnsweep.spec.derived import check_reads, derive, is_formula, is_number, re
 from dlnsweep.spec.follows import follow_constraints, followed
 from dlnsweep.spec.formulas import Formula
 from dlnsweep.spec.kinds import settings_classes, unknown_network
+from dlnsweep.spec.refine import check_refine
 from dlnsweep.spec.samples import OPTIONS, Sample, check_options, draw, is_sample, read_sample
 from dlnsweep.spec.size import too_many_runs
 from dlnsweep.spec.space import Derived, Space
@@ -29,7 +29,14 @@ from dlnsweep.theory import prescription
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_TEXT = 500
 _WITH_KINDS = ("problem", "network")
-_OUTSIDE_RUNS = ("sweep.seeds", "sweep.zip", "sweep.max_runs", "sweep.block", *OPTIONS)
+_OUTSIDE_RUNS = (
+    "sweep.seeds",
+    "sweep.zip",
+    "sweep.max_runs",
+    "sweep.block",
+    "sweep.refine",
+    *OPTIONS,
+)
 
 
 class Reader:
@@ -101,7 +108,8 @@ class Reader:
         if self.formulas and not self.problems:
             # What they read follows from what they set.
             self.problems += [f"{key}: its formula refers to itself." for key in self.formulas]
-        figures = self._figures(all_right=not self.problems)
+        figures, wrong = self._figures(seeds)
+        self.problems += wrong
         if self.problems:
             # What is not known may be what a broken entry point would have brought.
             self.problems += broken
@@ -120,6 +128,7 @@ class Reader:
             "seeds": seeds,
             "options": options,
             "figures": figures,
+            "document": self.document,
         }
 
     def _check_keys(self) -> None:
@@ -346,8 +355,10 @@ class Reader:
             **dict.fromkeys((*self.derived, *self.formulas), "a formula"),
             **dict.fromkeys(self.samples, "which is sampled"),
         }
+        zipped = dict.fromkeys(self.zipped, "which is zipped")
         found = list(consistency.check_zip(groups, self.values, self.varying, known, own))
         self.problems += found
+        self.problems += check_refine(self.values, self.varying, known, own | zipped)
         if found:
             # It is not known which values meet.
             return
@@ -359,31 +370,17 @@ class Reader:
             self.problems += [sentence] if sentence else []
         self.problems += consistency.check_problem_observables(space)
 
-    def _figures(self, *, all_right: bool) -> tuple[Any, ...]:
-        from dlnsweep.spec.figures.check import check
-        from dlnsweep.spec.figures.reading import read_table, same_files, tables_of
+    def _figures(self, seeds: Sequence[int]) -> tuple[tuple[Any, ...], list[str]]:
+        # It loads what only figures need.
+        from dlnsweep.spec.figures.of_sweep import read_figures
 
-        figures = []
-        for place, table in tables_of(self.document.get("figure")):
-            figure, problems = read_table(table, place)
-            figures.append(figure)
-            if figure is not None and "record.observables" in self.values:
-                names = list(self.values["record.observables"][0])
-                if set(names) - OBSERVABLES.keys():
-                    # What was meant is not known: a figure of it is no further mistake.
-                    names += OBSERVABLES
-                vectors = [n for n in names if n in OBSERVABLES and OBSERVABLES[n].size is not None]
-                settings = [*self._known_settings(), "seed"]
-                # Which settings vary is known only where all are right.
-                computed = [key for key in self.derived if len(self.values[key]) > 1]
-                varying = [*self.varying, *self._varying_by_prescription(), *computed, "seed"]
-                varying = varying if all_right else None
-                values = {**self.values, "seed": self._seeds()} if all_right else self.values
-                axes = self._axes() if all_right else ()
-                problems += check(figure, names, settings, vectors, varying, place, values, axes)
-            self.problems += map(printable, problems)
-        self.problems += map(printable, same_files(figures))
-        return tuple(figures)
+        computed = [key for key in self.derived if len(self.values[key]) > 1]
+        varying = [*self.varying, *self._varying_by_prescription(), *computed, "seed"]
+        # Which settings vary is known only where all are right.
+        space, right = self._space(), not self.problems
+        settings = [*self._known_settings(), "seed"]
+        tables = self.document.get("figure")
+        return read_figures(tables, space, settings, varying if right else None, seeds)
 
 
 def _zipped(document: Mapping[str, Any]) -> set[str]:

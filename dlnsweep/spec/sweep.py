@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class Sweep:
         seeds: The seeds, crossed with all axes.
         options: The settings of [sweep].
         figures: The figures that the file asks for.
+        document: The file as it was read.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Sweep:
     seeds: tuple[int, ...] | range
     options: SweepSettings
     figures: tuple[Any, ...]
+    document: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
 
     @cached_property
     def num_runs(self) -> int:
@@ -90,6 +92,12 @@ class Sweep:
             f"{shown_values(self.values[key])}"
             for key, sample in self.samples.items()
         ]
+        refine = own.refine
+        if refine is not None:
+            samples.append(
+                f"{refine.between} is refined: up to {refine.max_rounds} rounds of "
+                f"{refine.points} values a boundary, to {100 * refine.tolerance:g} %"
+            )
         return samples + [
             f"{key} = {printable(own.text)}: {shown_values(self.values[key])}"
             for key, own in self.derived.items()

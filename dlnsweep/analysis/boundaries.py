@@ -1,0 +1,109 @@
+"""The boundaries that a sweep with [sweep.refine] found, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from dlnsweep.analysis.boundary import brackets
+from dlnsweep.errors import SpecError, StoreError
+from dlnsweep.results import Results, open_results
+from dlnsweep.results.wide_tables import fitted
+from dlnsweep.settings.refine import Refine
+
+
+def succeeded(runs: pd.DataFrame, refine: Refine) -> np.ndarray:
+    """Return for each run that is done whether it succeeded; what diverged did not.
+
+    Args:
+        runs: Of `Results.runs`, without those that are only planned.
+        refine: Says what success is.
+    """
+    passed = np.array(runs["status"] != "diverged")
+    for each in refine.success:
+        final = np.asarray(runs[f"final_{each.observable}"], dtype=float)
+        passed &= np.where(np.isfinite(final), final, np.inf) < each.below
+    return passed
+
+
+def boundaries(folder: Any) -> pd.DataFrame:
+    """Return where along the axis that a sweep refines its runs begin or cease to succeed.
+
+    In each combination of the other axes a value succeeds when at least half of its seeds do.
+    Between the neighbouring values `low` and `high` lies a boundary for the seeds that were run;
+    how it moves with other seeds `dlnsweep transition` estimates.
+
+    Args:
+        folder: The results folder, or its `Results`.
+
+    Returns:
+        One row a boundary, or one for a combination that has none: the settings of the
+        combination; low, high; succeeds ("above" or "below" it, or "everywhere" and "nowhere");
+        share_low, share_high, the shares of success there; num_values, how many were tried.
+
+    Raises:
+        SpecError: If the sweep refines nothing.
+        StoreError: If the folder is damaged.
+    """
+    results = folder if isinstance(folder, Results) else open_results(folder)
+    refine, keys = _asked(results)
+    runs: Any = results.runs(unused=True)
+    runs = runs[runs["status"] != "planned"]
+    runs = runs.assign(passed=succeeded(runs, refine))
+    groups: Any = runs.groupby(keys, dropna=False) if keys else [((), runs)]
+    rows: list[dict[str, Any]] = []
+    for combination, group in groups:
+        share = group.groupby(refine.between)["passed"].mean().to_dict()
+        common: dict[str, Any] = dict(zip(keys, combination, strict=True))
+        for each in brackets(share) or [None]:
+            if each is None:
+                where = "everywhere" if min(share.values(), default=0.0) >= 0.5 else "nowhere"
+                low, high, ends = np.nan, np.nan, (np.nan, np.nan)
+            else:
+                where = "above" if each.rises else "below"
+                low, high, ends = each.low, each.high, (share[each.low], share[each.high])
+            rows.append(
+                {
+                    **common,
+                    "low": low,
+                    "high": high,
+                    "succeeds": where,
+                    "share_low": ends[0],
+                    "share_high": ends[1],
+                    "num_values": len(share),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _asked(results: Results) -> tuple[Refine, list[str]]:
+    """Return what the folder's sweep refines, and its other axes."""
+    record = results.store.sweep["sweep"]
+    if record.get("refine") is None:
+        raise SpecError(
+            f"{results.store.root}: its sweep has no [sweep.refine]; where runs begin to succeed "
+            "on a grid `dlnsweep transition` fits."
+        )
+    try:
+        refine = Refine.model_validate(record["refine"])
+        axes = [key for axis in record["axes"] for key in axis]
+        known = {refine.between, *axes, *(f"final_{each.observable}" for each in refine.success)}
+        finals = {f"final_{name}" for name in results.store.sweep["observables"]}
+        if not known <= {*results.settings, *finals}:
+            raise ValueError
+    except (ValidationError, ValueError, TypeError, KeyError):
+        raise StoreError(
+            f"{results.store.root}: what it says of [sweep.refine] is damaged; run the sweep "
+            "again, which keeps all runs."
+        ) from None
+    return refine, [key for key in axes if key != refine.between]
+
+
+def boundaries_text(table: pd.DataFrame, between: str, width: int = 10**6) -> str:
+    """Return the table for a terminal."""
+    keys = [name for name in table.columns if "." in name]
+    shown = table.assign(**{k: [f"{v:.6g}" for v in table[k]] for k in ("low", "high")})
+    return f"where runs begin or cease to succeed along {between}\n\n{fitted(shown, keys, width)}"

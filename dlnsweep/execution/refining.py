@@ -1,0 +1,138 @@
+"""The rounds of a sweep that looks for a boundary: each is the sweep before it, and more values.
+
+Which values a round adds is a function of the ends of the rounds' runs before it and of nothing
+else: a sweep that was stopped, or that runs again, goes through the same rounds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dlnsweep.analysis.boundaries import succeeded
+from dlnsweep.analysis.boundary import Bracket, brackets, share, values_between
+from dlnsweep.errors import SpecError
+from dlnsweep.plan.plan import expanded_ids
+from dlnsweep.results import Results, open_results
+from dlnsweep.settings.refine import Refine
+from dlnsweep.spec.refine import Row, as_blocks
+from dlnsweep.spec.space import Space
+from dlnsweep.spec.sweep import Sweep
+from dlnsweep.store import Store
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the runs so far say of the boundaries.
+
+    Attributes:
+        keys: The settings that vary, but for the one that is refined.
+        shares: For each combination of their values, the share of success at each value.
+    """
+
+    keys: tuple[str, ...]
+    shares: dict[Row, dict[float, float]]
+
+    def brackets(self) -> Iterator[tuple[Row, Bracket]]:
+        """Yield each boundary with the combination that it is in."""
+        for combination, shares in self.shares.items():
+            yield from ((combination, bracket) for bracket in brackets(shares))
+
+
+def found_of(sweep: Sweep, results: Results) -> Found:
+    """Return what is known of a sweep's boundaries.
+
+    Args:
+        sweep: A round's sweep.
+        results: Its results; only runs of this sweep are looked at.
+
+    Raises:
+        SpecError: If runs of it are not done.
+    """
+    refine = _refine(sweep)
+    keys = tuple(itertools.chain.from_iterable(sweep.axes))
+    rows = list(Space(sweep.values, sweep.axes, sweep.derived).rows(keys))
+    ids = expanded_ids(sweep).reshape(len(rows), len(sweep.seeds))
+    runs: Any = results.runs(unused=True)
+    runs = runs[runs["status"] != "planned"]
+    passed = dict(zip(runs["run_id"].tolist(), succeeded(runs, refine).tolist(), strict=True))
+    if missing := sum(int(each) not in passed for each in ids.ravel()):
+        raise SpecError(f"{missing} runs of the boundary's sweep are not done.")
+    place = keys.index(refine.between)
+    shares: dict[Row, dict[float, float]] = {}
+    for row, own in zip(rows, ids.tolist(), strict=True):
+        combination = (*row[:place], *row[place + 1 :])
+        shares.setdefault(combination, {})[row[place]] = share([passed[each] for each in own])
+    return Found(tuple(key for key in keys if key != refine.between), shares)
+
+
+def next_round(sweep: Sweep, found: Found) -> Sweep | None:
+    """Return the sweep of the next round; None where every boundary is known."""
+    refine = _refine(sweep)
+    whole = all(isinstance(value, int) for value in sweep.values[refine.between])
+    keys = (*found.keys, refine.between)
+    rows = [(*row, value) for row, shares in found.shares.items() for value in shares]
+    more = [
+        (*row, value)
+        for row, bracket in found.brackets()
+        for value in values_between(
+            bracket, refine.points, refine.spacing, refine.tolerance, whole=whole
+        )
+    ]
+    if not more:
+        return None
+    return Sweep.from_dict(as_blocks(sweep.document, keys, [*rows, *more], refine.between))
+
+
+def not_by_shards(sweep: Sweep) -> None:
+    """Refuse shards of a sweep with rounds.
+
+    Raises:
+        SpecError: If it has [sweep.refine].
+    """
+    if sweep.options.refine is not None:
+        raise SpecError(
+            "a shard of a sweep with [sweep.refine] is asked for; each round needs all runs of the "
+            "one before: run it without shards, by worker processes or --dask."
+        )
+
+
+def rounds(sweep: Sweep, compute: Callable[[Sweep], Store], tell: Callable[[str], None]) -> Store:
+    """Compute a sweep, and round after round until its boundaries are known.
+
+    Args:
+        sweep: The sweep of the file.
+        compute: Computes what of a sweep is not done; returns its results folder.
+        tell: Told of each round in a sentence.
+    """
+    refine, store = sweep.options.refine, compute(sweep)
+    if refine is None:
+        return store
+    for number in itertools.count(1):
+        found = found_of(sweep, open_results(store.root))
+        following = next_round(sweep, found) if number <= refine.max_rounds else None
+        if following is None:
+            tell(told(found, refine))
+            break
+        known, more = told(found, refine), following.num_runs - sweep.num_runs
+        tell(f"round {number} of at most {refine.max_rounds}: {known}; {more} more runs")
+        sweep, store = following, compute(following)
+    return store
+
+
+def told(found: Found, refine: Refine) -> str:
+    """Return how well the boundaries are known, as a part of a sentence."""
+    widths = [bracket.width() for _, bracket in found.brackets()]
+    without = sum(not brackets(shares) for shares in found.shares.values())
+    lacking = f", none in {without} of {len(found.shares)} combinations" if without else ""
+    if not widths:
+        return f"no boundary of {refine.between}{lacking}"
+    count = "1 boundary" if len(widths) == 1 else f"{len(widths)} boundaries"
+    return f"{count} of {refine.between}, known to {100 * max(widths):.2g} %{lacking}"
+
+
+def _refine(sweep: Sweep) -> Refine:
+    assert sweep.options.refine is not None
+    return sweep.options.refine
