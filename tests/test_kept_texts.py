@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from kept import (
+    asking_texts,
     basis_size,
     classification,
     conventions,
@@ -41,6 +42,7 @@ PARTS = [
     *open_questions.PARTS,
     *overview.PARTS,
     *scale.PARTS,
+    *asking_texts.PARTS,
     *scaling_texts.PARTS,
     *theorem.PARTS,
     *width_scaling.PARTS,

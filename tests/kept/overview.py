@@ -41,6 +41,10 @@ def _runs_and_steps() -> Iterator[Statement]:
             f"| {folder} | {{}} to {{}} each | up to {{}} |",
             min(runs), max(runs), max(most for _, _, most in found),
         )  # fmt: skip
+    one, other = planned("stability_boundary"), planned("random_search")
+    yield says(
+        "| asking | {} and more by rounds; {} | {}; {} |", one[0], other[0], one[1], other[1]
+    )
     one, other = planned("scaling_law"), planned("mup_transfer")
     yield says("| scaling | {}; {} | {}; {} |", one[0], other[0], one[1], other[1])
     found = planned_all("edge_of_stability*.toml", "flat_minima.toml")

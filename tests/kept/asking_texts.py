@@ -1,0 +1,83 @@
+"""results/kept/asking/README.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import median
+
+import numpy as np
+
+from kept.asking import ERRORS, SAMPLED
+from kept.plans import planned
+from kept.tables import sweep, table
+from kept.text import Part, Statement, says
+
+FILE = "results/kept/asking/README.md"
+
+
+def _boundary() -> Iterator[Statement]:
+    rows, file = table("asking/stability_boundary.csv"), sweep("stability_boundary")
+    depths, seeds = file["network"]["depth"], file["sweep"]["seeds"]
+    rates, refine = file["training"]["learning_rate"], file["sweep"]["refine"]
+    assert rows.column("network.depth") == depths
+    yield says(
+        "deep linear networks of {} depths, {} seeds, {} steps.",
+        len(depths), seeds, file["training"]["num_steps"],
+    )  # fmt: skip
+    (values,) = {*rows.column("num_values")}
+    yield says(
+        "The file names {} learning rates from {} to {}; rounds of {} values in each depth end "
+        "with {} values, {} runs in all,",
+        rates["count"], rates["from"], rates["to"], 3, values, values * len(depths) * seeds,
+    )  # fmt: skip
+    grid = 1 + math.ceil(math.log(rates["to"] / rates["from"]) / -math.log1p(-refine["tolerance"]))
+    yield says("has {} values in each depth: {} % of its runs.", grid, 100 * values / grid)
+    low, high = (rows.by("network.depth", name) for name in ("low", "high"))
+    cells = [number for depth in depths for number in (depth, low[depth], high[depth])]
+    yield says(" ".join(["| {} | {} | {} |"] * len(depths)), *cells)
+    for name, passes in (("share_low", True), ("share_high", False)):
+        assert all((share >= 0.5) == passes for share in rows.column(name))
+    width = max((high[depth] - low[depth]) / high[depth] for depth in depths)
+    yield says("The two ends are within {} % of each other", 100 * width)
+    middle = [math.log(low[depth] * high[depth]) / 2 for depth in depths]
+    slope = np.polyfit(np.log(depths), middle, 1)[0]
+    yield says("to the power of {}, a fit", float(slope))
+
+
+def _samples() -> Iterator[Statement]:
+    rows, file = table("asking/random_search.csv"), sweep("random_search")
+    count, steps = file["sweep"]["samples"], file["training"]["num_steps"]
+    assert len(rows.rows) == count
+    assert planned("random_search")[0] == count * file["sweep"]["seeds"]
+    ranges = [file["network" if key == "layer_init_scale" else "training"][key] for key in SAMPLED]
+    ends = [each[end] for each in ranges for end in ("from", "to")]
+    yield says("{} points of a Sobol sequence", count)
+    yield says(
+        "initial layers ({} to {}), the learning rate ({} to {}) and the weight decay ({} to {}), "
+        "{} seeds each, {} steps;",
+        *ends, file["sweep"]["seeds"], steps,
+    )  # fmt: skip
+    columns = {name: np.array(rows.column(name)) for name in (*SAMPLED, *ERRORS)}
+    ranks = {name: column.argsort().argsort() for name, column in columns.items()}
+    for words, error in zip(("regression error", "off-subspace error"), ERRORS, strict=True):
+        found = [float(np.corrcoef(ranks[error], ranks[key])[0, 1]) for key in SAMPLED]
+        yield says(f"| {words} | {{}} | {{}} | {{}} |", *found)
+    over = columns["regression_error"] / columns["weight_decay"]
+    yield says("The regression error is {} times the weight decay", median(over.tolist()))
+    decayed = columns["learning_rate"] * columns["weight_decay"] * steps
+    late = decayed > 1
+    size = np.log(columns["off_subspace_error"] / columns["layer_init_scale"])
+    slope = float(np.polyfit(decayed[late], size[late], 1)[0])
+    yield says(
+        "over the {} points with ηλT above {} the logarithm falls with a slope of {} in ηλT "
+        "(derived: {})",
+        int(late.sum()), 1, slope, -1,
+    )  # fmt: skip
+    yield says("which shrinks it by {} − ηλ a step", 1)
+
+
+PARTS = [
+    Part(FILE, "The largest stable learning rate over the depth", _boundary),
+    Part(FILE, "Three settings, sampled", _samples),
+]
