@@ -23,6 +23,7 @@ from kept import (
     scale,
     scaling_texts,
     theorem,
+    two_by_two,
     width_scaling,
 )
 from kept.numbers import About, AtLeast, AtMost, fits, read
@@ -45,6 +46,7 @@ PARTS = [
     *asking_texts.PARTS,
     *scaling_texts.PARTS,
     *theorem.PARTS,
+    *two_by_two.PARTS,
     *width_scaling.PARTS,
 ]
 
