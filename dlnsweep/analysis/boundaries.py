@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,19 @@ def boundaries(folder: Any) -> pd.DataFrame:
         StoreError: If the folder is damaged.
     """
     results = folder if isinstance(folder, Results) else open_results(folder)
-    refine, keys = _asked(results)
+    refine, keys = asked(results.sweep, results.settings)
     runs: Any = results.runs(unused=True)
-    runs = runs[runs["status"] != "planned"]
+    return boundaries_of(runs[runs["status"] != "planned"], refine, keys)
+
+
+def boundaries_of(runs: pd.DataFrame, refine: Refine, keys: list[str]) -> pd.DataFrame:
+    """Return the table of `boundaries` of some runs.
+
+    Args:
+        runs: Of `Results.runs`, without those that are only planned.
+        refine: What is refined, and what success is.
+        keys: The other settings that vary.
+    """
     runs = runs.assign(passed=succeeded(runs, refine))
     groups: Any = runs.groupby(keys, dropna=False) if keys else [((), runs)]
     rows: list[dict[str, Any]] = []
@@ -79,25 +90,34 @@ def boundaries(folder: Any) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _asked(results: Results) -> tuple[Refine, list[str]]:
-    """Return what the folder's sweep refines, and its other axes."""
-    record = results.store.sweep["sweep"]
+def asked(sweep: Mapping[str, Any], settings: Collection[str]) -> tuple[Refine, list[str]]:
+    """Return what a folder's sweep refines, and its other axes.
+
+    Args:
+        sweep: The content of `sweep.json`.
+        settings: The settings of its runs.
+
+    Raises:
+        SpecError: If it refines nothing.
+        StoreError: If the folder is damaged.
+    """
+    record, name = sweep["sweep"], sweep["name"]
     if record.get("refine") is None:
         raise SpecError(
-            f"{results.store.root}: its sweep has no [sweep.refine]; where runs begin to succeed "
-            "on a grid `dlnsweep transition` fits."
+            f"{name}: the sweep has no [sweep.refine]; where runs begin to succeed on a "
+            "grid `dlnsweep transition` fits."
         )
     try:
         refine = Refine.model_validate(record["refine"])
         axes = [key for axis in record["axes"] for key in axis]
         known = {refine.between, *axes, *(f"final_{each.observable}" for each in refine.success)}
-        finals = {f"final_{name}" for name in results.store.sweep["observables"]}
-        if not known <= {*results.settings, *finals}:
+        finals = {f"final_{name}" for name in sweep["observables"]}
+        if not known <= {*settings, *finals}:
             raise ValueError
     except (ValidationError, ValueError, TypeError, KeyError):
         raise StoreError(
-            f"{results.store.root}: what it says of [sweep.refine] is damaged; run the sweep "
-            "again, which keeps all runs."
+            f"{name}: what the folder says of [sweep.refine] is damaged; run the sweep again, "
+            "which keeps all runs."
         ) from None
     return refine, [key for key in axes if key != refine.between]
 

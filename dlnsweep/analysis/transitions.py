@@ -125,10 +125,17 @@ def transitions(
         final = np.asarray(runs[f"final_{condition.observable}"], dtype=float)
         succeeded &= np.where(np.isfinite(final), final, np.inf) < condition.below
     runs = runs.assign(**{"succeeded": succeeded & (runs["status"] != "diverged")})
-    return _fitted(runs, x, list(by))
+    return fit_transitions(runs, x, list(by))
 
 
-def _fitted(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
+def fit_transitions(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
+    """Fit where runs begin to succeed.
+
+    Args:
+        runs: One row a run: its settings, seed and status, and whether it `succeeded`.
+        x: The setting, positive numbers.
+        by: Settings whose values make the groups.
+    """
     seeds = np.unique(runs["seed"])
     # Row 0 is the sample itself, the others are resamples: how often each seed is taken.
     drawn = np.stack([np.bincount(row, minlength=len(seeds)) for row in resamples(len(seeds))])

@@ -64,6 +64,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     """
     load_matplotlib()
     from dlnsweep.figures import style
+    from dlnsweep.figures.kinds.boundary import draw_boundary
     from dlnsweep.figures.kinds.curves import draw_curves
     from dlnsweep.figures.kinds.final import draw_final
     from dlnsweep.figures.kinds.heatmap import draw_heatmap
@@ -97,6 +98,8 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
             raise SpecError(f"A figure of kind '{figure.kind}' has no place for theory curves.")
         if figure.kind == "scatter":
             return draw_scatter(results, figure, selection)
+        if figure.kind == "boundary":
+            return draw_boundary(results, figure, selection)
         return draw_heatmap(results, figure, selection)
 
 

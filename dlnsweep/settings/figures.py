@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from dlnsweep.settings.base import Describe, Settings
+from dlnsweep.settings.success import Successes
 
 Band = Literal["std", "quantile", "bootstrap", "none"]
 Scale = Literal["log", "linear"]
@@ -232,25 +233,6 @@ class FinalFigure(_Banded):
     ] = ()
 
 
-class Success(Settings):
-    """When a run counts as a success: an observable below a value."""
-
-    observable: Annotated[str, _outside("the observable that decides")]
-    below: Annotated[float, _outside("a run succeeds when the observable is below this")]
-
-
-def _read_successes(value: Any) -> Any:
-    if value is None:
-        return ()
-    if not isinstance(value, list | tuple):
-        return (value,)
-    return tuple(value)
-
-
-# One condition, or several that a run must meet together.
-Successes = Annotated[tuple[Success, ...], BeforeValidator(_read_successes)]
-
-
 class HeatmapFigure(Figure):
     """A number over two settings: a median over the seeds, or the frequency of success."""
 
@@ -325,6 +307,20 @@ class ScatterFigure(_Limited):
         return "." in self.x
 
 
+class BoundaryFigure(_Limited):
+    """The boundary that [sweep.refine] finds, against another setting, with an interval."""
+
+    kind: Annotated[
+        Literal["boundary"], _outside("the boundary of [sweep.refine] against another setting")
+    ] = "boundary"
+    x: Annotated[str, _outside("the setting of numbers on the horizontal axis")]
+    hue: Annotated[str | None, _outside("the setting that the colours stand for")] = None
+    x_scale: Annotated[
+        AutoScale, _outside("auto: log if the values are >= 0 over more than a decade")
+    ] = "auto"
+    y_scale: Annotated[Scale, _outside("log or linear")] = "log"
+
+
 class NoiseFigure(_Banded):
     """Test errors at the end of training against the noise on the test measurements."""
 
@@ -340,7 +336,13 @@ class NoiseFigure(_Banded):
 
 
 FigureSettings = Annotated[
-    CurvesFigure | FinalFigure | HeatmapFigure | SpectrumFigure | ScatterFigure | NoiseFigure,
+    CurvesFigure
+    | FinalFigure
+    | HeatmapFigure
+    | SpectrumFigure
+    | ScatterFigure
+    | NoiseFigure
+    | BoundaryFigure,
     Field(discriminator="kind"),
 ]
 FIGURES: dict[str, type[Figure]] = {
@@ -350,6 +352,7 @@ FIGURES: dict[str, type[Figure]] = {
     "spectrum": SpectrumFigure,
     "scatter": ScatterFigure,
     "noise": NoiseFigure,
+    "boundary": BoundaryFigure,
 }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from dlnsweep.settings.base import Describe, Settings
-from dlnsweep.settings.figures import Success
+from dlnsweep.settings.success import Success
 
 
 def _read(value: Any) -> Any:

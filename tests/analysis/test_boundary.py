@@ -152,10 +152,10 @@ def test_a_sweep_goes_through_its_rounds_and_again(tmp_path: Path) -> None:
     # What the folder says may be damaged, or not there.
     record = again.store.sweep["sweep"]
     record["refine"] = {"between": 3}
-    with pytest.raises(StoreError, match=r"what it says of \[sweep.refine\] is damaged"):
+    with pytest.raises(StoreError, match=r"what the folder says of \[sweep.refine\] is damaged"):
         dlnsweep.boundaries(again)
     del record["refine"]
-    with pytest.raises(SpecError, match=r"its sweep has no \[sweep.refine\]"):
+    with pytest.raises(SpecError, match=r"the sweep has no \[sweep.refine\]"):
         dlnsweep.boundaries(again)
 
 

@@ -115,8 +115,8 @@ def networks(task: str | None = None) -> str:
         ({"sweep__seeds": [3, 1, 3]}, ["sweep.seeds names the seed 3 twice; give each seed once."]),
         # Figures.
         ({"figure": 3}, ["figure is 3; it must be a table, [figure]."]),
-        ({"figure": [{}]}, ["figure[0].kind is missing; it must be one of curves, final, heatmap, spectrum, scatter, noise."]),
-        ({"figure": {"kind": "curve"}}, ["figure.kind is 'curve'; it must be one of curves, final, heatmap, spectrum, scatter, noise."]),
+        ({"figure": [{}]}, ["figure[0].kind is missing; it must be one of curves, final, heatmap, spectrum, scatter, noise, boundary."]),
+        ({"figure": {"kind": "curve"}}, ["figure.kind is 'curve'; it must be one of curves, final, heatmap, spectrum, scatter, noise, boundary."]),
         ({"figure": {"kind": "curves", "y": "regression_eror"}}, ["figure.y[0] is 'regression_eror'; the sweep recorded regression_error, off_subspace_error; did you mean 'regression_error'?"]),
         ({"figure": {"kind": "curves", "y": "regression_error", "hue": "weight_decay"}}, ["figure.hue is 'weight_decay', which is not a setting; did you mean 'training.weight_decay'?"]),
         ({"figure": {"kind": "curves", "y": "regression_error", "tilte": "x"}}, ["figure.tilte is not a key of [figure]; did you mean 'title'?"]),

@@ -157,6 +157,8 @@ def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
             yield f"{place}.observable", each.observable
         if not figure.success and figure.value != "success":
             yield "value", figure.value
+    elif figure.kind == "boundary":
+        return
     elif isinstance(figure.y, str):
         yield "y", figure.y
     else:
@@ -175,7 +177,7 @@ def _settings_of(figure: Any) -> Iterator[tuple[str, str]]:
 def _axes_of(figure: FigureSettings) -> tuple[str, ...]:
     if figure.kind == "scatter":
         return ("x",) if figure.x_is_setting else ()
-    return {"heatmap": ("x", "y"), "final": ("x",)}.get(figure.kind, ())
+    return {"heatmap": ("x", "y"), "final": ("x",), "boundary": ("x",)}.get(figure.kind, ())
 
 
 def _check_observable(

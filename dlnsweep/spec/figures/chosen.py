@@ -79,7 +79,8 @@ def notes(
         told: For settings that are computed of others, and differ wherever one of those does:
             what these are.
     """
-    if figure.kind in DRAWN:
+    if figure.kind in DRAWN or figure.kind == "boundary":
+        # A boundary is of one combination.
         return []
     left, _ = chosen(figure.where, values, axes)
     return [

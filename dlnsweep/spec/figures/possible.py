@@ -101,7 +101,9 @@ def _recorded(values: Values) -> set[int]:
 
 def _horizontal(figure: Any, values: Values) -> Iterator[str]:
     """Yield what is wrong with limits, marks and scale of an axis of a setting or of noise."""
-    of_setting = figure.kind == "scatter" and figure.x_is_setting
+    if figure.kind == "boundary":
+        yield from _boundary(figure, values)
+    of_setting = figure.kind == "boundary" or (figure.kind == "scatter" and figure.x_is_setting)
     if of_setting and not all(map(_is_number, values.get(figure.x, ()))):
         yield f"x is '{figure.x}', whose values are no numbers; use it as hue or panel_by."
         return
@@ -128,6 +130,16 @@ def _horizontal(figure: Any, values: Values) -> Iterator[str]:
         yield f"x_min is {limits['x_min']:g}, but the largest value of {name} is {high:g}."
     if limits["x_max"] is not None and limits["x_max"] < low:
         yield f"x_max is {limits['x_max']:g}, but the smallest value of {name} is {low:g}."
+
+
+def _boundary(figure: Any, values: Values) -> Iterator[str]:
+    # A folder says so itself.
+    refine = values.get("sweep.refine", ("unknown",))[0]
+    if refine is None:
+        yield "kind is 'boundary', but nothing is refined: add [sweep.refine], or use 'heatmap'."
+    elif refine != "unknown" and refine.between in (figure.x, figure.hue):
+        key = "x" if refine.between == figure.x else "hue"
+        yield f"{key} is '{refine.between}', which is refined and stands on the vertical axis."
 
 
 def _size(figure: Any, values: Values) -> Iterator[str]:

@@ -1,0 +1,30 @@
+"""When a run counts as a success."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from dlnsweep.settings.base import Describe, Settings
+
+
+class Success(Settings):
+    """When a run counts as a success: an observable below a value."""
+
+    observable: Annotated[str, Describe("outside", "the observable that decides", axis=False)]
+    below: Annotated[
+        float, Describe("outside", "a run succeeds when the observable is below this", axis=False)
+    ]
+
+
+def _read_successes(value: Any) -> Any:
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        return (value,)
+    return tuple(value)
+
+
+# One condition, or several that a run must meet together.
+Successes = Annotated[tuple[Success, ...], BeforeValidator(_read_successes)]

@@ -1,0 +1,104 @@
+"""Boundary figures: the middle of each boundary, its interval, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from figure_samples import make_tables
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from spec_samples import problems, sweep
+
+from dlnsweep.errors import SpecError
+from dlnsweep.figures.draw import draw
+from dlnsweep.settings.figures import read_figure
+
+DECAY, DEPTH = "training.weight_decay", "network.depth"
+# Depth 2 trains without a divergence up to 0.01, depth 3 nowhere but at 0.001.
+DIVERGED = {
+    **{(0.1, 2, seed): "diverged" for seed in range(5)},
+    **{(0.01, 3, seed): "diverged" for seed in range(4)},
+    **{(0.1, 3, seed): "diverged" for seed in range(5)},
+}
+
+
+def tables(**refine: Any) -> Any:
+    found = make_tables(DIVERGED)
+    asked = {"between": DECAY, **refine}
+    found.sweep["sweep"] = {"refine": asked, "axes": [[DECAY], [DEPTH]]}
+    found.sweep["observables"] = ["regression_error", "loss"]
+    return found
+
+
+def drawn(found: Any, **table: Any) -> Figure:
+    return draw(found, read_figure({"kind": "boundary", "x": DEPTH, **table}))
+
+
+def test_each_boundary_is_a_point_with_its_interval() -> None:
+    (ax,) = (figure := drawn(tables())).axes
+    (points,) = ax.get_lines()
+    np.testing.assert_array_equal(np.asarray(points.get_xdata()), [2, 3])
+    # Of the neighbours 0.01 and 0.1, 0.001 and 0.01; a mean of logarithms.
+    middle = [10**-1.5, 10**-2.5]
+    np.testing.assert_allclose(np.asarray(points.get_ydata()), middle, rtol=1e-14)
+    (bars,) = [each for each in ax.collections if isinstance(each, LineCollection)]
+    for segment, (left, right) in zip(
+        bars.get_segments(), ((0.01, 0.1), (0.001, 0.01)), strict=True
+    ):
+        low, high = segment[:, 1]
+        # By a fit on three values the interval is about where shares change.
+        assert left / 2 < low <= high < right * 2
+        assert ax.get_ylim()[0] <= low <= high <= ax.get_ylim()[1]
+    text = "\n".join(each.get_text() for each in figure.texts)
+    assert "where training does not diverge in half of the seeds, to 1 %" in text
+    assert "bars: 95 % bootstrap interval over the seeds" in text
+    assert "14 diverged" in text
+    assert "counted as failures" in text
+    assert "weight decay" in ax.get_ylabel()
+
+
+def test_each_value_of_a_hue_has_its_colour() -> None:
+    found = tables(success=[{"observable": "loss", "below": 1e9}])
+    found.run_table["problem.signal_dim"] = np.where(found.run_table[DEPTH] == 2, 32, 64)
+    figure = drawn(found, x="problem.signal_dim", hue=DEPTH)
+    first, second = figure.axes[0].get_lines()
+    assert first.get_color() != second.get_color()
+    assert [float(np.asarray(line.get_xdata())[0]) for line in (first, second)] == [32, 64]
+    text = "\n".join(each.get_text() for each in figure.texts)
+    assert "where loss < 1e+09 in half of the seeds" in text
+
+
+def test_a_combination_without_a_boundary_is_told() -> None:
+    found = tables()
+    found.run_table.loc[found.run_table[DEPTH] == 2, "status"] = "finished"
+    (ax,) = (figure := drawn(found)).axes
+    (points,) = ax.get_lines()
+    np.testing.assert_array_equal(np.asarray(points.get_xdata()), [3])
+    text = "\n".join(each.get_text() for each in figure.texts)
+    assert "1 combinations without a boundary" in text
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    found = tables()
+    found.run_table["problem.signal_dim"] = np.where(found.run_table[DECAY] == 0.1, 32, 64)
+    with pytest.raises(
+        SpecError, match=f"'problem.signal_dim' moves along {DECAY}, which is refined"
+    ):
+        drawn(found, hue="problem.signal_dim")
+    found.sweep["sweep"]["refine"] = None
+    with pytest.raises(SpecError, match=r"the sweep has no \[sweep.refine\]"):
+        drawn(found)
+    figure = {"kind": "boundary", "x": DEPTH}
+    two = {"network__depth": [2, 3]}
+    (told,) = problems(**two, figure=figure)
+    assert told == (
+        "figure.kind is 'boundary', but nothing is refined: add [sweep.refine], or use 'heatmap'."
+    )
+    asked = {"sweep__refine": {"between": DECAY}, "training__weight_decay": [0.1, 0.2]}
+    assert sweep(**two, **asked, figure=figure).figure_notes == []
+    (told,) = problems(**two, **asked, figure={**figure, "x": DECAY})
+    assert told == f"figure.x is '{DECAY}', which is refined and stands on the vertical axis."
+    (told,) = problems(**asked, figure=figure)
+    assert "which has one value in this sweep" in told
