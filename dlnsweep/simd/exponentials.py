@@ -30,7 +30,7 @@ def parts(x: Wide, low: Wide | None = None) -> tuple[Wide, Wide, Wide]:
     if low is not None:
         r, more = two_sum(r, low)
         rest = rest + more
-    return n, r, (r * r).times_plus(r.horner(_TERMS), rest.times_plus(r, rest))
+    return n, r, (r * r).times_plus(r.polynomial(_TERMS), rest.times_plus(r, rest))
 
 
 def exp(x: Wide) -> Wide:

@@ -122,6 +122,20 @@ class Wide:
         half = exponent.times_plus(0.5, MAGIC) - MAGIC
         return self * half.power_of_two() * (exponent - half).power_of_two()
 
+    def polynomial(self, coefficients: tuple[float, ...]) -> Wide:
+        """Return sum_k c_k x^k by pairs of terms, pairs of pairs: few that wait for each other.
+
+        (Estrin 1960, "Organization of computer systems: the fixed plus variable structure
+        computer".)
+        """
+        power, terms = self, [self.number(each) for each in coefficients]
+        while len(terms) > 1:
+            odd = terms[-1:] if len(terms) % 2 else []
+            pairs = zip(terms[::2], terms[1::2], strict=False)
+            terms = [high.times_plus(power, low) for low, high in pairs] + odd
+            power = power * power
+        return terms[0]
+
     def horner(self, coefficients: tuple[float, ...]) -> Wide:
         """Return sum_k c_k x^k."""
         total = self.number(coefficients[-1])
