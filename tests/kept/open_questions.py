@@ -41,7 +41,7 @@ def _width_runs() -> pd.DataFrame:
 
 def _width() -> Iterator[Statement]:
     runs = _width_runs()
-    found = transitions._fitted(runs, "network.width", list(_WIDTH_BY))
+    found = transitions.fit_transitions(runs, "network.width", list(_WIDTH_BY))
     rows = table("open_questions/width_transitions.csv")
     half = rows.column("x_half")
     for name in ("num_diverged", "x_half", "low", "high"):
