@@ -56,7 +56,7 @@ PARTS = [
             "the first layer c times and the last one 1/c times", "vector instructions in 73 s",
             "layers of equal scale (c = 1)", "| | rank, scale 0.1 | 0.33 | 1 |",
             "| nuclear norm, scale 0.1 | 0.33 | 1 |", "the least norm, which is 2.",
-            "scales up to 0.22 are", "below 1e-20 for", "with c = 8 medians",
+            "scales up to 0.22 are", "below 1e-20 for", "with c = 8 medians", "Depth 2 alone with 1 588 seeds, 100 044 runs of 10⁵ steps, took 69 s",
             "(scale 0.1) and", "(scale 1) for", "and scale 1 it is",
         ),
     ),
