@@ -24,8 +24,6 @@ from dlnsweep.settings.base import Settings
 from dlnsweep.settings.sentences import did_you_mean, show_key
 from dlnsweep.spec.axes import num_values, read_values
 
-_MOST_BLOCKS = 1000
-
 
 @dataclass(frozen=True)
 class Blocks:
@@ -86,8 +84,6 @@ def read_blocks(
     if not isinstance(raw, list) or not all(isinstance(table, dict) for table in raw):
         # The section's own reading says so.
         return Blocks(), []
-    if len(raw) > _MOST_BLOCKS:
-        return Blocks(), [f"sweep.block has {len(raw)} blocks; at most {_MOST_BLOCKS} are allowed."]
     problems: list[str] = []
     tables = []
     for i, table in enumerate(tables_of(raw, classes)):

@@ -204,13 +204,13 @@ def test_intervals_over_the_seeds_cover_the_median_in_200_repeats() -> None:
         median = 10 ** generator.uniform(-1, 0)
         thresholds = median * np.exp(0.2 * generator.normal(size=20))
         sweep: Sweep | None = base
+        shares: dict[float, float] = {}
         while sweep is not None:
-            values = [float(value) for value in sweep.values[RATE]]
-            shares = {value: float(np.mean(value < thresholds)) for value in values}
+            shares = {float(v): float(np.mean(v < thresholds)) for v in sweep.values[RATE]}
             sweep = next_round(sweep, Found((), {(): shares}))
         runs = [
             {RATE: value, "seed": seed, "status": "finished", "succeeded": bool(value < threshold)}
-            for value in values
+            for value in shares
             for seed, threshold in enumerate(thresholds)
         ]
         row = fit_transitions(pd.DataFrame(runs), RATE, []).table.iloc[0]
