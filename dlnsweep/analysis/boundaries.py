@@ -62,7 +62,12 @@ def boundaries_of(runs: pd.DataFrame, refine: Refine, keys: list[str]) -> pd.Dat
         runs: Of `Results.runs`, without those that are only planned.
         refine: What is refined, and what success is.
         keys: The other settings that vary.
+
+    Raises:
+        StoreError: If what is refined is no number, which only a damaged folder says.
     """
+    if not pd.api.types.is_numeric_dtype(runs[refine.between].dtype):
+        raise StoreError(f"{refine.between} is refined, but its values are no numbers: run again.")
     runs = runs.assign(passed=succeeded(runs, refine))
     groups: Any = runs.groupby(keys, dropna=False) if keys else [((), runs)]
     rows: list[dict[str, Any]] = []

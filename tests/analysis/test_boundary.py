@@ -156,6 +156,9 @@ def test_a_sweep_goes_through_its_rounds_and_again(tmp_path: Path) -> None:
     record["refine"] = {"between": 3}
     with pytest.raises(StoreError, match=r"what the folder says of \[sweep.refine\] is damaged"):
         dlnsweep.boundaries(again)
+    record["refine"] = {"between": "problem.kind"}
+    with pytest.raises(StoreError, match="its values are no numbers"):
+        dlnsweep.boundaries(again)
     del record["refine"]
     with pytest.raises(SpecError, match=r"the sweep has no \[sweep.refine\]"):
         dlnsweep.boundaries(again)
