@@ -117,7 +117,7 @@ def asked(sweep: Mapping[str, Any], settings: Collection[str]) -> tuple[Refine, 
         axes = [key for axis in record["axes"] for key in axis]
         known = {refine.between, *axes, *(f"final_{each.observable}" for each in refine.success)}
         finals = {f"final_{name}" for name in sweep["observables"]}
-        if not known <= {*settings, *finals}:
+        if not known <= {*settings, *finals} or refine.between not in axes:
             raise ValueError
     except (ValidationError, ValueError, TypeError, KeyError):
         raise StoreError(

@@ -80,11 +80,13 @@ def slurm(
 ) -> None:
     """Print a job script for SLURM: the shards of a sweep as a job array."""
     use(plugin)
+    from dlnsweep.execution.refining import not_by_shards
     from dlnsweep.execution.slurm import Resources, job_script
     from dlnsweep.spec.sweep import Sweep
     from dlnsweep.store.address import location
 
     sweep = Sweep.from_file(file, overrides or ())
+    not_by_shards(sweep)
     resources = Resources(time, cores, memory, gpus, tuple(option or ()))
     more = overrides or (), plugin or ()
     print(job_script(sweep.name, file, shards, resources, location(out), *more), end="")

@@ -69,7 +69,10 @@ def found_of(sweep: Sweep, results: Results) -> Found:
 
 
 def next_round(sweep: Sweep, found: Found) -> Sweep | None:
-    """Return the sweep of the next round; None where every boundary is known."""
+    """Return the sweep of the next round.
+
+    None where every boundary is known, or where it would have more runs than sweep.max_runs.
+    """
     refine = _refine(sweep)
     whole = all(isinstance(value, int) for value in sweep.values[refine.between])
     keys = (*found.keys, refine.between)
@@ -81,7 +84,7 @@ def next_round(sweep: Sweep, found: Found) -> Sweep | None:
             bracket, refine.points, refine.spacing, refine.tolerance, whole=whole
         )
     ]
-    if not more:
+    if not more or (len(rows) + len(more)) * len(sweep.seeds) > sweep.options.max_runs:
         return None
     return Sweep.from_dict(as_blocks(sweep.document, keys, [*rows, *more], refine.between))
 
@@ -114,12 +117,26 @@ def rounds(sweep: Sweep, compute: Callable[[Sweep], Store], tell: Callable[[str]
         found = found_of(sweep, open_results(store.root))
         following = next_round(sweep, found) if number <= refine.max_rounds else None
         if following is None:
-            tell(told(found, refine))
+            tell(f"{told(found, refine)}{_ended(found, refine, number)}")
             break
         known, more = told(found, refine), following.num_runs - sweep.num_runs
         tell(f"round {number} of at most {refine.max_rounds}: {known}; {more} more runs")
         sweep, store = following, compute(following)
     return store
+
+
+def _ended(found: Found, refine: Refine, number: int) -> str:
+    """Return what ends the rounds before all boundaries are known; empty where they are."""
+    whole = all(isinstance(value, int) for each in found.shares.values() for value in each)
+    spacing, tolerance = refine.spacing, refine.tolerance
+    left = (
+        values_between(bracket, refine.points, spacing, tolerance, whole=whole)
+        for _, bracket in found.brackets()
+    )
+    if not any(left):
+        return ""
+    ends = "max_rounds" if number > refine.max_rounds else "sweep.max_runs"
+    return f"; {ends} ends the rounds"
 
 
 def told(found: Found, refine: Refine) -> str:

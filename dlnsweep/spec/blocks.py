@@ -9,13 +9,14 @@
     network.width = [16, 32]
 
 Within a block axes cross. Together the settings that blocks name are one axis, crossed with all
-others; where a block does not name one of them, it has the value of its section.
+others; where a block does not name one of them, it has the value of its section, or the default.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,14 +56,16 @@ def tables_of(raw: Any, sections: Collection[str]) -> list[dict[str, Any]]:
     """Return what each block gives by dotted key; TOML has `network.depth = 2` as a table."""
     found = []
     for table in raw if isinstance(raw, list) else ():
-        flat: dict[str, Any] = {}
-        for key, value in table.items() if isinstance(table, dict) else ():
-            if key in sections and isinstance(value, dict):
-                flat |= {f"{key}.{inner}": each for inner, each in value.items()}
-            else:
-                flat[key] = value
-        found.append(flat)
+        found.append(dict(_flat(table, sections)) if isinstance(table, dict) else {})
     return found
+
+
+def _flat(table: Mapping[str, Any], sections: Collection[str]) -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        inside = key in sections and isinstance(value, dict)
+        flat += [(f"{key}.{k}", v) for k, v in value.items()] if inside else [(key, value)]
+    return flat
 
 
 def num_rows(tables: Sequence[Mapping[str, Any]]) -> int:
@@ -84,12 +87,14 @@ def read_blocks(
     if not isinstance(raw, list) or not all(isinstance(table, dict) for table in raw):
         # The section's own reading says so.
         return Blocks(), []
-    problems: list[str] = []
+    problems = [] if raw else ["sweep.block is empty; give a [[sweep.block]], or leave it out."]
     tables = []
     for i, table in enumerate(tables_of(raw, classes)):
         place = f"sweep.block[{i}]"
         found: dict[str, Sequence[Any]] = {}
         problems += [] if table else [f"{place} is empty; it must name a setting or several."]
+        for key, count in Counter(key for key, _ in _flat(raw[i], classes)).items():
+            problems += [f"{place} names {show_key(key)} twice; name it once."] * (count > 1)
         for key, value in table.items():
             if wrong := _wrong_key(key, value, known):
                 problems.append(f"{place} {wrong}")
@@ -99,8 +104,9 @@ def read_blocks(
             found[key], _, more = read_values(classes[section], name, value, there, expand=expand)
             problems += more
         tables.append(found)
-    keys = dict.fromkeys(key for table in tables for key in table)
-    return Blocks(tuple(tables), tuple(keys)), problems
+    keys = tuple(dict.fromkeys(key for table in tables for key in table))
+    # What is wrong in one is not joined with the others.
+    return Blocks(() if problems else tuple(tables), keys), problems
 
 
 def _wrong_key(key: str, value: Any, known: Sequence[str]) -> str:
@@ -130,7 +136,7 @@ def check_columns(
         given: The settings that sections give.
         elsewhere: For each setting that may not be named here, what it is.
     """
-    for key in blocks.keys:
+    for key in blocks.keys if blocks.tables else ():
         if what := elsewhere.get(key):
             yield f"sweep.block names {key}, {what}; name it in one place."
             continue

@@ -176,7 +176,7 @@ def check_overrides(overrides: Any) -> list[str]:
 def _apply(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
-    if not equals or len(parts) > 2 or not all(p.isidentifier() for p in parts):
+    if not equals or len(parts) > 3 or not all(p.isidentifier() for p in parts):
         raise SpecError("it must be KEY=VALUE, with a key such as training.num_steps.")
     value = _read_value(text.strip())
     if len(parts) == 1:
@@ -186,7 +186,16 @@ def _apply(document: dict[str, Any], override: str) -> None:
     if not isinstance(section, dict):
         what = "a list of tables" if isinstance(section, list) else "no table"
         raise SpecError(f"{parts[0]} is {what} in the file; a key of it cannot be set.")
-    section[parts[1]] = value
+    if len(parts) == 2:
+        section[parts[1]] = value
+        return
+    # Of a table in a section, such as sweep.refine.tolerance. The document is not ours to change.
+    table = section.get(parts[1], {})
+    if not isinstance(table, dict):
+        raise SpecError(
+            f"{'.'.join(parts[:2])} is no table in the file; a key of it cannot be set."
+        )
+    section[parts[1]] = {**table, parts[2]: value}
 
 
 def _read_value(text: str) -> Any:

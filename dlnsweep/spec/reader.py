@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dlnsweep.contracts import plugins
-from dlnsweep.contracts.keys import known_settings
+from dlnsweep.contracts.keys import known_settings, may_vary
 from dlnsweep.contracts.network import find_network
 from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS, SweepSettings
@@ -20,14 +19,13 @@ from dlnsweep.spec.derived import check_reads, derive, is_formula, is_number, re
 from dlnsweep.spec.follows import follow_constraints, followed
 from dlnsweep.spec.formulas import Formula
 from dlnsweep.spec.kinds import settings_classes, unknown_network
+from dlnsweep.spec.naming import name_and_source
 from dlnsweep.spec.refine import check_refine
 from dlnsweep.spec.samples import OPTIONS, Sample, check_options, draw, is_sample, read_sample
 from dlnsweep.spec.size import too_many_runs
 from dlnsweep.spec.space import Derived, Space
 from dlnsweep.theory import prescription
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LONGEST_TEXT = 500
 _WITH_KINDS = ("problem", "network")
 _OUTSIDE_RUNS = (
     "sweep.seeds",
@@ -69,8 +67,8 @@ class Reader:
         """Return the attributes of a `Sweep`; None if there are mistakes, then in `problems`."""
         broken = plugins.load()
         self._check_keys()
-        name = self._name()
-        source = self._text("source", required=False) or ""
+        name, source, unnamed = name_and_source(self.document)
+        self.problems += unnamed
         self.classes, problems = settings_classes(self.document)
         too_many = too_many_runs(self.document, self.classes, self._places())
         self.problems += [*problems, *filter(None, [too_many])]
@@ -143,29 +141,6 @@ class Reader:
         """Return what was meant by an unknown key, for as many mistakes as are told."""
         return did_you_mean(key, known, elsewhere) if len(self.problems) < MOST_MISTAKES else "."
 
-    def _name(self) -> str | None:
-        name = self._text("name", required=True)
-        if name is not None and not _NAME.fullmatch(name):
-            self.problems.append(
-                f"name is {show(name)}; it must be letters, digits, '.', '_' and '-', "
-                "100 at most, and begin with a letter or digit (it names the results folder)."
-            )
-        return name
-
-    def _text(self, key: str, *, required: bool) -> str | None:
-        value = self.document.get(key)
-        if value is None:
-            if required:
-                self.problems.append(f"{key} is missing; it has no default.")
-            return None
-        if not isinstance(value, str) or not value.isprintable() or len(value) > _LONGEST_TEXT:
-            self.problems.append(
-                f"{key} is {show(value)}; it must be a string, a line of at most {_LONGEST_TEXT} "
-                "characters."
-            )
-            return None
-        return value
-
     def _places(self) -> Iterable[tuple[str, str]]:
         """Yield the section and key of each setting that the file gives, in the file's order."""
         for section, raw in self.document.items():
@@ -206,13 +181,13 @@ class Reader:
                 if not problems:
                     self.values[dotted] = values
                     self.varying += [dotted] if several and len(values) > 1 else []
-            elif dotted in (*self.prescribed, *self.blocks.keys) or key in settings.follows:
+            elif dotted in self.prescribed or key in settings.follows:
                 continue
-            elif field.is_required():
+            elif field.is_required() and dotted not in self.blocks.keys:
                 info = description(settings, key)
                 what = f" ({info.text})" if info else ""
                 self.problems.append(f"{dotted} is missing; it has no default{what}.")
-            else:
+            elif not field.is_required():
                 self.values[dotted] = (self._default(dotted, field),)
 
     def _follow(self, section: str, settings: type[Settings]) -> None:
@@ -257,7 +232,14 @@ class Reader:
         if self.samples and not problems and {*OPTIONS} <= values.keys():
             count, seed, sampler = (values[key][0] for key in OPTIONS)
             count = count if expand else min(count, 2)
-            self._set_together(draw(self.samples, count, seed, sampler))
+            drawn = draw(self.samples, count, seed, sampler)
+            for key, column in drawn.items():
+                # As if the file gave them: the same runs.
+                section, _, name = key.partition(".")
+                settings = self.classes[section]
+                drawn[key], _, more = read_values(settings, name, [*column], key, distinct=False)
+                problems += more
+            self._set_together({} if problems else drawn)
         elsewhere = {
             **dict.fromkeys(self.sampled, "which is sampled"),
             **dict.fromkeys(self.formulas, "which is a formula"),
@@ -265,7 +247,7 @@ class Reader:
             **dict.fromkeys(self.prescribed, "which training.prescription sets"),
         }
         wrong = list(check_columns(self.blocks, values, self.given, elsewhere))
-        if self.blocks.keys and not wrong:
+        if self.blocks.tables and not wrong:
             self._set_together(self.blocks.columns(values))
         self.given |= {*self.blocks.keys}
         self.problems += [*problems, *wrong]
@@ -358,7 +340,13 @@ class Reader:
         zipped = dict.fromkeys(self.zipped, "which is zipped")
         found = list(consistency.check_zip(groups, self.values, self.varying, known, own))
         self.problems += found
-        self.problems += check_refine(self.values, self.varying, known, own | zipped)
+        fixed = {
+            f"{section}.{key}": "which is no number that can vary"
+            for section, settings in self.classes.items()
+            for key in settings.model_fields
+            if not (is_number(settings, key) and may_vary(settings, key))
+        }
+        self.problems += check_refine(self.values, self.varying, known, own | zipped | fixed)
         if found:
             # It is not known which values meet.
             return

@@ -45,15 +45,11 @@ def check_refine(
             f"{place} is {show(key)}, which has one value; give it those between which the "
             "boundary lies, such as { from = 1e-3, to = 10, count = 9 }."
         )
-    elif key in values:
-        wrong = [v for v in values[key] if isinstance(v, bool) or not isinstance(v, int | float)]
-        if wrong:
-            yield f"{place} is {show(key)}, which has the value {show(wrong[0])}, no number."
-        elif refine.spacing == "log" and min(values[key]) <= 0:
-            yield (
-                f"{place} is {show(key)}, which has the value {show(min(values[key]))}; "
-                'set sweep.refine.spacing = "linear", or take positive values only.'
-            )
+    elif key in values and refine.spacing == "log" and min(values[key]) <= 0:
+        yield (
+            f"{place} is {show(key)}, which has the value {show(min(values[key]))}; "
+            'set sweep.refine.spacing = "linear", or take positive values only.'
+        )
     names = values.get("record.observables", ((),))[0] or ()
     scalars = [name for name in names if name in OBSERVABLES and OBSERVABLES[name].size is None]
     for each in refine.success:

@@ -24,6 +24,8 @@ from dlnsweep.spec.derived import is_number
 _DIGITS = 12
 # As many bits as a point of a Sobol sequence has.
 _MOST_SOBOL = 2**30
+# Beyond it not every integer is a float.
+_LARGEST_WHOLE = 2**53
 # What of [sweep] says how samples are drawn.
 OPTIONS = ("sweep.samples", "sweep.sample_seed", "sweep.sampler")
 
@@ -110,6 +112,8 @@ def _wrong(found: Sample, settings: type[Settings], key: str, place: str) -> Ite
     elif found.sample == "integer":
         if not (found.start.is_integer() and found.to.is_integer()):
             yield f"{place} is sampled {ends} with 'integer'; both ends must be integers."
+        elif max(abs(found.start), abs(found.to)) > _LARGEST_WHOLE:
+            yield f"{place} is sampled {ends} with 'integer'; the ends may be 2^53 at most."
     elif wants_integers(settings, key):
         yield f'{place} takes integers; use sample = "integer" instead of {found.sample!r}.'
 

@@ -111,6 +111,16 @@ def test_each_combination_has_its_own_values_and_keeps_those_it_has() -> None:
         np.testing.assert_allclose(own, sorted([*values, new]), rtol=1e-11)
 
 
+def test_rounds_end_where_the_file_allows_no_more_runs() -> None:
+    asked = {"seeds": 2, "max_runs": 13, "refine": {"between": RATE}}
+    sweep = Sweep.from_dict(refined(sweep=asked))
+    shares = {float(value): float(value < 0.05) for value in sweep.values[RATE]}
+    # Four values and three more, of two seeds.
+    assert next_round(sweep, Found((), {(): shares})) is None
+    more = Sweep.from_dict(refined(sweep=asked | {"max_runs": 14}))
+    assert next_round(more, Found((), {(): shares})) is not None
+
+
 def test_a_sweep_goes_through_its_rounds_and_again(tmp_path: Path) -> None:
     """Plain gradient descent on a quadratic: it is stable up to a rate that is known."""
     told: list[str] = []
@@ -151,12 +161,28 @@ def test_a_sweep_goes_through_its_rounds_and_again(tmp_path: Path) -> None:
     assert [text for text in told if text.startswith("round ")] == rounds
     with pytest.raises(SpecError, match="each round needs all runs of the one before"):
         dlnsweep.run(sweep, tmp_path, shard="1/2")
+    # A key of a table in a section, on the command line.
+    set_finer = ["sweep.refine.tolerance=0.04", "sweep.refine.max_rounds=1"]
+    told.clear()
+    dlnsweep.run(
+        sweep,
+        tmp_path,
+        workers=0,
+        overrides=set_finer,
+        on_event=lambda e: told.append(e.text or ""),
+    )
+    assert [text for text in told if text.endswith("known to 39 %; max_rounds ends the rounds")], (
+        told
+    )
     # What the folder says may be damaged, or not there.
     record = again.store.sweep["sweep"]
     record["refine"] = {"between": 3}
     with pytest.raises(StoreError, match=r"what the folder says of \[sweep.refine\] is damaged"):
         dlnsweep.boundaries(again)
     record["refine"] = {"between": "problem.kind"}
+    with pytest.raises(StoreError, match=r"what the folder says of \[sweep.refine\] is damaged"):
+        dlnsweep.boundaries(again)
+    record["axes"] = [["problem.kind"]]
     with pytest.raises(StoreError, match="its values are no numbers"):
         dlnsweep.boundaries(again)
     del record["refine"]
@@ -186,7 +212,7 @@ def test_mistakes(refine: Any, expected: str) -> None:
 def test_an_axis_of_words_or_below_zero_is_refused() -> None:
     words = {"between": "training.optimizer"}
     (found,) = problems(training__optimizer=["gradient_descent", "adam"], sweep__refine=words)
-    assert "which has the value 'gradient_descent', no number" in found
+    assert "'training.optimizer', which is no number that can vary; it must be an axis" in found
     decay = {"between": "training.weight_decay"}
     (found,) = problems(training__weight_decay=[0.0, 0.1], sweep__refine=decay)
     assert 'set sweep.refine.spacing = "linear"' in found

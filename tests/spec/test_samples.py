@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from spec_samples import problems, sweep
 
+from dlnsweep.errors import SpecError
 from dlnsweep.plan.plan import make_plan
 
 RATE, DECAY = "training.learning_rate", "training.weight_decay"
@@ -83,6 +84,13 @@ def test_samples_that_coincide_are_one() -> None:
     ]
 
 
+def test_integers_of_a_number_are_the_numbers_that_a_list_gives() -> None:
+    few = {"sample": "integer", "from": 1, "to": 3}
+    found = sweep(training__learning_rate=few, sweep__samples=16)
+    by_hand = sweep(training__learning_rate=list(map(int, found.values[RATE])))
+    assert make_plan(found).run_ids.tolist() == make_plan(by_hand).run_ids.tolist()
+
+
 BLOCKS = [
     {"network": {"depth": 2, "width": [16, 32]}, "training": {"learning_rate": {"from": 0.1, "to": 0.3, "count": 3}}},
     {"network": {"depth": [3, 4], "width": 8}},
@@ -134,6 +142,29 @@ def test_rows_of_two_blocks_that_are_the_same_are_one() -> None:
     )
     assert found.values["network.width"] == (8, 16, 24)
     assert found.num_runs == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], [2, 2.5], ["a"], -1, {"from": 2, "to": 3, "count": 1}, {"x": 3}]
+)
+def test_what_is_wrong_in_the_only_block_is_one_sentence(wrong: Any) -> None:
+    with pytest.raises(SpecError) as caught:
+        blocks([{"network": {"depth": wrong}}], "network.depth")
+    assert caught.value.problems
+    assert all(
+        told.startswith("sweep: sweep.block[0]: network.depth") for told in caught.value.problems
+    )
+
+
+def test_a_block_leaves_settings_that_others_name_at_their_defaults() -> None:
+    tables = [
+        {"training": {"optimizer": "gradient_descent"}},
+        {"training": {"optimizer": "momentum", "momentum": [0.5, 0.9]}},
+    ]
+    plan = make_plan(sweep(sweep__block=tables))
+    apart = [sweep(), sweep(training__optimizer="momentum", training__momentum=[0.5, 0.9])]
+    ids = [each for one in apart for each in make_plan(one).run_ids.tolist()]
+    assert sorted(plan.run_ids.tolist()) == sorted(ids)
 
 
 def test_formulas_and_figures_know_blocks() -> None:
@@ -202,6 +233,9 @@ def sample(**given: Any) -> dict[str, Any]:
         ({"sweep__block": [{"network": {"width": [0, 3]}}, {}]}, ["sweep.block[1] is empty; it must name a setting or several.", "sweep.block[0]: network.width[0] is 0; it must be at least 1."]),
         ({"sweep__block": [{"network": {"width": [2, 3]}}]}, ["network.width is given, but every [[sweep.block]] has values of its own for it; leave it out of its section."]),
         ({"sweep__block": [{"network": {"width": 3}}, {"network": {"depth": 3}}], "network__width": [4, 5]}, ["sweep.block[1] does not name network.width, which has several values in its section; give it in each block, or one value there."]),
+        ({"sweep__block": []}, ["sweep.block is empty; give a [[sweep.block]], or leave it out."]),
+        ({"sweep__block": [{"network": {"width": 3}, "network.width": 4}]}, ["sweep.block[0] names network.width twice; name it once."]),
+        (sample(sample="integer", from_=1, to=1e300), [f"{RATE} is sampled from 1 to 1e+300 with 'integer'; the ends may be 2^53 at most."]),
         (sample(**LOG) | {"sweep__block": [{"training": {"learning_rate": 3}}]}, [f"sweep.block names {RATE}, which is sampled; name it in one place."]),
     ],
 )  # fmt: skip
