@@ -50,7 +50,7 @@ _COARSE = "coarse/"
 # How the weights of the coarser walk are rounded at the start.
 _ROUNDED = 1e-13
 # Walks that differ by more have nothing in common, and their difference says nothing.
-_APART = 0.01
+_FARTHEST = 0.01
 
 
 class Given(NamedTuple):
@@ -263,18 +263,22 @@ class JumpProgram(Program):
         values = trained.observables
         own = {k: v for k, v in values.items() if not k.startswith(_COARSE)}
         walks = carry.state.walks
-        counts = {k: np.asarray(getattr(walks, k))[:, 0] for k in ("steps", "now", "jumps")}
+        names = ("steps", "now", "jumps", "diverged_step")
+        counts = {name: np.asarray(getattr(walks, name)) for name in names}
         errors, reasons = [], []
         for run, rows in enumerate(trained.num_rows):
-            found = [
-                deviations_of(name, values[_COARSE + name][run, :rows], each[run, :rows], "generic")
-                for name, each in own.items()
-            ]
-            error = max((float(np.max(each)) for each in found if len(each)), default=0.0)
-            taken, jumps = int(counts["steps"][run]), int(counts["jumps"][run])
-            beyond = int(counts["now"][run]) - taken
+            pairs = {
+                k: (values[_COARSE + k][run, :rows], each[run, :rows]) for k, each in own.items()
+            }
+            ended = counts["diverged_step"][run]
+            if trained.diverged_step[run] < 0:
+                errors.append(_apart(pairs))
+            else:
+                # Of numbers that blow up nothing is promised but where.
+                errors.append(np.nan if ended[0] == ended[1] else np.inf)
+            taken, jumps = int(counts["steps"][run, 0]), int(counts["jumps"][run, 0])
+            beyond = int(counts["now"][run, 0]) - taken
             reasons.append(f"asked for; {taken:,} steps taken, {beyond:,} in {jumps:,} jumps")
-            errors.append(error if error <= _APART else np.inf)
         return replace(
             trained,
             observables=own,
@@ -320,7 +324,7 @@ def train_jumping(
     for number, rung in enumerate(_RUNGS):
         part = train(taken, max(rung * tolerance, _FINEST))
         last = number == len(_RUNGS) - 1
-        kept = [k for k, e in enumerate(part.truncation_error) if last or e <= tolerance]
+        kept = [k for k, e in enumerate(part.truncation_error) if last or not e > tolerance]
         if kept:
             parts.append(joined([part], np.array(kept)))
             order += [taken[k] for k in kept]
@@ -328,6 +332,17 @@ def train_jumping(
         if not taken:
             break
     return joined(parts, np.argsort(np.array(order)))
+
+
+def _apart(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return by how much the records of two walks differ; infinite if they are not comparable."""
+    found = [
+        float(np.max(deviations_of(name, coarse, fine, "generic")))
+        for name, (coarse, fine) in pairs.items()
+        if len(fine)
+    ]
+    largest = max(found, default=0.0)
+    return largest if largest <= _FARTHEST else np.inf
 
 
 def _check_outputs(outputs: int) -> None:
