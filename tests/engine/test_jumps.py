@@ -54,6 +54,12 @@ def test_records_are_those_of_gradient_descent(grid: tuple[Plan, Trained]):
     _, found = grid
     judge = train(planned(GRID, kernel="generic"))
     assert set(found.status) == {"diverged", "stopped", "finished"}
+    # Of numbers that blow up nothing is estimated, and where there is no record nothing differs.
+    diverged = [each == "diverged" for each in found.status]
+    np.testing.assert_array_equal(np.isnan(found.truncation_error), diverged)
+    nothing = np.zeros(0)
+    assert jumps._apart({"loss": (nothing, nothing)}) == 0.0
+    assert jumps._apart({"loss": (np.ones(2), np.array([1.0, 2.0]))}) == np.inf
     for name in ("diverged_step", "stopped_step", "num_rows"):
         np.testing.assert_array_equal(getattr(found, name), getattr(judge, name))
     for run, count in enumerate(found.num_rows):
