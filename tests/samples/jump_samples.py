@@ -102,6 +102,9 @@ def family(number: int, runs: int = RUNS // SEEDS, steps: int = 0) -> dict[str, 
         network["layer_init_scale"] = scales.tolist()
         axes.append("network.layer_init_scale")
     decays = np.where(random.random(runs) < 0.15, 0.0, 10 ** random.uniform(-7, -1, runs))
+    if kind == "deep_prior":
+        # Which has no weight decay.
+        decays = np.zeros(runs)
     return {
         "name": "jumps",
         "problem": problem,
