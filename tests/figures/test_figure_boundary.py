@@ -77,7 +77,7 @@ def test_a_combination_without_a_boundary_is_told() -> None:
     (points,) = ax.get_lines()
     np.testing.assert_array_equal(np.asarray(points.get_xdata()), [3])
     text = "\n".join(each.get_text() for each in figure.texts)
-    assert "1 combinations without a boundary" in text
+    assert "1 combination without a boundary" in text
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

@@ -70,7 +70,7 @@ def draw_boundary(results: Results, keys: BoundaryFigure, selection: Selection) 
         f"where {_success(refine)} in half of the seeds, to {100 * refine.tolerance:g} %",
         *(["bars: 95 % bootstrap interval over the seeds"] if barred else []),
         *layout.not_shown(selection, keys.x, keys.hue, points=refine.between),
-        *([f"{without} combinations without a boundary"] if without else []),
+        *([f"{without} combination{'s' * (without > 1)} without a boundary"] if without else []),
         *notes,
     ]
     legend = layout.legend_of(keys.hue, hues, colour_of, (), seen)
