@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,3 @@ def values_between(
     if whole:
         return sorted({round(value) for value in found} - {low, high})
     return sorted({float(f"{value:.{_DIGITS}g}") for value in found} - {low, high})
-
-
-def share(succeeded: Sequence[bool]) -> float:
-    """Return the share of runs that succeed; 0 for none."""
-    return sum(succeeded) / len(succeeded) if succeeded else 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlnsweep.analysis.boundaries import succeeded
-from dlnsweep.analysis.boundary import Bracket, brackets, share, values_between
+from dlnsweep.analysis.boundary import Bracket, brackets, values_between
 from dlnsweep.errors import SpecError
 from dlnsweep.plan.plan import expanded_ids
 from dlnsweep.results import Results, open_results
@@ -40,6 +40,16 @@ class Found:
         for combination, shares in self.shares.items():
             yield from ((combination, bracket) for bracket in brackets(shares))
 
+    def untried(self, refine: Refine) -> list[Row]:
+        """Return the combinations and values that narrow the boundaries; none if all are known."""
+        whole = all(isinstance(v, int) for shares in self.shares.values() for v in shares)
+        points, spacing, tolerance = refine.points, refine.spacing, refine.tolerance
+        return [
+            (*row, value)
+            for row, bracket in self.brackets()
+            for value in values_between(bracket, points, spacing, tolerance, whole=whole)
+        ]
+
 
 def found_of(sweep: Sweep, results: Results) -> Found:
     """Return what is known of a sweep's boundaries.
@@ -64,7 +74,9 @@ def found_of(sweep: Sweep, results: Results) -> Found:
     shares: dict[Row, dict[float, float]] = {}
     for row, own in zip(rows, ids.tolist(), strict=True):
         combination = (*row[:place], *row[place + 1 :])
-        shares.setdefault(combination, {})[row[place]] = share([passed[each] for each in own])
+        shares.setdefault(combination, {})[row[place]] = sum(map(passed.__getitem__, own)) / len(
+            own
+        )
     return Found(tuple(key for key in keys if key != refine.between), shares)
 
 
@@ -74,16 +86,9 @@ def next_round(sweep: Sweep, found: Found) -> Sweep | None:
     None where every boundary is known, or where it would have more runs than sweep.max_runs.
     """
     refine = _refine(sweep)
-    whole = all(isinstance(value, int) for value in sweep.values[refine.between])
     keys = (*found.keys, refine.between)
     rows = [(*row, value) for row, shares in found.shares.items() for value in shares]
-    more = [
-        (*row, value)
-        for row, bracket in found.brackets()
-        for value in values_between(
-            bracket, refine.points, refine.spacing, refine.tolerance, whole=whole
-        )
-    ]
+    more = found.untried(refine)
     if not more or (len(rows) + len(more)) * len(sweep.seeds) > sweep.options.max_runs:
         return None
     return Sweep.from_dict(as_blocks(sweep.document, keys, [*rows, *more], refine.between))
@@ -127,13 +132,7 @@ def rounds(sweep: Sweep, compute: Callable[[Sweep], Store], tell: Callable[[str]
 
 def _ended(found: Found, refine: Refine, number: int) -> str:
     """Return what ends the rounds before all boundaries are known; empty where they are."""
-    whole = all(isinstance(value, int) for each in found.shares.values() for value in each)
-    spacing, tolerance = refine.spacing, refine.tolerance
-    left = (
-        values_between(bracket, refine.points, spacing, tolerance, whole=whole)
-        for _, bracket in found.brackets()
-    )
-    if not any(left):
+    if not found.untried(refine):
         return ""
     ends = "max_rounds" if number > refine.max_rounds else "sweep.max_runs"
     return f"; {ends} ends the rounds"

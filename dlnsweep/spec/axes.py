@@ -163,6 +163,24 @@ def read_values(
     return (value,), False, problems
 
 
+def read_setting(
+    settings: type[Settings],
+    key: str,
+    raw: Any,
+    place: str,
+    *,
+    expand: bool = True,
+    distinct: bool = True,
+) -> tuple[tuple[Any, ...], bool, list[str]]:
+    """Validate what a sweep file gives for one setting, and resolve it; see `read_values`."""
+    values, several, problems = read_values(
+        settings, key, raw, place, expand=expand, distinct=distinct
+    )
+    if not problems and key in settings.resolvers:
+        values, problems = resolve(settings.resolvers[key], values, place)
+    return values, several, problems
+
+
 def _read_list(
     settings: type[Settings], key: str, raw: list[Any], place: str, distinct: bool
 ) -> tuple[tuple[Any, ...], bool, list[str]]:

@@ -21,9 +21,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dlnsweep.contracts.keys import may_vary
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.sentences import did_you_mean, show_key
-from dlnsweep.spec.axes import num_values, read_values
+from dlnsweep.spec.axes import num_values, read_setting
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,12 @@ def read_blocks(
         for key, count in Counter(key for key, _ in _flat(raw[i], classes)).items():
             problems += [f"{place} names {show_key(key)} twice; name it once."] * (count > 1)
         for key, value in table.items():
-            if wrong := _wrong_key(key, value, known):
+            if wrong := _wrong_key(key, value, classes, known):
                 problems.append(f"{place} {wrong}")
                 continue
             section, _, name = key.partition(".")
             there = f"{place}: {key}"
-            found[key], _, more = read_values(classes[section], name, value, there, expand=expand)
+            found[key], _, more = read_setting(classes[section], name, value, there, expand=expand)
             problems += more
         tables.append(found)
     keys = tuple(dict.fromkeys(key for table in tables for key in table))
@@ -109,12 +110,15 @@ def read_blocks(
     return Blocks(() if problems else tuple(tables), keys), problems
 
 
-def _wrong_key(key: str, value: Any, known: Sequence[str]) -> str:
+def _wrong_key(
+    key: str, value: Any, classes: Mapping[str, type[Settings]], known: Sequence[str]
+) -> str:
     """Return what is wrong with a key of a block, as the end of a sentence."""
     if key not in known or key.startswith("sweep."):
         hint = did_you_mean(key, [each for each in known if not each.startswith("sweep.")])
         return f"names '{show_key(key)}', which is not a setting of a run{hint}"
-    if key in ("problem.kind", "network.kind"):
+    section, _, name = key.partition(".")
+    if not may_vary(classes[section], name):
         return f"names {key}, which is the same for all runs of a file."
     if isinstance(value, dict) and ("formula" in value or "sample" in value):
         what = "formula" if "formula" in value else "sample"

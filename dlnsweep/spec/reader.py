@@ -13,7 +13,7 @@ from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS, SweepSettings
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
 from dlnsweep.spec import consistency, jumps, ways
-from dlnsweep.spec.axes import read_seeds, read_values, resolve
+from dlnsweep.spec.axes import read_seeds, read_setting
 from dlnsweep.spec.blocks import Blocks, check_columns, read_blocks
 from dlnsweep.spec.derived import check_reads, derive, is_formula, is_number, read_formula, spread
 from dlnsweep.spec.follows import follow_constraints, followed
@@ -173,8 +173,6 @@ class Reader:
             elif key in raw:
                 self.given.add(dotted)
                 values, several, problems = self._values(settings, key, raw[key], dotted, expand)
-                if not problems and key in settings.resolvers:
-                    values, problems = resolve(settings.resolvers[key], values, dotted)
                 if problems and dotted == "network.kind" and isinstance(raw[key], str):
                     problems = [unknown_network(raw[key], self.document)]
                 self.problems += problems
@@ -237,7 +235,7 @@ class Reader:
                 # As if the file gave them: the same runs.
                 section, _, name = key.partition(".")
                 settings = self.classes[section]
-                drawn[key], _, more = read_values(settings, name, [*column], key, distinct=False)
+                drawn[key], _, more = read_setting(settings, name, [*column], key, distinct=False)
                 problems += more
             self._set_together({} if problems else drawn)
         elsewhere = {
@@ -285,7 +283,7 @@ class Reader:
         if dotted == "sweep.seeds" and isinstance(raw, dict):
             seeds, problems = read_seeds(raw, dotted)
             return (list(seeds) if expand else 1,), False, problems
-        return read_values(
+        return read_setting(
             settings, key, raw, dotted, expand=expand, distinct=dotted not in self.zipped
         )
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from spec_samples import problems, sweep
 
 from dlnsweep.errors import SpecError
+from dlnsweep.execution.refining import Found, next_round
 from dlnsweep.plan.plan import make_plan
 
 RATE, DECAY = "training.learning_rate", "training.weight_decay"
@@ -167,6 +169,27 @@ def test_a_block_leaves_settings_that_others_name_at_their_defaults() -> None:
     assert sorted(plan.run_ids.tolist()) == sorted(ids)
 
 
+def test_files_count_by_their_content_however_they_are_named(tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in ("a.npy", "b.npy")]
+    for number, path in enumerate(paths):
+        np.save(path, np.eye(4, 8) + number)
+    key = "problem__operator_file"
+    given: dict[str, Any] = {"problem__operator": "file"}
+    expected = make_plan(sweep(**given, **{key: paths})).run_ids.tolist()
+    joined = sweep(**given, sweep__block=[{"problem": {"operator_file": path}} for path in paths])
+    assert make_plan(joined).run_ids.tolist() == expected
+    drawn = sweep(**given, **{key: {"sample": "choice", "of": paths}}, sweep__samples=32)
+    assert sorted(make_plan(drawn).run_ids.tolist()) == sorted(expected)
+    # And so do the rounds of a sweep that refines beside them.
+    rates = {"training__learning_rate": [0.1, 1.0], "sweep__refine": {"between": RATE}}
+    base = sweep(**given, **{key: paths}, **rates)
+    files = base.values["problem.operator_file"]
+    shares = {(file,): {0.1: 1.0, 1.0: 0.0} for file in files}
+    following = next_round(base, Found(("problem.operator_file",), shares))
+    assert following is not None
+    assert {*make_plan(base).run_ids.tolist()} < {*make_plan(following).run_ids.tolist()}
+
+
 def test_formulas_and_figures_know_blocks() -> None:
     figure = {"kind": "curves", "y": ["regression_error"], "hue": "network.depth"}
     found = blocks(
@@ -233,6 +256,8 @@ def sample(**given: Any) -> dict[str, Any]:
         ({"sweep__block": [{"network": {"width": [0, 3]}}, {}]}, ["sweep.block[1] is empty; it must name a setting or several.", "sweep.block[0]: network.width[0] is 0; it must be at least 1."]),
         ({"sweep__block": [{"network": {"width": [2, 3]}}]}, ["network.width is given, but every [[sweep.block]] has values of its own for it; leave it out of its section."]),
         ({"sweep__block": [{"network": {"width": 3}}, {"network": {"depth": 3}}], "network__width": [4, 5]}, ["sweep.block[1] does not name network.width, which has several values in its section; give it in each block, or one value there."]),
+        ({"sweep__block": [{"record": {"count": 5}}, {"record": {"count": 7}}]}, ["sweep.block[0] names record.count, which is the same for all runs of a file.", "sweep.block[1] names record.count, which is the same for all runs of a file."]),
+        ({"sweep__block": [{"record": {"observables": ["loss"]}}]}, ["sweep.block[0] names record.observables, which is the same for all runs of a file."]),
         ({"sweep__block": []}, ["sweep.block is empty; give a [[sweep.block]], or leave it out."]),
         ({"sweep__block": [{"network": {"width": 3}, "network.width": 4}]}, ["sweep.block[0] names network.width twice; name it once."]),
         (sample(sample="integer", from_=1, to=1e300), [f"{RATE} is sampled from 1 to 1e+300 with 'integer'; the ends may be 2^53 at most."]),
