@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+from planned_runs import assert_end_alike, train
 from spec_samples import document, problems, sweep
 from sweep_samples import PATIENCE, data_files, start, trained_apart, write
 from test_checkpoint import assert_same, in_pieces
@@ -90,13 +91,6 @@ def planned(case: dict[str, Any], **options: Any) -> Plan:
     return make_plan(sweep(**(whole | case), sweep={"seeds": 2, "kernel": "simd"} | options))
 
 
-def train(plan: Plan, rows: Any = None, **options: Any) -> Trained:
-    rows = np.arange(plan.num_runs) if rows is None else np.asarray(rows)
-    columns = {key: np.asarray(column)[rows] for key, column in plan.settings.items()}
-    width = plan.program_widths[plan.programs[rows[0]]]
-    return batch.train_batch(columns, plan.shared, width, **options)
-
-
 @pytest.mark.parametrize(
     "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
 )
@@ -152,9 +146,7 @@ def grid() -> tuple[Plan, Trained]:
 def test_runs_end_where_those_of_the_generic_way_do(grid: tuple[Plan, Trained]):
     _, trained = grid
     judge = train(planned(GRID, kernel="generic"))
-    assert set(trained.status) == {"diverged", "stopped", "finished"}
-    for name in ("diverged_step", "stopped_step", "num_rows"):
-        np.testing.assert_array_equal(getattr(trained, name), getattr(judge, name))
+    assert_end_alike(trained, judge)
     for name, values in trained.observables.items():
         for run, count in enumerate(trained.num_rows):
             found, wanted = values[run, :count], judge.observables[name][run, :count]

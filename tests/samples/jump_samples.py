@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import planned_runs
 
-from dlnsweep.engine.batch import train_batch
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.engine.trained import Trained
 from dlnsweep.plan.plan import Plan, make_plan
@@ -123,8 +123,7 @@ def family(number: int, runs: int = RUNS // SEEDS, steps: int = 0) -> dict[str, 
 def train(document: dict[str, Any], kernel: str) -> tuple[Plan, Trained]:
     """Train all runs of a document by a kernel."""
     plan = make_plan(Sweep.from_dict(document | {"sweep": document["sweep"] | {"kernel": kernel}}))
-    columns = {key: np.asarray(column) for key, column in plan.settings.items()}
-    return plan, train_batch(columns, plan.shared, plan.program_widths[0])
+    return plan, planned_runs.train(plan)
 
 
 def judged(name: str, found: np.ndarray, judge: np.ndarray) -> np.ndarray:
