@@ -48,7 +48,8 @@ def _short_segments_on_a_quick_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("sweeps"), BARE)
+    kept = BARE.replace("[record]\n", '[record]\nweights = "final"\n')
+    return write(tmp_path_factory.mktemp("sweeps"), kept)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,9 @@ def folder(sweep: Path, out: Path, steps: tuple[int, ...] = STEPS) -> Store:
 def results(root: Path) -> dict[str, bytes]:
     """Return the files of batches; what lies in `_staging` is nobody's result."""
     found = data_files(root)
-    return {name: data for name, data in found.items() if name.startswith(("curves", "outcomes"))}
+    found |= {f"weights/{path.name}": path.read_bytes() for path in root.glob("weights/*.npz")}
+    batches = ("curves", "outcomes", "weights")
+    return {name: data for name, data in found.items() if name.startswith(batches)}
 
 
 def work(store: Store, should_stop: Callable[[], bool] = lambda: False) -> None:

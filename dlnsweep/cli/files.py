@@ -110,6 +110,7 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
 
 def _check(file: Path, overrides: Sequence[str]) -> None:
     from dlnsweep.execution.trial import check_network
+    from dlnsweep.execution.weights_size import check_weights
     from dlnsweep.plan.fitting import need_of
     from dlnsweep.plan.plan import make_plan
     from dlnsweep.spec.sweep import Sweep
@@ -119,6 +120,7 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
     planned = make_plan(sweep) if crossings <= _MOST_LOOKED_AT else None
     if planned is not None:
         check_network(planned)
+        check_weights(planned)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
         print(
@@ -148,6 +150,7 @@ def plan(
 
     from dlnsweep.execution import estimate as estimates
     from dlnsweep.execution.local import LocalExecutor
+    from dlnsweep.execution.weights_size import weights_size
     from dlnsweep.machine.memory import workers_that_fit
     from dlnsweep.plan.batches import make_batches
     from dlnsweep.plan.fitting import need_of
@@ -174,6 +177,10 @@ def plan(
         ("Parquet", f"about {_bytes(found.stored_bytes)}"),
     ):
         print(f"{name:<18} {value}")
+    if (weights := weights_size(planned)) is not None:
+        print(f"{'weights':<18} {_bytes(weights.total_bytes)} beside the curves, uncompressed")
+        if too_many := weights.why_not():
+            print(f"not possible: {too_many}")
     for line in sweep.computed:
         print(line)
     for note in sweep.figure_notes:

@@ -40,6 +40,7 @@ num_steps = 10_000
 spacing = "log"                  # or "linear", or "explicit" with steps = [...]
 count = 100
 observables = ["regression_error", "off_subspace_error"]
+# weights = "final"              # keep the weights, too: results.weights(run_id)
 
 [sweep]
 seeds = 5                        # seeds 0..4; or a list of seeds

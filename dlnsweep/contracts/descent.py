@@ -74,6 +74,10 @@ class Kernel:
         """Return the view of the state that observables see."""
         raise NotImplementedError
 
+    def weights(self, inputs: Inputs, carry: Carry) -> Any:
+        """Return the parameters as they are kept: any pytree of arrays, padded as the state is."""
+        raise NotImplementedError
+
     def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
         """Return the state after the steps `step`, ..., `stop` - 1."""
         raise NotImplementedError

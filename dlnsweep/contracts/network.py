@@ -202,6 +202,16 @@ class NetworkKind(ABC):
         """Return whether the runs of a batch must have one seed, to share what is drawn by it."""
         return False
 
+    def weight_shape(self, name: str, row: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """Return the shape of an array of weights in a run; None where it is never padded.
+
+        Args:
+            name: Its name among those that are kept, such as "weights[0]".
+            row: The run's settings.
+        """
+        del name, row
+        return None
+
     def size_class(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
         """Return what runs must have in common in a static setting to share a program.
 

@@ -21,3 +21,12 @@ def record_steps(record: RecordSettings, num_steps: int) -> np.ndarray:
     else:
         chosen = np.rint(np.linspace(0.0, float(num_steps), record.count)).astype(np.int64)
     return np.unique(np.concatenate([[0], chosen, [num_steps]]).astype(np.int64))
+
+
+def weight_steps(record: RecordSettings, num_steps: int) -> np.ndarray:
+    """Return the steps, ascending, int64, at which a run's weights are kept.
+
+    "final" is the run's last step, which is an earlier one where `stop_when` was met.
+    """
+    chosen = [num_steps] if record.weights == "final" else record.weights
+    return np.unique(np.asarray(chosen, dtype=np.int64))

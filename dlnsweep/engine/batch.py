@@ -15,6 +15,7 @@ from dlnsweep.contracts.network import network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.journal import Call, Journal, leaves_of
 from dlnsweep.engine.jumps import JumpProgram, train_jumping
+from dlnsweep.engine.kept import KeptWeights
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.segments import Segments
 from dlnsweep.engine.trained import Trained, filled, joined
@@ -27,6 +28,7 @@ from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
 from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
 from dlnsweep.settings.rows import Stored
+from dlnsweep.settings.sections import RecordSettings
 
 # A segment should take about this long: progress, and stopping, wait for its end.
 _SEGMENT_SECONDS = 1.0
@@ -298,7 +300,7 @@ def _train_pieces(
         piece = slice(first, min(len(outcome), first + program.layout.lanes))
         part = watch.journal.next_ended(len(outcome[piece]))
         if part is None:
-            part = _train_lanes(program, start(piece), outcome[piece], steps, watch)
+            part = _train_lanes(program, start(piece), outcome[piece], record, steps, watch)
             watch.journal.end_call(part)
         else:
             watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged, True))
@@ -311,6 +313,7 @@ def _train_lanes(
     program: Any,
     started: tuple[Any, Any],
     outcome: list[tuple[str, str, float]],
+    record: RecordSettings,
     steps: np.ndarray,
     watch: _Watch,
 ) -> Trained:
@@ -318,17 +321,21 @@ def _train_lanes(
     count = len(outcome)
     (inputs, carry), kept = watch.journal.present_call(started)
     everywhere = isinstance(program, ReducedProgram) and program.stops_everywhere
-    segments = Segments(steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere)
+    weights = KeptWeights(record, int(steps[-1]), count)
+    segments = Segments(
+        steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere, ends=weights.ends
+    )
     records: list[dict[str, np.ndarray]] = []
     budget = _FIRST_SEGMENT_STEPS
     if kept:
         segments.go_to(kept.position)
         records.append(kept.records)
+        weights.go_on(kept.weights, kept.weight_steps)
         watch.on_progress(Progress(kept.position[1] * count, watch.diverged, True))
 
     def present() -> Call:
         whole = {k: np.concatenate([r[k] for r in records], axis=1) for k in records[0]}
-        return Call(leaves_of(inputs, carry), segments.position, whole)
+        return Call(leaves_of(inputs, carry), segments.position, whole, *weights.values())
 
     while not segments.finished and np.any(np.asarray(carry.state.active)[:count]):
         segment = segments.take(budget)
@@ -341,11 +348,14 @@ def _train_lanes(
         diverged_step = np.asarray(carry.state.diverged_step)[:count]
         elapsed = time.perf_counter() - began
         done = segment.end - segment.start
+        weights.look(program, inputs, carry, segment.end)
         budget = _next_budget(budget, done, elapsed)
         diverged = watch.diverged + int(np.sum(diverged_step >= 0))
         watch.on_progress(Progress(done * count, diverged))
         watch.check(present)
     reached = segments.position[0]
+    weights.end(program, inputs, carry)
+    kept_weights, kept_steps = weights.values()
     norms = np.full(count, np.nan)
     if isinstance(program, ReducedProgram):
         norms = program.residual_norms(inputs, carry)[:count]
@@ -368,6 +378,8 @@ def _train_lanes(
         residual_norm=norms,
         compile_seconds=0.0,
         seconds=0.0,
+        weights=kept_weights,
+        weight_steps=kept_steps,
     )
     return program.told(carry, trained) if isinstance(program, JumpProgram) else trained
 

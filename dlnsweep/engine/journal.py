@@ -54,11 +54,15 @@ class Call:
         leaves: The arrays of its inputs and of its carry.
         position: See `Segments.position`.
         records: What has been recorded, by name, (runs, steps, ...).
+        weights: The weights that have been kept, by name, (runs, kept steps, ...).
+        weight_steps: Their steps; see `Trained`.
     """
 
     leaves: list[np.ndarray]
     position: tuple[int, int, int]
     records: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    weight_steps: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ def _is_call(call: Call) -> bool:
         and all(isinstance(each, int) and 0 <= each < 2**62 for each in position)
         and isinstance(call.records, dict)
         and all(isinstance(each, np.ndarray) for each in call.records.values())
+        and isinstance(call.weights, dict)
+        and all(isinstance(each, np.ndarray) for each in call.weights.values())
+        and isinstance(call.weight_steps, np.ndarray)
     )
 
 

@@ -122,6 +122,10 @@ class JumpKernel(Kernel):
         """Return the view of the finer walk."""
         return self.of.view(inputs._replace(constants=inputs.constants.own), carry)
 
+    def weights(self, inputs: Inputs, carry: Carry) -> Any:
+        """Return the parameters of the finer walk."""
+        return self.of.weights(inputs._replace(constants=inputs.constants.own), carry)
+
     def observe(
         self, inputs: Inputs, carry: Carry, step: Int[Array, ""]
     ) -> tuple[Bool[Array, ""], dict[str, Array]]:

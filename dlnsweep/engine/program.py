@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,26 @@ class Program:
         """Train all lanes; see `DenseKernel.segment`. The carry is given away."""
         return self._segment_compiled(inputs, carry, np.int64(start), stops, recorded)
 
+    def weights(self, inputs: Any, carry: Any) -> dict[str, np.ndarray]:
+        """Return the weights of all lanes by name, (lanes, ...); padded as the state is.
+
+        A name says where an array stands among the parameters: "weights[0]", "bias", "b.gain".
+        """
+        found = self._weights_compiled(inputs, carry)
+        leaves = jax.tree_util.tree_flatten_with_path(found)[0]
+        return {name_of(path): np.asarray(leaf) for path, leaf in leaves}
+
+    @cached_property
+    def _weights_compiled(self) -> Any:
+        def weights(inputs: Any, carry: Any) -> Any:
+            def one(own: Any, carry: Any, shared: Any) -> Any:
+                return self.kernel.weights(self.drawing.joined(own, shared), carry)
+
+            own, shared = inputs if self.drawing.one_seed else (inputs, None)
+            return self.layout.batch(one, 2)(own, carry, shared)
+
+        return jax.jit(weights)
+
     def _start(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
         shared = self.drawing.shared({key: values[0] for key, values in arguments.items()})
 
@@ -167,6 +188,21 @@ class Program:
     def _in_precision(self, array: Any) -> Any:
         # Keys are integers.
         return array.astype(self.precision) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+
+def name_of(path: Sequence[Any]) -> str:
+    """Return the name of a leaf of a tree of parameters by the way to it.
+
+    What is no dictionary or record at the top is called "weights".
+    """
+    text = ""
+    for key in path:
+        if hasattr(key, "idx"):
+            text = f"{text or 'weights'}[{key.idx}]"
+        else:
+            own = getattr(key, "key", getattr(key, "name", key))
+            text = f"{text}.{own}" if text else str(own)
+    return text or "weights"
 
 
 def _wanted_layout(

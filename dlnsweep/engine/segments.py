@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,15 +41,23 @@ class Segments:
         grain: The program's `grain`.
         everywhere: Whether there is a stop at every multiple of `grain`, for a kernel that begins
             anew at each stop and rounds differently if it does not.
+        ends: Recorded steps at which a segment ends, for what is looked at there.
     """
 
     def __init__(
-        self, steps: np.ndarray, length: int, grain: int, *, everywhere: bool = False
+        self,
+        steps: np.ndarray,
+        length: int,
+        grain: int,
+        *,
+        everywhere: bool = False,
+        ends: Collection[int] = (),
     ) -> None:
         self._steps = steps
         self._length = length
         self._grain = grain
         self._everywhere = everywhere
+        self._ends = frozenset(ends)
         self._next = 0
         self._step = 0
         self._last_recorded = 0
@@ -96,6 +105,8 @@ class Segments:
             if target == record:
                 self._last_recorded = target
                 self._next += 1
+                if target in self._ends:
+                    break
         padding = self._length - len(stops)
         return Segment(
             start,

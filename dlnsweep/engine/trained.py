@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ class Trained:
         kernel_reason: Why it was this kernel.
         truncation_error: The reduced kernel's estimate of its relative error; NaN for dense runs.
         residual_norm: ||Phi|| of reduced runs after the last step; NaN for dense runs.
+        weights: What is kept of the weights, by name, (runs, kept steps, ...), padded as the arrays
+            are; empty where nothing is asked for.
+        weight_steps: The steps that they are of, (runs, kept steps), -1 where a run had ended;
+            None where nothing is asked for.
         compile_seconds: Seconds that compiling took; 0 where the program was at hand.
         seconds: Seconds of training, drawing and recording.
     """
@@ -37,6 +41,8 @@ class Trained:
     residual_norm: np.ndarray
     compile_seconds: float
     seconds: float
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    weight_steps: np.ndarray | None = None
 
     @property
     def status(self) -> list[str]:
@@ -58,6 +64,8 @@ def joined(parts: list[Trained], order: np.ndarray) -> Trained:
     """Join parts, and take their runs in an order."""
 
     def whole(values: list[Any]) -> Any:
+        if values[0] is None:
+            return None
         if isinstance(values[0], list):
             items = [item for value in values for item in value]
             return [items[i] for i in order]
@@ -70,12 +78,14 @@ def joined(parts: list[Trained], order: np.ndarray) -> Trained:
         "stopped_step",
         "kernel",
         "kernel_reason",
+        "weight_steps",
     )
     return Trained(
         steps=parts[0].steps,
         observables={
             name: whole([p.observables[name] for p in parts]) for name in parts[0].observables
         },
+        weights={name: whole([p.weights[name] for p in parts]) for name in parts[0].weights},
         **{name: whole([getattr(p, name) for p in parts]) for name in names},
         truncation_error=whole([p.truncation_error for p in parts]),
         compile_seconds=0.0,

@@ -13,6 +13,7 @@ import numpy as np
 from dlnsweep.contracts.network import network_of
 from dlnsweep.execution.shards import Shard
 from dlnsweep.execution.trial import check_network
+from dlnsweep.execution.weights_size import check_weights
 from dlnsweep.machine.environment import check_same, cpu, of_this_process
 from dlnsweep.numerics.runtime import LIBRARIES, accelerators, versions
 from dlnsweep.plan.batches import Batch, make_batches
@@ -68,12 +69,13 @@ def prepare(
         how: What is to compute it; of `executor_for`.
 
     Raises:
-        SpecError: If a run cannot fit into this machine's memory.
+        SpecError: If a run cannot fit into this machine's memory, or kept weights on its disk.
         RunError: If a package is missing here that the kernel asked for needs.
         StoreError: If the folder cannot be used.
     """
     plan, here, note = make_plan(sweep), environment(in_process=how == IN_PROCESS), ""
     check_network(plan)
+    check_weights(plan, root)
     rows = np.arange(plan.num_runs)
     elsewhere = how.startswith(DASK) or bool(accelerators())
     if sweep.options.kernel == "simd" and not how.startswith(DASK):

@@ -60,6 +60,7 @@ def execute_batch(
     load_jax()
     from dlnsweep.engine.batch import Progress
     from dlnsweep.execution.checkpoint import DEFAULT_SECONDS, Checkpoint
+    from dlnsweep.execution.kept_weights import weights_file
     from dlnsweep.store import Store
     from dlnsweep.store.records import curves_table, outcomes_table
 
@@ -139,7 +140,7 @@ def execute_batch(
         "surroundings": around,
         **checkpoint.receipt(),
     }
-    store.commit(number, curves, outcomes, receipt)
+    store.commit(number, curves, outcomes, receipt, weights_file(columns, shared, trained))
     checkpoint.remove()
     # Runs that ended early have no more steps to do.
     rest = total - told

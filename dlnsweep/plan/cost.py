@@ -15,7 +15,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import BY_DEFINITION, network_of
 from dlnsweep.contracts.observable import OBSERVABLES
-from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.contracts.schedule import record_steps, weight_steps
 from dlnsweep.settings.rows import section_of
 from dlnsweep.settings.sections import RecordSettings
 
@@ -39,7 +39,7 @@ class RunCost:
         call_bytes: The least memory in which it can be drawn and trained.
         seconds: Seconds on one core.
         num_records: Recorded steps.
-        record_bytes: Bytes of its records in memory.
+        record_bytes: Bytes of its records in memory, and about those of the weights it keeps.
         reduced: Whether the reduced kernel is to try.
         shares: Whether it shares what its seed draws with the other runs of a batch.
     """
@@ -88,7 +88,8 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
         call_bytes=max(2 * step.state_bytes, step.draw_bytes),
         seconds=seconds,
         num_records=num_records,
-        record_bytes=num_records * (8 + item * record_length(row)),
+        record_bytes=num_records * (8 + item * record_length(row))
+        + len(weight_steps(record, num_steps)) * step.state_bytes,
         reduced=reduced,
         shares=row["sweep.kernel"] not in BY_DEFINITION and network.lanes_share(row),
     )

@@ -20,6 +20,7 @@ NOT_COLUMNS = (
     "record.observables",
     "record.steps",
     "record.noise_levels",
+    "record.weights",
     "training.stop_when",
 )
 

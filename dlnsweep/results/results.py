@@ -21,18 +21,17 @@ from dlnsweep.results.tables import (
     expanded,
     is_blank,
     map_in_threads,
+    no_curves,
+    size_of_curves,
     stream,
     to_pandas,
 )
+from dlnsweep.results.weights import KeptWeights
 from dlnsweep.settings.sentences import nearest_key, show
 from dlnsweep.store import Store
 from dlnsweep.store.records import FINAL, OUTCOMES_SCHEMA
 
 PLANNED = "planned"
-# Measured: bytes of a NumPy array as a Python object, and what curves() takes at its height over
-# the size of the frame.
-_OBJECT_BYTES = 120
-_COPIES = 2.2
 
 
 def open_results(path: str | Path) -> Results:
@@ -157,7 +156,7 @@ class Results:
         self._check_fits(chosen, batches, names)
         read = self._reader(names, None if where is None else chosen["run_id"].to_numpy())
         tables = map_in_threads(read, batches)
-        curves = concat(tables) if tables else _no_curves(names)
+        curves = concat(tables) if tables else no_curves(names)
         beside = aligned(chosen.drop_columns("batch"), curves["run_id"].to_numpy())
         for name in beside.column_names[1:]:
             curves = curves.append_column(name, beside[name])
@@ -187,6 +186,30 @@ class Results:
         read = self._reader(names, None if where is None else chosen["run_id"].to_numpy())
         for _, table in stream(read, self._done_batches(chosen)):
             yield table
+
+    def weights(self, run_id: int, step: int | None = None) -> dict[str, np.ndarray]:
+        """Return the weights that are kept of a run (record.weights), in the precision of training.
+
+        Args:
+            run_id: The run, as `runs()` has it.
+            step: The step that they are of; the last one of which any are kept by default.
+
+        Returns:
+            Arrays by name. A deep linear network has "weights[0]", ..., "weights[L - 1]", the
+            matrices W_1 (d_1, m), ..., W_L (d, d_{L-1}); any other network the names of the pytree
+            of its parameters, such as "weights[0]" and "biases[0]". end_to_end has "matrix" beside
+            them; deep_prior has "hidden", z = W u (k,), and where V is trained "output_change", the
+            C (m, k) of V = V(0) + A^T C, as W and V are not formed.
+
+        Raises:
+            SpecError: If none are kept, there is no such run, or it has none of that step.
+            StoreError: If the file is damaged or does not fit into memory.
+        """
+        return self._kept.weights(run_id, step)
+
+    @cached_property
+    def _kept(self) -> KeptWeights:
+        return KeptWeights(self.store)
 
     def summary(
         self,
@@ -316,7 +339,7 @@ class Results:
         """Refuse a table of curves that would fill the memory."""
         known = self._types
         types = [known[name] for name in observables if name in known]
-        rows, needed = _size_of_curves(
+        rows, needed = size_of_curves(
             sum(self._footers[number][1] for number in batches),
             runs.num_rows / max(1, self._num_runs(batches)),
             types,
@@ -353,25 +376,6 @@ class Results:
         check_alike(self.path, "outcomes", [table.schema for table in tables])
         known = concat([OUTCOMES_SCHEMA.empty_table().select(names), *tables])
         return aligned(known, runs["run_id"].to_numpy())
-
-
-def _size_of_curves(
-    rows: int, share: float, types: Sequence[pa.DataType], num_settings: int
-) -> tuple[int, int]:
-    """Return the rows of a table of curves, and the bytes that making it takes."""
-    rows = round(rows * min(1.0, share))
-    # A vector in a DataFrame is a Python object beside its numbers.
-    values = sum(_OBJECT_BYTES + 8 * t.list_size if _is_vector(t) else 8 for t in types)
-    return rows, int(_COPIES * rows * (16 + values + 8 * num_settings))
-
-
-def _is_vector(kind: pa.DataType) -> bool:
-    return pa.types.is_fixed_size_list(kind)
-
-
-def _no_curves(observables: Sequence[str]) -> pa.Table:
-    keys = {name: pa.array([], pa.int64()) for name in ("run_id", "step")}
-    return pa.table(keys | {name: pa.array([], pa.float64()) for name in observables})
 
 
 def _names(value: Any, what: str) -> list[str]:

@@ -18,6 +18,10 @@ from dlnsweep.errors import StoreError
 
 # Tables that are read ahead take no more memory than this, beside the one in use.
 _AHEAD_BYTES = 256 * 2**20
+# Measured: bytes of a NumPy array as a Python object, and what curves() takes at its height over
+# the size of the frame.
+_OBJECT_BYTES = 120
+_COPIES = 2.2
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -127,6 +131,26 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
     for name in gaps:
         frame[name] = table[name].cast(pa.int64()).to_pandas(types_mapper=_NULLABLE.get)
     return frame[table.column_names] if gaps else frame
+
+
+def size_of_curves(
+    rows: int, share: float, types: Sequence[pa.DataType], num_settings: int
+) -> tuple[int, int]:
+    """Return the rows of a table of curves, and the bytes that making it takes."""
+    rows = round(rows * min(1.0, share))
+    # A vector in a DataFrame is a Python object beside its numbers.
+    values = sum(_OBJECT_BYTES + 8 * t.list_size if _is_vector(t) else 8 for t in types)
+    return rows, int(_COPIES * rows * (16 + values + 8 * num_settings))
+
+
+def _is_vector(kind: pa.DataType) -> bool:
+    return pa.types.is_fixed_size_list(kind)
+
+
+def no_curves(observables: Sequence[str]) -> pa.Table:
+    """Return a table of no rows."""
+    keys = {name: pa.array([], pa.int64()) for name in ("run_id", "step")}
+    return pa.table(keys | {name: pa.array([], pa.float64()) for name in observables})
 
 
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}

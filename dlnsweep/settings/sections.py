@@ -36,6 +36,15 @@ class RecordSettings(Settings):
         list[Annotated[int, Field(ge=0, le=2**53)]],
         Describe("static", 'the recorded steps under spacing = "explicit"', axis=False),
     ] = Field(default_factory=list)
+    weights: Annotated[
+        Literal["final"] | list[Annotated[int, Field(ge=0, le=2**53)]],
+        Describe(
+            "outside",
+            'which weights are kept beside the curves: "final", or a list of recorded steps; '
+            "results.weights(run_id) has them",
+            axis=False,
+        ),
+    ] = Field(default_factory=list)
     observables: Annotated[list[str], Describe("static", "what is recorded", axis=False)] = Field(
         default_factory=lambda: ["regression_error", "off_subspace_error"]
     )

@@ -185,7 +185,9 @@ def findings(error: ValidationError, place: str) -> list[str]:
     # Every member of a union complains. Those that expected another type than was given only
     # distract from what is wrong inside the member that was meant.
     inside = [
-        e for e in items if e["type"] not in _TYPES or any(isinstance(p, int) for p in e["loc"])
+        e
+        for e in items
+        if e["type"] not in (*_TYPES, "literal_error") or any(isinstance(p, int) for p in e["loc"])
     ]
     if not inside:
         wanted = " or ".join(dict.fromkeys(requirement(e) for e in items))

@@ -92,7 +92,7 @@ def check_kernel(values: Values) -> Iterator[str]:
     """Check that what is asked of the reduced kernel is what it can do."""
     needed = {
         "sweep.kernel", "network.initial_weights", "training.optimizer", "network.depth",
-        "record.observables", "training.minibatch_size",
+        "record.observables", "training.minibatch_size", "record.weights",
     }  # fmt: skip
     if not needed <= values.keys():
         return
@@ -115,7 +115,8 @@ def check_kernel(values: Values) -> Iterator[str]:
     for optimizer, depth, size in itertools.product(
         values["training.optimizer"], values["network.depth"], values["training.minibatch_size"]
     ):
-        reason = why_not_reduced(optimizer, depth, names, size)
+        reason = why_not_reduced(optimizer, depth, names, size, values["record.weights"][0])
         if reason:
-            yield f"{asked}, but {reason}."
+            advice = "; leave record.weights out" if "weights to keep" in reason else ""
+            yield f"{asked}, but {reason}{advice}."
             return

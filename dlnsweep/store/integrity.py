@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,15 @@ from dlnsweep.errors import StoreError
 from dlnsweep.store.address import join
 from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
-from dlnsweep.store.layout import CHECKPOINTS, PLAN_RECEIPT, RUNS, SWEEP, batch_name, batches_in
+from dlnsweep.store.layout import (
+    CHECKPOINTS,
+    PLAN_RECEIPT,
+    RUNS,
+    SWEEP,
+    WEIGHTS,
+    batch_name,
+    batches_in,
+)
 from dlnsweep.store.records import integers
 from dlnsweep.store.seals import is_sealed
 
@@ -36,16 +44,20 @@ class Problem:
     leftover: bool = False
 
 
-def verify(files: Files, run_ids_of: Callable[[], dict[int, np.ndarray]]) -> list[Problem]:
+def verify(
+    files: Files, run_ids_of: Callable[[], dict[int, np.ndarray]], *, weights: bool = False
+) -> list[Problem]:
     """Return all problems of a results folder; an empty list means that every byte is right.
 
     Args:
         files: The folder.
         run_ids_of: Returns the run ids of each planned batch.
+        weights: Whether the weights of runs are kept.
     """
     problems = _verify_plan(files)
     done = batches_in(files, "curves")
-    found = {number: _verify_batch(files, number) for number in done}
+    tables = ("curves", "outcomes", *([WEIGHTS] if weights else []))
+    found = {number: _verify_batch(files, number, tables) for number in done}
     if not problems:
         intact = [number for number in done if not found[number]]
         problems += _verify_places(files, intact, run_ids_of)
@@ -69,7 +81,7 @@ def _foreign(files: Files) -> list[Problem]:
 
 def _leftovers(files: Files, done: set[int]) -> list[Problem]:
     problems = []
-    for folder in ("outcomes", "receipts"):
+    for folder in ("outcomes", "receipts", WEIGHTS):
         for number in sorted(set(batches_in(files, folder)) - done):
             path = files.path(batch_name(folder, number))
             problems.append(
@@ -91,9 +103,9 @@ def _verify_plan(files: Files) -> list[Problem]:
     return problems
 
 
-def _verify_batch(files: Files, number: int) -> list[Problem]:
+def _verify_batch(files: Files, number: int, tables: Sequence[str]) -> list[Problem]:
     name = batch_name("receipts", number)
-    names = [batch_name(folder, number) for folder in ("receipts", "curves", "outcomes")]
+    names = [batch_name(folder, number) for folder in ("receipts", *tables)]
     missing = [files.path(name) for name in names if not files.exists(name)]
     if missing:
         return [Problem(path, f"{path}: is missing; {_COMPUTE}.") for path in missing]
@@ -102,7 +114,11 @@ def _verify_batch(files: Files, number: int) -> list[Problem]:
         path = files.path(name)
         problems.append(Problem(path, f"{path}: belongs to batch {receipt.get('batch')}; {_REDO}."))
         receipt = None
-    for folder in ("curves", "outcomes"):
+    if receipt and not set(tables) <= receipt["files"].keys():
+        path = files.path(name)
+        problems.append(Problem(path, f"{path}: does not say what weights were kept; {_REDO}."))
+        receipt = None
+    for folder in tables:
         accepted = [receipt["files"][folder]["sha256"]] if receipt else None
         problems += _verify_file(files, batch_name(folder, number), accepted, _REDO)
     return problems
@@ -174,7 +190,7 @@ def leftovers(files: Files, done_now: Callable[[], set[int]]) -> list[str]:
     # What has no curves is read before what has them: a commit in between only spares files.
     orphans = {
         batch_name(folder, number): number
-        for folder in ("receipts", "outcomes")
+        for folder in ("receipts", "outcomes", WEIGHTS)
         for number in batches_in(files, folder)
     }
     kept = batches_in(files, CHECKPOINTS)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from dlnsweep.errors import StoreError
 from dlnsweep.store.address import Location, join
 from dlnsweep.store.bounds import Unfit, check_columns, check_rows, read
+from dlnsweep.store.packing import DIGITS, HEAD, looks_intact
 from dlnsweep.store.system import Data
 
 # Of what is not whole yet, and of locks.
@@ -138,7 +139,7 @@ class Files(ABC):
         return found.hexdigest()
 
     def committed_sha256(self, name: str) -> str | None:
-        """Return the SHA-256 of a table or JSON file; None if it is none by its ends.
+        """Return the SHA-256 of a table, of weights or of JSON; None if it is none by its ends.
 
         A file that was made long afterwards, such as a hole of a terabyte, is not read.
 
@@ -148,6 +149,8 @@ class Files(ABC):
         if name.endswith(".parquet"):
             ends = self.read_ends(name, len(_PARQUET), len(_PARQUET))
             return self.sha256(name) if ends == (_PARQUET, _PARQUET) else None
+        if name.endswith(".npz"):
+            return self.sha256(name) if looks_intact(*self.read_ends(name, HEAD, DIGITS)) else None
         return hashlib.sha256(self.read_bytes(name)).hexdigest()
 
     def read_bytes(self, name: str, most: int = MAX_JSON_BYTES) -> bytes:

@@ -17,11 +17,16 @@ PLAN_RECEIPT = "receipts/plan.json"
 FOLDERS = (STAGING, "curves", "outcomes", "receipts")
 # Made when it is needed.
 CHECKPOINTS = "checkpoints"
+WEIGHTS = "weights"
 RUNNERS = "runners"
 FIGURES = "figures"
-EVERY_FOLDER = (*FOLDERS, CHECKPOINTS, RUNNERS, FIGURES)
+EVERY_FOLDER = (*FOLDERS, CHECKPOINTS, WEIGHTS, RUNNERS, FIGURES)
 
-_SUFFIX = {"curves": "parquet", "outcomes": "parquet", "receipts": "json", "checkpoints": "npz"}
+_SUFFIX = {
+    **dict.fromkeys(("curves", "outcomes"), "parquet"),
+    **dict.fromkeys((CHECKPOINTS, WEIGHTS), "npz"),
+    "receipts": "json",
+}
 _BATCH = re.compile(r"batch-(\d{6,9})\.(parquet|json|npz)")
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -52,7 +57,7 @@ def results_folder(parent: str | Path, name: str) -> Any:
 
 
 def batch_name(folder: str, number: int) -> str:
-    """Return the name of a batch's file in "curves", "outcomes", "receipts" or "checkpoints"."""
+    """Return the name of a batch's file in one of the folders that have a file a batch."""
     return f"{folder}/batch-{number:06d}.{_SUFFIX[folder]}"
 
 

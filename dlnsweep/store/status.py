@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
+
+from dlnsweep.store.description import check_receipt
+from dlnsweep.store.interface import Files
+from dlnsweep.store.layout import batch_name
 
 
 @dataclass(frozen=True)
@@ -30,3 +37,46 @@ class Status:
     seconds: float
     run_steps: int
     run_steps_taken: int
+
+
+def status_of(files: Files, runs_of: Mapping[int, int], done_now: Set[int]) -> Status:
+    """Return how far a sweep has come.
+
+    Args:
+        files: The results folder.
+        runs_of: The number of runs of each planned batch.
+        done_now: The numbers of the committed batches.
+
+    Raises:
+        StoreError: If a receipt cannot be read or is damaged.
+    """
+    done = sorted(done_now & runs_of.keys())
+    receipts = _receipts(files, done)
+    ended = [receipt.get("status", {}) for receipt in receipts]
+    # Receipts of earlier versions do not say how many steps were taken.
+    told = [receipt for receipt in receipts if "run_steps_taken" in receipt]
+    return Status(
+        planned=sum(runs_of.values()),
+        done=sum(runs_of[number] for number in done),
+        diverged=sum(counts.get("diverged", 0) for counts in ended),
+        stopped=sum(counts.get("stopped", 0) for counts in ended),
+        batches=len(runs_of),
+        batches_done=len(done),
+        seconds=float(sum(receipt.get("seconds", 0.0) for receipt in receipts)),
+        run_steps=sum(receipt.get("run_steps", 0) for receipt in told),
+        run_steps_taken=sum(receipt["run_steps_taken"] for receipt in told),
+    )
+
+
+def _receipts(files: Files, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    def read(number: int) -> dict[str, Any]:
+        name = batch_name("receipts", number)
+        receipt = files.read_json(name)
+        check_receipt(receipt, files.path(name))
+        return receipt
+
+    if not files.remote:
+        return [read(number) for number in numbers]
+    # Each waits for the network, so many wait together.
+    with ThreadPoolExecutor(32) as pool:
+        return list(pool.map(read, numbers))

@@ -7,8 +7,6 @@ computed again. Runners coordinate through this folder alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from dlnsweep.store import run_table
 from dlnsweep.store.address import location
 from dlnsweep.store.checkpoints import CheckpointFile, verify_checkpoints
 from dlnsweep.store.contents import check_rows, check_types
-from dlnsweep.store.description import check_receipt, check_sweep
+from dlnsweep.store.description import check_sweep
 from dlnsweep.store.integrity import Problem, leftovers, verify
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import (
@@ -30,6 +28,7 @@ from dlnsweep.store.layout import (
     FOLDERS,
     RUNS,
     SWEEP,
+    WEIGHTS,
     batch_name,
     batches_in,
     open_files,
@@ -38,8 +37,10 @@ from dlnsweep.store.layout import (
 from dlnsweep.store.plan_files import write_first, write_more
 from dlnsweep.store.records import curves_parquet, integers, outcomes_parquet
 from dlnsweep.store.seals import now, seal, sha256
-from dlnsweep.store.status import Status
+from dlnsweep.store.status import Status, status_of
 from dlnsweep.store.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
+from dlnsweep.store.system import Data
+from dlnsweep.store.weights import Group, read_weights
 
 __all__ = ["Problem", "Status", "Store", "StoredPlan", "results_folder"]
 
@@ -224,11 +225,21 @@ class Store:
         """Return the numbers of the committed batches, none of whose files is missing."""
         # Curves are listed first, as they are written last: else a commit in between would seem
         # to lack the others.
-        found = [set(batches_in(self.files, f)) for f in ("curves", "outcomes", "receipts")]
-        return set.intersection(*found)
+        folders = ("curves", "outcomes", "receipts", *([WEIGHTS] if self.keeps_weights else []))
+        return set.intersection(*(set(batches_in(self.files, folder)) for folder in folders))
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the weights of its runs are kept: record.weights, the same for all of them."""
+        return bool(self.sweep["sweep"].get("shared", {}).get("record.weights"))
 
     def commit(
-        self, number: int, curves: pa.Table, outcomes: pa.Table, receipt: dict[str, Any]
+        self,
+        number: int,
+        curves: pa.Table,
+        outcomes: pa.Table,
+        receipt: dict[str, Any],
+        weights: bytes | None = None,
     ) -> bool:
         """Make a batch's results permanent, all or nothing.
 
@@ -237,6 +248,7 @@ class Store:
             curves: As `records.curves_table` returns it.
             outcomes: As `records.outcomes_table` returns it, one row for each run of the batch.
             receipt: What is volatile: seconds, steps, device, versions.
+            weights: The content of the batch's file of weights, where they are kept.
 
         Returns:
             False if another runner had committed the batch already; its files then stay.
@@ -248,8 +260,14 @@ class Store:
         planned = integers(run_table.runs_of_batch(self.files, number, ["run_id"])["run_id"])
         if not np.array_equal(np.sort(integers(outcomes["run_id"])), np.sort(planned)):
             raise ValueError(f"these are not the outcomes of the runs of batch {number}")
-        parts = {
+        if (weights is None) == self.keeps_weights:
+            raise ValueError(
+                f"batch {number}: weights are given where, and only where, they are kept"
+            )
+        # In the order in which they are written: the file of curves says that all are there.
+        parts: dict[str, tuple[Data, int]] = {
             "outcomes": (outcomes_parquet(outcomes), outcomes.num_rows),
+            **({} if weights is None else {WEIGHTS: (weights, outcomes.num_rows)}),
             "curves": (curves_parquet(curves), curves.num_rows),
         }
         counts = outcomes["status"].value_counts().to_pylist()
@@ -273,52 +291,28 @@ class Store:
                 return False
             # Of a batch that lost a file: it is not done before all of them are new.
             self.files.remove(names["curves"])
-            self.files.write_in_order(
-                [
-                    (names["receipts"], sealed),
-                    (names["outcomes"], parts["outcomes"][0]),
-                    (names["curves"], parts["curves"][0]),
-                ]
-            )
+            if weights is not None:
+                self.files.create_folders([WEIGHTS])
+            contents = [(names[folder], data) for folder, (data, _) in parts.items()]
+            self.files.write_in_order([(names["receipts"], sealed), *contents])
         return True
+
+    def weights_of_batch(self, number: int) -> list[Group]:
+        """Return the weights that are kept of a committed batch.
+
+        Raises:
+            StoreError: If the file cannot be read, is damaged, or does not fit into memory.
+        """
+        return read_weights(self.files, number)
 
     def status(self) -> Status:
         """Return how far the sweep has come."""
-        runs_of = run_table.count_runs(self.files)
-        done = sorted(self.done() & runs_of.keys())
-        receipts = self._receipts(done)
-        ended = [receipt.get("status", {}) for receipt in receipts]
-        # Receipts of earlier versions do not say how many steps were taken.
-        told = [receipt for receipt in receipts if "run_steps_taken" in receipt]
-        return Status(
-            planned=sum(runs_of.values()),
-            done=sum(runs_of[number] for number in done),
-            diverged=sum(counts.get("diverged", 0) for counts in ended),
-            stopped=sum(counts.get("stopped", 0) for counts in ended),
-            batches=len(runs_of),
-            batches_done=len(done),
-            seconds=float(sum(receipt.get("seconds", 0.0) for receipt in receipts)),
-            run_steps=sum(receipt.get("run_steps", 0) for receipt in told),
-            run_steps_taken=sum(receipt["run_steps_taken"] for receipt in told),
-        )
-
-    def _receipts(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        names = [batch_name("receipts", number) for number in numbers]
-        if not self.files.remote:
-            return [self._receipt(name) for name in names]
-        # Each waits for the network, so many wait together.
-        with ThreadPoolExecutor(32) as pool:
-            return list(pool.map(self._receipt, names))
-
-    def _receipt(self, name: str) -> dict[str, Any]:
-        receipt = self.files.read_json(name)
-        check_receipt(receipt, self.files.path(name))
-        return receipt
+        return status_of(self.files, run_table.count_runs(self.files), self.done())
 
     def verify(self) -> list[Problem]:
         """Return everything in the folder that is not as it was committed."""
         self._forget()
-        problems = verify(self.files, self._run_ids_of_batches)
+        problems = verify(self.files, self._run_ids_of_batches, weights=self.keeps_weights)
         return problems + verify_checkpoints(self.files, self.done())
 
     def kept(self) -> list[int]:

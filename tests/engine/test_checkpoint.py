@@ -95,6 +95,9 @@ def assert_same(found: Trained, wanted: Trained) -> None:
                 for run, count in enumerate(wanted.num_rows):
                     mine, other = rows[run, :count], array[run, :count]
                     assert mine.tobytes() == other.tobytes(), (observable, run)
+        elif name == "weights":
+            bits = {key: array.tobytes() for key, array in value.items()}
+            assert {key: array.tobytes() for key, array in found.weights.items()} == bits
         elif isinstance(value, np.ndarray):
             assert np.array_equal(getattr(found, name), value, equal_nan=value.dtype.kind == "f")
         else:
@@ -118,12 +121,14 @@ CASES: dict[str, dict[str, Any]] = {
             "weight_decay": 0.0,
             "num_steps": 400,
             "stop_when": {"observable": "regression_error", "below": 0.5},
-        }
+        },
+        "record": {"spacing": "linear", "count": 5, "weights": [0, 100, 300, 400]},
     },
     "adam on minibatches, float32": {
         "network": {"depth": 2},
         "training": {"optimizer": "adam", "minibatch_size": 3},
         "sweep": {"precision": "float32"},
+        "record": {"weights": "final"},
     },
 }
 if MANY:

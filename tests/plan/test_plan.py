@@ -159,6 +159,7 @@ def test_columns_have_types_and_the_shared_settings_are_no_columns():
         "record.observables",
         "record.steps",
         "record.noise_levels",
+        "record.weights",
         "training.stop_when",
     }
     assert found.row(1)["seed"] == 1

@@ -123,6 +123,12 @@ class PriorKernel(Kernel):
         """Return the view of the state that observables see."""
         return self._view(inputs.constants, carry.state)
 
+    def weights(self, inputs: Inputs, carry: Carry) -> dict[str, Any]:
+        """Return z = W u and, where V is trained, C with V = V(0) + A^T C: W is not drawn."""
+        del inputs
+        kept = {"hidden": carry.state.hidden}
+        return kept if carry.state.change is None else kept | {"output_change": carry.state.change}
+
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
 

@@ -119,6 +119,11 @@ class DeepPrior(NetworkKind):
         """Return that narrow networks can stand in wider, zero-padded arrays."""
         return True
 
+    def weight_shape(self, name: str, row: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """Return the shape of z = W u and of C."""
+        width, measured = row["network.width"], row["problem.measurement_dim"]
+        return {"hidden": (width,), "output_change": (measured, width)}.get(name)
+
     def size_class(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
         """Return what runs must have in common in a static setting to share a program."""
         if set(values["problem.operator"]) <= set(PADDABLE):

@@ -224,6 +224,10 @@ class GenericKernel(Kernel):
         """Return the view of the state that observables see."""
         return GenericView(self, inputs, carry.state.params)
 
+    def weights(self, inputs: Inputs, carry: Carry) -> Any:
+        """Return all parameters, those that are not trained among them."""
+        return whole(carry.state.params, inputs.constants)
+
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
 

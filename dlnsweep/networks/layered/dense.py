@@ -17,7 +17,6 @@ from dlnsweep.networks.layered.samples import Reduced
 from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.numerics.products import multiply
 from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
 
 # See `delay_for`.
@@ -120,10 +119,7 @@ class DenseKernel(Kernel):
 
     def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, "..."], ...]:
         """Return W_1, ..., W_L."""
-        view = self.view(inputs, carry)
-        on_range = multiply(view.layers[0], view.data.range_basis.T)
-        off_range = multiply(view.first_off_range, view.data.off_basis.T)
-        return (on_range + off_range, *view.layers[1:])
+        return self.view(inputs, carry).weights
 
     def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
         """Return the state after the steps `step`, ..., `stop` - 1."""

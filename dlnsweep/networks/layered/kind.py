@@ -235,7 +235,12 @@ class DeepLinear(NetworkKind):
         """
         depth, optimizer = row["network.depth"], row["training.optimizer"]
         reason = why_not_reduced(
-            optimizer, depth, row["record.observables"], row["training.minibatch_size"]
+            optimizer,
+            depth,
+            row["record.observables"],
+            row["training.minibatch_size"],
+            # A folder of an earlier version has no such setting.
+            row.get("record.weights"),
         )
         if reason or self.must_reduce(row):
             return reason
@@ -251,6 +256,12 @@ class DeepLinear(NetworkKind):
     def must_reduce(self, row: Mapping[str, Any]) -> bool:
         """Return whether a run is trained by the reduced kernel whatever the pilot finds."""
         return row["sweep.kernel"] == "reduced" or row["network.initial_weights"] == "law"
+
+    def weight_shape(self, name: str, row: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """Return the shape of "weights[i]"."""
+        dims = layer_sizes(row, row["network.width"])
+        shapes = {f"weights[{i}]": (dims[i + 1], dims[i]) for i in range(len(dims) - 1)}
+        return shapes.get(name)
 
     def paddable(self, row: Mapping[str, Any]) -> bool:
         """Return whether narrow networks can stand in wider, zero-padded arrays."""

@@ -11,9 +11,15 @@ _REDUCIBLE = ("gradient_descent", "momentum", "nesterov")
 
 
 def why_not_reduced(
-    optimizer: str, depth: int, observables: Sequence[str], minibatch_size: int = 0
+    optimizer: str,
+    depth: int,
+    observables: Sequence[str],
+    minibatch_size: int = 0,
+    weights: object = (),
 ) -> str:
     """Return why the reduced kernel cannot train a run; empty if it can."""
+    if weights:
+        return "it has no weights to keep, only what they do to few directions"
     if minibatch_size:
         return "minibatches leave the spaces that the full gradient visits"
     if optimizer not in _REDUCIBLE:

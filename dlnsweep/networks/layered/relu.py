@@ -188,6 +188,10 @@ class ReluKernel(Kernel):
         view.fan_in_steps = self.training.step_rule == "fan_in"
         return view
 
+    def weights(self, inputs: Inputs, carry: Carry) -> tuple[Float[Array, "..."], ...]:
+        """Return W_1, ..., W_L."""
+        return self.view(inputs, carry).weights
+
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
 

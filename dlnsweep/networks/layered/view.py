@@ -70,6 +70,13 @@ class NetworkView(View):
         norms = jnp.stack([jnp.sum(layer**2) for layer in self.layers])
         return norms.at[0].add(jnp.sum(self.first_off_range**2))
 
+    @property
+    def weights(self) -> tuple[Float[Array, "..."], ...]:
+        """W_1, ..., W_L."""
+        on_range = multiply(self.layers[0], self.data.range_basis.T)
+        off_range = multiply(self.first_off_range, self.data.off_basis.T)
+        return (on_range + off_range, *self.layers[1:])
+
     @cached_property
     def residual(self) -> Float[Array, "d _"]:
         """What the network makes of the samples, less the signals."""

@@ -196,6 +196,11 @@ class FactorizationKernel(Kernel):
         view.fan_in_steps = self.training.step_rule == "fan_in"
         return view
 
+    def weights(self, inputs: Inputs, carry: Carry) -> Any:
+        """Return W_1, ..., W_L."""
+        del inputs
+        return carry.state.weights
+
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
 

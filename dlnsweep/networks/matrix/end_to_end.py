@@ -92,6 +92,11 @@ class EndToEndKernel(FactorizationKernel):
         """Return the view of the state that observables see."""
         return EndToEndView(carry.state, inputs.constants, self.power)
 
+    def weights(self, inputs: Inputs, carry: Carry) -> dict[str, Any]:
+        """Return W_1, ..., W_L, and the matrix beside them."""
+        del inputs
+        return {"weights": carry.state.weights, "matrix": carry.state.matrix}
+
     def _step(self, constants: Constants, state: Any, now: Int[Array, ""]) -> Any:
         matrix, dtype = state.matrix, state.matrix.dtype
         factor = constants.numbers["data_fit_scale"].astype(dtype)

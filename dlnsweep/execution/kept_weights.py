@@ -1,0 +1,56 @@
+"""The weights of a batch as the store keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.contracts.network import network_of
+from dlnsweep.engine.trained import Trained
+from dlnsweep.store.weights import Group, packed
+
+
+def weights_file(
+    columns: Mapping[str, np.ndarray], shared: Mapping[str, Any], trained: Trained
+) -> bytes | None:
+    """Return the content of a batch's file of weights; None where none are kept.
+
+    Args:
+        columns: The batch's runs, with their ids.
+        shared: Their other settings.
+        trained: What has become of them.
+    """
+    if not shared.get("record.weights"):
+        return None
+    assert trained.weight_steps is not None
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for run in range(len(columns["run_id"])):
+        groups.setdefault(_shapes(columns, shared, trained, run), []).append(run)
+    return packed(
+        [
+            Group(
+                np.asarray(columns["run_id"], np.int64)[runs],
+                trained.weight_steps[runs],
+                {
+                    name: np.ascontiguousarray(array[(runs, slice(None), *map(slice, shape))])
+                    for (name, array), shape in zip(trained.weights.items(), shapes, strict=True)
+                },
+            )
+            for shapes, runs in groups.items()
+        ]
+    )
+
+
+def _shapes(
+    columns: Mapping[str, np.ndarray], shared: Mapping[str, Any], trained: Trained, run: int
+) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of a run's arrays, which stand in wider ones where its batch is padded."""
+    row = {k: v.item() if hasattr(v := c[run], "item") else v for k, c in columns.items()}
+    row |= shared
+    network = network_of(row)
+    return tuple(
+        network.weight_shape(name, row) or array.shape[2:]
+        for name, array in trained.weights.items()
+    )

@@ -1,0 +1,126 @@
+"""What keeping the weights of a sweep takes, and whether that is too much."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlnsweep.contracts.schedule import weight_steps
+from dlnsweep.errors import SpecError
+from dlnsweep.plan.plan import Plan
+from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.sections import RecordSettings
+from dlnsweep.settings.sentences import shorten
+
+# A file is made in memory, and results are copied and verified as a whole.
+MOST_BYTES_A_RUN = 4 * 10**9
+MOST_BYTES = 1000 * 10**9
+# Files are not to fill a disk to its end.
+_DISK_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class WeightsSize:
+    """What keeping the weights of a sweep takes.
+
+    Attributes:
+        total_bytes: Bytes of all runs.
+        run_bytes: Those of the largest run.
+        row: Its settings.
+    """
+
+    total_bytes: int
+    run_bytes: int
+    row: Mapping[str, Any]
+
+    def why_not(self, root: Any = None) -> str:
+        """Return a sentence if they are more than may be kept, or than a disk has; else nothing.
+
+        Args:
+            root: The results folder or its address; None where only the bounds are asked.
+        """
+        asked = f"record.weights keeps {_bytes(self.total_bytes)} of weights"
+        advice = "keep fewer steps, take fewer or smaller runs, or leave record.weights out"
+        if self.run_bytes > MOST_BYTES_A_RUN:
+            return (
+                f"record.weights keeps {_bytes(self.run_bytes)} of weights of one run; at most "
+                f"{_bytes(MOST_BYTES_A_RUN)} are allowed: {advice}."
+            )
+        if self.total_bytes > MOST_BYTES:
+            return f"{asked}; at most {_bytes(MOST_BYTES)} are allowed: {advice}."
+        if isinstance(root, Path):
+            place = next(path for path in (root, *root.absolute().parents) if path.exists())
+            free = int(_DISK_SHARE * shutil.disk_usage(place).free)
+            if self.total_bytes > free:
+                return (
+                    f"{root}: {asked}, and its disk has room for {_bytes(free)}; give a folder on "
+                    f"another one with --out DIR, or {advice}."
+                )
+        return ""
+
+
+def weights_size(plan: Plan) -> WeightsSize | None:
+    """Return what keeping a sweep's weights takes; None where none are kept. Starts JAX."""
+    asked = plan.shared.get("record.weights")
+    if not asked:
+        return None
+    total = largest = 0
+    row: Mapping[str, Any] = {}
+    alike, first, counts = np.unique(
+        np.stack([plan.programs, plan.settings["training.num_steps"]]),
+        axis=1,
+        return_index=True,
+        return_counts=True,
+    )
+    sizes = {int(p): _run_bytes(plan, int(i)) for (p, _), i in zip(alike.T, first, strict=True)}
+    for (program, num_steps), index, count in zip(alike.T, first, counts, strict=True):
+        own = plan.row(int(index))
+        record = section_of(RecordSettings, "record", own)
+        found = sizes[int(program)] * len(weight_steps(record, int(num_steps)))
+        total += found * int(count)
+        if found > largest:
+            largest, row = found, own
+    return WeightsSize(total, largest, row)
+
+
+def check_weights(plan: Plan, root: Any = None) -> None:
+    """Refuse weights that are more than may be kept.
+
+    Raises:
+        SpecError: If they are.
+    """
+    size = weights_size(plan)
+    if size is not None and (reason := size.why_not(root)):
+        raise SpecError(reason)
+
+
+def _run_bytes(plan: Plan, index: int) -> int:
+    """Return the bytes of the weights of a run at one step, of its padded arrays."""
+    from dlnsweep.contracts.drawing import drawing_of
+    from dlnsweep.numerics.lanes import Layout
+    from dlnsweep.numerics.lazy import jax
+    from dlnsweep.numerics.runtime import numerics
+
+    row = plan.row(index)
+    drawing = drawing_of(row, int(plan.program_widths[plan.programs[index]]))
+    item = 8 if row["sweep.precision"] == "float64" else 4
+    arguments = {k: np.asarray(v) for k, v in drawing.example_arguments().items()}
+
+    def made(given: Any) -> Any:
+        kernel = drawing.kernel(Layout(1))
+        shared = drawing.shared(given)
+        inputs, carry = drawing.start(kernel, given, lambda array: array, shared)
+        return kernel.weights(drawing.joined(inputs, shared), carry)
+
+    with numerics():
+        shapes = jax.eval_shape(made, arguments)
+    return sum(item * int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+
+
+def _bytes(count: int) -> str:
+    return f"{shorten(count)}B"
