@@ -31,6 +31,8 @@ from dlnsweep.networks.linear_attention import LINEAR_ATTENTION
 from dlnsweep.networks.matrix import observables as _matrix  # noqa: F401
 from dlnsweep.networks.matrix.kind import EndToEnd, Factorization
 from dlnsweep.networks.mlp.definition import MLP
+from dlnsweep.networks.population import observables as _population  # noqa: F401
+from dlnsweep.networks.population.kind import Committee
 from dlnsweep.optimizers import directions
 from dlnsweep.problems import (
     autoencoder,
@@ -43,6 +45,7 @@ from dlnsweep.problems import (
     modular_addition,
     multi_index,
     noisy_subspace,
+    population,
     power_law,
     regression,
     separable,
@@ -178,6 +181,9 @@ register(
     )
 )
 register(Problem("regression", regression.RegressionSettings, regression.draw, task="matrix"))
+register(
+    Problem("population", population.PopulationSettings, population.draw, task=population.TASK)
+)
 
 # The first of a task is its default.
 networks.register(DeepLinear())
@@ -185,6 +191,7 @@ networks.register(LinearThenRelu())
 networks.register(DeepPrior())
 networks.register(Factorization())
 networks.register(EndToEnd())
+networks.register(Committee())
 for _defined in (MLP, DIAGONAL_LINEAR, DEEP_LINEAR_RESNET, LINEAR_ATTENTION):
     register_network(_defined)
 

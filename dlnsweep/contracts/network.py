@@ -125,6 +125,7 @@ class NetworkKind(ABC):
         version: What tells its runs from those of another network of this name; empty for this
             package's own.
         layered: Whether the generic way knows layers, of which `network.depth` is the number.
+        one_pass: Whether it draws the fresh samples of its steps itself; else the problem does.
     """
 
     kind: str
@@ -138,6 +139,7 @@ class NetworkKind(ABC):
     honoured: Mapping[str, tuple[Any, ...]] = {}
     version: str = ""
     layered: bool = False
+    one_pass: bool = False
 
     @abstractmethod
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:

@@ -24,6 +24,7 @@ VIEWS = {
     "deep_prior": "deep_prior",
     "matrix": "factorizations of a matrix",
     "end_to_end": "factorizations with the end-to-end update beside them",
+    "population": "two layers on Gaussian inputs without end",
 }
 
 

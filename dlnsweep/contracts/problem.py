@@ -56,7 +56,8 @@ class Problem:
         task: What a network is to do, which decides the kinds of networks for it: "samples", to
             learn signals from measurements, which the other attributes are about; "inverse", to
             represent one signal from its measurements; "matrix", to find a matrix, for which
-            `draw` returns a loss of it (problems/losses.py).
+            `draw` returns a loss of it (problems/losses.py); "population", to do as a teacher does
+            on all inputs of a law, for which it returns the teacher.
         num_test: The most test samples that there are, from the static settings. None: any number.
         stream: How training samples are drawn without end. None: there are those of `draw` alone.
     """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dlnsweep.contracts.view import View
     from dlnsweep.settings.sections import RecordSettings
 
-_VIEWS = ("parameters", "layers", "matrix")
+_VIEWS = ("parameters", "layers", "matrix", "population")
 # The most parameters of which the trace is taken, by a product with each unit vector.
 LARGEST_TRACE = 20_000
 _TRACED_AT_ONCE = 64

@@ -51,7 +51,8 @@ def check_generic(values: Values) -> Iterator[str]:
         if not asked:
             continue
         place = f"training.{key} is {show(asked[0])}"
-        if "one_pass" in asked and PROBLEMS[problem].stream is None:
+        drawn = network.one_pass or PROBLEMS[problem].stream is not None
+        if "one_pass" in asked and not drawn:
             others = [name for name, each in PROBLEMS.items() if each.stream is not None]
             yield (
                 f"training.{key} is 'one_pass'; problem.kind = {show(problem)} draws no fresh "

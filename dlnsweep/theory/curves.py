@@ -74,6 +74,19 @@ def _shown(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else f"{value:g}"
 
 
+# Neurons with readouts 1 that stay so, and a teacher alike.
+_PLATEAU = {
+    "network.kind": ("committee",),
+    "network.activation": ("erf", "relu", "quadratic"),
+    "network.trained_layers": ("first",),
+    "network.readouts": ("equal",),
+    "network.readout_scale": (1.0,),
+    "problem.teacher_directions": ("orthonormal",),
+    "problem.teacher_scale": (1.0,),
+    "training.weight_decay": (0.0,),
+    "training.schedule": ("constant",),
+    "training.data_fit_scale": (1.0,),
+}
 _BOTH = ("regression_error", "off_subspace_error")
 _PAIR = {"problem.kind": ("separable",), "problem.support": ("pair",)}
 
@@ -226,6 +239,23 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "training.warmup_steps": (0.0,),
             "training.sam_radius": (0.0,),
         },
+    ),
+    "symmetric_plateau": TheoryCurve(
+        ("generalization_error",),
+        "symmetric plateau",
+        "the error where all neurons of a student are one and the same, and as good as they can "
+        "be: the plateau before they specialise (Saad and Solla 1995; derived for other sizes)",
+        values.symmetric_plateau,
+        _PLATEAU,
+    ),
+    "plateau_growth": TheoryCurve(
+        ("steps_taken",),
+        "derived slope",
+        "ln(d) / (2 ln(1 + η γ)), by which plateaus grow with the dimension d, γ the largest rate "
+        "at which differences among neurons grow on them; to be compared in slope, a number of "
+        "steps that does not depend on d is left out (derived)",
+        values.plateau_growth,
+        _PLATEAU | {"training.optimizer": ("gradient_descent",)},
     ),
     "least_sharpness": TheoryCurve(
         ("sharpness",),

@@ -197,6 +197,29 @@ def least_sharpness(run: Setup, steps: np.ndarray) -> np.ndarray:
     return everywhere(theory.least_sharpness(int(run["network.depth"]), 1.0), steps)
 
 
+def _sizes(run: Setup) -> tuple[str, int, int]:
+    """Return activation, K and M of a committee."""
+    neurons, teachers = run["network.width"], run["problem.num_teacher_neurons"]
+    return str(run["network.activation"]), int(neurons), int(teachers)
+
+
+def symmetric_plateau(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the error where a student's neurons are one and the same."""
+    from dlnsweep.theory import committee as theory
+
+    return everywhere(theory.plateau_error(*_sizes(run)), steps)
+
+
+def plateau_growth(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return by how much a plateau has grown with the dimension of the inputs."""
+    from math import log
+
+    from dlnsweep.theory import committee as theory
+
+    slope = theory.plateau_slope(*_sizes(run), float(run["training.learning_rate"]))
+    return everywhere(slope * log(float(run["problem.input_dim"])), steps)
+
+
 def largest_margin(run: Setup, steps: np.ndarray) -> np.ndarray:
     """Return the largest l2 margin of data with a pair on the margin."""
     return everywhere(float(run["problem.margin"]), steps)

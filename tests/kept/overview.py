@@ -47,6 +47,9 @@ def _runs_and_steps() -> Iterator[Statement]:
     )
     one, other = planned("scaling_law"), planned("mup_transfer")
     yield says("| scaling | {}; {} | {}; {} |", one[0], other[0], one[1], other[1])
+    found = [planned(name) for name in ("soft_committee", "relu_minima", "one_pass")]
+    runs, most = [n for n, _, _ in found], [steps for _, _, steps in found]
+    yield says("| population | {}; {}; {} | up to {}; {}; {} |", *runs, *most)
     found = planned_all("edge_of_stability*.toml", "flat_minima.toml")
     runs, most = [n for n, _, _ in found], max(steps for _, _, steps in found)
     yield says("| networks | {} to {} each | up to {} |", min(runs), max(runs), most)

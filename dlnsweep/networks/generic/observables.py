@@ -22,7 +22,7 @@ _AT_ONCE = 64
     "parameter_norm",
     r"norm of the parameters $\|\theta\|$",
     "square root of the sum of the squares of all parameters that are trained",
-    views=("parameters",),
+    views=("parameters", "population"),
 )
 def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sqrt(view.squared_norm)
@@ -32,7 +32,7 @@ def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, "
     "parameter_distance",
     r"distance of the parameters $\|\theta(t)-\theta(0)\|$",
     "distance of all parameters that are trained from those of step 0",
-    views=("parameters",),
+    views=("parameters", "population"),
     needs_initial=True,
 )
 def _parameter_distance(view: GenericView, record: RecordSettings) -> Float[Array, ""]:

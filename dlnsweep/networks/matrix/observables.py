@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from dlnsweep.networks.matrix.descent import FactorizationView
     from dlnsweep.networks.matrix.end_to_end import EndToEndView
+    from dlnsweep.networks.population.view import PopulationView
     from dlnsweep.settings.sections import RecordSettings
 
 _MATRIX = ("matrix",)
@@ -152,9 +153,11 @@ def _unbalancedness_drift(view: FactorizationView, record: RecordSettings) -> Fl
     "steps_taken",
     "steps",
     "steps that the run has taken: of a run that stop_when ended, how many it needed",
-    views=_MATRIX,
+    views=(*_MATRIX, "population"),
 )
-def _steps_taken(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _steps_taken(
+    view: FactorizationView | PopulationView, record: RecordSettings
+) -> Float[Array, ""]:
     return view.steps.astype(view.dtype)
 
 

@@ -1,0 +1,1 @@
+"""Two-layer networks on Gaussian inputs without end: "committee"."""

@@ -1,0 +1,140 @@
+"""results/kept/population/README.md."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+from dlnsweep.problems.population import PopulationSettings
+from dlnsweep.theory.committee import plateau_slope
+from kept.numbers import AtLeast, AtMost
+from kept.plans import planned
+from kept.tables import sweep, table
+from kept.text import Part, Statement, says
+
+FILE = "results/kept/population/README.md"
+
+
+def _plateau() -> Iterator[Statement]:
+    rows, file = table("population/soft_committee.csv"), sweep("soft_committee")
+    runs, *_ = planned("soft_committee")
+    assert runs == sum(rows.column("num_runs"))
+    assert file["problem"]["num_teacher_neurons"] == file["network"]["width"]
+    rate = file["training"]["learning_rate"]
+    yield says(
+        "eleven dimensions, {} seeds, η = {}; a run ends where its error falls below {}. {} runs",
+        file["sweep"]["seeds"], rate, file["training"]["stop_when"]["below"], runs,
+    )  # fmt: skip
+    cells = []
+    for width in file["network"]["width"]:
+        slope = math.log(10) * plateau_slope("erf", width, width, rate)
+        apart, alike = (rows.where(width=width, initial_correlation=r) for r in (0, 0.9999))
+        late = alike.one("longer", input_dim=1e12)
+        assert abs(late - slope) < 0.5 + 0.01 * slope
+        steps = [apart.one("longer", input_dim=d) for d in (1000, 1e12)]
+        longer = apart.column("longer")[1:]
+        assert all(a >= b for a, b in itertools.pairwise(longer))
+        cells += [width, slope, late, *steps]
+    yield says(" ".join(["| {} | {} | {} | {} | {} |"] * 3), *cells)
+
+
+def _minima() -> Iterator[Statement]:
+    rows, file = table("population/relu_minima.csv"), sweep("relu_minima")
+    assert planned("relu_minima")[0] == sum(rows.column("num_runs"))
+    yield says("{} seeds each, 10⁴ steps; found: an error below 10⁻⁴", file["sweep"]["seeds"])
+    cells = []
+    for teachers in sorted(set(file["problem"]["num_teacher_neurons"])):
+        own = rows.where(num_teacher_neurons=teachers)
+        cells.append(teachers)
+        for size in (100, 1e6):
+            one = own.where(width=teachers, input_dim=size)
+            cells += [one.column("num_found_all")[0], one.column("num_runs")[0]]
+        for more in (1, 2):
+            some = own.where(width=teachers + more)
+            cells += [sum(some.column("num_found_all")), sum(some.column("num_runs"))]
+    line = "| {} | {} of {} | {} of {} | {} of {} | {} of {} |"
+    yield says(" ".join([line] * 5), *cells)
+    some = [rows.where(num_teacher_neurons=n, width=n) for n in (8, 10)]
+    gradient = max(max(each.column("largest_gradient")) for each in some)
+    least = min(min(each.column("least_missed")) for each in some)
+    yield says(
+        "gradient norms of at most {}), with errors of {} and more", AtMost(gradient),
+        AtLeast(least),
+    )  # fmt: skip
+
+
+def _one_pass() -> Iterator[Statement]:
+    rows, file = table("population/one_pass.csv"), sweep("one_pass")
+    yield says("{} seeds, until ηt = {}. All inner products, at {} records",
+               file["sweep"]["seeds"], 20, file["record"]["count"])  # fmt: skip
+    training, sizes = file["training"], file["problem"]["input_dim"]
+    taken = zip(training["learning_rate"], training["num_steps"], strict=True)
+    assert all(math.isclose(rate * steps, 20) for rate, steps in taken)
+
+    def from_ode(size: int, rate: float) -> float:
+        return rows.one("from_ode", input_dim=size, learning_rate=rate)
+
+    along = [(100, 5e-3), (1000, 5e-4), (10_000, 5e-5)]
+    assert along == list(zip(sizes, training["learning_rate"], strict=True))[:3]
+    cells = []
+    for place, (size, rate) in enumerate([*along, (100, 5e-4), (100, 5e-5)]):
+        cells += [size, rate, size * rate, from_ode(size, rate)]
+        if place in (0, 3, 4):
+            cells.append(rows.one("from_expected", input_dim=size, learning_rate=rate))
+    line = "| {} | {} | {} | {} | {} |"
+    short = "| {} | {} | {} | {} | |"
+    yield says(" ".join([line, short, short, line, line]), *cells)
+    ratios = [from_ode(*a) / from_ode(*b) for a, b in itertools.pairwise(along)]
+    yield says("by factors of {} and {} for ten times the dimension (√10 = {})", *ratios, 10**0.5)
+    expected = [
+        rows.one("from_expected", input_dim=100, learning_rate=rate) for rate in (5e-3, 5e-4, 5e-5)
+    ]
+    ratios = [a / b for a, b in itertools.pairwise(expected)]
+    yield says("by factors of {} and {} for a tenth of it", *ratios)
+
+
+def _front_page() -> Iterator[Statement]:
+    file = sweep("soft_committee")
+    assert file["problem"]["input_dim"]["to"] == 1e12
+    most = PopulationSettings.model_fields["input_dim"].metadata
+    assert any(getattr(each, "le", None) == 10**15 for each in most)
+    yield says("as ln(d), with the derived slope")
+
+
+PARTS = [
+    Part(
+        "README.md",
+        "All Gaussian inputs",
+        _front_page,
+        settings=(
+            "N(0, I_d)", "program, up to 10¹⁵", "10² and 10¹² cost the same", "some 1e-15 are",
+            "on (c/2) E (y − f(x))² + (λ/2)(Σ‖w_k‖² + ‖a‖²)",
+        ),
+    ),
+    Part(
+        FILE,
+        "The plateau from 100 to 10¹² dimensions (Saad and Solla 1995)",
+        _plateau,
+        settings=(
+            "in half a minute on two cores", "beside ln(10) / (2 ln(1 + ηγ))", "(r = 0.9999), from "
+            "10¹¹ to 10¹² | independent at the start, from 100 to 1 000 | from 10¹¹ to 10¹² |",
+        ),
+    ),
+    Part(
+        FILE,
+        "ReLU: spurious minima, and one neuron more (arXiv:1712.08968)",
+        _minima,
+        settings=(
+            "K = M, M + 1 and M + 2 ReLU neurons, 10² and 10⁶ dimensions",
+            "| M | K = M, d = 10² | K = M, d = 10⁶ | K = M + 1, all | K = M + 2, all |",
+            "for M = 8 and 10 all",
+        ),
+    ),
+    Part(
+        FILE,
+        "One pass through samples: the ODE, and the expected loss",
+        _one_pass,
+        settings=("K = M = 2, a fresh sample", "as d^(−1/2)"),
+    ),
+]  # fmt: skip
