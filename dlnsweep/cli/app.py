@@ -94,7 +94,7 @@ def run(
 
     from dlnsweep.cli.progress import Tally, reporting
     from dlnsweep.execution.preparing import prepare
-    from dlnsweep.execution.refining import not_by_shards, rounds
+    from dlnsweep.execution.rounds import not_by_shards, rounds
     from dlnsweep.execution.runner import executor_for, work
     from dlnsweep.numerics.compile_cache import problem
     from dlnsweep.settings.sentences import duration

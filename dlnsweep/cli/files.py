@@ -80,7 +80,7 @@ def slurm(
 ) -> None:
     """Print a job script for SLURM: the shards of a sweep as a job array."""
     use(plugin)
-    from dlnsweep.execution.refining import not_by_shards
+    from dlnsweep.execution.rounds import not_by_shards
     from dlnsweep.execution.slurm import Resources, job_script
     from dlnsweep.spec.sweep import Sweep
     from dlnsweep.store.address import location

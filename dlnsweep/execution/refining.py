@@ -1,26 +1,22 @@
-"""The rounds of a sweep that looks for a boundary: each is the sweep before it, and more values.
-
-Which values a round adds is a function of the ends of the rounds' runs before it and of nothing
-else: a sweep that was stopped, or that runs again, goes through the same rounds.
-"""
+"""The rounds of a sweep that looks for a boundary: each is the sweep before it, and more values."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dlnsweep.analysis.boundaries import succeeded
 from dlnsweep.analysis.boundary import Bracket, brackets, values_between
 from dlnsweep.errors import SpecError
+from dlnsweep.execution.looks import Look
 from dlnsweep.plan.plan import expanded_ids
-from dlnsweep.results import Results, open_results
+from dlnsweep.results import Results
 from dlnsweep.settings.refine import Refine
 from dlnsweep.spec.refine import Row, as_blocks
 from dlnsweep.spec.space import Space
 from dlnsweep.spec.sweep import Sweep
-from dlnsweep.store import Store
 
 
 @dataclass(frozen=True)
@@ -94,40 +90,18 @@ def next_round(sweep: Sweep, found: Found) -> Sweep | None:
     return Sweep.from_dict(as_blocks(sweep.document, keys, [*rows, *more], refine.between))
 
 
-def not_by_shards(sweep: Sweep) -> None:
-    """Refuse shards of a sweep with rounds.
-
-    Raises:
-        SpecError: If it has [sweep.refine].
-    """
-    if sweep.options.refine is not None:
-        raise SpecError(
-            "a shard of a sweep with [sweep.refine] is asked for; each round needs all runs of the "
-            "one before: run it without shards, by worker processes or --dask."
-        )
-
-
-def rounds(sweep: Sweep, compute: Callable[[Sweep], Store], tell: Callable[[str], None]) -> Store:
-    """Compute a sweep, and round after round until its boundaries are known.
+def look(sweep: Sweep, results: Results, number: int) -> Look:
+    """Look at the boundaries after a round.
 
     Args:
-        sweep: The sweep of the file.
-        compute: Computes what of a sweep is not done; returns its results folder.
-        tell: Told of each round in a sentence.
+        sweep: The sweep of the round.
+        results: Its results.
+        number: The number of the round that would follow, from 1.
     """
-    refine, store = sweep.options.refine, compute(sweep)
-    if refine is None:
-        return store
-    for number in itertools.count(1):
-        found = found_of(sweep, open_results(store.root))
-        following = next_round(sweep, found) if number <= refine.max_rounds else None
-        if following is None:
-            tell(f"{told(found, refine)}{_ended(found, refine, number)}")
-            break
-        known, more = told(found, refine), following.num_runs - sweep.num_runs
-        tell(f"round {number} of at most {refine.max_rounds}: {known}; {more} more runs")
-        sweep, store = following, compute(following)
-    return store
+    refine, found = _refine(sweep), found_of(sweep, results)
+    following = next_round(sweep, found) if number <= refine.max_rounds else None
+    ended = "" if following is not None else _ended(found, refine, number)
+    return Look(f"{told(found, refine)}{ended}", following, refine.max_rounds)
 
 
 def _ended(found: Found, refine: Refine, number: int) -> str:

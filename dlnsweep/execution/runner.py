@@ -13,7 +13,7 @@ from dlnsweep.execution.events import Event
 from dlnsweep.execution.heartbeat import beating
 from dlnsweep.execution.local import LocalExecutor
 from dlnsweep.execution.preparing import DASK, IN_PROCESS, Prepared, prepare
-from dlnsweep.execution.refining import not_by_shards, rounds
+from dlnsweep.execution.rounds import not_by_shards, rounds
 from dlnsweep.execution.shards import Shard
 from dlnsweep.figures.folder import draw_if_done
 from dlnsweep.machine.stopping import delayed
