@@ -12,6 +12,7 @@ from dlnsweep.version import __version__
 
 if TYPE_CHECKING:
     from dlnsweep.analysis.boundaries import boundaries
+    from dlnsweep.analysis.intervals import intervals
     from dlnsweep.contracts.claim import Claim, register_claim
     from dlnsweep.contracts.loss import Loss, register_loss
     from dlnsweep.contracts.network import Network
@@ -49,6 +50,7 @@ _HOMES = {
     "draw_figures": "figures.folder",
     "register_figure": "settings.figures",
     "boundaries": "analysis.boundaries",
+    "intervals": "analysis.intervals",
     "Initializer": "networks.layered.initializers",
     "register_initializer": "networks.layered.initializers",
     "Claim": "contracts.claim",
@@ -94,6 +96,7 @@ __all__ = [
     "__version__",
     "boundaries",
     "draw_figures",
+    "intervals",
     "load_plugin",
     "open_results",
     "register_claim",

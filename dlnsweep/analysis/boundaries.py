@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.results import Results, open_results
 from dlnsweep.results.wide_tables import fitted
 from dlnsweep.settings.refine import Refine
+from dlnsweep.settings.success import Success
 
 
 def succeeded(runs: pd.DataFrame, refine: Refine) -> np.ndarray:
@@ -23,8 +24,13 @@ def succeeded(runs: pd.DataFrame, refine: Refine) -> np.ndarray:
         runs: Of `Results.runs`, without those that are only planned.
         refine: Says what success is.
     """
+    return passes(runs, refine.success)
+
+
+def passes(runs: pd.DataFrame, success: Iterable[Success]) -> np.ndarray:
+    """Return for each run that is done whether it did not diverge and meets all conditions."""
     passed = np.array(runs["status"] != "diverged")
-    for each in refine.success:
+    for each in success:
         final = np.asarray(runs[f"final_{each.observable}"], dtype=float)
         passed &= np.where(np.isfinite(final), final, np.inf) < each.below
     return passed
@@ -125,6 +131,25 @@ def asked(sweep: Mapping[str, Any], settings: Collection[str]) -> tuple[Refine, 
             "which keeps all runs."
         ) from None
     return refine, [key for key in axes if key != refine.between]
+
+
+def progress(results: Results) -> str:
+    """Return how well the boundaries are known, as a part of a sentence."""
+    refine, _ = asked(results.sweep, results.settings)
+    known: Any = boundaries(results)
+    if not len(known):
+        return f"boundaries of {refine.between}: no run is done yet"
+    low, high = (known[name].to_numpy(dtype=float) for name in ("low", "high"))
+    there = np.isfinite(low)
+    if not there.any():
+        return f"no boundary of {refine.between} so far"
+    widths = (high - low)[there] / np.maximum(np.abs(high), np.abs(low))[there]
+    count, wide = int(there.sum()), int((widths > refine.tolerance).sum())
+    found = "1 boundary" if count == 1 else f"{count} boundaries"
+    return (
+        f"{found} of {refine.between}, known to {100 * widths.max():.2g} %; {wide} not to "
+        f"{100 * refine.tolerance:g} % yet"
+    )
 
 
 def boundaries_text(table: pd.DataFrame, between: str, width: int = 10**6) -> str:

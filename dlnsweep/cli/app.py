@@ -21,7 +21,7 @@ from dlnsweep.cli.files import (
     slurm,
     use,
 )
-from dlnsweep.cli.results import Folder, boundary, claims, figure, summary, transition
+from dlnsweep.cli.results import Folder, boundary, claims, figure, intervals, summary, transition
 from dlnsweep.errors import DlnsweepError, Interrupted
 from dlnsweep.machine import console
 from dlnsweep.machine.stopping import handled, stoppable
@@ -169,6 +169,8 @@ def run(
 def status(folder: Folder) -> None:
     """Show how far a results folder is, what is being computed and where, and what is left."""
     from dlnsweep.execution.heartbeat import runners
+    from dlnsweep.execution.rounds import progress
+    from dlnsweep.results import open_results
     from dlnsweep.settings.sentences import duration
     from dlnsweep.store import Store
 
@@ -183,6 +185,8 @@ def status(folder: Folder) -> None:
     print(f"  {found.batches_done} of {found.batches} batches{rest}")
     print(f"  {found.diverged} runs diverged, {found.stopped} stopped early")
     print(f"  {duration(found.seconds)} of computing")
+    if rounds := progress(open_results(folder)):
+        print(f"  {rounds}")
     if kept := store.kept():
         shown = ", ".join(map(str, kept[:_MOST_SHOWN]))
         more = f" and {len(kept) - _MOST_SHOWN} more" if len(kept) > _MOST_SHOWN else ""
@@ -192,7 +196,8 @@ def status(folder: Folder) -> None:
 
 
 for _command in (
-    compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, figure,
+    compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, intervals,
+    figure,
 ):  # fmt: skip
     app.command()(_command)
 

@@ -138,6 +138,28 @@ def boundary(
     print(boundaries_text(found, between, terminal_width()))
 
 
+def intervals(
+    folder: Folder,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
+    ] = None,
+) -> None:
+    """Show the intervals that a sweep with [sweep.until] asks for, and the seeds that they took."""
+    from dlnsweep.analysis.intervals import asked, intervals_text
+    from dlnsweep.analysis.intervals import intervals as table_of
+    from dlnsweep.results import open_results
+    from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.wide_tables import terminal_width
+
+    results = open_results(folder)
+    found = table_of(results)
+    if csv is not None:
+        write_csv(found, csv)
+    until, _, _ = asked(results.sweep, results.settings)
+    print(intervals_text(found, until, terminal_width()))
+
+
 def figure(
     folder: Folder,
     file: Annotated[

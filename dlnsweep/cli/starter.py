@@ -46,6 +46,8 @@ observables = ["regression_error", "off_subspace_error"]
 seeds = 5                        # seeds 0..4; or a list of seeds
 precision = "float64"
 # zip = [["network.depth", "training.learning_rate"]]     # axes that move together
+# [sweep.until] adds seeds until an interval is narrow, [sweep.refine] finds where runs begin to
+# fail: `dlnsweep explain until`, refine.
 
 [figure]
 kind = "curves"                  # or "final", "heatmap", "spectrum"

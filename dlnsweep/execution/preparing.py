@@ -19,6 +19,7 @@ from dlnsweep.numerics.runtime import LIBRARIES, accelerators, versions
 from dlnsweep.plan.batches import Batch, make_batches
 from dlnsweep.plan.fitting import need_of, rows_of
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.settings.until import Until
 from dlnsweep.simd.llvm import check_installed
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
@@ -182,7 +183,7 @@ def stored_plan(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> Store
         lane[batch.runs] = np.arange(len(batch.runs))
         padded[batch.runs] = batch.padded_width
     sweep = plan.sweep
-    refine = sweep.options.refine
+    refine, until = sweep.options.refine, sweep.options.until
     return StoredPlan(
         name=sweep.name,
         source=sweep.source,
@@ -198,10 +199,15 @@ def stored_plan(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> Store
             "axes": [list(group) for group in sweep.axes],
             "figures": [figure.model_dump(mode="json") for figure in sweep.figures],
             **({"refine": refine.model_dump(mode="json")} if refine is not None else {}),
+            **({"until": _until(until, sweep.options.seeds)} if until is not None else {}),
         },
         observables=sweep.observables,
         placement={"padded_width": padded[rows]},
     )
+
+
+def _until(until: Until, first: Any) -> dict[str, Any]:
+    return {"asked": until.model_dump(mode="json"), "first": first}
 
 
 def _taken(column: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -9,20 +9,38 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+from dlnsweep.analysis import boundaries, intervals
 from dlnsweep.errors import SpecError
-from dlnsweep.execution import refining
+from dlnsweep.execution import adding, refining
 from dlnsweep.execution.looks import Look
 from dlnsweep.results import Results, open_results
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
 # What looks at the ends of a round's runs, by the table of [sweep] that asks for it.
-_KINDS: dict[str, Callable[[Sweep, Results, int], Look]] = {"refine": refining.look}
+_KINDS: dict[str, Callable[[Sweep, Results, int], Look]] = {
+    "refine": refining.look,
+    "until": adding.look,
+}
+_PROGRESS: dict[str, Callable[[Results], str]] = {
+    "refine": boundaries.progress,
+    "until": intervals.progress,
+}
 
 
 def _kind(sweep: Sweep) -> str:
     """Return the table of [sweep] that asks for rounds; empty if none does."""
     return next((name for name in _KINDS if getattr(sweep.options, name) is not None), "")
+
+
+def progress(results: Results) -> str:
+    """Return how far a folder's rounds are, as a part of a sentence; empty if it has none.
+
+    Raises:
+        StoreError: If the folder is damaged.
+    """
+    record = results.sweep["sweep"]
+    return next((_PROGRESS[name](results) for name in _PROGRESS if record.get(name)), "")
 
 
 def not_by_shards(sweep: Sweep) -> None:

@@ -31,6 +31,7 @@ from dlnsweep.figures.labels import (
 )
 from dlnsweep.figures.measure import renderer, text_width
 from dlnsweep.figures.overlays import Overlay, dashed
+from dlnsweep.figures.promised import promise_note
 from dlnsweep.figures.statistics import (
     Results,
     Selection,
@@ -104,7 +105,10 @@ def finish(
     above += [
         (line, style.SMALL, style.GREY) for line in _broken(figure, [source], style.SMALL, width)
     ]
-    small = [constants(selection), [*notes, *counts(selection, left_out)]]
+    small = [
+        constants(selection),
+        [*notes, *promise_note(results, keys), *counts(selection, left_out)],
+    ]
     below = [
         (line, style.SMALL, style.GREY)
         for chunks, between in zip(small, (",  ", " · "), strict=True)

@@ -159,6 +159,8 @@ def band_note(keys: Banded, summaries: Sequence[Summary], what: str = "band") ->
         return [f"{note}, {what}: ± one standard deviation"]
     if keys.band == "bootstrap":
         return [f"{note}, {what}: its 95 % bootstrap interval"]
+    if keys.band == "until":
+        return [f"{note}, {what}: the interval that was asked for"]
     if keys.band == "quantile":
         low_percent, high_percent = (f"{100 * each:g}" for each in keys.quantiles)
         return [f"{note}, {what}: {low_percent} % to {high_percent} %"]

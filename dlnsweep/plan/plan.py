@@ -84,6 +84,12 @@ def expanded_ids(sweep: Sweep) -> np.ndarray:
 def make_plan(sweep: Sweep) -> Plan:
     """Expand a sweep into its runs."""
     expansion, ids = _expanded(sweep)
+    if sweep.seed_counts:
+        count = len(sweep.seeds)
+        mine = np.arange(count) < np.array(sweep.seed_counts)[:, None]
+        keep = np.flatnonzero(mine.ravel())
+        ids = ids[keep]
+        expansion = {key: setting.take(keep) for key, setting in expansion.items()}
     unique, first = np.unique(ids, return_index=True)
     if len(unique) < len(ids):
         # Crossing optimizers with a hyperparameter that some do not use repeats runs.

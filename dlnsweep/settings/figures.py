@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 from dlnsweep.settings.base import Describe, Settings
 from dlnsweep.settings.success import Successes
 
-Band = Literal["std", "quantile", "bootstrap", "none"]
+Band = Literal["std", "quantile", "bootstrap", "until", "none"]
 Scale = Literal["log", "linear"]
 AutoScale = Literal["auto", "log", "linear"]
 
@@ -155,7 +155,8 @@ class _Banded(_Limited):
         Band,
         _outside(
             "quantile: between two quantiles; std: median ± one standard deviation; bootstrap: the "
-            "median's 95 % confidence interval; none"
+            "median's 95 % confidence interval; until: in 'final', the interval that [sweep.until] "
+            "asks for; none"
         ),
     ] = "quantile"
     quantiles: Annotated[Quantiles, _outside("the two quantiles of the band")] = (0.25, 0.75)

@@ -13,6 +13,7 @@ from pydantic import Field
 from dlnsweep.settings.base import Describe, Settings
 from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.training import NonNegative, TrainingSettings
+from dlnsweep.settings.until import Until
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -144,6 +145,16 @@ class SweepSettings(Settings):
             "outside",
             "where along an axis runs begin or cease to succeed, [sweep.refine]: between, "
             "success, tolerance, max_rounds, points, spacing",
+            axis=False,
+        ),
+    ] = None
+    until: Annotated[
+        Until | None,
+        Describe(
+            "outside",
+            "seeds are added in rounds until an interval is narrow enough, [sweep.until]: "
+            "observable or success, width, most_seeds, relative, level, growth, against, "
+            "difference, where",
             axis=False,
         ),
     ] = None

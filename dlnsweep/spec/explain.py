@@ -18,6 +18,7 @@ from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.sections import SECTIONS
 from dlnsweep.settings.sentences import did_you_mean, show
+from dlnsweep.settings.until import Until
 from dlnsweep.settings.words import words_of
 from dlnsweep.spec.formulas import ALLOWED
 from dlnsweep.theory.curves import THEORY_CURVES
@@ -276,6 +277,7 @@ _WITHOUT_KEYS: dict[str, Callable[[], str]] = {
     "sample": lambda: _SAMPLE,
     "block": lambda: _BLOCK,
     "refine": lambda: _explain_settings("refine", Refine),
+    "until": lambda: _explain_settings("until", Until),
 }
 
 

@@ -24,6 +24,7 @@ from dlnsweep.spec.refine import check_refine
 from dlnsweep.spec.samples import OPTIONS, Sample, check_options, draw, is_sample, read_sample
 from dlnsweep.spec.size import too_many_runs
 from dlnsweep.spec.space import Derived, Space
+from dlnsweep.spec.until import check_until
 from dlnsweep.theory import prescription
 
 _WITH_KINDS = ("problem", "network")
@@ -33,6 +34,7 @@ _OUTSIDE_RUNS = (
     "sweep.max_runs",
     "sweep.block",
     "sweep.refine",
+    "sweep.until",
     *OPTIONS,
 )
 
@@ -349,6 +351,7 @@ class Reader:
         if found:
             # It is not known which values meet.
             return
+        self.problems += check_until(self.values, space, known)
         constraints = [c for settings in self.classes.values() for c in settings.constraints]
         for section, settings in self.classes.items():
             constraints += follow_constraints(section, settings)

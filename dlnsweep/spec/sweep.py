@@ -17,8 +17,10 @@ from dlnsweep.settings.sections import SweepSettings
 from dlnsweep.settings.sentences import (
     bounded,
     printable,
+    shorten,
     show,
 )
+from dlnsweep.settings.until import Until
 from dlnsweep.spec import file as sweepfile
 from dlnsweep.spec.derived import shown_values
 from dlnsweep.spec.documents import plain
@@ -43,6 +45,8 @@ class Sweep:
         samples: How those are distributed that are sampled; they are one axis.
         blocks: Those that blocks name; they are one axis.
         seeds: The seeds, crossed with all axes.
+        seed_counts: With how many of the first seeds each combination of the axes is crossed, the
+            last axis fastest; empty for all.
         options: The settings of [sweep].
         figures: The figures that the file asks for.
         document: The file as it was read.
@@ -58,11 +62,14 @@ class Sweep:
     seeds: tuple[int, ...] | range
     options: SweepSettings
     figures: tuple[Any, ...]
+    seed_counts: tuple[int, ...] = ()
     document: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
 
     @cached_property
     def num_runs(self) -> int:
         """Number of runs; combinations that differ only in what they do not use are one."""
+        if self.seed_counts:
+            return sum(self.seed_counts)
         return num_combinations(self.classes, self.values, self.axes) * len(self.seeds)
 
     @property
@@ -98,11 +105,23 @@ class Sweep:
                 f"{refine.between} is refined: up to {refine.max_rounds} rounds of "
                 f"{refine.points} values a boundary, to {100 * refine.tolerance:g} %"
             )
+        if own.until is not None:
+            samples.append(self._told_until(own.until))
         return samples + [
             f"{key} = {printable(own.text)}: {shown_values(self.values[key])}"
             for key, own in self.derived.items()
             if own.text
         ]
+
+    def _told_until(self, until: Until) -> str:
+        combinations = self.num_runs // len(self.seeds)
+        runs = combinations * until.most_seeds
+        steps = max(self.values["training.num_steps"])
+        return (
+            f"seeds are added to {len(self.seeds)}, by a factor of {until.growth:g} a round, up to "
+            f"{until.most_seeds}, until {until.sentence}: at most {runs} runs, "
+            f"{shorten(runs * steps)} run-steps"
+        )
 
     @property
     def figure_notes(self) -> list[str]:

@@ -430,6 +430,80 @@ def two_runners(quick: bool) -> Row:
     return Row("two runners on one folder: same bytes, nothing torn", tries, losses, "processes")
 
 
+# Two sweeps with rounds, of some tenths of a second each.
+_WITH_ROUNDS = {
+    "refine": {
+        "training": {"learning_rate": [0.01, 30.0], "num_steps": 4000},
+        "sweep": {"seeds": 3, "refine": {"between": "training.learning_rate"}},
+    },
+    "until": {
+        "training": {"learning_rate": 0.05, "weight_decay": [0.01, 0.1], "num_steps": 4000},
+        "sweep": {
+            "seeds": 4,
+            "until": {
+                "observable": "regression_error", "width": 0.3, "relative": True, "most_seeds": 60,
+            },
+        },
+    },
+}  # fmt: skip
+ROUNDS = """
+import json, sys
+import dlnsweep
+print("ready", flush=True)
+dlnsweep.run(json.loads(sys.argv[1]), sys.argv[2], workers=0, checkpoint_seconds=0.02)
+"""
+
+
+def with_rounds(quick: bool) -> Row:
+    """Kill a sweep with rounds at random instants until it is done; compare it with a whole one."""
+    tries = losses = within = 0
+    chance = random.Random(0)
+    common = {
+        "problem": {
+            "kind": "subspace", "signal_dim": 6, "measurement_dim": 4, "subspace_dim": 2,
+            "num_samples": 12,
+        },
+        "network": {"depth": 2, "width": 8},
+        "record": {"count": 5, "observables": ["regression_error"]},
+    }  # fmt: skip
+
+    def start(document: dict[str, Any], out: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", ROUNDS, json.dumps(document), str(out)]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "JAX_PLATFORMS": "cpu"}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    for name, asked in _WITH_ROUNDS.items():
+        with folder_of(name) as home:
+            document = {"name": name, **common, **asked}
+            with start(document, home / "whole") as process:
+                process.communicate()
+            reference = small.results(home / "whole" / name)
+            for k in range(1 if quick else 5):
+                out, wait = home / str(k), 2.0
+                while True:
+                    with start(document, out) as process:
+                        assert process.stdout is not None
+                        process.stdout.readline()
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            # Longer and longer, so that it comes to an end.
+                            process.wait(wait + chance.uniform(0, 1.5))
+                        ended = process.poll() is not None
+                        process.kill()
+                        process.communicate()
+                    wait += 0.2
+                    tries += not ended
+                    done = small.results(out / name) if Store.exists(out / name) else {}
+                    within += not ended and 0 < len(done) < len(reference)
+                    losses += any(reference.get(each) != data for each, data in done.items())
+                    if ended:
+                        break
+                store = Store.open(out / name)
+                store.gc()
+                losses += small.results(out / name) != reference or store.verify() != []
+    note = f"[sweep.refine] and [sweep.until]; {within} kills with some rounds done"
+    return Row("kill -9 within rounds: the same rounds, same bytes after", tries, losses, note)
+
+
 def killers(quick: bool) -> Row:
     """A batch that kills every worker is reported, and the rest completes."""
     from test_execution import STAND_IN
@@ -549,7 +623,8 @@ def machine(quick: bool) -> Row:
 
 
 PROMISES = {
-    "kill": kill_9, "polite": polite, "operations": operations, "limits": limits,
+    "kill": kill_9, "rounds": with_rounds, "polite": polite, "operations": operations,
+    "limits": limits,
     "disk": full_disk, "lanes": lanes, "two": two_runners,
     "killers": killers, "flipped": flipped, "orders": orders,
     "hostile": hostile, "machine": machine,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from statistics import median
 
 import numpy as np
 
+from dlnsweep.analysis.sequential import looks, ranks
+from dlnsweep.settings.until import Until
+from kept import sequential
 from kept.asking import ERRORS, SAMPLED
 from kept.plans import planned
 from kept.tables import sweep, table
@@ -77,7 +81,71 @@ def _samples() -> Iterator[Statement]:
     yield says("which shrinks it by {} − ηλ a step", 1)
 
 
+def _seeds() -> Iterator[Statement]:
+    rows, file = table("asking/enough_seeds.csv"), sweep("enough_seeds")
+    until, first = file["sweep"]["until"], file["sweep"]["seeds"]
+    depths, decays = file["network"]["depth"], file["training"]["weight_decay"]
+    yield says(
+        "networks of {} depths with {} weight decays, {} steps.",
+        len(depths), len(decays), file["training"]["num_steps"],
+    )  # fmt: skip
+    yield says(
+        "within an interval of {} of its size, from {} seeds to {} at most.",
+        until["width"], first, until["most_seeds"],
+    )  # fmt: skip
+    seeds = rows.column("num_seeds")
+    assert {*rows.column("ended")} == {"narrow"}
+    for low, high, value in zip(*map(rows.column, ("low", "high", "estimate")), strict=True):
+        assert high - low <= until["width"] * value
+    yield says(
+        "All {} intervals are so narrow after {} to {} seeds, {} runs in all, where the most that "
+        "each might take would be {}, and as many for all as the one that needs most {}.",
+        len(seeds), min(seeds), max(seeds), sum(seeds), len(seeds) * until["most_seeds"],
+        len(seeds) * max(seeds),
+    )  # fmt: skip
+    sizes = looks(sequential.FIRST, sequential.MOST, Until(width=1.0, most_seeds=2).growth)
+    yield says(
+        "in {} simulated sweeps each of {} to {} seeds, looked at {} times, at a stated {} %:",
+        sequential.SWEEPS, sizes[0], sizes[-1], len(sizes), 5,
+    )  # fmt: skip
+    found = table("asking/sequential.csv")
+    for row in found.rows:
+        numbers = [float(each) for each in re.findall(r"[\d.]+", row["of"])]
+        start = re.sub(r"[\d.]+", "{}", f"| {row['estimated']} | {row['of']} |")
+        misses = [row[f"missed_{when}"] for when in ("at_stop", "at_any_look", "by_peeking")]
+        yield says(f"{start} {{}} | {{}} | {{}} |", *numbers, *misses)
+    # What is spent of each side by whole ranks, of all runs and of those where 30 % diverged.
+    chances = [
+        100 * 2 * _chance_of_a_miss([int(share * n) for n in sizes], sizes) for share in (1, 0.7)
+    ]
+    yield says("is {} % to {} %, computed exactly", min(chances), max(chances))
+    most = max(found.where(estimated="median").column("missed_at_any_look"))
+    yield says(
+        "({} of {} are {} standard deviations more)",
+        most, sequential.SWEEPS, (most - 10 * max(chances)) / math.sqrt(10 * max(chances)),
+    )  # fmt: skip
+    yield says("is bounded by the same {} %", 5)
+
+
+def _chance_of_a_miss(counts: list[int], sizes: tuple[int, ...]) -> float:
+    """Return P(some look's lowest rank is above the median), by the walk's distribution."""
+    bounds = ranks(tuple(counts), tuple(size / sizes[-1] for size in sizes), 0.025)
+    alive, before, crossed = {0: 1.0}, 0, 0.0
+    for count, bound in zip(counts, bounds, strict=True):
+        for _ in range(count - before):
+            step: dict[int, float] = {}
+            for heads, chance in alive.items():
+                step[heads] = step.get(heads, 0.0) + chance / 2
+                step[heads + 1] = step.get(heads + 1, 0.0) + chance / 2
+            alive = step
+        crossed += sum(chance for heads, chance in alive.items() if heads < bound)
+        alive = {heads: chance for heads, chance in alive.items() if heads >= bound}
+        before = count
+    return crossed
+
+
 PARTS = [
+    Part(FILE, "As many seeds as it takes", _seeds),
     Part(FILE, "The largest stable learning rate over the depth", _boundary),
     Part(FILE, "Three settings, sampled", _samples),
 ]

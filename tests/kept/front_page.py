@@ -231,7 +231,10 @@ PARTS = [
         FILE,
         "From a claim to its figure",
         _commands,
-        settings=("Exit status: 0 all well, 1 `compare` found a deviation,",),
+        settings=(
+            "Exit status: 0 all well, 1 `compare` found a deviation,",
+            "with a probability of 95 % or more",
+        ),
     ),
     Part(
         FILE,

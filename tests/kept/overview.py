@@ -41,10 +41,11 @@ def _runs_and_steps() -> Iterator[Statement]:
             f"| {folder} | {{}} to {{}} each | up to {{}} |",
             min(runs), max(runs), max(most for _, _, most in found),
         )  # fmt: skip
-    one, other = planned("stability_boundary"), planned("random_search")
+    three = [planned(name) for name in ("stability_boundary", "enough_seeds", "random_search")]
     yield says(
-        "| asking | {} and more by rounds; {} | {}; {} |", one[0], other[0], one[1], other[1]
-    )
+        "| asking | {} and {}, and more by rounds; {} | {}; {}; {} |",
+        *(runs for runs, _, _ in three), *(most for _, _, most in three),
+    )  # fmt: skip
     one, other = planned("scaling_law"), planned("mup_transfer")
     yield says("| scaling | {}; {} | {}; {} |", one[0], other[0], one[1], other[1])
     found = [planned(name) for name in ("soft_committee", "relu_minima", "one_pass")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from dlnsweep.figures.panels import (
     mark_shares,
     scale_y,
 )
+from dlnsweep.figures.promised import at_places, read_intervals
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.statistics import (
     Results,
@@ -49,6 +51,7 @@ def draw_final(
 ) -> Figure:
     """Draw one panel for each observable: medians with error bars against the setting `x`."""
     records = Records(results, selection)
+    promised = read_intervals(results, keys, selection) if keys.band == "until" else None
     grid = make_grid(keys, selection, keys.y)
     places = levels(selection.runs, keys.x)
     numeric = is_ordered(places) and None not in places
@@ -67,7 +70,12 @@ def draw_final(
             shift = 0.0 if numeric else _dodge(index, len(grid.hues))
             x = np.array(places, dtype=float) if numeric else np.arange(len(places)) + shift
             members = [runs & matches(selection.used, keys.x, place) for place in places]
-            summary = _summarize(x, value, members, keys)
+            if promised is None:
+                summary = _summarize(x, value, members, keys)
+            else:
+                level = {keys.panel_by: panel.level, keys.hue: hue}
+                summary = at_places(promised, level, keys.x, places)
+                summary = replace(summary, x=x[summary.x])
             line = _draw_bars(panel, summary, index, colour, joined=numeric)
             grid.measured.append((hue, line))
             level = {keys.panel_by: panel.level, keys.hue: hue}

@@ -34,6 +34,7 @@ def check_values(figure: Any, values: Values) -> Iterator[str]:
     """
     yield from _steps(figure, values)
     yield from _horizontal(figure, values)
+    yield from _until(figure, values)
     yield from _size(figure, values)
     yield from _panels_of_levels(figure, values)
     if figure.kind == "heatmap" and figure.transition:
@@ -140,6 +141,22 @@ def _boundary(figure: Any, values: Values) -> Iterator[str]:
     elif refine != "unknown" and refine.between in (figure.x, figure.hue):
         key = "x" if refine.between == figure.x else "hue"
         yield f"{key} is '{refine.between}', which is refined and stands on the vertical axis."
+
+
+def _until(figure: Any, values: Values) -> Iterator[str]:
+    if getattr(figure, "band", "") != "until":
+        return
+    if figure.kind != "final":
+        yield f"band is 'until', which figures of kind 'final' have; kind is '{figure.kind}'."
+        return
+    if figure.at != "final":
+        yield "band is 'until', whose intervals are of the runs' ends; leave `at` out."
+    # A folder says so itself.
+    until = values.get("sweep.until", ("unknown",))[0]
+    if until is None:
+        yield "band is 'until', but no intervals are asked for: add [sweep.until], or another band."
+    elif until != "unknown" and (sentence := until.why_not_drawn(figure.y)):
+        yield sentence
 
 
 def _size(figure: Any, values: Values) -> Iterator[str]:

@@ -1,0 +1,74 @@
+"""What a figure says and draws of the intervals that a sweep with [sweep.until] asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlnsweep.analysis.intervals import asked, intervals_of
+from dlnsweep.errors import SpecError
+from dlnsweep.figures.statistics import Results, Selection, Summary
+from dlnsweep.settings.figures import FinalFigure
+from dlnsweep.settings.until import Until
+
+
+def promise_note(results: Results, keys: Any) -> list[str]:
+    """Return until when seeds were added; nothing where none were."""
+    record = (results.sweep.get("sweep") or {}).get("until")
+    if not record:
+        return []
+    sentence = Until.model_validate(record["asked"]).sentence
+    drawn = getattr(keys, "band", "none")
+    rest = {"until": "", "none": ""}.get(drawn, " (the interval that is drawn is not that one)")
+    most = record["asked"]["most_seeds"]
+    return [f"seeds added, {most} at most, until {sentence}{rest}"]
+
+
+def read_intervals(results: Results, keys: FinalFigure, selection: Selection) -> pd.DataFrame:
+    """Return the table of `dlnsweep.intervals` of a figure's runs.
+
+    Raises:
+        SpecError: If the sweep asks for no intervals, or for others than the figure's.
+    """
+    runs = selection.runs.reset_index()
+    until, axes, first = asked(results.sweep, [*runs.columns])
+    if sentence := until.why_not_drawn(keys.y):
+        raise SpecError(f"figure.{sentence}")
+    table = intervals_of(runs, until, axes, first)
+    shown = {keys.x, keys.hue, keys.panel_by}
+    pooled = [key for key in axes if key not in shown and len(table[key].unique()) > 1]
+    named = table[[key for key in axes if key in shown]]
+    if pooled and (len(named.columns) == 0 or bool(named.duplicated().to_numpy().any())):
+        raise SpecError(
+            "figure.band is 'until', but a point would stand for several values of "
+            f"{', '.join(pooled)}; name them by hue, panel_by or where."
+        )
+    return table
+
+
+def at_places(
+    table: pd.DataFrame, at: Mapping[str | None, Any], x: str, places: Sequence[Any]
+) -> Summary:
+    """Return the estimates and intervals of one curve's points, as `summarize` has medians.
+
+    Args:
+        table: Of `read_intervals`.
+        at: The values of the figure's other settings, by name; None is no setting.
+        x: The setting along the axis.
+        places: Its values; what the summary has as x are their numbers.
+    """
+    own: Any = table
+    for name, level in at.items():
+        if name in own.columns:
+            own = own[own[name].isna() if level is None else own[name] == level]
+    there = [i for i, place in enumerate(places) if x not in own.columns or (own[x] == place).any()]
+    rows = [own[own[x] == places[i]].iloc[0] if x in own.columns else own.iloc[0] for i in there]
+    columns = [
+        np.array([row[name] for row in rows], dtype=float) for name in ("estimate", "low", "high")
+    ]
+    middle, low, high = (np.where(np.isfinite(each), each, np.nan) for each in columns)
+    counts = np.array([row["num_values"] for row in rows], dtype=int)
+    return Summary(np.array(there, dtype=int), middle, low, high, counts)
