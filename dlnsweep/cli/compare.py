@@ -20,6 +20,7 @@ class CheckedKernel(StrEnum):
     dense = "dense"
     simd = "simd"
     jumps = "jumps"
+    reduced_inputs = "reduced_inputs"
 
 
 class Judge(StrEnum):
@@ -52,7 +53,7 @@ def compare(
 
     The reduced kernel is checked by the dense one, the dense kernel of any network by the generic
     way: by value-and-grad of the loss as it is defined, on all samples. So are the generic way's
-    own steps as vector instructions (simd).
+    own steps as vector instructions (simd), and on the span of the samples (reduced_inputs).
 
     The deviation is relative to the judge, the largest over all recorded steps. Both compute in
     float64: rounding in float32 would hide what is looked for. A regression error that differs

@@ -99,9 +99,12 @@ class StepCost:
     draw_bytes: int = 0
 
 
+# Of a network that knows its inputs by products with its first layer: the generic way on the span
+# of the samples.
+REDUCED_INPUTS = "reduced_inputs"
 # The values of sweep.kernel by which a network is trained as its pure functions say: the generic
-# way, the same steps as vector instructions, and time jumps over them.
-BY_DEFINITION = ("generic", "simd", "jumps")
+# way, the same steps as vector instructions, time jumps over them, and that.
+BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
 # Of vector instructions, one core.
 _SIMD_FLOPS_A_SECOND = 20e9
 
@@ -126,6 +129,7 @@ class NetworkKind(ABC):
             package's own.
         layered: Whether the generic way knows layers, of which `network.depth` is the number.
         one_pass: Whether it draws the fresh samples of its steps itself; else the problem does.
+        on_span: What `generic` is where inputs are reduced to their span; empty if it cannot be.
     """
 
     kind: str
@@ -140,6 +144,7 @@ class NetworkKind(ABC):
     version: str = ""
     layered: bool = False
     one_pass: bool = False
+    on_span: str = ""
 
     @abstractmethod
     def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
@@ -158,7 +163,8 @@ class NetworkKind(ABC):
         """The values of sweep.kernel with which it is trained."""
         own = ("dense",) if self.drawing != self.generic else ()
         reduced = ("reduced",) if self.reducible else ()
-        return ("auto", *own, *reduced, *(BY_DEFINITION if self.generic else ()))
+        defined = [k for k in BY_DEFINITION if k != REDUCED_INPUTS or self.on_span]
+        return ("auto", *own, *reduced, *(defined if self.generic else ()))
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -176,6 +182,8 @@ class NetworkKind(ABC):
 
     def drawing_for(self, row: Mapping[str, Any]) -> str:
         """Return what draws a run, which is the generic way's if that is asked for."""
+        if row["sweep.kernel"] == REDUCED_INPUTS:
+            return self.on_span
         return self.generic if row["sweep.kernel"] in BY_DEFINITION else self.drawing
 
     def why_full(self, row: Mapping[str, Any], width: int) -> str:

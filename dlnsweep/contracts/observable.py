@@ -60,6 +60,10 @@ class Observable:
         needs_initial: Whether it looks back at the layers of step 0, which are kept for it.
         reads: The keys of [record] that it reads, beside those that the other attributes imply;
             None: unknown, any of them.
+        basis_free: Whether it is made of predictions, the loss, its derivatives and norms of the
+            parameters, and so is the same in other orthonormal coordinates of the inputs. Of a run
+            whose inputs are reduced to their span only such are recorded; the view's `data` and
+            `test` are then in coordinates of the span, and its `params` the kernel's own.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Observable:
     needs_layers: bool = True
     needs_initial: bool = False
     reads: tuple[str, ...] | None = None
+    basis_free: bool = False
 
     def uses(self, key: str) -> bool:
         """Return whether it reads a key of [record], or may."""

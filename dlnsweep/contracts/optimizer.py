@@ -27,6 +27,9 @@ class Optimizer:
             directions: neither the learning rate nor the sign of descent is in them.
         numbers: A settings class with its own keys of [training]: traced floats with defaults.
         reads: Keys of other optimizers that it reads, such as "beta1".
+        isotropic: Whether the direction is a combination of gradients and parameters, of all leaves
+            as one vector, by factors that depend on inner products of them only (momentum; not
+            Adam, which divides entry by entry).
         decoupled_decay: Whether the direction has the weight decay (`settings.weight_decay`) in
             it, as AdamW's; else it is part of the gradient.
         version: What its runs are known by; by default a hash of the source of `direction`, and
@@ -39,6 +42,7 @@ class Optimizer:
     reads: tuple[str, ...] = ()
     decoupled_decay: bool = False
     version: str = ""
+    isotropic: bool = False
 
 
 OPTIMIZERS: Registry[str, Optimizer] = Registry()

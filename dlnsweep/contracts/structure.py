@@ -36,6 +36,14 @@ class Structure:
         layer_of: Takes all parameters; returns the layer of each leaf, as Python's ints from 0 to
             network.depth - 1, or -1 of a leaf of none, in a tree like that of the parameters: what
             `training.learning_rate_factors` and `training.weight_decay_factors` go by.
+        input_axes: Takes all parameters; returns for each leaf the axis along which it is
+            multiplied with inputs, or -1 of one that is not, as Python's ints in a tree like that
+            of the parameters. To say so is to say that the network knows its inputs y and these
+            leaves W by a(m) W y only, m the number of inputs: it is the same for W O^T and O y, O
+            orthogonal, and for fewer columns on inputs of a subspace (`sweep.kernel =
+            "reduced_inputs"`, which tries on one run whether this is so).
+        input_multiplier: Takes the settings and m, which may be a tracer; returns a(m). None: it
+            is 1.
     """
 
     degree: Callable[[Any], int] = _of_none
@@ -44,3 +52,5 @@ class Structure:
     hidden: Callable[[Any, Any, Any], tuple[Any, ...]] | None = None
     layers: Callable[[Any], tuple[Any, ...]] | None = None
     layer_of: Callable[[Any], Any] | None = None
+    input_axes: Callable[[Any], Any] | None = None
+    input_multiplier: Callable[[Any, Any], Any] | None = None

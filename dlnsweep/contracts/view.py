@@ -68,6 +68,15 @@ class View:
         """What one observable has computed and another one needs, by a name."""
         return {}
 
+    @property
+    def left_out(self) -> list[tuple[Any, Any]]:
+        """Curvatures along the directions that `landscape` leaves out.
+
+        Eigenvalues of R^(1/2) H R^(1/2), R the learning rates over eta, with how many times each
+        comes, a number.
+        """
+        return []
+
     @cached_property
     def landscape(self) -> Landscape:
         """The loss as a function of all parameters, for its Hessian."""

@@ -18,6 +18,8 @@ _DIFFERENCES = (
 )
 # Those that are sums of squares of such.
 _SQUARES = ("loss", "mean_squared_error")
+# Those that are squares of differences of numbers of size 1.
+_SQUARED_DIFFERENCES = ("layer_rotation", "kernel_distance")
 # Near the smallest numbers float64 has fewer than its 53 bits.
 _SMALLEST = 1e-290
 
@@ -30,11 +32,12 @@ def deviations_of(
     |a - b| / |b| of a scalar, ||a - b|| / ||b|| of a vector, b being the judge's. What the judge
     itself cannot tell from rounding counts as none. The regression error is the norm of a
     difference of numbers of size 1, each rounded at 1.1e-16 over many steps: differences below
-    1e-13 count as none, and so for the test errors and the distance to the oracle. For the norm
-    of the gradient it is 1e-13 times the largest one of the run, and the loss is judged like
-    the square that it is. The generic way keeps whole matrices, in which what decays stands
-    beside what does not: of all that it records 1e-13 times the largest value of the run is
-    rounding, and of the off-subspace error 1e-13: it is a part of a matrix of size 1.
+    1e-13 count as none, and so for the test errors and the distance to the oracle. For the norm of
+    the gradient it is 1e-13 times the largest one of the run, and the loss is judged like the
+    square that it is, as is 1 - cos, the square of such a difference. The generic way keeps whole
+    matrices, in which what decays stands beside what does not: of all that it records 1e-13 times
+    the largest value of the run is rounding, and of the off-subspace error 1e-13: it is a part of a
+    matrix of size 1.
 
     Args:
         name: The observable.
@@ -64,6 +67,9 @@ def _rounding(name: str, size: np.ndarray, judge: str) -> np.ndarray | float:
         # Of x = sqrt(size) known to e = 1e-13 max x, the square is known to 2 x e + e^2.
         root = np.sqrt(size)
         error = _ROUNDING * np.max(root)
+        return 2 * root * error + error**2
+    if name in _SQUARED_DIFFERENCES:
+        root, error = np.sqrt(size), _ROUNDING
         return 2 * root * error + error**2
     if name == "gradient_norm" or judge == "generic":
         least = _ROUNDING if name == "off_subspace_error" else _SMALLEST

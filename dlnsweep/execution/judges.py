@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlnsweep.contracts.network import BY_DEFINITION, network_of
+from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import GENERIC_ONLY
+from dlnsweep.spec.spans import check_spans
 
 # What judges a kernel if nothing else is asked for.
-JUDGES = {"reduced": "dense", "dense": "generic", "simd": "generic", "jumps": "generic"}
+JUDGES = {"reduced": "dense"} | dict.fromkeys(("dense", "simd", "jumps", REDUCED_INPUTS), "generic")
 
 
 def choose_kernels(
@@ -24,7 +25,7 @@ def choose_kernels(
     Args:
         plan: The sweep's plan.
         chosen: Rows of its run table.
-        kernel: "reduced", "dense" or "simd". Empty: the one that `sweep.kernel` names; for
+        kernel: One of `JUDGES`. Empty: the one that `sweep.kernel` names; for
             "auto" the reduced one where it can train the runs.
         judge: "dense" or "generic". Empty: the dense kernel for the reduced one, the generic way
             for the others.
@@ -63,7 +64,15 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
             f"there is nothing to compare: {kind} follows no gradient alone, so the generic way "
             "cannot train it."
         ]
+    if kernel not in network.kernels:
+        return [
+            f"there is nothing to compare: {kind} says of no layer that it is all that inputs "
+            f"meet, so the {kernel} kernel cannot train it."
+        ]
     found = _why_not_reducible(row) if kernel == "reduced" else []
+    if kernel == REDUCED_INPUTS:
+        forced = {key: [value] for key, value in row.items()} | {"sweep.kernel": [kernel]}
+        found += [f"there is nothing to compare: {why}" for why in check_spans(forced)]
     for key, nothing in GENERIC_ONLY.items() if kernel not in BY_DEFINITION else ():
         value = row.get(f"training.{key}", nothing)
         if value != nothing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import REDUCED_INPUTS, network_of
 from dlnsweep.errors import SpecError
 from dlnsweep.optimizers.trial import why_not_optimizer
 from dlnsweep.plan.plan import Plan
@@ -30,3 +30,8 @@ def check_network(plan: Plan) -> None:
             from dlnsweep.engine.jumps import check_row
 
             check_row(row)
+        if row["sweep.kernel"] == REDUCED_INPUTS:
+            from dlnsweep.networks.reduced_inputs.claim import check_row as check_claim
+
+            # What this package's own networks say is tested.
+            check_claim(row, computed=bool(network_of(row).version))

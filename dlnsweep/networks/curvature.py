@@ -58,13 +58,15 @@ def _leading(view: View, record: RecordSettings) -> Float[Array, " k"]:
     if "curvatures" not in view.shared:
         several = "hessian_eigenvalues" in record.observables
         rates = flat_rates(view)
-        view.shared["curvatures"] = largest_eigenvalues(
-            hessian_of(view),
-            rates.size,
-            record.num_eigenvalues if several else 1,
-            view.dtype,
-            support=rates > 0,
+        count = record.num_eigenvalues if several else 1
+        found = largest_eigenvalues(
+            hessian_of(view), rates.size, count, view.dtype, support=rates > 0
         )
+        for value, times in view.left_out:
+            more = jnp.where(jnp.arange(count) < times, value, -jnp.inf)
+            # NaN, which is the largest of a sort, stays NaN.
+            found = jnp.sort(jnp.concatenate([found, more]))[::-1][:count]
+        view.shared["curvatures"] = found
     return view.shared["curvatures"]
 
 
@@ -79,6 +81,7 @@ def _leading(view: View, record: RecordSettings) -> Float[Array, " k"]:
     "costs as much as a hundred steps or several hundred; by the dense kernel and the generic way",
     views=_VIEWS,
     needs_layers=True,
+    basis_free=True,
 )
 def _sharpness(view: View, record: RecordSettings) -> Float[Array, ""]:
     return _leading(view, record)[0]
@@ -93,6 +96,7 @@ def _sharpness(view: View, record: RecordSettings) -> Float[Array, ""]:
     views=_VIEWS,
     needs_layers=True,
     reads=("num_eigenvalues",),
+    basis_free=True,
 )
 def _hessian_eigenvalues(view: View, record: RecordSettings) -> Float[Array, " k"]:
     return _leading(view, record)
@@ -106,6 +110,7 @@ def _hessian_eigenvalues(view: View, record: RecordSettings) -> Float[Array, " k
     f"{LARGEST_TRACE}",
     views=_VIEWS,
     needs_layers=True,
+    basis_free=True,
 )
 def _hessian_trace(view: View, record: RecordSettings) -> Float[Array, ""]:
     size = flat_rates(view).size
@@ -122,4 +127,4 @@ def _hessian_trace(view: View, record: RecordSettings) -> Float[Array, ""]:
         return apply(unit)[i]
 
     found = lax.map(entry, jnp.arange(size), batch_size=min(size, _TRACED_AT_ONCE))
-    return jnp.sum(found)
+    return jnp.sum(found) + sum(value * times for value, times in view.left_out)

@@ -115,6 +115,11 @@ def layer_of(params: dict[str, Any]) -> dict[str, Any]:
     return {"blocks": tuple(range(len(params["blocks"]))), "first": -1, "last": -1}
 
 
+def input_axes(params: dict[str, Any]) -> dict[str, Any]:
+    """Return where A meets inputs."""
+    return {"blocks": tuple(-1 for _ in params["blocks"]), "first": 1, "last": -1}
+
+
 def multiplications(settings: DeepLinearResnetSettings, inputs: int, outputs: int) -> int:
     """Return the products that a prediction takes."""
     return settings.width * (settings.depth * settings.width + inputs + outputs)
@@ -128,5 +133,5 @@ DEEP_LINEAR_RESNET = Network(
     observables=("loss", "regression_error"),
     trained=trained,
     multiplications=multiplications,
-    structure=Structure(linear=lambda _: True, layer_of=layer_of),
+    structure=Structure(linear=lambda _: True, layer_of=layer_of, input_axes=input_axes),
 )

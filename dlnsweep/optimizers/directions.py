@@ -78,9 +78,9 @@ def _rmsprop(settings: TrainingSettings) -> GradientTransformation:
 
 
 OURS = (
-    Optimizer("gradient_descent", lambda _: optax.identity()),
-    Optimizer("momentum", lambda settings: _heavy_ball(settings, nesterov=False)),
-    Optimizer("nesterov", lambda settings: _heavy_ball(settings, nesterov=True)),
+    Optimizer("gradient_descent", lambda _: optax.identity(), isotropic=True),
+    Optimizer("momentum", lambda settings: _heavy_ball(settings, nesterov=False), isotropic=True),
+    Optimizer("nesterov", lambda settings: _heavy_ball(settings, nesterov=True), isotropic=True),
     Optimizer("adam", _adam),
     # AdamW applies weight decay to the weights itself; for the others it is part of the gradient.
     Optimizer("adamw", _adamw, decoupled_decay=True),
@@ -90,6 +90,7 @@ OURS = (
         lambda settings: scale_by_group_rms(
             settings.group_rmsprop_decay, settings.group_rmsprop_epsilon
         ),
+        isotropic=True,
     ),
     # As published (Duchi et al. 2011): nothing is added to the sum of squares.
     Optimizer("adagrad", lambda _: optax.scale_by_rss(initial_accumulator_value=0.0, eps=0.0)),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.optimizers.directions import direction_of
 from dlnsweep.settings.sentences import raised
 from dlnsweep.settings.training import HYPERPARAMETERS, OPTIMIZER_WORDS
+
+# Of turned vectors of twelve numbers in float64, and of roots of sums of their squares.
+_ROUNDING = 1e-9
 
 
 def why_not_optimizer(row: Mapping[str, Any]) -> str:
@@ -23,6 +27,8 @@ def why_not_optimizer(row: Mapping[str, Any]) -> str:
         return ""
     with numerics():
         wrong = _why_not(row, name)
+        if not wrong and OPTIMIZERS[name].isotropic:
+            wrong = _why_not_isotropic(name)
     return f"training.optimizer '{name}' cannot be trained with: {wrong}" if wrong else ""
 
 
@@ -64,6 +70,45 @@ def _why_not(row: Mapping[str, Any], name: str) -> str:
     if not same_tree or not all(map(_alike, jax.tree.leaves(after), jax.tree.leaves(state))):
         return "its update returns a state of other shapes or dtypes than it is given; keep them."
     return ""
+
+
+def _why_not_isotropic(name: str) -> str:
+    """Return what is wrong if an optimizer says that it is isotropic, and is not.
+
+    The parameters are one vector: turned, and cut into leaves at another place, it must move as
+    before, turned.
+    """
+    places = jnp.arange(12.0)
+    turn = jnp.linalg.qr(jnp.cos(jnp.outer(places, places) + places))[0]
+    known = {"learning_rate": 0.1, "weight_decay": 0.01, "data_fit_scale": 1.0}
+    numbers = {key: jnp.asarray(known.get(key, 0.5)) for key in (*HYPERPARAMETERS, *known)}
+    gradients = [jnp.cos((k + 2) * places + k) for k in range(3)]
+
+    def directions(vectors: list[Any], params: Any, cut: int) -> list[Any]:
+        def leaves(vector: Any) -> Any:
+            return vector[:cut].reshape(2, -1), vector[cut:]
+
+        optimizer: Any = direction_of(name, numbers)
+        found = []
+        state = optimizer.init(leaves(params))
+        for vector in vectors:
+            moved, state = optimizer.update(leaves(vector), state, leaves(params))
+            found.append(jnp.concatenate([leaf.ravel() for leaf in moved]))
+        return found
+
+    params = jnp.sin(places + 1)
+    plain = directions(gradients, params, 8)
+    turned = directions([turn @ g for g in gradients], turn @ params, 6)
+    apart = [
+        float(jnp.linalg.norm(turn @ one - other) / jnp.linalg.norm(one))
+        for one, other in zip(plain, turned, strict=True)
+    ]
+    if max(apart) <= _ROUNDING:
+        return ""
+    return (
+        "it says that it is isotropic, but turned gradients do not give turned directions (they "
+        f"differ by a share of {max(apart):.1g}); leave isotropic out."
+    )
 
 
 def _alike(one: Any, other: Any) -> bool:

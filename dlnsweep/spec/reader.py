@@ -12,7 +12,7 @@ from dlnsweep.contracts.network import find_network
 from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS, SweepSettings
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
-from dlnsweep.spec import consistency, jumps, ways, weights
+from dlnsweep.spec import consistency, jumps, spans, ways, weights
 from dlnsweep.spec.axes import read_seeds, read_setting
 from dlnsweep.spec.blocks import Blocks, check_columns, read_blocks
 from dlnsweep.spec.derived import check_reads, derive, is_formula, is_number, read_formula, spread
@@ -95,6 +95,7 @@ class Reader:
             *consistency.check_stopping(values),
             *ways.check_kernel(values),
             *jumps.check_jumps(values),
+            *spans.check_spans(values),
             *consistency.check_width(values),
             *consistency.check_scales(values),
             *consistency.check_recording(values, given),

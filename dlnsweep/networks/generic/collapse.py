@@ -70,6 +70,7 @@ def _features(view: GenericView, name: str) -> _Features:
     "tr(S_W S_B^+) / C (arXiv:2008.08186), on the training samples; 0 if the samples of a class "
     "are one point",
     views=("parameters",),
+    basis_free=True,
 )
 def _nc1(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.numerics.products import multiply
@@ -91,6 +92,7 @@ def _nc1(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     "Frobenius distance of the Gram matrix of the class means less their mean, over its norm, from "
     "(I - 11^T/C) / sqrt(C - 1), that of C points of equal lengths and angles; 0 if they are such",
     views=("parameters",),
+    basis_free=True,
 )
 def _nc2(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.numerics.products import multiply
@@ -110,6 +112,7 @@ def _nc2(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     "Networks without biases on squared loss have orthogonal rows, and end at "
     "sqrt(2 - 2 sqrt(1 - 1/C)) (derived)",
     views=("parameters",),
+    basis_free=True,
 )
 def _nc3(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     last, means = layers_of(view, view.whole, "nc3")[-1], _features(view, "nc3").means

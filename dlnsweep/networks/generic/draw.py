@@ -99,11 +99,16 @@ class GenericDrawing(Drawing):
             self.sections.training,
             self.sections.record,
             early_exit=layout.vectorized == 1,
-            network=self.network,
+            network=self.trained_network,
             settings=self.sections.network,
             fresh=partial(fresh, self.sections.problem) if self._one_pass else None,
             **self.kernel_fields(),
         )
+
+    @property
+    def trained_network(self) -> Network:
+        """The network whose parameters are trained."""
+        return self.network
 
     def kernel_fields(self) -> dict[str, Any]:
         """Return what else the kernel of a kind of network is made with."""
@@ -186,7 +191,7 @@ class GenericDrawing(Drawing):
 
         def made(arguments: Mapping[str, Any]) -> Any:
             drawn = self.draw(arguments)
-            outputs = self.network.predict(
+            outputs = self.trained_network.predict(
                 drawn.params, drawn.samples.inputs, drawn.sections.network
             )
             return drawn.params, drawn.samples, outputs

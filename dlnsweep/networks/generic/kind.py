@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from dlnsweep.contracts.loss import LOSSES
-from dlnsweep.contracts.network import Network, NetworkKind, StepCost, register
+from dlnsweep.contracts.network import (
+    REDUCED_INPUTS,
+    Network,
+    NetworkKind,
+    StepCost,
+    register,
+)
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, of_any_network
 from dlnsweep.contracts.plugins import SHARED, is_loading
+from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.sources import source_of
 from dlnsweep.settings.rows import section_of
 from dlnsweep.settings.training import LOSS_WORDS, OF_NETWORK
@@ -48,6 +56,8 @@ class GenericKind(NetworkKind):
         self.kind, self.settings = network.kind, network.settings
         self.observables = network.observables
         self.layered = network.structure.layer_of is not None
+        if network.structure.input_axes is not None:
+            self.on_span = "dlnsweep.networks.reduced_inputs.draw:SpanDrawing"
         self._ours = network.settings.__module__.partition(".")[0] == SHARED
         # Of this package's own the package's version tells.
         self.version = network.version or ("" if self._ours else _source_of(network))
@@ -72,6 +82,26 @@ class GenericKind(NetworkKind):
         flops = 6 * samples * products
         state = item * (3 * products + 2 * samples * held)
         return StepCost(flops, state, flops / speed + _DISPATCH_SECONDS)
+
+    def generic_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+        """Estimate a step of a run by the generic way, perhaps on the span of the samples."""
+        if row["sweep.kernel"] != REDUCED_INPUTS:
+            return self.step_cost(row, width)
+        problem = PROBLEMS[row["problem.kind"]]
+        rank = problem.rank_of(section_of(problem.settings, "problem", row))
+        cost = self.step_cost({**row, "problem.measurement_dim": rank}, width)
+        # All inputs and their basis, and the first layer, as they are drawn, with a copy of each.
+        layer = width if "network.width" in row else _GUESSED_WIDTH
+        drawn = 16 * row["problem.measurement_dim"] * (2 * rank + layer)
+        return replace(cost, draw_bytes=drawn + cost.state_bytes)
+
+    def why_full(self, row: Mapping[str, Any], width: int) -> str:
+        """Return why a run is not for the reduced kernel; where inputs are, that they are."""
+        if row["sweep.kernel"] != REDUCED_INPUTS:
+            return super().why_full(row, width)
+        problem = PROBLEMS[row["problem.kind"]]
+        rank = problem.rank_of(section_of(problem.settings, "problem", row))
+        return f"asked for; inputs in the {rank:,} dimensions of their span"
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -166,5 +196,6 @@ def _source_of(network: Network) -> str:
     parts = [network.settings, network.init, network.predict]
     own = network.structure
     more = (network.loss, network.rates, network.trained, own.hidden, own.layers, own.layer_of)
+    more += (own.input_axes, own.input_multiplier)
     parts += [each for each in more if each is not None]
     return source_of(parts, f"network {network.kind!r}", 'Network(..., version="1")')

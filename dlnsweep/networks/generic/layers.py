@@ -59,6 +59,7 @@ def _start(view: GenericView) -> Any:
     size=lambda dims: dims.depth,
     views=("parameters",),
     needs_initial=True,
+    basis_free=True,
 )
 def _layer_rotation(view: GenericView, record: RecordSettings) -> Float[Array, " L"]:
     name = "layer_rotation"
@@ -79,6 +80,7 @@ def _layer_rotation(view: GenericView, record: RecordSettings) -> Float[Array, "
     "activation patterns (arXiv:2406.06158), of networks of ReLU",
     views=("parameters",),
     needs_initial=True,
+    basis_free=True,
 )
 def _activation_distance(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     name = "activation_distance"
@@ -102,6 +104,7 @@ def _activation_distance(view: GenericView, record: RecordSettings) -> Float[Arr
     "values; 1 if one space is the other, k/d on average if they know nothing of each other. Of an "
     "mlp without biases whose width is less than d",
     views=("parameters",),
+    basis_free=True,
 )
 def _principal_alignment(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.numerics.products import multiply

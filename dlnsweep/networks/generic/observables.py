@@ -23,6 +23,7 @@ _AT_ONCE = 64
     r"norm of the parameters $\|\theta\|$",
     "square root of the sum of the squares of all parameters that are trained",
     views=("parameters", "population"),
+    basis_free=True,
 )
 def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sqrt(view.squared_norm)
@@ -34,6 +35,7 @@ def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, "
     "distance of all parameters that are trained from those of step 0",
     views=("parameters", "population"),
     needs_initial=True,
+    basis_free=True,
 )
 def _parameter_distance(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.networks.generic.steps import sum_of_squares
@@ -49,6 +51,7 @@ def _parameter_distance(view: GenericView, record: RecordSettings) -> Float[Arra
     "one over num_test_samples), without decay and data-fit scale",
     needs_test_samples=True,
     views=("parameters",),
+    basis_free=True,
 )
 def _test_loss(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.networks.generic.state import Samples
@@ -84,6 +87,7 @@ def _share_right(name: str, outputs: Any, targets: Any) -> Float[Array, ""]:
     "share of the training samples on which the largest output is where the largest target is; of "
     "networks of one output: on which it has the target's sign",
     views=("parameters",),
+    basis_free=True,
 )
 def _accuracy(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     return _share_right("accuracy", view.output(view.data.inputs), view.data.targets)
@@ -95,6 +99,7 @@ def _accuracy(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     "the same on fresh samples without noise",
     needs_test_samples=True,
     views=("parameters",),
+    basis_free=True,
 )
 def _test_accuracy(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     assert view.test is not None
@@ -111,6 +116,7 @@ def _test_accuracy(view: GenericView, record: RecordSettings) -> Float[Array, ""
     "linear_attention 2 or 3. An mlp with biases or a centred output, or of which not all layers "
     "are trained, has another one or none",
     views=("parameters",),
+    basis_free=True,
 )
 def _margin(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     degree = view.kernel.network.structure.degree(view.kernel.settings)
@@ -146,6 +152,7 @@ def answer_margins(
     "i's term of a loss that is a sum), without label noise, perturbation and clipping. A record "
     "costs about as much as a few steps",
     views=("parameters",),
+    basis_free=True,
 )
 def _gradient_noise(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.networks.generic.state import Samples
@@ -180,6 +187,7 @@ def _gradient_noise(view: GenericView, record: RecordSettings) -> Float[Array, "
     "steps among those recorded; counting all of them would be work in each step. Where nothing "
     "moves any more, rises are rounding. A record costs two or three steps",
     views=("parameters",),
+    basis_free=True,
 )
 def _loss_increase(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.contracts.descent import Inputs
@@ -209,6 +217,7 @@ def _loss_increase(view: GenericView, record: RecordSettings) -> Float[Array, ""
     needs_test_samples=True,
     reads=(),
     views=("parameters",),
+    basis_free=True,
 )
 def _least_norm_distance(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.numerics.products import multiply
@@ -218,5 +227,7 @@ def _least_norm_distance(view: GenericView, record: RecordSettings) -> Float[Arr
     check_shapes("least_norm_distance", outputs, view.test.signals)
     # What counts as zero among the singular values goes with the precision of training.
     least = multiply(view.data.targets, jnp.linalg.pinv(view.data.inputs))
-    apart = outputs - multiply(least, view.test.measurements)
+    # On the span of the training inputs, fresh ones have more coordinates, which it does not see.
+    seen = view.test.measurements[: view.data.inputs.shape[0]]
+    apart = outputs - multiply(least, seen)
     return jnp.linalg.norm(apart) / jnp.linalg.norm(view.test.signals)

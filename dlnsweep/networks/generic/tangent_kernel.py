@@ -76,6 +76,7 @@ def _kernel(view: GenericView, at_start: bool = False) -> Float[Array, "N N"]:
     "a common factor",
     views=("parameters",),
     needs_initial=True,
+    basis_free=True,
 )
 def _kernel_distance(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     now, start = (k / jnp.linalg.norm(k) for k in (_kernel(view), _kernel(view, at_start=True)))
@@ -89,6 +90,7 @@ def _kernel_distance(view: GenericView, record: RecordSettings) -> Float[Array, 
     "relative Frobenius distance of the tangent kernel on the training data from that of step 0",
     views=("parameters",),
     needs_initial=True,
+    basis_free=True,
 )
 def _kernel_change(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     start = _kernel(view, at_start=True)
@@ -101,6 +103,7 @@ def _kernel_change(view: GenericView, record: RecordSettings) -> Float[Array, ""
     "<Theta, x x^T> / (||Theta||_F ||x x^T||_F) of the tangent kernel on the training data with "
     "the targets x, all of them as one vector (Cristianini et al. 2001, definition 1; not centred)",
     views=("parameters",),
+    basis_free=True,
 )
 def _kernel_alignment(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.numerics.products import multiply
@@ -123,6 +126,7 @@ def _kernel_alignment(view: GenericView, record: RecordSettings) -> Float[Array,
     size=lambda dims: dims.num_eigenvalues,
     views=("parameters",),
     reads=("num_eigenvalues",),
+    basis_free=True,
 )
 def _kernel_eigenvalues(view: GenericView, record: RecordSettings) -> Float[Array, " k"]:
     from dlnsweep.numerics.krylov import largest_eigenvalues

@@ -116,6 +116,17 @@ def _try(row: Mapping[str, Any], computed: bool) -> None:
     _observe(drawing, arguments, dtype)
 
 
+def why_not_recorded(drawing: GenericDrawing, row: Mapping[str, Any]) -> str:
+    """Return what is wrong with the observables of a run that is drawn so; empty if nothing is."""
+    arguments = drawing.example_arguments() | {"seed": row["seed"]}
+    try:
+        with numerics():
+            _observe(drawing, arguments, jnp.dtype(row["sweep.precision"]))
+    except _Wrong as wrong:
+        return str(wrong)
+    return ""
+
+
 def _check_declared(
     network: Any, params: Any, settings: Callable[[Any], Any], traced: Any, optimizer: str
 ) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "objective (4) of arXiv:2502.15522 with the data-fit scale c; of a deep linear network "
     "(c/2) ||W_{L:1} Y - X||_F^2 + (lambda/2) sum_i ||W_i||_F^2",
     views=(),
+    basis_free=True,
 )
 def _loss(view: View, record: RecordSettings) -> Float[Array, ""]:
     return view.loss
@@ -32,6 +33,7 @@ def _loss(view: View, record: RecordSettings) -> Float[Array, ""]:
     "relative error on the training samples, ||W_{L:1} Y - X||_F / ||X||_F, "
     "with W_{L:1} = W_L ... W_1",
     views=("samples",),
+    basis_free=True,
 )
 def _regression_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sqrt(view.squared_error) / view.data.signal_norm
@@ -154,6 +156,7 @@ def _numerical_rank(view: LinearView, record: RecordSettings) -> Float[Array, ""
     r"gradient norm $(\sum_i\|\nabla_{W_i}\|_F^2)^{1/2}$",
     "Frobenius norm of the gradient of the loss (decay included) over all layers together",
     views=(),
+    basis_free=True,
 )
 def _gradient_norm(view: View, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sqrt(view.squared_gradient_norm)
@@ -191,6 +194,7 @@ def _relative_test_error(view: NetworkView, with_noise: bool) -> Float[Array, ""
     "relative error on fresh signals of the same subspace, measured without noise",
     needs_test_samples=True,
     views=("samples",),
+    basis_free=True,
 )
 def _test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return _relative_test_error(view, with_noise=False)
@@ -203,6 +207,7 @@ def _test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     needs_test_samples=True,
     reads=("test_noise",),
     views=("samples",),
+    basis_free=True,
 )
 def _noisy_test_error(view: NetworkView, record: RecordSettings) -> Float[Array, ""]:
     return _relative_test_error(view, with_noise=True)
@@ -217,6 +222,7 @@ def _noisy_test_error(view: NetworkView, record: RecordSettings) -> Float[Array,
     needs_test_samples=True,
     over_noise_levels=True,
     views=("samples",),
+    basis_free=True,
 )
 def _noisy_test_errors(view: NetworkView, record: RecordSettings) -> Float[Array, " levels"]:
     assert view.test is not None

@@ -158,6 +158,20 @@ def layer_of(params: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def input_axes(params: dict[str, Any]) -> dict[str, Any]:
+    """Return where W_1 meets inputs, the one that is trained and the one that is kept."""
+    found = jax.tree.map(lambda _: -1, params)
+    for weights in (found, *([found["initial"]] if "initial" in found else [])):
+        weights["weights"] = (1, *weights["weights"][1:])
+    return found
+
+
+def input_multiplier(settings: MlpSettings, inputs: Any) -> Any:
+    """Return a_1, by the number of inputs, which may be a tracer."""
+    dims: Any = layer_sizes(settings, inputs, 1)
+    return scales_of(settings.parametrization, dims)[0].multiplier
+
+
 def multiplications(settings: MlpSettings, inputs: int, outputs: int) -> int:
     """Return the products that a prediction takes, those of the initial weights' included."""
     dims = layer_sizes(settings, inputs, outputs)
@@ -209,5 +223,7 @@ MLP = Network(
         hidden=hidden,
         layers=lambda params: params["weights"],
         layer_of=layer_of,
+        input_axes=input_axes,
+        input_multiplier=input_multiplier,
     ),
 )

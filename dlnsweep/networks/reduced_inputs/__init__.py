@@ -1,0 +1,1 @@
+"""Networks whose first layer is linear in the inputs, trained on the span of their samples."""

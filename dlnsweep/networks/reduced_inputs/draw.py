@@ -1,0 +1,109 @@
+"""What a run draws whose inputs are reduced to their span: all of it, and its coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dlnsweep.contracts.descent import Carry, Inputs
+from dlnsweep.contracts.network import REDUCED_INPUTS, Network
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.contracts.view import View
+from dlnsweep.networks.generic.descent import GenericKernel
+from dlnsweep.networks.generic.draw import Drawn, GenericDrawing
+from dlnsweep.networks.generic.factors import decays_of
+from dlnsweep.networks.generic.view import GenericView
+from dlnsweep.networks.reduced_inputs.coordinates import (
+    Frame,
+    reduce_params,
+    reduce_test,
+    reduced_samples,
+)
+from dlnsweep.networks.reduced_inputs.network import left_out, on_span
+from dlnsweep.networks.test_samples import TestSamples
+
+
+class SpanView(GenericView):
+    """The state of a run on the span of its samples, as observables see it."""
+
+    @property
+    def left_out(self) -> list[tuple[Any, Any]]:
+        """Eigenvalues of R^(1/2) H R^(1/2) that are not the landscape's, and how often each is.
+
+        Off the span, but for b, there is the decay alone.
+        """
+        numbers, constants = self.constants.numbers, self.constants
+        decay = numbers["weight_decay"].astype(self.dtype)
+        decays = decays_of(decay, constants.decays, self.params)["off"]
+        counts = left_out(self.kernel.original, self.whole)
+        found = []
+        for place, count in enumerate(counts):
+            if self.params["off"][place] is None:
+                continue
+            rate = (constants.rates["off"][place] / numbers["learning_rate"]).astype(self.dtype)
+            found.append((rate * decays[place], count))
+        return found
+
+
+@dataclass(frozen=True)
+class SpanKernel(GenericKernel):
+    """The generic way on the span of the samples.
+
+    Attributes:
+        original: The network itself.
+    """
+
+    original: Network
+
+    def view(self, inputs: Inputs, carry: Carry) -> View:
+        """Return the view of the state that observables see."""
+        return SpanView(self, inputs, carry.state.params)
+
+
+@dataclass(frozen=True)
+class SpanDrawing(GenericDrawing):
+    """How the runs of a batch draw samples and parameters, in coordinates of the samples' span."""
+
+    way: ClassVar[str] = REDUCED_INPUTS
+    trained_by: ClassVar[type[GenericKernel]] = SpanKernel
+
+    @property
+    def key(self) -> str:
+        """A text that is equal for runs which one program can train, sizes of arrays aside."""
+        return f"{REDUCED_INPUTS} {super().key}"
+
+    @property
+    def trained_network(self) -> Network:
+        """The network whose parameters are trained."""
+        return on_span(self.network)
+
+    def kernel_fields(self) -> dict[str, Any]:
+        """Return what else the kernel of a kind of network is made with."""
+        return {"original": self.network}
+
+    @property
+    def rank(self) -> int:
+        """The most that the rank of the inputs can be."""
+        problem = self.sections.problem
+        return PROBLEMS[problem.kind].rank_of(problem)
+
+    def draw(self, arguments: Mapping[str, Any]) -> Drawn:
+        """Draw a run, float64."""
+        return self.reduced(super().draw(arguments))[1]
+
+    def reduced(self, drawn: Drawn) -> tuple[Frame, Drawn]:
+        """Return where the inputs of a run lie, and the run in coordinates of that."""
+        basis, samples = reduced_samples(drawn.samples, self.rank)
+        frame, test = Frame(basis), drawn.test
+        if isinstance(test, TestSamples):
+            beyond, test = reduce_test(test, basis, noisy=self._noisy)
+            frame = Frame(basis, beyond)
+        params = reduce_params(self.network, drawn.params, frame)
+        return frame, drawn._replace(samples=samples, params=params, test=test)
+
+    @property
+    def _noisy(self) -> bool:
+        observables = [OBSERVABLES[name] for name in self.sections.record.observables]
+        return any(each.over_noise_levels or each.uses("test_noise") for each in observables)

@@ -1,0 +1,143 @@
+"""Inputs reduced to their span beside all of them: `python -m tests.benchmarks.reduced_inputs`.
+
+`--exact` trains the random runs of tests/samples/span_samples.py by `sweep.kernel =
+"reduced_inputs"` and by the generic way, and says how far apart their records are; without it steps
+are timed, both ways in one process, in turns: a step's time is the difference of two lengths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+# Before NumPy starts: threads that wait for each other make small products many times slower.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
+
+import numpy as np  # noqa: E402
+import span_samples as samples  # noqa: E402
+
+from dlnsweep.engine.program import Program  # noqa: E402
+from dlnsweep.numerics.lazy import jax, jnp  # noqa: E402
+from dlnsweep.numerics.runtime import device_description, numerics  # noqa: E402
+from tests.benchmarks.ours import plan_of  # noqa: E402
+from tests.benchmarks.tables import Table, machine, verdict  # noqa: E402
+from tests.benchmarks.timing import in_turns, timed  # noqa: E402
+
+# d, n, k, how many times faster it is to be, and the steps of a call by the generic way.
+CASES = ((3000, 40, 50, 20.0, 40), (3072, 300, 100, 5.0, 6), (3072, 1000, 100, 3.0, 2))
+
+
+class Way:
+    """One run of an mlp by one kernel, as the engine's program trains it."""
+
+    def __init__(self, problem: dict[str, Any], width: int, kernel: str) -> None:
+        plan = plan_of({
+            "name": "inputs",
+            "problem": problem,
+            "network": {"kind": "mlp", "depth": 2, "width": width, "activation": "tanh"},
+            "training": {"learning_rate": 1e-3, "weight_decay": 1e-3, "num_steps": 1},
+            "record": {"observables": ["loss"], "count": 2},
+            "sweep": {"seeds": [1], "kernel": kernel},
+        })  # fmt: skip
+        with numerics():
+            self.program = Program(plan.row(0), width, 1, device_description())
+            arguments = self.program.arguments(plan.settings)
+            self.drawn = timed(lambda: jax.block_until_ready(self.program.start(arguments)))
+            self.inputs, self.carry = self.program.start(arguments)
+
+    def seconds(self, steps: int) -> float:
+        """Return the seconds of one call of so many steps."""
+        with numerics():
+            # The carry is given away.
+            carry = jax.block_until_ready(jax.tree.map(jnp.copy, self.carry))
+            stops = np.full(_stops(), steps, np.int64)
+
+            def call() -> Any:
+                return jax.block_until_ready(
+                    self.program.segment(self.inputs, carry, 0, stops, stops < 0)
+                )
+
+            return timed(call)
+
+    def a_step(self, steps: int) -> float:
+        """Return the seconds of a step."""
+        return (self.seconds(2 * steps) - self.seconds(steps)) / steps
+
+
+def _stops() -> int:
+    from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
+
+    return STOPS_A_SEGMENT
+
+
+def steps_table(rounds: int) -> Table:
+    """Time steps of both ways, case by case."""
+    table = Table(
+        "A step of an mlp of two layers on all inputs and on the span of the samples",
+        ["d", "n", "k", "generic, ms", "reduced_inputs, ms", "times faster", "drawn in, s"],
+    )
+    for inputs, count, width, target, steps in CASES:
+        problem = {"kind": "teacher", "signal_dim": 1, "measurement_dim": inputs,
+                   "num_samples": count}  # fmt: skip
+        whole, reduced = (Way(problem, width, each) for each in ("generic", "reduced_inputs"))
+        # Calls of about one length, for what a call costs beside its steps.
+        more = steps * max(1, inputs // count // 2)
+        peers = {"generic": partial(whole.a_step, steps),
+                 "reduced_inputs": partial(reduced.a_step, more)}  # fmt: skip
+        found = in_turns(peers, rounds)
+        ratio = found["generic"] / found["reduced_inputs"]
+        table.add(
+            inputs, count, width, 1e3 * found["generic"], 1e3 * found["reduced_inputs"],
+            ratio, reduced.drawn,
+        )  # fmt: skip
+        print(f"d = {inputs}, n = {count}, k = {width}: {verdict(ratio, target)}", flush=True)
+    return table
+
+
+def exact_table(first: int, families: int, csv: Path | None, where: str) -> Table:
+    """Train the random runs by both ways; written after every family."""
+    table = Table(
+        "Random runs with inputs reduced to their span, beside the generic way "
+        f"(allowed: {samples.ALLOWED:g})",
+        ["family", "seed", "what", "farthest observable", "deviation", "endings"],
+    )
+    worst = 0.0
+    for number in range(first, first + families):
+        for one in samples.outcomes(samples.family(number)):
+            endings = " / ".join(dict.fromkeys(one.endings))
+            table.add(number, one.seed, one.what, one.worst, one.deviation, endings)
+            worst = max(worst, one.deviation)
+        print(f"family {number}: worst deviation so far {worst:.2g}", flush=True)
+        if csv:
+            table.write_csv(csv, where)
+    return table
+
+
+def main() -> int:
+    """Print a table, and write it if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--families", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--csv", type=Path)
+    arguments = parser.parse_args()
+    where = machine()
+    if arguments.exact:
+        exact_table(arguments.first, arguments.families, arguments.csv, where)
+        return 0
+    table = steps_table(arguments.rounds)
+    print(table.text())
+    if arguments.csv:
+        table.write_csv(arguments.csv, where)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
