@@ -8,7 +8,7 @@ from __future__ import annotations
 from dlnsweep.contracts import network as networks
 from dlnsweep.contracts.loss import Loss, register_loss
 from dlnsweep.contracts.optimizer import register_optimizer
-from dlnsweep.contracts.problem import Problem, Stream, register
+from dlnsweep.contracts.problem import Law, Problem, Stream, register
 from dlnsweep.networks import curvature as _curvature  # noqa: F401
 
 # Imported for the observables that they register.
@@ -100,6 +100,7 @@ register(
         teacher.draw_test,
         teacher.rank,
         stream=Stream(teacher.common, teacher.stream),
+        law=Law(teacher.law),
     )
 )
 register(

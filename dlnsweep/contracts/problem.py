@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.settings.base import Settings
@@ -29,6 +29,44 @@ class Stream:
 
     common: Callable[..., Any]
     draw: Callable[..., tuple[Float[Array, "d k"], Float[Array, "m k"]]]
+
+
+class Coordinates(NamedTuple):
+    """Samples whose inputs are known by coordinates in an orthonormal basis of what holds them.
+
+    The first n of the N vectors of the basis span the n training inputs. Of a space of fewer
+    dimensions the last vectors do not exist, and no input has coordinates there.
+
+    Attributes:
+        signals: X.
+        measurements: Y's.
+        test_signals: X of fresh inputs.
+        test_measurements: Those of fresh inputs.
+        test_noise: Those of as many vectors with independent entries N(0, 1).
+    """
+
+    signals: Float[Array, "d n"]
+    measurements: Float[Array, "n n"]
+    test_signals: Float[Array, "d k"]
+    test_measurements: Float[Array, "N k"]
+    test_noise: Float[Array, "N k"]
+
+
+@dataclass(frozen=True)
+class Law:
+    """How samples are drawn whose inputs have more dimensions than can be held.
+
+    It is asked for by `problem.inputs = "law"`; `measurement_dim` is then a traced number.
+
+    Attributes:
+        draw: Takes the settings, a function from purpose to PRNG key and a number of fresh samples;
+            returns the fields of `Coordinates` with the law that those of drawn samples would have,
+            float64.
+        drawn: The value of `problem.inputs` by which the same samples are drawn.
+    """
+
+    draw: Callable[..., tuple[Float[Array, "_ _"], ...]]
+    drawn: str = "gaussian"
 
 
 @dataclass(frozen=True)
@@ -60,6 +98,7 @@ class Problem:
             on all inputs of a law, for which it returns the teacher.
         num_test: The most test samples that there are, from the static settings. None: any number.
         stream: How training samples are drawn without end. None: there are those of `draw` alone.
+        law: How they are drawn in any number of dimensions. None: they are not.
     """
 
     kind: str
@@ -74,6 +113,7 @@ class Problem:
     task: str = "samples"
     num_test: Callable[[Any], int] | None = None
     stream: Stream | None = None
+    law: Law | None = None
 
     def rank_of(self, settings: Any) -> int:
         """Return the rank of the measurements, or the most that it can be."""
@@ -87,6 +127,20 @@ class Problem:
 
 
 PROBLEMS: Registry[str, Problem] = Registry()
+
+
+def is_by_law(row: Mapping[str, Any]) -> bool:
+    """Return whether a run's inputs are drawn by their law, of its dotted settings."""
+    return PROBLEMS[row["problem.kind"]].law is not None and row.get("problem.inputs") == "law"
+
+
+def with_drawn_inputs(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a run's settings, with few drawn inputs if they were by their law: for trials."""
+    law = PROBLEMS[row["problem.kind"]].law
+    if law is None or not is_by_law(row):
+        return row
+    few = min(row["problem.measurement_dim"], 2 * row["problem.num_samples"])
+    return {**row, "problem.inputs": law.drawn, "problem.measurement_dim": few}
 
 
 def register(problem: Problem) -> Problem:

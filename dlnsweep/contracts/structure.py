@@ -44,6 +44,11 @@ class Structure:
             "reduced_inputs"`, which tries on one run whether this is so).
         input_multiplier: Takes the settings and m, which may be a tracer; returns a(m). None: it
             is 1.
+        input_law: Takes the same; returns the standard deviation of the entries of these leaves at
+            step 0, and c, where they are independent Gaussian ones, but for rows that come c times
+            each; None where they are not. If there are several such leaves, they begin as one
+            matrix. What makes the number of inputs free (`problem.inputs = "law"`); it is not
+            tried.
     """
 
     degree: Callable[[Any], int] = _of_none
@@ -54,3 +59,4 @@ class Structure:
     layer_of: Callable[[Any], Any] | None = None
     input_axes: Callable[[Any], Any] | None = None
     input_multiplier: Callable[[Any, Any], Any] | None = None
+    input_law: Callable[[Any, Any], tuple[Any, int] | None] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
+from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.plan.plan import Plan
@@ -80,6 +81,12 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
                 f"there is nothing to compare: training.{key} is {show(value)}, which the generic "
                 "way alone carries out; compare a file without it."
             )
+    if is_by_law(row):
+        found.append(
+            'there is nothing to compare: problem.inputs = "law" draws no inputs that another '
+            "kernel could train on; compare drawn ones with --set problem.inputs=gaussian and "
+            "--set problem.measurement_dim=..., of a size that can be held."
+        )
     if row.get("network.initial_weights") == "law":
         found.append(
             'there is nothing to compare: initial_weights = "law" draws no weights that another '

@@ -1,7 +1,8 @@
 """A two-layer teacher of Gaussian inputs (ReLU: as in Kunin et al. 2024, arXiv:2406.06158).
 
 y_i (m)                inputs = "gaussian": independent entries N(0, 1/n) for relu, N(0, 1) for
-                       the others; "sphere": uniform on the sphere of radius 1
+                       the others; "sphere": uniform on the sphere of radius 1; "law": as gaussian,
+                       but known by coordinates only, whose law does not need m dimensions
 u_1, ..., u_K (m)      independent, uniform on the sphere of radius 1
 c_1, ..., c_K (d)      independent entries of random signs
 x_i = rho sum_k c_k s(u_k . y_i) / sqrt(K) + tau e_i
@@ -19,25 +20,31 @@ A ReLU network without biases is homogeneous, so that the scale 1 / sqrt(n) of a
 ||W Y - X||_F^2 the mean over samples of standard Gaussian inputs; for the other activations
 training.data_fit_scale = 1 / n, or a loss that is a mean, does so.
 
+By law: of Gaussian vectors g_1, ..., g_N, the training inputs, the teacher's and fresh ones, the
+coordinates in the basis of the Gram-Schmidt process are the upper triangle of independent entries
+N(0, 1) with chi^2(m - i + 1) for the square of the i-th on the diagonal (Bartlett 1933).
+
 The paper's code has three neurons, readouts of -1 and 1 (here rho = sqrt(K)), inputs of norm 1 and
 the mean of squares.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.problems.operators import Dimension
-from dlnsweep.settings.base import Describe, Settings
+from dlnsweep.settings.base import Constraint, Describe, Settings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
     from dlnsweep.numerics.streams import Keys, Words
 
+# Whole numbers up to here are exact in float64.
+_MOST = 10**15
 _Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -46,7 +53,10 @@ class TeacherSettings(Settings):
 
     kind: Annotated[Literal["teacher"], Describe("static", "which problem", axis=False)] = "teacher"
     signal_dim: Annotated[Dimension, Describe("static", "number of outputs of the teacher", "d")]
-    measurement_dim: Annotated[Dimension, Describe("static", "number of inputs", "m")]
+    measurement_dim: Annotated[
+        Annotated[int, Field(ge=1, le=_MOST)],
+        Describe("static", "number of inputs; by their law it is traced, and free", "m"),
+    ]
     num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
     num_teacher_neurons: Annotated[
         _Count, Describe("static", "number of neurons of the teacher", "K")
@@ -56,8 +66,12 @@ class TeacherSettings(Settings):
         Describe("static", "the teacher's activation; erf: erf(z / √2)"),
     ] = "relu"
     inputs: Annotated[
-        Literal["gaussian", "sphere"],
-        Describe("static", "the law of the inputs; sphere: uniform, of norm 1"),
+        Literal["gaussian", "sphere", "law"],
+        Describe(
+            "static",
+            "the law of the inputs; sphere: uniform, of norm 1; law: gaussian, in any number of "
+            'dimensions, which are not drawn (sweep.kernel = "reduced_inputs")',
+        ),
     ] = "gaussian"
     teacher_scale: Annotated[
         Annotated[float, Field(gt=0)],
@@ -71,6 +85,21 @@ class TeacherSettings(Settings):
             "τ",
         ),
     ] = 0.0
+
+    constraints: ClassVar[tuple[Constraint, ...]] = (
+        Constraint(
+            ("problem.inputs", "problem.measurement_dim"),
+            lambda inputs, m: inputs == "law" or m < 2**31,
+            "problem.measurement_dim is {1}, and problem.inputs is {0}; inputs that are drawn may "
+            'have 2147483647 dimensions: take inputs = "law".',
+        ),
+        Constraint(
+            ("problem.inputs", "problem.measurement_dim", "problem.num_samples"),
+            lambda inputs, m, n: inputs != "law" or m > n,
+            "problem.inputs is {0} and problem.measurement_dim is {1}; it must be more than "
+            'problem.num_samples, {2}, or take inputs = "gaussian".',
+        ),
+    )
 
 
 def rank(settings: TeacherSettings) -> int:
@@ -92,10 +121,16 @@ def common(settings: TeacherSettings, key: Keys) -> tuple[Float[Array, "m K"], F
     """Draw the teacher: the neurons' directions u and signs c."""
     from dlnsweep.numerics.streams import gaussian
 
-    m, d, neurons = settings.measurement_dim, settings.signal_dim, settings.num_teacher_neurons
-    directions = gaussian(key("data/teacher"), m, neurons)
-    directions = directions / jnp.linalg.norm(directions, axis=0)
-    return directions, jnp.where(gaussian(key("data/teacher_signs"), d, neurons) < 0, -1.0, 1.0)
+    neurons = settings.num_teacher_neurons
+    directions = gaussian(key("data/teacher"), settings.measurement_dim, neurons)
+    return directions / jnp.linalg.norm(directions, axis=0), _signs(settings, key)
+
+
+def _signs(settings: TeacherSettings, key: Keys) -> Float[Array, "d K"]:
+    from dlnsweep.numerics.streams import gaussian
+
+    d, neurons = settings.signal_dim, settings.num_teacher_neurons
+    return jnp.where(gaussian(key("data/teacher_signs"), d, neurons) < 0, -1.0, 1.0)
 
 
 def stream(
@@ -105,13 +140,18 @@ def stream(
     count: int,
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw training inputs, of the size that the settings' n gives them, and their targets."""
-    from dlnsweep.numerics.streams import gaussian
-
     samples = settings.num_samples if _scaled(settings) else 1
     targets, inputs = _taught(settings, teacher, key("data/signals"), count, samples)
     entries = settings.measurement_dim if settings.inputs == "sphere" else samples
+    return targets + _noise(settings, key, count, entries), inputs
+
+
+def _noise(settings: TeacherSettings, key: Keys, count: int, entries: Any) -> Float[Array, "d k"]:
+    """Return noise on targets of inputs whose entries have variance 1 / `entries`."""
+    from dlnsweep.numerics.streams import gaussian
+
     noise = gaussian(key("data/noise"), settings.signal_dim, count) / entries**0.5
-    return targets + settings.output_noise * noise, inputs
+    return settings.output_noise * noise
 
 
 def draw_test(
@@ -122,7 +162,40 @@ def draw_test(
     For relu and Gaussian inputs both are scaled so that targets have mean square norm rho^2, as the
     test signals of the problems that measure signals have. The others are not scaled.
     """
-    targets, inputs = _taught(settings, common(settings, key), key("test/signals"), count, 1)
+    return _rescaled(
+        settings, *_taught(settings, common(settings, key), key("test/signals"), count, 1)
+    )
+
+
+def law(settings: TeacherSettings, key: Keys, count: int) -> tuple[Float[Array, "_ _"], ...]:
+    """Draw the samples by their coordinates, where the number of inputs may be a tracer.
+
+    Returns:
+        The fields of `contracts.problem.Coordinates`.
+    """
+    from dlnsweep.problems.population import bartlett
+
+    n, neurons = settings.num_samples, settings.num_teacher_neurons
+    size = jnp.asarray(settings.measurement_dim, jnp.float64)
+    total = n + neurons + 2 * count
+    lower = bartlett(key, ("data/signals", "data/signals_chi"), total, size)
+    # Of a space of fewer dimensions the last vectors of the basis do not exist.
+    columns = jnp.where(jnp.arange(total)[:, None] < size, lower.T, 0.0)
+    inputs, directions, fresh, noise = jnp.split(
+        columns, [n, n + neurons, n + neurons + count], axis=1
+    )
+    teacher = directions / jnp.linalg.norm(directions, axis=0), _signs(settings, key)
+    samples = n if _scaled(settings) else 1
+    targets, inputs = _answers(settings, teacher, inputs / samples**0.5)
+    test = _rescaled(settings, *_answers(settings, teacher, fresh))
+    targets = targets + _noise(settings, key, n, samples)
+    return (targets, inputs[:n], *test, noise)
+
+
+def _rescaled(
+    settings: TeacherSettings, targets: Float[Array, "d k"], inputs: Float[Array, "_ k"]
+) -> tuple[Float[Array, "d k"], Float[Array, "_ k"]]:
+    """Return test samples of the size that they are to have; see `draw_test`."""
     if not _scaled(settings):
         return targets, inputs
     # E (u . y)_+^2 = 1/2 for a standard Gaussian y, and the signs are independent.
@@ -132,7 +205,7 @@ def draw_test(
 
 def _scaled(settings: TeacherSettings) -> bool:
     """Return whether inputs may have any scale, since the teacher is homogeneous."""
-    return settings.teacher_activation == "relu" and settings.inputs == "gaussian"
+    return settings.teacher_activation == "relu" and settings.inputs != "sphere"
 
 
 def teach(
@@ -168,5 +241,14 @@ def _taught(
     inputs = gaussian(own, settings.measurement_dim, count) / samples**0.5
     if settings.inputs == "sphere":
         inputs = inputs / jnp.linalg.norm(inputs, axis=0)
+    return _answers(settings, teacher, inputs)
+
+
+def _answers(
+    settings: TeacherSettings,
+    teacher: tuple[Float[Array, "m K"], Float[Array, "d K"]],
+    inputs: Float[Array, "m k"],
+) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
+    """Return what the teacher says of some inputs, and these."""
     targets = teach(inputs, *teacher, settings.teacher_activation)
     return settings.teacher_scale * targets, inputs

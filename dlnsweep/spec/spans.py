@@ -11,6 +11,7 @@ from typing import Any
 from dlnsweep.contracts.network import REDUCED_INPUTS
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.optimizer import OPTIMIZERS
+from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.settings.sentences import show
 
 Values = Mapping[str, Sequence[Any]]
@@ -20,7 +21,12 @@ _WHY = f'sweep.kernel is "{REDUCED_INPUTS}", which trains coordinates of the sam
 
 def check_spans(values: Values) -> Iterator[str]:
     """Check that a sweep whose inputs are to be reduced to their span is the same there."""
-    if values.get("sweep.kernel", ("",))[0] != REDUCED_INPUTS:
+    if values.get("sweep.kernel", ("auto",))[0] != REDUCED_INPUTS:
+        if _by_law(values):
+            yield (
+                "problem.inputs is 'law', by which no inputs are drawn but coordinates in their "
+                f'span: set sweep.kernel = "{REDUCED_INPUTS}", of a network that has it (mlp).'
+            )
         return
     for name in values.get("training.optimizer", ()):
         if name in OPTIMIZERS and not OPTIMIZERS[name].isotropic:
@@ -50,3 +56,9 @@ def check_spans(values: Values) -> Iterator[str]:
                 f"{_WHY}; record.observables names {show(name)} and network.depth is 1, and of a "
                 'single layer the columns are the inputs: leave it out, or take "generic".'
             )
+
+
+def _by_law(values: Values) -> bool:
+    kind = values.get("problem.kind", (None,))[0]
+    known = kind in PROBLEMS and PROBLEMS[kind].law is not None
+    return known and "law" in values.get("problem.inputs", ())

@@ -21,7 +21,7 @@ from dlnsweep.contracts.network import (
 )
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, of_any_network
 from dlnsweep.contracts.plugins import SHARED, is_loading
-from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.contracts.problem import PROBLEMS, is_by_law, with_drawn_inputs
 from dlnsweep.contracts.sources import source_of
 from dlnsweep.settings.rows import section_of
 from dlnsweep.settings.training import LOSS_WORDS, OF_NETWORK
@@ -90,6 +90,8 @@ class GenericKind(NetworkKind):
         problem = PROBLEMS[row["problem.kind"]]
         rank = problem.rank_of(section_of(problem.settings, "problem", row))
         cost = self.step_cost({**row, "problem.measurement_dim": rank}, width)
+        if is_by_law(row):
+            return cost
         # All inputs and their basis, and the first layer, as they are drawn, with a copy of each.
         layer = width if "network.width" in row else _GUESSED_WIDTH
         drawn = 16 * row["problem.measurement_dim"] * (2 * rank + layer)
@@ -101,7 +103,14 @@ class GenericKind(NetworkKind):
             return super().why_full(row, width)
         problem = PROBLEMS[row["problem.kind"]]
         rank = problem.rank_of(section_of(problem.settings, "problem", row))
-        return f"asked for; inputs in the {rank:,} dimensions of their span"
+        law = ", drawn by their law" if is_by_law(row) else ""
+        return f"asked for; inputs in the {rank:,} dimensions of their span{law}"
+
+    def size_class(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
+        """Return what runs must have in common in a static setting to share a program."""
+        problem = PROBLEMS[values["problem.kind"][0]]
+        law = problem.law is not None and set(values["problem.inputs"]) == {"law"}
+        return 0 if law and key == "problem.measurement_dim" else value
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -122,6 +131,7 @@ class GenericKind(NetworkKind):
         """Return what is wrong with the network's functions, as found on one run; else nothing."""
         from dlnsweep.networks.generic.trial import why_not
 
+        row = with_drawn_inputs(row)
         # Of our own it costs a compilation too many to compute what is known: only the shapes are
         # looked at, which the problem may not fit.
         return why_not(row, computed=not self._ours or self._reads_strangers(row))

@@ -172,6 +172,16 @@ def input_multiplier(settings: MlpSettings, inputs: Any) -> Any:
     return scales_of(settings.parametrization, dims)[0].multiplier
 
 
+def input_law(settings: MlpSettings, inputs: Any) -> tuple[Any, int] | None:
+    """Return the standard deviation of W_1's entries, and how often each row of it comes."""
+    if settings.initializer != "fan_in_normal":
+        return None
+    dims: Any = layer_sizes(settings, inputs, 1)
+    own = scales_of(settings.parametrization, dims)[0]
+    twice = settings.output == "symmetrised" and settings.depth == 2
+    return settings.layer_init_scale * own.deviation / inputs**0.5, 2 if twice else 1
+
+
 def multiplications(settings: MlpSettings, inputs: int, outputs: int) -> int:
     """Return the products that a prediction takes, those of the initial weights' included."""
     dims = layer_sizes(settings, inputs, outputs)
@@ -225,5 +235,6 @@ MLP = Network(
         layer_of=layer_of,
         input_axes=input_axes,
         input_multiplier=input_multiplier,
+        input_law=input_law,
     ),
 )

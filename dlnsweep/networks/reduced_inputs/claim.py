@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlnsweep.contracts.network import REDUCED_INPUTS
+from dlnsweep.contracts.problem import is_by_law, with_drawn_inputs
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.generic.draw import Drawn
 from dlnsweep.networks.generic.trial import why_not_recorded
@@ -49,6 +50,11 @@ def check_row(row: Mapping[str, Any], *, computed: bool = True) -> None:
     drawing: Any = SpanDrawing.from_row(row, row.get("network.width") or 1)
     inputs, rank = row["problem.measurement_dim"], drawing.rank
     asked = f'sweep.kernel is "{REDUCED_INPUTS}"'
+    if is_by_law(row):
+        _check_law(row, drawing, asked)
+        if computed:
+            check_row(with_drawn_inputs(row))
+        return
     if inputs <= rank:
         raise SpecError(
             f"{asked}, and there is nothing to reduce: problem.measurement_dim is {inputs}, and "
@@ -65,6 +71,20 @@ def check_row(row: Mapping[str, Any], *, computed: bool = True) -> None:
             f"structure.input_axes that it knows inputs by products with some of its parameters "
             f'only; that is not so: {wrong} Correct what it says, or take sweep.kernel = "generic".'
         ) from None
+    if reason := why_not_recorded(drawing, row):
+        raise SpecError(f"{asked}: {reason}")
+
+
+def _check_law(row: Mapping[str, Any], drawing: SpanDrawing, asked: str) -> None:
+    known = drawing.network.structure.input_law
+    size = row["problem.measurement_dim"]
+    if known is None or known(drawing.sections.network, size) is None:
+        raise SpecError(
+            f"problem.inputs is 'law', and network.kind '{row['network.kind']}' with these "
+            "settings does not begin with independent Gaussian entries of its first layer, as far "
+            'as is known (mlp: network.initializer = "fan_in_normal"): take them, or '
+            'problem.inputs = "gaussian".'
+        )
     if reason := why_not_recorded(drawing, row):
         raise SpecError(f"{asked}: {reason}")
 

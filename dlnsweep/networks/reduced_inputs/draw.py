@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from dlnsweep.contracts.descent import Carry, Inputs
@@ -15,6 +15,7 @@ from dlnsweep.networks.generic.descent import GenericKernel
 from dlnsweep.networks.generic.draw import Drawn, GenericDrawing
 from dlnsweep.networks.generic.factors import decays_of
 from dlnsweep.networks.generic.view import GenericView
+from dlnsweep.networks.reduced_inputs import by_law
 from dlnsweep.networks.reduced_inputs.coordinates import (
     Frame,
     reduce_params,
@@ -72,7 +73,26 @@ class SpanDrawing(GenericDrawing):
     @property
     def key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
+        if self.by_law:
+            # Their dimension is a number.
+            problem = self.sections.problem.model_copy(update={"measurement_dim": 0})
+            sections = replace(self.sections, problem=problem)
+            return f"{REDUCED_INPUTS} {sections.static_key()} {id(self.network)}"
         return f"{REDUCED_INPUTS} {super().key}"
+
+    @property
+    def by_law(self) -> bool:
+        """Whether inputs are drawn by their law, in any number of dimensions."""
+        problem = self.sections.problem
+        law = PROBLEMS[problem.kind].law
+        return law is not None and problem.inputs == "law"
+
+    def example_arguments(self) -> dict[str, float]:
+        """Return the arguments of one run: its traced numbers, by law the dimension, its seed."""
+        found = super().example_arguments()
+        if self.by_law:
+            found["problem.measurement_dim"] = float(self.sections.problem.measurement_dim)
+        return found
 
     @property
     def trained_network(self) -> Network:
@@ -91,7 +111,11 @@ class SpanDrawing(GenericDrawing):
 
     def draw(self, arguments: Mapping[str, Any]) -> Drawn:
         """Draw a run, float64."""
-        return self.reduced(super().draw(arguments))[1]
+        if not self.by_law:
+            return self.reduced(super().draw(arguments))[1]
+        numbers = {name: value for name, value in arguments.items() if name != "seed"}
+        sections = self.sections.with_numbers(numbers, self.width)
+        return by_law.draw(self.network, sections, self.key_of(arguments))
 
     def reduced(self, drawn: Drawn) -> tuple[Frame, Drawn]:
         """Return where the inputs of a run lie, and the run in coordinates of that."""
