@@ -13,6 +13,7 @@ from dlnsweep.version import __version__
 if TYPE_CHECKING:
     from dlnsweep.analysis.boundaries import boundaries
     from dlnsweep.analysis.intervals import intervals
+    from dlnsweep.analysis.limits import extrapolate
     from dlnsweep.contracts.claim import Claim, register_claim
     from dlnsweep.contracts.loss import Loss, register_loss
     from dlnsweep.contracts.network import Network
@@ -51,6 +52,7 @@ _HOMES = {
     "register_figure": "settings.figures",
     "boundaries": "analysis.boundaries",
     "intervals": "analysis.intervals",
+    "extrapolate": "analysis.limits",
     "Initializer": "networks.layered.initializers",
     "register_initializer": "networks.layered.initializers",
     "Claim": "contracts.claim",
@@ -96,6 +98,7 @@ __all__ = [
     "__version__",
     "boundaries",
     "draw_figures",
+    "extrapolate",
     "intervals",
     "load_plugin",
     "open_results",

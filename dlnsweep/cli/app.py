@@ -21,7 +21,16 @@ from dlnsweep.cli.files import (
     slurm,
     use,
 )
-from dlnsweep.cli.results import Folder, boundary, claims, figure, intervals, summary, transition
+from dlnsweep.cli.results import (
+    Folder,
+    boundary,
+    claims,
+    extrapolate,
+    figure,
+    intervals,
+    summary,
+    transition,
+)
 from dlnsweep.errors import DlnsweepError, Interrupted
 from dlnsweep.machine import console
 from dlnsweep.machine.stopping import handled, stoppable
@@ -197,6 +206,7 @@ def status(folder: Folder) -> None:
 
 for _command in (
     compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, intervals,
+    extrapolate,
     figure,
 ):  # fmt: skip
     app.command()(_command)

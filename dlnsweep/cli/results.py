@@ -160,6 +160,33 @@ def intervals(
     print(intervals_text(found, until, terminal_width()))
 
 
+def extrapolate(
+    folder: Folder,
+    setting: Annotated[
+        str, typer.Option("--in", metavar="KEY", help="The setting that grows: network.width.")
+    ],
+    of: Annotated[
+        list[str], typer.Option(metavar="OBSERVABLE", help="What is extrapolated; repeatable.")
+    ],
+    at_most: Annotated[
+        float | None, typer.Option(metavar="VALUE", help="Leave larger values of it out.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
+    ] = None,
+) -> None:
+    """Extrapolate means over the seeds to an infinite width, or another setting; with intervals."""
+    from dlnsweep.analysis import limits
+    from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.wide_tables import terminal_width
+
+    found = limits.extrapolate(folder, setting, of, at_most)
+    if csv is not None:
+        write_csv(found, csv)
+    print(limits.limits_text(found, setting, terminal_width()))
+
+
 def figure(
     folder: Folder,
     file: Annotated[

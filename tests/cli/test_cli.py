@@ -607,3 +607,10 @@ def test_a_table_that_cannot_be_written_is_a_sentence(
     assert re.fullmatch(
         rf"dlnsweep: {re.escape(place)}: the table cannot be written \(.+\); name .+\n", ended.err
     )
+
+
+def test_a_limit_of_two_sizes_is_refused(command, finished: Path) -> None:
+    options = ["--in", "training.weight_decay", "--of", "regression_error"]
+    ended = command("extrapolate", finished, *options)
+    assert (ended.status, ended.out) == (2, "")
+    assert "in is 'training.weight_decay', which has " in ended.err

@@ -327,3 +327,88 @@ def test_samples_of_a_step_have_the_law_of_gaussian_vectors():
     assert stats.kstest(found[:, 1, 1], stats.chi2(4).cdf).pvalue > 3e-6
     assert stats.kstest(found[:, 0, 0], stats.chi2(4).cdf).pvalue > 3e-6
     assert stats.ks_2samp(found[:, 0, 1], wanted[:, 0, 1]).pvalue > 3e-6
+
+
+def instance(number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a random sweep of one run, and its choices."""
+    rng = np.random.default_rng(number)
+    chosen: dict[str, Any] = {
+        "kind": rng.choice(["erf", "relu", "quadratic", "linear"]).item(),
+        "optimizer": rng.choice(["gradient_descent", "momentum", "nesterov"]).item(),
+        "both": bool(rng.random() < 0.5),
+        "students": int(rng.integers(1, 5)),
+        "teachers": int(rng.integers(1, 4)),
+        "decay": float(rng.choice([0.0, 10 ** rng.uniform(-4, -1)])),
+        "radius": float(rng.choice([0.0, 0.05])),
+        "clip": float(rng.choice([0.0, 0.3])),
+        "rate": 10 ** rng.uniform(-2.5, -1.5),
+        "scale": rng.uniform(0.5, 2),
+        "beta": rng.uniform(0.3, 0.9),
+    }
+    sizes = chosen["students"] + chosen["teachers"]
+    training: dict[str, Any] = {
+        "learning_rate": chosen["rate"], "weight_decay": chosen["decay"],
+        "data_fit_scale": chosen["scale"], "num_steps": STEPS, "sam_radius": chosen["radius"],
+        "clip_norm": chosen["clip"], "optimizer": chosen["optimizer"],
+    }  # fmt: skip
+    if chosen["optimizer"] != "gradient_descent":
+        training["momentum"] = chosen["beta"]
+    made = document() | {"training": training}
+    made["problem"] = made["problem"] | {
+        "input_dim": sizes + int(rng.integers(0, 30)), "num_teacher_neurons": chosen["teachers"],
+        "teacher_directions": rng.choice(["gaussian", "orthonormal"]).item(),
+    }  # fmt: skip
+    made["network"] = made["network"] | {
+        "width": chosen["students"], "activation": chosen["kind"],
+        "trained_layers": "both" if chosen["both"] else "first",
+        "initial_correlation": float(rng.uniform(0, 0.9)), "layer_init_scale": rng.uniform(0.3, 1),
+    }  # fmt: skip
+    made["sweep"] = {"seeds": [number], "precision": "float64"}
+    return made, chosen
+
+
+@pytest.mark.slow
+def test_random_instances_are_descent_in_all_dimensions():
+    """Sixty of them; momentum, SAM and clipping by their formulas."""
+    for number in range(60):
+        made, chosen = instance(number)
+        sweep = Sweep.from_dict(made)
+        w, a, v, b = started(sweep)
+        students, teachers = chosen["students"], chosen["teachers"]
+        size = int(made["problem"]["input_dim"])
+        basis = np.linalg.qr(np.random.default_rng(0).standard_normal((size, students + teachers)))
+        w, v = w @ basis[0].T, v @ basis[0][:, :teachers].T
+        kind, both = chosen["kind"], chosen["both"]
+        found = train(make_plan(sweep)).observables
+
+        def slopes(w: Any, a: Any, v: Any = v, b: Any = b, kind: str = kind) -> list[np.ndarray]:
+            return list(gradients(kind, w, a, v, b))
+
+        moving = [np.zeros_like(w), np.zeros_like(a)]
+        for step in range(STEPS + 1):
+            wanted = {"teacher_overlaps": w @ v.T, "student_overlaps": w @ w.T, "readouts": a}
+            for name, value in wanted.items():
+                # Rounding of sixty steps, some of them of nearly parallel neurons.
+                np.testing.assert_allclose(
+                    found[name][0, step], value.ravel(), rtol=1e-10, atol=1e-10,
+                    err_msg=f"{number} {name} {step} {chosen}",
+                )  # fmt: skip
+            of = slopes(w, a)
+            kept = [True, both]
+            norm = np.sqrt(sum(np.sum(g**2) for g, k in zip(of, kept, strict=True) if k))
+            if chosen["radius"]:
+                near = [p + chosen["radius"] * k * g / norm
+                        for p, g, k in zip((w, a), of, kept, strict=True)]  # fmt: skip
+                of = slopes(*near)
+                norm = np.sqrt(sum(np.sum(g**2) for g, k in zip(of, kept, strict=True) if k))
+            if chosen["clip"] and chosen["scale"] * norm > chosen["clip"]:
+                of = [g * chosen["clip"] / (chosen["scale"] * norm) for g in of]
+            of = [chosen["scale"] * g + chosen["decay"] * p
+                  for g, p in zip(of, (w, a), strict=True)]  # fmt: skip
+            if chosen["optimizer"] != "gradient_descent":
+                moving = [chosen["beta"] * m + g for m, g in zip(moving, of, strict=True)]
+                ahead = chosen["optimizer"] == "nesterov"
+                of = [g + chosen["beta"] * m if ahead else m
+                      for m, g in zip(moving, of, strict=True)]  # fmt: skip
+            w = w - chosen["rate"] * of[0]
+            a = a - chosen["rate"] * of[1] if both else a

@@ -1,0 +1,222 @@
+"""Where an observable goes as a setting grows without end, by its values at several sizes.
+
+With w_1 < ... < w_k the values of the setting and h_i = w_1 / w_i, the mean over seeds of what runs
+end with is taken to be
+
+    y(h) = y(0) + a_1 h + a_2 h^2 + ...,
+
+as it is in the width of networks whose weights are independent: the corrections to infinite width
+are powers of 1/width (Dyer and Gur-Ari 2020, arXiv:1909.11304; Yaida 2020). Polynomials of degree 1
+and 2 are fitted by least squares with weights 1/h, as fluctuations of narrow networks are larger;
+both are linear in y, so that every seed, which has the same data at all sizes, has a limit of its
+own, and Student's t makes an interval of those. What is left out is estimated beside it:
+
+    half-width = t s / sqrt(n) + |y_1(0) - y_2(0)| h_k
+
+with the limits y_q(0) of degree q, s and the limit itself of degree 2: degree 1 errs by some a_2
+h_1 h_k, and what degree 2 leaves out is smaller by another factor of the order h_k (derived).
+
+That corrections fall as 1/w is checked, not assumed: p with
+
+    (y_1 - y_2) / (y_2 - y_3) = (h_1^p - h_2^p) / (h_2^p - h_3^p)
+
+over the three largest sizes is 1 up to O(h) then. Its interval is the percentile bootstrap's over
+the seeds. Where that has nothing from 3/4 to 5/4 no limit is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import brentq
+
+from dlnsweep.analysis.bootstrap import resamples
+from dlnsweep.errors import SpecError
+from dlnsweep.results import Results, open_results
+from dlnsweep.results.wide_tables import fitted
+from dlnsweep.settings.sentences import did_you_mean, nearest_key, show
+
+Numbers = NDArray[np.float64]
+
+LEVEL = 0.95
+# A limit is given where the order's interval has something of this.
+ORDERS = (0.75, 1.25)
+# The orders that are looked for; a share of resamples without one leaves it unknown.
+_SEARCHED = (0.05, 8.0)
+_UNKNOWN = 0.05
+_FEWEST_SIZES, _FEWEST_SEEDS = 3, 3
+
+
+def extrapolate(
+    folder: Any, setting: str, observables: Sequence[str], at_most: float | None = None
+) -> pd.DataFrame:
+    """Extrapolate means over the seeds to an infinite value of a setting, such as the width.
+
+    Args:
+        folder: The results folder, or its `Results`.
+        setting: The setting, with three positive values or more.
+        observables: Which; scalars that are recorded, at the runs' ends.
+        at_most: The largest value of the setting that is used; None: all are.
+
+    Returns:
+        One row for each observable and each combination of the other settings: the settings;
+        observable; num_sizes; num_seeds, of seeds that have a run at every size that did not
+        diverge; num_left_out, of other seeds; largest, the mean at the largest size; limit with
+        the ends low and high of its 95 % interval; order with order_low and order_high, NaN where
+        the seeds do not tell; verdict.
+
+    Raises:
+        SpecError: If a name is not one of the sweep's, or the setting has too few values.
+    """
+    results = folder if isinstance(folder, Results) else open_results(folder)
+    runs: Any = results.runs(unused=True)
+    runs = runs[runs["status"] != "planned"]
+    if at_most is not None and pd.api.types.is_numeric_dtype(runs.get(setting)):
+        runs = runs[runs[setting] <= at_most]
+    _check(results, runs, setting, observables)
+    by = [name for name in results.varying if name not in (setting, "seed")]
+    # What is another size's own, as a width that moves with it, makes no group.
+    by = [name for name in by if not _follows(runs, name, setting)]
+    rows = []
+    for observable in observables:
+        groups: Any = runs.groupby(by, dropna=False) if by else [((), runs)]
+        for key, group in groups:
+            found = _limit_of(group, setting, f"final_{observable}")
+            rows.append({**dict(zip(by, key, strict=True)), "observable": observable, **found})
+    return pd.DataFrame(rows)
+
+
+def _check(results: Results, runs: pd.DataFrame, setting: str, observables: Sequence[str]) -> None:
+    if setting not in results.settings:
+        near = nearest_key(setting, results.settings)
+        hint = f"did you mean '{near}'?" if near else "it must be one such as network.width."
+        raise SpecError(f"in is {show(setting)}, which is no setting of this sweep; {hint}")
+    for name in observables:
+        if f"final_{name}" not in runs.columns:
+            recorded = [each.removeprefix("final_") for each in runs.columns if "final_" in each]
+            raise SpecError(
+                f"of names '{name}', which was not recorded as one number"
+                f"{did_you_mean(name, recorded)}"
+            )
+    values = np.asarray(runs[setting], dtype=object)
+    if not all(isinstance(v, int | float) and 0 < v < np.inf for v in values):
+        raise SpecError(f"in is '{setting}', which must have positive numbers in every run done.")
+    count = len(set(values))
+    if count < _FEWEST_SIZES:
+        raise SpecError(
+            f"in is '{setting}', which has {count} value{'s' * (count != 1)} in the runs that are "
+            f"done; a limit and the order in which it is neared need {_FEWEST_SIZES}, such as "
+            "[64, 128, 256, 512]."
+        )
+
+
+def _follows(runs: pd.DataFrame, name: str, setting: str) -> bool:
+    """Return whether a setting has one value at each size, and several in all."""
+    each: Any = runs.groupby(setting)[name].nunique(dropna=False)
+    return bool((each == 1).all()) and bool(runs[name].nunique(dropna=False) > 1)
+
+
+def _limit_of(group: pd.DataFrame, setting: str, column: str) -> dict[str, Any]:
+    """Return the row of a group of runs, without its settings."""
+    usable = group[group["status"] != "diverged"]
+    table: Any = usable.pivot_table(index="seed", columns=setting, values=column)
+    whole = table.dropna()
+    seeds, sizes = whole.shape
+    found: dict[str, Any] = {
+        "num_sizes": sizes,
+        "num_seeds": seeds,
+        "num_left_out": int(group["seed"].nunique() - seeds),
+    }
+    names = ("largest", "limit", "low", "high", "order", "order_low", "order_high")
+    if seeds < _FEWEST_SEEDS or sizes < _FEWEST_SIZES:
+        few = f"too few: {_FEWEST_SIZES} sizes and {_FEWEST_SEEDS} seeds at all of them are needed"
+        return found | dict.fromkeys(names, np.nan) | {"verdict": few}
+    # pivot_table sorts by size.
+    places = np.asarray(whole.columns, dtype=float)
+    values = np.asarray(whole, dtype=float)
+    limit, half = limit_and_half(places, values)
+    order = orders(places, values)
+    known = np.isfinite(order[0])
+    right = not known or (order[1] <= ORDERS[1] and order[2] >= ORDERS[0])
+    if not right:
+        limit, half = np.nan, np.nan
+        verdict = f"falls as another power than 1/{setting.rpartition('.')[2]}: no limit"
+    else:
+        verdict = "order 1" if known else "order not told by these seeds"
+    numbers = (values[:, -1].mean(), limit, limit - half, limit + half, *order)
+    return found | dict(zip(names, map(float, numbers), strict=True)) | {"verdict": verdict}
+
+
+def limit_and_half(sizes: Numbers, values: Numbers) -> tuple[float, float]:
+    """Return the limit of means and half of the length of its interval; see the module's head.
+
+    Args:
+        sizes: The values of the setting (k,), ascending.
+        values: y (n, k), a row a seed.
+    """
+    small = sizes[0] / sizes
+    first, second = (values @ _at_zero(small, degree) for degree in (1, 2))
+    seeds = len(values)
+    spread = float(np.std(second, ddof=1)) / seeds**0.5
+    student: Any = stats.t
+    quantile = float(student.ppf((1 + LEVEL) / 2, seeds - 1))
+    left = abs(float(first.mean() - second.mean())) * small[-1]
+    return float(second.mean()), quantile * spread + left
+
+
+def _at_zero(small: Numbers, degree: int) -> Numbers:
+    """Return c with c . y the value at 0 of the polynomial that is fitted to y."""
+    root = small**-0.5
+    design = root[:, None] * small[:, None] ** np.arange(degree + 1)
+    return np.linalg.pinv(design)[0] * root
+
+
+def orders(sizes: Numbers, values: Numbers) -> tuple[float, float, float]:
+    """Return p and the ends of its interval; NaN where the seeds do not tell.
+
+    Args:
+        sizes: The values of the setting (k,), ascending.
+        values: y (n, k), a row a seed.
+    """
+    last, ends = sizes[-3:], values[:, -3:]
+    found = np.array([_order(last, ends[chosen].mean(axis=0)) for chosen in resamples(len(ends))])
+    own = _order(last, ends.mean(axis=0))
+    known = np.isfinite(found)
+    if not np.isfinite(own) or np.mean(~known) > _UNKNOWN:
+        return np.nan, np.nan, np.nan
+    low, high = np.quantile(found[known], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return own, float(low), float(high)
+
+
+def _order(sizes: Numbers, means: Numbers) -> float:
+    """Return p of three sizes; NaN where the means do not fall (or rise) by less and less."""
+    near, far = means[0] - means[1], means[1] - means[2]
+    if near * far <= 0:
+        return np.nan
+    small = sizes[0] / sizes
+
+    def apart(p: float) -> float:
+        a, b, c = small**p
+        return float((a - b) * abs(far) - (b - c) * abs(near))
+
+    low, high = _SEARCHED
+    if apart(low) * apart(high) > 0:
+        return np.nan
+    return float(brentq(apart, low, high))  # pyright: ignore[reportArgumentType]
+
+
+def limits_text(table: pd.DataFrame, setting: str, width: int = 10**6) -> str:
+    """Return the table for a terminal."""
+    keys = [*(name for name in table.columns if "." in name), "observable"]
+    shown = table.copy()
+    for name in ("largest", "limit", "low", "high"):
+        shown[name] = [f"{value:.6g}" for value in shown[name]]
+    for name in ("order", "order_low", "order_high"):
+        shown[name] = ["" if np.isnan(value) else f"{value:.2f}" for value in shown[name]]
+    head = f"means over the seeds as {setting} grows without end (95 % intervals)"
+    return f"{head}\n\n{fitted(shown, keys, width)}"
