@@ -97,7 +97,7 @@ for _name, _function in {
     "sign": _sign,
     "is_finite": _finite,
     **{
-        name: lambda e, t, a, name=name: e.function(name, t, a)
+        name: lambda e, t, *x, name=name: e.function(name, t, *x)
         for name in FUNCTIONS
         if name != "pow"
     },

@@ -13,7 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd import circular, error_functions, exponentials, inverse_error, logarithms
+from dlnsweep.simd import (
+    circular,
+    error_functions,
+    exponentials,
+    inverse_circular,
+    inverse_error,
+    logarithms,
+)
 from dlnsweep.simd.llvm import ir
 from dlnsweep.simd.wide import Wide, compare, intrinsic
 
@@ -37,6 +44,9 @@ FUNCTIONS: dict[str, Callable[..., Wide]] = {
     "erf_inv": inverse_error.erf_inv,
     "cos": circular.cos,
     "sin": circular.sin,
+    "asin": inverse_circular.asin,
+    "acos": inverse_circular.acos,
+    "atan2": inverse_circular.atan2,
 }
 
 

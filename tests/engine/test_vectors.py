@@ -73,6 +73,14 @@ CASES: dict[str, dict[str, Any]] = {
         "training": {**TRAINING, "loss": "logistic", "minibatch_size": 2,
                      "minibatch_order": "one_pass"},
     },
+    **{
+        f"committee, {activation}": {
+            "problem": {"kind": "population", "input_dim": 1000, "num_teacher_neurons": 2},
+            "network": {"kind": "committee", "width": 3, "activation": activation,
+                        "trained_layers": "both", "layer_init_scale": 0.5},
+        }
+        for activation in ("erf", "relu")
+    },
     "completion": {
         "problem": {"kind": "matrix_completion", "num_rows": 3, "num_columns": 3, "rank": 1,
                     "num_observed": 5, "target_norm": 1.0},

@@ -57,6 +57,9 @@ CASES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     # Beyond some 1e4 the long double of pi that NumPy's own reduction has is too short near zeros.
     "cos": (np.cos, [RANDOM.uniform(-7, 7, 4000), RANDOM.uniform(-2000, 2000, 4000), around_zero]),
     "sin": (np.sin, [RANDOM.uniform(-7, 7, 4000), RANDOM.uniform(-2000, 2000, 4000), around_zero]),
+    "asin": (np.arcsin, [RANDOM.uniform(-1.01, 1.01, 4000), around_zero, 1 - spread(1e-16, 0.5)]),
+    "acos": (np.arccos, [RANDOM.uniform(-1.01, 1.01, 4000), around_zero, 1 - spread(1e-16, 0.5),
+                         spread(1e-16, 0.5) - 1]),
     "log": (np.log, [spread(5e-324, 1.7e308), RANDOM.uniform(0.3, 3, 4000), near_one]),
     "log1p": (np.log1p, [spread(5e-324, 1.7e308), RANDOM.uniform(-1, 3, 4000), around_zero / 1.01,
                          spread(1e-16, 0.5) - 1]),
@@ -107,6 +110,26 @@ def test_powers_of_what_is_no_ordinary_number_are_those_of_c():
         found, wanted = compiled("pow", count=2)(x, y), np.power(x.astype(LONG), y)
         assert units(found, wanted).max() < 2
         signs = np.isnan(found) | (np.signbit(found) == np.signbit(np.power(x, y)))
+    assert signs.all()
+
+
+def test_angles_are_right_to_two_units_everywhere():
+    wide = both_signs(spread(1e-323, 1.7e308, 4000))
+    # Beside the axes, the diagonals, and where the formula changes.
+    close = RANDOM.uniform(-1, 1, 4000)
+    y = np.concatenate([RANDOM.permutation(wide), close, close, 0.41421356237309503 * close])
+    x = np.concatenate([wide, RANDOM.uniform(-1, 1, 4000), close * (1 + RANDOM.uniform(-1e-9, 1e-9,
+                        4000)), close * (1 + RANDOM.uniform(-1e-9, 1e-9, 4000))])  # fmt: skip
+    with np.errstate(all="ignore"):
+        found = compiled("atan2", count=2)(y, x)
+        assert units(found, np.arctan2(y.astype(LONG), x.astype(LONG))).max() < 2
+        single = y.astype(np.float32), x.astype(np.float32)
+        found = compiled("atan2", np.float32, count=2)(*single)
+        assert units(found, np.arctan2(*(each.astype(LONG) for each in single))).max() < 2
+        y, x = (each.ravel() for each in np.meshgrid(SPECIAL, SPECIAL))
+        found = compiled("atan2", count=2)(y, x)
+        assert units(found, np.arctan2(y.astype(LONG), x.astype(LONG))).max() < 2
+        signs = np.isnan(found) | (np.signbit(found) == np.signbit(np.arctan2(y, x)))
     assert signs.all()
 
 
