@@ -3,6 +3,7 @@
 `--exact` trains the random runs of tests/samples/span_samples.py by `sweep.kernel =
 "reduced_inputs"` and by the generic way, and says how far apart their records are; without it steps
 are timed, both ways in one process, in turns: a step's time is the difference of two lengths.
+`--law` times those of one program at two dimensions.
 """
 
 from __future__ import annotations
@@ -29,24 +30,48 @@ from tests.benchmarks.ours import plan_of  # noqa: E402
 from tests.benchmarks.tables import Table, machine, verdict  # noqa: E402
 from tests.benchmarks.timing import in_turns, timed  # noqa: E402
 
-# d, n, k, how many times faster it is to be, and the steps of a call by the generic way.
-CASES = ((3000, 40, 50, 20.0, 40), (3072, 300, 100, 5.0, 6), (3072, 1000, 100, 3.0, 2))
+# d, n, k, activation, how many times faster it is to be, and steps of a call by the generic way.
+# Products alone are d / n times faster; activations cost the same.
+CASES = (
+    (3000, 40, 50, "tanh", 10.0, 40),
+    (3072, 300, 100, "tanh", 5.0, 6),
+    (3072, 1000, 100, "tanh", 3.0, 3),
+    (3072, 1000, 100, "relu", 3.0, 3),
+)
 
 
 class Way:
-    """One run of an mlp by one kernel, as the engine's program trains it."""
+    """One run of an mlp by one kernel, as the engine's program trains it.
 
-    def __init__(self, problem: dict[str, Any], width: int, kernel: str) -> None:
+    Args:
+        problem: The keys of [problem].
+        width: The width.
+        kernel: The kernel.
+        activation: The activation.
+        other: What has its program already.
+    """
+
+    def __init__(
+        self,
+        problem: dict[str, Any],
+        width: int,
+        kernel: str,
+        activation: str = "tanh",
+        other: Way | None = None,
+    ) -> None:
         plan = plan_of({
             "name": "inputs",
             "problem": problem,
-            "network": {"kind": "mlp", "depth": 2, "width": width, "activation": "tanh"},
+            "network": {"kind": "mlp", "depth": 2, "width": width, "activation": activation},
             "training": {"learning_rate": 1e-3, "weight_decay": 1e-3, "num_steps": 1},
             "record": {"observables": ["loss"], "count": 2},
             "sweep": {"seeds": [1], "kernel": kernel},
         })  # fmt: skip
         with numerics():
-            self.program = Program(plan.row(0), width, 1, device_description())
+            device = device_description()
+            self.key = Program.key(plan.row(0), width, 1, device)
+            assert other is None or other.key == self.key
+            self.program = other.program if other else Program(plan.row(0), width, 1, device)
             arguments = self.program.arguments(plan.settings)
             self.drawn = timed(lambda: jax.block_until_ready(self.program.start(arguments)))
             self.inputs, self.carry = self.program.start(arguments)
@@ -80,12 +105,23 @@ def steps_table(rounds: int) -> Table:
     """Time steps of both ways, case by case."""
     table = Table(
         "A step of an mlp of two layers on all inputs and on the span of the samples",
-        ["d", "n", "k", "generic, ms", "reduced_inputs, ms", "times faster", "drawn in, s"],
+        [
+            "d",
+            "n",
+            "k",
+            "activation",
+            "generic, ms",
+            "reduced_inputs, ms",
+            "times faster",
+            "drawn in, s",
+        ],
     )
-    for inputs, count, width, target, steps in CASES:
+    for inputs, count, width, activation, target, steps in CASES:
         problem = {"kind": "teacher", "signal_dim": 1, "measurement_dim": inputs,
                    "num_samples": count}  # fmt: skip
-        whole, reduced = (Way(problem, width, each) for each in ("generic", "reduced_inputs"))
+        whole, reduced = (
+            Way(problem, width, each, activation) for each in ("generic", "reduced_inputs")
+        )
         # Calls of about one length, for what a call costs beside its steps.
         more = steps * max(1, inputs // count // 2)
         peers = {"generic": partial(whole.a_step, steps),
@@ -93,10 +129,29 @@ def steps_table(rounds: int) -> Table:
         found = in_turns(peers, rounds)
         ratio = found["generic"] / found["reduced_inputs"]
         table.add(
-            inputs, count, width, 1e3 * found["generic"], 1e3 * found["reduced_inputs"],
+            inputs, count, width, activation, 1e3 * found["generic"], 1e3 * found["reduced_inputs"],
             ratio, reduced.drawn,
         )  # fmt: skip
-        print(f"d = {inputs}, n = {count}, k = {width}: {verdict(ratio, target)}", flush=True)
+        print(
+            f"d = {inputs}, n = {count}, k = {width}, {activation}: {verdict(ratio, target)}",
+            flush=True,
+        )
+    return table
+
+
+def law_table(rounds: int) -> Table:
+    """Time steps of one program at two dimensions."""
+    problem = {"kind": "teacher", "inputs": "law", "signal_dim": 1, "measurement_dim": 10**2,
+               "num_samples": 40}  # fmt: skip
+    few = Way(problem, 50, "reduced_inputs")
+    many = Way(problem | {"measurement_dim": 10**12}, 50, "reduced_inputs", other=few)
+    peers = {str(d): partial(way.a_step, 2000) for d, way in ((10**2, few), (10**12, many))}
+    found = in_turns(peers, rounds)
+    table = Table(
+        "A step of one program, inputs by their law: n = 40, k = 50", ["d", "ms a step", "beside"]
+    )
+    for d, seconds in found.items():
+        table.add(f"{float(d):.0e}", 1e3 * seconds, seconds / found[str(10**2)])
     return table
 
 
@@ -123,6 +178,7 @@ def main() -> int:
     """Print a table, and write it if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exact", action="store_true")
+    parser.add_argument("--law", action="store_true")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--families", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=7)
@@ -132,7 +188,7 @@ def main() -> int:
     if arguments.exact:
         exact_table(arguments.first, arguments.families, arguments.csv, where)
         return 0
-    table = steps_table(arguments.rounds)
+    table = (law_table if arguments.law else steps_table)(arguments.rounds)
     print(table.text())
     if arguments.csv:
         table.write_csv(arguments.csv, where)

@@ -51,6 +51,8 @@ def _runs_and_steps() -> Iterator[Statement]:
     found = [planned(name) for name in ("soft_committee", "relu_minima", "one_pass")]
     runs, most = [n for n, _, _ in found], [steps for _, _, steps in found]
     yield says("| population | {}; {}; {} | up to {}; {}; {} |", *runs, *most)
+    one, other = planned("high_dimensional_teacher"), planned("cifar_shape")
+    yield says("| reduced_inputs | {}; {} | {}; {} |", one[0], other[0], one[2], other[2])
     found = planned_all("edge_of_stability*.toml", "flat_minima.toml")
     runs, most = [n for n, _, _ in found], max(steps for _, _, steps in found)
     yield says("| networks | {} to {} each | up to {} |", min(runs), max(runs), most)
