@@ -33,6 +33,10 @@ from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store, system
 
 STEPS = (30, 40, 50)
+KEEPING = BARE.replace("[record]\n", '[record]\nweights = "final"\n')
+# Recorded at 0, 10, 20, ...
+ENDED = {"training.num_steps": 30, "record.count": 4, "record.spacing": '"linear"'}
+LONGER = {**ENDED, "training.num_steps": 60, "record.count": 7}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,8 +52,7 @@ def _short_segments_on_a_quick_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    kept = BARE.replace("[record]\n", '[record]\nweights = "final"\n')
-    return write(tmp_path_factory.mktemp("sweeps"), kept)
+    return write(tmp_path_factory.mktemp("sweeps"), KEEPING)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,13 @@ def reference(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def folder(sweep: Path, out: Path, steps: tuple[int, ...] = STEPS) -> Store:
     chosen = Sweep.from_file(sweep, [f"training.num_steps={list(steps)}"])
     return prepare(chosen, out / "small").store
+
+
+def going(sweep: Path, out: Path, settings: dict[str, Any], **more: Any) -> Store:
+    """Return the folder of `ENDED`, or of `LONGER` with `go_on_from`."""
+    chosen = {**settings, **{f"sweep.{key}": f'"{value}"' for key, value in more.items()}}
+    overrides = [f"{key}={value}" for key, value in chosen.items()]
+    return prepare(Sweep.from_file(sweep, overrides), out / "small").store
 
 
 def results(root: Path) -> dict[str, bytes]:
@@ -114,6 +124,32 @@ def test_death_at_every_file_operation_of_a_batch(sweep, reference, tmp_path: Pa
         assert receipt["notes"] == []
         resumed += receipt["resumed_seconds"] > 0
     assert resumed > total / 2
+
+
+def test_death_while_runs_go_on_from_another_folder(sweep, tmp_path: Path) -> None:
+    """Each seventh file operation; the table of the README has them all."""
+    ended = going(sweep, tmp_path / "ended", ENDED)
+    work(ended)
+    whole = going(sweep, tmp_path / "whole", LONGER)
+    work(whole)
+    wanted = results(whole.root)
+    counted = going(sweep, tmp_path / "counted", LONGER, go_on_from=ended.root)
+    for number in range(1, count_operations(lambda: work(counted)), 7):
+        store = going(sweep, tmp_path / str(number), LONGER, go_on_from=ended.root)
+        with pytest.raises(Killed), faults(number, Killed, lasting=True):
+            work(store)
+        assert_sound(store.root, wanted)
+        assert_completes(store.root, wanted)
+        receipt = store.files.read_json("receipts/batch-000000.json")
+        assert (receipt["went_on_from_step"], receipt["notes"]) == (30, [])
+    assert results(counted.root) == wanted
+    # Without the other folder the batch begins anew, and has the same bytes.
+    store = going(sweep, tmp_path / "alone", LONGER, go_on_from=ended.root)
+    ended.root.rename(tmp_path / "elsewhere")
+    notes: list[str] = []
+    worker.execute_batch(store.root, 0, lambda event: notes.append(event.text))
+    assert any("begins at step 0, not where it ended in" in note for note in notes)
+    assert results(store.root) == wanted
 
 
 @contextmanager

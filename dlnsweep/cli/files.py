@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -115,24 +115,35 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
     from dlnsweep.plan.plan import make_plan
     from dlnsweep.spec.sweep import Sweep
 
-    sweep = Sweep.from_file(file, overrides)
+    sweep, going_on = Sweep.from_file(file, overrides), list[str]()
     crossings = math.prod(sweep.axis_lengths) * len(sweep.seeds)
     planned = make_plan(sweep) if crossings <= _MOST_LOOKED_AT else None
     if planned is not None:
         check_network(planned)
         check_weights(planned)
+        going_on = _going_on(planned)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
         print(
             f"  {crossings - sweep.num_runs} of {crossings} combinations differ from others only "
             "in settings that they do not use; they are no runs of their own"
         )
-    for line in sweep.computed:
+    for line in [*sweep.computed, *going_on]:
         print(f"  {line}")
     if planned is not None and (unfit := need_of(planned).why_not()):
         print(f"  not enough memory here: {unfit}")
     for note in sweep.figure_notes:
         print(f"note: {note}")
+
+
+def _going_on(plan: Any) -> list[str]:
+    """Return what is told of runs that go on from another folder's."""
+    if not plan.sweep.options.go_on_from:
+        return []
+    from dlnsweep.execution.origins import origins_of
+
+    origins = origins_of(plan)
+    return [origins.sentence] if origins else []
 
 
 def plan(
@@ -181,7 +192,7 @@ def plan(
         print(f"{'weights':<18} {_bytes(weights.total_bytes)} beside the curves, uncompressed")
         if too_many := weights.why_not():
             print(f"not possible: {too_many}")
-    for line in sweep.computed:
+    for line in [*sweep.computed, *_going_on(planned)]:
         print(line)
     for note in sweep.figure_notes:
         print(f"note: {note}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine.begun import Begun
 from dlnsweep.engine.journal import Call, Journal, leaves_of
 from dlnsweep.engine.jumps import JumpProgram, train_jumping
 from dlnsweep.engine.kept import KeptWeights
@@ -20,7 +21,7 @@ from dlnsweep.engine.program import Program
 from dlnsweep.engine.segments import Segments
 from dlnsweep.engine.trained import Trained, filled, joined
 from dlnsweep.engine.vectors import program_of_vectors
-from dlnsweep.errors import Interrupted
+from dlnsweep.engine.watch import Progress, Watch
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.lanes import reduced_layout
 from dlnsweep.numerics.runtime import device_description, numerics
@@ -35,18 +36,6 @@ _SEGMENT_SECONDS = 1.0
 _FIRST_SEGMENT_STEPS = 64
 # Kept compiled programs; a sweep rarely has more, and each holds some memory.
 _MOST_PROGRAMS = 32
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a batch is: run-steps done since the last report, and diverged runs so far.
-
-    Those that an earlier process has done are told at once, as `resumed`.
-    """
-
-    run_steps: int
-    diverged: int
-    resumed: bool = False
 
 
 _PROGRAMS: dict[Any, Any] = {}
@@ -106,6 +95,7 @@ def train_batch(
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     journal: Journal | None = None,
+    begun: Begun | None = None,
 ) -> Trained:
     """Train the runs of one batch.
 
@@ -116,22 +106,22 @@ def train_batch(
         on_progress: Called after every segment.
         should_stop: Asked after every segment.
         journal: What an earlier process has done, and where to keep what this one does.
+        begun: Where the runs stand, if not at step 0.
 
     Raises:
         Interrupted: If `should_stop` said so; what is done stands in the journal.
         Misfit: If the journal is not of this batch.
     """
+    watch = Watch(on_progress, should_stop, journal or Journal(), begun)
     with numerics():
-        return _train_batch(
-            rows, shared, padded_width, _Watch(on_progress, should_stop, journal or Journal())
-        )
+        return _train_batch(rows, shared, padded_width, watch)
 
 
 def _train_batch(
     rows: Mapping[str, np.ndarray],
     shared: Mapping[str, Any],
     padded_width: int,
-    watch: _Watch,
+    watch: Watch,
 ) -> Trained:
     count = len(rows["seed"])
     row = Stored(_row(rows, 0) | dict(shared))
@@ -141,6 +131,8 @@ def _train_batch(
         parts = [_train_dense(rows, row, padded_width, [reason] * count, watch)]
         order = np.arange(count)
     else:
+        # Nothing goes on there: what the kernel may leave out it finds from all steps.
+        watch.begun = None
         parts, order = _train_reduced(rows, row, padded_width, watch)
     trained = joined(parts, order)
     seconds = time.perf_counter() - began - watch.compile_seconds
@@ -152,34 +144,12 @@ def _row(rows: Mapping[str, np.ndarray], index: int) -> dict[str, Any]:
     return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
 
 
-@dataclass
-class _Watch:
-    """What a batch tells, asks and keeps while it runs, and what compiling has taken."""
-
-    on_progress: Callable[[Progress], None]
-    should_stop: Callable[[], bool]
-    journal: Journal = field(default_factory=Journal)
-    diverged: int = 0
-    compile_seconds: float = 0.0
-
-    def check(self, call: Callable[[], Call] | None = None) -> None:
-        """Keep what is done if it is time, and end if that is wished.
-
-        Args:
-            call: Returns the present call, if there is one.
-        """
-        stopping = self.should_stop()
-        self.journal.pause(call, ending=stopping)
-        if stopping:
-            raise Interrupted("stopped")
-
-
 def _train_dense(
     rows: Mapping[str, np.ndarray],
     row: Mapping[str, Any],
     padded_width: int,
     reasons: list[str],
-    watch: _Watch,
+    watch: Watch,
 ) -> Trained:
     began = time.perf_counter()
     program = program_for(row, padded_width, len(rows["seed"]))
@@ -215,7 +185,7 @@ def _train_dense(
 
 
 def _train_reduced(
-    rows: Mapping[str, np.ndarray], row: Mapping[str, Any], padded_width: int, watch: _Watch
+    rows: Mapping[str, np.ndarray], row: Mapping[str, Any], padded_width: int, watch: Watch
 ) -> tuple[list[Trained], np.ndarray]:
     """Train the runs that can be certified by the reduced kernel, and the rest by the dense one.
 
@@ -290,7 +260,7 @@ def _train_pieces(
     row: Mapping[str, Any],
     start: Callable[[slice], tuple[Any, Any]],
     outcome: list[tuple[str, str, float]],
-    watch: _Watch,
+    watch: Watch,
 ) -> Trained:
     """Train runs, as many at a time as a call of the program takes."""
     record = Sections.from_row(row).record
@@ -300,7 +270,7 @@ def _train_pieces(
         piece = slice(first, min(len(outcome), first + program.layout.lanes))
         part = watch.journal.next_ended(len(outcome[piece]))
         if part is None:
-            part = _train_lanes(program, start(piece), outcome[piece], record, steps, watch)
+            part = _train_lanes(program, start(piece), outcome, piece, record, steps, watch)
             watch.journal.end_call(part)
         else:
             watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged, True))
@@ -313,13 +283,18 @@ def _train_lanes(
     program: Any,
     started: tuple[Any, Any],
     outcome: list[tuple[str, str, float]],
+    piece: slice,
     record: RecordSettings,
     steps: np.ndarray,
-    watch: _Watch,
+    watch: Watch,
 ) -> Trained:
     """Train as many runs as one call of the program takes."""
-    count = len(outcome)
+    outcome = outcome[piece]
+    count, behind = len(outcome), None
+    if watch.begun:
+        started, behind = watch.begun.call(program, piece, steps, started)
     (inputs, carry), kept = watch.journal.present_call(started)
+    kept = kept or behind
     everywhere = isinstance(program, ReducedProgram) and program.stops_everywhere
     weights = KeptWeights(record, int(steps[-1]), count)
     segments = Segments(
@@ -380,6 +355,7 @@ def _train_lanes(
         seconds=0.0,
         weights=kept_weights,
         weight_steps=kept_steps,
+        state=weights.state(program, carry),
     )
     return program.told(carry, trained) if isinstance(program, JumpProgram) else trained
 

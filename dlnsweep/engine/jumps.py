@@ -248,6 +248,11 @@ class JumpProgram(Program):
         """The name of the way of descent, as outcomes have it."""
         return "jumps"
 
+    @property
+    def goes_on(self) -> bool:
+        """No: how finely a run is walked is found from all of it."""
+        return False
+
     def _kernel(self) -> JumpKernel:
         return kernel_of(self.drawing, self.layout)
 

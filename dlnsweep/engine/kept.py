@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.schedule import weight_steps
+from dlnsweep.numerics.lazy import jax
 from dlnsweep.settings.sections import RecordSettings
 
 
@@ -50,6 +51,22 @@ class KeptWeights:
             stopped = np.asarray(carry.stopped_step)[: self._count]
             last = np.where(stopped >= 0, stopped, self._wanted[-1])
             self._add(program, inputs, carry, last if self._final else np.full_like(last, -1))
+
+    def state(self, program: Any, carry: Any) -> list[np.ndarray]:
+        """Return what a run that goes on needs beside its inputs, which are drawn again.
+
+        Only beside the final weights, and of programs that can go on. Of a run that has diverged
+        the numbers are nobody's; that it has, they say.
+        """
+        if not self._final or not program.goes_on:
+            return []
+        diverged = np.asarray(carry.state.diverged_step)[: self._count] >= 0
+        found = []
+        for leaf in jax.tree.leaves(carry):
+            own = np.asarray(leaf)[: self._count]
+            gone = diverged.reshape(-1, *[1] * (own.ndim - 1)) & (own.dtype.kind in "fc")
+            found.append(np.where(gone, np.zeros((), own.dtype), own))
+        return found
 
     def values(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return what is kept by name, (runs, steps, ...), and the steps, -1 where nothing is."""

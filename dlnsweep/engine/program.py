@@ -68,6 +68,11 @@ class Program:
         return self.drawing.way
 
     @property
+    def goes_on(self) -> bool:
+        """Whether a run of more steps is that of fewer, gone on with; see `Begun`."""
+        return not self.drawing.one_seed
+
+    @property
     def grain(self) -> int:
         """Number of steps that the kernel carries out together."""
         return self.kernel.grain

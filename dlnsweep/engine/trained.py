@@ -26,6 +26,8 @@ class Trained:
             are; empty where nothing is asked for.
         weight_steps: The steps that they are of, (runs, kept steps), -1 where a run had ended;
             None where nothing is asked for.
+        state: All that changes during a run, after its last step, (runs, ...); empty where no
+            final weights are kept, or nothing can go on from them.
         compile_seconds: Seconds that compiling took; 0 where the program was at hand.
         seconds: Seconds of training, drawing and recording.
     """
@@ -43,6 +45,7 @@ class Trained:
     seconds: float
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     weight_steps: np.ndarray | None = None
+    state: list[np.ndarray] = field(default_factory=list)
 
     @property
     def status(self) -> list[str]:
@@ -85,6 +88,10 @@ def joined(parts: list[Trained], order: np.ndarray) -> Trained:
         observables={
             name: whole([p.observables[name] for p in parts]) for name in parts[0].observables
         },
+        # Its arrays are no items of a list to be joined.
+        state=[
+            np.concatenate(leaves)[order] for leaves in zip(*(p.state for p in parts), strict=True)
+        ],
         weights={name: whole([p.weights[name] for p in parts]) for name in parts[0].weights},
         **{name: whole([getattr(p, name) for p in parts]) for name in names},
         truncation_error=whole([p.truncation_error for p in parts]),

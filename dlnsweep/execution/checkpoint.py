@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.engine.begun import Begun
 from dlnsweep.engine.journal import KINDS, Journal, Misfit, State, difference, is_state, origin_of
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import StoreError
@@ -57,6 +58,7 @@ class Checkpoint:
         padded_width: int,
         on_progress: Callable[[Any], None],
         should_stop: Callable[[], bool],
+        begun: Begun | None = None,
     ) -> Trained:
         """Train a batch from where it stood; for the arguments see `train_batch`.
 
@@ -73,7 +75,7 @@ class Checkpoint:
             self._journal = Journal(state, save, self._every)
             try:
                 return train_batch(
-                    columns, shared, padded_width, on_progress, should_stop, self._journal
+                    columns, shared, padded_width, on_progress, should_stop, self._journal, begun
                 )
             except Misfit as misfit:
                 reason = str(misfit)

@@ -37,10 +37,27 @@ def weights_file(
                     name: np.ascontiguousarray(array[(runs, slice(None), *map(slice, shape))])
                     for (name, array), shape in zip(trained.weights.items(), shapes, strict=True)
                 },
+                [_leaf(leaf, trained.weights, shapes, runs) for leaf in trained.state],
             )
             for shapes, runs in groups.items()
         ]
     )
+
+
+def _leaf(
+    leaf: np.ndarray,
+    weights: Mapping[str, np.ndarray],
+    shapes: tuple[tuple[int, ...], ...],
+    runs: list[int],
+) -> np.ndarray | str:
+    """Return a part of the state of some runs; the name of the weights that it is, if it is any."""
+    own = leaf[runs]
+    for (name, array), shape in zip(weights.items(), shapes, strict=True):
+        if own.dtype == array.dtype and own.shape[1:] == shape:
+            last = array[runs, -1]
+            if own.tobytes() == last.tobytes():
+                return name
+    return own
 
 
 def _shapes(

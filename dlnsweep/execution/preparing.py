@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.network import network_of
+from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
 from dlnsweep.execution.shards import Shard
 from dlnsweep.execution.trial import check_network
 from dlnsweep.execution.weights_size import check_weights
@@ -92,18 +93,24 @@ def prepare(
             axes = {"axes": store.sweep["sweep"]["axes"]}
             whole = replace(whole, record=whole.record | axes)
         missing = store.missing_rows(plan.run_ids)
-        new = stored_plan(plan, missing, make_batches(plan, missing))
+        # Runs that are planned know where they go on from, which need not be there any more.
+        origins = origins_of(plan) if len(missing) else None
+        new = stored_plan(plan, missing, _batches(plan, missing, origins), origins)
         store.extend(replace(new, record=whole.record), here, whole)
     else:
         if not elsewhere:
             need_of(plan).check()
-        whole = stored_plan(plan, rows, make_batches(plan, rows))
+        origins = origins_of(plan)
+        whole = stored_plan(plan, rows, _batches(plan, rows, origins), origins)
         store = Store.create(root, whole, here)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         missing = store.missing_rows(plan.run_ids)
         if len(missing):
             # Another runner made the folder at the same moment, for a smaller sweep.
-            store.extend(stored_plan(plan, missing, make_batches(plan, missing)), here, whole)
+            more = stored_plan(plan, missing, _batches(plan, missing, origins), origins)
+            store.extend(more, here, whole)
+    if origins is not None:
+        note = "; ".join(filter(None, (note, origins.sentence)))
     prepared = replace(remaining(store, shard, plan.run_ids), note=note)
     if elsewhere or not prepared.todo:
         return prepared
@@ -111,6 +118,10 @@ def prepare(
     need = need_of(plan, rows_of(plan, store.known_run_ids()[first]))
     need.check()
     return replace(prepared, batch_bytes=need.call_bytes)
+
+
+def _batches(plan: Plan, rows: np.ndarray, origins: Origins | None) -> list[Batch]:
+    return make_batches(plan, rows, begin_at=None if origins is None else origins.steps)
 
 
 def _begun(store: Store) -> dict[str, Any]:
@@ -173,7 +184,9 @@ def _versions(plan: Plan) -> dict[str, dict[str, str]]:
     return {"code_versions": found} if found else {}
 
 
-def stored_plan(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> StoredPlan:
+def stored_plan(
+    plan: Plan, rows: np.ndarray, batches: Sequence[Batch], origins: Origins | None = None
+) -> StoredPlan:
     """Return some of a plan's runs as the store takes them."""
     place = np.zeros(plan.num_runs, np.int64)
     lane = np.zeros(plan.num_runs, np.int64)
@@ -200,9 +213,13 @@ def stored_plan(plan: Plan, rows: np.ndarray, batches: Sequence[Batch]) -> Store
             "figures": [figure.model_dump(mode="json") for figure in sweep.figures],
             **({"refine": refine.model_dump(mode="json")} if refine is not None else {}),
             **({"until": _until(until, sweep.options.seeds)} if until is not None else {}),
+            **({ROOT: place_of(folder)} if (folder := sweep.options.go_on_from) else {}),
         },
         observables=sweep.observables,
-        placement={"padded_width": padded[rows]},
+        placement={
+            "padded_width": padded[rows],
+            **({} if origins is None else {COLUMN: origins.run_ids[rows]}),
+        },
     )
 
 

@@ -100,7 +100,7 @@ def check_weights(plan: Plan, root: Any = None) -> None:
 
 
 def _run_bytes(plan: Plan, index: int) -> int:
-    """Return the bytes of the weights of a run at one step, of its padded arrays."""
+    """Return the bytes of what is kept of a run at one step, at most: of its padded arrays."""
     from dlnsweep.contracts.drawing import drawing_of
     from dlnsweep.numerics.lanes import Layout
     from dlnsweep.numerics.lazy import jax
@@ -115,11 +115,16 @@ def _run_bytes(plan: Plan, index: int) -> int:
         kernel = drawing.kernel(Layout(1))
         shared = drawing.shared(given)
         inputs, carry = drawing.start(kernel, given, lambda array: array, shared)
-        return kernel.weights(drawing.joined(inputs, shared), carry)
+        kept = kernel.weights(drawing.joined(inputs, shared), carry)
+        # Beside the final weights stands what a run that goes on needs: the optimizer's state.
+        return (kept, carry) if row["record.weights"] == "final" else kept
 
     with numerics():
         shapes = jax.eval_shape(made, arguments)
-    return sum(item * int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+    return sum(
+        int(np.prod(leaf.shape)) * (item if leaf.dtype.kind == "f" else leaf.dtype.itemsize)
+        for leaf in jax.tree.leaves(shapes)
+    )
 
 
 def _bytes(count: int) -> str:

@@ -59,7 +59,9 @@ def execute_batch(
 
     load_jax()
     from dlnsweep.engine.batch import Progress
+    from dlnsweep.engine.journal import code_of_numbers
     from dlnsweep.execution.checkpoint import DEFAULT_SECONDS, Checkpoint
+    from dlnsweep.execution.going_on import begun_of
     from dlnsweep.execution.kept_weights import weights_file
     from dlnsweep.store import Store
     from dlnsweep.store.records import curves_table, outcomes_table
@@ -95,8 +97,9 @@ def execute_batch(
             on_event(Event("progress", number, waiting, diverged=progress.diverged))
             told, waiting, last_report = told + waiting, 0, time.monotonic()
 
+    begun, refusal = begun_of(store, columns, shared)
     try:
-        trained = checkpoint.train(columns, shared, padded_width, report, should_stop)
+        trained = checkpoint.train(columns, shared, padded_width, report, should_stop, begun)
     except Interrupted:
         found = checkpoint.kept(told + waiting, total)
         on_event(Event("kept", number, waiting, text=found))
@@ -105,6 +108,8 @@ def execute_batch(
         if ran_out := out_of_memory(error):
             raise RunError(ran_out) from error
         raise
+    for text in filter(None, (refusal, *dict.fromkeys(begun.refusals if begun else ()))):
+        on_event(Event("note", number, text=f"batch {number}: {text}"))
     run_ids = columns["run_id"]
     count = len(run_ids)
     last = np.maximum(trained.num_rows - 1, 0)
@@ -138,6 +143,8 @@ def execute_batch(
         "device": {key: device[key] for key in ("platform", "kind")},
         "versions": versions(),
         "surroundings": around,
+        **({"code": code_of_numbers()} if store.keeps_weights else {}),
+        **({"went_on_from_step": int(begun.steps[-1])} if begun and not begun.refusals else {}),
         **checkpoint.receipt(),
     }
     store.commit(number, curves, outcomes, receipt, weights_file(columns, shared, trained))
@@ -156,12 +163,16 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
     """Return the runs' columns, the settings that are no column, and the padded width."""
     import pyarrow as pa
 
+    from dlnsweep.execution.origins import COLUMN
+
     table = store.runs_of_batch(number)
     columns = Stored()
     for name in table.column_names:
         column = table[name]
         if pa.types.is_floating(column.type):
             column = column.fill_null(np.nan)
+        if name == COLUMN:
+            column = column.fill_null(-1)
         columns[name] = column.to_numpy(zero_copy_only=False)
     if missing := [name for name in ALWAYS if name not in columns]:
         raise no_column(missing[0])

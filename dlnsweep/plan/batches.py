@@ -53,18 +53,22 @@ class Batch:
     padded_width: int
 
 
-def make_batches(plan: Plan, rows: np.ndarray, first_number: int = 0) -> list[Batch]:
+def make_batches(
+    plan: Plan, rows: np.ndarray, first_number: int = 0, begin_at: np.ndarray | None = None
+) -> list[Batch]:
     """Cut some of a plan's runs into batches.
 
     Args:
         plan: The plan.
         rows: Rows of the run table that have no batch yet.
         first_number: The number of the first new batch.
+        begin_at: The step that each run of the plan goes on from, if not all begin at step 0.
     """
     if not len(rows):
         return []
     # Runs of a batch share their program and their record steps.
-    parts = parts_of(plan.programs[rows], plan.settings["training.num_steps"][rows])
+    begin = np.zeros(plan.num_runs, np.int64) if begin_at is None else begin_at
+    parts = parts_of(plan.programs[rows], plan.settings["training.num_steps"][rows], begin[rows])
     groups = [(rows[part], plan.cost(int(rows[part[0]]))) for part in parts]
     work = sum(len(group) * cost.seconds for group, cost in groups)
     wanted = float(np.clip(work / _WANTED_BATCHES, *_BATCH_SECONDS))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,8 +83,7 @@ def expanded_ids(sweep: Sweep) -> np.ndarray:
     return np.broadcast_to(ids, math.prod(sweep.axis_lengths) * len(sweep.seeds))
 
 
-def make_plan(sweep: Sweep) -> Plan:
-    """Expand a sweep into its runs."""
+def _each_once(sweep: Sweep) -> tuple[dict[str, Setting], np.ndarray]:
     expansion, ids = _expanded(sweep)
     if sweep.seed_counts:
         count = len(sweep.seeds)
@@ -96,6 +97,29 @@ def make_plan(sweep: Sweep) -> Plan:
         keep = np.sort(first)
         ids = ids[keep]
         expansion = {key: setting.take(keep) for key, setting in expansion.items()}
+    return expansion, ids
+
+
+def ids_with(sweep: Sweep, changes: Mapping[str, Any]) -> np.ndarray:
+    """Return the id that each run of a sweep's plan would have with other values of some settings.
+
+    Args:
+        sweep: The sweep.
+        changes: One value for each of these settings.
+    """
+    expansion, ids = _each_once(sweep)
+    changed = replace(sweep, values={**sweep.values, **{k: (v,) for k, v in changes.items()}})
+    one = {
+        key: Setting(np.array([value]), (json.dumps(plain_value(value)),), None)
+        for key, value in changes.items()
+        if key not in NOT_COLUMNS
+    }
+    return np.broadcast_to(run_ids(changed, expansion | one), len(ids))
+
+
+def make_plan(sweep: Sweep) -> Plan:
+    """Expand a sweep into its runs."""
+    expansion, ids = _each_once(sweep)
     columns = {key: setting.column(len(ids)) for key, setting in expansion.items()}
     programs, widths = group_programs(sweep, expansion, columns)
     return Plan(sweep, ids, columns, programs, widths)

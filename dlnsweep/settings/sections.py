@@ -160,6 +160,15 @@ class SweepSettings(Settings):
             axis=False,
         ),
     ] = None
+    go_on_from: Annotated[
+        str,
+        Describe(
+            "outside",
+            "a results folder that kept final weights: runs with the settings of one there, but "
+            "more steps, go on from its state; others begin at step 0",
+            axis=False,
+        ),
+    ] = ""
     max_runs: Annotated[
         PositiveInt, Describe("outside", "most runs that a file may expand to", axis=False)
     ] = 10_000_000

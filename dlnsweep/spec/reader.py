@@ -35,6 +35,7 @@ _OUTSIDE_RUNS = (
     "sweep.block",
     "sweep.refine",
     "sweep.until",
+    "sweep.go_on_from",
     *OPTIONS,
 )
 

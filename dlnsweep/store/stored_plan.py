@@ -19,6 +19,8 @@ FORMAT = 1
 # Rows of a row group of `runs.parquet`: what a worker reads at once to find its batch.
 ROWS_AT_ONCE = 1 << 14
 _SHOWN_SETTINGS = 3
+# In what runs may differ from those that they go on from.
+_MAY_GO_ON = ("training.num_steps ", "record.spacing ", "record.count ")
 _SHOWN_VALUES = 4
 
 
@@ -144,10 +146,13 @@ def check_compatible(
     if np.isin(run_ids, plan.run_ids).all() or np.isin(plan.run_ids, run_ids).all():
         return
     differences = differing_settings(runs(), settings_table(plan.settings))
+    longer = all(each.startswith(_MAY_GO_ON) for each in differences)
+    kept = stored["sweep"].get("shared", {}).get("record.weights") == "final"
+    advice = f'; to go on from its states there, also set sweep.go_on_from = "{root}"'
     raise StoreError(
         f"{root}: holds another sweep's results ({'; '.join(differences[:_SHOWN_SETTINGS])}); a "
         "folder takes the sweep that it holds, a part of it, or one with more runs; give another "
-        "folder with --out DIR or give the sweep another name."
+        f"folder with --out DIR or give the sweep another name{advice if longer and kept else ''}."
     )
 
 

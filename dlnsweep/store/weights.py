@@ -27,11 +27,19 @@ class Group:
         run_ids: The runs, (runs,), int64.
         steps: The steps that they are of, (runs, k), int64; -1 where a run had ended before.
         arrays: By name, (runs, k, ...); zeros where there is no step.
+        state: All that changes during a run, after its last step, as the engine's arrays,
+            (runs, ...); in the place of one that is the last of `arrays`, that one's name. Empty
+            where only some steps are kept, or nothing can go on from them.
     """
 
     run_ids: np.ndarray
     steps: np.ndarray
     arrays: dict[str, np.ndarray]
+    state: list[Any]
+
+    def state_of(self, place: int) -> list[np.ndarray]:
+        """Return the state of a run."""
+        return [self.arrays[x][place, -1] if isinstance(x, str) else x[place] for x in self.state]
 
     def place(self, run_id: int) -> int | None:
         """Return the place of a run; None if it is not among them."""
@@ -59,6 +67,13 @@ def unpacked(data: bytes) -> list[Group]:
 def _is_group(value: Any) -> bool:
     if not isinstance(value, Group) or not isinstance(value.arrays, dict):
         return False
+    if not isinstance(value.state, list) or not all(
+        each in value.arrays and value.steps.shape[-1:] > (0,)
+        if isinstance(each, str)
+        else _is_column(each, value.run_ids)
+        for each in value.state
+    ):
+        return False
     ids, steps = value.run_ids, value.steps
     arrays = list(value.arrays.values())
     if not all(isinstance(each, np.ndarray) for each in (ids, steps, *arrays)):
@@ -72,6 +87,11 @@ def _is_group(value: Any) -> bool:
         and all(isinstance(name, str) for name in value.arrays)
         and all(each.shape[:2] == steps.shape for each in arrays)
     )
+
+
+def _is_column(array: Any, run_ids: Any) -> bool:
+    both = isinstance(array, np.ndarray) and isinstance(run_ids, np.ndarray)
+    return both and array.shape[:1] == run_ids.shape
 
 
 def read_weights(files: Files, number: int) -> list[Group]:

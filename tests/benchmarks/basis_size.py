@@ -72,7 +72,7 @@ def measure(document: dict[str, Any], thresholds: tuple[float, ...]) -> list[dic
             prepared = replace(lane.prepared, reduction=reduction, sizes=sizes, refusal="")
             chosen = [replace(lane, prepared=prepared)]
             program = batch.reduced_program_for(row, draw, chosen)
-            watch = batch._Watch(lambda _: None, lambda: False)
+            watch = batch.Watch(lambda _: None, lambda: False)
             outcome = [("reduced", "", estimate)]
             part = batch._train_pieces(
                 program, row, lambda piece, p=program, c=chosen: p.start(c), outcome, watch

@@ -207,6 +207,39 @@ def operations(quick: bool) -> Row:
                tries, losses, f"every n up to {total}; {ways_text}")  # fmt: skip
 
 
+def going_on(quick: bool) -> Row:
+    """Let a batch that goes on from another folder die at every file operation and segment."""
+    tries = losses = 0
+    with folder_of("going-on") as home, tiny(home):
+        sweep = write(home, small.KEEPING, "keeping.toml")
+        ended = small.going(sweep, home / "ended", small.ENDED)
+        small.work(ended)
+        whole = small.going(sweep, home / "whole", small.LONGER)
+        small.work(whole)
+        wanted = small.results(whole.root)
+        counted = small.going(sweep, home / "counted", small.LONGER, go_on_from=ended.root)
+        total = count_operations(lambda: small.work(counted))
+        for number in range(1, total + 1, 20 if quick else 1):
+            for ending in (Killed, Interrupted):
+
+                def check(number: int = number, ending: Any = ending) -> None:
+                    out = home / "out"
+                    store = small.going(sweep, out, small.LONGER, go_on_from=ended.root)
+                    if ending is Killed:
+                        with contextlib.suppress(Killed), faults(number, Killed, lasting=True):
+                            small.work(store)
+                    else:
+                        with contextlib.suppress(Interrupted):
+                            small.work(store, small.Survival.counted(number, lambda: True))
+                    small.assert_sound(store.root, wanted)
+                    small.assert_completes(store.root, wanted)
+                    shutil.rmtree(out)
+
+                tries, losses = tries + 1, losses + _attempt(check)
+    return Row("runs that go on from another folder die or are stopped: bytes of whole runs", tries,
+               losses, f"every file operation up to {total}, and after every segment")  # fmt: skip
+
+
 def limits(quick: bool) -> Row:
     """Limit the size of files; then a file system that is really full, where one can be made."""
     tries = losses = 0
@@ -624,6 +657,7 @@ def machine(quick: bool) -> Row:
 
 PROMISES = {
     "kill": kill_9, "rounds": with_rounds, "polite": polite, "operations": operations,
+    "going_on": going_on,
     "limits": limits,
     "disk": full_disk, "lanes": lanes, "two": two_runners,
     "killers": killers, "flipped": flipped, "orders": orders,

@@ -95,6 +95,8 @@ def assert_same(found: Trained, wanted: Trained) -> None:
                 for run, count in enumerate(wanted.num_rows):
                     mine, other = rows[run, :count], array[run, :count]
                     assert mine.tobytes() == other.tobytes(), (observable, run)
+        elif name == "state":
+            assert [leaf.tobytes() for leaf in found.state] == [leaf.tobytes() for leaf in value]
         elif name == "weights":
             bits = {key: array.tobytes() for key, array in value.items()}
             assert {key: array.tobytes() for key, array in found.weights.items()} == bits
