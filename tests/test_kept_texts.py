@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from kept import (
     asking_texts,
+    balance_texts,
     basis_size,
     classification,
     conventions,
@@ -48,6 +49,7 @@ PARTS = [
     *reduced_inputs_texts.PARTS,
     *scale.PARTS,
     *asking_texts.PARTS,
+    *balance_texts.PARTS,
     *scaling_texts.PARTS,
     *theorem.PARTS,
     *two_by_two.PARTS,

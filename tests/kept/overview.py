@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kept.balance_texts import LONGER
 from kept.plans import planned, planned_all
 from kept.scripts import script
 from kept.tables import table
@@ -46,6 +47,8 @@ def _runs_and_steps() -> Iterator[Statement]:
         "| asking | {} and {}, and more by rounds; {} | {}; {}; {} |",
         *(runs for runs, _, _ in three), *(most for _, _, most in three),
     )  # fmt: skip
+    runs, steps, _ = planned("balance")
+    yield says("| balance | {} | {}; {} |", runs, steps, LONGER)
     one, other = planned("scaling_law"), planned("mup_transfer")
     yield says("| scaling | {}; {} | {}; {} |", one[0], other[0], one[1], other[1])
     found = [planned(name) for name in ("soft_committee", "relu_minima", "one_pass")]
