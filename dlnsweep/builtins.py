@@ -117,6 +117,7 @@ _SPARSE = Stream(sparse_regression.coefficients, sparse_regression.stream)
 _INDICES = Stream(multi_index.directions, multi_index.stream)
 _FEATURES = Stream(power_law.common, power_law.stream)
 _PROMPTS = Stream(icl_regression.common, icl_regression.stream)
+_LAW = Law(multi_index.law)
 for _kind, _settings, _module, _stream in (
     ("separable", separable.SeparableSettings, separable, None),
     ("gaussian_mixture", gaussian_mixture.GaussianMixtureSettings, gaussian_mixture, _CLASSES),
@@ -129,7 +130,8 @@ for _kind, _settings, _module, _stream in (
     ("autoencoder", autoencoder.AutoencoderSettings, autoencoder, None),
 ):
     # No rank is said: of steep spectra, parities and pairs less than min(m, n) is seen.
-    register(Problem(_kind, _settings, _module.draw, _module.draw_test, stream=_stream))
+    _law = _LAW if _module is multi_index else None
+    register(Problem(_kind, _settings, _module.draw, _module.draw_test, stream=_stream, law=_law))
 register(
     Problem(
         "modular_addition",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, coordinates
 from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, ScalarSettings
@@ -32,6 +33,18 @@ _Degree = Annotated[int, Field(ge=1, le=20)]
 class IndexSettings(ScalarSettings):
     """The settings of both."""
 
+    measurement_dim: Annotated[
+        InputDimension,
+        Describe("static", "number of inputs; by their law it is traced, and free", "m"),
+    ]
+    inputs: Annotated[
+        Literal["gaussian", "law"],
+        Describe(
+            "static",
+            "law: the same in any number of dimensions, which are not drawn "
+            '(sweep.kernel = "reduced_inputs")',
+        ),
+    ] = "gaussian"
     hermite_degree: Annotated[
         _Degree, Describe("static", "degree of the link, its information exponent", "k")
     ]
@@ -39,7 +52,7 @@ class IndexSettings(ScalarSettings):
         NonNegative, Describe("traced", "standard deviation of the noise on training targets", "σ")
     ] = 0.0
 
-    constraints: ClassVar[tuple[Constraint, ...]] = (loss_fits("none"),)
+    constraints: ClassVar[tuple[Constraint, ...]] = (loss_fits("none"), *CONSTRAINTS)
 
 
 class SingleIndexSettings(IndexSettings):
@@ -73,8 +86,11 @@ def directions(settings: IndexSettings, key: Keys) -> Float[Array, "m K"]:
     """Draw u_1, ..., u_K."""
     from dlnsweep.numerics.streams import haar
 
-    count = settings.num_directions if isinstance(settings, MultiIndexSettings) else 1
-    return haar(key("data/basis"), settings.measurement_dim, count)
+    return haar(key("data/basis"), settings.measurement_dim, _num_directions(settings))
+
+
+def _num_directions(settings: IndexSettings) -> int:
+    return settings.num_directions if isinstance(settings, MultiIndexSettings) else 1
 
 
 def hermite(values: Float[Array, "..."], degree: int) -> Float[Array, "..."]:
@@ -105,6 +121,25 @@ def stream(
     return targets + settings.noise * gaussian(key("data/noise"), *targets.shape), inputs
 
 
+def law(settings: IndexSettings, key: Keys, count: int) -> tuple[Float[Array, "_ _"], ...]:
+    """Draw the samples by their coordinates, where the number of inputs may be a tracer.
+
+    Returns:
+        The fields of `contracts.problem.Coordinates`.
+    """
+    from dlnsweep.numerics.streams import gaussian
+
+    n = settings.num_samples
+    counts = n, _num_directions(settings), count, count
+    inputs, directions, fresh, noise = coordinates(key, settings.measurement_dim, counts)
+    # Orthonormal ones of Gaussian ones are from the Haar measure, if signs are as in `haar`.
+    frame, triangle = jnp.linalg.qr(directions)
+    frame = frame * jnp.where(jnp.diagonal(triangle) < 0, -1.0, 1.0)
+    targets = _targets(settings, frame, inputs)
+    targets = targets + settings.noise * gaussian(key("data/noise"), *targets.shape)
+    return targets, inputs[:n], _targets(settings, frame, fresh), fresh, noise
+
+
 def draw_test(
     settings: IndexSettings, key: Keys, count: int
 ) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
@@ -115,9 +150,17 @@ def draw_test(
 def _samples(
     settings: IndexSettings, frame: Float[Array, "m K"], own: Words, count: int
 ) -> tuple[Float[Array, "1 k"], Float[Array, "m k"]]:
-    from dlnsweep.numerics.products import multiply
     from dlnsweep.numerics.streams import gaussian
 
     inputs = gaussian(own, settings.measurement_dim, count)
+    return _targets(settings, frame, inputs), inputs
+
+
+def _targets(
+    settings: IndexSettings, frame: Float[Array, "m K"], inputs: Float[Array, "m k"]
+) -> Float[Array, "1 k"]:
+    """Return sum_j h_k(u_j . y) / sqrt(K) of each input y."""
+    from dlnsweep.numerics.products import multiply
+
     links = hermite(multiply(frame.T, inputs), settings.hermite_degree)
-    return jnp.sum(links, axis=0, keepdims=True) / frame.shape[1] ** 0.5, inputs
+    return jnp.sum(links, axis=0, keepdims=True) / frame.shape[1] ** 0.5

@@ -2,7 +2,7 @@
 
 y_i (m)                inputs = "gaussian": independent entries N(0, 1/n) for relu, N(0, 1) for
                        the others; "sphere": uniform on the sphere of radius 1; "law": as gaussian,
-                       but known by coordinates only, whose law does not need m dimensions
+                       but known by coordinates only (by_law.py)
 u_1, ..., u_K (m)      independent, uniform on the sphere of radius 1
 c_1, ..., c_K (d)      independent entries of random signs
 x_i = rho sum_k c_k s(u_k . y_i) / sqrt(K) + tau e_i
@@ -20,10 +20,6 @@ A ReLU network without biases is homogeneous, so that the scale 1 / sqrt(n) of a
 ||W Y - X||_F^2 the mean over samples of standard Gaussian inputs; for the other activations
 training.data_fit_scale = 1 / n, or a loss that is a mean, does so.
 
-By law: of Gaussian vectors g_1, ..., g_N, the training inputs, the teacher's and fresh ones, the
-coordinates in the basis of the Gram-Schmidt process are the upper triangle of independent entries
-N(0, 1) with chi^2(m - i + 1) for the square of the i-th on the diagonal (Bartlett 1933).
-
 The paper's code has three neurons, readouts of -1 and 1 (here rho = sqrt(K)), inputs of norm 1 and
 the mean of squares.
 """
@@ -35,6 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, coordinates
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.settings.base import Constraint, Describe, Settings
 
@@ -43,8 +40,6 @@ if TYPE_CHECKING:
 
     from dlnsweep.numerics.streams import Keys, Words
 
-# Whole numbers up to here are exact in float64.
-_MOST = 10**15
 _Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -54,7 +49,7 @@ class TeacherSettings(Settings):
     kind: Annotated[Literal["teacher"], Describe("static", "which problem", axis=False)] = "teacher"
     signal_dim: Annotated[Dimension, Describe("static", "number of outputs of the teacher", "d")]
     measurement_dim: Annotated[
-        Annotated[int, Field(ge=1, le=_MOST)],
+        InputDimension,
         Describe("static", "number of inputs; by their law it is traced, and free", "m"),
     ]
     num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
@@ -86,20 +81,7 @@ class TeacherSettings(Settings):
         ),
     ] = 0.0
 
-    constraints: ClassVar[tuple[Constraint, ...]] = (
-        Constraint(
-            ("problem.inputs", "problem.measurement_dim"),
-            lambda inputs, m: inputs == "law" or m < 2**31,
-            "problem.measurement_dim is {1}, and problem.inputs is {0}; inputs that are drawn may "
-            'have 2147483647 dimensions: take inputs = "law".',
-        ),
-        Constraint(
-            ("problem.inputs", "problem.measurement_dim", "problem.num_samples"),
-            lambda inputs, m, n: inputs != "law" or m > n,
-            "problem.inputs is {0} and problem.measurement_dim is {1}; it must be more than "
-            'problem.num_samples, {2}, or take inputs = "gaussian".',
-        ),
-    )
+    constraints: ClassVar[tuple[Constraint, ...]] = CONSTRAINTS
 
 
 def rank(settings: TeacherSettings) -> int:
@@ -173,16 +155,9 @@ def law(settings: TeacherSettings, key: Keys, count: int) -> tuple[Float[Array, 
     Returns:
         The fields of `contracts.problem.Coordinates`.
     """
-    from dlnsweep.problems.population import bartlett
-
     n, neurons = settings.num_samples, settings.num_teacher_neurons
-    size = jnp.asarray(settings.measurement_dim, jnp.float64)
-    total = n + neurons + 2 * count
-    lower = bartlett(key, ("data/signals", "data/signals_chi"), total, size)
-    # Of a space of fewer dimensions the last vectors of the basis do not exist.
-    columns = jnp.where(jnp.arange(total)[:, None] < size, lower.T, 0.0)
-    inputs, directions, fresh, noise = jnp.split(
-        columns, [n, n + neurons, n + neurons + count], axis=1
+    inputs, directions, fresh, noise = coordinates(
+        key, settings.measurement_dim, (n, neurons, count, count)
     )
     teacher = directions / jnp.linalg.norm(directions, axis=0), _signs(settings, key)
     samples = n if _scaled(settings) else 1

@@ -118,12 +118,23 @@ def statistics(y: Any, x: Any, test: Any, first: Any, outer: Any, out: Any) -> d
     }  # fmt: skip
 
 
+INDEX = {"kind": "multi_index", "hermite_degree": 2, "noise": 0.1, "num_directions": 2}
+
+
 @pytest.mark.parametrize(
-    "dim", [6, pytest.param(9, marks=pytest.mark.slow), pytest.param(30, marks=pytest.mark.slow)]
+    ("kind", "dim"),
+    [
+        ("teacher", 6),
+        pytest.param("teacher", 9, marks=pytest.mark.slow),
+        pytest.param("teacher", 30, marks=pytest.mark.slow),
+        pytest.param("multi_index", 6, marks=pytest.mark.slow),
+        pytest.param("multi_index", 20, marks=pytest.mark.slow),
+    ],
 )
-def test_the_law_is_that_of_drawn_inputs(dim: int):
+def test_the_law_is_that_of_drawn_inputs(kind: str, dim: int):
     """In few dimensions vectors of the basis do not exist; in thirty there are more than it has."""
-    problem = {**LAW, "num_samples": 4, "measurement_dim": dim, "teacher_activation": "relu"}
+    own = LAW | {"teacher_activation": "relu"} if kind == "teacher" else INDEX
+    problem = own | {"num_samples": 4, "measurement_dim": dim}
     network = {"kind": "mlp", "depth": 2, "width": 4, "activation": "relu",
                "parametrization": "ntk", "output": "symmetrised"}  # fmt: skip
     record = {"observables": ["test_loss", "parameter_norm"], "num_test_samples": 3}
