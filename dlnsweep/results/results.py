@@ -199,7 +199,8 @@ class Results:
             matrices W_1 (d_1, m), ..., W_L (d, d_{L-1}); any other network the names of the pytree
             of its parameters, such as "weights[0]" and "biases[0]". end_to_end has "matrix" beside
             them; deep_prior has "hidden", z = W u (k,), and where V is trained "output_change", the
-            C (m, k) of V = V(0) + A^T C, as W and V are not formed.
+            C (m, k) of V = V(0) + A^T C, as W and V are not formed; committee has "neurons" in the
+            coordinates of the span that it moves in, along the teacher first.
 
         Raises:
             SpecError: If none are kept, there is no such run, or it has none of that step.
