@@ -30,8 +30,8 @@ def begun_of(
 ) -> tuple[Begun | None, str]:
     """Return where the runs of a batch stand, else why they begin at step 0 after all.
 
-    The numbers are the same either way, so that a folder that has vanished or is damaged costs
-    time only.
+    The numbers are the same either way, but for last digits of what was recorded there in a batch
+    of another number of runs, so that a folder that has vanished or is damaged costs time only.
 
     Args:
         store: The folder of the batch.
