@@ -114,7 +114,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dlnsweep.Results:
         (lambda r: r.summary([["seed"]]), "by is [['seed']]; it must be a name"),
         (lambda r: r.summary("depth"), "'depth' is no setting of this sweep; did you mean 'network.depth'?"),
         (lambda r: r.summary("wd"), "did you mean 'training.weight_decay'?"),
-        (lambda r: r.summary("seed", at=None), "at is None; it must be 'final', 'min' or a step"),
+        (lambda r: r.summary("seed", at=None), "at is None; it must be 'final', 'min', 'argmin', { minimise = OBSERVABLE } or a recorded step"),
         (lambda r: dlnsweep.open_results(cast(Any, 3)), "the folder is 3; it must be a path"),
     ],
 )  # fmt: skip

@@ -30,7 +30,11 @@ def summary(
         typer.Option(metavar="KEY", help="Group by this setting; all that vary by default."),
     ] = None,
     at: Annotated[
-        str, typer.Option(metavar="WHEN", help="final, min (over the records), or a step.")
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="final, min (over the records), argmin (its step), minimise=NAME, or a step.",
+        ),
     ] = "final",
     csv: Annotated[
         Path | None,

@@ -33,6 +33,12 @@ def observable_label(name: str, network: NetworkKind | None = None) -> str:
     return network.label(name, label) if network else label
 
 
+def value_label(name: str, network: NetworkKind | None, at: Any) -> str:
+    """Return the label of an observable as a figure takes it: it, or the step where it is least."""
+    label = observable_label(name, network)
+    return f"step of the least {label.partition(' $')[0]}" if at == "argmin" else label
+
+
 @contextmanager
 def words_of(runs: Any) -> Iterator[None]:
     """Write settings in the symbols of a sweep's kinds of problem and network.

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from dlnsweep.contracts.network import NETWORKS, NetworkKind
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.figures import layout, style
-from dlnsweep.figures.labels import format_settings, format_values, observable_label, with_symbol
+from dlnsweep.figures.labels import format_settings, format_values, value_label, with_symbol
 from dlnsweep.figures.measure import top_for_notes
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays, set_apart
@@ -88,7 +88,7 @@ def make_grid(
             ax.set_title(with_symbol(keys.panel_by, titles[place]))
         lowest = len(panels) + shape[1] >= len(cells)
         panels.append(Panel(ax, name, place, runs, lowest))
-    _label_y(panels, shape, network_of(selection))
+    _label_y(panels, shape, network_of(selection), getattr(keys, "at", None))
     hues = levels(selection.runs, keys.hue) if keys.hue else [None]
     colours = style.colours(hues) if keys.hue else [style.OKABE_ITO[0]]
     return Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)))
@@ -212,7 +212,8 @@ def scale_y(
             if each.observable == panel.observable and not each.vertical
         ]
         medians += _near(formulas, [*medians, *edges])
-        log = keys.y_scale == "log"
+        log, told = style.is_log_axis(keys.y_scale, getattr(keys, "at", None), medians)
+        notes |= dict.fromkeys(told)
         ends = keys.y_min, keys.y_max
         notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, edges, ends))
         mark_isolated(panel.ax)
@@ -260,11 +261,13 @@ def network_of(selection: Selection) -> NetworkKind | None:
     return NETWORKS.get((problem.task, str(runs["network.kind"].iloc[0]))) if problem else None
 
 
-def _label_y(panels: Sequence[Panel], shape: tuple[int, int], network: NetworkKind | None) -> None:
+def _label_y(
+    panels: Sequence[Panel], shape: tuple[int, int], network: NetworkKind | None, at: Any
+) -> None:
     same = len({panel.observable for panel in panels}) == 1
     for index, panel in enumerate(panels):
         if not same or index % shape[1] == 0:
-            panel.ax.set_ylabel(two_lines(observable_label(panel.observable, network)))
+            panel.ax.set_ylabel(two_lines(value_label(panel.observable, network, at)))
         else:
             panel.ax.tick_params(axis="y", which="both", labelleft=False)
 

@@ -24,6 +24,8 @@ from dlnsweep.figures.statistics import (
     joined,
     summarize,
 )
+from dlnsweep.results.chosen_records import Chosen, needed
+from dlnsweep.settings.at import Minimise
 from dlnsweep.settings.figures import Band
 
 # The tables of the steps that are read together take no more than this.
@@ -106,12 +108,13 @@ class Records:
                 summaries.append(summarize(*table.end(), band, quantiles))
         return [joined(summaries) for summaries in parts]
 
-    def per_run(self, observable: str, at: str | int) -> np.ndarray:
+    def per_run(self, observable: str, at: str | int | Minimise) -> np.ndarray:
         """Return one number for each usable run, NaN where there is none.
 
         Args:
             observable: A scalar observable.
-            at: "final", "min" over the recorded steps, or a step that was recorded.
+            at: "final", "min" over the recorded steps, "argmin" (the step of that), where another
+                observable is least, or a step that was recorded.
 
         Raises:
             SpecError: No run has a record at the step.
@@ -130,13 +133,14 @@ class Records:
         last = self._last_steps
         # A run that was stopped before the step holds its last value.
         wanted = np.where(self._stopped, np.minimum(last, at), at) if isinstance(at, int) else last
-        for rows in self._rows([observable]):
-            value = rows.values(observable)
-            if at == "min":
-                np.fmin.at(out, rows.place, value)
+        chosen = Chosen(observable, at, len(used))
+        for rows in self._rows(needed([observable], at)):
+            if at in ("min", "argmin") or isinstance(at, Minimise):
+                chosen.take(rows.place, rows.step, rows.values)
+                out = chosen.numbers()
             else:
                 there = rows.step == wanted[rows.place]
-                out[rows.place[there]] = value[there]
+                out[rows.place[there]] = rows.values(observable)[there]
         return np.where(np.isfinite(out), out, np.nan)
 
     @cached_property

@@ -155,6 +155,19 @@ def set_x_scale(ax: Axes, log: bool, values: np.ndarray, name: str) -> None:
         set_log_ticks(ax.xaxis, positive[0], positive[-1])
 
 
+def is_log_axis(scale: str, at: Any, values: Sequence[np.ndarray]) -> tuple[bool, list[str]]:
+    """Return whether a vertical axis is logarithmic, and a note if it is not but was to be.
+
+    Args:
+        scale: "log" or "linear".
+        at: Which record of a run is drawn: the step where a value is least may be 0.
+        values: What is drawn.
+    """
+    if scale == "log" and at == "argmin" and any((each == 0).any() for each in values):
+        return False, ["step 0 among them, hence a linear axis"]
+    return scale == "log", []
+
+
 def set_y_scale(
     ax: Axes,
     log: bool,

@@ -14,6 +14,7 @@ import pyarrow as pa
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.machine.memory import available_memory
 from dlnsweep.results import summaries
+from dlnsweep.results.chosen_records import needed, taken_at
 from dlnsweep.results.tables import (
     aligned,
     check_alike,
@@ -216,7 +217,7 @@ class Results:
         self,
         by: str | Sequence[str],
         observable: str | Sequence[str] | None = None,
-        at: str | int = "final",
+        at: str | int | Mapping[str, str] = "final",
     ) -> pd.DataFrame:
         """Return statistics over the runs of each group; diverged runs are counted, not mixed in.
 
@@ -227,7 +228,8 @@ class Results:
         Args:
             by: The settings whose values make the groups.
             observable: Names of numbers (not vectors); all by default.
-            at: "final" (after the last step), "min" (the smallest recorded value), or a step.
+            at: "final" (after the last step), "min" (the smallest recorded value), "argmin" (the
+                step of that), {"minimise": name} (where that observable is least), or a step.
 
         Returns:
             One row a group. `num_runs` counts its planned runs; `num_diverged` and
@@ -242,20 +244,20 @@ class Results:
         keys = _names(by, "by")
         for key in keys:
             _check_name(self.path, key, self.settings, "setting")
-        if isinstance(at, bool) or not (isinstance(at, int) or at in ("final", "min")):
-            raise SpecError(f"{self.path}: at is {at!r}; it must be 'final', 'min' or a step.")
+        when = taken_at(self.path, at)
         names = self._numbers(observable)
+        self._numbers(needed([], when))
         table = self.store.runs_table(["run_id", "batch", *keys])
-        outcomes = to_pandas(self._outcomes(table, names if at == "final" else []))
+        outcomes = to_pandas(self._outcomes(table, names if when == "final" else []))
         values = to_pandas(table.select(keys)).assign(status=outcomes["status"])
-        if at == "final":
+        if when == "final":
             finals = outcomes.reindex(columns=[FINAL + name for name in names])
             values[names] = finals.to_numpy()
         else:
-            reduced = summaries.reduce_curves(self.curve_batches(names), names, at)
+            reduced = summaries.reduce_curves(self.curve_batches(needed(names, when)), names, when)
             batches = self._done_batches(table)
-            if isinstance(at, int) and batches and reduced.empty:
-                raise SpecError(self._no_such_step(at, batches[0]))
+            if isinstance(when, int) and batches and reduced.empty:
+                raise SpecError(self._no_such_step(when, batches[0]))
             by_run = reduced.set_index("run_id").reindex(table["run_id"].to_numpy())
             values[names] = by_run[names].to_numpy()
         return summaries.statistics(values, keys, names)

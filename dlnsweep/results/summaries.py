@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from dlnsweep.results.chosen_records import Chosen
+from dlnsweep.settings.at import Minimise
+
 _QUANTILES = {"q25": 0.25, "q75": 0.75}
 
 
-def reduce_curves(tables: Iterable[pa.Table], names: Sequence[str], at: str | int) -> pd.DataFrame:
-    """Return one row a run: its values at a step, or the smallest of each.
+def reduce_curves(
+    tables: Iterable[pa.Table], names: Sequence[str], at: str | int | Minimise
+) -> pd.DataFrame:
+    """Return one row a run: its values at a step, or where they are least.
 
     Args:
         tables: The curves of each batch: run_id, step and observables, sorted by run. Only what
             is returned is kept of them.
         names: The observables, which are numbers; a batch may lack some.
-        at: "min", or a step; runs without a record at that step have no row.
+        at: "min", "argmin", where another is least, or a step; runs without a record at that step
+            have no row.
     """
 
     def reduce(table: pa.Table) -> pd.DataFrame:
         run_ids = table["run_id"].to_numpy()
         starts = np.flatnonzero(np.diff(run_ids, prepend=run_ids[:1] - 1))
-        rows = starts if at == "min" else np.flatnonzero(table["step"].to_numpy() == at)
+        step = table["step"].to_numpy()
+        rows = np.flatnonzero(step == at) if isinstance(at, int) else starts
+        place = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(run_ids))))
         columns = {"run_id": run_ids[rows]}
         for name in names:
-            values = _numbers(table, name)
-            if at == "min" and len(starts):
-                # fmin passes over NaN.
-                columns[name] = np.fmin.reduceat(values, starts)
+            if isinstance(at, int):
+                columns[name] = _numbers(table, name)[rows]
             else:
-                columns[name] = values[rows]
+                chosen = Chosen(name, at, len(starts))
+                chosen.take(place, step, partial(_numbers, table))
+                columns[name] = chosen.numbers()
         return pd.DataFrame(columns)
 
     nothing = pd.DataFrame({"run_id": np.empty(0, np.int64)} | {n: np.empty(0) for n in names})

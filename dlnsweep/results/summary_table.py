@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlnsweep.results import open_results
 
@@ -18,14 +18,16 @@ def summary_table(folder: str | Path, by: Sequence[str] | None, at: str) -> pd.D
     Args:
         folder: The results folder.
         by: The settings to group by; all that vary by default.
-        at: "final", "min", or a step as text.
+        at: "final", "min", "argmin", "minimise=NAME", or a step as text.
 
     Raises:
         SpecError: If `by` or `at` names what there is not.
     """
     results = open_results(folder)
     groups = list(by) if by else results.varying or ["network.depth"]
-    table = results.summary(by=groups, at=int(at) if at.isdecimal() else at)
+    key, _, name = at.partition("=")
+    when: Any = {"minimise": name.strip()} if key.strip() == "minimise" and name else at
+    table = results.summary(by=groups, at=int(at) if at.isdecimal() else when)
     kept = [*groups, "num_runs", "num_diverged", "num_planned_missing"]
     kept += [name for name in table.columns if name.endswith(("_q25", "_median", "_q75"))]
     return table.loc[:, [name for name in kept if name in table.columns]]

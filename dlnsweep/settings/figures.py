@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
+from dlnsweep.settings.at import At
 from dlnsweep.settings.base import Describe, Settings
 from dlnsweep.settings.success import Successes
 
@@ -59,13 +60,6 @@ def _read_quantiles(value: Any) -> Any:
     return tuple(value)
 
 
-def _read_at(value: Any) -> Any:
-    is_step = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if not is_step and value not in ("final", "min"):
-        raise ValueError("it must be 'final', 'min' or a recorded step")
-    return value
-
-
 def _read_where(value: Any) -> Any:
     if not isinstance(value, dict):
         raise ValueError('it must be a table of settings, such as { "network.depth" = 3 }')
@@ -85,7 +79,6 @@ Theory = Annotated[tuple[str, ...], BeforeValidator(_read_theory)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Quantiles = Annotated[tuple[Fraction, Fraction], BeforeValidator(_read_quantiles)]
 Formats = Annotated[tuple[Literal["png", "pdf", "svg"], ...], BeforeValidator(_read_list)]
-At = Annotated[int | Literal["final", "min"], BeforeValidator(_read_at)]
 Where = Annotated[dict[str, tuple[bool | int | float | str, ...]], BeforeValidator(_read_where)]
 
 
@@ -121,6 +114,10 @@ class Figure(Settings):
     ]
 
 
+_AT = (
+    "final; min (over the recorded steps); argmin (the recorded step of that); { minimise = "
+    '"another observable" } (where that is least); or a recorded step'
+)
 _THEORY = "formulas to draw dashed beside the measurements; see: dlnsweep explain theory"
 
 
@@ -218,9 +215,7 @@ class FinalFigure(_Banded):
     kind: Annotated[Literal["final"], _outside("one number a run against a setting")] = "final"
     x: Annotated[str, _outside("the setting on the horizontal axis")]
     y: Annotated[Names, _outside("one observable or several, a panel for each")]
-    at: Annotated[At, _outside("final, min (over the recorded steps), or a recorded step")] = (
-        "final"
-    )
+    at: Annotated[At, _outside(_AT)] = "final"
     x_scale: Annotated[
         AutoScale, _outside("auto: log if the values are numbers >= 0 over more than a decade")
     ] = "auto"
@@ -248,9 +243,7 @@ class HeatmapFigure(Figure):
             "must all hold"
         ),
     ] = ()
-    at: Annotated[At, _outside("final, min (over the recorded steps), or a recorded step")] = (
-        "final"
-    )
+    at: Annotated[At, _outside(_AT)] = "final"
     value_scale: Annotated[
         AutoScale, _outside("auto: log if the values are positive over more than a decade")
     ] = "auto"
@@ -285,9 +278,7 @@ class ScatterFigure(_Limited):
     ] = "scatter"
     x: Annotated[str, _outside("the observable, or the setting of numbers, of the horizontal axis")]
     y: Annotated[Names, _outside("one observable or several, a panel for each")]
-    at: Annotated[At, _outside("final, min (over the recorded steps), or a recorded step")] = (
-        "final"
-    )
+    at: Annotated[At, _outside(_AT)] = "final"
     hue: Annotated[str | None, _outside("the setting that the colours stand for")] = None
     panel_by: Annotated[str | None, _outside("the setting with one panel a value")] = None
     x_scale: Annotated[

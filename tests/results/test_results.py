@@ -164,9 +164,14 @@ def test_chosen_observables_and_runs(results):
         ),
         (
             lambda r: r.summary("seed", at="end"),
-            "at is 'end'; it must be 'final', 'min' or a step.",
+            "at is 'end'; it must be 'final', 'min', 'argmin', { minimise = OBSERVABLE } or a "
+            "recorded step.",
         ),
-        (lambda r: r.summary("seed", at=True), "at is True; it must be 'final', 'min' or a step."),
+        (
+            lambda r: r.summary("seed", at=True),
+            "at is true; it must be 'final', 'min', 'argmin', { minimise = OBSERVABLE } or a "
+            "recorded step.",
+        ),
         (
             lambda r: r.summary("seed", at=12),
             "at is 12, but no run has a record at that step; there is one at step 10.",

@@ -43,6 +43,7 @@ from dlnsweep.figures.survivors import (
     most_ran_out,
     num_diverged,
 )
+from dlnsweep.settings.at import words
 from dlnsweep.settings.figures import FinalFigure
 
 
@@ -95,7 +96,7 @@ def draw_final(
         _scale_x(panel, keys, places, numeric)
         per_panel.append(shown)
     notes = [
-        *at_note(keys.at),
+        words(keys.at),
         *band_note(keys, [summary for shown in per_panel for summary in shown], "bars"),
         *layout.not_shown(selection, keys.x, keys.hue, keys.panel_by),
         *missing_note(missing),
@@ -150,13 +151,6 @@ def _draw_marks(panel: Panel, keys: FinalFigure) -> list[Overlay]:
         )
         for pattern, mark in enumerate(keys.marks, first)
     ]
-
-
-def at_note(at: str | int) -> list[str]:
-    """Return at which step the values were taken."""
-    return {"final": ["at the end"], "min": ["smallest value over the steps"]}.get(
-        str(at), [f"at step {at}"]
-    )
 
 
 def missing_note(missing: int) -> list[str]:

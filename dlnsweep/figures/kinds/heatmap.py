@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from dlnsweep.analysis.logistic import fit_power_law, logistic_half
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import layout, style
-from dlnsweep.figures.kinds.final import at_note, missing_note
+from dlnsweep.figures.kinds.final import missing_note
 from dlnsweep.figures.labels import (
     format_value,
     format_values,
@@ -25,12 +25,14 @@ from dlnsweep.figures.labels import (
     observable_label,
     setting_label,
     setting_symbol,
+    value_label,
 )
 from dlnsweep.figures.measure import text_width
 from dlnsweep.figures.panels import network_of, two_lines
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
 from dlnsweep.figures.survivors import share
+from dlnsweep.settings.at import words
 from dlnsweep.settings.figures import HeatmapFigure
 
 MOST_ANNOTATED = 80
@@ -64,7 +66,7 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     _label_axes(axes[0, 0], keys, columns, rows)
     law = draw_transition(axes[0, 0], keys, columns, rows, cells, number)
     missing = int((used & ~np.isfinite(value)).sum())
-    notes = [*_notes(keys, number), *law, *at_note(keys.at), *missing_note(missing)]
+    notes = [*_notes(keys, number), *law, words(keys.at), *missing_note(missing)]
     if isinstance(norm, LogNorm) and np.any(cells <= 0):
         notes.append("zero in the darkest colour")
     if told:
@@ -194,7 +196,7 @@ def _annotate(
 def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
     if keys.success:
         return "frequency of success"
-    return observable_label(keys.value, network_of(selection))
+    return value_label(keys.value, network_of(selection), keys.at)
 
 
 def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:

@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dlnsweep.figures import layout, style
-from dlnsweep.figures.kinds.final import at_note, missing_note
-from dlnsweep.figures.labels import observable_label, setting_label
+from dlnsweep.figures.kinds.final import missing_note
+from dlnsweep.figures.labels import setting_label, value_label
 from dlnsweep.figures.panels import groups, legend_of, make_grid, network_of
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.statistics import Results, Selection, column_of
+from dlnsweep.settings.at import words
 from dlnsweep.settings.figures import ScatterFigure
 
 
@@ -19,7 +20,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
     """Draw one panel for each observable of `y`: its value in each run against that of `x`."""
     records = Records(results, selection)
     grid = make_grid(keys, selection, keys.y)
-    label = observable_label(keys.x, network_of(selection))
+    label = value_label(keys.x, network_of(selection), keys.at)
     if keys.x_is_setting:
         label = setting_label(keys.x)
         x = column_of(selection.used, keys.x).to_numpy(dtype=float, na_value=np.nan)
@@ -49,7 +50,9 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         shown = np.any(drawn, axis=0) if drawn else np.zeros(len(x), dtype=bool)
         style.set_x_scale(panel.ax, style.is_log(keys.x_scale, x[shown]), x[shown], keys.x)
         notes |= dict.fromkeys(style.cut_x(panel.ax, (keys.x_min, keys.x_max)))
-        log, ends = keys.y_scale == "log", (keys.y_min, keys.y_max)
+        log, told = style.is_log_axis(keys.y_scale, keys.at, [y[shown]])
+        notes |= dict.fromkeys(told)
+        ends = (keys.y_min, keys.y_max)
         notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, [y[shown]], [], ends))
         if panel.lowest:
             panel.ax.set_xlabel(label)
@@ -60,7 +63,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
             if keys.bins
             else []
         ),
-        *at_note(keys.at),
+        words(keys.at),
         *layout.not_shown(
             selection, keys.hue, keys.panel_by, points=keys.x if keys.x_is_setting else None
         ),

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.settings.at import Minimise
 from dlnsweep.settings.figures import DRAWN, FigureSettings
 from dlnsweep.settings.sentences import show
 from dlnsweep.spec.figures.chosen import Axes, chosen
@@ -98,6 +99,8 @@ def _contradictions(figure: Any) -> Iterator[str]:
                 yield f"beside names '{observable}', which is not drawn; y is {list(figure.y)}."
     elif figure.kind == "scatter" and figure.x in figure.y:
         yield f"x and y are both '{figure.x}'; name two different observables."
+    if getattr(figure, "at", None) == "argmin" and getattr(figure, "theory", ()):
+        yield "at is 'argmin', a step, but theory is of the observables; leave one of them out."
     low, high = getattr(figure, "quantiles", (0.0, 1.0))
     if not low < high:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
@@ -149,6 +152,9 @@ def _wrong_limits(figure: Any) -> Iterator[str]:
 
 
 def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
+    at = getattr(figure, "at", None)
+    if isinstance(at, Minimise):
+        yield "at.minimise", at.minimise
     if figure.kind == "scatter" and not figure.x_is_setting:
         yield "x", figure.x
     if figure.kind == "heatmap":
