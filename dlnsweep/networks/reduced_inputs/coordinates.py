@@ -22,8 +22,8 @@ class Frame(NamedTuple):
 
     Attributes:
         basis: Q, an orthonormal basis of a space that holds all training inputs.
-        beyond: Q', of a space beside it that holds what fresh inputs have off it; None where there
-            are none.
+        beyond: Q', of which what fresh inputs have off that space is made; None where there are
+            none.
     """
 
     basis: Float[Array, "m r"]
@@ -57,7 +57,8 @@ def reduce_fresh(
     inner, rest = inner + left, rest - multiply(basis, left)
     size, rank = basis.shape
     if fresh.shape[1] <= size - rank:
-        beyond, outer = jnp.linalg.qr(rest)
+        # Each is a column by itself: an orthonormal basis would take longer than all that uses it.
+        beyond, outer = rest, jnp.eye(fresh.shape[1], dtype=fresh.dtype)
     else:
         beyond = jnp.linalg.qr(basis, mode="complete")[0][:, rank:]
         outer = multiply(beyond.T, rest)

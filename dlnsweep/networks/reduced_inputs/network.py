@@ -15,7 +15,7 @@ learning rate and the decay of W, are W: the loss does not know b, and all inner
 it holds for minibatches (columns of C), noise on targets, sharpness-aware steps and clipping, whose
 norms are those of gradients. (Claim 1 of arXiv:2502.15522 is the statement for linear networks.)
 
-Fresh inputs Z = Q C' + Q' R', Q' (m, s) orthonormal and orthogonal to Q, are met by
+Fresh inputs Z = Q C' + Q' R', Q' (m, s) orthogonal to Q, are met by
 
     W Z = [A, b U] [C'; R'],   U = B(0) Q' / ||B(0)||_F   (k, s),
 
