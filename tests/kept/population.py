@@ -1,8 +1,10 @@
-"""Tables of committee machines on all Gaussian inputs, to keep.
+r"""Tables of committee machines on all Gaussian inputs, to keep.
 
 python -m tests.kept.population plateau results/soft_committee --csv FILE
 python -m tests.kept.population minima results/relu_minima --csv FILE
 python -m tests.kept.population one_pass results/one_pass --csv FILE
+python -m tests.kept.population limits results/width_limits --beside results/width_limits_law \
+    --csv FILE
 """
 
 from __future__ import annotations
@@ -109,17 +111,37 @@ def _apart(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
+def limits(results: dlnsweep.Results, law: dlnsweep.Results) -> pd.DataFrame:
+    """Return extrapolations of widths up to 512, and means at 10^9 over seeds of their own."""
+    names = ["regression_error", "off_subspace_error"]
+    found = dlnsweep.extrapolate(results, "network.width", names, at_most=512)
+    keys = [name for name in found if "." in name]
+    wide = law.runs().groupby(keys)
+    columns = [f"final_{name}" for name in names]
+    mean, error = wide[columns].mean(), wide[columns].sem()
+    places = [tuple(row) for row in found[keys].to_numpy()]
+    for name, table in (("law", mean), ("law_error", error)):
+        chosen = zip(places, found["observable"], strict=True)
+        found[name] = [table.loc[place, f"final_{observable}"] for place, observable in chosen]
+    return found.drop(columns=["order", "order_low", "order_high"])
+
+
 def main() -> None:
     """Write the table that is asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", choices=["plateau", "minima", "one_pass"])
+    parser.add_argument("table", choices=["plateau", "minima", "one_pass", "limits"])
     parser.add_argument("results")
+    parser.add_argument("--beside", help="limits: the results at the width of 10^9")
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
-    made = {"plateau": plateau, "minima": minima, "one_pass": one_pass}[arguments.table]
-    found = made(dlnsweep.open_results(arguments.results))
+    results = dlnsweep.open_results(arguments.results)
+    if arguments.table == "limits":
+        found = limits(results, dlnsweep.open_results(arguments.beside))
+    else:
+        made = {"plateau": plateau, "minima": minima, "one_pass": one_pass}[arguments.table]
+        found = made(results)
     found.to_csv(arguments.csv, index=False, float_format="%.6g")
 
 
