@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, sqrt
+from math import asin, exp, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -178,9 +178,9 @@ def test_without_weight_decay_there_is_no_plateau():
             "horizon, off_subspace_bound, gain_floor, gain_ceiling, late_gain_floor, "
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
             "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
-            "stability_threshold, least_sharpness, largest_margin, largest_normalized_margin, "
-            "inverse_log, nc1_rate, nc2_rate, nc3_rate, nc3_limit. "
-            "Did you mean 'plateau'?",
+            "stability_threshold, symmetric_plateau, plateau_growth, least_sharpness, "
+            "largest_margin, largest_normalized_margin, inverse_log, nc1_rate, nc2_rate, "
+            "nc3_rate, nc3_limit. Did you mean 'plateau'?",
         ),
         (
             {"theory": ["plateau", "first_layer_decay"]},
@@ -220,7 +220,9 @@ def test_what_is_not_known_is_not_checked():
 MATRICES = ("deficiency_envelope", "speed_exponent")
 COLLAPSE = ("nc1_rate", "nc2_rate", "nc3_rate", "nc3_limit")
 MARGINS = ("largest_margin", "largest_normalized_margin", "inverse_log")
-OTHERS = ("jacobian_limit", "stability_threshold", "least_sharpness", *MARGINS, *COLLAPSE)
+COMMITTEE = ("symmetric_plateau", "plateau_growth")
+SHARPNESS = ("stability_threshold", "least_sharpness")
+OTHERS = ("jacobian_limit", *SHARPNESS, *MARGINS, *COLLAPSE, *COMMITTEE)
 SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, *OTHERS)]
 GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
 
@@ -328,6 +330,26 @@ def test_lines_of_neural_collapse():
         known = {"training.loss": [loss]}
         (ending,) = check_theory([name], "curves", ["nc3"], known)
         assert "which is for training.loss = " in ending
+
+
+def test_the_plateau_of_committees_is_drawn_for_those_that_it_is_about():
+    run = {
+        "network.width": 2, "problem.num_teacher_neurons": 2, "network.activation": "erf",
+        "training.learning_rate": 0.4, "problem.input_dim": 1e6,
+    }  # fmt: skip
+    steps = np.zeros(2)
+    found = THEORY_CURVES["symmetric_plateau"].values(Setup(run, 1.0), steps)
+    np.testing.assert_allclose(found, 2 / pi * (pi / 6 - 2 * asin(1 / 4)), rtol=1e-12)
+    grown = THEORY_CURVES["plateau_growth"].values(Setup(run, 0.0), steps)
+    larger = THEORY_CURVES["plateau_growth"].values(
+        Setup(run | {"problem.input_dim": 1e7}, 0.0), steps
+    )
+    # 44.4 steps for ten times the dimension: results/kept/population.
+    np.testing.assert_allclose(larger - grown, 44.35, atol=0.01)
+    for setting, value in (("trained_layers", "both"), ("readouts", "signs"), ("kind", "mlp")):
+        known = {f"network.{setting}": [value]}
+        (ending,) = check_theory(["symmetric_plateau"], "curves", ["generalization_error"], known)
+        assert f"which is for network.{setting} = " in ending
 
 
 def test_formulas_of_one_name_look_alike():
