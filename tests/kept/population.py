@@ -1,10 +1,9 @@
-r"""Tables of committee machines on all Gaussian inputs, to keep.
+"""Tables of committee machines on all Gaussian inputs, to keep.
 
 python -m tests.kept.population plateau results/soft_committee --csv FILE
 python -m tests.kept.population minima results/relu_minima --csv FILE
 python -m tests.kept.population one_pass results/one_pass --csv FILE
-python -m tests.kept.population limits results/width_limits --beside results/width_limits_law \
-    --csv FILE
+python -m tests.kept.population limits results/width_limits --csv FILE
 """
 
 from __future__ import annotations
@@ -17,10 +16,13 @@ import numpy as np
 import pandas as pd
 
 import dlnsweep
+from dlnsweep.analysis.limits import limit_and_half, orders
 from dlnsweep.theory.online import online_overlaps
 
 # Below this error all neurons of the teacher are found; a run that misses one ends above 0.01.
 ALL = 1e-4
+# Of one extrapolation.
+SEEDS = 10
 _SIZES = ("problem.num_teacher_neurons", "network.width")
 
 
@@ -111,19 +113,42 @@ def _apart(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
-def limits(results: dlnsweep.Results, law: dlnsweep.Results) -> pd.DataFrame:
-    """Return extrapolations of widths up to 512, and means at 10^9 over seeds of their own."""
-    names = ["regression_error", "off_subspace_error"]
-    found = dlnsweep.extrapolate(results, "network.width", names, at_most=512)
-    keys = [name for name in found if "." in name]
-    wide = law.runs().groupby(keys)
-    columns = [f"final_{name}" for name in names]
-    mean, error = wide[columns].mean(), wide[columns].sem()
-    places = [tuple(row) for row in found[keys].to_numpy()]
-    for name, table in (("law", mean), ("law_error", error)):
-        chosen = zip(places, found["observable"], strict=True)
-        found[name] = [table.loc[place, f"final_{observable}"] for place, observable in chosen]
-    return found.drop(columns=["order", "order_low", "order_high"])
+def limits(results: dlnsweep.Results) -> pd.DataFrame:
+    """Return extrapolations of widths up to 512 by ten seeds each, beside the mean at 10^9.
+
+    The seeds are cut into groups of ten; `law` is the mean over all seeds at a width of 10^9, and
+    `law_error` its standard error.
+    """
+    runs = results.runs()
+    rows = []
+    for depth, whole in runs.groupby("network.depth"):
+        for name in ("regression_error", "off_subspace_error"):
+            table: Any = whole.pivot(
+                index="seed", columns="network.width", values=f"final_{name}"
+            ).sort_index()
+            sizes = np.asarray(table.columns[:-1], dtype=float)
+            values, law = table.to_numpy()[:, :-1], table.to_numpy()[:, -1]
+            for first in range(0, len(values), SEEDS):
+                own = values[first : first + SEEDS]
+                limit, half = limit_and_half(sizes, own)
+                order, low, high = orders(sizes, own)
+                rows.append(
+                    {
+                        "network.depth": depth,
+                        "observable": name,
+                        "first_seed": first,
+                        "largest": own[:, -1].mean(),
+                        "limit": limit,
+                        "low": limit - half,
+                        "high": limit + half,
+                        "order": order,
+                        "order_low": low,
+                        "order_high": high,
+                        "law": law.mean(),
+                        "law_error": law.std(ddof=1) / len(law) ** 0.5,
+                    }
+                )
+    return pd.DataFrame(rows)
 
 
 def main() -> None:
@@ -133,15 +158,10 @@ def main() -> None:
     )
     parser.add_argument("table", choices=["plateau", "minima", "one_pass", "limits"])
     parser.add_argument("results")
-    parser.add_argument("--beside", help="limits: the results at the width of 10^9")
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
-    results = dlnsweep.open_results(arguments.results)
-    if arguments.table == "limits":
-        found = limits(results, dlnsweep.open_results(arguments.beside))
-    else:
-        made = {"plateau": plateau, "minima": minima, "one_pass": one_pass}[arguments.table]
-        found = made(results)
+    tables = {"plateau": plateau, "minima": minima, "one_pass": one_pass, "limits": limits}
+    found = tables[arguments.table](dlnsweep.open_results(arguments.results))
     found.to_csv(arguments.csv, index=False, float_format="%.6g")
 
 
