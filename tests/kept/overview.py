@@ -53,7 +53,9 @@ def _runs_and_steps() -> Iterator[Statement]:
     yield says("| scaling | {}; {} | {}; {} |", one[0], other[0], one[1], other[1])
     found = [planned(name) for name in ("soft_committee", "relu_minima", "one_pass")]
     runs, most = [n for n, _, _ in found], [steps for _, _, steps in found]
-    yield says("| population | {}; {}; {} | up to {}; {}; {} |", *runs, *most)
+    more = planned("width_limits")
+    yield says("| population | {}; {}; {}; {} | up to {}; {}; {}; {} |", *runs, more[0], *most,
+               more[2])  # fmt: skip
     one, other = planned("high_dimensional_teacher"), planned("cifar_shape")
     yield says("| reduced_inputs | {}; {} | {}; {} |", one[0], other[0], one[2], other[2])
     found = planned_all("edge_of_stability*.toml", "flat_minima.toml")

@@ -14,9 +14,10 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 import dlnsweep
-from dlnsweep.analysis.limits import limit_and_half, orders
+from dlnsweep.analysis.limits import LEVEL, limit_and_half, orders
 from dlnsweep.theory.online import online_overlaps
 
 # Below this error all neurons of the teacher are found; a run that misses one ends above 0.01.
@@ -116,8 +117,10 @@ def _apart(one: np.ndarray, other: np.ndarray) -> float:
 def limits(results: dlnsweep.Results) -> pd.DataFrame:
     """Return extrapolations of widths up to 512 by ten seeds each, beside the mean at 10^9.
 
-    The seeds are cut into groups of ten; `law` is the mean over all seeds at a width of 10^9, and
-    `law_error` its standard error.
+    The seeds are cut into groups of ten. `there` is the mean of the group's own seeds at a width of
+    10^9, with half of its interval by Student's t; `apart` the limit of what its seeds are above
+    their own values there, which is zero; `law` the mean over all seeds there, and `law_error` its
+    standard error.
     """
     runs = results.runs()
     rows = []
@@ -132,6 +135,10 @@ def limits(results: dlnsweep.Results) -> pd.DataFrame:
                 own = values[first : first + SEEDS]
                 limit, half = limit_and_half(sizes, own)
                 order, low, high = orders(sizes, own)
+                there = law[first : first + SEEDS]
+                apart, within = limit_and_half(sizes, own - there[:, None])
+                student: Any = stats.t
+                reach = student.ppf((1 + LEVEL) / 2, len(there) - 1) / len(there) ** 0.5
                 rows.append(
                     {
                         "network.depth": depth,
@@ -144,6 +151,10 @@ def limits(results: dlnsweep.Results) -> pd.DataFrame:
                         "order": order,
                         "order_low": low,
                         "order_high": high,
+                        "there": there.mean(),
+                        "there_half": reach * there.std(ddof=1),
+                        "apart": apart,
+                        "apart_half": within,
                         "law": law.mean(),
                         "law_error": law.std(ddof=1) / len(law) ** 0.5,
                     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from statistics import median
 
 from dlnsweep.problems.population import PopulationSettings
 from dlnsweep.theory.committee import plateau_slope
@@ -102,6 +103,31 @@ def _front_page() -> Iterator[Statement]:
     yield says("as ln(d), with the derived slope")
 
 
+def _limits() -> Iterator[Statement]:
+    rows, file = table("population/width_limits.csv"), sweep("width_limits")
+    seeds = file["sweep"]["seeds"]
+    yield says("{} seeds, cut into {} groups of ten", seeds, seeds // 10)
+    yield says("κ = {}, λ = {}, fan-in", file["problem"]["condition_number"],
+               file["training"]["weight_decay"])  # fmt: skip
+    cells, right = [], 0
+    for depth in file["network"]["depth"]:
+        for observable in file["record"]["observables"]:
+            own = rows.where(depth=depth, observable=observable).rows
+            law, count = own[0]["law"], len(own)
+            assert count == seeds // 10
+            held = sum(row["low"] <= law <= row["high"] for row in own)
+            plain = sum(abs(row["there"] - law) <= row["there_half"] for row in own)
+            apart = sum(abs(row["apart"]) <= row["apart_half"] for row in own)
+            half = 100 * median(row["apart_half"] / law for row in own)
+            told = sum(row["order"] != "" for row in own)
+            right += apart
+            cells += [depth, law, held, count, plain, count, apart, count, half, told, count]
+    line = "| {} | %s | {} | {} of {} | {} of {} | {} of {} | {} %% | {} of {} |"
+    names = ["regression error", "off-subspace error"] * len(file["network"]["depth"])
+    yield says(" ".join(line % name for name in names), *cells)
+    yield says("covered in {} of {} groups", right, len(rows.rows))
+
+
 PARTS = [
     Part(
         "README.md",
@@ -129,6 +155,16 @@ PARTS = [
             "K = M, M + 1 and M + 2 ReLU neurons, 10² and 10⁶ dimensions",
             "| M | K = M, d = 10² | K = M, d = 10⁶ | K = M + 1, all | K = M + 2, all |",
             "for M = 8 and 10 all",
+        ),
+    ),
+    Part(
+        FILE,
+        "Infinite width by extrapolation, beside the law",
+        _limits,
+        settings=(
+            "widths 64, 128, 256 and 512 and, by their law, 10⁹", "with a 95 % interval",
+            "| mean at 10⁹, all seeds |", "own ten values at 10⁹ | 0 is in", "(95 % asked for)",
+            "the ten values at 10⁹ themselves",
         ),
     ),
     Part(
