@@ -65,11 +65,13 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
             f"there is nothing to compare: {kind} follows no gradient alone, so the generic way "
             "cannot train it."
         ]
-    if kernel not in network.kernels:
+    if kernel == REDUCED_INPUTS and kernel not in network.kernels:
         return [
             f"there is nothing to compare: {kind} says of no layer that it is all that inputs "
             f"meet, so the {kernel} kernel cannot train it."
         ]
+    if kernel not in (*network.kernels, "reduced"):
+        return [f"there is nothing to compare: {kind} is not trained by the {kernel} kernel."]
     found = _why_not_reducible(row) if kernel == "reduced" else []
     if kernel == REDUCED_INPUTS:
         forced = {key: [value] for key, value in row.items()} | {"sweep.kernel": [kernel]}

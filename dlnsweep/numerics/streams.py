@@ -31,10 +31,10 @@ _PARITY = 0x1BD11BDA
 _PURPOSES = (
     "data/basis", "data/left", "data/members", "data/noise", "data/observed", "data/operator",
     "data/right", "data/rows", "data/signal", "data/signal_weights", "data/signals",
-    "data/tail_left", "data/tail_right", "data/teacher", "data/teacher_signs", "data/weights",
-    "operator/supports", "test/members", "test/noise", "test/signals",
+    "data/tail_left", "data/tail_right", "data/teacher", "data/teacher_chi", "data/teacher_signs",
+    "data/weights", "operator/supports", "test/members", "test/noise", "test/signals",
     "training/label_noise", "training/minibatches", "training/stream", "weights/direction",
-    "weights/hidden", "weights/output", "weights/product",
+    "weights/1/off", "weights/1/rest", "weights/hidden", "weights/output", "weights/product",
 )  # fmt: skip
 _PURPOSES_OF_LAYERS = ("weights/{}", "weights/frame{}", "law/{}", "law/{}/chi", "law/{}/rest")
 # Tries for a chi-squared number.

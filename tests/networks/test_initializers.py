@@ -252,7 +252,8 @@ def own_purposes() -> set[str]:
     found = {name for text in texts for name in re.findall(r'key\(f?"([^"]+)"\)', text)}
     # Passed on by functions that several purposes share.
     found |= {"law/{i}/chi", "law/{i}/rest", "data/signals", "test/signals"}
-    found.discard("law/{i + 1}/{purpose}")
+    found |= {"weights/1/off", "weights/1/rest", "data/teacher_chi"}
+    found -= {"law/{i + 1}/{purpose}", "weights/1/{purpose}"}
     return {re.sub(r"\{.*?\}", layer, name) for name in found for layer in "12"}
 
 

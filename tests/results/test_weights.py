@@ -111,7 +111,7 @@ def test_other_kinds_have_the_names_of_their_parameters() -> None:
         sweep={"kernel": "auto"},
         record={"weights": "final"},
     )
-    results = dlnsweep.run(mlp, "memory://mlp", workers=0)
+    results = dlnsweep.run(mlp, "mlp", workers=0)
     kept = results.weights(int(results.runs()["run_id"].iloc[0]))
     assert results.store.verify() == []
     assert {name: w.shape for name, w in kept.items()} == {
