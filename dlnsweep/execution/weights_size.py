@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,13 +56,26 @@ class WeightsSize:
             return f"{asked}; at most {_bytes(MOST_BYTES)} are allowed: {advice}."
         if isinstance(root, Path):
             place = next(path for path in (root, *root.absolute().parents) if path.exists())
-            free = int(_DISK_SHARE * shutil.disk_usage(place).free)
+            # What an earlier process has kept of them stands there already.
+            free = int(_DISK_SHARE * shutil.disk_usage(place).free) + _kept_bytes(root)
             if self.total_bytes > free:
                 return (
                     f"{root}: {asked}, and its disk has room for {_bytes(free)}; give a folder on "
                     f"another one with --out DIR, or {advice}."
                 )
         return ""
+
+
+def _kept_bytes(root: Path) -> int:
+    # `dlnsweep check` needs no store.
+    from dlnsweep.store.layout import WEIGHTS
+
+    total = 0
+    for path in (root / WEIGHTS).glob("*.npz"):
+        # Another process may tidy up meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def weights_size(plan: Plan) -> WeightsSize | None:

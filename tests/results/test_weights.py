@@ -206,6 +206,14 @@ def test_weights_that_cannot_be_kept_are_told_at_once(monkeypatch: pytest.Monkey
     with pytest.raises(SpecError, match=r"its disk has room for 0B; give a folder on another one"):
         dlnsweep.run(document(), "out", workers=0)
     assert not Path("out").exists()
+    # What an earlier process has kept is not asked of the disk again.
+    size = weights_size(make_plan(Sweep.from_dict(document())))
+    assert size is not None
+    Path("begun/weights").mkdir(parents=True)
+    Path("begun/weights/batch-000000.npz").write_bytes(bytes(size.total_bytes - 1))
+    assert size.why_not(Path("begun"))
+    Path("begun/weights/batch-000001.npz").write_bytes(bytes(1))
+    assert not size.why_not(Path("begun"))
     without = document(record={"weights": []})
     results = dlnsweep.run(without, "bare", workers=0)
     with pytest.raises(SpecError, match=r'keeps no weights; set record\.weights = "final"'):
