@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.network import network_of
+from dlnsweep.errors import StoreError
 from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
 from dlnsweep.execution.shards import Shard
 from dlnsweep.execution.trial import check_network
@@ -94,7 +95,8 @@ def prepare(
             whole = replace(whole, record=whole.record | axes)
         missing = store.missing_rows(plan.run_ids)
         # Runs that are planned know where they go on from, which need not be there any more.
-        origins = origins_of(plan) if len(missing) else None
+        origins, lost = _origins_of_more(plan, store) if len(missing) else (None, "")
+        note = "; ".join(filter(None, (note, lost)))
         new = stored_plan(plan, missing, _batches(plan, missing, origins), origins)
         store.extend(replace(new, record=whole.record), here, whole)
     else:
@@ -109,7 +111,7 @@ def prepare(
             # Another runner made the folder at the same moment, for a smaller sweep.
             more = stored_plan(plan, missing, _batches(plan, missing, origins), origins)
             store.extend(more, here, whole)
-    if origins is not None:
+    if origins is not None and (origins.run_ids >= 0).any():
         note = "; ".join(filter(None, (note, origins.sentence)))
     prepared = replace(remaining(store, shard, plan.run_ids), note=note)
     if elsewhere or not prepared.todo:
@@ -122,6 +124,22 @@ def prepare(
 
 def _batches(plan: Plan, rows: np.ndarray, origins: Origins | None) -> list[Batch]:
     return make_batches(plan, rows, begin_at=None if origins is None else origins.steps)
+
+
+def _origins_of_more(plan: Plan, store: Store) -> tuple[Origins | None, str]:
+    """Return where runs that are added to a folder go on from, and what is to be told.
+
+    Rounds may add some long after the first ones went on: what has vanished since then costs them
+    time alone.
+    """
+    try:
+        return origins_of(plan), ""
+    except StoreError as error:
+        root = place_of(plan.sweep.options.go_on_from)
+        if store.sweep["sweep"].get(ROOT) != root:
+            raise
+        nowhere = Origins(root, np.full(plan.num_runs, -1), np.zeros(plan.num_runs, np.int64))
+        return nowhere, f"new runs begin at step 0: {error}"
 
 
 def _begun(store: Store) -> dict[str, Any]:

@@ -75,6 +75,18 @@ def test_runs_go_on_and_new_ones_begin(file: Path, ended: Path, tmp_path: Path) 
     assert [receipt.get("went_on_from_step") for receipt in receipts] == [None, 30]
     # What they have been told, they know: the same command again computes nothing.
     assert run(file, tmp_path / "on", going(ended, **three)).store.verify() == []
+    # Runs that are added when that folder has vanished begin at step 0, as rounds may add some.
+    events.clear()
+    ended.rename(tmp_path / "moved")
+    try:
+        more = going(ended, **{"sweep.seeds": 4})
+        results = run(file, tmp_path / "on", more, on_event=events.append)
+    finally:
+        (tmp_path / "moved").rename(ended)
+    notes = [event.text for event in events if event.kind == "note"]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"new runs begin at step 0: {ended}: is not a folder")
+    assert results.runs()["status"].tolist() == ["finished"] * 8
 
 
 def test_what_cannot_go_on_is_told_before_anything_is_written(
