@@ -247,10 +247,19 @@ def test_what_an_optimizer_says_of_its_direction_is_tried(monkeypatch: pytest.Mo
     row = {"sweep.precision": "float64"}
     for name in samples.OPTIMIZERS:
         assert not why_not_optimizer(row | {"training.optimizer": name})
-    lying = dlnsweep.Optimizer("signs", lambda _: optax.scale_by_sign(), isotropic=True)
-    monkeypatch.setitem(OPTIMIZERS, "signs", lying)
-    found = why_not_optimizer(row | {"training.optimizer": "signs"})
-    assert "it says that it is isotropic, but turned gradients do not give turned dir" in found
+    # Of a vector there is no second axis; a root of what is negative from the second step on.
+    of_matrices = optax.stateless(lambda g, _: jax.tree.map(lambda x: x[:, :1] + 0.0 * x, g))
+    not_a_number = optax.scale_by_schedule(lambda count: jnp.sqrt(0.5 - count))
+    turned = "it says that it is isotropic, but turned gradients do not give turned dir"
+    for direction, said in (
+        (optax.scale_by_sign(), turned),
+        (not_a_number, turned),
+        (of_matrices, "but its update fails on a matrix beside a vector (IndexError: "),
+    ):
+        lying = dlnsweep.Optimizer("lying", lambda _, made=direction: made, isotropic=True)
+        monkeypatch.setitem(OPTIMIZERS, "lying", lying)
+        found = why_not_optimizer(row | {"training.optimizer": "lying"})
+        assert said in found, found
 
 
 def test_a_sweep_of_it_is_run_and_says_what_it_did(tmp_path: Path):
