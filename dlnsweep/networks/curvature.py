@@ -62,12 +62,29 @@ def _leading(view: View, record: RecordSettings) -> Float[Array, " k"]:
         found = largest_eigenvalues(
             hessian_of(view), rates.size, count, view.dtype, support=rates > 0
         )
-        for value, times in view.left_out:
-            more = jnp.where(jnp.arange(count) < times, value, -jnp.inf)
-            # NaN, which is the largest of a sort, stays NaN.
-            found = jnp.sort(jnp.concatenate([found, more]))[::-1][:count]
-        view.shared["curvatures"] = found
+        view.shared["curvatures"] = _with_others(found, jnp.sum(rates > 0), view.left_out)
     return view.shared["curvatures"]
+
+
+def _with_others(
+    found: Float[Array, " k"], known: Any, others: list[tuple[Any, Any]]
+) -> Float[Array, " k"]:
+    """Return the largest of some eigenvalues and of others that come several times.
+
+    Args:
+        found: In descending order; NaN beyond the first `known`, of which there are no more.
+        known: How many there are.
+        others: Eigenvalues, with how many times each comes.
+    """
+    if not others:
+        return found
+    places = jnp.arange(found.size)
+    found = jnp.where(places < known, found, -jnp.inf)
+    for value, times in others:
+        more = jnp.where(places < times, value, -jnp.inf)
+        # NaN, which is the largest of a sort, stays NaN.
+        found = jnp.sort(jnp.concatenate([found, more]))[::-1][: found.size]
+    return jnp.where(jnp.isneginf(found), jnp.nan, found)
 
 
 @observable(

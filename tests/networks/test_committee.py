@@ -329,6 +329,37 @@ def test_samples_of_a_step_have_the_law_of_gaussian_vectors():
     assert stats.ks_2samp(found[:, 0, 1], wanted[:, 0, 1]).pvalue > 3e-6
 
 
+@pytest.mark.parametrize("kind", ["relu", pytest.param("erf", marks=pytest.mark.slow)])
+def test_curvature_is_that_of_all_dimensions(kind: str):
+    """Beside central differences of the gradient by hand, in all 9 dimensions and with readouts."""
+    size = 9
+    made = Sweep.from_dict(
+        document(network__activation=kind, problem__input_dim=size, training__num_steps=1,
+                 record__observables=["sharpness", "hessian_eigenvalues", "hessian_trace"],
+                 record__num_eigenvalues=20, record__count=2)
+    )  # fmt: skip
+    w, a, v, b = started(made)
+    v = np.pad(v, ((0, 0), (0, size - M)))
+    at = np.concatenate([np.pad(w, ((0, 0), (0, size - K - M))).ravel(), a])
+
+    def gradient(point: np.ndarray) -> np.ndarray:
+        w, a = point[: K * size].reshape(K, size), point[K * size :]
+        of_w, of_a = gradients(kind, w, a, v, b)
+        return np.concatenate([(1.3 * of_w + 0.02 * w).ravel(), 1.3 * of_a + 0.02 * a])
+
+    step = 1e-5
+    columns = [
+        (gradient(at + step * unit) - gradient(at - step * unit)) / (2 * step)
+        for unit in np.eye(len(at))
+    ]
+    wanted = np.sort(np.linalg.eigvalsh((np.array(columns) + np.array(columns).T) / 2))[::-1]
+    found = train(make_plan(made)).observables
+    # Differences of step 1e-5: 1e-10 of what is smooth.
+    np.testing.assert_allclose(found["hessian_eigenvalues"][0, 0], wanted[:20], atol=1e-8)
+    assert found["sharpness"][0, 0] == pytest.approx(wanted[0], abs=1e-8)
+    assert found["hessian_trace"][0, 0] == pytest.approx(wanted.sum(), abs=1e-7)
+
+
 def instance(number: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a random sweep of one run, and its choices."""
     rng = np.random.default_rng(number)

@@ -8,8 +8,9 @@ from typing import Any
 from jaxtyping import Array, Float, Int
 
 from dlnsweep.networks.generic.view import GenericView
-from dlnsweep.numerics.lazy import jnp
+from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
+from dlnsweep.numerics.spectra import guarded
 from dlnsweep.problems.population import Teacher
 
 
@@ -35,6 +36,27 @@ class PopulationView(GenericView):
     def neurons(self) -> Float[Array, "K r"]:
         """W, the teacher's coordinates first."""
         return self.params.neurons
+
+    @property
+    def left_out(self) -> list[tuple[Any, Any]]:
+        """Curvatures along the directions beyond the span of student and teacher.
+
+        The Hessian's block of w_1 . u, ..., w_K . u is the same for each unit vector u beyond it,
+        of which there are d - K - M that are orthogonal, and has nothing to do with other blocks:
+        F knows of w . u only by products of two of them.
+        """
+        point, objective, _ = self.landscape
+        neurons = point.neurons
+        count, spanned = neurons.shape
+
+        def beyond(column: Float[Array, " K"]) -> Float[Array, ""]:
+            wide = jnp.concatenate([neurons, column[:, None]], axis=1)
+            return objective(point._replace(neurons=wide))
+
+        block = jax.hessian(beyond)(jnp.zeros(count, self.dtype))
+        values = guarded(jnp.linalg.eigvalsh, block)
+        times = self.data.inputs - spanned
+        return [(values[k], times) for k in range(count)]
 
     @cached_property
     def student_products(self) -> Float[Array, "K K"]:
