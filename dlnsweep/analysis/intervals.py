@@ -51,10 +51,20 @@ def stands(
             continue
         samples = [own]
         if until.against:
-            base = values.get(compared_with(keys, row, until), np.zeros(0))
+            base = _found(values, compared_with(keys, row, until))
             done = min(len(own), len(base))
             samples = [own[:done], base[:done]]
         yield row, follow(until, samples, first, len(samples[0]))
+
+
+def _found(values: Mapping[Row, Numbers], wanted: Row) -> Numbers:
+    """Return the outcomes of a combination, of which what it does not use may stand as None."""
+    if wanted in values:
+        return values[wanted]
+    for row, own in values.items():
+        if all(here in (None, there) for here, there in zip(row, wanted, strict=True)):
+            return own
+    return np.zeros(0)
 
 
 def intervals(folder: Any) -> pd.DataFrame:

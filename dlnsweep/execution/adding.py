@@ -42,7 +42,13 @@ def look(sweep: Sweep, results: Results, _number: int) -> Look:
     _, leaders, same = np.unique(ids[:, 0], return_index=True, return_inverse=True)
     counts = np.array(sweep.seed_counts or [len(sweep.seeds)] * len(rows))[leaders][same.ravel()]
     own = _outcomes(ids, counts, results, until)
-    found = list(stands(keys, dict(zip(rows, own, strict=True)), until, first))
+    runs_of = dict(zip(rows, same.ravel().tolist(), strict=True))
+    found = [
+        (row, stand)
+        for row, stand in stands(keys, dict(zip(rows, own, strict=True)), until, first)
+        # Runs that do not use what is compared are not compared with themselves.
+        if not until.against or runs_of[row] != runs_of[compared_with(keys, row, until)]
+    ]
     wanted: defaultdict[Row, int] = defaultdict(int)
     for row, stand in found:
         for each in (row, compared_with(keys, row, until)):

@@ -135,8 +135,9 @@ def compared_with(keys: Sequence[str], row: Row, until: Until) -> Row:
         row: Their values in the combination.
         until: Says with which others it is compared.
     """
+    # None, what it does not use, it has not got in another way either.
     return tuple(
-        until.against[key][0] if key in until.against else value
+        until.against[key][0] if key in until.against and value is not None else value
         for key, value in zip(keys, row, strict=True)
     )
 

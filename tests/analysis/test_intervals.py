@@ -13,7 +13,7 @@ from spec_samples import document, problems, sweep
 from sweep_samples import data_files
 
 import dlnsweep
-from dlnsweep.analysis.intervals import intervals_text, progress
+from dlnsweep.analysis.intervals import intervals_text, progress, stands
 from dlnsweep.analysis.sequential import looks, median_of
 from dlnsweep.cli.app import app
 from dlnsweep.errors import Interrupted, SpecError, StoreError
@@ -226,6 +226,26 @@ def test_mistakes(until: Any, changes: dict[str, Any], expected: str) -> None:
     found = problems(**{"sweep__seeds": 4, "sweep__until": until, **changes})
     assert [sentence for sentence in found if sentence.startswith(expected)], found
     assert len(found) == 1, found
+
+
+def test_what_a_combination_does_not_use_is_compared_once() -> None:
+    # As a folder has them: gradient descent knows no momentum.
+    keys = ("training.optimizer", "training.momentum")
+    values = {
+        ("gradient_descent", None): np.zeros(10),
+        ("momentum", 0.5): np.ones(10),
+        ("momentum", 0.8): np.full(10, 2.0),
+    }
+    for against, expected in (
+        (("training.optimizer", "gradient_descent"), {0.5: 1.0, 0.8: 2.0}),
+        (("training.momentum", 0.8), {0.5: -1.0}),
+    ):
+        until = Until(
+            observable="loss", width=0.1, most_seeds=10, against={against[0]: (against[1],)}
+        )
+        found = {row[1]: stand for row, stand in stands(keys, values, until, 10)}
+        assert {key: stand.estimate.value for key, stand in found.items()} == expected
+        assert all(stand.narrow for stand in found.values())
 
 
 def test_what_moves_together_is_named_together() -> None:
