@@ -195,6 +195,10 @@ def _speed() -> Iterator[Statement]:
     ratio = small["relu, d = 10, k = 16, n = 20"]
     words = "width {}, {} samples, likewise | | {} times |"
     yield says(words, 16, 20, ratio)
+    large, bench = table("speed/population.csv", d=100_000), script("population")
+    yield says("of {} ReLU neurons and a teacher of {} on", bench.K, bench.M)
+    yield says("expected loss, {} inputs, one run", 100_000)
+    yield says("`jit(value_and_grad)` by hand | {} times |", large.column("ratio")[0])
 
 
 def _foundations() -> Iterator[Statement]:

@@ -11,10 +11,27 @@ from dlnsweep.problems.population import PopulationSettings
 from dlnsweep.theory.committee import plateau_slope
 from kept.numbers import AtLeast, AtMost
 from kept.plans import planned
+from kept.scripts import script
 from kept.tables import sweep, table
-from kept.text import Part, Statement, says
+from kept.text import ROOT, Part, Statement, says
 
 FILE = "results/kept/population/README.md"
+
+
+def _speed() -> Iterator[Statement]:
+    rows, bench = table("speed/population.csv"), script("population")
+    yield says("ReLU, K = {}, M = {}, decay", bench.K, bench.M)
+    names = ("d", "by hand in d dimensions", "ours", "ratio")
+    cells = [row[name] for row in rows.rows for name in names]
+    yield says(" ".join(["| {} | {} | {} | {} |"] * len(rows.rows)), *cells)
+    apart = max(rows.column("largest deviation of w_k.w_l"))
+    yield says("After {} steps inner products agree to {}", 200, AtMost(apart))
+    notes = (ROOT / "results/kept/speed/population.csv").read_text(encoding="utf-8")
+    over = float(notes.partition("over one at d = 10^2: ")[2].partition(" ")[0])
+    yield says("takes {} of one at 10²", over)
+    pairs = bench.K * (bench.K + bench.M)
+    yield says("{} angles", (bench.K + bench.M) ** 2)
+    assert 400 < pairs * (bench.K + bench.M) < 500
 
 
 def _plateau() -> Iterator[Statement]:
@@ -137,6 +154,12 @@ PARTS = [
             "N(0, I_d)", "program, up to 10¹⁵", "10² and 10¹² cost the same", "some 1e-15 are",
             "on (c/2) E (y − f(x))² + (λ/2)(Σ‖w_k‖² + ‖a‖²)",
         ),
+    ),
+    Part(
+        FILE,
+        "Speed",
+        _speed,
+        settings=("A step at d = 10¹²", "some 400 products"),
     ),
     Part(
         FILE,
