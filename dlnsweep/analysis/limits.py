@@ -128,7 +128,8 @@ def _limit_of(group: pd.DataFrame, setting: str, column: str) -> dict[str, Any]:
     """Return the row of a group of runs, without its settings."""
     usable = group[group["status"] != "diverged"]
     table: Any = usable.pivot_table(index="seed", columns=setting, values=column)
-    whole = table.dropna()
+    # A size at which no run is left is one that every seed lacks.
+    whole = table.reindex(columns=sorted(group[setting].unique())).dropna()
     seeds, sizes = whole.shape
     found: dict[str, Any] = {
         "num_sizes": sizes,

@@ -61,8 +61,12 @@ def write(folder: Path, text: str = SMALL, name: str = "sweep.toml") -> Path:
 
 
 def data_files(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all data files of a results folder."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*.parquet"))}
+    """Return the bytes of all data files of a results folder.
+
+    What a process that was killed was just writing is left in `_staging`, which `gc` removes.
+    """
+    paths = [path for path in sorted(folder.rglob("*.parquet")) if path.parent.name != "_staging"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def everything_below(folder: Path) -> list[str]:
