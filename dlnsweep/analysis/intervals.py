@@ -49,22 +49,31 @@ def stands(
     for row, own in values.items():
         if not is_asked(keys, row, until):
             continue
-        samples = [own]
-        if until.against:
-            base = _found(values, compared_with(keys, row, until))
-            done = min(len(own), len(base))
-            samples = [own[:done], base[:done]]
-        yield row, follow(until, samples, first, len(samples[0]))
+        if not until.against:
+            yield row, follow(until, [own], first, len(own))
+            continue
+        for base, other in _bases(values, compared_with(keys, row, until)):
+            done = min(len(own), len(other))
+            # What the combination does not use tells which of several it is compared with.
+            shown = tuple(
+                there if here is None else here for here, there in zip(row, base, strict=True)
+            )
+            yield shown, follow(until, [own[:done], other[:done]], first, done)
 
 
-def _found(values: Mapping[Row, Numbers], wanted: Row) -> Numbers:
-    """Return the outcomes of a combination, of which what it does not use may stand as None."""
+def _bases(values: Mapping[Row, Numbers], wanted: Row) -> list[tuple[Row, Numbers]]:
+    """Return the combinations that one is compared with, and their outcomes.
+
+    What a combination does not use stands as None in a folder: there can be several then.
+    """
     if wanted in values:
-        return values[wanted]
-    for row, own in values.items():
-        if all(here in (None, there) for here, there in zip(row, wanted, strict=True)):
-            return own
-    return np.zeros(0)
+        return [(wanted, values[wanted])]
+    found = [
+        (row, own)
+        for row, own in values.items()
+        if all(a is None or b is None or a == b for a, b in zip(row, wanted, strict=True))
+    ]
+    return found or [(wanted, np.zeros(0))]
 
 
 def intervals(folder: Any) -> pd.DataFrame:

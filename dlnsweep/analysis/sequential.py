@@ -2,7 +2,7 @@
 
 Looks are taken after n_1 < n_2 < ... < n_K = N runs, which are fixed beforehand. Of the error
 probability a, a(t) = a ln(1 + (e - 1) t) may be spent up to the look at t = n_k / N (Lan and DeMets
-1983, table 1, the function of Pocock's type). Then, whatever rule says at which look to stop,
+1983, the function of Pocock's type). Then, whatever rule says at which look to stop,
 
     P(some look's interval misses the truth) <= a(1) = a.
 

@@ -145,7 +145,7 @@ def compared_with(keys: Sequence[str], row: Row, until: Until) -> Row:
 def is_asked(keys: Sequence[str], row: Row, until: Until) -> bool:
     """Return whether an interval is asked of a combination; as for `compared_with`."""
     chosen = all(
-        value in until.where[key]
+        value is None or value in until.where[key]
         for key, value in zip(keys, row, strict=True)
         if key in until.where
     )

@@ -6,13 +6,13 @@ all of them are one and the same,
 
     w_k = beta sum_m v_m,    beta the minimiser of the error there,
 
-which is stationary by symmetry and a saddle for M > 1: differences among neurons grow there by
-1 + eta gamma a step, -gamma being the least eigenvalue of the Hessian. The entries of a start in d
-dimensions differ by some 1/sqrt(d) along the teacher, so that a plateau takes ln(d) / (2 ln(1 + eta
-gamma)) steps and a number of them that does not depend on d (derived; for eta -> 0 Saad and Solla
-1995, Phys. Rev. E 52, 4225: the plateau grows as ln d). Differences beyond the teacher's span are
-neutral to first order: from O(1) they fall as t^(-1/2), and slow the escape by what is of the order
-ln(t), so that the measured slope nears this one as 1/t from above.
+which is stationary by symmetry: differences among neurons grow there by 1 + eta gamma a step,
+-gamma being the least eigenvalue of the Hessian. The entries of a start in d dimensions differ by
+some 1/sqrt(d) along the teacher, so that a plateau takes ln(d) / (2 ln(1 + eta gamma)) steps and a
+number of them that does not depend on d (derived; that plateaus grow as ln d is in Saad and Solla
+1995, Phys. Rev. E 52, 4225, for eta -> 0, whose text was not at hand). Differences beyond the
+teacher's span are neutral to first order: from O(1) they fall as t^(-1/2) (measured), and slow the
+escape by what is of the order ln(t), so that the measured slope nears this one as 1/t from above.
 
 For erf and K = M the point is theirs: |w_k|^2 = w_k . w_l = 1/(2K - 1), w_k . v_m =
 1/sqrt(K (2K - 1)), with the error (K/pi) (pi/6 - K arcsin(1/(2K))).

@@ -3,7 +3,8 @@
 A student of K erf neurons with readouts 1, w_k -> w_k - (eta/d) grad of (1/2) (f(x) - y)^2 on one
 fresh x ~ N(0, I_d) a step; a teacher of M such neurons, y = f*(x) + tau e. In the time alpha =
 step / d and as d -> infinity the inner products Q = W W^T and R = W V^T, with T = V V^T, obey
-(Saad and Solla 1995, Phys. Rev. E 52, 4225, eq. (5) to (8); Biehl and Schwarze 1995)
+(as in Saad and Solla 1995, Phys. Rev. E 52, 4225, whose text was not at hand: tests hold the
+averages against samples, and the solution against plain runs)
 
     dR_in/dalpha = eta  E[delta_i y_n]
     dQ_ik/dalpha = eta  E[delta_i x_k + delta_k x_i] + eta^2 E[delta_i delta_k]

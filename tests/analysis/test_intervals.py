@@ -239,6 +239,8 @@ def test_what_a_combination_does_not_use_is_compared_once() -> None:
     for against, expected in (
         (("training.optimizer", "gradient_descent"), {0.5: 1.0, 0.8: 2.0}),
         (("training.momentum", 0.8), {0.5: -1.0}),
+        # Which of several it is compared with stands in its own place.
+        (("training.optimizer", "momentum"), {0.5: -1.0, 0.8: -2.0}),
     ):
         until = Until(
             observable="loss", width=0.1, most_seeds=10, against={against[0]: (against[1],)}
@@ -246,6 +248,9 @@ def test_what_a_combination_does_not_use_is_compared_once() -> None:
         found = {row[1]: stand for row, stand in stands(keys, values, until, 10)}
         assert {key: stand.estimate.value for key, stand in found.items()} == expected
         assert all(stand.narrow for stand in found.values())
+    # What it does not use cannot leave it out, as it does not from rounds.
+    until = Until(observable="loss", width=0.1, most_seeds=10, where={"training.momentum": (0.5,)})
+    assert [row[1] for row, _ in stands(keys, values, until, 10)] == [None, 0.5]
 
 
 def test_what_moves_together_is_named_together() -> None:

@@ -60,6 +60,18 @@ def test_differences_grow_at_the_escape_rate():
     assert slope == pytest.approx(1 / (2 * log(growth)), rel=1e-4)
 
 
+def test_differences_beyond_the_teacher_fall_as_a_power():
+    """The square of what tells two neurons apart, after 2000 and 4000 steps: half of it."""
+    w = np.full((2, 3), committee.symmetric_size("erf", 2, 2))
+    w[:, 2] = 0.25, -0.25
+    squares = []
+    for _ in range(4000):
+        w = w - 0.4 * committee._error_and_gradient("erf", w, 2)[1]
+        squares.append(np.sum((w[0] - w[1]) ** 2))
+    # The start is some 20 steps of it.
+    assert squares[1999] / squares[3999] == pytest.approx(2, rel=0.03)
+
+
 def test_the_averages_of_the_ode_are_those_of_samples():
     """Beside 10^6 Gaussian samples: five standard errors."""
     drawn = np.random.default_rng(0)

@@ -5,8 +5,8 @@ quadratic    |u|^2 |v|^2 + 2 (u.v)^2                                      s(z) =
 erf          (2/pi) arcsin(u.v / sqrt((1 + |u|^2) (1 + |v|^2)))           s(z) = erf(z / sqrt 2)
 relu         (|u| |v| sin t + (pi - t) u.v) / (2 pi)                      t the angle of u and v
 
-erf: Saad and Solla 1995, Phys. Rev. E 52, 4225, eq. (3) and (4); relu: the arc-cosine kernel of
-degree 1, Cho and Saul 2009, eq. (1) and (6).
+erf: as in Saad and Solla 1995, Phys. Rev. E 52, 4225; relu: the arc-cosine kernel of degree 1 of
+Cho and Saul 2009. The texts were not at hand: tests hold all of them against quadrature.
 
 ReLU's derivatives are written out. With N = |u| |v| and f the moment,
 

@@ -25,7 +25,7 @@ def _population(name: str, label: str, text: str, **options: Any) -> Any:
     "generalization_error",
     r"generalization error $\frac{1}{2}\mathrm{E}(f(x)-f^*(x))^2$",
     "half the expected squared difference from the teacher without noise, over x ~ N(0, I_d) "
-    "exactly (Saad and Solla 1995, eq. (2)); below some 1e-15 it is rounding",
+    "exactly (as in Saad and Solla 1995); below some 1e-15 it is rounding",
 )
 def _generalization_error(view: PopulationView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.maximum(view.fit - 0.5 * view.teacher.noise**2, 0.0)
