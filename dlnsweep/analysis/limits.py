@@ -16,6 +16,9 @@ own, and Student's t makes an interval of those. What is left out is estimated b
 with the limits y_q(0) of degree q, s and the limit itself of degree 2: degree 1 errs by some a_2
 h_1 h_k, and what degree 2 leaves out is smaller by another factor of the order h_k (derived).
 
+Student's interval of few seeds is too short where values are skewed over the data that seeds draw
+(measured: results/kept/population).
+
 That corrections fall as 1/w is checked, not assumed: p with
 
     (y_1 - y_2) / (y_2 - y_3) = (h_1^p - h_2^p) / (h_2^p - h_3^p)
@@ -41,7 +44,7 @@ from dlnsweep.analysis.bootstrap import resamples
 from dlnsweep.errors import SpecError
 from dlnsweep.results import Results, open_results
 from dlnsweep.results.wide_tables import fitted
-from dlnsweep.settings.sentences import did_you_mean, nearest_key, show
+from dlnsweep.settings.sentences import did_you_mean, no_setting
 
 Numbers = NDArray[np.float64]
 
@@ -96,9 +99,7 @@ def extrapolate(
 
 def _check(results: Results, runs: pd.DataFrame, setting: str, observables: Sequence[str]) -> None:
     if setting not in results.settings:
-        near = nearest_key(setting, results.settings)
-        hint = f"did you mean '{near}'?" if near else "it must be one such as network.width."
-        raise SpecError(f"in is {show(setting)}, which is no setting of this sweep; {hint}")
+        raise SpecError(no_setting("in", setting, results.settings))
     for name in observables:
         if f"final_{name}" not in runs.columns:
             recorded = [each.removeprefix("final_") for each in runs.columns if "final_" in each]

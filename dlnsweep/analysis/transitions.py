@@ -26,7 +26,7 @@ from dlnsweep.analysis.logistic import logistic_half
 from dlnsweep.errors import SpecError
 from dlnsweep.results import open_results
 from dlnsweep.results.wide_tables import fitted
-from dlnsweep.settings.sentences import did_you_mean, nearest_key, show
+from dlnsweep.settings.sentences import did_you_mean, no_setting
 
 Numbers = NDArray[np.float64]
 
@@ -105,9 +105,7 @@ def transitions(
     runs = results.runs(unused=True)
     for name, key in ((x, "x"), *((each, "by") for each in by)):
         if name not in results.settings:
-            near = nearest_key(name, results.settings)
-            hint = f"did you mean '{near}'?" if near else "it must be one such as network.width."
-            raise SpecError(f"{key} is {show(name)}, which is no setting of this sweep; {hint}")
+            raise SpecError(no_setting(key, name, results.settings))
     success = [condition for condition in success if condition.observable]
     for condition in success:
         if f"final_{condition.observable}" not in runs.columns:

@@ -23,6 +23,13 @@ Folder = Annotated[
 ]
 
 
+# Where a command's table goes, too.
+TableFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
+]
+
+
 def summary(
     folder: Folder,
     by: Annotated[
@@ -63,10 +70,7 @@ def claims(
     by: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
     ] = None,
-    csv: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
-    ] = None,
+    csv: TableFile = None,
     isometry: Annotated[
         float,
         typer.Option(
@@ -123,10 +127,7 @@ def transition(
 
 def boundary(
     folder: Folder,
-    csv: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
-    ] = None,
+    csv: TableFile = None,
 ) -> None:
     """Show the boundaries that a sweep with [sweep.refine] found."""
     from dlnsweep.analysis.boundaries import boundaries, boundaries_text
@@ -144,10 +145,7 @@ def boundary(
 
 def intervals(
     folder: Folder,
-    csv: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
-    ] = None,
+    csv: TableFile = None,
 ) -> None:
     """Show the intervals that a sweep with [sweep.until] asks for, and the seeds that they took."""
     from dlnsweep.analysis.intervals import asked, intervals_text
@@ -175,10 +173,7 @@ def extrapolate(
     at_most: Annotated[
         float | None, typer.Option(metavar="VALUE", help="Leave larger values of it out.")
     ] = None,
-    csv: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
-    ] = None,
+    csv: TableFile = None,
 ) -> None:
     """Extrapolate means over the seeds to an infinite width, or another setting; with intervals."""
     from dlnsweep.analysis import limits

@@ -31,10 +31,11 @@ _PARITY = 0x1BD11BDA
 _PURPOSES = (
     "data/basis", "data/left", "data/members", "data/noise", "data/observed", "data/operator",
     "data/right", "data/rows", "data/signal", "data/signal_weights", "data/signals",
-    "data/tail_left", "data/tail_right", "data/teacher", "data/teacher_chi", "data/teacher_signs",
-    "data/weights", "operator/supports", "test/members", "test/noise", "test/signals",
-    "training/label_noise", "training/minibatches", "training/stream", "weights/direction",
-    "weights/1/off", "weights/1/rest", "weights/hidden", "weights/output", "weights/product",
+    "data/signals_chi", "data/tail_left", "data/tail_right", "data/teacher", "data/teacher_chi",
+    "data/teacher_signs", "data/weights", "operator/supports", "test/members", "test/noise",
+    "test/signals", "training/label_noise", "training/minibatches", "training/stream",
+    "weights/direction", "weights/1/off", "weights/1/rest", "weights/hidden", "weights/output",
+    "weights/product",
 )  # fmt: skip
 _PURPOSES_OF_LAYERS = ("weights/{}", "weights/frame{}", "law/{}", "law/{}/chi", "law/{}/rest")
 # Tries for a chi-squared number.
@@ -207,6 +208,28 @@ def _log_ratio(y: Float[Array, "..."]) -> Float[Array, "..."]:
         tail = (-1) ** power / power + near * tail
     far = 3 * jnp.log1p(y) - 3 * y + 1.5 * y**2 - y**3
     return jnp.where(small, -3 * near**4 * tail, far)
+
+
+def bartlett(
+    key: Words, diagonal: Words, count: int, degrees: Float[Array, ""]
+) -> Float[Array, "k k"]:
+    """Draw the lower triangle L with L L^T the Gram matrix of Gaussian vectors.
+
+    L L^T has the Wishart law of G G^T, G (count, degrees) with independent entries N(0, 1): below
+    the diagonal entries are N(0, 1), and L_ii^2 ~ chi^2(degrees - i), i from 0 (Bartlett 1933). So
+    its rows are coordinates of the vectors in the basis of the Gram-Schmidt process. More vectors
+    begin with the fewer.
+
+    Args:
+        key: The key of the entries below the diagonal.
+        diagonal: That of the diagonal.
+        count: How many vectors; beyond `degrees` of them the diagonal is zero.
+        degrees: Their dimension, a whole number.
+    """
+    places = jnp.arange(count, dtype=jnp.uint32)
+    own = degrees - jnp.arange(count, dtype=jnp.float64)
+    roots = jnp.sqrt(chi_squared(diagonal, (places, jnp.zeros_like(places)), own))
+    return jnp.tril(gaussian(key, count, count), -1) + jnp.diag(roots)
 
 
 def haar(key: Words, rows: int, columns: int) -> Float[Array, "rows columns"]:

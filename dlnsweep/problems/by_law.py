@@ -1,8 +1,6 @@
 """Gaussian inputs of any dimension, by their coordinates: what problems share that draw them so.
 
-Of vectors g_1, ..., g_N with independent entries N(0, 1) in m dimensions the coordinates in the
-basis of the Gram-Schmidt process are an upper triangle of independent numbers: N(0, 1) above the
-diagonal, chi^2(m - i + 1) for the square of the i-th on it (Bartlett 1933).
+Vectors with independent entries N(0, 1) are drawn by Bartlett's triangle (`numerics/streams.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.problems.population import bartlett
 from dlnsweep.settings.base import Constraint
 
 if TYPE_CHECKING:
@@ -49,8 +46,10 @@ def coordinates(key: Keys, size: Any, counts: Sequence[int]) -> list[Float[Array
         size: m, a whole number, perhaps a tracer.
         counts: How many vectors each group has, N in all.
     """
+    from dlnsweep.numerics.streams import bartlett
+
     total, size = sum(counts), jnp.asarray(size, jnp.float64)
-    lower = bartlett(key, ("data/signals", "data/signals_chi"), total, size)
+    lower = bartlett(key("data/signals"), key("data/signals_chi"), total, size)
     # Of a space of fewer dimensions the last vectors of the basis do not exist.
     columns = jnp.where(jnp.arange(total)[:, None] < size, lower.T, 0.0)
     ends = [sum(counts[: i + 1]) for i in range(len(counts) - 1)]

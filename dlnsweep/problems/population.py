@@ -88,34 +88,14 @@ def draw(settings: PopulationSettings, key: Keys) -> Teacher:
         settings: The settings; traced fields may be tracers.
         key: The run's PRNG key for a named purpose.
     """
+    from dlnsweep.numerics.streams import bartlett
+
     count = settings.num_teacher_neurons
     if settings.teacher_directions == "orthonormal":
         neurons = jnp.eye(count, dtype=jnp.float64)
     else:
         size = jnp.asarray(settings.input_dim, jnp.float64)
-        neurons = bartlett(key, ("data/teacher", "data/teacher_chi"), count, size) / size**0.5
+        purposes = key("data/teacher"), key("data/teacher_chi")
+        neurons = bartlett(*purposes, count, size) / size**0.5
     scale = jnp.asarray(settings.teacher_scale, jnp.float64)
     return Teacher(neurons, jnp.full(count, scale), jnp.asarray(settings.output_noise, jnp.float64))
-
-
-def bartlett(
-    key: Keys, purposes: tuple[str, str], count: int, degrees: Float[Array, ""]
-) -> Float[Array, "k k"]:
-    """Draw the lower triangle L with L L^T the Gram matrix of Gaussian vectors.
-
-    L L^T has the Wishart law of G G^T, G (count, degrees) with independent entries N(0, 1): below
-    the diagonal entries are N(0, 1), and L_ii^2 ~ chi^2(degrees - i), i from 0 (Bartlett 1933).
-    More vectors begin with the fewer.
-
-    Args:
-        key: The run's PRNG key for a named purpose.
-        purposes: Those of the entries below the diagonal, and of the diagonal's.
-        count: How many vectors, at most `degrees`.
-        degrees: Their dimension, a whole number.
-    """
-    from dlnsweep.numerics.streams import chi_squared, gaussian
-
-    places = jnp.arange(count, dtype=jnp.uint32)
-    own = degrees - jnp.arange(count, dtype=jnp.float64)
-    diagonal = jnp.sqrt(chi_squared(key(purposes[1]), (places, jnp.zeros_like(places)), own))
-    return jnp.tril(gaussian(key(purposes[0]), count, count), -1) + jnp.diag(diagonal)

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.activations import activated
 from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, coordinates
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.settings.base import Constraint, Describe, Settings
@@ -192,16 +193,8 @@ def teach(
     """Return sum_k c_k s(u_k . y) / sqrt(K) of each column y of the inputs."""
     from dlnsweep.numerics.products import multiply
 
-    hidden = _activated(multiply(directions.T, inputs), activation)
+    hidden = activated(activation, multiply(directions.T, inputs))
     return multiply(signs, hidden) / directions.shape[1] ** 0.5
-
-
-def _activated(values: Float[Array, "K n"], activation: str) -> Float[Array, "K n"]:
-    if activation == "tanh":
-        return jnp.tanh(values)
-    if activation == "erf":
-        return lax.erf(values / 2**0.5)
-    return values**2 if activation == "quadratic" else jnp.maximum(values, 0)
 
 
 def _taught(

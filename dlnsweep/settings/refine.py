@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from dlnsweep.settings.base import Describe, Settings
-from dlnsweep.settings.success import Success
-
-
-def _read(value: Any) -> Any:
-    if value == "finished":
-        return ()
-    if isinstance(value, str):
-        raise ValueError(
-            "it must be 'finished', { observable = ..., below = ... }, or a list of them"
-        )
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
+from dlnsweep.settings.success import Success, read_conditions
 
 
 def _outside(text: str) -> Describe:
@@ -35,7 +25,7 @@ class Refine(Settings):
     between: Annotated[str, _outside("the axis that is refined, a setting of numbers")]
     success: Annotated[
         tuple[Success, ...],
-        BeforeValidator(_read),
+        BeforeValidator(read_conditions),
         _outside(
             "'finished' (a run that did not diverge), or { observable = ..., below = ... } of its "
             "end, or a list of several, which must all hold"

@@ -243,3 +243,10 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def no_setting(key: str, name: str, known: Collection[str]) -> str:
+    """Return what is said of a name, given for `key`, that is no setting of a sweep."""
+    near = nearest_key(name, known)
+    hint = f"did you mean '{near}'?" if near else "it must be one such as network.width."
+    return f"{key} is {show(name)}, which is no setting of this sweep; {hint}"

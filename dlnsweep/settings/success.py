@@ -28,3 +28,16 @@ def _read_successes(value: Any) -> Any:
 
 # One condition, or several that a run must meet together.
 Successes = Annotated[tuple[Success, ...], BeforeValidator(_read_successes)]
+
+
+def read_conditions(value: Any) -> Any:
+    """Return conditions on a run's end as a tuple; none of "finished"; None where none is given."""
+    if value is None:
+        return None
+    if value == "finished":
+        return ()
+    if isinstance(value, str):
+        raise ValueError(
+            "it must be 'finished', { observable = ..., below = ... }, or a list of them"
+        )
+    return tuple(value) if isinstance(value, list | tuple) else (value,)

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from dlnsweep.settings.base import Describe, Settings
 from dlnsweep.settings.figures import Where
-from dlnsweep.settings.success import Success
-
-
-def _read(value: Any) -> Any:
-    if value is None or value == "finished":
-        return () if value else None
-    if isinstance(value, str):
-        raise ValueError(
-            "it must be 'finished', { observable = ..., below = ... }, or a list of them"
-        )
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
+from dlnsweep.settings.success import Success, read_conditions
 
 
 def _outside(text: str) -> Describe:
@@ -47,7 +37,7 @@ class Until(Settings):
     ] = None
     success: Annotated[
         tuple[Success, ...] | None,
-        BeforeValidator(_read),
+        BeforeValidator(read_conditions),
         _outside(
             "instead of an observable: the probability of success, 'finished' (a run that did not "
             "diverge), or { observable = ..., below = ... } of its end, or a list of several, "

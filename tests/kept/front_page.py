@@ -238,7 +238,8 @@ PARTS = [
         settings=(
             "Exit status: 0 all well, 1 `compare` found a deviation,",
             "with a probability of 95 % or more",
-            "95 % intervals, in which the order 1/width",
+            "95 % intervals by Student",
+            "the order 1/width is checked",
         ),
     ),
     Part(

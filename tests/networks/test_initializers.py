@@ -252,7 +252,7 @@ def own_purposes() -> set[str]:
     found = {name for text in texts for name in re.findall(r'key\(f?"([^"]+)"\)', text)}
     # Passed on by functions that several purposes share.
     found |= {"law/{i}/chi", "law/{i}/rest", "data/signals", "test/signals"}
-    found |= {"weights/1/off", "weights/1/rest", "data/teacher_chi"}
+    found |= {"weights/1/off", "weights/1/rest"}
     found -= {"law/{i + 1}/{purpose}", "weights/1/{purpose}"}
     return {re.sub(r"\{.*?\}", layer, name) for name in found for layer in "12"}
 

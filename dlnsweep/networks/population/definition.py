@@ -36,8 +36,8 @@ from dlnsweep.networks.population.view import PopulationView
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
-from dlnsweep.numerics.streams import gaussian
-from dlnsweep.problems.population import Teacher, bartlett
+from dlnsweep.numerics.streams import bartlett, gaussian
+from dlnsweep.problems.population import Teacher
 
 
 def init(settings: CommitteeSettings, data: Samples, key: Any) -> Student:
@@ -45,7 +45,7 @@ def init(settings: CommitteeSettings, data: Samples, key: Any) -> Student:
     size = data.inputs
     teachers, students = data.targets.readouts.shape[0], settings.width
     along = gaussian(key("weights/1"), students, teachers)
-    beyond = bartlett(key, ("law/1", "law/1/chi"), students, size - teachers)
+    beyond = bartlett(key("law/1"), key("law/1/chi"), students, size - teachers)
     neurons = jnp.concatenate([along, beyond], axis=1)
     share = jnp.asarray(settings.initial_correlation, jnp.float64)
     mixed = jnp.linalg.cholesky((1 - share) * jnp.eye(students) + share)

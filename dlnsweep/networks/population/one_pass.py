@@ -21,12 +21,11 @@ from jaxtyping import Array, Float, Int
 
 from dlnsweep.networks.generic import steps
 from dlnsweep.networks.generic.state import Constants, State
-from dlnsweep.networks.population.activations import activate
 from dlnsweep.networks.population.student import Student
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
-from dlnsweep.numerics.streams import gaussian, step_keys
-from dlnsweep.problems.population import bartlett
+from dlnsweep.numerics.streams import bartlett, gaussian, step_keys
+from dlnsweep.problems.activations import activated
 
 if TYPE_CHECKING:
     from dlnsweep.networks.generic.descent import GenericKernel
@@ -47,7 +46,7 @@ def samples_of(
         size: d.
     """
     along = gaussian(key("data/signals"), spanned, count)
-    beyond = bartlett(key, ("law/1", "law/1/chi"), count, size - spanned).T
+    beyond = bartlett(key("law/1"), key("law/1/chi"), count, size - spanned).T
     return along, beyond, gaussian(key("data/noise"), count, 1)[:, 0]
 
 
@@ -63,7 +62,7 @@ def one_pass_step(
     key = step_keys(constants.keys[_STREAM], now)
     along, beyond, noise = samples_of(key, spanned, count, constants.samples.inputs)
     inputs = jnp.concatenate([along, beyond])
-    hidden = activate(settings.activation, multiply(teacher.neurons, along[:known]))
+    hidden = activated(settings.activation, multiply(teacher.neurons, along[:known]))
     targets = teacher.readouts @ hidden + teacher.noise * noise
 
     def objective(params: Student) -> tuple[Array, None]:
@@ -71,7 +70,7 @@ def one_pass_step(
         if readouts is None:
             assert constants.untrained is not None
             readouts = constants.untrained.readouts
-        values = activate(settings.activation, multiply(params.neurons, inputs))
+        values = activated(settings.activation, multiply(params.neurons, inputs))
         return jnp.sum((readouts @ values - targets) ** 2) / (2 * count), None
 
     extended = params._replace(neurons=jnp.pad(params.neurons, ((0, 0), (0, count))))
