@@ -53,7 +53,7 @@ class Until(Settings):
         _outside("the probability with which all intervals of a combination hold the truth"),
     ] = 0.95
     growth: Annotated[
-        Annotated[float, Field(gt=1, le=10)],
+        Annotated[float, Field(ge=1.05, le=10)],
         _outside("from round to round the seeds grow by this factor, from sweep.seeds"),
     ] = 1.5
     against: Annotated[
