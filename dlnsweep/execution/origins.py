@@ -135,7 +135,8 @@ def _check_kept(store: Store) -> None:
     }
     for name, value in here.items():
         if old.get(name) != value:
-            what = "another version of dlnsweep's code" if name == "code" else f"{name} {old[name]}"
+            found = old.get(name, "of no known version")
+            what = "another version of dlnsweep's code" if name == "code" else f"{name} {found}"
             raise SpecError(
                 f"{KEY}: {store.root} was computed by {what}: what went on from there would not "
                 "have the bits of whole runs. Use that version, or leave it out: the runs then "

@@ -14,6 +14,7 @@ from sweep_samples import BARE, write
 import dlnsweep
 from dlnsweep.engine import journal
 from dlnsweep.errors import SpecError, StoreError
+from dlnsweep.execution import origins
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.origins import origins_of
 from dlnsweep.plan.plan import make_plan
@@ -118,6 +119,10 @@ def test_what_cannot_go_on_is_told_before_anything_is_written(
         run(file, ended.parent, LONG)
     monkeypatch.setattr(journal, "code_of_numbers", lambda: "other")
     refused("was computed by another version of dlnsweep's code")
+    # As of a folder whose receipts do not say: damaged, or older.
+    monkeypatch.setattr(origins, "LIBRARIES", ("nosuch",))
+    monkeypatch.setattr(origins, "versions", lambda: {"nosuch": "0"})
+    refused("was computed by nosuch of no known version")
     bare = run(file, tmp_path / "bare", {**SHORT, "record.weights": [30]}).path
     with pytest.raises(SpecError, match=r"keeps no final states, as its record\.weights is not"):
         run(file, tmp_path / "none", going(bare))
