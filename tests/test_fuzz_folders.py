@@ -1,4 +1,4 @@
-"""Damaged results folders under every command: a sentence and a status that the README names.
+"""Damaged results folders under every command: a sentence and a status that the guide names.
 
 A few of the tries that `python -m tests.benchmarks.fuzz` counts, in this process.
 """

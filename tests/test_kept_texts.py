@@ -16,6 +16,7 @@ from kept import (
     feature_learning,
     figures_1_to_4,
     front_page,
+    guides,
     linear_networks,
     long_runs,
     networks,
@@ -30,7 +31,7 @@ from kept import (
     width_scaling,
 )
 from kept.numbers import About, AtLeast, AtMost, fits, read
-from kept.text import ROOT, Part, faults, says, sections, without_names
+from kept.text import GUIDES, ROOT, Part, faults, says, sections, without_names
 
 PARTS = [
     *basis_size.PARTS,
@@ -40,6 +41,7 @@ PARTS = [
     *feature_learning.PARTS,
     *figures_1_to_4.PARTS,
     *front_page.PARTS,
+    *guides.PARTS,
     *linear_networks.PARTS,
     *long_runs.PARTS,
     *networks.PARTS,
@@ -58,8 +60,8 @@ PARTS = [
 
 
 def texts() -> list[str]:
-    kept = sorted((ROOT / "results/kept").glob("**/README.md"))
-    return ["README.md", *(str(path.relative_to(ROOT)) for path in kept)]
+    found = [*(ROOT / GUIDES).glob("*.md"), *(ROOT / "results/kept").glob("**/README.md")]
+    return ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in found)]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)

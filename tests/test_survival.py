@@ -1,7 +1,7 @@
 """Promises of the whole engine: whatever fails or dies, in whatever order, nothing is lost.
 
 Batches are really trained here; what fails is the operating system under the store. The table of
-the README comes from `tests/benchmarks/survival.py`, which tries the same more often.
+the guide comes from `tests/benchmarks/survival.py`, which tries the same more often.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def test_death_at_every_file_operation_of_a_batch(sweep, reference, tmp_path: Pa
 
 
 def test_death_while_runs_go_on_from_another_folder(sweep, tmp_path: Path) -> None:
-    """Each seventh file operation; the table of the README has them all."""
+    """Each seventh file operation; the table of the guide has them all."""
     ended = going(sweep, tmp_path / "ended", ENDED)
     work(ended)
     whole = going(sweep, tmp_path / "whole", LONGER)

@@ -25,7 +25,7 @@ _PARTING = "All that was committed is kept, and the same command goes on from th
 
 
 def main() -> None:
-    """Run the command line, and end this process with a status that means what the README says."""
+    """Run the command line, and end this process with a status that means what the guide says."""
     status = guarded(_command_line)
     # What is imported need not be looked through once more before the process ends.
     gc.freeze()

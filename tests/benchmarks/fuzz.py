@@ -1,7 +1,7 @@
 """Random damage of results folders under every command: `python -m tests.benchmarks.fuzz`.
 
 Each try is a process of its own, forked from one that has imported everything: what is counted
-is a traceback, an exit status that the README does not name, more than 20 s of a core, 60 s in
+is a traceback, an exit status that the guide does not name, more than 20 s of a core, 60 s in
 which none of its threads had anything to do (it hangs), more than 1 GB (the peak of the process,
 what it was forked with included), or a control character on the terminal. How long it waited for
 a core does not count: the machine may have other work.

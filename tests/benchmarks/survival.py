@@ -1,4 +1,4 @@
-"""How often each promise of survival was tried, and how often broken: the README's table.
+"""How often each promise of survival was tried, and how often broken: a guide's table.
 
 `python -m tests.benchmarks.survival [NAME...]` prints one row a promise; `--quick` is for trying
 the script. What is lost is counted as the promise says: a batch beyond those in progress, a byte

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import guides
 import numpy as np
 import pytest
 from sweep_samples import REPOSITORY
@@ -278,12 +279,9 @@ def test_own_loss_trains_an_own_network_and_a_changed_file_is_other_runs(folder:
     assert "holds runs of another version of " in ended.stderr
 
 
-def test_the_example_of_the_readme_is_known_to_a_sweep(folder: Path):
-    text = (REPOSITORY / "README.md").read_text()
-    section = text.partition("### An optimizer, an initializer or a loss of your own\n")[2]
-    found = re.search(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    assert found
-    (folder / "lion.py").write_text(found[1])
+def test_the_example_of_the_guide_is_known_to_a_sweep(folder: Path):
+    heading = "An optimizer, an initializer or a loss of your own"
+    (folder / "lion.py").write_text(guides.block("own_networks", heading, "python"))
     (folder / "lion.toml").write_text(
         SWEEP.format(
             kind="deep_linear",

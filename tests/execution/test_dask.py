@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import guides
 import pytest
 from sweep_samples import (
     LONG,
@@ -351,10 +352,9 @@ needs_jobqueue = pytest.mark.skipif(
 @needs_jobqueue
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_the_example_for_slurm_as_far_as_it_goes_without_slurm(tmp_path: Path) -> None:
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    section = text.partition("SLURM through Dask")[2]
     path = tmp_path / "dask_on_slurm.py"
-    path.write_text(section.partition("```python\n")[2].partition("```")[0], encoding="utf-8")
+    code = guides.block("clusters", "Ways to compute a sweep", "python")
+    path.write_text(code, encoding="utf-8")
     spec = importlib.util.spec_from_file_location("dask_on_slurm", path)
     assert spec is not None
     assert spec.loader is not None

@@ -7,7 +7,7 @@ from math import log
 
 from dlnsweep.theory import formulas as theory
 from kept.tables import sweep, table
-from kept.text import Part, Statement, says
+from kept.text import GUIDES, Part, Statement, says
 
 
 def _figure_1() -> Iterator[Statement]:
@@ -100,7 +100,7 @@ def _slope(values: dict[float, float]) -> float:
 
 PARTS = [
     Part(
-        "README.md",
+        f"{GUIDES}/papers.md",
         "Figure 1 of arXiv:2502.15522: robustness to noise",
         _figure_1,
         settings=(
@@ -112,7 +112,7 @@ PARTS = [
         ),
     ),
     Part(
-        "README.md",
+        f"{GUIDES}/papers.md",
         "Figures 2, 3 and 4 of arXiv:2502.15522",
         _figures_2_to_4,
         settings=(

@@ -12,7 +12,7 @@ import jump_samples as samples
 
 from dlnsweep.engine import jumps
 from kept.tables import Table, table
-from kept.text import Part, Statement, says
+from kept.text import GUIDES, Part, Statement, says
 
 FILE = "results/kept/long_runs/README.md"
 
@@ -87,6 +87,6 @@ def _jumped(text: str) -> float:
 
 
 PARTS = [
-    Part("README.md", "Time jumps: any number of steps", _front_page),
+    Part(f"{GUIDES}/kernels.md", "Time jumps: any number of steps", _front_page),
     Part(FILE, "What the estimates are worth", _estimates),
 ]

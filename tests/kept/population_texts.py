@@ -13,7 +13,7 @@ from kept.numbers import AtLeast, AtMost
 from kept.plans import planned
 from kept.scripts import script
 from kept.tables import sweep, table
-from kept.text import ROOT, Part, Statement, says
+from kept.text import GUIDES, ROOT, Part, Statement, says
 
 FILE = "results/kept/population/README.md"
 
@@ -147,7 +147,7 @@ def _limits() -> Iterator[Statement]:
 
 PARTS = [
     Part(
-        "README.md",
+        f"{GUIDES}/kernels.md",
         "All Gaussian inputs",
         _front_page,
         settings=(

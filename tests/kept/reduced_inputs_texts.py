@@ -10,7 +10,7 @@ from dlnsweep.problems.teacher import TeacherSettings
 from kept.numbers import AtMost
 from kept.plans import planned
 from kept.tables import sweep, table
-from kept.text import Part, Statement, says
+from kept.text import GUIDES, Part, Statement, says
 
 FILE = "results/kept/reduced_inputs/README.md"
 
@@ -93,7 +93,7 @@ def _front_page() -> Iterator[Statement]:
 
 PARTS = [
     Part(
-        "README.md",
+        f"{GUIDES}/kernels.md",
         "More inputs than samples",
         _front_page,
         settings=("thousand images of 3072 inputs",),

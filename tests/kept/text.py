@@ -1,10 +1,10 @@
 """A kept text beside its tables.
 
-A text (README.md, results/kept/**/README.md) is cut into sections by its headings of level two.
-A Part says of one section what its numbers are: statements, each a piece of the section's own
-words with {} for every number that the tables give, and settings, pieces whose numbers are no
-measurements. A number that neither covers is reported, and so is a piece that the text no longer
-has. So a number cannot come into a text, or change in its table, unnoticed.
+A text (README.md, dlnsweep/guide/*.md, results/kept/**/README.md) is cut into sections by its
+headings of level two. A Part says of one section what its numbers are: statements, each a piece of
+the section's own words with {} for every number that the tables give, and settings, pieces whose
+numbers are no measurements. A number that neither covers is reported, and so is a piece that the
+text no longer has. So a number cannot come into a text, or change in its table, unnoticed.
 
     yield says("half of the networks succeed at {} to {}", low, high)
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 from kept.numbers import NUMBER, Value, fits
 
 ROOT = Path(__file__).parents[2]
+GUIDES = "dlnsweep/guide"
 
 _LETTERS = r"[A-Za-z_α-ωΑ-Ω]"
 # Digits that are no numbers: names, and places in papers, pages and programs.

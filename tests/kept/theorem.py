@@ -11,9 +11,9 @@ from dlnsweep.spec.sweep import Sweep
 from kept.numbers import About
 from kept.plans import planned
 from kept.tables import Table, sweep, table
-from kept.text import ROOT, Part, Statement, says
+from kept.text import GUIDES, ROOT, Part, Statement, says
 
-FILE = "README.md"
+FILE = f"{GUIDES}/papers.md"
 INSIDE, WIDE = "theorem_inside/claims.csv", "theorem_inside/wide.csv"
 # What the theorem concludes, of the rows' sources.
 CONCLUSIONS = ("(31), (64)", "A(t) of Theorem A.12, (59a)", "Corollary A.18", "Lemma A.26", "(74)")

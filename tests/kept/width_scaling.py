@@ -13,7 +13,7 @@ from dlnsweep.theory import formulas as theory
 from kept.numbers import About, AtMost
 from kept.scripts import script, stated
 from kept.tables import Table, sweep, table
-from kept.text import Part, Statement, says
+from kept.text import GUIDES, Part, Statement, says
 
 TEST = "tests/reduced/test_certification.py"
 SAFETY = 3.0
@@ -51,8 +51,8 @@ def _certified() -> Iterator[Statement]:
     beyond = [e / max(t, SAFETY * own) for e, own, t in zip(*columns, strict=True)]
     tolerances = rows.column("tolerance")
     yield says(
-        "on {} others ([table](results/kept/certification/certification.csv): the same generator "
-        "with other seeds, tolerances from {} to {}) the error was never beyond {} times",
+        "on {} others ([table](../../results/kept/certification/certification.csv): the same "
+        "generator with other seeds, tolerances from {} to {}) the error was never beyond {} times",
         len(rows.rows), min(tolerances), max(tolerances), AtMost(max(beyond)),
     )  # fmt: skip
     momenta = set(rows.column("momentum"))
@@ -109,7 +109,7 @@ def _caption() -> Iterator[Statement]:
 
 PARTS = [
     Part(
-        "README.md",
+        f"{GUIDES}/kernels.md",
         "The reduced kernel",
         _kernel,
         settings=(

@@ -1,17 +1,16 @@
-"""Models of flax and equinox, as the README has them; both come with the extra "networks"."""
+"""Models of flax and equinox, as the guide has them; both come with the extra "networks"."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
+import guides
 import jax
 import numpy as np
 import pytest
 from plugin_samples import loaded
 from spec_samples import sweep
-from sweep_samples import REPOSITORY
 
 from dlnsweep.contracts.drawing import drawing_of
 from dlnsweep.engine.batch import train_batch
@@ -26,11 +25,7 @@ _ROUNDING = 1e-12
 
 
 def example() -> str:
-    text = (REPOSITORY / "README.md").read_text()
-    section = text.partition("### Models of flax and equinox\n")[2]
-    found = re.search(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    assert found
-    return found[1]
+    return guides.block("own_networks", "Models of flax and equinox", "python")
 
 
 @pytest.mark.parametrize("kind", ["equinox_mlp", "flax_mlp"])

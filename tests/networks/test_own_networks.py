@@ -1,15 +1,15 @@
-"""Networks of one's own: the README's example, plug-in files, and what is wrong with some."""
+"""Networks of one's own: the example of the guide, plug-in files, and what is wrong with some."""
 
 from __future__ import annotations
 
 import importlib
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Literal
 
+import guides
 import pytest
 from plugin_samples import OWN_NETWORKS, loaded
 from pydantic import create_model
@@ -55,12 +55,7 @@ dlnsweep.register_network(dlnsweep.Network("mine", Mine, init, predict, loss))
 
 
 def block(kind: str) -> str:
-    """Return the first block of a kind below the README's heading."""
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    section = text.partition("## A network of your own\n")[2]
-    found = re.search(rf"```{kind}\n(.*?)```", section, flags=re.DOTALL)
-    assert found
-    return found[1]
+    return guides.block("own_networks", "A network in pure functions", kind)
 
 
 def ran(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import re
 import struct
 import tomllib
 import zipfile
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import guides
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,10 +138,10 @@ def test_two_files_images_and_numbers_of_other_types():
     np.testing.assert_array_equal(x[0], TARGETS[:, 0].astype("f4"))
 
 
-def test_the_readme_writes_a_file_of_the_size_of_cifar_5k():
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    section = text.partition("## Your own data")[2]
-    code, toml = re.findall(r"```(?:python|toml)\n(.*?)```", section, flags=re.DOTALL)[:2]
+def test_the_guide_writes_a_file_of_the_size_of_cifar_5k():
+    code, toml = (
+        guides.block("own_problems", "Your own data", kind) for kind in ("python", "toml")
+    )
     assert "5000" in code
     assert "num_samples = 4000" in toml
     exec(code.replace("5000", "50"), {})

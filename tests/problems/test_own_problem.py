@@ -1,14 +1,14 @@
-"""The README's problem of one's own, as it stands there: as a script, and as an entry point."""
+"""The guide's problem of one's own, as it stands there: as a script, and as an entry point."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import guides
 import pytest
 from spec_samples import problems, sweep
 
@@ -16,14 +16,12 @@ from dlnsweep.contracts import plugins
 from dlnsweep.settings.figures import Figure, HeatmapFigure, register_figure
 
 REPOSITORY = Path(__file__).parents[2]
-HEADING = "## A problem of your own"
+HEADING = "A problem of your own"
 
 
 def blocks() -> dict[str, str]:
-    """Return the python and the toml block below the README's heading."""
-    section = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition(HEADING)[2]
-    found = re.findall(r"```(python|toml)\n(.*?)```", section, flags=re.DOTALL)
-    return dict(reversed(found[:2]))
+    """Return the module and its sweep file."""
+    return {kind: guides.block("own_problems", HEADING, kind) for kind in ("python", "toml")}
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ formats = ["png"]
 """
 )
 X = ["--x", "training.num_steps", "--success", "regression_error < 0.5"]
-# Those that the README lists; 70 would be a bug.
+# Those that the guide lists; 70 would be a bug.
 STATUSES = (0, 2, 3, 4, 6)
 Arguments = Callable[[Path, Path], list[str]]
 COMMANDS: dict[str, Arguments] = {
