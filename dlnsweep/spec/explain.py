@@ -33,14 +33,14 @@ def explain(word: str) -> str:
         SpecError: If there is no such thing.
     """
     plugins.load()
-    topics = _topics()
+    whole = _topics()
     if not word:
-        return _listed("Explain what? One of:", topics)
+        return _listed("Explain what? One of:", whole)
     kinds = _kinds()
     if word in kinds:
         return _listed(f"[{word}] has a kind; explain one of:", kinds[word])
-    if word in topics:
-        return topics[word]()
+    if word in whole:
+        return whole[word]()
     if word in OBSERVABLES:
         return textwrap.fill(f"{word}: {OBSERVABLES[word].text}", _WIDTH, subsequent_indent="    ")
     if word in THEORY_CURVES:
@@ -66,9 +66,15 @@ def explain(word: str) -> str:
         f"{name}.{k}" for name, classes in sections.items() for c in classes for k in c.model_fields
     ]
     hint = did_you_mean(
-        word, list(dict.fromkeys([*topics, *kinds, *OBSERVABLES, *THEORY_CURVES, *keys]))
+        word, list(dict.fromkeys([*whole, *kinds, *OBSERVABLES, *THEORY_CURVES, *keys]))
     )
     raise SpecError(f"explain: {show(word)} is not known{hint}")
+
+
+def topics() -> tuple[str, ...]:
+    """Return the sections, the kinds and what else can be explained as a whole."""
+    plugins.load()
+    return tuple(_topics())
 
 
 def _listed(title: str, words: Iterable[str]) -> str:
@@ -91,8 +97,8 @@ def _kinds() -> dict[str, dict[str, list[type[Settings]]]]:
 def _topics() -> dict[str, Callable[[], str]]:
     kinds = _kinds()
     names = list(dict.fromkeys([*kinds["problem"], *kinds["network"], *SECTIONS, *kinds["figure"]]))
-    topics: dict[str, Callable[[], str]] = {name: partial(_explain_topic, name) for name in names}
-    return topics | _WITHOUT_KEYS
+    with_keys: dict[str, Callable[[], str]] = {n: partial(_explain_topic, n) for n in names}
+    return with_keys | _WITHOUT_KEYS
 
 
 def _explain_topic(word: str) -> str:
