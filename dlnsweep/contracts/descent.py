@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.contracts import patience
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.view import View
 from dlnsweep.numerics.divergence import squared_limit
@@ -45,10 +46,13 @@ class Carry(NamedTuple):
     Attributes:
         state: The state of the way of descent; it has `active` and `diverged_step`.
         stopped_step: The recorded step at which `stop_when` was met, or -1.
+        waiting: Under `stop_when.patience`, how long a run has waited for an improvement.
     """
 
     state: Any
     stopped_step: Int[Array, ""]
+    # Without patience no leaf, so that programs and checkpoints are what they were.
+    waiting: patience.Waiting | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class Kernel:
     def grain(self) -> int:
         """Number of steps that the kernel carries out together."""
         return 1
+
+    def carry(self, state: Any) -> Carry:
+        """Return what changes during a run as it is at step 0, by the state of its descent."""
+        return Carry(state, -jnp.ones((), jnp.int64), patience.begun(self.training.stop_when))
 
     def view(self, inputs: Inputs, carry: Carry) -> View:
         """Return the view of the state that observables see."""
@@ -193,8 +201,15 @@ class Kernel:
         condition = self.training.stop_when
         if condition is None:
             return carry._replace(state=state)
-        met = state.active & record & (values[condition.observable] < condition.below)
+        value, looks = values[condition.observable], state.active & record
+        met, waiting = jnp.zeros_like(looks), carry.waiting
+        if condition.below is not None:
+            met |= looks & (value < condition.below)
+        if waiting is not None:
+            waiting, over = patience.looked(condition, waiting, value, looks)
+            met |= over
         return Carry(
             state._replace(active=state.active & ~met),
             jnp.where(met, step, carry.stopped_step),
+            waiting,
         )

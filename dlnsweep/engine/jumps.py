@@ -116,7 +116,7 @@ class JumpKernel(Kernel):
         state = Flight(
             params, walk.active, walk.diverged_step, both, jnp.zeros((), walk.point.dtype)
         )
-        return inputs._replace(constants=given), Carry(state, carry.stopped_step)
+        return inputs._replace(constants=given), carry._replace(state=state)
 
     def view(self, inputs: Inputs, carry: Carry) -> View:
         """Return the view of the finer walk."""

@@ -135,7 +135,7 @@ class ReducedKernel(Kernel):
         """Make a run's inputs and its state at step 0."""
         state = compact_descent.start(constants, self.training.optimizer != "gradient_descent")
         inputs = Inputs(constants, constants.weight_decay, record, test)
-        return inputs, Carry(state, -jnp.ones((), jnp.int64))
+        return inputs, self.carry(state)
 
     def view(self, inputs: Inputs, carry: Carry) -> LinearView:
         """Return the view of the state that observables see."""

@@ -11,6 +11,7 @@ from pydantic import Field
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 from dlnsweep.settings.by_layer import ByLayer, numbers_of
 from dlnsweep.settings.sentences import show
+from dlnsweep.settings.stop_when import StopWhen
 from dlnsweep.settings.words import Words
 
 Steps = Annotated[int, Field(ge=1, le=2**53)]
@@ -74,13 +75,6 @@ def used_by() -> dict[str, UsedBy]:
         "schedule_end": UsedBy("schedule", falling, needed=True),
         "schedule_stages": UsedBy("schedule", ("steps",), needed=True),
     }
-
-
-class StopWhen(Settings):
-    """training.stop_when: end a run at the first recorded step with `observable` < `below`."""
-
-    observable: Annotated[str, Describe("static", "a recorded scalar observable", axis=False)]
-    below: Annotated[Positive, Describe("static", "the value to fall below", axis=False)]
 
 
 def _one_a_layer(factors: str, depth: int) -> bool:
@@ -269,7 +263,14 @@ class TrainingSettings(Settings):
     ] = 1.0
     stop_when: Annotated[
         StopWhen | None,
-        Describe("static", "{ observable = ..., below = ... }: end a run early", axis=False),
+        Describe(
+            "static",
+            "{ observable = ..., below = ... }: end a run at the first record below a value; or, "
+            "with patience = 5 (threshold = 0.01, direction = 'maximise'), at the fifth record in "
+            "a row without an improvement (by more than a hundredth of the best value; of values "
+            "that shall grow)",
+            axis=False,
+        ),
     ] = None
 
     constraints: ClassVar[tuple[Constraint, ...]] = (

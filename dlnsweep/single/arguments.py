@@ -220,6 +220,9 @@ def check_settings(
             made.append(cls(**values))
         except ValidationError as error:
             problems += sentences(error, section, cls)
+        else:
+            if isinstance(made[-1], TrainingSettings) and made[-1].stop_when is not None:
+                problems += made[-1].stop_when.mistakes("stop_when")
     if problems:
         raise SpecError(*problems)
     return made[0], made[1]

@@ -124,8 +124,10 @@ def check_read(values: Values) -> Iterator[str]:
 
 
 def check_stopping(values: Values) -> Iterator[str]:
-    """Check that training.stop_when refers to what is recorded."""
+    """Check that training.stop_when can end a run, by what is recorded."""
     condition = values.get("training.stop_when", (None,))[0]
+    if condition is not None:
+        yield from condition.mistakes("training.stop_when")
     names = values.get("record.observables", (None,))[0]
     if condition is None or names is None or set(names) - OBSERVABLES.keys():
         return

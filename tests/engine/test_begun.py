@@ -78,7 +78,10 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "sweep": {"kernel": "generic"},
     },
-    "one ReLU": {"network": {"kind": "linear_then_relu"}},
+    "one ReLU": {
+        "network": {"kind": "linear_then_relu"},
+        "training": {"stop_when": {"observable": "regression_error", "patience": 9}},
+    },
     "a matrix": {
         "problem": {
             "kind": "matrix_completion",

@@ -749,7 +749,8 @@ BAD_NUMBERS = [
     ),
     (
         {"stop_when": {"observable": "regression_error"}},
-        "stop_when.below is missing; it has no default.",
+        "stop_when has neither below nor patience; give below = a value, or patience = the number "
+        "of records without an improvement.",
     ),
     ({"stop_when": 3}, "stop_when is 3; it must be a table."),
 ]

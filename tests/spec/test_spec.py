@@ -103,8 +103,12 @@ def networks(task: str | None = None) -> str:
         ({"record__steps": [1.5, -1], "record__spacing": "explicit"}, ["record.steps[0] is 1.5; it must be an integer.", "record.steps[1] is -1; it must not be negative."]),
         # stop_when.
         ({"training__stop_when": 3}, ["training.stop_when is 3; it must be a table."]),
-        ({"training__stop_when": {"observable": "loss", "belw": 1}}, ["training.stop_when.below is missing; it has no default.", "training.stop_when.belw is not a key of [training.stop_when]; did you mean 'below'?"]),
+        ({"training__stop_when": {"observable": "loss", "belw": 1}}, ["training.stop_when.belw is not a key of [training.stop_when]; did you mean 'below'?"]),
         ({"training__stop_when": {"observable": "loss", "below": -1}}, ["training.stop_when.below is -1; it must be positive."]),
+        ({"training__stop_when": {"observable": "regression_error"}}, ["training.stop_when has neither below nor patience; give below = a value, or patience = the number of records without an improvement."]),
+        ({"training__stop_when": {"observable": "regression_error", "below": 0.1, "threshold": 0.1}}, ["training.stop_when.threshold is given, which needs training.stop_when.patience."]),
+        ({"training__stop_when": {"observable": "regression_error", "below": 0.1, "direction": "maximise"}}, ["training.stop_when.direction is given, which needs training.stop_when.patience."]),
+        ({"training__stop_when": {"observable": "regression_error", "patience": 0}}, ["training.stop_when.patience is 0; it must be at least 1."]),
         ({"training__stop_when": {"observable": "loss", "below": 1}}, ["training.stop_when.observable is 'loss'; it must be a recorded scalar observable: regression_error, off_subspace_error."]),
         ({"training__stop_when": {"observable": "singular_values", "below": 1}, "record__observables": ["singular_values"]}, ["training.stop_when.observable is 'singular_values'; it must be a recorded scalar observable: none is recorded."]),
         # Seeds.

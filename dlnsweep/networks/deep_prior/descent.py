@@ -96,7 +96,7 @@ class PriorKernel(Kernel):
             constants = constants._replace(learning_rate=rate)
         made, carry = (
             Inputs(constants, jnp.zeros((), jnp.float64), record, None),
-            Carry(state, none),
+            self.carry(state),
         )
         norm = jnp.linalg.norm(constants.measurements)
         return self.bounded(made, carry, norm, divergence_factor), carry

@@ -194,7 +194,7 @@ class GenericKernel(Kernel):
         decay, initial = numbers["weight_decay"], params if looks_back else None
         limit = self.limit(params, constants, training.divergence_factor)
         constants = constants._replace(limit=limit)
-        return Inputs(constants, decay, record, test, initial=initial), Carry(state, none)
+        return Inputs(constants, decay, record, test, initial=initial), self.carry(state)
 
     def limit(self, params: Any, constants: Constants, factor: Any) -> Float[Array, ""]:
         """Return the limit of `watched`, twice the loss, beyond which a run has diverged.

@@ -99,7 +99,7 @@ class DenseKernel(Kernel):
         looks_back = any(OBSERVABLES[name].needs_initial for name in self.record.observables)
         initial = weights if looks_back else None
         made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins), initial)
-        carry = Carry(state, -jnp.ones((), jnp.int64))
+        carry = self.carry(state)
         size, factor = data.signal_norm, numbers.divergence_factor
         return self.bounded(made, carry, size, factor, data.inputs[0]), carry
 

@@ -166,7 +166,7 @@ class ReluKernel(Kernel):
         constants = Constants(data, off, rates, 1.0 - rates * decay, scale)
         inputs, carry = (
             Inputs(constants, decay, record, test, fan_in_numbers(fan_ins)),
-            Carry(state, -jnp.ones((), jnp.int64)),
+            self.carry(state),
         )
         size, factor = data.reduced.signal_norm, numbers.divergence_factor
         return self.bounded(inputs, carry, size, factor, data.reduced.inputs[0]), carry

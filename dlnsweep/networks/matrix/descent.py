@@ -173,7 +173,7 @@ class FactorizationKernel(Kernel):
         )
         decay = values["weight_decay"]
         made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins))
-        carry = self._begun(Carry(state, -jnp.ones((), jnp.int64)))
+        carry = self._begun(self.carry(state))
         return self.bounded(made, carry, fit.observed.norm, numbers.divergence_factor), carry
 
     def _begun(self, carry: Carry) -> Carry:
