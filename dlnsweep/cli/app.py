@@ -21,6 +21,7 @@ from dlnsweep.cli.files import (
     slurm,
     use,
 )
+from dlnsweep.cli.gallery import gallery
 from dlnsweep.cli.guide import guide
 from dlnsweep.cli.results import (
     Folder,
@@ -209,6 +210,7 @@ for _command in (
     compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, intervals,
     extrapolate,
     figure,
+    gallery,
     guide,
 ):  # fmt: skip
     app.command()(_command)

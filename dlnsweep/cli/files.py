@@ -16,7 +16,12 @@ from dlnsweep.machine.paths import user_path
 _MOST_TIMES = 2.5
 
 SweepFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A sweep file (TOML).", parser=user_path)
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="A sweep file (TOML), or one that ships with dlnsweep: gallery:NAME.",
+        parser=user_path,
+    ),
 ]
 SweepFiles = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Sweep files (TOML).", parser=user_path)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlnsweep.errors import SpecError
+from dlnsweep.spec.gallery import is_name
 
 # So long before a job's end it is asked to stop; a segment takes about a second.
 _WARNING_SECONDS = 120
@@ -111,7 +112,8 @@ def job_script(
         # A job that is submitted or requeued again under its number shall not erase what it said.
         directives.append("open-mode=append")
     directives += resources.options
-    fixed = [sys.executable, "-m", "dlnsweep", "run", str(file.absolute()), "--out"]
+    path = str(file) if is_name(file) else str(file.absolute())
+    fixed = [sys.executable, "-m", "dlnsweep", "run", path, "--out"]
     fixed += [out if isinstance(out, str) else str(out.absolute())]
     for override in overrides:
         fixed += ["--set", override]

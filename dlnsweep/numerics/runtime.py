@@ -16,6 +16,7 @@ from dlnsweep.errors import RunError
 from dlnsweep.machine.environment import cpu, of_this_process, threads
 from dlnsweep.machine.memory import available_memory
 from dlnsweep.numerics.compile_cache import CompileCache, host, wanted_folder, why_unusable
+from dlnsweep.version import __version__
 
 # Unlike with -m, no module in the user's folder can stand in the place of one of ours.
 _BOOTSTRAP = (
@@ -171,8 +172,9 @@ LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 
 def versions() -> dict[str, str]:
     """Return the versions of what the numbers depend on."""
-    names = ("dlnsweep", "jax", "jaxlib", "optax", "numpy", "pyarrow")
-    found = {"python": platform.python_version()}
+    names = ("jax", "jaxlib", "optax", "numpy", "pyarrow")
+    # Of an editable installation the metadata tell the version that it once was installed as.
+    found = {"python": platform.python_version(), "dlnsweep": __version__}
     for name in names:
         try:
             found[name] = importlib.metadata.version(name)

@@ -10,6 +10,7 @@ from typing import Any
 
 from dlnsweep.errors import SpecError
 from dlnsweep.settings.sentences import printable, show
+from dlnsweep.spec import gallery
 
 LARGEST_FILE = 64 * 1024
 LONGEST_LINE = 4 * 1024
@@ -29,13 +30,14 @@ _TOO_DEEP = f"tables or lists are nested deeper than {_DEEPEST_NESTING}; no sett
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a sweep file into plain dictionaries and lists.
+    """Read a sweep file into plain dictionaries and lists; `gallery:NAME` is one of the gallery.
 
     Raises:
         SpecError: If the file cannot be read, is too large, or is not UTF-8 or TOML.
     """
+    file_of_it = gallery.find(str(path)) if gallery.is_name(path) else path
     try:
-        with path.open("rb") as file:
+        with file_of_it.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         # A path with a NUL in it is a ValueError.
