@@ -40,7 +40,7 @@ from dlnsweep.figures.statistics import (
     matches,
     setting_columns,
 )
-from dlnsweep.settings import figures as settings
+from dlnsweep.settings import figure_keys as settings
 from dlnsweep.settings.training import OF_NETWORK, SWITCHES
 from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
 from dlnsweep.theory.prescription import HOW, SETS

@@ -26,7 +26,7 @@ from dlnsweep.figures.statistics import (
 )
 from dlnsweep.results.chosen_records import Chosen, needed
 from dlnsweep.settings.at import Minimise
-from dlnsweep.settings.figures import Band
+from dlnsweep.settings.figure_keys import Band
 
 # The tables of the steps that are read together take no more than this.
 _TABLE_BYTES = 512 * 2**20

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from dlnsweep.analysis.bootstrap import median_interval
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.settings.figures import Band
+from dlnsweep.settings.figure_keys import Band
 
 
 class Results(Protocol):

@@ -13,7 +13,8 @@ import pytest
 from spec_samples import problems, sweep
 
 from dlnsweep.contracts import plugins
-from dlnsweep.settings.figures import Figure, HeatmapFigure, register_figure
+from dlnsweep.settings.figure_keys import Figure
+from dlnsweep.settings.figures import HeatmapFigure, register_figure
 
 REPOSITORY = Path(__file__).parents[2]
 HEADING = "A problem of your own"
