@@ -6,10 +6,9 @@ sweep file is checked; drawing does.
 
 from __future__ import annotations
 
-import logging
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +41,7 @@ __all__ = [
     "save",
 ]
 
-# Dates and versions would make files differ that show the same.
-_METADATA: dict[str, dict[str, Any]] = {
-    "png": {"Software": "dlnsweep"},
-    "pdf": {"Creator": "dlnsweep", "Producer": "dlnsweep", "CreationDate": None},
-    "svg": {"Creator": "dlnsweep", "Date": None},
-}
+FORMATS = ("png", "pdf", "svg")
 
 
 def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] = ()) -> Figure:
@@ -120,24 +114,20 @@ def save(
         StoreError: The files cannot be written.
     """
     load_matplotlib()
-    from dlnsweep.figures import style
+    from dlnsweep.figures.canvas import encoded
 
-    with style.styled():
-        # Laid out anew at every save, panels would move by a fraction of a pixel.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
     paths = []
     for name in formats:
-        if name not in _METADATA:
-            allowed = ", ".join(_METADATA)
+        if name not in FORMATS:
+            allowed = ", ".join(FORMATS)
             raise SpecError(f"figure.formats has '{name}'; a figure can be written as {allowed}.")
         path = Path(f"{path_stem}.{name}")
         # A name that nobody can have put there, such as a link to somebody's file.
         partial = path.with_name(f".{uuid.uuid4().hex}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with style.styled(), _quiet_fonts(), partial.open("xb") as file:
-                figure.savefig(file, format=name, metadata=_METADATA[name], dpi=figure.dpi)
+            with partial.open("xb") as file:
+                file.write(encoded(figure, name))
             partial.replace(path)
         except OSError as error:
             raise StoreError(
@@ -149,18 +139,6 @@ def save(
                 partial.unlink()
         paths.append(path)
     return paths
-
-
-@contextmanager
-def _quiet_fonts() -> Iterator[None]:
-    """Keep fontTools from complaining of the dates in matplotlib's own fonts."""
-    logger = logging.getLogger("fontTools")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _checked_selection(results: Results, figure: FigureSettings) -> Any:

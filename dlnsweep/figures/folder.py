@@ -115,7 +115,7 @@ def figures_of(path: Path) -> list[Any]:
     raw = sweepfile.read(path).get("figure")
     if raw is None:
         raise SpecError(f"{path}: the file has no [figure]; add one, such as kind = 'curves'.")
-    return _read(raw, str(path))
+    return read_figures(raw, str(path))
 
 
 def stored_figures(results: Results) -> list[Any]:
@@ -124,17 +124,26 @@ def stored_figures(results: Results) -> list[Any]:
     Raises:
         SpecError: If one is of a kind that is not known here.
     """
-    return _read(results.sweep["sweep"].get("figures", []), str(results.path))
+    return read_figures(results.sweep["sweep"].get("figures", []), str(results.path))
 
 
 def _settings_of(figures: Sequence[Any]) -> list[Any]:
     tables = [figure for figure in figures if isinstance(figure, Mapping)]
     if len(tables) < len(figures):
         return list(figures)
-    return _read([dict(table) for table in tables], "figures")
+    return read_figures([dict(table) for table in tables], "figures")
 
 
-def _read(raw: Any, where: str) -> list[Any]:
+def read_figures(raw: Any, where: str) -> list[Any]:
+    """Return the settings of what stands under `figure`: a table, or several.
+
+    Args:
+        raw: The table, or the list of tables.
+        where: What the messages begin with; nothing if empty.
+
+    Raises:
+        SpecError: If there is a mistake; all of them at once.
+    """
     figures, problems = [], []
     for place, table in tables_of(raw):
         settings, found = read_table(table, place)
@@ -148,7 +157,9 @@ def _read(raw: Any, where: str) -> list[Any]:
             )
     problems += same_files(figures)
     if problems:
-        raise SpecError(*(printable(f"{where}: {problem}") for problem in problems))
+        raise SpecError(
+            *(printable(f"{where}: {problem}" if where else problem) for problem in problems)
+        )
     return figures
 
 

@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.figures import style
+from dlnsweep.figures.canvas import DrawnFigure
 from dlnsweep.figures.labels import (
     format_settings,
     format_value,
@@ -71,9 +72,10 @@ def new_figure(
     `finish` sets the height, once it is known what stands above and below the panels.
     """
     width = keys.width_inches or (COLUMN_WIDTH if columns == 1 else PAGE_WIDTH)
-    figure = Figure(figsize=(width, rows * row_height), dpi=keys.dpi)
+    figure = DrawnFigure(figsize=(width, rows * row_height), dpi=keys.dpi)
     # Before there is a colour bar, which is laid out otherwise without it.
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN))
+    figure.first_engine = figure.get_layout_engine()
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)
 

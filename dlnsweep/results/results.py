@@ -15,6 +15,7 @@ from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.machine.memory import available_memory
 from dlnsweep.results import summaries
 from dlnsweep.results.chosen_records import needed, taken_at
+from dlnsweep.results.drawing import Drawing
 from dlnsweep.results.tables import (
     aligned,
     check_alike,
@@ -48,7 +49,7 @@ def open_results(path: str | Path) -> Results:
     return Results(Store.open(path))
 
 
-class Results:
+class Results(Drawing):
     """What a sweep has given so far.
 
     Each call looks anew for what is done, so a running sweep may be watched.

@@ -1,0 +1,87 @@
+"""The figure itself: Matplotlib's, which knows how it is to be saved and shown.
+
+It belongs to no pyplot: nothing has to be closed, and no figure of another program is touched.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from dlnsweep.figures import style
+
+# Dates and versions would make files differ that show the same.
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": "dlnsweep"},
+    "pdf": {"Creator": "dlnsweep", "Producer": "dlnsweep", "CreationDate": None},
+    "svg": {"Creator": "dlnsweep", "Date": None},
+}
+# A notebook shows a figure at so many pixels an inch, drawn twice as fine for sharp screens.
+_SHOWN = 110
+
+
+class DrawnFigure(Figure):
+    """A figure that is saved in the style that it was drawn in, with the same bytes each time."""
+
+    # The layout that it has until it is saved.
+    first_engine: Any = None
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the figure to a file, as Matplotlib does."""
+        kind = str(options.get("format") or Path(str(fname)).suffix.lstrip(".") or "png").lower()
+        options = {"metadata": METADATA.get(kind), "dpi": self.dpi, **options}
+        settle(self)
+        with style.styled(), _quiet_fonts():
+            super().savefig(fname, **options)
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """Return what a notebook shows, and how large it shows it."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=2 * _SHOWN)
+        width, height = (round(_SHOWN * inches) for inches in self.get_size_inches())
+        return file.getvalue(), {"width": width, "height": height}
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out for the last time.
+
+    Laid out anew at every save, panels would move by a fraction of a pixel.
+    """
+    if isinstance(figure, DrawnFigure) and figure.get_layout_engine() is not figure.first_engine:
+        return
+    with style.styled():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+def encoded(figure: Figure, kind: str) -> bytes:
+    """Return the bytes of a figure's file: the same each time.
+
+    Args:
+        figure: What `draw` returned.
+        kind: "png", "pdf" or "svg".
+    """
+    file = io.BytesIO()
+    settle(figure)
+    # A stranger's figure knows nothing of it.
+    with style.styled(), _quiet_fonts():
+        figure.savefig(file, format=kind, metadata=METADATA[kind], dpi=figure.dpi)
+    return file.getvalue()
+
+
+@contextmanager
+def _quiet_fonts() -> Iterator[None]:
+    """Keep fontTools from complaining of the dates in matplotlib's own fonts."""
+    logger = logging.getLogger("fontTools")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,36 @@
+"""What a results folder has of the rooms above it: its figures."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Named, not imported: what draws results stands above them.
+_FIGURE = "dlnsweep.figures.inline:figure"
+
+
+class Drawing:
+    """The methods of results that draw them."""
+
+    def figure(self, table: Mapping[str, Any] | None = None, /, **keys: Any) -> Figure:
+        """Return one figure of the results, drawn in a notebook where it is a cell's last value.
+
+        It is no figure of pyplot's: none is left behind, and none needs to be closed.
+        `savefig("fig.svg")` writes the same bytes each time.
+
+        Args:
+            table: Keys of a `[figure]` as a dictionary, as it stands in a sweep file.
+            **keys: The same, and more: kind ("curves" by default), y, hue, ... `dlnsweep explain
+                figure` lists them. Without any key, the first figure that the sweep's file asks
+                for.
+
+        Raises:
+            SpecError: If a key is wrong, or asks for what the sweep did not record or vary.
+            StoreError: If no run is done yet.
+        """
+        module, _, name = _FIGURE.partition(":")
+        return getattr(importlib.import_module(module), name)(self, {**(table or {}), **keys})

@@ -1,0 +1,73 @@
+"""Figures asked for in Python: drawn where a notebook shows values, saved the same each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import store_samples as samples
+
+from dlnsweep.errors import SpecError
+from dlnsweep.results import Results, open_results
+from dlnsweep.store import Store
+
+KEYS = {"y": "error", "hue": "training.weight_decay"}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    samples.complete(tmp_path / "a")
+    return open_results(tmp_path / "a")
+
+
+def test_a_figure_is_drawn_from_keywords_or_a_table(results: Results) -> None:
+    by_keywords = results.figure(**KEYS)
+    by_table = results.figure({"kind": "curves", **KEYS})
+    decays = np.unique(results.runs()["training.weight_decay"])
+    for figure in (by_keywords, by_table):
+        (ax,) = figure.axes
+        assert len(ax.get_lines()) == len(decays)
+    # NumPy's values, tuples and paths are what a file would hold.
+    where = {"training.weight_decay": np.array([0.1])}
+    (ax,) = results.figure(y=("error",), where=where).axes
+    assert len(ax.get_lines()) == 1
+    with pytest.raises(SpecError, match=r"^figure\.y\[0\] is 'eror'; "):
+        results.figure(y="eror")
+    with pytest.raises(SpecError, match=r"has no .figure.; say what to draw"):
+        results.figure()
+
+
+def test_without_keys_it_is_the_sweeps_own_figure(tmp_path: Path) -> None:
+    own = {"figures": [{"kind": "curves", **KEYS, "title": "mine"}]}
+    record = {**samples.plan().record, **own}
+    store = Store.create(tmp_path / "b", samples.plan(record=record), samples.ENVIRONMENT)
+    samples.commit(store, 0)
+    assert "mine" in [text.get_text() for text in open_results(store.root).figure().texts]
+
+
+def test_a_notebook_shows_it_and_pyplot_knows_nothing_of_it(results: Results) -> None:
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums(), dict(matplotlib.rcParams)
+    figure = results.figure(**KEYS)
+    png, size = figure._repr_png_()  # type: ignore[attr-defined]
+    assert png.startswith(b"\x89PNG")
+    assert size["width"] == round(110 * figure.get_figwidth())
+    assert (plt.get_fignums(), dict(matplotlib.rcParams)) == before
+
+
+@pytest.mark.parametrize("ending", ["svg", "pdf"])
+def test_it_is_saved_the_same_each_time_whatever_the_users_style(
+    results: Results, tmp_path: Path, ending: str
+) -> None:
+    written = []
+    others: list[Any] = [{}, {"svg.hashsalt": "other", "font.size": 30.0}]
+    for number, style in enumerate(others):
+        path = tmp_path / f"{number}.{ending}"
+        with matplotlib.rc_context(style):
+            results.figure(**KEYS).savefig(path)
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
