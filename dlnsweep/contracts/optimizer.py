@@ -32,6 +32,9 @@ class Optimizer:
             Adam, which divides entry by entry).
         decoupled_decay: Whether the direction has the weight decay (`settings.weight_decay`) in
             it, as AdamW's; else it is part of the gradient.
+        paddable: Whether entries that are zero, and whose gradients are, get no direction, and no
+            other's depends on how many of them there are (not Yogi, whose averages begin at 1e-6):
+            then narrow networks are trained within wider, zero-padded arrays, by one program.
         version: What its runs are known by; by default a hash of the source of `direction`, and
             of what that imports from beside it.
     """
@@ -43,6 +46,7 @@ class Optimizer:
     decoupled_decay: bool = False
     version: str = ""
     isotropic: bool = False
+    paddable: bool = False
 
 
 OPTIMIZERS: Registry[str, Optimizer] = Registry()

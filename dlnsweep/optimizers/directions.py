@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -77,15 +78,30 @@ def _rmsprop(settings: TrainingSettings) -> GradientTransformation:
     return optax.scale_by_rms(decay=settings.rmsprop_decay, eps=settings.epsilon, eps_in_sqrt=False)
 
 
+def _moments(settings: TrainingSettings) -> dict[str, Any]:
+    return {"b1": settings.beta1, "b2": settings.beta2}
+
+
+def _adabelief(settings: TrainingSettings) -> GradientTransformation:
+    epsilon = settings.adabelief_epsilon
+    return optax.scale_by_belief(**_moments(settings), eps=epsilon, eps_root=epsilon)
+
+
+def _lamb(settings: TrainingSettings) -> GradientTransformation:
+    return optax.chain(_adamw(settings), optax.scale_by_trust_ratio())
+
+
+_paddable = partial(Optimizer, paddable=True)
+
 OURS = (
-    Optimizer("gradient_descent", lambda _: optax.identity(), isotropic=True),
-    Optimizer("momentum", lambda settings: _heavy_ball(settings, nesterov=False), isotropic=True),
-    Optimizer("nesterov", lambda settings: _heavy_ball(settings, nesterov=True), isotropic=True),
-    Optimizer("adam", _adam),
+    _paddable("gradient_descent", lambda _: optax.identity(), isotropic=True),
+    _paddable("momentum", lambda settings: _heavy_ball(settings, nesterov=False), isotropic=True),
+    _paddable("nesterov", lambda settings: _heavy_ball(settings, nesterov=True), isotropic=True),
+    _paddable("adam", _adam),
     # AdamW applies weight decay to the weights itself; for the others it is part of the gradient.
-    Optimizer("adamw", _adamw, decoupled_decay=True),
-    Optimizer("rmsprop", _rmsprop),
-    Optimizer(
+    _paddable("adamw", _adamw, decoupled_decay=True),
+    _paddable("rmsprop", _rmsprop),
+    _paddable(
         "group_rmsprop",
         lambda settings: scale_by_group_rms(
             settings.group_rmsprop_decay, settings.group_rmsprop_epsilon
@@ -93,13 +109,45 @@ OURS = (
         isotropic=True,
     ),
     # As published (Duchi et al. 2011): nothing is added to the sum of squares.
-    Optimizer("adagrad", lambda _: optax.scale_by_rss(initial_accumulator_value=0.0, eps=0.0)),
-    Optimizer(
+    _paddable("adagrad", lambda _: optax.scale_by_rss(initial_accumulator_value=0.0, eps=0.0)),
+    _paddable(
         "adadelta",
         lambda settings: optax.scale_by_adadelta(
             rho=settings.adadelta_decay, eps=settings.adadelta_epsilon
         ),
     ),
+    _paddable("sign_descent", lambda _: optax.scale_by_sign()),
+    _paddable("lion", lambda settings: optax.scale_by_lion(settings.beta1, settings.lion_beta2)),
+    _paddable(
+        "adamax",
+        lambda settings: optax.scale_by_adamax(**_moments(settings), eps=settings.epsilon),
+    ),
+    _paddable(
+        "nadam",
+        lambda settings: optax.scale_by_adam(
+            **_moments(settings), eps=settings.epsilon, nesterov=True
+        ),
+    ),
+    _paddable(
+        "amsgrad",
+        lambda settings: optax.scale_by_amsgrad(**_moments(settings), eps=settings.epsilon),
+    ),
+    _paddable(
+        "radam",
+        lambda settings: optax.scale_by_radam(**_moments(settings), eps=settings.epsilon),
+    ),
+    _paddable("adabelief", _adabelief),
+    # Its averages begin at 1e-6, so that it moves what has no gradient.
+    Optimizer(
+        "yogi",
+        lambda settings: optax.scale_by_yogi(**_moments(settings), eps=settings.yogi_epsilon),
+    ),
+    _paddable(
+        "novograd",
+        lambda settings: optax.scale_by_novograd(settings.beta1, settings.novograd_beta2),
+    ),
+    # As AdamW, by the ratio of a layer's norm to that of its direction.
+    _paddable("lamb", _lamb, decoupled_decay=True),
 )
 
 

@@ -29,6 +29,8 @@ def why_not_optimizer(row: Mapping[str, Any]) -> str:
         wrong = _why_not(row, name)
         if not wrong and OPTIMIZERS[name].isotropic:
             wrong = _why_not_isotropic(name)
+        if not wrong and OPTIMIZERS[name].paddable:
+            wrong = why_not_paddable(name)
     return f"training.optimizer '{name}' cannot be trained with: {wrong}" if wrong else ""
 
 
@@ -80,8 +82,7 @@ def _why_not_isotropic(name: str) -> str:
     """
     places = jnp.arange(12.0)
     turn = jnp.linalg.qr(jnp.cos(jnp.outer(places, places) + places))[0]
-    known = {"learning_rate": 0.1, "weight_decay": 0.01, "data_fit_scale": 1.0}
-    numbers = {key: jnp.asarray(known.get(key, 0.5)) for key in (*HYPERPARAMETERS, *known)}
+    numbers = _numbers()
     gradients = [jnp.cos((k + 2) * places + k) for k in range(3)]
 
     def directions(vectors: list[Any], params: Any, cut: int) -> list[Any]:
@@ -118,6 +119,50 @@ def _why_not_isotropic(name: str) -> str:
         "it says that it is isotropic, but turned gradients do not give turned directions (they "
         f"differ by a share of {wrong[0]:.1g}); leave isotropic out."
     )
+
+
+def why_not_paddable(name: str) -> str:
+    """Return what is wrong if an optimizer says that it is paddable, and is not.
+
+    A matrix within a wider one of zeros must move as it does alone, and the zeros must stay.
+    """
+    small, wide = (3, 2), (5, 4)
+    places = jnp.arange(6.0).reshape(small)
+    gradients = [jnp.cos((k + 2) * places + k) for k in range(3)]
+
+    def directions(shape: tuple[int, int]) -> list[Any]:
+        def within(matrix: Any) -> Any:
+            return (jnp.zeros(shape).at[: small[0], : small[1]].set(matrix),)
+
+        optimizer: Any = direction_of(name, _numbers())
+        params, found = within(jnp.sin(places + 1)), []
+        state = optimizer.init(params)
+        for matrix in gradients:
+            (moved,), state = optimizer.update(within(matrix), state, params)
+            found.append(moved)
+        return found
+
+    try:
+        alone, padded = directions(small), directions(wide)
+    # Whatever a stranger's function raises.
+    except Exception as error:
+        return (
+            f"it says that it is paddable, but its update fails on a matrix with zeros beside it "
+            f"({raised(error)}); leave paddable out."
+        )
+    for one, other in zip(alone, padded, strict=True):
+        wanted = jnp.zeros(wide).at[: small[0], : small[1]].set(one)
+        if not float(jnp.max(jnp.abs(other - wanted))) <= _ROUNDING * float(jnp.max(jnp.abs(one))):
+            return (
+                "it says that it is paddable, but zeros without a gradient beside a matrix move, "
+                "or move it otherwise; leave paddable out."
+            )
+    return ""
+
+
+def _numbers() -> dict[str, Any]:
+    known = {"learning_rate": 0.1, "weight_decay": 0.01, "data_fit_scale": 1.0}
+    return {key: jnp.asarray(known.get(key, 0.5)) for key in (*HYPERPARAMETERS, *known)}
 
 
 def _alike(one: Any, other: Any) -> bool:

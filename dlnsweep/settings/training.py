@@ -29,7 +29,19 @@ OPTIMIZER_WORDS = Words(
     "group_rmsprop",
     "adagrad",
     "adadelta",
+    "sign_descent",
+    "lion",
+    "adamax",
+    "nadam",
+    "amsgrad",
+    "radam",
+    "adabelief",
+    "yogi",
+    "novograd",
+    "lamb",
 )
+# Those of the family of Adam, which keep two averages.
+_ADAMS = ("adam", "adamw", "adamax", "nadam", "amsgrad", "radam", "lamb")
 # What the loss is if nothing else is said: what the network trains by.
 OF_NETWORK = "network"
 LOSS_WORDS = Words(
@@ -55,14 +67,18 @@ GENERIC_ONLY: dict[str, Any] = {
 # Which optimizers read which hyperparameter; the others must not be given it.
 HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
     "momentum": ("momentum", "nesterov"),
-    "beta1": ("adam", "adamw"),
-    "beta2": ("adam", "adamw"),
-    "epsilon": ("adam", "adamw", "rmsprop"),
+    "beta1": (*_ADAMS, "lion", "adabelief", "yogi", "novograd"),
+    "beta2": (*_ADAMS, "adabelief", "yogi"),
+    "epsilon": (*_ADAMS, "rmsprop"),
     "rmsprop_decay": ("rmsprop",),
     "group_rmsprop_decay": ("group_rmsprop",),
     "group_rmsprop_epsilon": ("group_rmsprop",),
     "adadelta_decay": ("adadelta",),
     "adadelta_epsilon": ("adadelta",),
+    "lion_beta2": ("lion",),
+    "adabelief_epsilon": ("adabelief",),
+    "yogi_epsilon": ("yogi",),
+    "novograd_beta2": ("novograd",),
 }
 
 
@@ -226,12 +242,14 @@ class TrainingSettings(Settings):
         ),
     ] = 1e6
     momentum: Annotated[Fraction, Describe("traced", "momentum (momentum, nesterov)", "μ")] = 0.9
-    beta1: Annotated[Fraction, Describe("traced", "first-moment decay (adam, adamw)", "β₁")] = 0.9
-    beta2: Annotated[Fraction, Describe("traced", "second-moment decay (adam, adamw)", "β₂")] = (
-        0.999
-    )
+    beta1: Annotated[
+        Fraction, Describe("traced", "first-moment decay (adam and its like)", "β₁")
+    ] = 0.9
+    beta2: Annotated[
+        Fraction, Describe("traced", "second-moment decay (adam and its like)", "β₂")
+    ] = 0.999
     epsilon: Annotated[
-        Positive, Describe("traced", "added to the root (adam, adamw, rmsprop)", "ε")
+        Positive, Describe("traced", "added to the root (adam and its like, rmsprop)", "ε")
     ] = 1e-8
     rmsprop_decay: Annotated[
         Fraction, Describe("traced", "squared-gradient decay (rmsprop)", "α")
@@ -248,6 +266,16 @@ class TrainingSettings(Settings):
     adadelta_epsilon: Annotated[
         Positive, Describe("traced", "added under both roots (adadelta)", "ε")
     ] = 1e-6
+    lion_beta2: Annotated[
+        Fraction, Describe("traced", "decay of the average that is kept (lion)", "β₂")
+    ] = 0.99
+    adabelief_epsilon: Annotated[
+        Positive, Describe("traced", "added to the second moment and its root (adabelief)", "ε")
+    ] = 1e-16
+    yogi_epsilon: Annotated[Positive, Describe("traced", "added to the root (yogi)", "ε")] = 1e-3
+    novograd_beta2: Annotated[
+        Fraction, Describe("traced", "decay of each layer's squared norm (novograd)", "β₂")
+    ] = 0.25
     prescription: Annotated[
         Literal["none", "theorem_2_3"],
         Describe(

@@ -88,8 +88,8 @@ def train(
         step_rule: "uniform" or "fan_in".
         record_steps: Steps to record, >= 0, in any order; training ends at the largest.
         observables: Names of what to record; see `dlnsweep explain observables`.
-        optimizer: "gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop",
-            "group_rmsprop", "adagrad" or "adadelta".
+        optimizer: "gradient_descent", "momentum", "adam" or another word that `dlnsweep explain
+            training.optimizer` has.
         data_fit_scale: c > 0.
         kernel: "dense" trains the weights as they are; "reduced" trains in the small spaces that
             the run visits, for gradient descent with or without momentum on two layers or more;

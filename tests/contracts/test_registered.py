@@ -281,15 +281,15 @@ def test_own_loss_trains_an_own_network_and_a_changed_file_is_other_runs(folder:
 
 def test_the_example_of_the_guide_is_known_to_a_sweep(folder: Path):
     heading = "An optimizer, an initializer or a loss of your own"
-    (folder / "lion.py").write_text(guides.block("own_networks", heading, "python"))
-    (folder / "lion.toml").write_text(
+    (folder / "my_lion.py").write_text(guides.block("own_networks", heading, "python"))
+    (folder / "my_lion.toml").write_text(
         SWEEP.format(
             kind="deep_linear",
             network='depth = 2\nwidth = 3\ninitializer = ["signs", "fan_in_normal"]',
             training="lion_mix = [0.5, 0.9]",
-        ).replace("squashed", "lion")
+        ).replace("squashed", "my_lion")
     )
-    ended = ran(folder, "-m", "dlnsweep", "check", "lion.toml", "--plugin", "lion.py")
+    ended = ran(folder, "-m", "dlnsweep", "check", "my_lion.toml", "--plugin", "my_lion.py")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "4 runs: network.initializer (2) x training.lion_mix (2)" in ended.stdout
 
@@ -413,6 +413,7 @@ OPTIMIZERS = {
     "tree": lambda training: optax.GradientTransformation(lambda p: (), other_tree),
     "secret": lambda training: optax.scale_by_adam(b1=training.beta1),
     "decides": decides,
+    "spreads": lambda training: optax.scale_by_yogi(),
 }
 INITIALIZERS = {
     "turned": lambda shape, key: [w.T for w in good(shape, key)],
@@ -423,7 +424,7 @@ INITIALIZERS = {
     "full": good,
 }
 for name, direction in OPTIMIZERS.items():
-    dlnsweep.register_optimizer(dlnsweep.Optimizer(name, direction))
+    dlnsweep.register_optimizer(dlnsweep.Optimizer(name, direction, paddable=name == "spreads"))
 for name, draw in INITIALIZERS.items():
     dlnsweep.register_initializer(dlnsweep.Initializer(name, draw, paddable=name == "full"))
 """
@@ -470,6 +471,8 @@ def test_what_is_registered_is_tried_before_anything_is_written(folder: Path):
                                  "gradient float64 of shape (3, 2); both must be alike."),
         "thin": optimizer.format("thin", "update makes a direction float64 of shape (1, 2)"),
         "broken": optimizer.format("broken", "init fails (ValueError: no state)"),
+        "spreads": "training.optimizer 'spreads' cannot be trained with: it says that it is "
+        "paddable, but zeros without a gradient beside a matrix move",
         "grows": optimizer.format("grows", "update returns a state of other shapes or dtypes"),
         "tree": optimizer.format("tree", "update returns another tree than the gradients"),
         "secret": optimizer.format("secret", "init fails (AttributeError:"),

@@ -209,6 +209,10 @@ TRACED = {
     "training__group_rmsprop_epsilon": [0.1, 0.2],
     "training__adadelta_decay": [0.1, 0.2],
     "training__adadelta_epsilon": [0.1, 0.2],
+    "training__lion_beta2": [0.1, 0.2],
+    "training__adabelief_epsilon": [0.1, 0.2],
+    "training__yogi_epsilon": [0.1, 0.2],
+    "training__novograd_beta2": [0.1, 0.2],
     "record__rank_threshold": [0.1, 0.2],
     "record__test_noise": [0.1, 0.2],
 }
@@ -237,6 +241,10 @@ OPTIMIZERS = {
     "group_rmsprop_epsilon": "group_rmsprop",
     "adadelta_decay": "adadelta",
     "adadelta_epsilon": "adadelta",
+    "lion_beta2": "lion",
+    "adabelief_epsilon": "adabelief",
+    "yogi_epsilon": "yogi",
+    "novograd_beta2": "novograd",
 }
 
 

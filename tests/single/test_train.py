@@ -689,7 +689,8 @@ BAD_NUMBERS = [
     (
         {"optimizer": "sgd"},
         "optimizer is 'sgd'; it must be 'gradient_descent', 'momentum', 'nesterov', 'adam', "
-        "'adamw', 'rmsprop', 'group_rmsprop', 'adagrad' or 'adadelta'.",
+        "'adamw', 'rmsprop', 'group_rmsprop', 'adagrad', 'adadelta', 'sign_descent', 'lion', "
+        "'adamax', 'nadam', 'amsgrad', 'radam', 'adabelief', 'yogi', 'novograd' or 'lamb'.",
     ),
     ({"kernel": "fast"}, "kernel is 'fast'; it must be 'auto', 'dense' or 'reduced'."),
     ({"tolerance": 1}, "tolerance is 1; it must lie between 1e-9 and 0.1."),
@@ -709,7 +710,7 @@ BAD_NUMBERS = [
         {"num_steps": 7},
         "num_steps is not a hyperparameter; known are momentum, beta1, beta2, epsilon, "
         "rmsprop_decay, group_rmsprop_decay, group_rmsprop_epsilon, adadelta_decay, "
-        "adadelta_epsilon.",
+        "adadelta_epsilon, lion_beta2, adabelief_epsilon, yogi_epsilon, novograd_beta2.",
     ),
     (
         {"momentum": 0.9},

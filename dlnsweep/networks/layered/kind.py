@@ -16,6 +16,7 @@ from pydantic import Field
 
 from dlnsweep.contracts.network import NetworkKind, StepCost
 from dlnsweep.contracts.observable import Dimensions, of_any_network
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS, INITIALIZERS
 from dlnsweep.networks.layered.reducible import why_not_reduced
@@ -265,7 +266,8 @@ class DeepLinear(NetworkKind):
 
     def paddable(self, row: Mapping[str, Any]) -> bool:
         """Return whether narrow networks can stand in wider, zero-padded arrays."""
-        return INITIALIZERS[row["network.initializer"]].paddable and row["network.depth"] > 1
+        made_of = INITIALIZERS[row["network.initializer"]], OPTIMIZERS[row["training.optimizer"]]
+        return all(each.paddable for each in made_of) and row["network.depth"] > 1
 
     def width_is_free(self, row: Mapping[str, Any]) -> bool:
         """Return whether the network is drawn from the law: its size does not depend on d_w."""

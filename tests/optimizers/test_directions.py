@@ -1,0 +1,177 @@
+"""Directions of the optimizers that come from optax, against their published recursions.
+
+Each is written out here in NumPy, for one layer, in float64, of the paper that is named: with g the
+gradient, a step is w <- w - eta direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dlnsweep.numerics.lazy import jax
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.optimizers.directions import OURS, direction_of
+from dlnsweep.optimizers.trial import why_not_paddable
+
+STEPS = 25
+# Some dozen sums and roots of numbers of size 1, a step after the other.
+ROUNDING = 1e-12
+
+Rule = Callable[[Any, list[np.ndarray], np.ndarray], Iterator[np.ndarray]]
+NUMBERS = {
+    "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "lion_beta2": 0.9, "adabelief_epsilon": 1e-4,
+    "yogi_epsilon": 1e-2, "novograd_beta2": 0.4, "weight_decay": 0.1,
+}  # fmt: skip
+
+
+def sign_descent(p, gradients, w):
+    """arXiv:1802.04434."""
+    for g in gradients:
+        yield np.sign(g)
+
+
+def lion(p, gradients, w):
+    """arXiv:2302.06675, Algorithm 2."""
+    m = 0.0
+    for g in gradients:
+        yield np.sign(p.beta1 * m + (1 - p.beta1) * g)
+        m = p.lion_beta2 * m + (1 - p.lion_beta2) * g
+
+
+def adamax(p, gradients, w):
+    """arXiv:1412.6980, Algorithm 2; optax adds epsilon to |g|, so that nothing is divided by 0."""
+    m, u = 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = p.beta1 * m + (1 - p.beta1) * g
+        u = np.maximum(p.beta2 * u, np.abs(g) + p.epsilon)
+        yield m / (1 - p.beta1**t) / u
+
+
+def nadam(p, gradients, w):
+    """Dozat 2016, with a constant beta1: the average is looked at a step ahead."""
+    m, v = 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = p.beta1 * m + (1 - p.beta1) * g
+        v = p.beta2 * v + (1 - p.beta2) * g**2
+        ahead = p.beta1 * m / (1 - p.beta1 ** (t + 1)) + (1 - p.beta1) * g / (1 - p.beta1**t)
+        yield ahead / (np.sqrt(v / (1 - p.beta2**t)) + p.epsilon)
+
+
+def amsgrad(p, gradients, w):
+    """arXiv:1904.09237, Algorithm 2, with Adam's bias corrections."""
+    m, v, most = 0.0, 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = p.beta1 * m + (1 - p.beta1) * g
+        v = p.beta2 * v + (1 - p.beta2) * g**2
+        most = np.maximum(most, v / (1 - p.beta2**t))
+        yield m / (1 - p.beta1**t) / (np.sqrt(most) + p.epsilon)
+
+
+def radam(p, gradients, w):
+    """arXiv:1908.03265, Algorithm 2, whose threshold is 4 there and 5 in its authors' code."""
+    m, v, longest = 0.0, 0.0, 2 / (1 - p.beta2) - 1
+    for t, g in enumerate(gradients, start=1):
+        m = p.beta1 * m + (1 - p.beta1) * g
+        v = p.beta2 * v + (1 - p.beta2) * g**2
+        length = longest - 2 * t * p.beta2**t / (1 - p.beta2**t)
+        average = m / (1 - p.beta1**t)
+        if length < 5:
+            yield average
+            continue
+        r = (length - 4) * (length - 2) * longest
+        r /= (longest - 4) * (longest - 2) * length
+        yield np.sqrt(r) * average / (np.sqrt(v / (1 - p.beta2**t)) + p.epsilon)
+
+
+def adabelief(p, gradients, w):
+    """arXiv:2010.07468, Algorithm 2."""
+    m, s = 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = p.beta1 * m + (1 - p.beta1) * g
+        s = p.beta2 * s + (1 - p.beta2) * (g - m) ** 2 + p.adabelief_epsilon
+        root = np.sqrt(s / (1 - p.beta2**t))
+        yield m / (1 - p.beta1**t) / (root + p.adabelief_epsilon)
+
+
+def yogi(p, gradients, w):
+    """Zaheer et al. 2018, Algorithm 2; as in optax moments begin at 1e-6 and are unbiased."""
+    m, v = 1e-6, 1e-6
+    for t, g in enumerate(gradients, start=1):
+        m = p.beta1 * m + (1 - p.beta1) * g
+        v = v - (1 - p.beta2) * np.sign(v - g**2) * g**2
+        yield m / (1 - p.beta1**t) / (np.sqrt(v / (1 - p.beta2**t)) + p.yogi_epsilon)
+
+
+def novograd(p, gradients, w):
+    """arXiv:1905.11286, Algorithm 1, which begins at the first gradient itself."""
+    m = v = None
+    for g in gradients:
+        square = np.sum(g**2)
+        v = square if v is None else p.novograd_beta2 * v + (1 - p.novograd_beta2) * square
+        scaled = g / (np.sqrt(v) + 1e-8)
+        m = scaled if m is None else p.beta1 * m + scaled
+        yield m
+
+
+def lamb(p, gradients, w):
+    """arXiv:1904.00962, Algorithm 2, its function of the norm the identity."""
+    m, v = 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        m = p.beta1 * m + (1 - p.beta1) * g
+        v = p.beta2 * v + (1 - p.beta2) * g**2
+        r = m / (1 - p.beta1**t) / (np.sqrt(v / (1 - p.beta2**t)) + p.epsilon)
+        r = r + p.weight_decay * w
+        yield np.linalg.norm(w) / np.linalg.norm(r) * r
+
+
+RULES: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        sign_descent, lion, adamax, nadam, amsgrad, radam, adabelief, yogi, novograd, lamb,
+    )
+}  # fmt: skip
+
+
+class Numbers:
+    """NUMBERS, by attribute."""
+
+    def __getattr__(self, name: str) -> float:
+        return NUMBERS[name]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_direction_is_the_published_one(name: str):
+    rng = np.random.default_rng(1)
+    # Layers of very different gradients: what is done by layer shows.
+    weights = [rng.normal(size=(3, 2)), rng.normal(size=(2, 4))]
+    gradients = [
+        [scale * rng.normal(size=w.shape) for w, scale in zip(weights, (1.0, 1e-2), strict=True)]
+        for _ in range(STEPS)
+    ]
+    wanted = [
+        list(RULES[name](Numbers(), [g[layer] for g in gradients], w))
+        for layer, w in enumerate(weights)
+    ]
+    with numerics():
+        direction: Any = direction_of(name, NUMBERS)
+        params = [jax.numpy.asarray(w) for w in weights]
+        state = direction.init(params)
+        for step, gradient in enumerate(gradients):
+            given = [jax.numpy.asarray(g) for g in gradient]
+            found, state = direction.update(given, state, params)
+            for layer, value in enumerate(found):
+                scale = np.max(np.abs(wanted[layer][step]))
+                np.testing.assert_allclose(
+                    value, wanted[layer][step], rtol=0, atol=ROUNDING * scale
+                )
+
+
+@pytest.mark.parametrize("optimizer", OURS, ids=lambda optimizer: optimizer.name)
+def test_ours_are_paddable_where_they_say_so(optimizer):
+    with numerics():
+        wrong = why_not_paddable(optimizer.name)
+    assert optimizer.paddable == (not wrong), wrong
