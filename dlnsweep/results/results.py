@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,27 +11,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.machine.memory import available_memory
+from dlnsweep.errors import SpecError
 from dlnsweep.results import summaries
 from dlnsweep.results.chosen_records import needed, taken_at
 from dlnsweep.results.drawing import Drawing
+from dlnsweep.results.recorded import Recorded, check_name, listed
 from dlnsweep.results.tables import (
     aligned,
-    check_alike,
     concat,
     expanded,
     is_blank,
     map_in_threads,
     no_curves,
-    size_of_curves,
     stream,
     to_pandas,
 )
 from dlnsweep.results.weights import KeptWeights
-from dlnsweep.settings.sentences import nearest_key, show
+from dlnsweep.settings.sentences import show
 from dlnsweep.store import Store
-from dlnsweep.store.records import FINAL, OUTCOMES_SCHEMA
+from dlnsweep.store.records import FINAL
 
 PLANNED = "planned"
 
@@ -62,7 +60,7 @@ class Results(Drawing):
     def __init__(self, store: Store) -> None:
         self.store = store
         self.path = store.root
-        self._footers: dict[int, tuple[pa.Schema, int]] = {}
+        self._recorded = Recorded(store)
 
     def __repr__(self) -> str:
         return f"Results({str(self.path)!r})"
@@ -106,11 +104,13 @@ class Results(Drawing):
             SpecError: If `where` names no setting.
             StoreError: If a file is damaged.
         """
-        chosen = self._chosen(self.store.runs_table(["run_id", "batch", *self.settings]), where)
+        chosen = self._recorded.chosen(
+            self.store.runs_table(["run_id", "batch", *self.settings]), where
+        )
         runs = chosen.drop_columns("batch")
         if not unused:
             runs = runs.drop_columns([n for n in self.settings if is_blank(runs[n])])
-        outcomes = self._outcomes(chosen)
+        outcomes = self._recorded.outcomes(chosen)
         for name in outcomes.column_names[1:]:
             column = outcomes[name]
             runs = runs.append_column(
@@ -144,19 +144,19 @@ class Results(Drawing):
             StoreError: If a file is damaged, or the table would not fit into memory;
                 `curve_batches` gives it in pieces.
         """
-        names = self._observables(observables)
+        names = self._recorded.observables(observables)
         if vectors not in ("arrays", "columns"):
             raise SpecError(
                 f"{self.path}: vectors is {show(vectors)}; it must be 'arrays' or 'columns'."
             )
-        settings = ["seed", *self.varying] if settings is None else _names(settings, "settings")
+        settings = ["seed", *self.varying] if settings is None else listed(settings, "settings")
         for name in settings:
-            _check_name(self.path, name, self.settings, "setting")
+            check_name(self.path, name, self.settings, "setting")
         table = self.store.runs_table(["run_id", "batch", *dict.fromkeys(settings)])
-        chosen = self._chosen(table, where)
-        batches = self._done_batches(chosen)
-        self._check_fits(chosen, batches, names)
-        read = self._reader(names, None if where is None else chosen["run_id"].to_numpy())
+        chosen = self._recorded.chosen(table, where)
+        batches = self._recorded.done_batches(chosen)
+        self._recorded.check_fits(chosen, batches, names)
+        read = self._recorded.reader(names, None if where is None else chosen["run_id"].to_numpy())
         tables = map_in_threads(read, batches)
         curves = concat(tables) if tables else no_curves(names)
         beside = aligned(chosen.drop_columns("batch"), curves["run_id"].to_numpy())
@@ -183,10 +183,10 @@ class Results(Drawing):
             SpecError: If something is asked for by a name that there is not.
             StoreError: If a file is damaged.
         """
-        names = self._observables(observables)
-        chosen = self._chosen(self.store.runs_table(["run_id", "batch"]), where)
-        read = self._reader(names, None if where is None else chosen["run_id"].to_numpy())
-        for _, table in stream(read, self._done_batches(chosen)):
+        names = self._recorded.observables(observables)
+        chosen = self._recorded.chosen(self.store.runs_table(["run_id", "batch"]), where)
+        read = self._recorded.reader(names, None if where is None else chosen["run_id"].to_numpy())
+        for _, table in stream(read, self._recorded.done_batches(chosen)):
             yield table
 
     def weights(self, run_id: int, step: int | None = None) -> dict[str, np.ndarray]:
@@ -242,159 +242,23 @@ class Results(Drawing):
             SpecError: If a name is none of this sweep's, or `at` is no recorded step.
             StoreError: If a file is damaged.
         """
-        keys = _names(by, "by")
+        keys = listed(by, "by")
         for key in keys:
-            _check_name(self.path, key, self.settings, "setting")
+            check_name(self.path, key, self.settings, "setting")
         when = taken_at(self.path, at)
-        names = self._numbers(observable)
-        self._numbers(needed([], when))
+        names = self._recorded.numbers(observable)
+        self._recorded.numbers(needed([], when))
         table = self.store.runs_table(["run_id", "batch", *keys])
-        outcomes = to_pandas(self._outcomes(table, names if when == "final" else []))
+        outcomes = to_pandas(self._recorded.outcomes(table, names if when == "final" else []))
         values = to_pandas(table.select(keys)).assign(status=outcomes["status"])
         if when == "final":
             finals = outcomes.reindex(columns=[FINAL + name for name in names])
             values[names] = finals.to_numpy()
         else:
             reduced = summaries.reduce_curves(self.curve_batches(needed(names, when)), names, when)
-            batches = self._done_batches(table)
+            batches = self._recorded.done_batches(table)
             if isinstance(when, int) and batches and reduced.empty:
-                raise SpecError(self._no_such_step(when, batches[0]))
+                raise SpecError(self._recorded.no_such_step(when, batches[0]))
             by_run = reduced.set_index("run_id").reindex(table["run_id"].to_numpy())
             values[names] = by_run[names].to_numpy()
         return summaries.statistics(values, keys, names)
-
-    def _no_such_step(self, at: int, batch: int) -> str:
-        steps = np.unique(self.store.read_batch("curves", batch, ["step"])["step"].to_numpy())
-        near = steps[np.argsort(np.abs(steps - at))[:1]].tolist()
-        hint = f"there is one at step {near[0]}" if near else "no step was recorded at all"
-        return f"{self.path}: at is {at}, but no run has a record at that step; {hint}."
-
-    def _observables(self, names: Sequence[str] | str | None) -> list[str]:
-        known = list(self._types)
-        if names is None:
-            return known
-        asked = _names(names, "observables")
-        for name in asked:
-            # While nothing is done, the sweep's own list is all there is to know.
-            _check_name(self.path, name, known or self.sweep["observables"], "recorded observable")
-        return asked
-
-    def _numbers(self, names: Sequence[str] | str | None) -> list[str]:
-        vectors = [name for name, kind in self._types.items() if pa.types.is_nested(kind)]
-        if names is None:
-            return [name for name in self._types if name not in vectors]
-        asked = self._observables(names)
-        for name in asked:
-            if name in vectors:
-                raise SpecError(
-                    f"{self.path}: {name} is a vector, but a summary takes numbers; "
-                    "use curves() for it."
-                )
-        return asked
-
-    @property
-    def _types(self) -> dict[str, pa.DataType]:
-        # Batches of other programs may record other observables; what is committed never changes.
-        new = sorted(self.store.done() - self._footers.keys())
-        footers = map_in_threads(lambda number: self.store.read_footer("curves", number), new)
-        self._footers |= dict(zip(new, footers, strict=True))
-        check_alike(self.path, "curves", [schema for schema, _ in self._footers.values()])
-        return {
-            field.name: field.type
-            for number in sorted(self._footers)
-            for field in self._footers[number][0]
-            if field.name not in ("run_id", "step")
-        }
-
-    def _chosen(self, table: pa.Table, where: Mapping[str, Any] | None) -> pa.Table:
-        """Return the rows of a table of all runs that `where` chooses."""
-        if where is not None and not isinstance(where, Mapping):
-            raise SpecError(
-                f"{self.path}: where is {show(where)}; it must be a dictionary of settings and "
-                "values, such as {'training.weight_decay': 0.1}."
-            )
-        if not where:
-            return table
-        for key in where:
-            _check_name(self.path, key, ["run_id", *self.settings], "setting")
-        asked_for = self.store.runs_table(list(where))
-        chosen = np.ones(table.num_rows, dtype=bool)
-        for key, wanted in where.items():
-            values = wanted if isinstance(wanted, (list, tuple, set, np.ndarray)) else [wanted]
-            column = asked_for[key].to_pandas()
-            asked = [value for value in values if value is not None]
-            chosen &= (column.isin(asked) | (column.isna() & (None in list(values)))).to_numpy()
-        return table.filter(pa.array(chosen))
-
-    def _reader(
-        self, observables: list[str], run_ids: np.ndarray | None
-    ) -> Callable[[int], pa.Table]:
-        """Return what reads a batch's curves, of these runs only if any are given."""
-
-        def read(number: int) -> pa.Table:
-            table = self.store.read_batch("curves", number, ["run_id", "step", *observables])
-            if run_ids is None:
-                return table
-            return table.filter(pa.array(np.isin(table["run_id"].to_numpy(), run_ids)))
-
-        return read
-
-    def _check_fits(self, runs: pa.Table, batches: list[int], observables: list[str]) -> None:
-        """Refuse a table of curves that would fill the memory."""
-        known = self._types
-        types = [known[name] for name in observables if name in known]
-        rows, needed = size_of_curves(
-            sum(self._footers[number][1] for number in batches),
-            runs.num_rows / max(1, self._num_runs(batches)),
-            types,
-            len(runs.column_names) - 2,
-        )
-        free = available_memory()
-        if needed > free:
-            raise StoreError(
-                f"{self.path}: curves() would make a table of {rows} rows, for which about "
-                f"{needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; ask for less "
-                "with observables=[...], where={...} or settings=[], for medians with "
-                "summary(by=...), or go through curve_batches(), which gives one batch after "
-                "another."
-            )
-
-    def _num_runs(self, batches: list[int]) -> int:
-        return int(np.isin(self.store.runs_table(["batch"])["batch"].to_numpy(), batches).sum())
-
-    def _done_batches(self, runs: pa.Table) -> list[int]:
-        planned = np.unique(runs["batch"].to_numpy()).tolist()
-        return sorted(self.store.done().intersection(planned))
-
-    def _outcomes(self, runs: pa.Table, finals: list[str] | None = None) -> pa.Table:
-        """Return the outcomes of runs in their order, null where there is none yet."""
-        columns = None
-        names = OUTCOMES_SCHEMA.names
-        if finals is not None:
-            names = ["run_id", "status"]
-            columns = [*names, *(FINAL + name for name in finals)]
-        tables = map_in_threads(
-            lambda number: self.store.read_batch("outcomes", number, columns),
-            self._done_batches(runs),
-        )
-        check_alike(self.path, "outcomes", [table.schema for table in tables])
-        known = concat([OUTCOMES_SCHEMA.empty_table().select(names), *tables])
-        return aligned(known, runs["run_id"].to_numpy())
-
-
-def _names(value: Any, what: str) -> list[str]:
-    """Return names that were given alone or as a list, each once."""
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple | set | np.ndarray | pd.Index | dict) or not all(
-        isinstance(name, str) for name in names
-    ):
-        raise SpecError(f"{what} is {show(value)}; it must be a name, or a list of names.")
-    return list(dict.fromkeys(names))
-
-
-def _check_name(path: Any, name: str, known: Sequence[str], kind: str) -> None:
-    if name in known:
-        return
-    near = nearest_key(name, known)
-    hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known) or 'none'}."
-    raise SpecError(f"{path}: {show(name)} is no {kind} of this sweep; {hint}")

@@ -317,9 +317,9 @@ def test_curves_that_do_not_fit_into_memory_are_refused(results, monkeypatch):
     rows = len(results.curves())
     # 2.2 times run_id, step, error and three settings, and vectors of three numbers.
     needed = int(2.2 * rows * (8 * 6 + 120 + 8 * 3))
-    monkeypatch.setattr("dlnsweep.results.results.available_memory", lambda: needed)
+    monkeypatch.setattr("dlnsweep.results.recorded.available_memory", lambda: needed)
     assert len(results.curves()) == rows
-    monkeypatch.setattr("dlnsweep.results.results.available_memory", lambda: needed - 1)
+    monkeypatch.setattr("dlnsweep.results.recorded.available_memory", lambda: needed - 1)
     with pytest.raises(StoreError) as caught:
         results.curves()
     assert str(caught.value) == (
