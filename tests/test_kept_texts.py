@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from kept import (
     asking_texts,
+    attention_texts,
     balance_texts,
     basis_size,
     classification,
@@ -51,6 +52,7 @@ PARTS = [
     *reduced_inputs_texts.PARTS,
     *scale.PARTS,
     *asking_texts.PARTS,
+    *attention_texts.PARTS,
     *balance_texts.PARTS,
     *scaling_texts.PARTS,
     *theorem.PARTS,

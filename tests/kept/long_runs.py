@@ -1,4 +1,4 @@
-"""README.md and results/kept/long_runs: time jumps beside gradient descent step by step."""
+"""results/kept/long_runs, and the guide: time jumps beside gradient descent step by step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import jump_samples as samples
 
 from dlnsweep.engine import jumps
-from kept.tables import Table, table
+from kept.plans import planned
+from kept.tables import Table, sweep, table
 from kept.text import GUIDES, Part, Statement, says
 
 FILE = "results/kept/long_runs/README.md"
@@ -19,6 +20,8 @@ FILE = "results/kept/long_runs/README.md"
 
 def _front_page() -> Iterator[Statement]:
     yield says("with at most {} outputs on all samples", jumps.MOST_OUTPUTS)
+    most = planned("vanishing_decay")[2]
+    yield says("each to its end: {} billion steps", most / 1e9)
 
 
 def _allowed(row: dict[str, Any]) -> float:
@@ -78,6 +81,45 @@ def _estimates() -> Iterator[Statement]:
     )  # fmt: skip
 
 
+def _vanishing() -> Iterator[Statement]:
+    file, rows = sweep("vanishing_decay"), table("long_runs/vanishing_decay.csv")
+    runs, fewest, most = planned("vanishing_decay")
+    decays = rows.where(**{"network.depth": 2}).column("training.weight_decay")
+    assert rows.where(**{"network.depth": 3}).column("training.weight_decay") == decays
+    yield says(
+        "{} networks of depth 2 and 3 with λ from {} down to {}", runs, decays[-1], decays[0]
+    )
+    rate = file["training"]["learning_rate"]
+    yield says("until ηλT = {}: {} to {} steps", rate * decays[0] * most, fewest, most)
+    yield says("tolerance of {} at every recorded one (largest estimate {})",
+               file["sweep"]["tolerance"], max(rows.column("truncation_error")))  # fmt: skip
+    least = [rows.where(**{"network.depth": L, "training.weight_decay": decays[0]}).rows[0]
+             for L in (2, 3)]  # fmt: skip
+    two, three = (each["steps_taken"] for each in least)
+    yield says("median run takes {} (depth 2) and {} (depth 3) steps", two, three)
+    yield says("the others, {} and {} times.", *(each["jumps"] for each in least))
+    for name, words in (("ratio", "regression error over λ"), ("off", "off-subspace error")):
+        middle = [each[name] for each in least]
+        cells, values = ["at λ = {} | {} | {} |"] * 3, []
+        for decay in (1e-7, 1e-4, 1e-2):
+            found = [rows.where(**{"network.depth": L, "training.weight_decay": decay}).rows[0]
+                     for L in (2, 3)]  # fmt: skip
+            values += [decay, *(each[f"{name}_deviation"] for each in found)]
+        yield says(
+            f"| {words}, median, λ = {{}} | {{}} | {{}} | | largest deviation of a run from its "
+            f"own at {{}}: {' | '.join(cells)}",
+            decays[0], *middle, decays[0], *values,
+        )  # fmt: skip
+    # What is said of orders: corrections per decay of lambda, and none at depth 2.
+    for name, depths in (("ratio", [3]), ("off", [2, 3])):
+        for L in depths:
+            of_depth = rows.where(**{"network.depth": L})
+            found = of_depth.column(f"{name}_deviation")
+            slopes = [a / b for a, b in zip(found[4:], decays[4:], strict=True)]
+            assert max(slopes) < 1.2 * min(slopes)
+    assert max(rows.where(**{"network.depth": 2}).column("ratio_deviation")) < 1e-6
+
+
 def _jumped(text: str) -> float:
     """Return the share of a run's steps that were jumped over, of what its outcome says."""
     found = re.match(r"([\d,]+) steps taken, ([\d,]+) in", text)
@@ -89,4 +131,10 @@ def _jumped(text: str) -> float:
 PARTS = [
     Part(f"{GUIDES}/kernels.md", "Time jumps: any number of steps", _front_page),
     Part(FILE, "What the estimates are worth", _estimates),
+    Part(
+        FILE,
+        "Weight decay that vanishes",
+        _vanishing,
+        settings=("Σ^(2/L − 1)", "is nothing at L = 2;", "all seven decades", "Depth 3."),
+    ),
 ]

@@ -49,6 +49,8 @@ def _runs_and_steps() -> Iterator[Statement]:
     )  # fmt: skip
     runs, steps, _ = planned("balance")
     yield says("| balance | {} | {}; {} |", runs, steps, LONGER)
+    yield says("| attention | {} | {} |", *planned("attention_plateaus")[:2])
+    yield says("| long_runs | {} | {} to {} |", *planned("vanishing_decay"))
     one, other = planned("scaling_law"), planned("mup_transfer")
     yield says("| scaling | {}; {} | {}; {} |", one[0], other[0], one[1], other[1])
     found = [planned(name) for name in ("soft_committee", "relu_minima", "one_pass")]
