@@ -27,16 +27,14 @@ def ends(runs: pd.DataFrame) -> pd.DataFrame:
         steps_taken=_count(runs, r"([\d,]+) steps taken"),
         jumps=_count(runs, r"in ([\d,]+) jumps"),
     )
-    least = runs[runs[DECAY] == runs[DECAY].min()].set_index([DEPTH, "seed"])
+    runs = runs.sort_values(DECAY)
     for name in ("ratio", "off"):
-        base = least[name].reindex(pd.MultiIndex.from_frame(runs[[DEPTH, "seed"]])).to_numpy()
+        base = runs.groupby([DEPTH, "seed"])[name].transform("first")
         runs[f"{name}_deviation"] = abs(runs[name] / base - 1)
-    grouped = runs.groupby([DEPTH, DECAY])
-    found = grouped[
-        ["training.num_steps", "ratio", "off", "steps_taken", "jumps"]
-    ].median()  # fmt: skip
-    largest = grouped[["ratio_deviation", "off_deviation", "truncation_error"]].max()
-    return found.join(largest).reset_index()
+    medians = ("training.num_steps", "ratio", "off", "steps_taken", "jumps")
+    largest = ("ratio_deviation", "off_deviation", "truncation_error")
+    chosen = dict.fromkeys(medians, "median") | dict.fromkeys(largest, "max")
+    return runs.groupby([DEPTH, DECAY]).agg(chosen).reset_index()
 
 
 def _count(runs: pd.DataFrame, pattern: str) -> pd.Series:
