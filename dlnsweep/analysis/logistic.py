@@ -69,7 +69,7 @@ def logistic_half(x: Numbers, wins: Numbers, tries: Numbers) -> Numbers:
             break
     with np.errstate(divide="ignore", invalid="ignore"):
         half = x.mean() - level / slope * spacing
-    share = wins.sum(axis=1) / tries.sum(axis=1)
+        share = wins.sum(axis=1) / tries.sum(axis=1)
     half = np.select([share == 0, share == 1, np.isnan(half)], [np.inf, -np.inf, x.mean()], half)
     return np.exp(np.where(half < x[0], -np.inf, np.where(half > x[-1], np.inf, half)))
 

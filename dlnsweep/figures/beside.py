@@ -10,6 +10,7 @@ from dlnsweep.figures.labels import observable_label
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import CurvesFigure
 
 
@@ -33,7 +34,7 @@ def beside_overlays(results: Results, keys: CurvesFigure, selection: Selection) 
 def _parts(keys: CurvesFigure, selection: Selection) -> list[tuple[dict, np.ndarray]]:
     """Return the settings and the runs of each panel and colour that has runs."""
     used, parts = selection.used, []
-    names = [name for name in (keys.panel_by, keys.hue) if name is not None]
+    names = list(shown_by(keys).values())
     for values in itertools.product(*(levels(used, name) for name in names)):
         where = dict(zip(names, values, strict=True))
         runs = np.ones(len(used), dtype=bool)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from dlnsweep.figures import style
+from dlnsweep.figures import looks
 
 # Dates and versions would make files differ that show the same.
 METADATA: dict[str, dict[str, Any]] = {
@@ -29,15 +30,20 @@ _SHOWN = 110
 class DrawnFigure(Figure):
     """A figure that is saved in the style that it was drawn in, with the same bytes each time."""
 
-    # The layout that it has until it is saved.
+    # The layout that it has until it is saved, and the settings of Matplotlib that it has for
+    # itself.
     first_engine: Any = None
+    rc: Mapping[str, Any] = MappingProxyType({})
+    # What the small print says, whether it stands below or not.
+    caption: str = ""
+    has_footer: bool = True
 
     def savefig(self, fname: Any, **options: Any) -> None:
         """Write the figure to a file, as Matplotlib does."""
         kind = str(options.get("format") or Path(str(fname)).suffix.lstrip(".") or "png").lower()
-        options = {"metadata": METADATA.get(kind), "dpi": self.dpi, **options}
+        options = {"metadata": metadata_of(self, kind), "dpi": self.dpi, **options}
         settle(self)
-        with style.styled(), _quiet_fonts():
+        with looks.styled(self.rc), _quiet_fonts():
             super().savefig(fname, **options)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
@@ -55,7 +61,7 @@ def settle(figure: Figure) -> None:
     """
     if isinstance(figure, DrawnFigure) and figure.get_layout_engine() is not figure.first_engine:
         return
-    with style.styled():
+    with looks.styled(getattr(figure, "rc", None)):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
 
@@ -70,9 +76,17 @@ def encoded(figure: Figure, kind: str) -> bytes:
     file = io.BytesIO()
     settle(figure)
     # A stranger's figure knows nothing of it.
-    with style.styled(), _quiet_fonts():
-        figure.savefig(file, format=kind, metadata=METADATA[kind], dpi=figure.dpi)
+    with looks.styled(getattr(figure, "rc", None)), _quiet_fonts():
+        figure.savefig(file, format=kind, metadata=metadata_of(figure, kind), dpi=figure.dpi)
     return file.getvalue()
+
+
+def metadata_of(figure: Figure, kind: str) -> dict[str, Any] | None:
+    """Return what a file says of itself: with the small print, where that does not stand below."""
+    known = METADATA.get(kind)
+    if known is None or not isinstance(figure, DrawnFigure) or figure.has_footer:
+        return known
+    return {**known, "Subject" if kind == "pdf" else "Description": figure.caption}
 
 
 @contextmanager

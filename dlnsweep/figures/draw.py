@@ -25,6 +25,7 @@ from dlnsweep.settings.figures import (
     register_figure,
 )
 from dlnsweep.spec.figures.check import check
+from dlnsweep.spec.figures.reading import with_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +58,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
         StoreError: No run is done yet.
     """
     load_matplotlib()
-    from dlnsweep.figures import style
+    from dlnsweep.figures import looks
     from dlnsweep.figures.kinds.boundary import draw_boundary
     from dlnsweep.figures.kinds.curves import draw_curves
     from dlnsweep.figures.kinds.final import draw_final
@@ -66,10 +67,18 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     from dlnsweep.figures.kinds.scatter import draw_scatter
     from dlnsweep.figures.kinds.spectrum import draw_spectrum
     from dlnsweep.figures.labels import words_of
+    from dlnsweep.figures.legends import named_overlays
 
+    if figure.style is not None:
+        figure, problems = with_style(figure)
+        if problems:
+            raise SpecError(*(f"figure.{problem}" for problem in problems))
     if figure.kind in DRAWN:
-        with style.styled():
-            return DRAWN[figure.kind](results, figure)
+        with looks.styled(figure.rc):
+            made = DRAWN[figure.kind](results, figure)
+        if hasattr(made, "savefig"):
+            made.rc = dict(figure.rc)
+        return made
     selection = _checked_selection(results, figure)
     if isinstance(figure, CurvesFigure | FinalFigure | NoiseFigure):
         from dlnsweep.figures.theory import theory_overlays
@@ -79,7 +88,8 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
         from dlnsweep.figures.beside import beside_overlays
 
         overlays = [*overlays, *beside_overlays(results, figure, selection)]
-    with style.styled(), words_of(selection.runs):
+    overlays = named_overlays(figure, overlays)
+    with looks.styled(figure.rc), words_of(selection.runs):
         if figure.kind == "curves":
             return draw_curves(results, figure, selection, overlays)
         if figure.kind == "final":
@@ -142,7 +152,7 @@ def save(
 
 
 def _checked_selection(results: Results, figure: FigureSettings) -> Any:
-    from dlnsweep.figures.statistics import select, setting_columns
+    from dlnsweep.figures.statistics import levels, select, setting_columns
 
     runs = results.runs(unused=True)
     settings = setting_columns(runs)
@@ -159,7 +169,7 @@ def _checked_selection(results: Results, figure: FigureSettings) -> Any:
         if column.dtype == object
         and any(hasattr(value, "__len__") and not isinstance(value, str) for value in column)
     ]
-    values = {name: runs[name].unique().tolist() for name in settings}
+    values = {name: levels(runs, name) for name in settings}
     sentences = check(figure, list(finals), settings, vectors, everything.varying, values=values)
     if sentences:
         raise SpecError(*sentences)

@@ -124,7 +124,14 @@ def stored_figures(results: Results) -> list[Any]:
     Raises:
         SpecError: If one is of a kind that is not known here.
     """
-    return read_figures(results.sweep["sweep"].get("figures", []), str(results.path))
+    stored = results.sweep["sweep"].get("figures", [])
+    if any(isinstance(table, dict) and table.get("style") is not None for table in stored):
+        # A folder of somebody else's must not have us read a file of its choice.
+        raise SpecError(
+            f"{results.path}: sweep.json names a style for a figure; what a style says is kept "
+            "there as rc: run the sweep's file again, or draw by `dlnsweep figure RESULTS --file`."
+        )
+    return read_figures(stored, str(results.path))
 
 
 def _settings_of(figures: Sequence[Any]) -> list[Any]:

@@ -47,7 +47,9 @@ def words_of(runs: Any) -> Iterator[None]:
         runs: The runs as a table.
     """
     kinds = None
-    if {"problem.kind", "network.kind"} <= set(runs.columns) and len(runs):
+    if {"problem.kind", "network.kind"} <= set(runs.columns) and (
+        len(runs[["problem.kind", "network.kind"]].drop_duplicates()) == 1
+    ):
         problem, network = (str(runs[f"{each}.kind"].iloc[0]) for each in ("problem", "network"))
         # The problem may be of a package that is not installed here.
         kinds = (problem, network) if problem in PROBLEMS else None

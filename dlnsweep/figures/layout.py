@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.figures import style
+from dlnsweep.figures import looks
 from dlnsweep.figures.canvas import DrawnFigure
 from dlnsweep.figures.labels import (
     format_settings,
@@ -30,8 +30,8 @@ from dlnsweep.figures.labels import (
     setting_symbol,
     with_symbol,
 )
+from dlnsweep.figures.legends import put_legend
 from dlnsweep.figures.measure import renderer, text_width
-from dlnsweep.figures.overlays import Overlay, dashed
 from dlnsweep.figures.promised import promise_note
 from dlnsweep.figures.statistics import (
     Results,
@@ -41,14 +41,12 @@ from dlnsweep.figures.statistics import (
     matches,
     setting_columns,
 )
-from dlnsweep.settings import figure_keys as settings
+from dlnsweep.settings.figure_look import WIDTHS, Framed
 from dlnsweep.settings.training import OF_NETWORK, SWITCHES
 from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
 from dlnsweep.theory.prescription import HOW, SETS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
-# More entries of a legend than this nobody reads, and more of their colours nobody tells apart.
-_MOST_NAMED, _NAMED_OF_MANY = 24, 8
 # Of a setting that varies with another one, so many values are written out.
 _MOST_LISTED = 8
 # Settings that are words: the usual one, which goes without saying, and what to say after another.
@@ -65,14 +63,16 @@ _LEAST_ROW = 1.2
 
 
 def new_figure(
-    keys: settings.Figure, rows: int, columns: int, row_height: float = 2.2
+    keys: Framed, rows: int, columns: int, row_height: float = 2.2
 ) -> tuple[Figure, np.ndarray]:
     """Return an empty figure and its panels as a (rows, columns) array.
 
     `finish` sets the height, once it is known what stands above and below the panels.
     """
-    width = keys.width_inches or (COLUMN_WIDTH if columns == 1 else PAGE_WIDTH)
+    wide = WIDTHS[keys.width] if keys.width else COLUMN_WIDTH if columns == 1 else PAGE_WIDTH
+    width = keys.width_inches or wide
     figure = DrawnFigure(figsize=(width, rows * row_height), dpi=keys.dpi)
+    figure.rc = dict(keys.rc)
     # Before there is a colour bar, which is laid out otherwise without it.
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN))
     figure.first_engine = figure.get_layout_engine()
@@ -82,7 +82,7 @@ def new_figure(
 
 def finish(
     figure: Figure,
-    keys: settings.Figure,
+    keys: Framed,
     results: Results,
     selection: Selection,
     notes: Sequence[str],
@@ -102,21 +102,24 @@ def finish(
     """
     width = figure.get_figwidth() - 2 * MARGIN
     title = plain(results.name) if keys.title is None else drawable(keys.title)
-    source = drawable(str(results.sweep.get("source") or "")) if title else ""
-    above = [(line, style.TITLE, "0.0") for line in _broken(figure, [title], style.TITLE, width)]
-    above += [
-        (line, style.SMALL, style.GREY) for line in _broken(figure, [source], style.SMALL, width)
-    ]
+    source = drawable(str(results.sweep.get("source") or "")) if title and keys.source else ""
+    large, little = looks.title_size(), looks.small_size()
+    black = str(matplotlib.rcParams["text.color"])
+    above = [(line, large, black) for line in _broken(figure, [title], large, width)]
+    above += [(line, little, looks.GREY) for line in _broken(figure, [source], little, width)]
     small = [
         constants(selection),
         [*notes, *promise_note(results, keys), *counts(selection, left_out)],
     ]
+    if isinstance(figure, DrawnFigure):
+        figure.caption = "; ".join(", ".join(filter(None, chunks)) for chunks in small if chunks)
+        figure.has_footer = keys.footer
     below = [
-        (line, style.SMALL, style.GREY)
-        for chunks, between in zip(small, (",  ", " · "), strict=True)
-        for line in _broken(figure, chunks, style.SMALL, width, between)
+        (line, little, looks.GREY)
+        for chunks, between in zip(small if keys.footer else (), (",  ", " · "), strict=False)
+        for line in _broken(figure, chunks, little, width, between)
     ]
-    box = _legend(figure, *legend, width) if legend[1] else None
+    box = put_legend(figure, *legend, width, getattr(keys, "legend", None))
     legend_height = 0.0
     if box is not None:
         extent = box.get_window_extent(renderer(figure))
@@ -140,35 +143,24 @@ def finish(
         box.set_bbox_to_anchor((0.5, (height - header) / height), figure.transFigure)
 
 
-def legend_of(
-    hue: str | None,
-    hues: Sequence[Any],
-    colour_of: dict[Any, Any],
-    overlays: Sequence[Overlay],
-    seen: Sequence[Any] = (),
-) -> tuple[str, list[Line2D]]:
-    """Return the legend's title and its entries: one a value of the hue, one an overlay.
+def x_label(keys: Framed, usual: str) -> str:
+    """Return what stands at the horizontal axis: what the file says, or the usual."""
+    return usual if keys.x_label is None else drawable(keys.x_label)
 
-    Of many numbers, whose colours are in their order, a few are named. Values of which nothing can
-    be seen (only those of `seen` can) are not.
+
+def y_label(keys: Framed, observable: str, usual: str) -> str:
+    """Return what stands at the vertical axis of an observable: what the file says, or the usual.
+
+    A long usual one is broken between words and formula.
     """
-    handles, title = [], ""
-    named = np.array([i for i, each in enumerate(hues) if each in seen], dtype=int)
-    if hue is not None and len(named):
-        title = setting_label(hue)
-        if len(named) > _MOST_NAMED and style.is_ordered(hues):
-            those = np.linspace(0, len(named) - 1, _NAMED_OF_MANY).round().astype(int)
-            title = f"{title} ({len(those)} of {len(hues)} values named)"
-            named = named[those]
-        texts = format_settings(hue, [hues[i] for i in named])
-        handles = [
-            Line2D([], [], color=colour_of[hues[i]], label=text, **_whole_marker(i))
-            for i, text in zip(named, texts, strict=True)
-        ]
-    patterns = {overlay.label: overlay.pattern for overlay in overlays}
-    for label, pattern in patterns.items():
-        handles.append(Line2D([], [], color="0.2", label=label, **dashed(pattern)))
-    return title, handles
+    own = keys.y_label.get(observable) if isinstance(keys.y_label, dict) else keys.y_label
+    return two_lines(usual) if own is None else drawable(own)
+
+
+def two_lines(label: str) -> str:
+    """Break a long label between words and formula, lest it be longer than its axis."""
+    words, dollar, formula = label.partition(" $")
+    return f"{words}\n${formula}" if dollar and len(label) > 30 else label
 
 
 def constants(selection: Selection) -> list[str]:
@@ -305,7 +297,7 @@ def set_ticks(axis: Axis, places: Sequence[float], texts: Sequence[str]) -> None
     axis.set_ticks(places, list(texts))
     figure = axis.get_figure(root=True)
     assert figure is not None
-    widest = max(text_width(figure, text, style.TEXT) for text in texts)
+    widest = max(text_width(figure, text, looks.TEXT) for text in texts)
     # The position before the layout is near the one after it.
     inches = axis.axes.get_position().width * figure.get_figwidth()
     if isinstance(axis, XAxis) and widest * len(texts) > 0.9 * inches:
@@ -317,26 +309,6 @@ def hide(axes: Sequence[Axes]) -> None:
     """Blank the panels that have nothing to show."""
     for ax in axes:
         ax.set_axis_off()
-
-
-def _whole_marker(index: int) -> dict[str, Any]:
-    return {**style.marker_style(index), "markevery": None}
-
-
-def _legend(figure: Figure, title: str, handles: Sequence[Line2D], width: float) -> Legend:
-    """Return the legend in as few rows as the figure's width allows."""
-    for rows in range(1, len(handles) + 1):
-        columns = -(-len(handles) // rows)
-        box = figure.legend(
-            handles=list(handles), title=title or None, ncols=columns, loc="upper center",
-            borderaxespad=0, borderpad=0.2,
-        )  # fmt: skip
-        box.set_in_layout(False)
-        wide = box.get_window_extent(renderer(figure)).width / figure.dpi
-        if wide <= width or columns == 1:
-            return box
-        box.remove()
-    raise AssertionError("a legend has entries")
 
 
 def _broken(

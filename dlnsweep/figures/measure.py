@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -28,9 +29,13 @@ def text_width(figure: Figure, text: str, size: float) -> float:
     return probe.get_window_extent(renderer(figure)).width / figure.dpi
 
 
-@lru_cache(1024)
 def label_width(text: str, size: float) -> float:
     """Return how wide a label is, in inches, the same whatever a figure is written as."""
+    return _label_width(text, size, tuple(matplotlib.rcParams["font.family"]))
+
+
+@lru_cache(1024)
+def _label_width(text: str, size: float, _: tuple[str, ...]) -> float:
     figure = Figure(figsize=(1, 1), dpi=300)
     FigureCanvasAgg(figure)
     return text_width(figure, text, size)

@@ -48,7 +48,7 @@ def draw_overlays(
     ax: Axes,
     overlays: Sequence[Overlay],
     observable: str,
-    panel: tuple[str | None, Any],
+    panel: Mapping[str, Any],
     hue: tuple[str | None, Mapping[Any, Any]],
 ) -> list[Overlay]:
     """Draw the overlays that belong to one panel and return them.
@@ -57,13 +57,14 @@ def draw_overlays(
         ax: The panel.
         overlays: All overlays of the figure.
         observable: The observable of the panel.
-        panel: The setting that the panels stand for and its value here; (None, None) if none.
+        panel: The settings that the panels stand for, and their values here.
         hue: The setting that the colours stand for, and the colour of each value.
     """
     drawn = []
     for overlay in overlays:
-        setting, value = panel
-        if overlay.observable != observable or overlay.where.get(str(setting), value) != value:
+        if overlay.observable != observable or any(
+            overlay.where.get(name, value) != value for name, value in panel.items()
+        ):
             continue
         name, colour_of = hue
         colour = colour_of.get(overlay.where.get(str(name)), "0.2")

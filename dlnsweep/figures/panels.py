@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,101 +15,186 @@ from matplotlib.lines import Line2D
 
 from dlnsweep.contracts.network import NETWORKS, NetworkKind
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.figures import layout, style
-from dlnsweep.figures.labels import format_settings, format_values, value_label, with_symbol
+from dlnsweep.figures import layout, legends, looks, style
+from dlnsweep.figures.labels import format_settings, value_label, with_symbol
 from dlnsweep.figures.measure import top_for_notes
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays, set_apart
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
 from dlnsweep.figures.survivors import Shares, num_diverged
-from dlnsweep.settings.figures import (
-    CurvesFigure,
-    FinalFigure,
-    NoiseFigure,
-    ScatterFigure,
-    SpectrumFigure,
-)
-
-Banded = CurvesFigure | FinalFigure | SpectrumFigure | NoiseFigure
+from dlnsweep.settings.figure_keys import Banded, Panelled, panel_settings
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes: an observable, and the value of `panel_by` (None without).
+    """One set of axes: an observable, and the values of the settings that panels stand for.
 
     `lowest` says that no panel stands below, so that the horizontal axis needs its name.
     """
 
     ax: Axes
     observable: str
-    level: Any
+    where: Mapping[str, Any]
     runs: np.ndarray
     lowest: bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The runs of a panel with one colour and one kind of line.
+
+    Attributes:
+        number: Its place among all combinations of `hue` and `style_by`.
+        hue: The value of the hue; None without.
+        style: The value of `style_by`; None without.
+        colour: Its colour.
+        look: Its marker, and its dashes if those stand for something.
+        where: The values of the settings that it stands for, those of its panel among them.
+        runs: Which of the usable runs, as a boolean array.
+    """
+
+    number: int
+    hue: Any
+    style: Any
+    colour: Any
+    look: Mapping[str, Any]
+    where: Mapping[str, Any]
+    runs: np.ndarray
 
 
 @dataclass(frozen=True)
 class Grid:
     """The panels of a figure, and the values of its hue with their colours.
 
-    `measured` takes the lines that are drawn of each hue.
+    `measured` takes the lines that are drawn of each curve. `styles` are the values of `style_by`
+    with what they look like.
     """
 
     figure: Figure
     panels: list[Panel]
     hues: list[Any]
     colour_of: dict[Any, Any]
-    measured: list[tuple[Any, Line2D]] = field(default_factory=list)
+    styles: list[tuple[Any, Mapping[str, Any]]]
+    measured: list[tuple[Curve, Line2D]] = field(default_factory=list)
+
+    @property
+    def num_curves(self) -> int:
+        """How many combinations of colour and kind of line there are."""
+        return len(self.hues) * max(1, len(self.styles))
 
 
-def make_grid(
-    keys: Banded | ScatterFigure, selection: Selection, observables: Sequence[str]
-) -> Grid:
-    """Lay out one panel for each observable and each value of `panel_by`.
+def make_grid(keys: Panelled, selection: Selection, observables: Sequence[str]) -> Grid:
+    """Lay out one panel for each observable and each value of the settings of panels.
 
-    Several observables stand beside each other, the values of `panel_by` below; with one
-    observable the values of `panel_by` stand beside each other, four in a row at most.
+    With `panel_by` several observables stand beside each other, its values below; with one
+    observable its values stand beside each other, four in a row at most. Of `row_by` and
+    `column_by` each value has a row or column; several observables take the place of the other.
     """
     used = selection.used
-    places = levels(selection.runs, keys.panel_by) if keys.panel_by else [None]
-    if len(observables) > 1:
-        shape = (len(places), len(observables))
+    rows, columns = (_levels(selection, name) for name in (keys.row_by, keys.column_by))
+    if keys.row_by or keys.column_by:
+        across = [(None, name) for name in observables] if not keys.column_by else None
+        down = [(None, name) for name in observables] if across is None else None
+        if len(observables) == 1:
+            across, down = [(place, observables[0]) for place in columns], None
+        cells = [
+            ({keys.row_by: row, keys.column_by: column}, name)
+            for row, first in (down or [(row, None) for row in rows])
+            for column, second in (across or [(column, None) for column in columns])
+            for name in [first or second]
+        ]
+        shape = (len(down or rows), len(across or columns))
     else:
-        columns = min(len(places), 4 if len(places) != 5 else 3)
-        shape = (-(-len(places) // columns), columns)
+        places = _levels(selection, keys.panel_by)
+        cells = [({keys.panel_by: place}, name) for place in places for name in observables]
+        shape = (len(places), len(observables))
+        if len(observables) == 1:
+            count = min(len(places), 4 if len(places) != 5 else 3)
+            shape = (-(-len(places) // count), count)
     figure, axes = layout.new_figure(keys, *shape)
     flat = list(axes.ravel())
-    cells = [(place, name) for place in places for name in observables]
     layout.hide(flat[len(cells) :])
     panels = []
-    texts = format_settings(keys.panel_by, places) if keys.panel_by else format_values(places)
-    titles = dict(zip(places, texts, strict=True))
-    for ax, (place, name) in zip(flat, cells, strict=False):
-        everything = np.ones(len(used), dtype=bool)
-        runs = matches(used, keys.panel_by, place) if keys.panel_by else everything
-        if keys.panel_by:
-            ax.set_title(with_symbol(keys.panel_by, titles[place]))
+    for ax, (levels_here, name) in zip(flat, cells, strict=False):
+        where = {key: value for key, value in levels_here.items() if key is not None}
+        runs = np.ones(len(used), dtype=bool)
+        for key, value in where.items():
+            runs &= matches(used, key, value)
         lowest = len(panels) + shape[1] >= len(cells)
-        panels.append(Panel(ax, name, place, runs, lowest))
-    _label_y(panels, shape, network_of(selection), getattr(keys, "at", None))
-    hues = levels(selection.runs, keys.hue) if keys.hue else [None]
-    colours = style.colours(hues) if keys.hue else [style.OKABE_ITO[0]]
-    return Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)))
+        panels.append(Panel(ax, str(name), where, runs, lowest))
+    _title_panels(keys, selection, panels, shape)
+    _label_y(keys, panels, shape, network_of(selection))
+    hues = _levels(selection, keys.hue)
+    colours = looks.colours(hues, keys.colours) if keys.hue else [_only_colour(keys)]
+    styles = _levels(selection, keys.style_by) if keys.style_by else []
+    # Dashes stand for formulas where there are any.
+    plain = any(getattr(keys, key, ()) for key in ("theory", "beside", "marks", "levels"))
+    drawn: list[tuple[Any, Mapping[str, Any]]] = [
+        (each, looks.line_style(i, plain)) for i, each in enumerate(styles)
+    ]
+    return Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)), drawn)
 
 
-def groups(
-    keys: Banded | ScatterFigure, selection: Selection, grid: Grid, panel: Panel
-) -> Iterator[Any]:
-    """Yield index, hue value, colour and runs (a boolean array) of each curve of a panel."""
-    for index, hue in enumerate(grid.hues):
-        runs = panel.runs & matches(selection.used, keys.hue, hue) if keys.hue else panel.runs
+def _levels(selection: Selection, name: str | None) -> list[Any]:
+    return levels(selection.runs, name) if name else [None]
+
+
+def _only_colour(keys: Panelled) -> str:
+    return keys.colours[0] if isinstance(keys.colours, tuple) else looks.OKABE_ITO[0]
+
+
+def _title_panels(
+    keys: Panelled, selection: Selection, panels: Sequence[Panel], shape: tuple[int, int]
+) -> None:
+    """Say above (or beside) the panels which they are."""
+    texts: dict[tuple[str, Any], str] = {}
+    for name in panel_settings(keys):
+        values = levels(selection.runs, name)
+        texts |= {
+            (name, value): with_symbol(name, text)
+            for value, text in zip(values, format_settings(name, values), strict=True)
+        }
+    lettered = keys.letters
+    if lettered is None:
+        lettered = len(panels) > 1 and bool(keys.row_by or keys.column_by)
+    for index, panel in enumerate(panels):
+        titles = {key: texts[key, value] for key, value in panel.where.items()}
+        if keys.panel_by:
+            panel.ax.set_title(titles[keys.panel_by])
+        if keys.column_by and index < shape[1]:
+            panel.ax.set_title(titles[keys.column_by])
+        if keys.row_by and index % shape[1] == shape[1] - 1:
+            panel.ax.text(
+                1.02, 0.5, titles[keys.row_by], transform=panel.ax.transAxes, rotation=270,
+                ha="left", va="center", fontsize=matplotlib.rcParams["axes.titlesize"],
+            )  # fmt: skip
+        if lettered:
+            letter = f"{'abcdefghijklmnopqrstuvwxyz'[index % 26]}" * (1 + index // 26)
+            panel.ax.set_title(f"({letter})", loc="left", fontweight="bold")
+
+
+def groups(keys: Panelled, selection: Selection, grid: Grid, panel: Panel) -> Iterator[Curve]:
+    """Yield each curve of a panel that has runs."""
+    used = selection.used
+    for number, (hue, kind) in enumerate(product(grid.hues, grid.styles or [(None, {})])):
+        where, runs = dict(panel.where), panel.runs
+        if keys.hue:
+            where[keys.hue] = hue
+            runs = runs & matches(used, keys.hue, hue)
+        if keys.style_by:
+            where[keys.style_by] = kind[0]
+            runs = runs & matches(used, keys.style_by, kind[0])
         if runs.any():
-            yield index, hue, grid.colour_of[hue], runs
+            look = kind[1] if keys.style_by else looks.marker_style(number)
+            yield Curve(number, hue, kind[0], grid.colour_of[hue], look, where, runs)
 
 
 def legend_of(
-    keys: Banded | ScatterFigure, grid: Grid, overlays: Sequence[Overlay], told: Sequence[str] = ()
+    keys: Panelled, grid: Grid, overlays: Sequence[Overlay], told: Sequence[str] = ()
 ) -> tuple[tuple[str, list[Line2D]], list[str]]:
     """Return the legend (title and entries) of what can be seen, and notes on what cannot.
+
+    A colour bar, where one stands for the hue, is put beside the panels.
 
     Args:
         keys: The figure's settings.
@@ -115,23 +202,30 @@ def legend_of(
         overlays: The formulas drawn.
         told: Labels of formulas that another note speaks of.
     """
+    axes = [panel.ax for panel in grid.panels]
     set_apart([line for _, line in grid.measured])
-    shown, notes = seen_overlays([panel.ax for panel in grid.panels], overlays, told)
-    seen = [hue for hue in grid.hues if any(is_seen(a) for h, a in grid.measured if h is hue)]
-    if keys.hue and len(seen) < len(grid.hues):
-        gone = [hue for hue in grid.hues if hue not in seen]
-        texts = format_settings(keys.hue, gone)
-        more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
-        notes.append(f"nothing to draw for {with_symbol(keys.hue, ', '.join(texts[:5]))}{more}")
-    return layout.legend_of(keys.hue, grid.hues, grid.colour_of, shown, seen), notes
+    shown, notes = seen_overlays(axes, overlays, told)
+    lines = [(curve, line) for curve, line in grid.measured if is_seen(line)]
+    seen = [hue for hue in grid.hues if any(curve.hue is hue for curve, _ in lines)]
+    styles = [each for each in grid.styles if any(curve.style is each[0] for curve, _ in lines)]
+    gone = {keys.hue: [hue for hue in grid.hues if hue not in seen]} if keys.hue else {}
+    if keys.style_by:
+        gone[keys.style_by] = [each for each, _ in grid.styles if each not in dict(styles)]
+    for name, values in gone.items():
+        if name and values:
+            texts = format_settings(name, values)
+            more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+            notes.append(f"nothing to draw for {with_symbol(name, ', '.join(texts[:5]))}{more}")
+    if legends.has_bar(keys, grid.hues, seen) and keys.legend != "none":
+        legends.add_hue_bar(grid.figure, axes, keys, grid.hues, grid.colour_of)
+    entries = legends.legend_of(keys, grid.hues, grid.colour_of, shown, seen, styles)
+    return entries, notes
 
 
-def runs_of(
-    keys: Banded, selection: Selection, panel: Panel, hue: Any, runs: np.ndarray, line: Line2D
-) -> Shares:
+def runs_of(selection: Selection, curve: Curve, line: Line2D) -> Shares:
     """Return how many of a curve's runs are left."""
-    left = int(runs.sum())
-    gone = num_diverged(selection, {keys.panel_by: panel.level, keys.hue: hue})
+    left = int(curve.runs.sum())
+    gone = num_diverged(selection, curve.where)
     return Shares(line, np.array([left]), np.array([left + gone]))
 
 
@@ -172,9 +266,9 @@ def not_finite_note(runs: int) -> list[str]:
     return [f"{runs} with values that are not finite, left out at those steps"] if runs else []
 
 
-def curve_style(keys: Banded, index: int) -> dict[str, Any]:
-    """Return the marker of a curve; none where there is no other to tell it from."""
-    return style.marker_style(index) if keys.hue else {}
+def curve_style(keys: Panelled, curve: Curve) -> dict[str, Any]:
+    """Return the marker and dashes of a curve; none where there is no other to tell it from."""
+    return dict(curve.look) if keys.hue or keys.style_by else {}
 
 
 def scale_y(
@@ -257,22 +351,19 @@ def network_of(selection: Selection) -> NetworkKind | None:
     runs = selection.runs
     if not {"problem.kind", "network.kind"} <= set(runs.columns):
         return None
+    if len(runs[["problem.kind", "network.kind"]].drop_duplicates()) != 1:
+        # Of several sweeps.
+        return None
     problem = PROBLEMS.get(str(runs["problem.kind"].iloc[0]))
     return NETWORKS.get((problem.task, str(runs["network.kind"].iloc[0]))) if problem else None
 
 
 def _label_y(
-    panels: Sequence[Panel], shape: tuple[int, int], network: NetworkKind | None, at: Any
+    keys: Panelled, panels: Sequence[Panel], shape: tuple[int, int], network: NetworkKind | None
 ) -> None:
-    same = len({panel.observable for panel in panels}) == 1
     for index, panel in enumerate(panels):
-        if not same or index % shape[1] == 0:
-            panel.ax.set_ylabel(two_lines(value_label(panel.observable, network, at)))
+        if index % shape[1] == 0 or panels[index - 1].observable != panel.observable:
+            usual = value_label(panel.observable, network, getattr(keys, "at", None))
+            panel.ax.set_ylabel(layout.y_label(keys, panel.observable, usual))
         else:
             panel.ax.tick_params(axis="y", which="both", labelleft=False)
-
-
-def two_lines(label: str) -> str:
-    """Break a long label between words and formula, lest it be longer than its axis."""
-    words, dollar, formula = label.partition(" $")
-    return f"{words}\n${formula}" if dollar and len(label) > 30 else label

@@ -11,6 +11,7 @@ import pandas as pd
 from dlnsweep.analysis.intervals import asked, intervals_of
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.statistics import Results, Selection, Summary
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import FinalFigure
 from dlnsweep.settings.until import Until
 
@@ -38,7 +39,7 @@ def read_intervals(results: Results, keys: FinalFigure, selection: Selection) ->
     if sentence := until.why_not_drawn(keys.y):
         raise SpecError(f"figure.{sentence}")
     table = intervals_of(runs, until, axes, first)
-    shown = {keys.x, keys.hue, keys.panel_by}
+    shown = {keys.x, *shown_by(keys).values()}
     pooled = [key for key in axes if key not in shown and len(table[key].unique()) > 1]
     named = table[[key for key in axes if key in shown]]
     if pooled and (len(named.columns) == 0 or bool(named.duplicated().to_numpy().any())):
@@ -49,14 +50,12 @@ def read_intervals(results: Results, keys: FinalFigure, selection: Selection) ->
     return table
 
 
-def at_places(
-    table: pd.DataFrame, at: Mapping[str | None, Any], x: str, places: Sequence[Any]
-) -> Summary:
+def at_places(table: pd.DataFrame, at: Mapping[str, Any], x: str, places: Sequence[Any]) -> Summary:
     """Return the estimates and intervals of one curve's points, as `summarize` has medians.
 
     Args:
         table: Of `read_intervals`.
-        at: The values of the figure's other settings, by name; None is no setting.
+        at: The values of the figure's other settings, by name.
         x: The setting along the axis.
         places: Its values; what the summary has as x are their numbers.
     """

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from dlnsweep.figures.looks import told_from
 from dlnsweep.figures.overlays import Overlay
-from dlnsweep.figures.style import told_from
 
 # A formula that is nearer to a curve than this, in points, on so much of its way lies on it.
 _NEAR, _ON = 0.5, 0.9

@@ -1,21 +1,13 @@
-"""How the figures look: fonts, colours, markers, and the ticks of logarithmic axes.
-
-Fonts are those that matplotlib brings along, so that a figure is the same on every machine.
-Numbers get the ordered colours of viridis (dark to light, never yellow on white), words those of
-Okabe and Ito; markers repeat what the colours say, for grey print and colour-blind readers.
-"""
+"""The scales of axes and their ticks, above all of logarithmic ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any, cast
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import (
     FixedLocator,
     Formatter,
@@ -30,94 +22,12 @@ from matplotlib.ticker import (
 
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.labels import format_value
+from dlnsweep.figures.looks import tick_size
 from dlnsweep.figures.measure import label_width
-from dlnsweep.figures.statistics import is_ordered
 
-MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "d")
-# Okabe and Ito's colours without the yellow, which is too light for a line on white.
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-UNUSED = "#7F7F7F"
-SMALL, TEXT, TITLE = 6.5, 8.0, 9.0
 # What labels such as 10^1 and 10^2 need from middle to middle, how far labels stay from each other,
 # and what a vertical axis needs for its own, in inches.
 _ROOM, _CLEAR, _BESIDE = 0.24, 0.055, 0.35
-GREY = "0.35"
-_STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "mathtext.fontset": "dejavusans",
-    "font.size": TEXT,
-    "axes.labelsize": TEXT,
-    "axes.titlesize": TEXT,
-    "legend.fontsize": 7.5,
-    "legend.title_fontsize": 7.5,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "xtick.major.size": 3.0,
-    "ytick.major.size": 3.0,
-    "xtick.minor.size": 1.6,
-    "ytick.minor.size": 1.6,
-    "axes.grid": True,
-    "axes.grid.which": "major",
-    "axes.axisbelow": True,
-    "grid.color": "0.9",
-    "grid.linewidth": 0.5,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3.6,
-    "lines.markeredgewidth": 0.4,
-    "legend.frameon": False,
-    "legend.handlelength": 2.2,
-    "legend.columnspacing": 1.4,
-    "hatch.linewidth": 0.5,
-    "svg.hashsalt": "dlnsweep",
-    "pdf.fonttype": 42,
-    "text.usetex": False,
-    "savefig.bbox": None,
-    "axes.unicode_minus": True,
-}
-
-
-def styled() -> AbstractContextManager[None]:
-    """Return the context in which figures are drawn and saved, whatever the user's own style."""
-    return matplotlib.style.context(["default", _STYLE])
-
-
-def colours(levels: Sequence[Any]) -> list[Any]:
-    """Return a colour for each value: ordered ones for numbers, distinct ones for words."""
-    present = sum(level is not None for level in levels)
-    if is_ordered(levels):
-        ordered = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.84, max(present, 2)))
-        chosen = [to_hex(each) for each in ordered[:present]]
-    else:
-        chosen = [OKABE_ITO[index % len(OKABE_ITO)] for index in range(present)]
-    return chosen + [UNUSED] * (len(levels) - present)
-
-
-def told_from(colour: Any) -> str:
-    """Return a shade that is seen on a line of a colour: darker, on a dark one lighter.
-
-    Args:
-        colour: As matplotlib takes it.
-    """
-    rgb = np.array(to_rgb(colour))
-    luminance = float(rgb**2.2 @ [0.2126, 0.7152, 0.0722])
-    red, green, blue = 0.4 * rgb if luminance > 0.1 else 1 - 0.4 * (1 - rgb)
-    return to_hex((red, green, blue))
-
-
-def marker_style(index: int) -> dict[str, Any]:
-    """Return the marker of the index-th curve; those of neighbours are staggered."""
-    return {
-        "marker": MARKERS[index % len(MARKERS)],
-        "markevery": (0.03 + 0.035 * (index % 4), 0.14),
-        "markeredgecolor": "white",
-    }
 
 
 def is_log(scale: str, values: np.ndarray) -> bool:
@@ -199,16 +109,15 @@ def set_y_scale(
     low = min([low, *band[band > low / 10]])
     high = max([high, *band])
     cuts, (lowest, highest) = [], ends
-    if lowest is not None and low < lowest < high:
-        low = lowest
-        cuts.append(f"values below {format_value(low)} are not shown")
-    if highest is not None and low < highest < high:
-        high = highest
-        cuts.append(f"values above {format_value(high)} are not shown")
     margin = max((high / low) ** 0.04, 1.08)
+    bottom, top = _within((low / margin, high * margin), ends)
+    if lowest is not None and bottom == lowest > low:
+        cuts.append(f"values below {format_value(bottom)} are not shown")
+    if highest is not None and top == highest < high:
+        cuts.append(f"values above {format_value(top)} are not shown")
     ax.set_yscale("log", nonpositive="clip")
-    ax.set_ylim(low / margin, high * margin)
-    set_log_ticks(ax.yaxis, low / margin, high * margin)
+    ax.set_ylim(bottom, top)
+    set_log_ticks(ax.yaxis, bottom, top)
     for line in ax.get_lines():
         # A vertical line's ends are shares of the axis' height.
         if line.get_transform().contains_branch_seperately(ax.transData)[1]:
@@ -304,7 +213,7 @@ class _Fitting(Locator):
         inches = axis.axes.bbox.width / figure.dpi
         middles = (places[2:] - places[0]) / (places[1] - places[0]) * inches
         texts = self._formatter.format_ticks(list(ticks))
-        widths = [label_width(text, _STYLE["xtick.labelsize"]) for text in texts]
+        widths = [label_width(text, tick_size()) for text in texts]
         ends = middles + np.array(widths) / 2
         begins = middles - np.array(widths) / 2
         return bool(np.all(begins[1:] - ends[:-1] >= _CLEAR))
@@ -336,7 +245,7 @@ def _set_log_with_zero(ax: Axes, positive: np.ndarray) -> None:
     powers = np.arange(np.ceil(np.log10(first) - 1e-9), np.floor(np.log10(last) + 1e-9) + 1)
     # Those of negative powers are wider.
     texts = [_tick(10.0**power, max(decades, 2)) for power in powers]
-    widths = [label_width(text, _STYLE["xtick.labelsize"]) for text in texts]
+    widths = [label_width(text, tick_size()) for text in texts]
     room = max([_ROOM, *(width + _CLEAR for width in widths)])
     beside = room * decades / max(inches - room, 1e-3)
     linscale = max(0.4, 0.12 * decades, beside if beside < 1 else 0.0)

@@ -41,13 +41,12 @@ class Shares:
     total: np.ndarray
 
 
-def num_diverged(selection: Selection, where: Mapping[str | None, Any]) -> int:
-    """Return how many diverged runs have these values of settings (keys that are None apart)."""
+def num_diverged(selection: Selection, where: Mapping[str, Any]) -> int:
+    """Return how many diverged runs have these values of settings."""
     runs = selection.diverged
     found = np.ones(len(runs), dtype=bool)
     for name, value in where.items():
-        if name is not None:
-            found &= matches(runs, name, value)
+        found &= matches(runs, name, value)
     return int(found.sum())
 
 

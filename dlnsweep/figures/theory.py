@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from dlnsweep.figures.statistics import (
     noise_levels,
     setting_columns,
 )
+from dlnsweep.settings.figure_keys import panel_settings, shown_by
 from dlnsweep.settings.figures import CurvesFigure, FinalFigure, NoiseFigure
 from dlnsweep.theory.curves import THEORY_CURVES, TheoryCurve
 from dlnsweep.theory.setup import Setup
@@ -75,15 +76,11 @@ def _of_observable(
     runs: pd.DataFrame,
     steps: np.ndarray,
 ) -> Iterator[Overlay]:
-    for place in levels(runs, keys.panel_by) if keys.panel_by else [None]:
-        where = {keys.panel_by: place} if keys.panel_by else {}
-        here = runs.loc[matches(runs, keys.panel_by, place)] if keys.panel_by else runs
+    for where, here in _parts(runs, panel_settings(keys)):
         made = []
-        for hue in levels(here, keys.hue) if keys.hue else [None]:
-            group = here.loc[matches(here, keys.hue, hue)] if keys.hue else here
+        for more, group in _parts(here, list(shown_by(keys, ("hue", "style_by")).values())):
             x, y = _against(curve, keys, group, steps)
             if np.any(np.isfinite(x if curve.vertical else y)):
-                more = {keys.hue: hue} if keys.hue else {}
                 made.append(
                     Overlay(observable, curve.label, x, y, where | more, vertical=curve.vertical)
                 )
@@ -92,6 +89,19 @@ def _of_observable(
             # One line for all colours, in none of them.
             made = [replace(first, where=where)]
         yield from made
+
+
+def _parts(
+    runs: pd.DataFrame, names: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Yield the runs with each combination of the values of some settings that runs have."""
+    if not names:
+        yield {}, runs
+        return
+    for value in levels(runs, names[0]):
+        here = runs.loc[matches(runs, names[0], value)]
+        for rest, group in _parts(here, names[1:]):
+            yield {names[0]: value, **rest}, group
 
 
 def _same(one: Overlay, other: Overlay) -> bool:

@@ -9,16 +9,31 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from dlnsweep.settings.base import Describe, Settings
+from dlnsweep.settings.base import Settings
+from dlnsweep.settings.figure_look import Framed, outside, read_texts
 
 Band = Literal["std", "quantile", "bootstrap", "until", "none"]
 Scale = Literal["log", "linear"]
+LegendPlace = Literal[
+    "above", "right", "none", "bar",
+    "best", "upper left", "upper right", "lower left", "lower right",
+]  # fmt: skip
+# The keys that name a setting which a figure tells apart, besides an axis.
+SHOWN_BY = ("hue", "style_by", "panel_by", "row_by", "column_by")
+
+
+def shown_by(figure: Any, keys: tuple[str, ...] = SHOWN_BY) -> dict[str, str]:
+    """Return the settings that a figure tells apart by colour, line or panel, by key."""
+    found = {key: getattr(figure, key, None) for key in keys}
+    return {key: name for key, name in found.items() if name is not None}
+
+
+def panel_settings(figure: Any) -> list[str]:
+    """Return the settings that the panels of a figure stand for."""
+    return list(shown_by(figure, ("panel_by", "row_by", "column_by")).values())
+
+
 AutoScale = Literal["auto", "log", "linear"]
-
-
-def outside(text: str, symbol: str = "", unit: str = "") -> Describe:
-    """Return what a key of a figure is: it never reaches a program."""
-    return Describe("outside", text, symbol, unit, axis=False)
 
 
 def _read_names(value: Any) -> Any:
@@ -26,12 +41,6 @@ def _read_names(value: Any) -> Any:
         return (value,)
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("it must be a name or a list of names")
-    return tuple(value)
-
-
-def _read_list(value: Any) -> Any:
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError("it must be a list with at least one value")
     return tuple(value)
 
 
@@ -58,60 +67,13 @@ def _read_quantiles(value: Any) -> Any:
     return tuple(value)
 
 
-def _read_where(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError('it must be a table of settings, such as { "network.depth" = 3 }')
-    table = {}
-    for name, wanted in value.items():
-        values = tuple(wanted) if isinstance(wanted, list | tuple) else (wanted,)
-        if not values or not all(isinstance(each, bool | int | float | str) for each in values):
-            raise ValueError(f"'{name}' must have a number, a string, true or false, or a list")
-        table[name] = values
-    return table
-
-
 # The readers say in one sentence what pydantic would say once for each member of a union, and
 # turn TOML's lists, which strict settings would refuse, into tuples.
 Names = Annotated[tuple[str, ...], BeforeValidator(_read_names)]
+OwnNames = Annotated[dict[str, str], BeforeValidator(read_texts)]
 Theory = Annotated[tuple[str, ...], BeforeValidator(_read_theory)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Quantiles = Annotated[tuple[Fraction, Fraction], BeforeValidator(_read_quantiles)]
-Formats = Annotated[tuple[Literal["png", "pdf", "svg"], ...], BeforeValidator(_read_list)]
-Where = Annotated[dict[str, tuple[bool | int | float | str, ...]], BeforeValidator(_read_where)]
-
-
-class Figure(Settings):
-    """The keys that every kind of figure has."""
-
-    title: Annotated[
-        str | None, outside("the line above; the sweep's name if absent, nothing if empty")
-    ] = None
-    file: Annotated[
-        str | None,
-        Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"),
-        outside("the file's name without its ending; the kind if absent"),
-    ] = None
-    formats: Annotated[Formats, outside("the files to write: png, pdf, svg")] = ("png", "pdf")
-    width_inches: Annotated[
-        float | None,
-        Field(ge=1.5, le=30),
-        outside("width; a column (3.4) for one panel, a page (6.9) for more if absent", "", "in"),
-    ] = None
-    height_inches: Annotated[
-        float | None,
-        Field(ge=1.2, le=40),
-        outside(
-            "height, or more where panels would have no room; from their rows if absent", "", "in"
-        ),
-    ] = None
-    dpi: Annotated[int, Field(ge=50, le=1200), outside("resolution of the PNG", "", "1/in")] = 300
-    where: Annotated[
-        Where,
-        Field(default_factory=dict),
-        outside("draw only runs with these values: a setting = a value or several"),
-    ]
-
-
 AT = (
     "final; min (over the recorded steps); argmin (the recorded step of that); { minimise = "
     '"another observable" } (where that is least); or a recorded step'
@@ -119,7 +81,7 @@ AT = (
 THEORY = "formulas to draw dashed beside the measurements; see: dlnsweep explain theory"
 
 
-class Limited(Figure):
+class Limited(Framed):
     """Figures whose axes may be cut."""
 
     x_min: Annotated[
@@ -130,10 +92,7 @@ class Limited(Figure):
     ] = None
     y_min: Annotated[
         float | None,
-        outside(
-            "where the vertical axis ends below; at the data if absent (a logarithmic axis is cut "
-            "only, never stretched)"
-        ),
+        outside("where the vertical axis ends below; at the data if absent"),
     ] = None
     y_max: Annotated[
         float | None,
@@ -141,11 +100,54 @@ class Limited(Figure):
     ] = None
 
 
-class Banded(Limited):
-    """Figures of medians with a band or bars round them."""
+class Hued(Limited):
+    """Figures whose colours, markers and lines may stand for settings."""
 
     hue: Annotated[str | None, outside("the setting that the colours stand for")] = None
+    style_by: Annotated[
+        str | None,
+        outside(
+            "the setting that markers stand for, and kinds of lines where no theory is drawn dashed"
+        ),
+    ] = None
+    legend: Annotated[
+        LegendPlace | None,
+        outside(
+            "where the legend stands: above the panels, right of them, within the first one "
+            '("best", "upper left", ...) or nowhere; "bar": a colour bar for a hue of numbers; '
+            "above if absent, and a bar for more than 24 numbers"
+        ),
+    ] = None
+    legend_title: Annotated[
+        str | None, outside("the legend's title; the setting's name if absent, none if empty")
+    ] = None
+    legend_names: Annotated[
+        OwnNames,
+        Field(default_factory=dict),
+        outside(
+            "what the legend calls values of hue and style_by, and formulas, such as "
+            '{ "0.1" = "strong", plateau = "Theorem 2.3" }'
+        ),
+    ]
+
+
+class Panelled(Hued):
+    """Figures with a panel for each value of a setting, or of two."""
+
     panel_by: Annotated[str | None, outside("the setting with one panel a value")] = None
+    row_by: Annotated[str | None, outside("the setting with one row of panels a value")] = None
+    column_by: Annotated[str | None, outside("the setting with one column of panels a value")] = (
+        None
+    )
+    letters: Annotated[
+        bool | None,
+        outside("whether panels are called (a), (b), ...; with row_by and column_by if absent"),
+    ] = None
+
+
+class Banded(Panelled):
+    """Figures of medians with a band or bars round them."""
+
     band: Annotated[
         Band,
         outside(

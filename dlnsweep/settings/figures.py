@@ -16,15 +16,15 @@ from dlnsweep.settings.figure_keys import (
     THEORY,
     AutoScale,
     Banded,
-    Figure,
+    Hued,
     Levels,
-    Limited,
     Marks,
     Names,
+    Panelled,
     Scale,
     Theory,
-    outside,
 )
+from dlnsweep.settings.figure_look import Figure, Framed, outside
 from dlnsweep.settings.success import Successes
 
 
@@ -73,7 +73,7 @@ class FinalFigure(Banded):
     ] = ()
 
 
-class HeatmapFigure(Figure):
+class HeatmapFigure(Framed):
     """A number over two settings: a median over the seeds, or the frequency of success."""
 
     kind: Annotated[Literal["heatmap"], outside("a number over two settings")] = "heatmap"
@@ -98,6 +98,15 @@ class HeatmapFigure(Figure):
             "succeed (logistic regression in ln x), and draw its power law in y"
         ),
     ] = False
+    value_label: Annotated[
+        str | None, outside("what stands at the colour bar; nothing if empty")
+    ] = None
+    value_min: Annotated[
+        float | None, outside("the value of the first colour; the least if absent")
+    ] = None
+    value_max: Annotated[
+        float | None, outside("the value of the last colour; the largest if absent")
+    ] = None
     annotate: Annotated[
         bool | None, outside("whether to print the numbers; up to 80 cells if absent")
     ] = None
@@ -114,7 +123,7 @@ class SpectrumFigure(Banded):
     x_scale: Annotated[Scale, outside("log (step 0 at the left edge) or linear")] = "log"
 
 
-class ScatterFigure(Limited):
+class ScatterFigure(Panelled):
     """One observable against another, or against a setting: a point for each run."""
 
     kind: Annotated[
@@ -123,8 +132,6 @@ class ScatterFigure(Limited):
     x: Annotated[str, outside("the observable, or the setting of numbers, of the horizontal axis")]
     y: Annotated[Names, outside("one observable or several, a panel for each")]
     at: Annotated[At, outside(AT)] = "final"
-    hue: Annotated[str | None, outside("the setting that the colours stand for")] = None
-    panel_by: Annotated[str | None, outside("the setting with one panel a value")] = None
     x_scale: Annotated[
         AutoScale, outside("auto: log if the values are >= 0 over more than a decade")
     ] = "auto"
@@ -143,14 +150,13 @@ class ScatterFigure(Limited):
         return "." in self.x
 
 
-class BoundaryFigure(Limited):
+class BoundaryFigure(Hued):
     """The boundary that [sweep.refine] finds, against another setting, with an interval."""
 
     kind: Annotated[
         Literal["boundary"], outside("the boundary of [sweep.refine] against another setting")
     ] = "boundary"
     x: Annotated[str, outside("the setting of numbers on the horizontal axis")]
-    hue: Annotated[str | None, outside("the setting that the colours stand for")] = None
     x_scale: Annotated[
         AutoScale, outside("auto: log if the values are >= 0 over more than a decade")
     ] = "auto"

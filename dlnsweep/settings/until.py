@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from dlnsweep.settings.base import Describe, Settings
-from dlnsweep.settings.figure_keys import Where
+from dlnsweep.settings.figure_look import Where
 from dlnsweep.settings.success import Success, read_conditions
 
 

@@ -19,8 +19,8 @@ from dlnsweep.analysis.bootstrap import median_interval
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.labels import format_value, format_values, math_symbol, setting_label
+from dlnsweep.figures.looks import colours
 from dlnsweep.figures.overlays import Overlay
-from dlnsweep.figures.style import colours
 from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
@@ -267,7 +267,12 @@ def test_legend_labels_and_small_print() -> None:
 
 def test_a_legend_of_many_numbers_names_some_of_them() -> None:
     decays = np.geomspace(1e-4, 1e3, 29).tolist()
-    figure = drawn(make_tables(decays=decays), kind="curves", y="loss", hue=DECAY)
+    tables = make_tables(decays=decays)
+    # A colour bar, unless it is to be a legend.
+    (_, bar) = (by_itself := drawn(tables, kind="curves", y="loss", hue=DECAY)).axes
+    assert not by_itself.legends
+    assert bar.get_ylabel() == "weight decay $λ$"
+    figure = drawn(tables, kind="curves", y="loss", hue=DECAY, legend="above")
     (legend,) = figure.legends
     assert legend.get_title().get_text() == "weight decay $λ$ (8 of 29 values named)"
     entries = [text.get_text() for text in legend.get_texts()]
@@ -635,11 +640,12 @@ def test_a_lowest_value_cuts_the_log_axis_and_a_note_says_so() -> None:
     whole = drawn(kind="curves", y="regression_error", hue=DECAY)
     lowest = 3 * whole.axes[0].get_ylim()[0]
     cut = drawn(kind="curves", y="regression_error", hue=DECAY, y_min=lowest)
-    assert lowest / 2 < cut.axes[0].get_ylim()[0] <= lowest
+    assert cut.axes[0].get_ylim()[0] == lowest
     assert "are not shown" in texts(cut)
     assert "are not shown" not in texts(whole)
-    below_everything = drawn(kind="curves", y="regression_error", hue=DECAY, y_min=1e-300)
-    assert below_everything.axes[0].get_ylim() == whole.axes[0].get_ylim()
+    below_everything = drawn(kind="curves", y="regression_error", hue=DECAY, y_min=1e-9)
+    assert below_everything.axes[0].get_ylim() == (1e-9, whole.axes[0].get_ylim()[1])
+    assert "are not shown" not in texts(below_everything)
 
 
 def test_a_highest_value_cuts_the_log_axis_too() -> None:
@@ -647,12 +653,12 @@ def test_a_highest_value_cuts_the_log_axis_too() -> None:
     low, high = whole.axes[0].get_ylim()
     ends = {"y_min": 3 * low, "y_max": high / 3}
     cut = drawn(kind="curves", y="regression_error", hue=DECAY, **ends)
-    assert high / 3 <= cut.axes[0].get_ylim()[1] < high / 1.5
+    assert cut.axes[0].get_ylim() == (3 * low, high / 3)
     text = texts(cut).replace("\n", " ")
     assert "values below" in text
     assert "values above" in text
-    above = drawn(kind="curves", y="regression_error", hue=DECAY, y_max=1e300)
-    assert above.axes[0].get_ylim() == whole.axes[0].get_ylim()
+    above = drawn(kind="curves", y="regression_error", hue=DECAY, y_max=1e30)
+    assert above.axes[0].get_ylim() == (low, 1e30)
 
 
 def test_saving_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ import pytest
 from spec_samples import problems, sweep
 
 from dlnsweep.contracts import plugins
-from dlnsweep.settings.figure_keys import Figure
+from dlnsweep.settings.figure_look import Figure
 from dlnsweep.settings.figures import HeatmapFigure, register_figure
 
 REPOSITORY = Path(__file__).parents[2]

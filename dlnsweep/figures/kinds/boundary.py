@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from matplotlib.figure import Figure
 from dlnsweep.analysis.boundaries import asked, boundaries_of, succeeded
 from dlnsweep.analysis.transitions import fit_transitions
 from dlnsweep.errors import SpecError
-from dlnsweep.figures import layout, style
+from dlnsweep.figures import layout, legends, looks, style
 from dlnsweep.figures.labels import setting_label
 from dlnsweep.figures.statistics import Results, Selection, levels
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import BoundaryFigure
 from dlnsweep.settings.refine import Refine
 
@@ -33,20 +35,25 @@ def draw_boundary(results: Results, keys: BoundaryFigure, selection: Selection) 
     figure, panels = layout.new_figure(keys, 1, 1, row_height=2.8)
     ax = panels[0, 0]
     hues = levels(runs, keys.hue) if keys.hue else [None]
-    colours = style.colours(hues) if keys.hue else [style.OKABE_ITO[0]]
+    own = keys.colours[0] if isinstance(keys.colours, tuple) else looks.OKABE_ITO[0]
+    colours = looks.colours(hues, keys.colours) if keys.hue else [own]
     colour_of = dict(zip(hues, colours, strict=True))
+    kinds = levels(runs, keys.style_by) if keys.style_by else [None]
     seen: list[Any] = []
+    styles: dict[Any, Any] = {}
     across: list[np.ndarray] = []
     heights: list[np.ndarray] = []
     barred = False
-    for index, hue in enumerate(hues):
-        own: Any = found[found[keys.hue] == hue] if keys.hue else found
+    for number, (hue, kind) in enumerate(product(hues, kinds)):
+        own = _with(_with(found, keys.hue, hue), keys.style_by, kind)
         if not len(own):
             continue
+        look = looks.marker_style(kinds.index(kind) if keys.style_by else number)
+        look = {**look, "markevery": None, "linestyle": "none"}
         seen.append(hue)
+        styles[kind] = look
         x = own[keys.x].to_numpy(dtype=float)
         y = _middle(own, refine)
-        look = {**style.marker_style(index), "markevery": None, "linestyle": "none"}
         ends = [intervals.get(tuple(row)) for row in own[axes].itertuples(index=False)]
         bars = np.array([(np.nan, np.nan) if each is None else each for each in ends])
         there = np.isfinite(bars).all(axis=1)
@@ -63,17 +70,20 @@ def draw_boundary(results: Results, keys: BoundaryFigure, selection: Selection) 
     notes = list(style.cut_x(ax, (keys.x_min, keys.x_max)))
     log = keys.y_scale == "log" and all(each.min() > 0 for each in heights)
     notes += style.set_y_scale(ax, log, heights, [], (keys.y_min, keys.y_max))
-    ax.set_xlabel(setting_label(keys.x))
-    ax.set_ylabel(setting_label(refine.between))
+    ax.set_xlabel(layout.x_label(keys, setting_label(keys.x)))
+    ax.set_ylabel(layout.y_label(keys, refine.between, setting_label(refine.between)))
     without = len(table) - len(found)
     small = [
         f"where {_success(refine)} in half of the seeds, to {100 * refine.tolerance:g} %",
         *(["bars: 95 % bootstrap interval over the seeds"] if barred else []),
-        *layout.not_shown(selection, keys.x, keys.hue, points=refine.between),
+        *layout.not_shown(selection, keys.x, *shown_by(keys).values(), points=refine.between),
         *([f"{without} combination{'s' * (without > 1)} without a boundary"] if without else []),
         *notes,
     ]
-    legend = layout.legend_of(keys.hue, hues, colour_of, (), seen)
+    if legends.has_bar(keys, hues, seen):
+        legends.add_hue_bar(figure, [ax], keys, hues, colour_of)
+    told = list(styles.items()) if keys.style_by else []
+    legend = legends.legend_of(keys, hues, colour_of, (), seen, told)
     for handle in legend[1]:
         handle.set_linestyle("none")
     layout.finish(figure, keys, results, selection, small, legend, "counted as failures")
@@ -86,7 +96,7 @@ def _beside(runs: pd.DataFrame, refine: Refine, axes: list[str], keys: BoundaryF
     Raises:
         SpecError: If one moves along the axis that is refined.
     """
-    names = [name for name in (keys.x, keys.hue) if name is not None and name not in axes]
+    names = [name for name in (keys.x, *shown_by(keys).values()) if name not in axes]
     for name in names:
         groups: Any = runs.groupby(axes, dropna=False)[name] if axes else runs[[name]]
         if np.max(groups.nunique(dropna=False)) > 1:
@@ -95,6 +105,13 @@ def _beside(runs: pd.DataFrame, refine: Refine, axes: list[str], keys: BoundaryF
                 "setting as x or hue."
             )
     return names
+
+
+def _with(table: Any, name: str | None, value: Any) -> Any:
+    """Return the rows that have a value of a setting; all if none is named."""
+    if name is None:
+        return table
+    return table[table[name].isna() if value is None else table[name] == value]
 
 
 def _middle(table: pd.DataFrame, refine: Refine) -> np.ndarray:

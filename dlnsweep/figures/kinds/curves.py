@@ -36,6 +36,8 @@ from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.statistics import Results, Selection, Summary
 from dlnsweep.figures.survivors import Shares, mark_curves
 from dlnsweep.figures.theory import beyond_note
+from dlnsweep.settings.figure_keys import shown_by
+from dlnsweep.settings.figure_look import Framed
 from dlnsweep.settings.figures import CurvesFigure
 
 
@@ -54,29 +56,28 @@ def draw_curves(
     drawn: list[Overlay] = []
     curves = [list(groups(keys, selection, grid, panel)) for panel in grid.panels]
     wanted = [
-        _group(panel.observable, runs, selection, as_rates)
+        _group(panel.observable, curve.runs, selection, as_rates)
         for panel, those in zip(grid.panels, curves, strict=True)
-        for *_, runs in those
+        for curve in those
     ]
     summaries = iter(records.summaries(wanted, keys.band, keys.quantiles))
     for panel, those in zip(grid.panels, curves, strict=True):
         shown = []
         shares.append([])
-        for (index, hue, colour, runs), summary in zip(those, summaries, strict=False):
-            line = draw_summary(panel.ax, summary, color=colour, **curve_style(keys, index))
-            grid.measured.append((hue, line))
-            shares[-1].append(runs_of(keys, selection, panel, hue, runs, line))
+        for curve, summary in zip(those, summaries, strict=False):
+            line = draw_summary(panel.ax, summary, color=curve.colour, **curve_style(keys, curve))
+            grid.measured.append((curve, line))
+            shares[-1].append(runs_of(selection, curve, line))
             shown.append(summary)
         drawn += draw_overlays(
-            panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
-            (keys.hue, grid.colour_of),
+            panel.ax, overlays, panel.observable, panel.where, (keys.hue, grid.colour_of)
         )  # fmt: skip
-        scale_steps(panel, keys.x_scale == "log", records)
+        scale_steps(keys, panel, keys.x_scale == "log", records)
         per_panel.append(shown)
     beyond, told = beyond_note(drawn, float(records.steps.max(initial=0)))
     notes = [
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
-        *layout.not_shown(selection, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, *shown_by(keys).values()),
         *not_finite_note(records.num_not_finite),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_curves),
@@ -106,11 +107,11 @@ def draw_summary(ax: Axes, summary: Summary, **line: Any) -> Line2D:
     return ax.plot(summary.x, summary.median, **line)[0]
 
 
-def scale_steps(panel: Panel, log: bool, records: Records) -> None:
+def scale_steps(keys: Framed, panel: Panel, log: bool, records: Records) -> None:
     """Scale and name a horizontal axis of steps."""
     ax = panel.ax
     style.set_x_scale(ax, log, records.steps, "step")
     if len(records.steps) > 1:
         ax.set_xlim(records.steps[0], records.steps[-1])
     if panel.lowest:
-        ax.set_xlabel("step $t$")
+        ax.set_xlabel(layout.x_label(keys, "step $t$"))

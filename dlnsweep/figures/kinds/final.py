@@ -14,6 +14,7 @@ from dlnsweep.figures import layout, style
 from dlnsweep.figures.labels import format_settings, setting_label
 from dlnsweep.figures.overlays import Overlay, dashed, draw_overlays
 from dlnsweep.figures.panels import (
+    Curve,
     Panel,
     band_note,
     groups,
@@ -44,6 +45,7 @@ from dlnsweep.figures.survivors import (
     num_diverged,
 )
 from dlnsweep.settings.at import words
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import FinalFigure
 
 
@@ -67,20 +69,19 @@ def draw_final(
         missing = max(missing, int(np.isnan(value).sum()))
         shown = []
         shares.append([])
-        for index, hue, colour, runs in groups(keys, selection, grid, panel):
-            shift = 0.0 if numeric else _dodge(index, len(grid.hues))
+        for curve in groups(keys, selection, grid, panel):
+            runs = curve.runs
+            shift = 0.0 if numeric else _dodge(curve.number, grid.num_curves)
             x = np.array(places, dtype=float) if numeric else np.arange(len(places)) + shift
             members = [runs & matches(selection.used, keys.x, place) for place in places]
             if promised is None:
                 summary = _summarize(x, value, members, keys)
             else:
-                level = {keys.panel_by: panel.level, keys.hue: hue}
-                summary = at_places(promised, level, keys.x, places)
+                summary = at_places(promised, curve.where, keys.x, places)
                 summary = replace(summary, x=x[summary.x])
-            line = _draw_bars(panel, summary, index, colour, joined=numeric)
-            grid.measured.append((hue, line))
-            level = {keys.panel_by: panel.level, keys.hue: hue}
-            gone = [num_diverged(selection, {**level, keys.x: place}) for place in places]
+            line = _draw_bars(panel, summary, curve, joined=numeric)
+            grid.measured.append((curve, line))
+            gone = [num_diverged(selection, {**curve.where, keys.x: place}) for place in places]
             # A place without a run left has no point.
             tried = np.array([int(each.sum()) for each in members]) + gone
             there = np.isin(x, summary.x)
@@ -90,15 +91,14 @@ def draw_final(
                 capped |= mark_ran_out(panel.ax, line, cut)
             shown.append(summary)
         drawn += draw_overlays(
-            panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
-            (keys.hue, grid.colour_of),
+            panel.ax, overlays, panel.observable, panel.where, (keys.hue, grid.colour_of)
         )  # fmt: skip
         _scale_x(panel, keys, places, numeric)
         per_panel.append(shown)
     notes = [
         words(keys.at),
         *band_note(keys, [summary for shown in per_panel for summary in shown], "bars"),
-        *layout.not_shown(selection, keys.x, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, keys.x, *shown_by(keys).values()),
         *missing_note(missing),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_points),
@@ -167,8 +167,8 @@ def _summarize(
     return summarize(x, table, keys.band, keys.quantiles)
 
 
-def _draw_bars(panel: Panel, summary: Summary, index: int, colour: Any, joined: bool) -> Line2D:
-    line = {**style.marker_style(index), "markevery": None, "color": colour}
+def _draw_bars(panel: Panel, summary: Summary, curve: Curve, joined: bool) -> Line2D:
+    line = {**curve.look, "markevery": None, "color": curve.colour}
     if not joined:
         line["linestyle"] = "none"
     bars = None
@@ -194,4 +194,4 @@ def _scale_x(panel: Panel, keys: FinalFigure, places: list[Any], numeric: bool) 
         layout.set_ticks(ax.xaxis, range(len(places)), format_settings(keys.x, places))
         ax.set_xlim(-0.5, len(places) - 0.5)
     if panel.lowest:
-        ax.set_xlabel(setting_label(keys.x))
+        ax.set_xlabel(layout.x_label(keys, setting_label(keys.x)))

@@ -6,7 +6,6 @@ a diverged run counts as a failure; in a median it is left out. A cell without a
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -16,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from dlnsweep.analysis.logistic import fit_power_law, logistic_half
 from dlnsweep.errors import SpecError
-from dlnsweep.figures import layout, style
+from dlnsweep.figures import layout, looks, style
 from dlnsweep.figures.kinds.final import missing_note
 from dlnsweep.figures.labels import (
     format_value,
@@ -28,12 +27,13 @@ from dlnsweep.figures.labels import (
     value_label,
 )
 from dlnsweep.figures.measure import text_width
-from dlnsweep.figures.panels import network_of, two_lines
+from dlnsweep.figures.panels import network_of
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
 from dlnsweep.figures.survivors import share
 from dlnsweep.settings.at import words
 from dlnsweep.settings.figures import HeatmapFigure
+from dlnsweep.spec.figures.wording import drawable
 
 MOST_ANNOTATED = 80
 
@@ -100,6 +100,24 @@ def _value_of_runs(
 
 
 def _norm(keys: HeatmapFigure, cells: np.ndarray) -> Normalize:
+    norm = _norm_of(keys, cells)
+    low, high = keys.value_min, keys.value_max
+    norm.vmin = norm.vmin if low is None else low
+    norm.vmax = norm.vmax if high is None else high
+    if norm.vmin is None or norm.vmax is None or norm.vmin >= norm.vmax:
+        raise SpecError(
+            f"figure.value_min and value_max leave colours from {norm.vmin:g} to {norm.vmax:g}; "
+            "the first must be smaller than the second."
+        )
+    if isinstance(norm, LogNorm) and norm.vmin <= 0:
+        raise SpecError(
+            f"figure.value_min is {norm.vmin:g}, which a logarithmic scale of colours does not "
+            "have; leave it out, or set value_scale = 'linear'."
+        )
+    return norm
+
+
+def _norm_of(keys: HeatmapFigure, cells: np.ndarray) -> Normalize:
     there = cells[np.isfinite(cells)]
     if keys.success or not len(there):
         return Normalize(0.0, 1.0)
@@ -123,7 +141,7 @@ def _draw_cells(
     shares: tuple[np.ndarray, np.ndarray],
 ) -> list[str]:
     """Draw the cells; return what marks them where runs diverged."""
-    colours = matplotlib.colormaps["viridis"]
+    colours = looks.colour_map(keys.colours)
     ax.grid(visible=False)
     ax.spines[["top", "right"]].set_visible(True)
     for i, j in np.argwhere(~np.isfinite(cells)):
@@ -145,7 +163,7 @@ def _draw_cells(
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="0.6", hatch="...", linewidth=0))
     annotated = _annotate(figure, ax, keys, cells, colours(norm(shown)), shares)
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, aspect=25, pad=0.02)
-    bar.set_label(two_lines(label))
+    bar.set_label(label)
     if isinstance(norm, LogNorm):
         style.set_log_ticks(bar.ax.yaxis, float(norm.vmin or 1), float(norm.vmax or 1), most=5)
     else:
@@ -179,7 +197,7 @@ def _annotate(
     }
     if keys.annotate is None:
         room = 0.65 * figure.get_figwidth() / cells.shape[1]
-        wide = (text_width(figure, text, style.SMALL) for text in set(texts.values()))
+        wide = (text_width(figure, text, looks.small_size()) for text in set(texts.values()))
         if cells.size > MOST_ANNOTATED or max(wide, default=0.0) > 0.95 * room:
             return False
     elif not keys.annotate:
@@ -187,16 +205,18 @@ def _annotate(
     luminance = colours[..., :3] @ np.array([0.299, 0.587, 0.114])
     for (i, j), text in texts.items():
         ax.text(
-            j, i, text, ha="center", va="center", fontsize=style.SMALL,
+            j, i, text, ha="center", va="center", fontsize=looks.small_size(),
             color="white" if luminance[i, j] < 0.55 else "black",
         )  # fmt: skip
     return True
 
 
 def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
+    if keys.value_label is not None:
+        return drawable(keys.value_label)
     if keys.success:
         return "frequency of success"
-    return value_label(keys.value, network_of(selection), keys.at)
+    return layout.two_lines(value_label(keys.value, network_of(selection), keys.at))
 
 
 def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:
@@ -257,9 +277,12 @@ def draw_transition(
 
 
 def _label_axes(ax: Axes, keys: HeatmapFigure, columns: list, rows: list) -> None:
-    for axis, name, values, most in ((ax.xaxis, keys.x, columns, 8), (ax.yaxis, keys.y, rows, 16)):
+    sides = ((ax.xaxis, keys.x, columns, 8), (ax.yaxis, keys.y, rows, 16))
+    for axis, name, values, most in sides:
         stride = -(-len(values) // most)
         places = list(range(0, len(values), stride))
         layout.set_ticks(axis, places, [format_values(values)[place] for place in places])
         axis.set_tick_params(length=2)
-        axis.set_label_text(setting_label(name))
+        usual = setting_label(name)
+        own = layout.x_label(keys, usual) if axis is ax.xaxis else layout.y_label(keys, name, usual)
+        axis.set_label_text(own)

@@ -21,7 +21,6 @@ from dlnsweep.figures.panels import (
     network_of,
     runs_of,
     scale_y,
-    two_lines,
 )
 from dlnsweep.figures.statistics import (
     Results,
@@ -32,6 +31,7 @@ from dlnsweep.figures.statistics import (
     summarize,
 )
 from dlnsweep.figures.survivors import Shares, mark_curves
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import NoiseFigure
 
 
@@ -53,29 +53,27 @@ def draw_noise(
         values = final_vectors(selection, panel.observable)[:, order] / divisor
         shown = []
         shares.append([])
-        for index, hue, colour, runs in groups(keys, selection, grid, panel):
-            summary = summarize(x, values[runs].T, keys.band, keys.quantiles)
-            line = draw_summary(
-                panel.ax, summary, color=colour, **curve_style(keys, index) | {"markevery": None}
-            )
-            grid.measured.append((hue, line))
-            shares[-1].append(runs_of(keys, selection, panel, hue, runs, line))
+        for curve in groups(keys, selection, grid, panel):
+            summary = summarize(x, values[curve.runs].T, keys.band, keys.quantiles)
+            look = curve_style(keys, curve) | {"markevery": None}
+            line = draw_summary(panel.ax, summary, color=curve.colour, **look)
+            grid.measured.append((curve, line))
+            shares[-1].append(runs_of(selection, curve, line))
             shown.append(summary)
         drawn += draw_overlays(
-            panel.ax, overlays, panel.observable, (keys.panel_by, panel.level),
-            (keys.hue, grid.colour_of),
+            panel.ax, overlays, panel.observable, panel.where, (keys.hue, grid.colour_of)
         )  # fmt: skip
         style.set_x_scale(panel.ax, keys.x_scale == "log", x, "record.noise_levels")
         if panel.lowest:
-            panel.ax.set_xlabel(setting_label("record.test_noise"))
+            panel.ax.set_xlabel(layout.x_label(keys, setting_label("record.test_noise")))
         if keys.amplification and panel.ax.get_ylabel():
             label = observable_label(panel.observable, network_of(selection))
-            panel.ax.set_ylabel(two_lines(f"{label} $/\\,σ$"))
+            panel.ax.set_ylabel(layout.y_label(keys, panel.observable, f"{label} $/\\,σ$"))
         per_panel.append(shown)
     notes = [
         "at the end",
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
-        *layout.not_shown(selection, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, *shown_by(keys).values()),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_curves),
     ]

@@ -13,6 +13,7 @@ from dlnsweep.figures.panels import groups, legend_of, make_grid, network_of
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.statistics import Results, Selection, column_of
 from dlnsweep.settings.at import words
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import ScatterFigure
 
 
@@ -31,12 +32,13 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
     for panel in grid.panels:
         y = records.per_run(panel.observable, keys.at)
         drawn: list[np.ndarray] = []
-        for index, hue, colour, runs in groups(keys, selection, grid, panel):
+        for curve in groups(keys, selection, grid, panel):
+            runs, colour = curve.runs, curve.colour
             there = runs & np.isfinite(x) & np.isfinite(y)
             missing = max(missing, int((runs & ~there).sum()))
             look = {
                 "alpha": 0.8,
-                **style.marker_style(index),
+                **curve.look,
                 "markevery": None,
                 "linestyle": "none",
             }
@@ -45,7 +47,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
                 look["alpha"] = 0.35
                 _draw_bins(panel.ax, x[there], y[there], keys.bins, colour)
             (points,) = panel.ax.plot(x[there], y[there], color=colour, **look)
-            grid.measured.append((hue, points))
+            grid.measured.append((curve, points))
             drawn.append(there)
         shown = np.any(drawn, axis=0) if drawn else np.zeros(len(x), dtype=bool)
         style.set_x_scale(panel.ax, style.is_log(keys.x_scale, x[shown]), x[shown], keys.x)
@@ -55,7 +57,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         ends = (keys.y_min, keys.y_max)
         notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, [y[shown]], [], ends))
         if panel.lowest:
-            panel.ax.set_xlabel(label)
+            panel.ax.set_xlabel(layout.x_label(keys, label))
     small = [
         "each point is one run",
         *(
@@ -65,14 +67,17 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         ),
         words(keys.at),
         *layout.not_shown(
-            selection, keys.hue, keys.panel_by, points=keys.x if keys.x_is_setting else None
+            selection,
+            *shown_by(keys).values(),
+            points=keys.x if keys.x_is_setting else None,
         ),
         *missing_note(missing),
         *notes,
     ]
     (title, handles), unseen = legend_of(keys, grid, ())
     for handle in handles:
-        handle.set_linestyle("none")
+        if handle.get_marker() not in (None, "None"):
+            handle.set_linestyle("none")
     layout.finish(grid.figure, keys, results, selection, [*small, *unseen], (title, handles))
     return grid.figure
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
-from dlnsweep.figures import layout, style
+from dlnsweep.figures import layout, looks
 from dlnsweep.figures.kinds.curves import draw_summary, scale_steps
+from dlnsweep.figures.legends import add_bar
 from dlnsweep.figures.overlays import Overlay, draw_overlays
 from dlnsweep.figures.panels import (
     Grid,
     band_note,
+    curve_style,
     groups,
     legend_of,
     make_grid,
@@ -27,6 +27,7 @@ from dlnsweep.figures.panels import (
 from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.statistics import Results, Selection, Summary
 from dlnsweep.figures.survivors import Shares, mark_curves
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import SpectrumFigure
 
 
@@ -41,37 +42,36 @@ def draw_spectrum(
     drawn: list[Overlay] = []
     num_entries = 0
     curves = [list(groups(keys, selection, grid, panel)) for panel in grid.panels]
-    wanted = [Group(keys.y, runs) for those in curves for *_, runs in those]
+    wanted = [Group(keys.y, curve.runs) for those in curves for curve in those]
     summaries = iter(records.summaries(wanted, keys.band, keys.quantiles))
     for panel, those in zip(grid.panels, curves, strict=True):
         shown = []
         shares.append([])
-        for (index, hue, colour, runs), summary in zip(those, summaries, strict=False):
+        for curve, summary in zip(those, summaries, strict=False):
             entries = [_entry(summary, place) for place in range(summary.median.shape[1])]
             entries = entries[: keys.num_values]
             num_entries = max(num_entries, len(entries))
-            by_place = style.colours(range(len(entries)))
+            by_place = looks.colours(range(len(entries)), keys.colours if not keys.hue else None)
             for place, entry in enumerate(entries):
                 # A marker on the first entry tells the hues apart; on all it would hide them.
-                marked = style.marker_style(index) if keys.hue and place == 0 else {}
-                line = {"color": colour if keys.hue else by_place[place], "linewidth": 1.0}
+                marked = curve_style(keys, curve)
+                if place:
+                    marked = {name: marked[name] for name in marked if name == "linestyle"}
+                line = {"color": curve.colour if keys.hue else by_place[place], "linewidth": 1.0}
                 drawn_line = draw_summary(panel.ax, entry, **line, **marked)
-                grid.measured.append((hue, drawn_line))
+                grid.measured.append((curve, drawn_line))
                 if place == 0:
                     # One number a curve's runs, not one an entry.
-                    of = runs_of(keys, selection, panel, hue, runs, drawn_line)
-                    shares[-1].append(of)
+                    shares[-1].append(runs_of(selection, curve, drawn_line))
             shown += entries
-        drawn += draw_overlays(
-            panel.ax, overlays, keys.y, (keys.panel_by, panel.level), (keys.hue, grid.colour_of)
-        )
-        scale_steps(panel, keys.x_scale == "log", records)
+        drawn += draw_overlays(panel.ax, overlays, keys.y, panel.where, (keys.hue, grid.colour_of))
+        scale_steps(keys, panel, keys.x_scale == "log", records)
         per_panel.append(shown)
-    if not keys.hue and num_entries > 1:
-        _add_place_bar(grid, num_entries)
+    if not keys.hue and num_entries > 1 and keys.legend != "none":
+        _add_place_bar(grid, num_entries, keys)
     notes = [
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
-        *layout.not_shown(selection, keys.hue, keys.panel_by),
+        *layout.not_shown(selection, *shown_by(keys).values()),
         *not_finite_note(records.num_not_finite),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_curves),
@@ -92,14 +92,9 @@ def _entry(summary: Summary, place: int) -> Summary:
     return Summary(summary.x[there], median[there], lower, upper, summary.num_runs[there])
 
 
-def _add_place_bar(grid: Grid, count: int) -> None:
-    colours = ListedColormap(style.colours(range(count)))
-    mappable = ScalarMappable(BoundaryNorm(np.arange(0.5, count + 1), count), colours)
+def _add_place_bar(grid: Grid, count: int, keys: SpectrumFigure) -> None:
     axes = [panel.ax for panel in grid.panels]
-    bar = grid.figure.colorbar(mappable, ax=axes, aspect=30, pad=0.02)
-    stride = -(-count // 8)
-    bar.set_ticks(list(range(1, count + 1, stride)))
-    bar.minorticks_off()
-    bar.set_label("index $i$")
+    colours = looks.colours(range(count), keys.colours)
+    texts = [str(place) for place in range(1, count + 1)]
+    bar = add_bar(grid.figure, axes, colours, texts, "index $i$")
     bar.ax.invert_yaxis()
-    bar.outline.set_linewidth(0.4)  # pyright: ignore[reportCallIssue]

@@ -12,9 +12,11 @@ from typing import Any
 
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.settings.at import Minimise
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import DRAWN, FigureSettings
 from dlnsweep.settings.sentences import show
 from dlnsweep.spec.figures.chosen import Axes, chosen
+from dlnsweep.spec.figures.controls import check_controls
 from dlnsweep.spec.figures.possible import check_values
 from dlnsweep.spec.figures.wording import why_not
 from dlnsweep.theory.curves import check_theory
@@ -44,13 +46,13 @@ def check(
         axes: The settings that vary, as far as they are known; those in one tuple move together.
     """
     if figure.kind in DRAWN:
-        # Only its own drawing knows what its keys mean.
-        return []
+        # Only its own drawing knows what its other keys mean.
+        return [f"{prefix}.{sentence}" for sentence in check_controls(figure, {})]
     sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure)]
     left, problems = chosen(figure.where, values or {}, axes)
     theory = getattr(figure, "theory", ())
     ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), left)
-    ends = [*problems, *ends, *check_values(figure, left)]
+    ends = [*problems, *ends, *check_values(figure, left), *check_controls(figure, left)]
     sentences += [f"{prefix}.{end}" for end in ends]
     if varying is not None:
         varying = [name for name in varying if len(left.get(name, (0, 0))) > 1]
@@ -173,9 +175,7 @@ def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
 
 
 def _settings_of(figure: Any) -> Iterator[tuple[str, str]]:
-    for key in ("hue", "panel_by"):
-        if getattr(figure, key, None) is not None:
-            yield key, getattr(figure, key)
+    yield from shown_by(figure).items()
     yield from ((key, getattr(figure, key)) for key in _axes_of(figure))
     yield from (("where", name) for name in figure.where)
 

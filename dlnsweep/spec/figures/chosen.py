@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import DRAWN
 
 Values = Mapping[str, Sequence[Any]]
@@ -94,16 +95,15 @@ def _notes(
     # It loads NumPy.
     from dlnsweep.theory.prescription import READS, SETS
 
-    shown = {getattr(figure, key, None) for key in ("hue", "panel_by")}
+    shown = set(shown_by(figure).values())
     # Elsewhere these are observables, or the step.
     if figure.kind in ("final", "heatmap", "scatter"):
         shown.add(figure.x)
     if figure.kind == "heatmap":
         shown.add(figure.y)
-    for key in ("hue", "panel_by"):
-        name = getattr(figure, key, None)
+    for key, name in shown_by(figure).items():
         follows = prescribed and name in SETS
-        if name is not None and not follows and len(left.get(name, (0, 0))) == 1:
+        if not follows and len(left.get(name, (0, 0))) == 1:
             yield f"{key} is '{name}', which has one value in the runs that it draws."
     shown |= {name for key in shown for name in told.get(key or "", ())}
     hidden = [

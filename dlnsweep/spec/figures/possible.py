@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any
 
+from dlnsweep.settings.figure_keys import shown_by
+from dlnsweep.settings.figure_look import WIDTHS
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import show
 
@@ -160,23 +162,26 @@ def _until(figure: Any, values: Values) -> Iterator[str]:
 
 
 def _size(figure: Any, values: Values) -> Iterator[str]:
-    places = len(values.get(getattr(figure, "panel_by", None) or "", (0,)))
-    drawn = getattr(figure, "y", ())
-    many = len(drawn) if figure.kind in ("curves", "final", "scatter", "noise") else 1
-    if places * many > MOST_PANELS:
+    rows, columns, many = _shape(figure, values)
+    named = shown_by(figure, ("panel_by", "row_by", "column_by"))
+    if many > MOST_PANELS:
+        which = " and ".join(f"{key} is '{name}'" for key, name in named.items())
+        makes = "makes" if len(named) == 1 else "make"
         yield (
-            f"panel_by is '{figure.panel_by}', which makes {places * many} panels; {MOST_PANELS} "
+            f"{which}, which {makes} {many} panels; {MOST_PANELS} "
             "at most: choose some by where, or take it as hue."
         )
         return
-    rows = places if many > 1 else -(-places // 4)
-    columns = many if many > 1 else min(places, 4 if places != 5 else 3)
-    if figure.width_inches is not None and figure.width_inches < columns * LEAST_COLUMN:
+    given = figure.width_inches
+    if getattr(figure, "width", None):
+        given = WIDTHS[figure.width]
+    if given is not None and given < columns * LEAST_COLUMN:
+        key = "width_inches" if figure.width_inches else f"width = '{figure.width}'"
         yield (
-            f"width_inches is {figure.width_inches:g}, too narrow for {columns} panels beside each "
+            f"{key} is {given:g}, too narrow for {columns} panels beside each "
             f"other; give {columns * LEAST_COLUMN:g} or more."
         )
-    width = figure.width_inches or _PAGE_INCHES
+    width = given or _PAGE_INCHES
     height = figure.height_inches or rows * _ROW_INCHES + _AROUND_INCHES
     pixels = width * height * figure.dpi**2
     if pixels > MOST_PIXELS:
@@ -186,6 +191,28 @@ def _size(figure: Any, values: Values) -> Iterator[str]:
             f"{height:g} in; {MOST_PIXELS // 10**6} million at most: set dpi = {most} or less "
             "(lines and text of a PDF or SVG have no pixels)."
         )
+
+
+def _shape(figure: Any, values: Values) -> tuple[int, int, int]:
+    """Return how many rows and columns of panels there are, and how many panels."""
+
+    def count(key: str) -> int:
+        return len(values.get(getattr(figure, key, None) or "", (0,)))
+
+    drawn = getattr(figure, "y", ())
+    of_several = figure.kind in ("curves", "final", "scatter", "noise")
+    many = len(drawn) if of_several else 1
+    if getattr(figure, "row_by", None) or getattr(figure, "column_by", None):
+        rows, columns = count("row_by"), count("column_by")
+        if figure.column_by:
+            rows *= many
+        else:
+            columns *= many
+        return rows, columns, rows * columns
+    places = count("panel_by")
+    rows = places if many > 1 else -(-places // 4)
+    columns = many if many > 1 else min(places, 4 if places != 5 else 3)
+    return rows, columns, places * many
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dlnsweep.settings.figures import FIGURES
+from dlnsweep.settings.figures import DRAWN, FIGURES
 from dlnsweep.settings.sentences import sentences, show
 
 
@@ -33,10 +33,53 @@ def read_table(table: Any, place: str) -> tuple[Any, list[str]]:
     if not isinstance(kind, str) or kind not in FIGURES:
         found = "missing" if kind is None else show(kind)
         return None, [f"{place}.kind is {found}; it must be one of {', '.join(FIGURES)}."]
+    not_here = {key: _kinds_with(key) for key in table if key not in FIGURES[kind].model_fields}
+    elsewhere = {key: kinds for key, kinds in not_here.items() if kinds}
+    problems = [
+        f"{place}.{key} is a key of figures of kind {_listed(kinds)}; kind = '{kind}' cannot "
+        "honour it: leave it out."
+        for key, kinds in elsewhere.items()
+    ]
     try:
-        return FIGURES[kind].model_validate(table), []
+        kept = {key: value for key, value in table.items() if key not in elsewhere}
+        settings = FIGURES[kind].model_validate(kept)
     except ValidationError as error:
-        return None, sentences(error, place, FIGURES[kind])
+        return None, [*problems, *sentences(error, place, FIGURES[kind])]
+    if settings.style is None:
+        return (None if problems else settings), problems
+    settings, wrong = with_style(settings)
+    problems += [f"{place}.{sentence}" for sentence in wrong]
+    return (None if problems else settings), problems
+
+
+def _kinds_with(key: str) -> list[str]:
+    """Return the kinds of figures of this package that have a key."""
+    return [
+        kind
+        for kind, settings in FIGURES.items()
+        if kind not in DRAWN and key in settings.model_fields
+    ]
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    *most, last = (f"'{kind}'" for kind in kinds)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def with_style(settings: Any) -> tuple[Any, list[str]]:
+    """Return a figure's settings with what its style says in the place of the style's name.
+
+    What its own `rc` says comes first.
+
+    Returns:
+        The settings, and what is wrong with the style, as sentences without the figure's place.
+    """
+    # It loads matplotlib.
+    from dlnsweep.spec.figures.styles import read_style
+
+    found, problems = read_style(settings.style)
+    changed = settings.model_copy(update={"style": None, "rc": {**found, **settings.rc}})
+    return changed, [f"style is {show(settings.style)}; {each}" for each in problems]
 
 
 def same_files(figures: Sequence[Any]) -> Iterator[str]:
