@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dlnsweep.cli.compare import compare
+from dlnsweep.cli.export import export
 from dlnsweep.cli.files import (
     Out,
     Overrides,
@@ -30,9 +31,9 @@ from dlnsweep.cli.results import (
     extrapolate,
     figure,
     intervals,
-    summary,
     transition,
 )
+from dlnsweep.cli.summary import summary
 from dlnsweep.errors import DlnsweepError, Interrupted
 from dlnsweep.machine import console
 from dlnsweep.machine.stopping import handled, stoppable
@@ -209,6 +210,7 @@ def status(folder: Folder) -> None:
 for _command in (
     compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, intervals,
     extrapolate,
+    export,
     figure,
     gallery,
     guide,

@@ -11,7 +11,7 @@ from dlnsweep.cli.files import Plugins, use
 from dlnsweep.machine.paths import user_path
 
 
-def _keys(given: list[str] | None) -> list[str]:
+def keys_of(given: list[str] | None) -> list[str]:
     """Return settings of `--by`, which may be given apart or with commas."""
     parts = [part.strip() for text in given or () for part in text.split(",")]
     return list(dict.fromkeys(filter(None, parts)))
@@ -28,41 +28,6 @@ TableFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the table to this file.", parser=user_path),
 ]
-
-
-def summary(
-    folder: Folder,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY", help="Group by this setting; all that vary by default."),
-    ] = None,
-    at: Annotated[
-        str,
-        typer.Option(
-            metavar="WHEN",
-            help="final, min (over the records), argmin (its step), minimise=NAME, or a step.",
-        ),
-    ] = "final",
-    csv: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the table to this file as well, with every digit.",
-            parser=user_path,
-        ),
-    ] = None,
-) -> None:
-    """Show medians and quartiles over the seeds for each setting."""
-    from dlnsweep.figures.folder import with_few_digits
-    from dlnsweep.results.csv_files import write_csv
-    from dlnsweep.results.summary_table import summary_table
-    from dlnsweep.results.wide_tables import fitted, terminal_width
-
-    table = summary_table(folder, _keys(by), at)
-    if csv is not None:
-        write_csv(table, csv)
-    keys = _keys(by) or [name for name in table.columns if "." in name]
-    print(fitted(with_few_digits(table), keys, terminal_width()))
 
 
 def claims(
@@ -90,7 +55,7 @@ def claims(
     from dlnsweep.results.csv_files import write_csv
     from dlnsweep.results.wide_tables import terminal_width
 
-    table = claims_table(folder, _keys(by), Demands(isometry, any_width, any_decay))
+    table = claims_table(folder, keys_of(by), Demands(isometry, any_width, any_decay))
     if csv is not None:
         write_csv(table, csv)
     print(claims_text(table, terminal_width()))
@@ -119,7 +84,7 @@ def transition(
     from dlnsweep.results.csv_files import write_csv
     from dlnsweep.results.wide_tables import terminal_width
 
-    found = transitions(folder, x, [Condition.read(text) for text in success], _keys(by))
+    found = transitions(folder, x, [Condition.read(text) for text in success], keys_of(by))
     if csv is not None:
         write_csv(found.table, csv)
     print(transitions_text(found, x, terminal_width()))

@@ -218,10 +218,10 @@ def _put(files: Files, figure: Any, stem: str, formats: Sequence[str]) -> list[s
     return [str(files.path(name)) for name, _ in named]
 
 
-def with_few_digits(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a summary table with its statistics rounded to four digits, to be read."""
+def with_few_digits(table: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
+    """Return a summary table with its statistics rounded to a few digits, to be read."""
     rounded = {
-        name: [float(f"{value:.4g}") for value in table[name]]
+        name: [float(f"{value:.{digits}g}") for value in table[name]]
         for name in table.columns
         if name.endswith(("_q25", "_median", "_q75"))
     }

@@ -19,7 +19,20 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         SpecError: If the file cannot be written.
     """
     # As a whole: a table that cannot be turned into text leaves no half of a file.
-    text = table.rename(columns=_inert).map(_inert).to_csv(index=False)
+    write_text(csv_text(table), path)
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a table as CSV, with every digit of its numbers."""
+    return table.rename(columns=inert).map(inert).to_csv(index=False, lineterminator="\n")
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write the text of a table to a file.
+
+    Raises:
+        SpecError: If the file cannot be written.
+    """
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
@@ -30,7 +43,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
         ) from None
 
 
-def _inert(value: Any) -> Any:
+def inert(value: Any) -> Any:
     """Return a text that spreadsheets do not take for a formula; what is no text as it is."""
     if not isinstance(value, str):
         return value

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def summary_table(folder: str | Path, by: Sequence[str] | None, at: str) -> pd.DataFrame:
+def summary_table(
+    folder: str | Path,
+    by: Sequence[str] | None,
+    at: str,
+    of: Sequence[str] = (),
+    pivot: str = "",
+) -> pd.DataFrame:
     """Return medians and quartiles of all scalar observables.
 
     Args:
@@ -20,14 +26,21 @@ def summary_table(folder: str | Path, by: Sequence[str] | None, at: str) -> pd.D
         by: The settings to group by; all that vary by default.
         at: "final", "min", "argmin", "minimise=NAME", or a step as text.
 
+        of: The observables; all that are numbers by default.
+        pivot: A setting to group by in any case.
+
     Raises:
-        SpecError: If `by` or `at` names what there is not.
+        SpecError: If `by`, `of`, `pivot` or `at` names what there is not.
     """
     results = open_results(folder)
     groups = list(by) if by else results.varying or ["network.depth"]
+    if pivot and pivot not in groups:
+        groups.append(pivot)
     key, _, name = at.partition("=")
     when: Any = {"minimise": name.strip()} if key.strip() == "minimise" and name else at
-    table = results.summary(by=groups, at=int(at) if at.isdecimal() else when)
+    table = results.summary(
+        by=groups, observable=list(of) or None, at=int(at) if at.isdecimal() else when
+    )
     kept = [*groups, "num_runs", "num_diverged", "num_planned_missing"]
     kept += [name for name in table.columns if name.endswith(("_q25", "_median", "_q75"))]
     return table.loc[:, [name for name in kept if name in table.columns]]

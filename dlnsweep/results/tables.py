@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
@@ -104,8 +104,13 @@ def is_blank(column: pa.ChunkedArray) -> bool:
     return column.null_count == len(column)
 
 
-def expanded(table: pa.Table) -> pa.Table:
-    """Return a table with a column for each entry of its vectors; empty where one is shorter."""
+def expanded(table: pa.Table, lengths_of: Mapping[str, int] | None = None) -> pa.Table:
+    """Return a table with a column for each entry of its vectors; empty where one is shorter.
+
+    Args:
+        table: The table.
+        lengths_of: How many columns a vector becomes; by default as many as the longest has here.
+    """
     columns: dict[str, Any] = {}
     for name in table.column_names:
         column = table[name].combine_chunks()
@@ -113,6 +118,7 @@ def expanded(table: pa.Table) -> pa.Table:
             columns[name] = column
             continue
         longest = int(pc.max(pc.list_value_length(column)).as_py() or 0)  # pyright: ignore
+        longest = max(longest, (lengths_of or {}).get(name, 0))
         values = np.full((len(column), longest), np.nan)
         lengths = pc.list_value_length(column).fill_null(0).to_numpy()  # pyright: ignore
         values[np.arange(longest) < lengths[:, None]] = column.flatten().to_numpy(False)

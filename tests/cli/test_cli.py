@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -614,3 +615,28 @@ def test_a_limit_of_two_sizes_is_refused(command, finished: Path) -> None:
     ended = command("extrapolate", finished, *options)
     assert (ended.status, ended.out) == (2, "")
     assert "in is 'training.weight_decay', which has " in ended.err
+
+
+def test_a_summary_in_other_formats(command, finished: Path, tmp_path: Path) -> None:
+    ended = command("summary", finished, "--format", "csv", "--csv", tmp_path / "a.csv")
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out == (tmp_path / "a.csv").read_text()
+    pivot = ("--pivot", "training.weight_decay", "--by", "training.num_steps")
+    ended = command("summary", finished, *pivot, "--of", "regression_error", "--format", "json")
+    rows = json.loads(ended.out)
+    expected = dlnsweep.open_results(finished).summary(
+        ["training.num_steps", "training.weight_decay"], "regression_error"
+    )
+    assert [row["training.weight_decay=0.01"] for row in rows[:3]] == [
+        expected["regression_error_median"][place] for place in (1, 3, 5)
+    ]
+    text = command("summary", finished, *pivot, "--format", "latex").out
+    assert text.startswith("\\begin{tabular}")
+    assert r"weight decay $\lambda $ = 0.001" in text
+    # On a terminal the settings stand at the beginning of each line.
+    assert command("summary", finished, *pivot).out.split()[:2] == [
+        "observable", "training.num_steps",
+    ]  # fmt: skip
+    ended = command("summary", finished, "--pivot", "training.weight_decy")
+    assert ended.status == 2
+    assert "did you mean 'training.weight_decay'?" in ended.err

@@ -1,0 +1,124 @@
+"""`dlnsweep summary`: medians and quartiles, on a terminal or for a paper."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dlnsweep.cli.results import Folder, keys_of
+from dlnsweep.machine.paths import user_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Format(StrEnum):
+    """What a summary can be written as."""
+
+    text = "text"
+    csv = "csv"
+    latex = "latex"
+    markdown = "markdown"
+    json = "json"
+
+
+def summary(
+    folder: Folder,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Group by this setting; all that vary by default."),
+    ] = None,
+    at: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help="final, min (over the records), argmin (its step), minimise=NAME, or a step.",
+        ),
+    ] = "final",
+    of: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OBSERVABLE", help="Only this observable. May be repeated."),
+    ] = None,
+    pivot: Annotated[
+        str, typer.Option(metavar="KEY", help="A column for each value of this setting.")
+    ] = "",
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="csv and json have every digit; text, markdown and latex are to be read.",
+        ),
+    ] = Format.text,
+    digits: Annotated[
+        int,
+        typer.Option(min=1, max=17, help="Significant digits of text, markdown and latex."),
+    ] = 4,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the table to this file as well, with every digit.",
+            parser=user_path,
+        ),
+    ] = None,
+) -> None:
+    """Show medians and quartiles over the seeds for each setting.
+
+    Quartiles stand in brackets behind the median where they share a cell. Runs that diverged enter
+    no statistic and are counted; so are those that are not done.
+    """
+    from dlnsweep.results.csv_files import write_text
+    from dlnsweep.results.summary_table import summary_table
+    from dlnsweep.results.written import exact
+
+    keys = keys_of(by)
+    table = summary_table(folder, keys, at, keys_of(of), pivot)
+    keys = [name for name in table.columns if name == "seed" or "." in name]
+    if csv is not None:
+        write_text(exact(table, keys, pivot, "csv"), csv)
+    if form in (Format.csv, Format.json):
+        sys.stdout.write(exact(table, keys, pivot, form.value))
+    else:
+        sys.stdout.write(_to_read(folder, table, keys, pivot, form, digits))
+
+
+def _to_read(
+    folder: str, table: pd.DataFrame, keys: list[str], pivot: str, form: Format, digits: int
+) -> str:
+    from dlnsweep.results import written
+    from dlnsweep.results.wide_tables import fitted, terminal_width
+
+    if form is Format.latex:
+        return _in_latex(folder, table, keys, pivot, digits)
+    plain = written.Style(lambda value: f"{value:.{digits}g}")
+    if form is Format.markdown:
+        return written.markdown(*written.readable(table, keys, pivot, plain))
+    if not pivot:
+        from dlnsweep.figures.folder import with_few_digits
+
+        return fitted(with_few_digits(table, digits), keys, terminal_width()) + "\n"
+    import pandas as pd
+
+    head, rows = written.readable(table, keys, pivot, plain)
+    told = ["observable", *keys]
+    frame = pd.DataFrame(rows, columns=pd.Index(head))
+    return fitted(frame, [name for name in head if name in told], terminal_width()) + "\n"
+
+
+def _in_latex(folder: str, table: pd.DataFrame, keys: list[str], pivot: str, digits: int) -> str:
+    from dlnsweep.contracts.observable import OBSERVABLES
+    from dlnsweep.figures.labels import observable_label, setting_label, words_of
+    from dlnsweep.results import open_results, written
+
+    def label(name: str) -> str:
+        return observable_label(name) if name in OBSERVABLES else setting_label(name)
+
+    results = open_results(folder)
+    kinds = [key for key in ("problem.kind", "network.kind") if key in results.settings]
+    with words_of(results.store.runs_table(kinds).slice(0, 1).to_pandas()):
+        style = written.latex_style(label, digits)
+        return written.latex(*written.readable(table, keys, pivot, style))
