@@ -22,6 +22,7 @@ from dlnsweep.cli.files import (
     slurm,
     use,
 )
+from dlnsweep.cli.folders import diff, ls
 from dlnsweep.cli.gallery import gallery
 from dlnsweep.cli.guide import guide
 from dlnsweep.cli.results import (
@@ -211,6 +212,7 @@ for _command in (
     compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, intervals,
     extrapolate,
     export,
+    ls, diff,
     figure,
     gallery,
     guide,

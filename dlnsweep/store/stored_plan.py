@@ -162,20 +162,22 @@ def differing_settings(there: pa.Table, here: pa.Table) -> list[str]:
     for name in dict.fromkeys(there.column_names + here.column_names):
         if not is_setting(name):
             continue
-        left, right = _values(there, name), _values(here, name)
+        left, right = values_of(there, name), values_of(here, name)
         if left != right:
-            phrases.append(f"{name} is {_listed(left)} there and {_listed(right)} here")
+            phrases.append(f"{name} is {listed(left)} there and {listed(right)} here")
     return phrases or ["the same values of every setting, but in other combinations"]
 
 
-def _values(table: pa.Table, name: str) -> list[Any]:
+def values_of(table: pa.Table, name: str) -> list[Any]:
+    """Return the different values of a setting, sorted; None where it is not used."""
     if name not in table.column_names:
         return [None]
     values = table[name].unique().to_pylist()
     return sorted(values, key=lambda v: (v is None, str(type(v)), v if v is not None else 0))
 
 
-def _listed(values: Sequence[Any]) -> str:
+def listed(values: Sequence[Any]) -> str:
+    """Return values as they stand in a message: the first ones, and how many more there are."""
     shown = [_shown(value) for value in values[:_SHOWN_VALUES]]
     more = len(values) - len(shown)
     return f"[{', '.join(shown)}{f', ... {more} more' if more > 0 else ''}]"
