@@ -29,6 +29,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("analysis", "engine", "plan"),
     ("figures", "single", "probe"),
     ("execution",),
+    ("report",),
     ("cli", "worker"),
     ("__main__",),
 ]

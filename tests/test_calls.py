@@ -172,7 +172,7 @@ def test_a_table_fits_its_terminal(width: int) -> None:
 def test_columns_is_heeded(
     results: dlnsweep.Results, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dlnsweep.cli.results import summary
+    from dlnsweep.cli.summary import summary
 
     widths = {}
     for columns in ("60", "80", "", "x"):

@@ -25,6 +25,7 @@ from dlnsweep.cli.files import (
 from dlnsweep.cli.folders import diff, ls
 from dlnsweep.cli.gallery import gallery
 from dlnsweep.cli.guide import guide
+from dlnsweep.cli.report import report
 from dlnsweep.cli.results import (
     Folder,
     boundary,
@@ -216,6 +217,7 @@ for _command in (
     figure,
     gallery,
     guide,
+    report,
 ):  # fmt: skip
     app.command()(_command)
 

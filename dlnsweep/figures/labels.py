@@ -13,6 +13,7 @@ from dlnsweep.contracts.keys import describe_setting
 from dlnsweep.contracts.network import NetworkKind
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.settings.sentences import printable
 from dlnsweep.spec.figures.wording import plain
 
 _KINDS: ContextVar[tuple[str, str] | None] = ContextVar("kinds", default=None)
@@ -165,7 +166,7 @@ def format_value(value: Any, digits: int = 6) -> str:
     if not _is_number(value):
         words = str(value).lower() if isinstance(value, bool) else str(value).replace("_", " ")
         # The name of a file may have dollar signs, and no mathematics.
-        return plain(words)
+        return plain(printable(words))
     if not math.isfinite(value):
         return str(value)
     if value == 0 or 0.01 <= abs(value) < 1e4:

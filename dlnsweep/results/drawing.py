@@ -1,9 +1,10 @@
-"""What a results folder has of the rooms above it: its figures."""
+"""What a results folder has of the rooms above it: its figures, and its page."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 # Named, not imported: what draws results stands above them.
 _FIGURE = "dlnsweep.figures.inline:figure"
+_REPORT = "dlnsweep.report.page:write_report"
 
 
 class Drawing:
@@ -32,5 +34,23 @@ class Drawing:
             SpecError: If a key is wrong, or asks for what the sweep did not record or vary.
             StoreError: If no run is done yet.
         """
-        module, _, name = _FIGURE.partition(":")
-        return getattr(importlib.import_module(module), name)(self, {**(table or {}), **keys})
+        return _named(_FIGURE)(self, {**(table or {}), **keys})
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write one page of HTML about the results, which needs no network; return its file.
+
+        Figures, tables, settings, divergence, versions and times; of an unfinished sweep it says
+        how far that is.
+
+        Args:
+            path: The file; "<name of the sweep>.html" in the current folder by default.
+
+        Raises:
+            StoreError: If the folder is damaged, or the file cannot be written.
+        """
+        return _named(_REPORT)(self, path)
+
+
+def _named(address: str) -> Any:
+    module, _, name = address.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -216,7 +216,7 @@ class Results(Drawing):
 
     def summary(
         self,
-        by: str | Sequence[str],
+        by: str | Sequence[str] | None = None,
         observable: str | Sequence[str] | None = None,
         at: str | int | Mapping[str, str] = "final",
     ) -> pd.DataFrame:
@@ -227,7 +227,8 @@ class Results(Drawing):
         taken; the records themselves are read one batch after another and need not fit.
 
         Args:
-            by: The settings whose values make the groups.
+            by: The settings whose values make the groups; all that vary by default (one group of
+                all runs where only the seed does).
             observable: Names of numbers (not vectors); all by default.
             at: "final" (after the last step), "min" (the smallest recorded value), "argmin" (the
                 step of that), {"minimise": name} (where that observable is least), or a step.
@@ -242,7 +243,7 @@ class Results(Drawing):
             SpecError: If a name is none of this sweep's, or `at` is no recorded step.
             StoreError: If a file is damaged.
         """
-        keys = listed(by, "by")
+        keys = self.varying if by is None else listed(by, "by")
         for key in keys:
             check_name(self.path, key, self.settings, "setting")
         when = taken_at(self.path, at)
