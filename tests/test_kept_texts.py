@@ -9,6 +9,7 @@ import pytest
 from kept import (
     asking_texts,
     attention_texts,
+    autoencoder_texts,
     balance_texts,
     basis_size,
     classification,
@@ -53,6 +54,7 @@ PARTS = [
     *scale.PARTS,
     *asking_texts.PARTS,
     *attention_texts.PARTS,
+    *autoencoder_texts.PARTS,
     *balance_texts.PARTS,
     *scaling_texts.PARTS,
     *theorem.PARTS,
