@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 import dlnsweep
+from dlnsweep.numerics.lazy import jax
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import keys_of
 from dlnsweep.problems.autoencoder import AutoencoderSettings, draw
@@ -62,7 +63,7 @@ def rates(results: dlnsweep.Results) -> pd.DataFrame:
             measurement_dim=run["problem.signal_dim"],
         )
         with numerics():
-            data = np.asarray(draw(settings, keys_of(np.int64(run["seed"])))[0])
+            data = np.asarray(draw(settings, keys_of(jax.numpy.asarray(run["seed"])))[0])
         variances = np.linalg.eigvalsh(data @ data.T)
         width, decay = run["network.width"], run["training.weight_decay"]
         curvature = slowest(variances, width, decay)
