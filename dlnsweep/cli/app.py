@@ -9,6 +9,7 @@ import typer
 
 from dlnsweep.cli.compare import compare
 from dlnsweep.cli.export import export
+from dlnsweep.cli.figure import figure
 from dlnsweep.cli.files import (
     Out,
     Overrides,
@@ -31,7 +32,6 @@ from dlnsweep.cli.results import (
     boundary,
     claims,
     extrapolate,
-    figure,
     intervals,
     transition,
 )

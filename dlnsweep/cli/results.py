@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from dlnsweep.cli.files import Plugins, use
 from dlnsweep.machine.paths import user_path
 
 
@@ -149,31 +148,3 @@ def extrapolate(
     if csv is not None:
         write_csv(found, csv)
     print(limits.limits_text(found, setting, terminal_width()))
-
-
-def figure(
-    folder: Folder,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file",
-            metavar="FILE",
-            help="Take [figure] from this file instead: a sweep file, or [figure] alone.",
-            parser=user_path,
-        ),
-    ] = None,
-    plugin: Plugins = None,
-) -> None:
-    """Draw the figures of a results folder again."""
-    use(plugin)
-    from dlnsweep.errors import DlnsweepError
-    from dlnsweep.figures.folder import drawn_one_by_one, figures_of, raise_all
-
-    failures = []
-    for found in drawn_one_by_one(folder, figures_of(file) if file else None):
-        if isinstance(found, DlnsweepError):
-            failures.append(found)
-            continue
-        for path in found:
-            print(path)
-    raise_all(failures)

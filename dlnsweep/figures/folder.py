@@ -53,9 +53,17 @@ def draw_figures(
 
 
 def drawn_one_by_one(
-    results: str | Path | Results, figures: Sequence[Any] | None = None
+    results: str | Path | Results,
+    figures: Sequence[Any] | None = None,
+    out: str | Path | None = None,
 ) -> Iterator[list[Path | str] | DlnsweepError]:
-    """Yield the files of each figure, or why it could not be drawn; see `draw_figures`."""
+    """Yield the files of each figure, or why it could not be drawn; see `draw_figures`.
+
+    Args:
+        results: The results, their folder, or its address.
+        figures: What to draw; what the sweep's file asked for by default.
+        out: The folder of the files; `figures` in the results' own by default.
+    """
     plugins.load()
     results = results if isinstance(results, Results) else open_results(results)
     wanted = stored_figures(results) if figures is None else _settings_of(figures)
@@ -66,7 +74,7 @@ def drawn_one_by_one(
         )
     for settings, stem in zip(wanted, file_stems(wanted), strict=True):
         try:
-            yield _drawn(results, settings, stem)
+            yield _drawn(results, settings, stem, out)
         except DlnsweepError as error:
             yield error
         # A stranger's drawing may raise anything, and so may matplotlib: no reason to end the
@@ -91,35 +99,65 @@ def raise_all(failures: Sequence[DlnsweepError]) -> None:
         raise kind("\n".join(map(str, failures))) from failures[0]
 
 
-def _drawn(results: Results, settings: Any, stem: str) -> list[Any]:
+def _drawn(results: Results, settings: Any, stem: str, out: str | Path | None) -> list[Any]:
     figure = draw(results, settings)
     if not hasattr(figure, "savefig"):
         raise FigureError(
             f"What draws figures of kind '{settings.kind}' returned {type(figure).__name__}; it "
             "must return a matplotlib Figure."
         )
+    if out is not None:
+        return list(save(figure, Path(out) / stem, settings.formats))
     if isinstance(results.path, Path):
         return list(save(figure, results.path / "figures" / stem, settings.formats))
     return _put(results.store.files, figure, stem, settings.formats)
 
 
-def figures_of(path: Path) -> list[Any]:
+def figures_of(path: Path, overrides: Sequence[str] = ()) -> list[Any]:
     """Return the figures that a file asks for: a sweep file, or one with `[figure]` alone.
 
     What else stands in the file does not matter: the figures are judged by the results.
+
+    Args:
+        path: The file.
+        overrides: Keys to replace, "figure.KEY=VALUE".
 
     Raises:
         SpecError: If the file has no figure, or a wrong one.
     """
     plugins.load()
     raw = sweepfile.read(path).get("figure")
-    if raw is None:
+    if raw is None and not overrides:
         raise SpecError(f"{path}: the file has no [figure]; add one, such as kind = 'curves'.")
-    return read_figures(raw, str(path))
+    return read_figures(_overridden(raw, overrides), str(path))
 
 
-def stored_figures(results: Results) -> list[Any]:
+def _overridden(raw: Any, overrides: Sequence[str]) -> Any:
+    wrong = [each for each in overrides if not each.strip().startswith("figure.")]
+    if wrong:
+        raise SpecError(
+            *(
+                f"--set {printable(each, 80)}: only keys of the figures can be set here, such as "
+                "figure.title='Mine'; the results are what they are."
+                for each in wrong
+            )
+        )
+    if not overrides:
+        return raw
+    found = sweepfile.apply_overrides({} if raw is None else {"figure": raw}, overrides)["figure"]
+    # As in Python.
+    tables = found if isinstance(found, list) else [found]
+    for table in tables:
+        table.setdefault("kind", "curves")
+    return found
+
+
+def stored_figures(results: Results, overrides: Sequence[str] = ()) -> list[Any]:
     """Return the figures that the sweep asked for when it was last run.
+
+    Args:
+        results: The results.
+        overrides: Keys to replace, "figure.KEY=VALUE"; of a new figure if there is none.
 
     Raises:
         SpecError: If one is of a kind that is not known here.
@@ -131,7 +169,8 @@ def stored_figures(results: Results) -> list[Any]:
             f"{results.path}: sweep.json names a style for a figure; what a style says is kept "
             "there as rc: run the sweep's file again, or draw by `dlnsweep figure RESULTS --file`."
         )
-    return read_figures(stored, str(results.path))
+    given = _overridden(stored or None, overrides)
+    return read_figures([] if given is None else given, str(results.path))
 
 
 def _settings_of(figures: Sequence[Any]) -> list[Any]:

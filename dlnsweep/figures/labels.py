@@ -85,6 +85,8 @@ def _words(name: str) -> str:
     return words
 
 
+# Not the hyphen of a keyboard, as in Matplotlib's own ticks.
+_MINUS = "\u2212"
 _SHORT = {
     "num": "number of",
     "dim": "dimension",
@@ -170,9 +172,9 @@ def format_value(value: Any, digits: int = 6) -> str:
     if not math.isfinite(value):
         return str(value)
     if value == 0 or 0.01 <= abs(value) < 1e4:
-        return f"{value:.{digits}g}"
+        return f"{value:.{digits}g}".replace("-", _MINUS)
     if isinstance(value, int) and abs(value) < 1e5:
-        return str(value)
+        return str(value).replace("-", _MINUS)
     return _scientific(value, digits)
 
 

@@ -26,7 +26,7 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 UNUSED = "#7F7F7F"
 SMALL, TEXT, TITLE = 6.5, 8.0, 9.0
 GREY = "0.35"
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.3, 1, 1.3)))
+_DASHES: tuple[Any, ...] = ("-", (0, (3.2, 1.3)), (0, (1.2, 1.2)), (0, (6, 1.3, 1, 1.3)))
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "mathtext.fontset": "dejavusans",

@@ -11,6 +11,7 @@ from typing import Any
 from dlnsweep.errors import SpecError
 from dlnsweep.settings.sentences import printable, show
 from dlnsweep.spec import gallery
+from dlnsweep.spec.figures.overrides import set_in_figures
 
 LARGEST_FILE = 64 * 1024
 LONGEST_LINE = 4 * 1024
@@ -178,6 +179,10 @@ def check_overrides(overrides: Any) -> list[str]:
 def _apply(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
+    if equals and parts[0] == "figure" and len(parts) > 1:
+        value = _read_value(text.strip())
+        document["figure"] = set_in_figures(document.get("figure"), parts[1:], value)
+        return
     if not equals or len(parts) > 3 or not all(p.isidentifier() for p in parts):
         raise SpecError("it must be KEY=VALUE, with a key such as training.num_steps.")
     value = _read_value(text.strip())

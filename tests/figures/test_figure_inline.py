@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 import store_samples as samples
 
+from dlnsweep.cli.app import app
 from dlnsweep.errors import SpecError
+from dlnsweep.figures.folder import stored_figures
 from dlnsweep.results import Results, open_results
 from dlnsweep.store import Store
 
@@ -46,6 +49,42 @@ def test_without_keys_it_is_the_sweeps_own_figure(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "b", samples.plan(record=record), samples.ENVIRONMENT)
     samples.commit(store, 0)
     assert "mine" in [text.get_text() for text in open_results(store.root).figure().texts]
+
+
+def test_keys_are_set_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = {"dpi": 50, "formats": ["png"]}
+    own = {"figures": [{"kind": "curves", **KEYS, **small}, {"kind": "curves", **KEYS, **small}]}
+    record = {**samples.plan().record, **own}
+    store = Store.create(tmp_path / "b", samples.plan(record=record), samples.ENVIRONMENT)
+    samples.commit(store, 0)
+
+    def figure(*arguments: str) -> list[str]:
+        app(["figure", "b", *arguments], standalone_mode=False)
+        return capsys.readouterr().out.split()
+
+    several = figure("--set", "figure.title=Mine", "--set", "figure.1.legend_names.0.1=strong")
+    assert several == [f"{tmp_path}/b/figures/{name}.png" for name in ("curves", "curves-2")]
+    drawn = stored_figures(
+        open_results(store.root), ["figure.title=Mine", "figure.1.legend_names.0.1=strong"]
+    )
+    assert [each.title for each in drawn] == ["Mine", "Mine"]
+    assert [each.legend_names for each in drawn] == [{}, {"0.1": "strong"}]
+    assert figure("--out", "here", "--set", "figure.0.width=jmlr")[0] == "here/curves.png"
+    # A folder without figures is drawn all the same, as in Python.
+    samples.complete(tmp_path / "c")
+    (made,) = stored_figures(open_results(tmp_path / "c"), ["figure.y=error"])
+    assert (made.kind, made.y) == ("curves", ("error",))
+    for override, sentence in [
+        ("figure.2.title=a", "there is no figure.2; they are figure.0 to figure.1."),
+        ("training.depth=3", "only keys of the figures can be set here"),
+        ("figure.title.size=3", "keys of tables stand behind where, rc, legend_names"),
+        ("figure.titel=a", "figure[0].titel is not a key of [figure[0]]; did you mean 'title'?"),
+    ]:
+        with pytest.raises(SpecError, match=re.escape(sentence)):
+            figure("--set", override)
 
 
 def test_a_notebook_shows_it_and_pyplot_knows_nothing_of_it(results: Results) -> None:

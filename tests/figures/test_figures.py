@@ -630,6 +630,8 @@ def test_values_are_written_as_one_writes_them() -> None:
     assert format_value(1000) == "1000"
     assert format_value(200_000) == r"$2\times10^{5}$"
     assert format_value(-1e-3) == "$-10^{-3}$"
+    # With the minus of Matplotlib's own ticks.
+    assert [format_value(each) for each in (-1, -0.5, -20_000)] == ["−1", "−0.5", "−20000"]
     assert math_symbol("d_w") == "$d_{w}$"
     assert math_symbol("σ_min") == r"$σ_{\mathrm{min}}$"
     assert setting_label("network.width") == "width $d_{w}$"

@@ -201,13 +201,19 @@ def test_set_refuses_what_is_too_long_or_too_deep():
     assert len(dotted) < 200
 
 
-def test_set_cannot_reach_into_a_list_of_figures():
-    with pytest.raises(SpecError) as caught:
-        sweepfile.apply_overrides({"figure": [{"kind": "curves"}]}, ["figure.kind=final"])
-    assert str(caught.value) == (
-        "--set figure.kind=final: figure is a list of tables in the file; a key of it cannot be "
-        "set."
-    )
+def test_set_reaches_all_figures_or_one_of_them():
+    given = {"figure": [{"kind": "curves"}, {"kind": "final", "rc": {"a.b": 1}}]}
+    made = sweepfile.apply_overrides(given, ["figure.title=a", "figure.1.rc.font.size=9"])
+    first, second = made["figure"]
+    assert first == {"kind": "curves", "title": "a"}
+    assert second == {"kind": "final", "title": "a", "rc": {"a.b": 1, "font.size": 9}}
+    assert given["figure"][1] == {"kind": "final", "rc": {"a.b": 1}}
+    alone = sweepfile.apply_overrides({"figure": {}}, ["figure.0.where.network.depth=[2]"])
+    assert alone == {"figure": {"where": {"network.depth": [2]}}}
+    (missing,) = set_refusals("figure.1.title=a")
+    assert missing.endswith("there is no figure.1; the only one is figure.0.")
+    (long,) = set_refusals("figure" + ".a" * 20_000 + "=1")
+    assert len(long) < 350
 
 
 @given(st.binary(max_size=300))

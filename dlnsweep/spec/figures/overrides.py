@@ -1,0 +1,59 @@
+"""`--set figure.KEY=VALUE`: a key of every figure of a file, or by a number of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dlnsweep.errors import SpecError
+from dlnsweep.settings.sentences import show_key
+
+# Tables of settings and texts, whose keys may have dots and signs in them.
+_TABLES = ("where", "rc", "legend_names", "y_label", "beside")
+
+
+def set_in_figures(raw: Any, parts: Sequence[str], value: Any) -> Any:
+    """Return what stands under `figure` with a key replaced; what was given is not changed.
+
+    Args:
+        raw: A table, a list of tables, or None.
+        parts: The key without "figure", cut at its dots: "title" of every figure, or "1" and
+            "title" of the second one; behind where, rc and legend_names a key of those.
+        value: The new value.
+
+    Raises:
+        SpecError: If there is no such figure, or no such table in it.
+    """
+    tables = [{}] if raw is None else raw if isinstance(raw, list) else [raw]
+    if not all(isinstance(table, dict) for table in tables):
+        raise SpecError("figure is no table in the file; a key of it cannot be set.")
+    chosen = range(len(tables))
+    if parts[0].isdecimal():
+        number, parts = int(parts[0][:9]), parts[1:]
+        if number >= len(tables):
+            last = len(tables) - 1
+            there = (
+                "the only one is figure.0" if not last else f"they are figure.0 to figure.{last}"
+            )
+            raise SpecError(f"there is no figure.{number}; {there}.")
+        chosen = range(number, number + 1)
+    if not parts or not parts[0].isidentifier() or (len(parts) > 1 and parts[0] not in _TABLES):
+        raise SpecError(
+            "it must be figure.KEY=VALUE, or figure.0.KEY=VALUE for the first of several figures; "
+            f"keys of tables stand behind {', '.join(_TABLES)}."
+        )
+    made = [dict(table) for table in tables]
+    for index in chosen:
+        made[index] = _replaced(made[index], parts[0], ".".join(parts[1:]), value)
+    return made if isinstance(raw, list) else made[0]
+
+
+def _replaced(table: dict[str, Any], key: str, inner: str, value: Any) -> dict[str, Any]:
+    if not inner:
+        return {**table, key: value}
+    old = table.get(key) or {}
+    if not isinstance(old, dict):
+        raise SpecError(
+            f"figure.{show_key(key)} is no table in the file; a key of it cannot be set."
+        )
+    return {**table, key: {**old, inner: value}}
