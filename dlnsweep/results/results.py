@@ -13,9 +13,11 @@ import pyarrow as pa
 
 from dlnsweep.errors import SpecError
 from dlnsweep.results import summaries
+from dlnsweep.results.card import results_card
 from dlnsweep.results.chosen_records import needed, taken_at
 from dlnsweep.results.drawing import Drawing
 from dlnsweep.results.recorded import Recorded, check_name, listed
+from dlnsweep.results.run import Run
 from dlnsweep.results.tables import (
     aligned,
     concat,
@@ -26,7 +28,7 @@ from dlnsweep.results.tables import (
     stream,
     to_pandas,
 )
-from dlnsweep.results.weights import KeptWeights
+from dlnsweep.results.weights import KeptWeights, check_run
 from dlnsweep.settings.sentences import show
 from dlnsweep.store import Store
 from dlnsweep.store.records import FINAL
@@ -57,13 +59,18 @@ class Results(Drawing):
         store: Its store.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, only: Mapping[str, Any] | None = None) -> None:
         self.store = store
         self.path = store.root
         self._recorded = Recorded(store)
+        # What chooses the runs that runs(), curves() and figures are of.
+        self._only = dict(only or {})
 
     def __repr__(self) -> str:
         return f"Results({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        return results_card(self.store, self.varying)
 
     @property
     def name(self) -> str:
@@ -104,9 +111,8 @@ class Results(Drawing):
             SpecError: If `where` names no setting.
             StoreError: If a file is damaged.
         """
-        chosen = self._recorded.chosen(
-            self.store.runs_table(["run_id", "batch", *self.settings]), where
-        )
+        table = self.store.runs_table(["run_id", "batch", *self.settings])
+        chosen = self._chosen(table, where)
         runs = chosen.drop_columns("batch")
         if not unused:
             runs = runs.drop_columns([n for n in self.settings if is_blank(runs[n])])
@@ -117,6 +123,24 @@ class Results(Drawing):
                 name, column.fill_null(PLANNED) if name == "status" else column
             )
         return to_pandas(runs)
+
+    def _chosen(self, table: pa.Table, where: Mapping[str, Any] | None) -> pa.Table:
+        both = {**where, **self._only} if isinstance(where, Mapping) else where or self._only
+        return self._recorded.chosen(table, both)
+
+    def run(self, run_id: int) -> Run:
+        """Return one run: its settings, how it ended, its curves, and a figure of them.
+
+        Args:
+            run_id: The run, as `runs()` has it.
+
+        Raises:
+            SpecError: If there is no such run.
+            StoreError: If a file is damaged.
+        """
+        check_run(self.store, run_id)
+        alone = Results(self.store, {"run_id": int(run_id)})
+        return Run(alone, alone.runs().to_dict("records")[0], self.varying)
 
     def curves(
         self,
@@ -153,10 +177,12 @@ class Results(Drawing):
         for name in settings:
             check_name(self.path, name, self.settings, "setting")
         table = self.store.runs_table(["run_id", "batch", *dict.fromkeys(settings)])
-        chosen = self._recorded.chosen(table, where)
+        chosen = self._chosen(table, where)
         batches = self._recorded.done_batches(chosen)
         self._recorded.check_fits(chosen, batches, names)
-        read = self._recorded.reader(names, None if where is None else chosen["run_id"].to_numpy())
+        read = self._recorded.reader(
+            names, None if where is None and not self._only else chosen["run_id"].to_numpy()
+        )
         tables = map_in_threads(read, batches)
         curves = concat(tables) if tables else no_curves(names)
         beside = aligned(chosen.drop_columns("batch"), curves["run_id"].to_numpy())
@@ -184,8 +210,10 @@ class Results(Drawing):
             StoreError: If a file is damaged.
         """
         names = self._recorded.observables(observables)
-        chosen = self._recorded.chosen(self.store.runs_table(["run_id", "batch"]), where)
-        read = self._recorded.reader(names, None if where is None else chosen["run_id"].to_numpy())
+        chosen = self._chosen(self.store.runs_table(["run_id", "batch"]), where)
+        read = self._recorded.reader(
+            names, None if where is None and not self._only else chosen["run_id"].to_numpy()
+        )
         for _, table in stream(read, self._recorded.done_batches(chosen)):
             yield table
 

@@ -51,14 +51,7 @@ class KeptWeights:
 
     def _found(self, run_id: int) -> tuple[Group, int]:
         store = self._store
-        table = store.runs_table(["run_id", "batch"])
-        rows = np.flatnonzero(integers(table["run_id"]) == run_id) if _is_id(run_id) else []
-        if not len(rows):
-            raise SpecError(
-                f"{store.root}: run_id is {show(run_id)}, and there is no such run; runs() lists "
-                "them."
-            )
-        number = table["batch"][int(rows[0])].as_py()
+        number = check_run(store, run_id)
         if self._last is None or self._last[0] != number:
             if number not in store.done():
                 raise SpecError(
@@ -85,5 +78,17 @@ class KeptWeights:
         )
 
 
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+def check_run(store: Store, run_id: Any) -> int:
+    """Return the batch of a run.
+
+    Raises:
+        SpecError: If there is no such run.
+    """
+    table = store.runs_table(["run_id", "batch"])
+    is_id = isinstance(run_id, int | np.integer) and not isinstance(run_id, bool)
+    rows = np.flatnonzero(integers(table["run_id"]) == run_id) if is_id else []
+    if not len(rows):
+        raise SpecError(
+            f"{store.root}: run_id is {show(run_id)}, and there is no such run; runs() lists them."
+        )
+    return table["batch"][int(rows[0])].as_py()

@@ -13,6 +13,7 @@ from dlnsweep.contracts.keys import sweep_classes
 from dlnsweep.errors import SpecError
 from dlnsweep.machine.paths import user_path
 from dlnsweep.settings.base import Settings
+from dlnsweep.settings.html_card import html_card
 from dlnsweep.settings.sections import SweepSettings
 from dlnsweep.settings.sentences import (
     bounded,
@@ -64,6 +65,12 @@ class Sweep:
     figures: tuple[Any, ...]
     seed_counts: tuple[int, ...] = ()
     document: Mapping[str, Any] = field(repr=False, compare=False, default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        rows = [("runs", f"{self.num_runs:,}"), ("crossed", self.crossed)]
+        rows += [("computed", line) for line in self.computed]
+        rows += [("records", ", ".join(self.observables))]
+        return html_card(self.name, self.source, rows)
 
     @cached_property
     def num_runs(self) -> int:
