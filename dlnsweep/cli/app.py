@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dlnsweep.cli.compare import compare
+from dlnsweep.cli.completion import ASKED, complete, completion
 from dlnsweep.cli.export import export
 from dlnsweep.cli.figure import figure
 from dlnsweep.cli.files import (
@@ -213,7 +214,7 @@ for _command in (
     compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, intervals,
     extrapolate,
     export,
-    ls, diff,
+    completion, ls, diff,
     figure,
     gallery,
     guide,
@@ -262,6 +263,9 @@ def _say(text: str, quiet: bool = False) -> None:
 def main() -> None:
     """Run the command line; errors of the user become text and an exit status."""
     console.secure()
+    if sys.argv[1:2] == [ASKED]:
+        complete(sys.argv[2:], app)
+        return
     with handled(_interrupt):
         try:
             app(prog_name="dlnsweep")
