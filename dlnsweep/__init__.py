@@ -32,10 +32,10 @@ if TYPE_CHECKING:
         SpecError,
         StoreError,
     )
-    from dlnsweep.execution.runner import run
     from dlnsweep.figures.folder import draw_figures
     from dlnsweep.networks.generic.kind import register_network
     from dlnsweep.networks.layered.initializers import Initializer, register_initializer
+    from dlnsweep.progress.run import run
     from dlnsweep.results import Results, open_results
     from dlnsweep.settings.figures import register_figure
     from dlnsweep.single.training import Trajectory, train
@@ -71,7 +71,7 @@ _HOMES = {
     "register_problem": ("contracts.problem", "register"),
     "Results": "results",
     "open_results": "results",
-    "run": "execution.runner",
+    "run": "progress.run",
     "Sweep": "spec.sweep",
     "Trajectory": "single.training",
     "train": "single.training",

@@ -107,11 +107,11 @@ def run(
     for note in sweep.figure_notes if figure else ():
         _say(note, quiet)
 
-    from dlnsweep.cli.progress import Tally, reporting
     from dlnsweep.execution.preparing import prepare
     from dlnsweep.execution.rounds import not_by_shards, rounds
     from dlnsweep.execution.runner import executor_for, work
     from dlnsweep.numerics.compile_cache import problem
+    from dlnsweep.progress.reporting import reporting, tally_of
     from dlnsweep.settings.sentences import duration
     from dlnsweep.store import Store, results_folder
 
@@ -127,15 +127,7 @@ def run(
         _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
         if left and (unfit := problem()):
             _say(f"compiling without a cache: {unfit}", quiet)
-        before = prepared.store.status()
-        tally = Tally(
-            prepared.runs,
-            prepared.runs_done,
-            sum(prepared.todo.values()),
-            before.diverged,
-            may_stop=sweep.values["training.stop_when"][0] is not None,
-            ended=(before.run_steps_taken, before.run_steps),
-        )
+        tally = tally_of(prepared, may_stop=sweep.values["training.stop_when"][0] is not None)
         done = f"of {tally.runs} runs{mine} are done and kept in {root}; the same command goes on"
         with stoppable(tally.wish) as should_stop:
             try:

@@ -63,9 +63,9 @@ def compare(
     and three times the estimate; of the other kernels, if it exceeds 1e-8.
     """
     use(plugin)
-    from dlnsweep.cli.progress import Tally, reporting
     from dlnsweep.execution import comparison, judges
     from dlnsweep.plan.plan import make_plan
+    from dlnsweep.progress.reporting import Tally, reporting
     from dlnsweep.settings.sentences import duration
     from dlnsweep.spec.sweep import Sweep
 

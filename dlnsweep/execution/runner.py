@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ DEFAULT_OUT = Path("results")
 Execute = Callable[
     [Path, Sequence[int], Callable[[Event], None], Callable[[], bool], int], dict[int, str]
 ]
+Watch = Callable[[Prepared, Sweep], AbstractContextManager[Callable[[Event], None]]]
 _MOST_REASONS = 5
 
 
@@ -42,6 +44,7 @@ def run(
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float | None = None,
     figures: bool = True,
+    watch: Watch | None = None,
 ) -> Results:
     """Run a sweep, and draw its figures; runs that are done already are not computed again.
 
@@ -62,6 +65,8 @@ def run(
         checkpoint_seconds: Seconds between two checkpoints of an unfinished batch; 300 by default,
             `math.inf` for none.
         figures: Whether to draw the figures that the sweep asks for, once all its runs are done.
+        watch: Shows how far the work on a folder is; given what is to be done and the sweep, it
+            returns a context in which it is told what happens.
 
     Returns:
         The results, of all that is done.
@@ -97,8 +102,15 @@ def run(
 
     def compute(sweep: Sweep) -> Store:
         prepared = prepare(sweep, root, share, how=how)
-        with delayed(should_stop) as wished:
-            work(prepared, execute, how, on_event=on_event, should_stop=wished)
+        watched = watch(prepared, sweep) if watch and prepared.todo else nullcontext(on_event)
+        with delayed(should_stop) as wished, watched as seen:
+
+            def tell(event: Event) -> None:
+                seen(event)
+                if seen is not on_event:
+                    on_event(event)
+
+            work(prepared, execute, how, on_event=tell, should_stop=wished)
         return prepared.store
 
     store = rounds(sweep, compute, lambda text: on_event(Event("note", text=text)))

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from dlnsweep.cli import progress
-from dlnsweep.cli.progress import Tally, bar_line, reporting
-from dlnsweep.cli.terminal_line import TerminalLine
 from dlnsweep.execution.events import Event
+from dlnsweep.progress import reporting as progress
+from dlnsweep.progress.reporting import Tally, bar_line, reporting
+from dlnsweep.progress.terminal_line import TerminalLine
 from dlnsweep.settings.sentences import duration, shorten
 
 

@@ -1,4 +1,4 @@
-"""Progress on the standard error: a bar on a terminal, plain lines elsewhere."""
+"""Progress: in a notebook there, as a bar on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dlnsweep.cli.terminal_line import TerminalLine
 from dlnsweep.execution.events import Event
+from dlnsweep.execution.preparing import Prepared
 from dlnsweep.machine.console import hurried
 from dlnsweep.machine.stopping import AGAIN, AT_ONCE, FIRST, write_error
+from dlnsweep.progress.notebook import Cell, Display, notebook_display
+from dlnsweep.progress.terminal_line import TerminalLine
 from dlnsweep.settings.sentences import duration, shorten
 
 _PLAIN_SECONDS = 30.0
@@ -195,6 +197,24 @@ class Tally:
         return parts
 
 
+def tally_of(prepared: Prepared, *, may_stop: bool) -> Tally:
+    """Return what counts the events of a folder's work.
+
+    Args:
+        prepared: What is to be done.
+        may_stop: Whether runs may be stopped early, as the sweep asks.
+    """
+    before = prepared.store.status()
+    return Tally(
+        prepared.runs,
+        prepared.runs_done,
+        sum(prepared.todo.values()),
+        before.diverged,
+        may_stop=may_stop,
+        ended=(before.run_steps_taken, before.run_steps),
+    )
+
+
 @contextmanager
 def reporting(tally: Tally, *, quiet: bool = False) -> Iterator[Callable[[Event], None]]:
     """Show progress while the block runs.
@@ -203,6 +223,11 @@ def reporting(tally: Tally, *, quiet: bool = False) -> Iterator[Callable[[Event]
         tally: What counts the events.
         quiet: Show nothing.
     """
+    shown = None if quiet else notebook_display()
+    if shown is not None:
+        with in_notebook(tally, shown) as report:
+            yield report
+        return
     with hurried(), _chosen(tally, quiet=quiet) as report:
         yield report
 
@@ -216,6 +241,29 @@ def _chosen(tally: Tally, *, quiet: bool) -> Iterator[Callable[[Event], None]]:
             yield report
     else:
         yield _Plain(tally)
+
+
+@contextmanager
+def in_notebook(tally: Tally, display: Display) -> Iterator[Callable[[Event], None]]:
+    """Show progress in a cell of a notebook while the block runs."""
+    cell = Cell(display)
+    cell.show(tally.line(), 0.0)
+
+    def report(event: Event) -> None:
+        tally.add(event)
+        if event.kind == "note":
+            cell.note(event.text)
+        cell.show(tally.line(), share_of(tally), at_once=event.kind == "failed")
+
+    try:
+        yield report
+    finally:
+        cell.show(tally.line(), share_of(tally), at_once=True)
+
+
+def share_of(tally: Tally) -> float:
+    """Return which share of the run-steps is done."""
+    return min(1.0, tally.steps_done / max(1, tally.run_steps))
 
 
 class _Plain:
@@ -268,7 +316,7 @@ def bar_line(tally: Tally, seconds: float, columns: int) -> str:
         seconds: Since the beginning.
         columns: The most that the line may take; a narrow one has no bar.
     """
-    share = min(1.0, tally.steps_done / max(1, tally.run_steps))
+    share = share_of(tally)
     width = _bar_width(columns)
     full = round(share * width)
     # A bar that moves where nothing else does: the seconds.

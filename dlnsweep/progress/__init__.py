@@ -1,0 +1,1 @@
+"""How far a sweep is, told where it runs: on a terminal, in a notebook, in lines of a file."""
