@@ -205,6 +205,15 @@ def plan(
         print(fewer)
     if unfit:
         print(f"not enough memory: {unfit}")
+    elif probe and sweep.values["sweep.kernel"][0] == "jumps":
+        walks = estimates.walk(planned, batches, count)
+        reached = "" if walks.walked == walks.records else ", counting the others like these"
+        print(
+            f"{'time':<18} of the order of {duration(walks.seconds)} on this machine, as busy as "
+            "now, with every run as long as the longest one of its program (how far a jump goes is "
+            f"found on the way: walked to {walks.walked} of {walks.records} recorded steps"
+            f"{reached}), of which compiling {duration(walks.compile_seconds)}"
+        )
     elif probe:
         timing = estimates.probe(planned, batches, count)
         # Workers share memory and caches that the probe had alone, and recording is left out.

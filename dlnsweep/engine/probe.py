@@ -19,6 +19,8 @@ from dlnsweep.errors import DlnsweepError
 from dlnsweep.numerics.runtime import load_jax
 
 _SECONDS = 1.0
+# A walk begins with steps one by one; how long its jumps are shows later.
+_WALKED_SECONDS = 5.0
 
 
 def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width: int) -> Any:
@@ -69,6 +71,11 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
             inputs, carry = program.start(program.arguments(piece))
             np.asarray(carry.stopped_step)
         starting = time.perf_counter() - began
+        if program.way == "jumps":
+            return _walked(program, piece, row, longest) | {
+                "compile_seconds": compiled,
+                "start_seconds": starting,
+            }
         done, steps, taken, seconds = 0, program.grain, 1, 0.0
         while seconds < _SECONDS / 4 and done < longest:
             stop = min(longest, done + steps)
@@ -86,6 +93,32 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         "lanes": program.layout.lanes,
         "call_bytes": program.call_bytes,
     }
+
+
+def _walked(
+    program: Any, piece: dict[str, np.ndarray], row: dict[str, Any], longest: int
+) -> dict[str, Any]:
+    """Walk a run from record to record for some seconds, and count the others like these.
+
+    Returns:
+        seconds_a_run; walked and records, how many of its records were reached.
+    """
+    from dlnsweep.contracts.schedule import record_steps
+    from dlnsweep.settings.rows import section_of
+    from dlnsweep.settings.sections import RecordSettings
+
+    record = section_of(RecordSettings, "record", {**row, "training.num_steps": longest})
+    steps = record_steps(record, longest).tolist()
+    inputs, carry = program.begin(program.arguments(piece), row["sweep.tolerance"])
+    began, done, walked = time.perf_counter(), 0, 0
+    for stop in steps:
+        carry, _ = program.segment(inputs, carry, done, np.full(16, stop), np.zeros(16, bool))
+        np.asarray(carry.stopped_step)
+        done, walked = stop, walked + 1
+        if time.perf_counter() - began > _WALKED_SECONDS:
+            break
+    seconds = (time.perf_counter() - began) * len(steps) / walked
+    return {"seconds_a_run": seconds, "walked": walked, "records": len(steps)}
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,68 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
         return sum(len(b.runs) * plan.cost(int(b.runs[0])).seconds for b in group)
 
     groups = sorted(work.values(), key=weight, reverse=True)
-    requests = [_request(plan, group[0]) for group in groups[:_MOST_PROBED]]
+    measured, starting = _measured([_request(plan, group[0]) for group in groups[:_MOST_PROBED]])
+    seconds, estimated, steps = 0.0, 0.0, 0
+    for group, result in zip(groups, measured, strict=False):
+        taken = sum(_run_steps(plan, b) for b in group)
+        seconds += taken * result["seconds_a_run_step"] + len(group) * result["start_seconds"]
+        estimated += weight(group)
+        steps += taken
+    rest = sum(weight(group) for group in groups[len(measured) :])
+    total_steps = steps + sum(_run_steps(plan, b) for g in groups[len(measured) :] for b in g)
+    training = (seconds + (rest * seconds / estimated if estimated else 0.0)) / workers
+    # Two groups of one program (the last batch of a row has fewer lanes) compile apart, too.
+    compiling = sum(r["compile_seconds"] for r in measured) * len(groups) / len(measured)
+    probed = {int(plan.programs[group[0].runs[0]]) for group in groups[: len(measured)]}
+    whole = training + compiling + starting
+    return Timing(whole, compiling, starting, total_steps / max(training, 1e-9), len(probed))
+
+
+@dataclass(frozen=True)
+class Walks:
+    """Time jumps: what the longest run of each program takes, walked for some seconds.
+
+    Attributes:
+        seconds: Seconds on `workers` workers, if every run took as long as the longest one.
+        compile_seconds: Seconds of compiling in it, on each worker.
+        walked: Of the longest runs together, the records that were reached.
+        records: All of their records.
+    """
+
+    seconds: float
+    compile_seconds: float
+    walked: int
+    records: int
+
+
+def walk(plan: Plan, batches: list[Batch], workers: int) -> Walks:
+    """Walk a longest run of each program: how many steps a jump takes over is found on the way.
+
+    Raises:
+        RunError: If the process failed.
+    """
+    totals = plan.settings["training.num_steps"]
+    work: dict[int, list[Batch]] = {}
+    for batch in batches:
+        work.setdefault(int(plan.programs[batch.runs[0]]), []).append(batch)
+    groups = list(work.values())
+    longest = [max(group, key=lambda batch: totals[batch.runs].max()) for group in groups]
+    chosen = [
+        replace(batch, runs=batch.runs[[int(np.argmax(totals[batch.runs]))]])
+        for batch in longest[:_MOST_PROBED]
+    ]
+    measured, starting = _measured([_request(plan, batch) for batch in chosen])
+    runs = [sum(len(batch.runs) for batch in group) for group in groups]
+    known = sum(n * r["seconds_a_run"] for n, r in zip(runs, measured, strict=False))
+    # Programs that were not walked take as long as those that were.
+    training = known * sum(runs) / sum(runs[: len(measured)]) / workers
+    compiling = sum(r["compile_seconds"] for r in measured) * len(groups) / len(measured)
+    walked, records = (sum(r[key] for r in measured) for key in ("walked", "records"))
+    return Walks(training + compiling + starting, compiling, walked, records)
+
+
+def _measured(requests: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], float]:
+    """Return what a process of its own measured, and how long it took to start."""
     began = time.monotonic()
     done = subprocess.run(
         python_command("dlnsweep.probe", *plugin_files()),
@@ -115,21 +176,7 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
     measured = [json.loads(line) for line in done.stdout.splitlines()]
     # What is left of the process's time is what a worker's start takes: Python, JAX, our code.
     starting = time.monotonic() - began - sum(result["spent_seconds"] for result in measured)
-    seconds, estimated, steps = 0.0, 0.0, 0
-    for group, result in zip(groups, measured, strict=False):
-        taken = sum(_run_steps(plan, b) for b in group)
-        seconds += taken * result["seconds_a_run_step"] + len(group) * result["start_seconds"]
-        estimated += weight(group)
-        steps += taken
-    rest = sum(weight(group) for group in groups[len(measured) :])
-    total_steps = steps + sum(_run_steps(plan, b) for g in groups[len(measured) :] for b in g)
-    training = (seconds + (rest * seconds / estimated if estimated else 0.0)) / workers
-    # Two groups of one program (the last batch of a row has fewer lanes) compile apart, too.
-    compiling = sum(r["compile_seconds"] for r in measured) * len(groups) / len(measured)
-    probed = {int(plan.programs[group[0].runs[0]]) for group in groups[: len(measured)]}
-    starting = max(0.0, starting)
-    whole = training + compiling + starting
-    return Timing(whole, compiling, starting, total_steps / max(training, 1e-9), len(probed))
+    return measured, max(0.0, starting)
 
 
 def _run_steps(plan: Plan, batch: Batch) -> int:

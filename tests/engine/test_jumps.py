@@ -16,6 +16,7 @@ from test_checkpoint import assert_same, in_pieces
 
 import dlnsweep
 from dlnsweep.engine import jumps
+from dlnsweep.engine.probe import measure
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.comparison import compare_runs, summary, table
@@ -43,6 +44,14 @@ def grid() -> tuple[Plan, Trained]:
     """Runs of which some diverge and some stop; trained once."""
     plan = planned(GRID)
     return plan, train(plan)
+
+
+def test_a_probe_walks_a_run_to_its_end_where_that_is_soon(grid: tuple[Plan, Trained]):
+    plan, _ = grid
+    columns = {key: column[:1].tolist() for key, column in plan.settings.items()}
+    found = measure(columns, plan.shared, 3)
+    assert found["walked"] == found["records"] > 20
+    assert 0 < found["seconds_a_run"] < 1e3
 
 
 def test_records_are_those_of_gradient_descent(grid: tuple[Plan, Trained]):

@@ -88,6 +88,9 @@ class Probed:
             "start_seconds": 0.5,
             "spent_seconds": 0.0,
             "seconds_a_run_step": 1e-3,
+            "seconds_a_run": 3.0,
+            "walked": 7,
+            "records": 9,
             "lanes": 4,
         }
         lines = "\n".join(json.dumps(measured) for _ in self.requests)
@@ -126,6 +129,23 @@ def test_the_probe_measures_the_costliest_programs_only(monkeypatch: pytest.Monk
     training = timing.seconds - timing.compile_seconds - timing.start_seconds
     a_program = 2 * 100 * 1e-3 + 0.5
     assert 6 * a_program < training < 10 * a_program
+
+
+def test_of_time_jumps_a_longest_run_is_walked(monkeypatch: pytest.MonkeyPatch):
+    answer = Probed()
+    monkeypatch.setattr(subprocess, "run", answer)
+    plan, batches = planned(
+        sweep__kernel="jumps", network__depth=[1, 2], training__num_steps=[100, 10**9],
+        sweep__seeds=5,
+    )  # fmt: skip
+    walks = estimates.walk(plan, batches, workers=2)
+    # Steps are no measure: what is measured is a whole run, the longest of each program.
+    assert [request["columns"]["training.num_steps"] for request in answer.requests] == [
+        [10**9], [10**9]
+    ]  # fmt: skip
+    assert (walks.walked, walks.records) == (14, 18)
+    assert walks.compile_seconds == pytest.approx(2 * 2.0)
+    assert walks.seconds == pytest.approx(20 * 3.0 / 2 + 4.0, rel=0.05)
 
 
 def test_a_program_is_counted_once_however_many_sizes_its_batches_have(
