@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from dlnsweep.networks.layered.initializers import Initializer, register_initializer
     from dlnsweep.progress.run import run
     from dlnsweep.results import Results, open_results
+    from dlnsweep.results.joined import concat
     from dlnsweep.settings.figures import register_figure
     from dlnsweep.single.training import Trajectory, train
     from dlnsweep.spec.sweep import Sweep
@@ -71,6 +72,7 @@ _HOMES = {
     "register_problem": ("contracts.problem", "register"),
     "Results": "results",
     "open_results": "results",
+    "concat": "results.joined",
     "run": "progress.run",
     "Sweep": "spec.sweep",
     "Trajectory": "single.training",
@@ -97,6 +99,7 @@ __all__ = [
     "Trajectory",
     "__version__",
     "boundaries",
+    "concat",
     "draw_figures",
     "extrapolate",
     "intervals",

@@ -12,10 +12,12 @@ from dlnsweep.machine.paths import user_path
 
 
 def figure(
-    folder: Annotated[
-        str,
+    folders: Annotated[
+        list[str],
         typer.Argument(
-            metavar="RESULTS", help="A results folder, such as results/fig4; or s3://..."
+            metavar="RESULTS...",
+            help="A results folder, such as results/fig4; or s3://... Several in one figure are "
+            "told apart by hue = 'sweep'.",
         ),
     ],
     file: Annotated[
@@ -40,19 +42,20 @@ def figure(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write the files here; into RESULTS/figures by default.",
+            help="Write the files here; into RESULTS/figures by default, of several into figures.",
             parser=user_path,
         ),
     ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw the figures of a results folder again."""
+    """Draw the figures of a results folder again, or of several folders together."""
     use(plugin)
     from dlnsweep.errors import DlnsweepError
     from dlnsweep.figures.folder import drawn_one_by_one, figures_of, raise_all, stored_figures
     from dlnsweep.results import open_results
+    from dlnsweep.results.joined import concat
 
-    results = open_results(folder)
+    results = open_results(folders[0]) if len(folders) == 1 else concat(folders)
     given = overrides or []
     figures = figures_of(file, given) if file else stored_figures(results, given)
     failures = []

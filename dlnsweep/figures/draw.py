@@ -59,6 +59,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     """
     load_matplotlib()
     from dlnsweep.figures import looks
+    from dlnsweep.figures.joining import ready_to_draw
     from dlnsweep.figures.kinds.boundary import draw_boundary
     from dlnsweep.figures.kinds.curves import draw_curves
     from dlnsweep.figures.kinds.final import draw_final
@@ -73,6 +74,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
         figure, problems = with_style(figure)
         if problems:
             raise SpecError(*(f"figure.{problem}" for problem in problems))
+    results = ready_to_draw(results, figure)
     if figure.kind in DRAWN:
         with looks.styled(figure.rc):
             made = DRAWN[figure.kind](results, figure)

@@ -12,6 +12,8 @@ from dlnsweep.errors import DlnsweepError, FigureError, SpecError, StoreError
 from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.drawn import remember, up_to_date
 from dlnsweep.results import Results, open_results
+from dlnsweep.results.drawing import Drawing
+from dlnsweep.results.joined import Joined
 from dlnsweep.settings.figure_files import file_stems
 from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.sentences import printable
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 
 
 def draw_figures(
-    results: str | Path | Results, figures: Sequence[Any] | None = None
+    results: str | Path | Results | Joined, figures: Sequence[Any] | None = None
 ) -> list[Path | str]:
     """Draw figures of a sweep's results and write their files into its folder.
 
     Args:
-        results: The results, their folder, or its address.
+        results: The results, their folder, or its address; or several as `concat` joins them,
+            whose figures go into the folder "figures" here.
         figures: What to draw: tables of the keys of `[figure]`, or their settings; what the
             sweep's file asked for by default.
 
@@ -53,7 +56,7 @@ def draw_figures(
 
 
 def drawn_one_by_one(
-    results: str | Path | Results,
+    results: str | Path | Results | Joined,
     figures: Sequence[Any] | None = None,
     out: str | Path | None = None,
 ) -> Iterator[list[Path | str] | DlnsweepError]:
@@ -65,7 +68,10 @@ def drawn_one_by_one(
         out: The folder of the files; `figures` in the results' own by default.
     """
     plugins.load()
-    results = results if isinstance(results, Results) else open_results(results)
+    results = results if isinstance(results, Drawing) else open_results(results)
+    if isinstance(results, Joined) and out is None:
+        # None of the folders is more theirs than another.
+        out = "figures"
     wanted = stored_figures(results) if figures is None else _settings_of(figures)
     if not wanted:
         raise SpecError(
@@ -99,7 +105,7 @@ def raise_all(failures: Sequence[DlnsweepError]) -> None:
         raise kind("\n".join(map(str, failures))) from failures[0]
 
 
-def _drawn(results: Results, settings: Any, stem: str, out: str | Path | None) -> list[Any]:
+def _drawn(results: Any, settings: Any, stem: str, out: str | Path | None) -> list[Any]:
     figure = draw(results, settings)
     if not hasattr(figure, "savefig"):
         raise FigureError(
@@ -152,7 +158,7 @@ def _overridden(raw: Any, overrides: Sequence[str]) -> Any:
     return found
 
 
-def stored_figures(results: Results, overrides: Sequence[str] = ()) -> list[Any]:
+def stored_figures(results: Results | Joined, overrides: Sequence[str] = ()) -> list[Any]:
     """Return the figures that the sweep asked for when it was last run.
 
     Args:

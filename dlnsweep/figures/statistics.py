@@ -123,8 +123,8 @@ def select(
 
 
 def setting_columns(runs: pd.DataFrame) -> list[str]:
-    """Return the columns that are settings: those with a dotted name, and the seed."""
-    return [name for name in runs.columns if "." in name or name == "seed"]
+    """Return the columns that are settings: those with a dotted name, the seed, and the sweep."""
+    return [name for name in runs.columns if "." in name or name in ("seed", "sweep")]
 
 
 def levels(runs: pd.DataFrame, name: str) -> list[Any]:
