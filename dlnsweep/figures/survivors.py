@@ -26,6 +26,7 @@ SIZE = 5.5
 SENTENCE = "hollow or k/n: only k of the n runs are left"
 CROWDED = "k/n left out where it would cover another"
 RAN_OUT = "↑: half of the runs or more were not there yet when their steps were over"
+NONE_LEFT = "×: none of the runs is left"
 # Where a text may stand beside its point, in points to the right and up: the first that is free.
 _BESIDE = ((3, 3), (3, -3), (-3, 3), (-3, -3))
 _MARKER = 4.0
@@ -147,6 +148,15 @@ def _name_apart(
             return True
         note.remove()
     return False
+
+
+def mark_lost(ax: Axes, x: np.ndarray, colour: Any) -> None:
+    """Put a cross at the top of the axes where all runs diverged: else nothing tells they ran."""
+    if len(x):
+        ax.plot(
+            x, np.full(len(x), 0.97), marker="x", markersize=4, markeredgewidth=1.0, color=colour,
+            linestyle="none", transform=ax.get_xaxis_transform(), zorder=4,
+        )  # fmt: skip
 
 
 def most_ran_out(selection: Selection, runs: np.ndarray) -> bool:

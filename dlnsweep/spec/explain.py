@@ -37,6 +37,8 @@ def explain(word: str) -> str:
     if not word:
         return _listed("Explain what? One of:", whole)
     kinds = _kinds()
+    if word == "figure":
+        return _explain_figures(kinds[word])
     if word in kinds:
         return _listed(f"[{word}] has a kind; explain one of:", kinds[word])
     if word in whole:
@@ -125,6 +127,28 @@ def _explain_settings(word: str, settings: type[Settings]) -> str:
     lines.append("")
     for key in sorted(settings.model_fields, key=place):
         lines += _explain_key(settings, key)
+    return "\n".join(lines)
+
+
+def _explain_figures(kinds: Mapping[str, Sequence[type[Settings]]]) -> str:
+    """Return the kinds of figures, and the keys that several have, with who has them."""
+    lines = [_listed("[figure] has a kind; explain one of:", kinds), ""]
+    lines += [
+        "Keys that several kinds have (a figure says with a sentence if its kind has not):",
+        "",
+    ]
+    told: set[str] = set()
+    for settings in (each for some in kinds.values() for each in some):
+        for base in reversed(settings.__mro__):
+            if not issubclass(base, Settings) or base in (Settings, settings):
+                continue
+            for key in base.model_fields:
+                if key not in told:
+                    told.add(key)
+                    users = [k for k, (each, *_) in kinds.items() if key in each.model_fields]
+                    lines += _explain_key(base, key)
+                    if len(users) < len(kinds):
+                        lines.append(f"    Of {', '.join(users)}.")
     return "\n".join(lines)
 
 

@@ -140,8 +140,8 @@ def test_a_colour_bar_stands_for_numbers(kind: str) -> None:
 def test_lines_and_markers_stand_for_another_setting(kind: str) -> None:
     hue = DEPTH if kind == "final" else None if kind == "boundary" else DECAY
     figure = drawn(kind, hue=hue, style_by=INIT, legend_names={"balanced": "B"})
-    # Error bars have caps.
-    bare = ("None", "", None, "_")
+    # Error bars have caps, and places where all runs diverged a cross.
+    bare = ("None", "", None, "_", "x")
     marked = [line for line in measured(figure) if line.get_marker() not in bare]
     looks = {(to_hex(line.get_color()), line.get_marker()) for line in marked}
     colours = {colour for colour, _ in looks}
@@ -251,3 +251,16 @@ def test_what_a_kind_cannot_honour_is_refused_by_one_sentence(kind: str) -> None
         (sentence,) = found
         assert sentence.startswith(f"figure.{key} is a key of figures of kind '")
         assert sentence.endswith(f"; kind = '{kind}' cannot honour it: leave it out.")
+
+
+def test_a_cross_stands_where_no_run_is_left() -> None:
+    gone = {(0.1, depth, seed): "diverged" for depth in DEPTHS for seed in range(5)}
+    keys = {"kind": "final", "x": DECAY, "y": ["loss"], "dpi": 50}
+    figure = draw(make_tables(gone), read_figure(keys))
+    (ax,) = figure.axes
+    (cross,) = [line for line in ax.get_lines() if line.get_marker() == "x"]
+    assert np.asarray(cross.get_xdata()).tolist() == [0.1]
+    assert ax.get_xlim()[1] >= 0.1
+    assert "×: none of the runs is left" in texts(figure).replace("\n", " ")
+    whole = draw(make_tables(), read_figure(keys))
+    assert not [line for line in whole.axes[0].get_lines() if line.get_marker() == "x"]

@@ -123,6 +123,8 @@ def test_sections_with_kinds_list_them():
     assert found.startswith("[problem] has a kind; explain one of:\n  subspace, noisy_subspace,")
     assert all(kind in found for kind in PROBLEMS)
     assert "curves, final, heatmap, spectrum" in explain("figure")
+    for key in ("style", "rc", "footer", "colours", "style_by", "row_by", "legend_names", "y_min"):
+        assert f"\n{key}\n" in explain("figure")
     assert "the setting on the horizontal axis" in explain("figure.x")
 
 

@@ -37,8 +37,10 @@ from dlnsweep.figures.statistics import (
     summarize,
 )
 from dlnsweep.figures.survivors import (
+    NONE_LEFT,
     RAN_OUT,
     Shares,
+    mark_lost,
     mark_points,
     mark_ran_out,
     most_ran_out,
@@ -64,6 +66,7 @@ def draw_final(
     shares: list[list[Shares]] = []
     drawn: list[Overlay] = []
     missing, capped = 0, False
+    lost: list[tuple[Any, np.ndarray, Any]] = []
     for panel in grid.panels:
         value = records.per_run(panel.observable, keys.at)
         missing = max(missing, int(np.isnan(value).sum()))
@@ -85,6 +88,8 @@ def draw_final(
             # A place without a run left has no point.
             tried = np.array([int(each.sum()) for each in members]) + gone
             there = np.isin(x, summary.x)
+            empty = np.array([not each.any() for each in members]) & (tried > 0)
+            lost.append((panel.ax, x[empty], curve.colour))
             shares[-1].append(Shares(line, summary.num_runs, tried[there]))
             if panel.observable == "steps_taken" and stops_early(results):
                 cut = np.array([most_ran_out(selection, runs) for runs in members])[there]
@@ -103,8 +108,11 @@ def draw_final(
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_points),
         *([RAN_OUT] if capped else []),
+        *([NONE_LEFT] if any(len(x) for _, x, _ in lost) else []),
     ]
     make_room(keys, grid)
+    for ax, x, colour in lost:
+        mark_lost(ax, x, colour)
     for panel in grid.panels:
         drawn += _draw_marks(panel, keys)
     if numeric:
