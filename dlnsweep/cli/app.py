@@ -127,7 +127,7 @@ def run(
         _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
         if left and (unfit := problem()):
             _say(f"compiling without a cache: {unfit}", quiet)
-        tally = tally_of(prepared, may_stop=sweep.values["training.stop_when"][0] is not None)
+        tally = tally_of(prepared, sweep)
         done = f"of {tally.runs} runs{mine} are done and kept in {root}; the same command goes on"
         with stoppable(tally.wish) as should_stop:
             try:

@@ -15,6 +15,7 @@ from dlnsweep.machine.stopping import AGAIN, AT_ONCE, FIRST, write_error
 from dlnsweep.progress.notebook import Cell, Display, notebook_display
 from dlnsweep.progress.terminal_line import TerminalLine
 from dlnsweep.settings.sentences import duration, shorten
+from dlnsweep.spec.sweep import Sweep
 
 _PLAIN_SECONDS = 30.0
 _LEAST_SECONDS = 5.0
@@ -33,6 +34,8 @@ class Tally:
         diverged: Diverged ones among the runs that were done before.
         may_stop: Whether runs may be stopped early, as the sweep asks.
         ended: Run-steps that the runs which were done before took, and those that were planned.
+        by_runs: Whether steps are no measure of time, as where most of them are jumped over: what
+            is left is told by the runs then.
     """
 
     def __init__(
@@ -44,8 +47,11 @@ class Tally:
         *,
         may_stop: bool = False,
         ended: tuple[int, int] = (0, 0),
+        by_runs: bool = False,
     ) -> None:
         self.runs = runs
+        self.by_runs = by_runs
+        self._runs_before = runs_done
         self.runs_done = runs_done
         self.run_steps = run_steps
         self.steps_done = 0
@@ -155,6 +161,11 @@ class Tally:
         has ended, its start (compiling, drawing, a rehearsal) is no measure of the others: the
         steps count from the first ones on, once they have gone on for some seconds.
         """
+        if self.by_runs:
+            done = self.runs_done - self._runs_before
+            if self._began is None or not done:
+                return None
+            return (self._last - self._began[0]) * (self.runs - self.runs_done) / done
         share = self._taken / self._planned if self._planned else 1.0
         left = share * (self.run_steps - self.steps_done)
         if self._ended:
@@ -185,7 +196,7 @@ class Tally:
 
     def _parts(self, runs: str, unit: str) -> list[str]:
         parts = [runs]
-        if self.rate:
+        if self.rate and not self.by_runs:
             parts.append(f"{shorten(self.rate)} {unit}")
         if self.seconds_left is not None and self.steps_done < self.run_steps:
             # Before batches have ended nobody knows how early runs stop, and compiling counts.
@@ -197,12 +208,12 @@ class Tally:
         return parts
 
 
-def tally_of(prepared: Prepared, *, may_stop: bool) -> Tally:
+def tally_of(prepared: Prepared, sweep: Sweep) -> Tally:
     """Return what counts the events of a folder's work.
 
     Args:
         prepared: What is to be done.
-        may_stop: Whether runs may be stopped early, as the sweep asks.
+        sweep: What is asked for.
     """
     before = prepared.store.status()
     return Tally(
@@ -210,8 +221,9 @@ def tally_of(prepared: Prepared, *, may_stop: bool) -> Tally:
         prepared.runs_done,
         sum(prepared.todo.values()),
         before.diverged,
-        may_stop=may_stop,
+        may_stop=sweep.values["training.stop_when"][0] is not None,
         ended=(before.run_steps_taken, before.run_steps),
+        by_runs=sweep.values["sweep.kernel"][0] == "jumps",
     )
 
 
@@ -262,7 +274,9 @@ def in_notebook(tally: Tally, display: Display) -> Iterator[Callable[[Event], No
 
 
 def share_of(tally: Tally) -> float:
-    """Return which share of the run-steps is done."""
+    """Return which share of the run-steps is done, or of the runs."""
+    if tally.by_runs:
+        return tally.runs_done / max(1, tally.runs)
     return min(1.0, tally.steps_done / max(1, tally.run_steps))
 
 

@@ -92,5 +92,4 @@ def _is_watched() -> bool:
 
 
 def _watch(prepared: Prepared, sweep: Sweep) -> AbstractContextManager[Callable[[Event], None]]:
-    may_stop = sweep.values["training.stop_when"][0] is not None
-    return reporting(tally_of(prepared, may_stop=may_stop))
+    return reporting(tally_of(prepared, sweep))

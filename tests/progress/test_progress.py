@@ -6,7 +6,7 @@ import pytest
 
 from dlnsweep.execution.events import Event
 from dlnsweep.progress import reporting as progress
-from dlnsweep.progress.reporting import Tally, bar_line, reporting
+from dlnsweep.progress.reporting import Tally, bar_line, reporting, share_of
 from dlnsweep.progress.terminal_line import TerminalLine
 from dlnsweep.settings.sentences import duration, shorten
 
@@ -85,6 +85,17 @@ def test_a_slow_start_is_no_measure_of_the_rest(clock: Clock) -> None:
     assert "at most" in tally.line()
     tell(tally, clock, Event("done", 1, 10_000, runs=1))
     assert "at most" not in tally.line()
+
+
+def test_where_steps_are_jumped_over_runs_tell_how_long_it_takes(clock: Clock) -> None:
+    tally = Tally(runs=12, runs_done=2, run_steps=10**12, by_runs=True)
+    tell(tally, clock, Event("progress", 0, 10**11))
+    assert tally.line() == "2 of 12 runs done, 0 diverged"
+    clock.now += 19.0
+    tell(tally, clock, Event("done", 0, 10**11, runs=4))
+    # Four runs in 20 seconds, and six are left.
+    assert tally.line() == "6 of 12 runs done, at most 30 s left, 0 diverged"
+    assert share_of(tally) == 0.5
 
 
 @pytest.mark.parametrize("columns", range(8, 130, 3))
