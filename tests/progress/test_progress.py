@@ -94,7 +94,7 @@ def test_where_steps_are_jumped_over_runs_tell_how_long_it_takes(clock: Clock) -
     clock.now += 19.0
     tell(tally, clock, Event("done", 0, 10**11, runs=4))
     # Four runs in 20 seconds, and six are left.
-    assert tally.line() == "6 of 12 runs done, at most 30 s left, 0 diverged"
+    assert tally.line() == "6 of 12 runs done, 30 s left, 0 diverged"
     assert share_of(tally) == 0.5
 
 
