@@ -89,8 +89,16 @@ def _receipt(results: Results, number: int) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{_text(k)} {_text(v)}" for k, v in value.items())[:_LONGEST]
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+        return ", ".join(f"{_short(k)} {_short(v)}" for k, v in value.items())[:_LONGEST]
+    return _short(value)
+
+
+def _short(value: Any) -> str:
+    try:
+        text = value if isinstance(value, str) else json.dumps(value)
+    except RecursionError:
+        # Nothing of ours stands in itself a thousand times.
+        text = "…"
     return printable(text, _LONGEST)
 
 

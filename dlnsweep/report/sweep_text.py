@@ -15,6 +15,9 @@ from dlnsweep.results import Results
 from dlnsweep.settings.figures import FIGURES
 
 _MOST_VALUES = 60
+_LONGEST = 100_000
+# Deeper than any setting of ours; what a folder says may be anything.
+_DEEPEST = 8
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 # Whose values are no product of lists: their runs are in runs.parquet alone.
 _NO_PRODUCT = ("samples", "blocks", "block", "refine", "until", "go_on_from")
@@ -76,7 +79,10 @@ def sweep_text(results: Results) -> SweepText:
     parts = ["\n".join(head)]
     parts += [f"[{_key(section)}]\n" + "\n".join(lines) for section, lines in sections.items()]
     parts += [_figure(table) for table in record.get("figures", [])]
-    return SweepText("\n\n".join(parts) + "\n", whole)
+    text = "\n\n".join(parts) + "\n"
+    if len(text) > _LONGEST:
+        return SweepText(text[:_LONGEST] + "\n# and so on: more than a page can show\n", False)
+    return SweepText(text, whole)
 
 
 def _axes(stored: Any, varying: list[str]) -> list[tuple[str, ...]]:
@@ -143,8 +149,10 @@ def _key(name: str) -> str:
     return name if name and set(name) <= _PLAIN else json.dumps(name, ensure_ascii=True)
 
 
-def _toml(value: Any) -> str:
+def _toml(value: Any, depth: int = 0) -> str:
     """Return a value as TOML; control characters are escaped."""
+    if depth > _DEEPEST:
+        return '"…"'
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -156,7 +164,11 @@ def _toml(value: Any) -> str:
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(_toml(each, depth + 1) for each in value) + "]"
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
+        return (
+            "{ "
+            + ", ".join(f"{_key(str(k))} = {_toml(v, depth + 1)}" for k, v in value.items())
+            + " }"
+        )
     return json.dumps(str(value))

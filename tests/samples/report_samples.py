@@ -28,6 +28,11 @@ TITLE = " ".join(each for each in PAYLOADS if each.isprintable())
 CURVES = {"kind": "curves", "y": ["error"], "hue": "training.weight_decay"}
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """Return tables in tables, as deep as a reader of JSON allows, and deeper than ours."""
+    return {"x": nested(depth - 1)} if depth else {"x": ALL}
+
+
 def add_figures(root: Path, figures: list[dict[str, Any]], **changes: Any) -> None:
     """Let the sweep of a folder ask for figures, and say other things."""
     path = root / "sweep.json"
@@ -59,7 +64,7 @@ def hostile(root: Path) -> Path:
         **samples.RECEIPT,
         "versions": {ALL: ALL},
         "device": {"kind": ALL, ALL: "x"},
-        "notes": [ALL, {"x": ALL}, 3],
+        "notes": [ALL, {"x": ALL}, 3, nested(400)],
         "created": ALL,
         "surroundings": {"cpu": ALL, "threads": ALL, "variables": {ALL: ALL}},
     }
@@ -84,7 +89,7 @@ def hostile(root: Path) -> Path:
         {"kind": ALL, "y": [ALL], ALL: ALL},
     ]
     add_figures(
-        root, figures, name=ALL, observables=[ALL, observable],
+        root, [*figures, {"kind": ALL, "x": nested(400)}], name=ALL, observables=[ALL, observable],
         sweep_sha256=ALL, numerics_version=ALL,
     )  # fmt: skip
     return root
