@@ -17,6 +17,8 @@ from dlnsweep.settings.sentences import printable
 from dlnsweep.spec.figures.wording import plain
 
 _KINDS: ContextVar[tuple[str, str] | None] = ContextVar("kinds", default=None)
+# What runs of several kinds are, which have no formula in common.
+_SEVERAL = ("", "")
 
 
 def observable_label(name: str, network: NetworkKind | None = None) -> str:
@@ -27,6 +29,8 @@ def observable_label(name: str, network: NetworkKind | None = None) -> str:
         network: The kind of network, which may write it in its own symbols.
     """
     label = OBSERVABLES[name].label if name in OBSERVABLES else _words(name)
+    if _KINDS.get() == _SEVERAL:
+        return label.partition(" $")[0]
     kinds = _KINDS.get()
     if kinds and PROBLEMS[kinds[0]].clean is not None:
         # The range of the clean measurements: those that are trained on have no range of their own.
@@ -40,6 +44,11 @@ def value_label(name: str, network: NetworkKind | None, at: Any) -> str:
     return f"step of the least {label.partition(' $')[0]}" if at == "argmin" else label
 
 
+def _kinds() -> tuple[str, str] | None:
+    found = _KINDS.get()
+    return None if found == _SEVERAL else found
+
+
 @contextmanager
 def words_of(runs: Any) -> Iterator[None]:
     """Write settings in the symbols of a sweep's kinds of problem and network.
@@ -48,9 +57,11 @@ def words_of(runs: Any) -> Iterator[None]:
         runs: The runs as a table.
     """
     kinds = None
-    if {"problem.kind", "network.kind"} <= set(runs.columns) and (
-        len(runs[["problem.kind", "network.kind"]].drop_duplicates()) == 1
-    ):
+    known = {"problem.kind", "network.kind"} <= set(runs.columns)
+    different = len(runs[["problem.kind", "network.kind"]].drop_duplicates()) if known else 0
+    if different > 1:
+        kinds = _SEVERAL
+    elif different:
         problem, network = (str(runs[f"{each}.kind"].iloc[0]) for each in ("problem", "network"))
         # The problem may be of a package that is not installed here.
         kinds = (problem, network) if problem in PROBLEMS else None
@@ -63,7 +74,7 @@ def words_of(runs: Any) -> Iterator[None]:
 
 def setting_symbol(name: str) -> tuple[str, str, str]:
     """Return symbol (plain text, may be empty), words and unit of a dotted setting."""
-    info = describe_setting(name, _KINDS.get())
+    info = describe_setting(name, _kinds())
     words = _words(name.rpartition(".")[2])
     if info is None:
         return "", words, ""
@@ -74,7 +85,7 @@ def setting_symbol(name: str) -> tuple[str, str, str]:
 
 def setting_idle(name: str) -> float | None:
     """Return the value at which a dotted setting does nothing; None if there is none."""
-    info = describe_setting(name, _KINDS.get())
+    info = describe_setting(name, _kinds())
     return info.idle if info else None
 
 
@@ -124,7 +135,7 @@ def format_settings(name: str, values: Sequence[Any]) -> list[str]:
         name: The dotted setting, which may have a word for 0.
         values: Its values.
     """
-    info = describe_setting(name, _KINDS.get())
+    info = describe_setting(name, _kinds())
     zero = info.zero if info else ""
     # The word stands for no number, so the others are written without it.
     none = [bool(zero) and v in (0, "") for v in values]

@@ -235,6 +235,9 @@ def not_shown(selection: Selection, *shown: str | None, points: str | None = Non
         groups = selection.runs.groupby(by, dropna=False)
         over = [name for name in hidden if not _one_each(groups[name])]
     zipped = [name for name in hidden if name not in over and not name.startswith("record.")]
+    if {"problem.kind", "network.kind"} & {*selection.varying}:
+        # What one kind alone has follows from the kind.
+        zipped = [name for name in zipped if None not in levels(selection.runs, name)]
     pooled = ["pooled over " + ", ".join(map(setting_label, over))] if over else []
     return pooled + [_varies_with(selection, name, by) for name in zipped]
 

@@ -13,6 +13,7 @@ import store_samples as samples
 import dlnsweep
 from dlnsweep.cli.app import app
 from dlnsweep.errors import SpecError
+from dlnsweep.figures.labels import observable_label, words_of
 from dlnsweep.results.joined import Joined
 
 DECAY = "training.weight_decay"
@@ -110,6 +111,29 @@ def test_what_is_of_one_sweep_is_refused(joined: Joined, tmp_path: Path) -> None
     with pytest.raises(SpecError, match="is no recorded observable"):
         joined.curves("eror")
     assert list(dlnsweep.concat({"x": first, "y": second}).parts) == ["x", "y"]
+
+
+def test_sweeps_of_different_kinds_have_no_formula_in_common(tmp_path: Path) -> None:
+    for number, kind in enumerate(("deep_linear", "mlp")):
+        settings = dict(samples.plan(FIRST).settings)
+        settings |= {"problem.kind": np.array(["subspace"] * 6, dtype=object)}
+        settings |= {"network.kind": np.array([kind] * 6, dtype=object)}
+        settings["network.width"] = np.full(6, 8 + 8 * number)
+        if number:
+            settings["network.activation"] = np.array(["relu"] * 6, dtype=object)
+        own: dict[str, Any] = {"name": kind, "settings": settings}
+        samples.complete(tmp_path / kind, samples.plan(FIRST, **own))
+    joined = dlnsweep.concat([tmp_path / "deep_linear", tmp_path / "mlp"])
+    figure = joined.figure(y="error", hue="sweep")
+    caption = figure.caption  # type: ignore[attr-defined]
+    assert "varies with sweep: 8, 16" in caption
+    assert "kind varies with sweep: deep linear, mlp" in caption
+    # It follows from the kind.
+    assert "activation" not in caption.replace("$φ$", "")
+    with words_of(joined.runs()):
+        assert observable_label("loss") == "loss"
+    with words_of(joined.parts["deep_linear"].runs()):
+        assert "$" in observable_label("loss")
 
 
 def test_sweeps_of_one_name_are_called_by_their_folders(tmp_path: Path) -> None:
