@@ -127,6 +127,12 @@ def run(
         _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
         if left and (unfit := problem()):
             _say(f"compiling without a cache: {unfit}", quiet)
+        ahead = None
+        # Only where other processes compute, and this one waits.
+        if prepared.todo and figure and sweep.figures and workers != 0 and dask is None:
+            from dlnsweep.figures.folder import import_ahead
+
+            ahead = import_ahead()
         tally = tally_of(prepared, sweep)
         done = f"of {tally.runs} runs{mine} are done and kept in {root}; the same command goes on"
         with stoppable(tally.wish) as should_stop:
@@ -142,6 +148,8 @@ def run(
                 for text in tally.kept_sentences():
                     _say(text)
                 raise Interrupted(f"stopped: {tally.runs_done} {done} from there.") from None
+        if ahead is not None:
+            ahead.join()
         status = prepared.store.status()
         stopped = f", {status.stopped} stopped early" if status.stopped else ""
         _say(

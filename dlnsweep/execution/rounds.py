@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from dlnsweep.analysis import boundaries, intervals
 from dlnsweep.errors import SpecError
-from dlnsweep.execution import adding, refining
 from dlnsweep.execution.looks import Look
-from dlnsweep.results import Results, open_results
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
-# What looks at the ends of a round's runs, by the table of [sweep] that asks for it.
-_KINDS: dict[str, Callable[[Sweep, Results, int], Look]] = {
-    "refine": refining.look,
-    "until": adding.look,
-}
-_PROGRESS: dict[str, Callable[[Results], str]] = {
-    "refine": boundaries.progress,
-    "until": intervals.progress,
-}
+if TYPE_CHECKING:
+    from dlnsweep.results import Results
+
+# The tables of [sweep] that ask for rounds.
+_KINDS = ("refine", "until")
+
+
+def _look(kind: str, sweep: Sweep, results: Results, number: int) -> Look:
+    """Look at the ends of a round's runs."""
+    # Statistics bring pandas, which a sweep without rounds does not wait for.
+    from dlnsweep.execution import adding, refining
+
+    return {"refine": refining.look, "until": adding.look}[kind](sweep, results, number)
 
 
 def _kind(sweep: Sweep) -> str:
@@ -39,8 +41,11 @@ def progress(results: Results) -> str:
     Raises:
         StoreError: If the folder is damaged.
     """
+    from dlnsweep.analysis import boundaries, intervals
+
     record = results.sweep["sweep"]
-    return next((_PROGRESS[name](results) for name in _PROGRESS if record.get(name)), "")
+    kinds = {"refine": boundaries.progress, "until": intervals.progress}
+    return next((told(results) for name, told in kinds.items() if record.get(name)), "")
 
 
 def not_by_shards(sweep: Sweep) -> None:
@@ -65,8 +70,12 @@ def rounds(sweep: Sweep, compute: Callable[[Sweep], Store], tell: Callable[[str]
         tell: Told of each round in a sentence.
     """
     kind, store = _kind(sweep), compute(sweep)
-    for number in itertools.count(1) if kind else ():
-        found = _KINDS[kind](sweep, open_results(store.root), number)
+    if not kind:
+        return store
+    from dlnsweep.results import open_results
+
+    for number in itertools.count(1):
+        found = _look(kind, sweep, open_results(store.root), number)
         following = found.following
         if following is None:
             tell(found.told)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlnsweep.contracts import plugins
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
@@ -16,13 +16,14 @@ from dlnsweep.execution.local import LocalExecutor
 from dlnsweep.execution.preparing import DASK, IN_PROCESS, Prepared, prepare
 from dlnsweep.execution.rounds import not_by_shards, rounds
 from dlnsweep.execution.shards import Shard
-from dlnsweep.figures.folder import draw_if_done
 from dlnsweep.machine.stopping import delayed
-from dlnsweep.results import Results, open_results
 from dlnsweep.spec.calls import check_call, read_sweep
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import Store, results_folder
+
+if TYPE_CHECKING:
+    from dlnsweep.results import Results
 
 DEFAULT_OUT = Path("results")
 Execute = Callable[
@@ -114,6 +115,10 @@ def run(
         return prepared.store
 
     store = rounds(sweep, compute, lambda text: on_event(Event("note", text=text)))
+    # Reading and drawing wait for pandas and matplotlib, which the command line may not need.
+    from dlnsweep.figures.folder import draw_if_done
+    from dlnsweep.results import open_results
+
     results = open_results(store.root)
     if figures and sweep.figures:
         for note in sweep.figure_notes:

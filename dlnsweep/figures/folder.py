@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.contracts import plugins
 from dlnsweep.errors import DlnsweepError, FigureError, SpecError, StoreError
 from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.drawn import remember, up_to_date
-from dlnsweep.results import Results, open_results
-from dlnsweep.results.drawing import Drawing
-from dlnsweep.results.joined import Joined
+from dlnsweep.machine.backend import load_matplotlib
 from dlnsweep.settings.figure_files import file_stems
 from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.sentences import printable
 from dlnsweep.spec import file as sweepfile
 from dlnsweep.spec.figures.reading import read_table, same_files, tables_of
+from dlnsweep.store import Store
 from dlnsweep.store.interface import Files
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dlnsweep.results import Results
+    from dlnsweep.results.joined import Joined
+
+_WHAT_DRAWS = (
+    "dlnsweep.results",
+    "dlnsweep.figures.kinds.curves",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+)
 
 
 def draw_figures(
@@ -68,9 +80,12 @@ def drawn_one_by_one(
         out: The folder of the files; `figures` in the results' own by default.
     """
     plugins.load()
-    results = results if isinstance(results, Drawing) else open_results(results)
+    from dlnsweep.results import open_results
+    from dlnsweep.results.joined import Joined
+
+    results = open_results(results) if isinstance(results, str | Path) else results
     if isinstance(results, Joined) and out is None:
-        # None of the folders is more theirs than another.
+        # Of several folders none is more theirs than another.
         out = "figures"
     wanted = stored_figures(results) if figures is None else _settings_of(figures)
     if not wanted:
@@ -158,25 +173,26 @@ def _overridden(raw: Any, overrides: Sequence[str]) -> Any:
     return found
 
 
-def stored_figures(results: Results | Joined, overrides: Sequence[str] = ()) -> list[Any]:
+def stored_figures(results: Results | Joined | Store, overrides: Sequence[str] = ()) -> list[Any]:
     """Return the figures that the sweep asked for when it was last run.
 
     Args:
-        results: The results.
+        results: The results, or their store.
         overrides: Keys to replace, "figure.KEY=VALUE"; of a new figure if there is none.
 
     Raises:
         SpecError: If one is of a kind that is not known here.
     """
     stored = results.sweep["sweep"].get("figures", [])
+    where = results.root if isinstance(results, Store) else results.path
     if any(isinstance(table, dict) and table.get("style") is not None for table in stored):
         # A folder of somebody else's must not have us read a file of its choice.
         raise SpecError(
-            f"{results.path}: sweep.json names a style for a figure; what a style says is kept "
+            f"{where}: sweep.json names a style for a figure; what a style says is kept "
             "there as rc: run the sweep's file again, or draw by `dlnsweep figure RESULTS --file`."
         )
     given = _overridden(stored or None, overrides)
-    return read_figures([] if given is None else given, str(results.path))
+    return read_figures([] if given is None else given, str(where))
 
 
 def _settings_of(figures: Sequence[Any]) -> list[Any]:
@@ -226,18 +242,38 @@ def draw_missing_figures(folder: str | Path | Results) -> tuple[list[Path | str]
         StoreError: If the files cannot be written.
     """
     plugins.load()
-    results = folder if isinstance(folder, Results) else open_results(folder)
+    # What draws, and what reads results, is imported only where something is to be drawn.
+    store = Store.open(folder) if isinstance(folder, str | Path) else folder.store
     try:
-        figures = stored_figures(results)
-        there = up_to_date(results, figures)
+        figures = stored_figures(store)
+        there = up_to_date(store, figures)
         if there:
             return list(there), False
-        paths = draw_figures(results, figures)
+        paths = draw_figures(store.root if isinstance(folder, str | Path) else folder, figures)
     except SpecError as error:
         # Its exit status would say that nothing has been started.
-        raise FigureError(f"{results.path}: all runs are kept. {error}") from error
-    remember(results, figures, paths)
+        raise FigureError(f"{store.root}: all runs are kept. {error}") from error
+    remember(store, figures, paths)
     return paths, True
+
+
+def import_ahead() -> Thread:
+    """Begin to import what draws, beside what this process waits for; return what ends then.
+
+    Matplotlib and pandas take a second or more, in which worker processes compute. Nothing else may
+    import them meanwhile: two threads in modules that import each other see halves of them.
+    """
+    thread = Thread(target=_import_what_draws, daemon=True, name="import of what draws")
+    thread.start()
+    return thread
+
+
+def _import_what_draws() -> None:
+    # What is wrong with an installation is told where it is needed.
+    with contextlib.suppress(Exception):
+        load_matplotlib()
+        for name in _WHAT_DRAWS:
+            importlib.import_module(name)
 
 
 def draw_if_done(results: Results) -> None:

@@ -205,6 +205,23 @@ def test_plan_measures_the_time(command, tmp_path: Path) -> None:
     )
 
 
+def test_what_is_done_waits_for_nothing_heavy(command, finished: Path) -> None:
+    """Neither for JAX, nor for what reads and draws: the figures are as they were drawn."""
+    sweep = finished.parent / "sweep.toml"
+    command("run", sweep, "--out", finished.parent)
+    code = "import sys; from dlnsweep.cli.app import main; main(); print(*sorted(sys.modules))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "run", sweep, "--out", finished.parent],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        check=True,
+    )
+    assert "the figures are up to date" in ended.stderr
+    loaded = ended.stdout.splitlines()[-1].split()
+    assert not {"jax", "pandas", "matplotlib", "scipy"} & {*loaded}
+
+
 def test_run_again_draws_and_says_so(command, finished: Path) -> None:
     shutil.rmtree(finished / "figures", ignore_errors=True)
     ended = command("run", finished.parent / "sweep.toml", "--out", finished.parent)
@@ -251,12 +268,12 @@ def test_figures_that_are_up_to_date_are_not_drawn_again(
     # A version that is not the same; a record that cannot be used.
     results = dlnsweep.open_results(folder)
     figures = drawing.stored_figures(results)
-    assert up_to_date(results, figures)
+    assert up_to_date(results.store, figures)
     monkeypatch.setattr("dlnsweep.figures.drawn.__version__", "other")
-    assert not up_to_date(results, figures)
+    assert not up_to_date(results.store, figures)
     monkeypatch.undo()
     (folder / "figures" / "drawn.json").write_text("[")
-    assert not up_to_date(results, figures)
+    assert not up_to_date(results.store, figures)
     assert command("verify", folder).status == 0
 
 
