@@ -91,7 +91,7 @@ def _values(param: Any, given: Sequence[str], word: str, command: str) -> Iterab
         return choices
     named = (param.metavar or param.name or "").upper().removesuffix("...")
     if param.name == "overrides":
-        return _keys(given)
+        return _figure_keys() if command == "figure" else _keys(given)
     # Commands that write files say so, and what they write is not there yet.
     kinds: dict[str, Callable[[], Iterable[str]]] = {
         "RESULTS": lambda: _paths(word, _is_results),
@@ -122,6 +122,14 @@ def _choices(param: Any) -> list[str]:
     # Of an earlier typer.
     choices = getattr(getattr(param, "type", None), "choices", None) or ()
     return [str(getattr(each, "value", each)) for each in choices]
+
+
+def _figure_keys() -> list[str]:
+    """Return the keys of figures, of any kind."""
+    from dlnsweep.settings.figures import FIGURES
+
+    keys = dict.fromkeys(key for each in FIGURES.values() for key in each.model_fields)
+    return [f"figure.{key}=" for key in keys]
 
 
 def _keys(given: Sequence[str]) -> Iterator[str]:

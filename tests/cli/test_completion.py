@@ -60,6 +60,8 @@ def offered(*words: str) -> list[str]:
         # Settings of the file's kinds only.
         (["run", "mine.toml", "--set", "problem.sub"], ["problem.subspace_dim="]),
         (["run", "mine.toml", "--set", "problem.teacher"], []),
+        (["figure", "results/kept", "--set", "figure.legend_n"], ["figure.legend_names="]),
+        (["figure", "results/kept", "--set", "training.num"], []),
         (["run", "--se"], ["--set"]),
         (["run", "--quiet", "m"], ["mine.toml"]),
         (["summary", ""], ["results/"]),
