@@ -29,7 +29,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("analysis", "engine", "plan"),
     ("figures", "single", "probe"),
     ("execution",),
-    ("progress", "report"),
+    ("progress", "report", "view"),
     ("cli", "worker"),
     ("__main__",),
 ]

@@ -37,6 +37,7 @@ from dlnsweep.cli.results import (
     transition,
 )
 from dlnsweep.cli.summary import summary
+from dlnsweep.cli.view import view
 from dlnsweep.errors import DlnsweepError, Interrupted
 from dlnsweep.machine import console
 from dlnsweep.machine.stopping import handled, stoppable
@@ -219,6 +220,7 @@ for _command in (
     gallery,
     guide,
     report,
+    view,
 ):  # fmt: skip
     app.command()(_command)
 

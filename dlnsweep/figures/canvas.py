@@ -37,6 +37,8 @@ class DrawnFigure(Figure):
     # What the small print says, whether it stands below or not.
     caption: str = ""
     has_footer: bool = True
+    # Its panels and the runs of its lines (figures/panels.py), for who shows it by other means.
+    grid: Any = None
 
     def savefig(self, fname: Any, **options: Any) -> None:
         """Write the figure to a file, as Matplotlib does."""

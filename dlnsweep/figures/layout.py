@@ -64,7 +64,7 @@ _LEAST_ROW = 1.2
 
 def new_figure(
     keys: Framed, rows: int, columns: int, row_height: float = 2.2
-) -> tuple[Figure, np.ndarray]:
+) -> tuple[DrawnFigure, np.ndarray]:
     """Return an empty figure and its panels as a (rows, columns) array.
 
     `finish` sets the height, once it is known what stands above and below the panels.

@@ -132,7 +132,8 @@ def make_grid(keys: Panelled, selection: Selection, observables: Sequence[str]) 
     drawn: list[tuple[Any, Mapping[str, Any]]] = [
         (each, looks.line_style(i, plain)) for i, each in enumerate(styles)
     ]
-    return Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)), drawn)
+    figure.grid = Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)), drawn)
+    return figure.grid
 
 
 def _levels(selection: Selection, name: str | None) -> list[Any]:

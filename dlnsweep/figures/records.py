@@ -167,7 +167,12 @@ class Records:
         last = np.full(len(self._index), -1)
         of_group = [steps] * (of_run.max(initial=-1) + 1)
         for rows in self._rows([]):
-            here, index = np.unique(rows.step, return_inverse=True)
+            # Few steps among many rows: to hash them takes a tenth of sorting them.
+            coded = pa.array(rows.step).dictionary_encode()
+            here = coded.dictionary.to_numpy()
+            order = np.argsort(here)
+            index = np.argsort(order)[coded.indices.to_numpy()]
+            here = here[order]
             steps = np.union1d(steps, here)
             np.maximum.at(last, rows.place, rows.step)
             group = of_run[rows.place]
@@ -179,7 +184,7 @@ class Records:
 
     def _blocks(self, tables: Sequence[_Table]) -> list[np.ndarray]:
         """Cut the steps into runs of neighbours whose tables fit into memory together."""
-        widths = {t.observable: self._width(t.observable) for t in tables}
+        widths = {name: self._width(name) for name in {t.observable for t in tables}}
         size = np.zeros(len(self.steps))
         for table in tables:
             share = 8 * table.num_runs * widths[table.observable]

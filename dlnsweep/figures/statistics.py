@@ -223,13 +223,17 @@ def _summarize(
     # Quantiles over an entry that no run has are NaN, which is what they should be.
     filled = np.where(count[:, None] > 0, table, 0.0)
     present = np.where(count > 0, 1.0, np.nan)
-    median = np.nanmedian(filled, axis=1) * present
+    # What looks for NaNs goes from point to point: ten times as long, for the same bits.
+    gaps = bool((count < table.shape[1]).any())
+    median = (np.nanmedian if gaps else np.median)(filled, axis=1) * present
     if band == "none":
         return Summary(x, median, None, None, whole)
     if band == "bootstrap":
         return Summary(x, median, *median_interval(table), whole)
     if band == "quantile":
-        lower, upper = np.nanquantile(filled, quantiles, axis=1) * present
+        lower, upper = (np.nanquantile if gaps else np.quantile)(
+            filled, quantiles, axis=1
+        ) * present
         return Summary(x, median, lower, upper, whole)
     mean = np.nansum(filled, axis=1) / np.maximum(count, 1)
     squares = np.nansum((filled - mean[:, None]) ** 2, axis=1)

@@ -1,0 +1,1 @@
+"""A local page for looking around in results folders; needs the extra `view`."""
