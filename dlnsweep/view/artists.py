@@ -179,7 +179,8 @@ def mesh_trace(panel: Panel, mesh: QuadMesh) -> tuple[dict[str, Any], np.ndarray
     shape = edges.shape[0] - 1, edges.shape[1] - 1
     cells = np.ma.filled(np.ma.asarray(array, dtype=float), np.nan).reshape(shape)
     log = isinstance(mesh.norm, LogNorm)
-    low, high = float(mesh.norm.vmin or 0.0), float(mesh.norm.vmax or 1.0)
+    ends: Any = mesh.norm.vmin, mesh.norm.vmax
+    low, high = float(ends[0] or 0.0), float(ends[1] or 1.0)
     bar: dict[str, Any] = {"thickness": 12, "outlinewidth": 0}
     z = cells
     if log:

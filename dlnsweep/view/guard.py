@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 TOKEN = "token"
@@ -65,7 +65,7 @@ class Guard:
             and _same(request.args.get(TOKEN, ""), self.token)
         )
 
-    def install(self, server: Any, scripts: Callable[[], list[str]]) -> None:
+    def install(self, server: Any, scripts: Callable[[], Sequence[str]]) -> None:
         """Put the rules before and after every request of a Flask server.
 
         Args:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 
 from dlnsweep.errors import DlnsweepError, SpecError
+from dlnsweep.results.joined import SWEEP, concat
 from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.sentences import printable
 from dlnsweep.view.forms import CONTROLS, Control, options_of, settled, shown
@@ -50,6 +51,7 @@ def make_app(sweeps: Sweeps) -> Dash:
 
 def _layout(sweeps: Sweeps) -> Any:
     labels = sweeps.labels()
+    several = len(labels) > 1
     with sweeps.lock:
         form, more = form_of(_first(sweeps))
         offer = sweeps.offer(range(len(labels)))
@@ -91,9 +93,13 @@ def _layout(sweeps: Sweeps) -> Any:
                     dcc.Checklist(
                         [
                             {"label": "single runs", "value": "single"},
-                            {"label": "same axes in all sweeps", "value": "same"},
+                            *several
+                            * [
+                                {"label": "all sweeps in one figure", "value": "together"},
+                                {"label": "same axes in all sweeps", "value": "same"},
+                            ],
                         ],
-                        ["same"],
+                        ["same"] * several,
                         id="switches",
                     ),
                 ],
@@ -148,14 +154,15 @@ def _section(number: int, name: str) -> Any:
     return html.Section(
         id={"type": "sweep", "index": number},
         children=[
-            html.H2(name),
+            html.H2(name, id={"type": "name", "index": number}),
             html.P(id={"type": "problem", "index": number}, className="problem", role="alert"),
             html.Div(
                 className="card",
                 children=[
                     html.Div(id={"type": "legend", "index": number}, className="legend"),
                     dcc.Graph(
-                        figure=_EMPTY, config=_GRAPH, id={"type": "graph", "index": number},
+                        figure=_EMPTY,
+                        config=cast("Any", _GRAPH), id={"type": "graph", "index": number},
                         className="graph",
                     ),
                 ],
@@ -186,14 +193,23 @@ def _connect(app: Dash, sweeps: Sweeps) -> None:
             *(Output(name, "value") for name in names),
             *(Output(f"of-{name}", "style") for name in names),
         ],
-        [Input("sweeps", "value"), Input("kind", "value"), Input("mark", "data")],
+        [
+            Input("sweeps", "value"),
+            Input("kind", "value"),
+            Input("mark", "data"),
+            Input("switches", "value"),
+        ],
         [State(name, "value") for name in names],
         prevent_initial_call=True,
     )
-    def offer(chosen: Any, kind: Any, _mark: Any, *values: Any) -> list[Any]:
+    def offer(chosen: Any, kind: Any, _mark: Any, switches: Any, *values: Any) -> list[Any]:
         form = {**dict(zip(names, values, strict=True)), "kind": kind}
+        numbers = _numbers(chosen, everyone)
         with sweeps.lock:
-            found = sweeps.offer(_numbers(chosen, everyone))
+            found = sweeps.offer(numbers)
+        if "together" in (switches or []) and len(numbers) > 1:
+            labels = sweeps.labels()
+            found.settings[SWEEP] = [labels[number] for number in numbers]
         fitting = settled(form, found)
         return [
             *(options_of(control, fitting, found) for control in CONTROLS),
@@ -212,6 +228,7 @@ def _connect(app: Dash, sweeps: Sweeps) -> None:
             Output({"type": "problem", "index": ALL}, "children"),
             Output({"type": "notes", "index": ALL}, "children"),
             Output({"type": "legend", "index": ALL}, "children"),
+            Output({"type": "name", "index": ALL}, "children"),
             Output("toml", "children"),
         ],
         [
@@ -241,15 +258,15 @@ def _drawn(
     except SpecError as error:
         toml, table = "", None
         found = dict.fromkeys(chosen, sentence(error))
-    if table is not None:
-        with sweeps.lock:
-            for number in chosen:
-                try:
-                    found[number] = picture(
-                        sweeps.all[number].results, table, single="single" in switches
-                    )
-                except DlnsweepError as error:
-                    found[number] = sentence(error)
+    headings = dict(enumerate(sweeps.labels()))
+    shown = list(chosen)
+    if table is not None and "together" in switches and len(chosen) > 1:
+        shown = shown[:1]
+        headings[shown[0]] = ", ".join(headings[number] for number in chosen)
+        found[shown[0]] = _together(sweeps, chosen, table, single="single" in switches)
+    elif table is not None:
+        for number in chosen:
+            found[number] = _one(sweeps, number, table, single="single" in switches)
     pictures = [each for each in found.values() if isinstance(each, Picture)]
     if "same" in switches and len(pictures) > 1:
         same_axes([each.figure["layout"] for each in pictures])
@@ -259,15 +276,35 @@ def _drawn(
         good = each if isinstance(each, Picture) else None
         rows.append(
             (
-                None if number in chosen else {"display": "none"},
+                None if number in shown else {"display": "none"},
                 good.figure if good else _EMPTY,
                 {"height": good.figure["layout"]["height"]} if good else {"display": "none"},
                 each if isinstance(each, str) else "",
                 good.notes if good else "",
                 _legend(good) if good else [],
+                headings[number],
             )
         )
     return (*(list(column) for column in zip(*rows, strict=True)), toml)
+
+
+def _one(sweeps: Sweeps, number: int, table: Mapping[str, Any], *, single: bool) -> Picture | str:
+    with sweeps.lock:
+        try:
+            return picture(sweeps.all[number].results, table, single=single)
+        except DlnsweepError as error:
+            return sentence(error)
+
+
+def _together(
+    sweeps: Sweeps, chosen: Sequence[int], table: Mapping[str, Any], *, single: bool
+) -> Picture | str:
+    with sweeps.lock:
+        try:
+            joined = concat([sweeps.all[number].results for number in chosen])
+            return picture(joined, table, single=single)
+        except DlnsweepError as error:
+            return sentence(error)
 
 
 def _legend(made: Picture) -> list[Any]:
@@ -317,7 +354,7 @@ def read_form(values: Mapping[str, Any]) -> dict[str, Any]:
 def same_axes(layouts: Sequence[dict[str, Any]]) -> None:
     """Give the panels of several figures one range each, where they have the same scales."""
     for key in layouts[0]:
-        axes = [layout.get(key) for layout in layouts]
+        axes: list[Any] = [layout.get(key) for layout in layouts]
         if not key.startswith(("xaxis", "yaxis")) or not all(
             isinstance(axis, dict) and "tickvals" not in axis for axis in axes
         ):

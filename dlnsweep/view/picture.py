@@ -60,7 +60,7 @@ def picture(results: Any, table: Mapping[str, Any], *, single: bool = False) -> 
         FigureError: It cannot be drawn for another reason.
     """
     plugins.load()
-    (settings,) = read_figures([dict(table)], "")
+    (settings,) = read_figures(dict(table), "")
     with _DRAWING:
         try:
             drawn = draw(results, settings)

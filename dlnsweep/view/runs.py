@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dlnsweep.figures.labels import format_settings, format_value, setting_label, with_symbol
 from dlnsweep.figures.records import Records
@@ -69,7 +68,8 @@ class Hover:
         curve = self._curve_of[line]
         left = int(curve.runs.sum())
         total = left + num_diverged(self.selection, curve.where)
-        head = [*_named(curve.where), f"{left} of {total} runs left" if left < total else f"{left} runs"]
+        number = f"{left} of {total} runs left" if left < total else f"{left} runs"
+        head = [*_named(curve.where), number]
         if self.settings.kind == "curves":
             # One template for all points of a curve: its name may hold no variables of Plotly's.
             moved = panel.moved("x")(x) is not x and panel.ax.get_xscale() not in ("linear", "log")
@@ -133,12 +133,12 @@ class Hover:
         return make(panel, place.observable, chosen), [f"{told} (on this page only)"]
 
     def _curves(self, panel: Panel, name: str, chosen: pd.DataFrame) -> list[dict[str, Any]]:
-        wanted = pa.array(chosen.index.to_numpy())
+        wanted = chosen.index.to_numpy()
         parts: dict[Any, list[tuple[np.ndarray, np.ndarray]]] = {}
         for table in self.results.curve_batches([name]):
             if name not in table.column_names or pa.types.is_nested(table[name].type):
                 continue
-            rows = table.filter(pc.is_in(table["run_id"], wanted))
+            rows = table.filter(pa.array(np.isin(table["run_id"].to_numpy(), wanted)))
             ids, step, value = (rows[k].to_numpy() for k in ("run_id", "step", name))
             for run in np.unique(ids).tolist():
                 mine = ids == run
@@ -188,7 +188,7 @@ class Hover:
     def _look(self, row: Mapping[Any, Any]) -> dict[str, Any]:
         hue = getattr(self.settings, "hue", None)
         value = row.get(hue) if hue else None
-        value = None if hue and pd.isna(value) else value
+        value = None if is_blank(value) else value
         colour = self._colour_of.get(value, "#888888")
         return {"color": colour, "dash": "dot" if row["status"] == "diverged" else "solid"}
 
@@ -242,8 +242,13 @@ def _columns(used: pd.DataFrame, told: Sequence[str], *, named: bool) -> list[st
     return texts
 
 
+def is_blank(value: Any) -> bool:
+    """Return whether a run does not use a setting."""
+    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+
+
 def _setting(name: str, value: Any) -> str:
-    value = None if value is None or (not isinstance(value, list) and pd.isna(value)) else value
+    value = None if is_blank(value) else value
     if hasattr(value, "item"):
         value = value.item()
     return f"{setting_label(name)} = {format_value(value)}" if name != "seed" else f"seed {value}"

@@ -25,6 +25,7 @@ class Server:
 
     Attributes:
         address: Where the page is, with its token.
+        paths: The folders that it shows.
 
     Raises:
         SpecError: If the extra is not installed, or the port cannot be had.
@@ -46,6 +47,7 @@ class Server:
         found = folders(paths)
         if not found:
             raise StoreError("There is no results folder to look at.")
+        self.paths = found
         sweeps = Sweeps(found)
         app = make_app(sweeps)
         listening = _listen(port)
