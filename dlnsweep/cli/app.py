@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dlnsweep.cli.cite import cite
 from dlnsweep.cli.compare import compare
 from dlnsweep.cli.completion import ASKED, complete, completion
 from dlnsweep.cli.export import export
@@ -215,7 +216,7 @@ for _command in (
     compare, slurm, check, plan, init, explain, summary, claims, transition, boundary, intervals,
     extrapolate,
     export,
-    completion, ls, diff,
+    cite, completion, ls, diff,
     figure,
     gallery,
     guide,
