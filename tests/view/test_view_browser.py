@@ -1,0 +1,79 @@
+"""The page in a real browser: it draws, follows a change and a new batch, and runs nothing."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import store_samples as samples
+
+from dlnsweep.store import Store
+
+pytest.importorskip("dash", reason="needs dash: pip install 'dlnsweep[view]'")
+api: Any = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright: pip install 'dlnsweep[browser]'"
+)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium")
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[tuple[Any, Any, Store, list[str]]]:
+    from dlnsweep.view.serve import Server
+
+    figures = [{"kind": "curves", "y": "error"}]
+    whole = samples.plan(name=HOSTILE, record={**samples.plan().record, "figures": figures})
+    store = Store.create(tmp_path / "a", whole, samples.ENVIRONMENT)
+    samples.commit(store, 0)
+    server = Server([str(tmp_path / "a")])
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    asked: list[str] = []
+    try:
+        with api.sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            shown = browser.new_page(viewport={"width": 400, "height": 900})
+            shown.set_default_timeout(PATIENCE_MS)
+            for event in ("pageerror", "dialog"):
+                shown.on(event, lambda what, event=event: asked.append(f"{event}: {what}"))
+            shown.on("request", lambda request: asked.append(request.url))
+            yield shown, server, store, asked
+            browser.close()
+    finally:
+        server.stop()
+        thread.join()
+
+
+def test_it_is_looked_at_in_a_browser(page: tuple[Any, Any, Store, list[str]]) -> None:
+    shown, server, store, asked = page
+    shown.goto(server.address)
+    shown.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
+    # The token has left the address, and the cookie does.
+    assert "token" not in shown.url
+    assert shown.inner_text("#toml").strip() == '[figure]\nkind = "curves"\ny = "error"'
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 400
+    # A name is text.
+    assert HOSTILE in shown.inner_text("main h2")
+    assert shown.query_selector("img[src=x]") is None
+    # A change of the form is a change of the picture and of its TOML.
+    shown.fill("#more", 'band = "none"')
+    shown.locator("#more").blur()
+    shown.locator("#toml", has_text="band").wait_for()
+    shown.locator(".js-plotly-plot .fills path.js-fill").first.wait_for(state="detached")
+    # A mistake is a sentence, beside no picture.
+    shown.fill("#more", "colour = 1")
+    shown.locator("#more").blur()
+    shown.wait_for_selector(".problem:not(:empty)")
+    assert "figure.colour is not a key" in shown.inner_text(".problem")
+    # What is committed meanwhile appears by itself.
+    assert "6 of 12 runs done" in shown.inner_text("#status")
+    samples.commit(store, 1)
+    shown.locator("#status", has_text="12 of 12 runs done").wait_for()
+    ours = server.address.partition("?")[0]
+    assert [each for each in asked if not each.startswith((ours, "data:", "blob:"))] == []
