@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Annotated
 
@@ -36,7 +37,6 @@ def view(
         import webbrowser
 
         webbrowser.open(server.address)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         server.run()
-    except KeyboardInterrupt:
-        print("dlnsweep: the page has ended.", file=sys.stderr)
+    print("dlnsweep: the page has ended.", file=sys.stderr)
