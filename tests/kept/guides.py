@@ -247,7 +247,7 @@ PARTS = [
         f"{GUIDES}/commands.md",
         "Exit status",
         _statuses,
-        settings=("0 all well, 1 `compare` found a deviation,",),
+        settings=("0 all well, 1 `compare` found a deviation",),
     ),
     Part(CHOOSING, "Problems", settings=("two classes, 1 and -1, of",)),
     Part(CHOOSING, "Networks", _depths),
