@@ -222,6 +222,8 @@ def test_links_lead_somewhere(file: Path):
 def test_the_readme_is_a_door():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text.count("\n") <= 150
+    for name in guides():
+        assert f"(dlnsweep/guide/{name}.md" in text, f"the README does not name the guide {name}"
 
 
 def test_guides_have_a_title_and_end_with_a_line():
@@ -230,3 +232,8 @@ def test_guides_have_a_title_and_end_with_a_line():
         assert text.endswith("\n"), name
         outside = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
         assert len(re.findall(r"^# ", outside, flags=re.MULTILINE)) == 1, name
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / ".github" / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {dlnsweep.__version__}\n" in text

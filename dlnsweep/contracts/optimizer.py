@@ -35,6 +35,7 @@ class Optimizer:
         paddable: Whether entries that are zero, and whose gradients are, get no direction, and no
             other's depends on how many of them there are (not Yogi, whose averages begin at 1e-6):
             then narrow networks are trained within wider, zero-padded arrays, by one program.
+        source: Where it is published, such as "arXiv:1412.6980": what `dlnsweep cite` gives.
         version: What its runs are known by; by default a hash of the source of `direction`, and
             of what that imports from beside it.
     """
@@ -47,6 +48,7 @@ class Optimizer:
     version: str = ""
     isotropic: bool = False
     paddable: bool = False
+    source: str = ""
 
 
 OPTIMIZERS: Registry[str, Optimizer] = Registry()

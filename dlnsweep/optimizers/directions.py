@@ -97,9 +97,9 @@ OURS = (
     _paddable("gradient_descent", lambda _: optax.identity(), isotropic=True),
     _paddable("momentum", lambda settings: _heavy_ball(settings, nesterov=False), isotropic=True),
     _paddable("nesterov", lambda settings: _heavy_ball(settings, nesterov=True), isotropic=True),
-    _paddable("adam", _adam),
+    _paddable("adam", _adam, source="arXiv:1412.6980"),
     # AdamW applies weight decay to the weights itself; for the others it is part of the gradient.
-    _paddable("adamw", _adamw, decoupled_decay=True),
+    _paddable("adamw", _adamw, decoupled_decay=True, source="arXiv:1711.05101"),
     _paddable("rmsprop", _rmsprop),
     _paddable(
         "group_rmsprop",
@@ -107,6 +107,7 @@ OURS = (
             settings.group_rmsprop_decay, settings.group_rmsprop_epsilon
         ),
         isotropic=True,
+        source="arXiv:1905.13655",
     ),
     # As published (Duchi et al. 2011): nothing is added to the sum of squares.
     _paddable("adagrad", lambda _: optax.scale_by_rss(initial_accumulator_value=0.0, eps=0.0)),
@@ -115,12 +116,18 @@ OURS = (
         lambda settings: optax.scale_by_adadelta(
             rho=settings.adadelta_decay, eps=settings.adadelta_epsilon
         ),
+        source="arXiv:1212.5701",
     ),
-    _paddable("sign_descent", lambda _: optax.scale_by_sign()),
-    _paddable("lion", lambda settings: optax.scale_by_lion(settings.beta1, settings.lion_beta2)),
+    _paddable("sign_descent", lambda _: optax.scale_by_sign(), source="arXiv:1802.04434"),
+    _paddable(
+        "lion",
+        lambda settings: optax.scale_by_lion(settings.beta1, settings.lion_beta2),
+        source="arXiv:2302.06675",
+    ),
     _paddable(
         "adamax",
         lambda settings: optax.scale_by_adamax(**_moments(settings), eps=settings.epsilon),
+        source="arXiv:1412.6980",
     ),
     _paddable(
         "nadam",
@@ -131,12 +138,14 @@ OURS = (
     _paddable(
         "amsgrad",
         lambda settings: optax.scale_by_amsgrad(**_moments(settings), eps=settings.epsilon),
+        source="arXiv:1904.09237",
     ),
     _paddable(
         "radam",
         lambda settings: optax.scale_by_radam(**_moments(settings), eps=settings.epsilon),
+        source="arXiv:1908.03265",
     ),
-    _paddable("adabelief", _adabelief),
+    _paddable("adabelief", _adabelief, source="arXiv:2010.07468"),
     # Its averages begin at 1e-6, so that it moves what has no gradient.
     Optimizer(
         "yogi",
@@ -145,9 +154,10 @@ OURS = (
     _paddable(
         "novograd",
         lambda settings: optax.scale_by_novograd(settings.beta1, settings.novograd_beta2),
+        source="arXiv:1905.11286",
     ),
     # As AdamW, by the ratio of a layer's norm to that of its direction.
-    _paddable("lamb", _lamb, decoupled_decay=True),
+    _paddable("lamb", _lamb, decoupled_decay=True, source="arXiv:1904.00962"),
 )
 
 

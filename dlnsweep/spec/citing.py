@@ -1,8 +1,9 @@
 """What to cite for a sweep: the arXiv numbers that its kinds say in their own definitions.
 
-A kind's number stands in the docstring of its settings, of what draws it, or of their module; so a
-stranger's kind is cited as ours are. Only numbers are given: a title or an author that is wrong
-would be worse than none, and every reference manager completes an entry by its number.
+A kind's number stands in the docstring of its settings, of what draws it, or of their module, or is
+an optimizer's `source`; so a stranger's kind is cited as ours are. Only numbers are given: a title
+or an author that is wrong would be worse than none, and every reference manager completes an entry
+by its number.
 """
 
 from __future__ import annotations
@@ -63,13 +64,17 @@ def _parts(key: str, kind: Any, problems: list[Any]) -> list[Any]:
             find_network(each, kind).settings for each in problems if each in PROBLEMS and known
         ]
     if key == "training.optimizer" and kind in OPTIMIZERS:
-        return [OPTIMIZERS[kind].direction, OPTIMIZERS[kind].numbers]
+        optimizer = OPTIMIZERS[kind]
+        return [optimizer.source, optimizer.direction, optimizer.numbers]
     return []
 
 
 def _numbers(parts: Iterable[Any]) -> Iterable[str]:
     texts = []
     for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
         module = sys.modules.get(getattr(part, "__module__", None) or "")
         texts += [getattr(part, "__doc__", None) or "", getattr(module, "__doc__", None) or ""]
     return dict.fromkeys(number for text in texts for number in _ARXIV.findall(text))

@@ -112,6 +112,10 @@ def _read(results: Any, settings: Any, drawn: Any, single: bool) -> Picture:
             for line in ax.get_lines():
                 if line not in parts:
                     most = artists.MOST_POINTS if hover.are_runs(line) else None
+                    count = len(line.get_xdata())
+                    if most is not None and count > most:
+                        note = f"{most:,} of {count:,} points shown"
+                        notes += [note] * (note not in notes)
                     trace = artists.line_trace(panel, line, bars.get(line), most)
                     data.append({**trace, **hover.line(panel, line, most)})
             layout["annotations"] += artists.notes_at_points(panel)

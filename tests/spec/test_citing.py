@@ -20,7 +20,7 @@ def test_each_number_once_with_what_it_is_for():
     plugins.load()
     kinds = {"problem.kind": ["subspace", "teacher"], "training.optimizer": ["adam"]}
     text = bibtex("arXiv:2502.15522, Figure 3; arXiv:1802.06509", kinds)
-    assert numbers(text) == ["2502.15522", "1802.06509", "2406.06158"]
+    assert numbers(text) == ["2502.15522", "1802.06509", "2406.06158", "1412.6980"]
     assert "note = {what the sweep is about, subspace}" in text
     assert text.rstrip().splitlines()[-4].startswith("@software{dlnsweep")
     assert "author" not in text

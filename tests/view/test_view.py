@@ -17,6 +17,7 @@ from dlnsweep.figures.folder import read_figures
 from dlnsweep.figures.statistics import summarize
 from dlnsweep.results import open_results
 from dlnsweep.store import Store
+from dlnsweep.view import artists
 from dlnsweep.view.held import Columns, HeldResults
 from dlnsweep.view.picture import picture
 from dlnsweep.view.tables import figure_toml, form_of, table_of, toml_lines
@@ -88,6 +89,18 @@ def test_the_copied_toml_draws_what_the_page_shows(
     for trace, band in zip(filled, ax.collections, strict=False):
         assert np.array_equal(trace["y"], band.get_paths()[0].vertices[:, 1])
     assert bool(filled) == (table["kind"] == "curves")
+
+
+def test_a_scatter_of_too_many_points_says_how_many_are_shown(
+    held: HeldResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {"kind": "scatter", "y": ["error"], "x": HUE, "x_scale": "linear"}
+    assert "points shown" not in picture(held, table).notes
+    monkeypatch.setattr(artists, "MOST_POINTS", 3)
+    page = picture(held, table)
+    (trace,) = page.figure["data"]
+    assert len(trace["x"]) == 3
+    assert page.notes.startswith("3 of ")
 
 
 def test_what_is_held_is_what_the_files_say_and_no_more_than_may_be(folder: Path) -> None:
