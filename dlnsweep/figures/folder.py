@@ -191,8 +191,17 @@ def stored_figures(results: Results | Joined | Store, overrides: Sequence[str] =
             f"{where}: sweep.json names a style for a figure; what a style says is kept "
             "there as rc: run the sweep's file again, or draw by `dlnsweep figure RESULTS --file`."
         )
-    given = _overridden(stored or None, overrides)
+    # What it was by default is no wish: another kind has other keys.
+    wished = [_without_defaults(table) for table in stored] if overrides else stored
+    given = _overridden(wished or None, overrides)
     return read_figures([] if given is None else given, str(where))
+
+
+def _without_defaults(table: Any) -> Any:
+    settings, _ = read_table(table, "figure")
+    if settings is None:
+        return table
+    return {"kind": settings.kind, **settings.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _settings_of(figures: Sequence[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from dlnsweep.errors import SpecError
 from dlnsweep.settings.sentences import printable, show
 from dlnsweep.spec import gallery
-from dlnsweep.spec.figures.overrides import set_in_figures
+from dlnsweep.spec.figures.overrides import is_text, set_in_figures
 
 LARGEST_FILE = 64 * 1024
 LONGEST_LINE = 4 * 1024
@@ -180,7 +180,7 @@ def _apply(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if equals and parts[0] == "figure" and len(parts) > 1:
-        value = _read_value(text.strip())
+        value = (_read_words if is_text(parts[1:]) else _read_value)(text.strip())
         document["figure"] = set_in_figures(document.get("figure"), parts[1:], value)
         return
     if not equals or len(parts) > 3 or not all(p.isidentifier() for p in parts):
@@ -224,6 +224,16 @@ def _read_value(text: str) -> Any:
     if len(found) > 1:
         raise SpecError("the value holds several lines; give one value.")
     return found["value"]
+
+
+def _read_words(text: str) -> Any:
+    """Return a value that may be words for readers: what is no TOML stands for itself."""
+    try:
+        return _read_value(text)
+    except SpecError:
+        if len(text) > LONGEST_LINE or not text.isprintable() or text.startswith(tuple("[{\"'")):
+            raise
+        return text
 
 
 def _is_word(text: str) -> bool:

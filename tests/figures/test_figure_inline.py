@@ -73,6 +73,12 @@ def test_keys_are_set_on_the_command_line(
     assert [each.title for each in drawn] == ["Mine", "Mine"]
     assert [each.legend_names for each in drawn] == [{}, {"0.1": "strong"}]
     assert figure("--out", "here", "--set", "figure.0.width=jmlr")[0] == "here/curves.png"
+    # What the other kind was by default is nobody's wish.
+    (made, _) = stored_figures(
+        open_results(store.root),
+        ["figure.0.kind=final", "figure.0.x=network.depth", "figure.0.x_scale=linear"],
+    )
+    assert (made.kind, made.x, made.y, made.dpi) == ("final", "network.depth", ("error",), 50)
     # A folder without figures is drawn all the same, as in Python.
     samples.complete(tmp_path / "c")
     (made,) = stored_figures(open_results(tmp_path / "c"), ["figure.y=error"])

@@ -212,6 +212,13 @@ def test_set_reaches_all_figures_or_one_of_them():
     assert alone == {"figure": {"where": {"network.depth": [2]}}}
     (missing,) = set_refusals("figure.1.title=a")
     assert missing.endswith("there is no figure.1; the only one is figure.0.")
+    # A shell takes the quotes away from title="" and title="My title".
+    for text in ("", "My title, at last: (a)", "don\u2019t"):
+        made = sweepfile.apply_overrides({}, [f"figure.0.title={text}"])
+        assert made == {"figure": {"title": text}}
+    assert sweepfile.apply_overrides({}, ['figure.title="a"']) == {"figure": {"title": "a"}}
+    for wrong in ("title=[1,", "title=\x1b[31m", 'title="a', "hue=", "hue=a b"):
+        assert set_refusals(f"figure.{wrong}")
     (long,) = set_refusals("figure" + ".a" * 20_000 + "=1")
     assert len(long) < 350
 

@@ -10,6 +10,13 @@ from dlnsweep.settings.sentences import show_key
 
 # Tables of settings and texts, whose keys may have dots and signs in them.
 _TABLES = ("where", "rc", "legend_names", "y_label", "beside")
+# Words for readers, whose quotes a shell has taken away.
+_TEXTS = ("title", "x_label", "y_label", "value_label", "legend_title", "legend_names")
+
+
+def is_text(parts: Sequence[str]) -> bool:
+    """Tell whether a key of a figure, cut at its dots without "figure", holds words for readers."""
+    return next((part for part in parts if not part.isdecimal()), "") in _TEXTS
 
 
 def set_in_figures(raw: Any, parts: Sequence[str], value: Any) -> Any:
