@@ -30,7 +30,9 @@ def export(
     ],
     table: Annotated[
         Table | None,
-        typer.Option(help="Which; by default what the file's name says, else curves."),
+        typer.Option(
+            help="Which; by default the one that is a word of the file's name, else curves."
+        ),
     ] = None,
     of: Annotated[
         list[str] | None,
@@ -54,13 +56,13 @@ def export(
     from dlnsweep.cli.results import keys_of
     from dlnsweep.results import open_results
     from dlnsweep.results.exported import export as written
+    from dlnsweep.results.exported import named_table
     from dlnsweep.spec.file import apply_overrides
 
     wanted = _dotted(apply_overrides({}, where or ()))
-    rows, columns = written(
-        open_results(folder), file, table.value if table else "", keys_of(of), wanted, force=force
-    )
-    print(f"{file}: {rows} rows, {columns} columns")
+    which = table.value if table else named_table(file)
+    rows, columns = written(open_results(folder), file, which, keys_of(of), wanted, force=force)
+    print(f"{file}: {which}, {rows} rows, {columns} columns")
 
 
 def _dotted(tables: dict[str, object], before: str = "") -> dict[str, object]:

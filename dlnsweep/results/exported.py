@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,7 @@ def export(
         results: The results.
         path: The file; its ending says the format: .csv (with every digit) or .parquet.
         table: "curves" (a row a run and record), "outcomes" (a row a run that is done) or "runs" (a
-            row a planned run with all its settings); by default what the file's name says, else
-            curves.
+            row a planned run with all its settings); by default as `named_table` has it.
         observables: Of curves; all by default.
         where: A value, or several, for each setting by which to choose runs.
         force: Whether to write over a file.
@@ -56,7 +56,7 @@ def export(
         raise SpecError(
             f"{path}: its ending says no format that there is; end it with {' or '.join(ENDINGS)}."
         )
-    table = table or (path.stem if path.stem in TABLES else "curves")
+    table = table or named_table(path)
     _check_observables(results, table, observables)
     as_csv = path.suffix.lower() == ".csv"
     if table == "runs":
@@ -69,6 +69,12 @@ def export(
     if as_csv:
         schema, pieces = pa.schema(map(_for_csv, schema)), map(_inert, pieces)
     return _write(path, schema, pieces, as_csv, force), len(schema)
+
+
+def named_table(path: Path) -> str:
+    """Return the one table that is a word of a file's name, such as my_runs.csv; else "curves"."""
+    named = set(re.split(r"[\W_]+", path.stem.lower())) & set(TABLES)
+    return named.pop() if len(named) == 1 else "curves"
 
 
 def _check_observables(results: Results, table: str, observables: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import store_samples as samples
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.machine.whole_files import whole_file
 from dlnsweep.results import Results, open_results
-from dlnsweep.results.exported import export
+from dlnsweep.results.exported import export, named_table
 from dlnsweep.store import Store
 
 DECAY = "training.weight_decay"
@@ -71,10 +71,17 @@ def test_the_name_says_which_table(results: Results, ending: str, tmp_path: Path
     same(found, runs)
     export(results, tmp_path / f"outcomes.{ending}", where={"seed": 1})
     found = read(tmp_path / f"outcomes.{ending}")
+    export(results, tmp_path / f"my_Outcomes-2.{ending}", where={"seed": 1})
+    same(read(tmp_path / f"my_Outcomes-2.{ending}"), found)
     expected = results.runs({"seed": 1}).set_index("run_id")
     assert len(found) == len(expected) == 4
     for name in ("status", "final_error", DECAY, "last_step"):
         assert found[name].tolist() == expected.loc[found["run_id"], name].tolist()
+
+
+@pytest.mark.parametrize("name", ["any", "reruns", "curves_of_runs"])
+def test_a_name_that_does_not_say_it_is_of_curves(name: str):
+    assert named_table(Path(f"{name}.csv")) == "curves"
 
 
 def test_a_table_with_no_runs_done_has_its_columns(tmp_path: Path):
