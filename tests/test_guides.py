@@ -64,6 +64,12 @@ observables = ["regression_error", "test_error", "off_subspace_error"]
 [sweep]
 seeds = 2
 """
+# Not of every fragment: some record other observables.
+FIGURE = """
+[figure]
+kind = "curves"
+y = "regression_error"
+"""
 
 # And the figure of the sweep that commands are tried on.
 FIGURE = """

@@ -59,7 +59,7 @@ def export(
     from dlnsweep.results.exported import named_table
     from dlnsweep.spec.file import apply_overrides
 
-    wanted = _dotted(apply_overrides({}, where or ()))
+    wanted = _dotted(apply_overrides({}, where or (), "--where"))
     which = table.value if table else named_table(file)
     rows, columns = written(open_results(folder), file, which, keys_of(of), wanted, force=force)
     print(f"{file}: {which}, {rows} rows, {columns} columns")

@@ -142,10 +142,17 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def apply_overrides(
+    document: dict[str, Any], overrides: Sequence[str], option: str = "--set"
+) -> dict[str, Any]:
     """Return the document with `KEY=VALUE` overrides applied.
 
     KEY is dotted ("training.num_steps"), VALUE is TOML; a bare word is taken as a string.
+
+    Args:
+        document: The tables of a sweep file; they are not changed.
+        overrides: What to replace.
+        option: What messages call it.
 
     Raises:
         SpecError: If an override has no "=", a bad key or a bad value; all of them at once.
@@ -159,7 +166,7 @@ def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[
         try:
             _apply(result, override)
         except SpecError as error:
-            problems.append(f"--set {printable(override, _LONGEST_SHOWN)}: {error}")
+            problems.append(f"{option} {printable(override, _LONGEST_SHOWN)}: {error}")
     if problems:
         raise SpecError(*problems)
     return result

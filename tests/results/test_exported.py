@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import store_samples as samples
 
+from dlnsweep.cli.app import app
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.machine.whole_files import whole_file
 from dlnsweep.results import Results, open_results
@@ -77,6 +78,16 @@ def test_the_name_says_which_table(results: Results, ending: str, tmp_path: Path
     assert len(found) == len(expected) == 4
     for name in ("status", "final_error", DECAY, "last_step"):
         assert found[name].tolist() == expected.loc[found["run_id"], name].tolist()
+
+
+def test_the_command_says_which_table_and_calls_its_options_by_their_names(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = str(tmp_path / "runs.csv")
+    app(["export", str(results.path), file], standalone_mode=False)
+    assert f"{file}: runs, {len(results.runs())} rows, " in capsys.readouterr().out
+    with pytest.raises(SpecError, match=r"^--where seed: it must be KEY=VALUE"):
+        app(["export", str(results.path), file, "--where", "seed"], standalone_mode=False)
 
 
 @pytest.mark.parametrize("name", ["any", "reruns", "curves_of_runs"])
