@@ -30,6 +30,9 @@ def succeeded(runs: pd.DataFrame, refine: Refine) -> np.ndarray:
 def passes(runs: pd.DataFrame, success: Iterable[Success]) -> np.ndarray:
     """Return for each run that is done whether it did not diverge and meets all conditions."""
     passed = np.array(runs["status"] != "diverged")
+    if not len(passed):
+        # Of no runs there are no final values.
+        return passed
     for each in success:
         final = np.asarray(runs[f"final_{each.observable}"], dtype=float)
         passed &= np.where(np.isfinite(final), final, np.inf) < each.below
@@ -75,7 +78,9 @@ def boundaries_of(runs: pd.DataFrame, refine: Refine, keys: list[str]) -> pd.Dat
     if not pd.api.types.is_numeric_dtype(runs[refine.between].dtype):
         raise StoreError(f"{refine.between} is refined, but its values are no numbers: run again.")
     runs = runs.assign(passed=succeeded(runs, refine))
-    groups: Any = runs.groupby(keys, dropna=False) if keys else [((), runs)]
+    # Of no runs nobody knows whether they succeed.
+    alone = [((), runs)] if len(runs) else []
+    groups: Any = runs.groupby(keys, dropna=False) if keys else alone
     rows: list[dict[str, Any]] = []
     for combination, group in groups:
         share = group.groupby(refine.between)["passed"].mean().to_dict()
@@ -98,7 +103,8 @@ def boundaries_of(runs: pd.DataFrame, refine: Refine, keys: list[str]) -> pd.Dat
                     "num_values": len(share),
                 }
             )
-    return pd.DataFrame(rows)
+    named = [*keys, "low", "high", "succeeds", "share_low", "share_high", "num_values"]
+    return pd.DataFrame(rows, columns=pd.Index(named))
 
 
 def asked(sweep: Mapping[str, Any], settings: Collection[str]) -> tuple[Refine, list[str]]:
@@ -154,6 +160,8 @@ def progress(results: Results) -> str:
 
 def boundaries_text(table: pd.DataFrame, between: str, width: int = 10**6) -> str:
     """Return the table for a terminal."""
+    if not len(table):
+        return f"where runs begin or cease to succeed along {between}: no run is done yet"
     keys = [name for name in table.columns if "." in name]
     shown = table.assign(**{k: [f"{v:.6g}" for v in table[k]] for k in ("low", "high")})
     return f"where runs begin or cease to succeed along {between}\n\n{fitted(shown, keys, width)}"

@@ -30,6 +30,9 @@ def outcomes(runs: pd.DataFrame, until: Until) -> Numbers:
     """
     if until.success is not None:
         return passes(runs, until.success).astype(float)
+    if not len(runs):
+        # Of no runs there are no final values.
+        return np.zeros(0)
     final = np.asarray(runs[f"final_{until.observable}"], dtype=float)
     well = np.array(runs["status"] != "diverged") & np.isfinite(final)
     return np.where(well, final, np.nan)

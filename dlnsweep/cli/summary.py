@@ -104,6 +104,8 @@ def _to_read(
     import pandas as pd
 
     head, rows = written.readable(table, keys, pivot, plain)
+    if not rows:
+        return "no run is done yet\n"
     told = ["observable", *keys]
     frame = pd.DataFrame(rows, columns=pd.Index(head))
     return fitted(frame, [name for name in head if name in told], terminal_width()) + "\n"

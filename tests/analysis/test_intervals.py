@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import store_samples as samples
 from spec_samples import document, problems, sweep
 from sweep_samples import data_files
 
@@ -21,7 +22,9 @@ from dlnsweep.execution.rounds import progress as told_by_status
 from dlnsweep.figures.draw import draw
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings.figures import read_figure
+from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.until import Until
+from dlnsweep.store import Store
 
 DECAY, DEPTH = "training.weight_decay", "network.depth"
 ASKED = {"observable": "regression_error", "width": 0.5, "relative": True, "most_seeds": 40}
@@ -178,6 +181,36 @@ def test_on_the_command_line(done: Any, capsys: Any, tmp_path: Path) -> None:
     )
     with pytest.raises(SpecError, match=r"a shard of a sweep with \[sweep.until\] is asked for"):
         dlnsweep.run(asks(ASKED), tmp_path, shard="1/2")
+
+
+UNTIL = Until.model_validate({"observable": "error", "width": 0.5, "most_seeds": 9})
+REFINE = Refine.model_validate(
+    {"between": DECAY, "success": {"observable": "error", "below": 0.1}, "tolerance": 0.1}
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "asked", "told"),
+    [
+        ("intervals", {"until": {"asked": UNTIL.model_dump(mode="json"), "first": 2}}, "running"),
+        (
+            "status",
+            {"until": {"asked": UNTIL.model_dump(mode="json"), "first": 2}},
+            "0 of 4 interv",
+        ),
+        ("boundary", {"refine": REFINE.model_dump(mode="json")}, f"along {DECAY}: no run is done"),
+        ("status", {"refine": REFINE.model_dump(mode="json")}, f"of {DECAY}: no run is done yet"),
+        ("summary", {}, "no run is done yet"),
+    ],
+)
+def test_while_no_run_is_done_there_is_an_answer(
+    command: str, asked: dict[str, Any], told: str, capsys: Any, tmp_path: Path
+) -> None:
+    record = {**samples.plan().record, "axes": [[DECAY]], **asked}
+    Store.create(tmp_path / "a", samples.plan(record=record), samples.ENVIRONMENT)
+    pivot = ["--pivot", DECAY] if command == "summary" else []
+    app([command, str(tmp_path / "a"), *pivot], standalone_mode=False)
+    assert told in capsys.readouterr().out
 
 
 def test_ids_are_those_of_the_sweep_without_rounds_and_the_most_is_told() -> None:
