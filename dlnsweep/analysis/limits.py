@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import brentq
 
+from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.bootstrap import resamples
 from dlnsweep.errors import SpecError
 from dlnsweep.results import Results, open_results
@@ -78,9 +79,11 @@ def extrapolate(
 
     Raises:
         SpecError: If a name is not one of the sweep's, or the setting has too few values.
+        StoreError: If no run is done yet.
     """
     results = folder if isinstance(folder, Results) else open_results(folder)
     runs: Any = results.runs(unused=True)
+    check_begun(results, runs)
     runs = runs[runs["status"] != "planned"]
     if at_most is not None and pd.api.types.is_numeric_dtype(runs.get(setting)):
         runs = runs[runs[setting] <= at_most]

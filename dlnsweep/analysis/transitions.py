@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.bootstrap import resamples
 from dlnsweep.analysis.logistic import logistic_half
 from dlnsweep.errors import SpecError
@@ -100,9 +101,11 @@ def transitions(
 
     Raises:
         SpecError: If a name is not one of this sweep's, or x is not positive numbers.
+        StoreError: If no run is done yet.
     """
     results = open_results(folder)
     runs = results.runs(unused=True)
+    check_begun(results, runs)
     for name, key in ((x, "x"), *((each, "by") for each in by)):
         if name not in results.settings:
             raise SpecError(no_setting(key, name, results.settings))

@@ -213,6 +213,23 @@ def test_while_no_run_is_done_there_is_an_answer(
     assert told in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["claims"],
+        ["transition", "--x", DEPTH, "--success", "error < 0.1"],
+        ["extrapolate", "--in", DEPTH, "--of", "error"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_nobody_is_told_that_nothing_was_recorded_while_no_run_is_done(
+    command: list[str], tmp_path: Path
+) -> None:
+    Store.create(tmp_path / "a", samples.plan(), samples.ENVIRONMENT)
+    with pytest.raises(StoreError, match=r"a: none of its \d+ runs is done yet"):
+        app([command[0], str(tmp_path / "a"), *command[1:]], standalone_mode=False)
+
+
 def test_ids_are_those_of_the_sweep_without_rounds_and_the_most_is_told() -> None:
     plain = document(training__weight_decay=[0.01, 0.1], sweep={"seeds": 6})
     asked = document(training__weight_decay=[0.01, 0.1], sweep={"seeds": 6, "until": ASKED})

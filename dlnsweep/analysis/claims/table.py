@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.claims.events import EVENTS
 from dlnsweep.analysis.claims.families import claim_row, claims_about, judged, needed_by
 from dlnsweep.analysis.claims.phases import PHASES
@@ -68,9 +69,11 @@ def claims_table(
     Raises:
         SpecError: If the errors that it needs were not recorded and no claim is about the runs, or
             `by` names no setting.
+        StoreError: If no run is done yet.
     """
     results = open_results(folder)
     runs = results.runs(unused=True).set_index("run_id")
+    check_begun(results, runs)
     for name in by:
         if name not in runs.columns or ("." not in name and name != "seed"):
             raise SpecError(f"by is '{name}'; it must be a setting, such as network.depth.")
