@@ -309,10 +309,10 @@ def _put(files: Files, figure: Any, stem: str, formats: Sequence[str]) -> list[s
 
 
 def with_few_digits(table: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
-    """Return a summary table with its statistics rounded to a few digits, to be read."""
-    rounded = {
-        name: [float(f"{value:.{digits}g}") for value in table[name]]
+    """Return a summary table with its statistics as texts of a few digits, to be read."""
+    shown = {
+        name: ["-" if value != value else f"{value:.{digits}g}" for value in table[name]]
         for name in table.columns
         if name.endswith(("_q25", "_median", "_q75"))
     }
-    return table.assign(**rounded)
+    return table.assign(**shown)

@@ -9,6 +9,7 @@ import math
 import pandas as pd
 import pytest
 
+from dlnsweep.figures.folder import with_few_digits
 from dlnsweep.figures.labels import setting_label
 from dlnsweep.results import written
 from dlnsweep.results.csv_files import csv_text
@@ -30,6 +31,12 @@ TABLE = pd.DataFrame(
 )
 KEYS = [DEPTH, DECAY]
 PLAIN = written.Style(lambda value: f"{value:.3g}")
+
+
+def test_a_terminal_shows_as_many_digits_as_were_asked_for():
+    shown = with_few_digits(TABLE, 3)
+    assert shown["error_median"].tolist() == ["0.333", "-", "2.5e-07"]
+    assert shown["num_runs"].tolist() == [4, 4, 4]
 
 
 def test_csv_has_every_digit():
