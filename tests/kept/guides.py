@@ -50,7 +50,7 @@ def _stopping() -> Iterator[Statement]:
 
 def _statuses() -> Iterator[Statement]:
     for words, status in (
-        ("{} the sweep file is wrong,", errors.SpecError.exit_status),
+        ("{} the sweep file or an option is wrong,", errors.SpecError.exit_status),
         ("{} the results folder cannot be used,", errors.StoreError.exit_status),
         ("{} batches failed,", errors.RunError.exit_status),
         ("{} what a command had to say", cli._NOT_SAID),
