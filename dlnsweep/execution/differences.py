@@ -129,7 +129,7 @@ def _settings(left: Side, right: Side) -> Iterator[Difference]:
         else:
             same = held[0] == held[1]
         if not same:
-            yield Difference(name, *(_listed(values_of(table, name)) for table in tables))
+            yield Difference(name, *_apart(*(values_of(table, name) for table in tables)))
     shared = [side.record.get("shared", {}) for side in (left, right)]
     for name in dict.fromkeys([*shared[0], *shared[1]]):
         yield from _if_other(name, shared[0].get(name), shared[1].get(name))
@@ -141,6 +141,19 @@ def _default(name: str) -> Any:
         if key in settings.model_fields:
             return settings.model_fields[key].default
     return None
+
+
+def _apart(one: list[Any], other: list[Any]) -> tuple[str, str]:
+    """Return two lists of values so that their difference is seen, however long they are."""
+    texts = _listed(one), _listed(other)
+    if not any("..." in text for text in texts):
+        return texts
+    return _with_own(one, other), _with_own(other, one)
+
+
+def _with_own(values: list[Any], others: list[Any]) -> str:
+    own = [value for value in values if value not in others]
+    return f"{len(values)} values" + (f", of which {_listed(own)} here alone" if own else "")
 
 
 def _listed(values: list[Any]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import shlex
 import uuid
@@ -55,7 +56,15 @@ def write_report(results: str | Path | Results, out: str | Path | None = None) -
 
 def page(results: Results) -> str:
     """Return the page; the same for the same folder each time."""
-    return render(content_of(results), str(results.path))
+    return render(content_of(results), _shown(str(results.path)))
+
+
+def _shown(path: str) -> str:
+    """Return a folder as a page that is sent to others may name it: not where one's home lies."""
+    if "://" in path:
+        return path
+    from_here = os.path.relpath(path)
+    return Path(path).name if from_here.startswith("..") else Path(from_here).as_posix()
 
 
 def render(content: Content, path: str) -> str:

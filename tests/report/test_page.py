@@ -233,6 +233,9 @@ def test_the_command_writes_a_page(
     assert not ended.value.code
     assert capsys.readouterr().out == "sample.html\n"
     assert read(tmp_path / "sample.html").text("h1") == "sample"
+    # It is made to be sent: where it was made is nobody's business.
+    assert str(folder.parent) not in (tmp_path / "sample.html").read_text()
+    assert f"dlnsweep report {folder.name}" in (tmp_path / "sample.html").read_text()
 
 
 SWEEP = """
