@@ -29,7 +29,13 @@ from dlnsweep.spec.sweep import Sweep
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ("dlnsweep/guide/*.md", "results/kept/**/README.md", ".github/*.md", "CHANGELOG.md")
-BESIDE = ("results/kept/**/*.png", "results/kept/**/*.csv", "sweeps/*.toml", "LICENSE")
+BESIDE = (
+    "results/kept/**/*.png",
+    "results/kept/**/*.csv",
+    "sweeps/*.toml",
+    "LICENSE",
+    ".github/*.cff",
+)
 
 _IMAGE = re.compile(r"^!\[([^\]]*)\]\(([^)]+)\)$", re.M)
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(#[^)]*)?\)")
