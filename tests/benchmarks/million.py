@@ -118,10 +118,10 @@ def runs(root: Path, *_: int) -> dict[str, Any]:
 def curves(root: Path, *_: int) -> dict[str, Any]:
     """Ask for all curves as one DataFrame."""
     from dlnsweep.errors import StoreError
-    from dlnsweep.results import open_results, results
+    from dlnsweep.results import open_results, recorded
 
     # A laptop's memory: where there is more, this would take tens of gigabytes from others.
-    results.available_memory = lambda: 8 * 10**9
+    recorded.available_memory = lambda: 8 * 10**9
     try:
         return {"rows": len(open_results(root).curves("regression_error"))}
     except StoreError as error:
