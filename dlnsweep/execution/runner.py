@@ -47,39 +47,10 @@ def run(
     figures: bool = True,
     watch: Watch | None = None,
 ) -> Results:
-    """Run a sweep, and draw its figures; runs that are done already are not computed again.
+    """Run a sweep: what is returned, raised and meant is said at `dlnsweep.run` (progress/run.py).
 
-    Args:
-        sweep: A sweep file's path, a dictionary with the keys of a file, or a Sweep.
-        out: The folder in which the results folder (named like the sweep) is made, or an address
-            in an object store such as "s3://bucket/results"; "results" here by default.
-        overrides: "KEY=VALUE" strings that replace settings of the file, as for `--set`.
-        workers: Number of worker processes; one for each CPU core (or GPU) by default. 0 runs in
-            this process, as problems and observables registered in it do by default (see
-            plugins.py); XLA then splits large sums over the process's threads, so that numbers
-            may differ from a worker's in the last bits.
-        shard: "i/n": compute only the i-th of n equal shares of the batches; other processes, on
-            any machine that sees the folder, compute the others.
-        dask: The address of a Dask scheduler whose workers compute the batches, or "local".
-        on_event: Called with what happens.
-        should_stop: Asked often; when it says True, the run ends with `Interrupted`.
-        checkpoint_seconds: Seconds between two checkpoints of an unfinished batch; 300 by default,
-            `math.inf` for none.
-        figures: Whether to draw the figures that the sweep asks for, once all its runs are done.
-        watch: Shows how far the work on a folder is; given what is to be done and the sweep, it
-            returns a context in which it is told what happens.
-
-    Returns:
-        The results, of all that is done.
-
-    Raises:
-        SpecError: If the sweep is wrong; nothing was started.
-        StoreError: If the results folder cannot be used.
-        RunError: If batches failed; all others are done.
-        FigureError: If a figure cannot be drawn; all runs are done and kept.
-        Interrupted: If asked to stop; all committed batches are kept, and how far others are.
-        KeyboardInterrupt: After a Ctrl-C, likewise; a third one does not wait. SIGTERM and its
-            like (see stopping.py) end the program after the same has been kept.
+    In place of its `progress` stands `watch`, which shows how far the work on a folder is: given
+    what is to be done and the sweep, it returns a context in which it is told what happens.
     """
     check_call(overrides, workers, shard, dask, on_event, should_stop, checkpoint_seconds)
     share = Shard.read(shard) if shard is not None else None
