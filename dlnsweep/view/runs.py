@@ -94,17 +94,14 @@ class Hover:
     def cells(self, cells: np.ndarray) -> dict[str, Any]:
         """Return the texts of a heatmap's cells."""
         runs, keys = self.selection.runs, self.settings
-        rows = format_settings(keys.y, levels(runs, keys.y))
-        columns = format_settings(keys.x, levels(runs, keys.x))
+        # Each value is written once: there may be thousands of cells.
+        columns, rows = (
+            [words(with_symbol(name, each)) for each in format_settings(name, levels(runs, name))]
+            for name in (keys.x, keys.y)
+        )
         texts = [
             [
-                "<br>".join(
-                    [
-                        words(with_symbol(keys.x, column)),
-                        words(with_symbol(keys.y, row)),
-                        f"{value:.6g}" if np.isfinite(value) else "no value",
-                    ]
-                )
+                f"{column}<br>{row}<br>" + (f"{value:.6g}" if np.isfinite(value) else "no value")
                 for column, value in zip(columns, values, strict=True)
             ]
             for row, values in zip(rows, cells.tolist(), strict=True)

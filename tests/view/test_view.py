@@ -72,6 +72,14 @@ def test_the_copied_toml_draws_what_the_page_shows(
         logs = np.log10(mesh).reshape(shown.shape)
         # A logarithm and back: two roundings.
         assert np.allclose(shown, logs, rtol=1e-14, atol=1e-15, equal_nan=True)
+        for (i, j), value in np.ndenumerate(mesh.reshape(shown.shape)):
+            told = cells["hovertext"][i][j].split("<br>")
+            column, row = (axis.get_ticklabels()[k] for axis, k in ((ax.xaxis, j), (ax.yaxis, i)))
+            assert [line.rpartition(" ")[2] for line in told] == [
+                column.get_text(),
+                row.get_text(),
+                "value" if np.isnan(value) else f"{value:.6g}",
+            ]
         return
     filled = [each for each in traces if each.get("fill")]
     lines = [each for each in traces if not each.get("fill")]
