@@ -220,7 +220,9 @@ class Joined(Drawing):
                 values[name] = _floats(runs[FINAL + name])
         else:
             tables = numbered.curve_batches(needed(names, when))
-            reduced = summaries.reduce_curves(tables, names, when).set_index("run_id")
+            stopped = runs["run_id"].to_numpy()[(runs["status"] == "stopped").to_numpy(dtype=bool)]
+            found = summaries.reduce_curves(tables, names, when, stopped)
+            reduced = found.set_index("run_id")
             if isinstance(when, int) and reduced.empty:
                 raise SpecError(f"{self.path}: at is {when}, but no run has a record at that step.")
             found = reduced.reindex(runs["run_id"].to_numpy())

@@ -259,7 +259,8 @@ class Results(Drawing):
                 all runs where only the seed does).
             observable: Names of numbers (not vectors); all by default.
             at: "final" (after the last step), "min" (the smallest recorded value), "argmin" (the
-                step of that), {"minimise": name} (where that observable is least), or a step.
+                step of that), {"minimise": name} (where that observable is least), or a step, at
+                which a run that `stop_when` ended before holds its last value.
 
         Returns:
             One row a group. `num_runs` counts its planned runs; `num_diverged` and
@@ -284,7 +285,10 @@ class Results(Drawing):
             finals = outcomes.reindex(columns=[FINAL + name for name in names])
             values[names] = finals.to_numpy()
         else:
-            reduced = summaries.reduce_curves(self.curve_batches(needed(names, when)), names, when)
+            curves = self.curve_batches(needed(names, when))
+            status: Any = outcomes["status"]
+            stopped = table["run_id"].to_numpy()[(status == "stopped").to_numpy(dtype=bool)]
+            reduced = summaries.reduce_curves(curves, names, when, stopped)
             batches = self._recorded.done_batches(table)
             if isinstance(when, int) and batches and reduced.empty:
                 raise SpecError(self._recorded.no_such_step(when, batches[0]))

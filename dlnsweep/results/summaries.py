@@ -17,7 +17,10 @@ _QUANTILES = {"q25": 0.25, "q75": 0.75}
 
 
 def reduce_curves(
-    tables: Iterable[pa.Table], names: Sequence[str], at: str | int | Minimise
+    tables: Iterable[pa.Table],
+    names: Sequence[str],
+    at: str | int | Minimise,
+    stopped: Sequence[Any] | np.ndarray = (),
 ) -> pd.DataFrame:
     """Return one row a run: its values at a step, or where they are least.
 
@@ -27,13 +30,27 @@ def reduce_curves(
         names: The observables, which are numbers; a batch may lack some.
         at: "min", "argmin", where another is least, or a step; runs without a record at that step
             have no row.
+        stopped: The ids of runs that `stop_when` ended, which hold their last record at later
+            steps, as in figures: else only slow runs would be left there. If no run has a record
+            at the step, none holds one.
     """
+    holding = pd.Index(stopped)
+    recorded = False
+
+    def rows_at(wanted: int, run_ids: Any, starts: Any, step: Any) -> np.ndarray:
+        nonlocal recorded
+        there = step == wanted
+        recorded |= bool(there.any())
+        last = np.append(starts, len(run_ids))[1:] - 1
+        held = last[step[last] < wanted]
+        there[held[holding.get_indexer(pd.Index(run_ids[held])) >= 0]] = True
+        return np.flatnonzero(there)
 
     def reduce(table: pa.Table) -> pd.DataFrame:
         run_ids = table["run_id"].to_numpy()
         starts = np.flatnonzero(np.diff(run_ids, prepend=run_ids[:1] - 1))
         step = table["step"].to_numpy()
-        rows = np.flatnonzero(step == at) if isinstance(at, int) else starts
+        rows = rows_at(at, run_ids, starts, step) if isinstance(at, int) else starts
         place = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(run_ids))))
         columns = {"run_id": run_ids[rows]}
         for name in names:
@@ -47,7 +64,9 @@ def reduce_curves(
 
     nothing = pd.DataFrame({"run_id": np.empty(0, np.int64)} | {n: np.empty(0) for n in names})
     parts = [part for part in map(reduce, tables) if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else nothing
+    if not parts or (isinstance(at, int) and not recorded):
+        return nothing
+    return pd.concat(parts, ignore_index=True)
 
 
 def statistics(values: pd.DataFrame, by: Sequence[str], names: Sequence[str]) -> pd.DataFrame:

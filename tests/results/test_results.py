@@ -9,7 +9,10 @@ import pytest
 import store_samples as samples
 
 from dlnsweep.errors import SpecError, StoreError
+from dlnsweep.figures.records import Records
+from dlnsweep.figures.statistics import select
 from dlnsweep.results import Results, open_results, tables
+from dlnsweep.results.joined import concat
 from dlnsweep.results.tables import to_pandas
 from dlnsweep.store import Store
 from dlnsweep.store.records import curves_table, outcomes_table
@@ -269,6 +272,45 @@ def test_no_number_that_is_not_finite_enters_unseen(tmp_path, at):
     assert summary["num_diverged"].tolist() == [0, 0]
     assert summary["num_planned_missing"].tolist() == [0, 0]
     assert np.isnan(summary["error_std"][0])
+
+
+def test_a_run_that_was_stopped_holds_its_last_value_as_in_figures(tmp_path):
+    values = np.array([[9.0, 4.0, 0.0], [8.0, 7.0, 6.0], [7.0, 1.0, 0.0], [6.0, 5.0, 2.0]])
+    rows = np.array([2, 3, 2, 3])
+    store = Store.create(tmp_path / "a", samples.plan((0.1, 0.01)), {})
+    ids = store.known_run_ids()[dict(store.batches())[0]]
+    # Every second run ends at step 5, one of them because it diverged.
+    repeat = -(-len(ids) // 4)
+    values, rows = np.tile(values, (repeat, 1))[: len(ids)], np.tile(rows, repeat)[: len(ids)]
+    status = ["stopped" if n == 2 else "finished" for n in rows]
+    diverged = np.full(len(ids), -1)
+    status[2], diverged[2] = "diverged", 7
+    store.commit(
+        0,
+        curves_table(ids, np.array([0, 5, 10]), {"error": values}, rows),
+        outcomes_table(
+            ids, status=status, diverged_step=diverged, last_step=np.where(rows == 2, 5, 10),
+            kernel=["dense"] * len(ids), kernel_reason=[""] * len(ids),
+            truncation_error=np.full(len(ids), np.nan),
+            final={"error": np.take_along_axis(values, rows[:, None] - 1, 1)[:, 0]},
+        ),
+        samples.RECEIPT,
+    )  # fmt: skip
+    results = open_results(store.root)
+    held = [v[n - 1] for v, n, s in zip(values, rows, status, strict=True) if s != "diverged"]
+    drawn = Records(results, select(results, {})).per_run("error", 10)
+    np.testing.assert_array_equal(drawn, held)
+    for found in (
+        results.summary([], "error", at=10),
+        concat({"one": results}).summary("sweep", "error", at=10),
+    ):
+        assert found["error_count"].tolist() == [len(held)]
+        assert found["error_median"].tolist() == [np.median(held)]
+    # Where nothing was recorded nothing is held.
+    with pytest.raises(SpecError, match="step"):
+        results.summary([], "error", at=7)
+    with pytest.raises(SpecError, match="no run has a record"):
+        concat({"one": results}).summary("sweep", "error", at=7)
 
 
 def test_vectors_of_several_lengths_stand_in_one_frame(tmp_path):
