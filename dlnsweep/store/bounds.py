@@ -19,9 +19,6 @@ _FREE_BYTES = 256 * 2**20
 _LARGEST_RATIO = 256
 # Ids of runs are hashes, which nothing compresses.
 _FREE_ROWS = 100_000
-# The length of the footer, and the magic word.
-FOOTER_END = 8
-_MAX_FOOTER_BYTES = 32 * 2**20
 _MAX_TEXT_BYTES = 64 * 2**20
 _WIDTHS = {"BOOLEAN": 1, "INT32": 8, "INT64": 8, "FLOAT": 8, "DOUBLE": 8}
 _TEXT = "BYTE_ARRAY"
@@ -31,18 +28,6 @@ _KEYS = ("run_id", "batch", "lane", "step")
 
 class Unfit(pa.ArrowException):
     """A file is none that a sweep wrote: it would take more memory than any, or other columns."""
-
-
-def check_footer(size: int, tail: bytes) -> None:
-    """Refuse a footer that is larger than any of ours, before it is parsed.
-
-    Args:
-        size: The size of the file.
-        tail: Its last `FOOTER_END` bytes.
-    """
-    claimed = int.from_bytes(tail[:4], "little")
-    if len(tail) == FOOTER_END and claimed > min(size, _MAX_FOOTER_BYTES):
-        raise Unfit(f"its footer claims {claimed} bytes")
 
 
 def check_rows(schema: pa.Schema, rows: int, size: int) -> None:

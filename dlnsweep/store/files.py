@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlnsweep.errors import StoreError
-from dlnsweep.store.bounds import FOOTER_END, check_footer
+from dlnsweep.store.footers import check_footer
 from dlnsweep.store.interface import STAGING, Files
 from dlnsweep.store.system import (
     Data,
@@ -99,8 +99,7 @@ class LocalFiles(Files):
     @contextlib.contextmanager
     def _parquet(self, name: str) -> Iterator[tuple[pq.ParquetFile, int]]:
         with self._opened(name) as (source, size):
-            source.seek(max(0, size - FOOTER_END))
-            check_footer(size, source.read(FOOTER_END))
+            check_footer(source, size)
             try:
                 # By its path: pyarrow reads that without Python's lock.
                 with pq.ParquetFile(self.path(name), page_checksum_verification=True) as file:

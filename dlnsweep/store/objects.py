@@ -31,8 +31,9 @@ import pyarrow.parquet as pq
 
 from dlnsweep.errors import StoreError
 from dlnsweep.store.address import join
-from dlnsweep.store.bounds import FOOTER_END, Unfit, check_footer
+from dlnsweep.store.bounds import Unfit
 from dlnsweep.store.filesystems import file_system
+from dlnsweep.store.footers import check_footer
 from dlnsweep.store.interface import STAGING, Files
 from dlnsweep.store.system import Data
 
@@ -110,8 +111,7 @@ class ObjectFiles(Files):
         try:
             with source:
                 size = source.size()
-                source.seek(max(0, size - FOOTER_END))
-                check_footer(size, source.read(FOOTER_END))
+                check_footer(source, size)
                 source.seek(0)
                 # Columns are fetched together, in a few large requests.
                 with pq.ParquetFile(

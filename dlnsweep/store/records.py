@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlnsweep.store.footers import with_checksum
+
 FINAL = "final_"
 # What every file of outcomes has; after it come the final values.
 OUTCOMES_SCHEMA = pa.schema(
@@ -152,17 +154,17 @@ def integers(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate(chunks) if chunks else np.empty(0, np.int64)
 
 
-def curves_parquet(table: pa.Table) -> pa.Buffer:
+def curves_parquet(table: pa.Table) -> bytes:
     """Return a curves table as the content of a Parquet file."""
     return _to_parquet(table, _CURVE_KEYS)
 
 
-def outcomes_parquet(table: pa.Table) -> pa.Buffer:
+def outcomes_parquet(table: pa.Table) -> bytes:
     """Return an outcomes table as the content of a Parquet file."""
     return _to_parquet(table, _OUTCOME_KEYS)
 
 
-def runs_parquet(pieces: Iterable[pa.Table]) -> pa.Buffer:
+def runs_parquet(pieces: Iterable[pa.Table]) -> bytes:
     """Return the table of planned runs as the content of a Parquet file.
 
     Args:
@@ -176,13 +178,13 @@ def runs_parquet(pieces: Iterable[pa.Table]) -> pa.Buffer:
     with pq.ParquetWriter(sink, first.schema, **_encodings(first.schema, keys)) as writer:
         for piece in itertools.chain([first], rest):
             writer.write_table(piece)
-    return sink.getvalue()
+    return with_checksum(sink.getvalue())
 
 
-def _to_parquet(table: pa.Table, keys: Sequence[str]) -> pa.Buffer:
+def _to_parquet(table: pa.Table, keys: Sequence[str]) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **_encodings(table.schema, keys))
-    return sink.getvalue()
+    return with_checksum(sink.getvalue())
 
 
 def _encodings(schema: pa.Schema, keys: Sequence[str]) -> dict[str, Any]:

@@ -350,7 +350,10 @@ def damage(root: Path, random: Random) -> str:
         if root.is_dir() and files(root):
             try:
                 told.append(random.choice(DAMAGES)(root, random))
-            except (OSError, ValueError, IndexError, TypeError, AttributeError, pa.ArrowException):
+            except (
+                OSError, ValueError, IndexError, TypeError, AttributeError, RecursionError,
+                pa.ArrowException,
+            ):  # fmt: skip
                 # What an earlier damage left cannot be damaged in this way.
                 told.append("nothing")
     return "; ".join(told)

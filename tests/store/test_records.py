@@ -146,8 +146,8 @@ def test_encodings_are_the_measured_ones():
 
 
 def test_same_input_gives_the_same_bytes():
-    assert records.curves_parquet(curves()).equals(records.curves_parquet(curves()))
-    assert records.outcomes_parquet(outcomes()).equals(records.outcomes_parquet(outcomes()))
+    assert records.curves_parquet(curves()) == records.curves_parquet(curves())
+    assert records.outcomes_parquet(outcomes()) == records.outcomes_parquet(outcomes())
 
 
 def test_page_checksums_find_a_flipped_byte():
