@@ -27,6 +27,9 @@ _LATEX = {
     # Else a quick hand makes ligatures of them, or a font without them other letters.
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    # At the start of a row they would be arguments of the line before it: \\[2pt], \\*.
+    "[": "{[}",
+    "*": "{*}",
 }
 # Brackets make a link only where another one follows, and underscores stress only whole words.
 _MARKDOWN = re.compile(r"([\\`*{}<>|~#$&]|(?<!\w)_|_(?!\w)|(?<=\])[(\[])")

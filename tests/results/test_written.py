@@ -99,6 +99,17 @@ def test_latex_holds_no_command_of_a_folder():
     assert r"$2.5 \times 10^{-7}$" in text
 
 
+@pytest.mark.parametrize("text", ["[3, 4]", "*all"])
+def test_the_first_cell_of_a_row_is_no_argument_of_the_line_before(text: str):
+    # \\ and booktabs' rules look for a * and a [ beyond the end of the line, and eat them.
+    style = written.latex_style(setting_label, 3)
+    for pivot in ("", DECAY):
+        named = TABLE.assign(**{DEPTH: text, DECAY: range(len(TABLE))})
+        rows = written.latex(*written.readable(named, [DEPTH, DECAY], pivot, style)).splitlines()
+        assert not any(row.lstrip().startswith(("[", "*")) for row in rows)
+        assert any(text[1:] in row for row in rows)
+
+
 @pytest.mark.parametrize("text", ["=1+1", "@x", "-1", "+1"])
 def test_csv_holds_no_formula(text: str):
     assert csv_text(pd.DataFrame({text: [text]})) == f"'{text}\n'{text}\n"
