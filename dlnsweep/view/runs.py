@@ -166,6 +166,8 @@ class Hover:
         places = levels(self.selection.runs, self.settings.x)
         numbers = all(isinstance(each, int | float) for each in places)
         at = [row[self.settings.x] for row in chosen.to_dict("records")]
+        # Levels have None for what a run does not use, columns of numbers NaN.
+        at = [None if is_blank(each) else each for each in at]
         x = [float(each) if numbers else float(places.index(each)) for each in at]
         rows = chosen.to_dict("records")
         texts = [self._text(run, row) for run, row in zip(chosen.index, rows, strict=True)]

@@ -111,6 +111,23 @@ def test_a_scatter_of_too_many_points_says_how_many_are_shown(
     assert page.notes.startswith("3 of ")
 
 
+def test_single_runs_that_do_not_use_the_setting_below_stand_over_none(held: HeldResults) -> None:
+    table = {"kind": "final", "y": ["error"], "x": "training.momentum"}
+    page = picture(held, table, single=True)
+    dots = next(each for each in page.figure["data"] if each.get("opacity") == 0.45)
+    runs = held.runs(unused=True)
+    levels = sorted(runs["training.momentum"].dropna().unique())
+    wanted = [
+        len(levels) if np.isnan(value) else levels.index(value)
+        for value in runs["training.momentum"]
+    ]
+    assert [float(x) for x in dots["x"]] == wanted
+    shown = [np.nan if y is None else float(y) for y in dots["y"]]
+    np.testing.assert_array_equal(
+        shown, runs["final_error"].where(runs["status"] != "diverged").to_numpy(dtype=float)
+    )
+
+
 def test_what_is_held_is_what_the_files_say_and_no_more_than_may_be(folder: Path) -> None:
     plain = open_results(folder)
     for most in (0, 2**20):
