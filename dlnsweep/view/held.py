@@ -1,7 +1,8 @@
 """Results whose columns are held in memory, so that a change of the picture reads no file twice.
 
 Only Arrow tables of the columns that were asked for: what a batch has recorded never changes once
-it is committed. What is drawn from them is none the wiser: these are `Results` like any others.
+it is committed, unless another sweep takes the folder's place (`sweeps.py` lets go of them then).
+What is drawn from them is none the wiser: these are `Results` like any others.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ class Columns:
         """Return a column that is held."""
         self._held.move_to_end((folder, batch, name))
         return self._held[folder, batch, name]
+
+    def forget(self, folder: str) -> None:
+        """Let go of all columns of a folder."""
+        for key in [key for key in self._held if key[0] == folder]:
+            column = self._held.pop(key)
+            self.bytes -= column.nbytes if column is not None else 0
 
     def trim(self) -> None:
         """Let go of what was not asked for lately, as far as there is too much."""

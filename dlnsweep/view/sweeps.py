@@ -67,9 +67,11 @@ class Sweep:
 
     @property
     def results(self) -> HeldResults:
-        """The results; opened again where the sweep was enlarged."""
+        """The results; opened again where the sweep was enlarged, or another has its place."""
         mark = self._results.mark()
         if mark[:-1] != self._seen[:-1]:
+            # Its batches have the numbers of those before, and other runs.
+            self._columns.forget(str(self._results.path))
             self._results = HeldResults(Store.open(self.path), self._columns)
         self._seen = mark
         return self._results

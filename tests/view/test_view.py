@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from dlnsweep.store import Store
 from dlnsweep.view import artists
 from dlnsweep.view.held import Columns, HeldResults
 from dlnsweep.view.picture import picture
+from dlnsweep.view.sweeps import Sweep
 from dlnsweep.view.tables import figure_toml, form_of, table_of, toml_lines
 from dlnsweep.view.words import plain_words, words
 
@@ -138,6 +140,25 @@ def test_what_is_held_is_what_the_files_say_and_no_more_than_may_be(folder: Path
             assert ours == [t.to_pydict() for t in plain.curve_batches(["error"])]
         assert columns.bytes <= most
         assert held.runs(unused=True).equals(plain.runs(unused=True))
+
+
+def test_another_sweep_in_the_folders_place_is_drawn_from_its_own_records(tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    samples.complete(root, samples.plan((0.1, 0.01)))
+    shown, beside = (Sweep(str(root), Columns()) for _ in range(2))
+    for sweep in (shown, beside):
+        list(sweep.results.curve_batches(["error"]))
+    shutil.rmtree(root)
+    # Batch 0 has some of the runs that it had, and others.
+    samples.complete(root, samples.plan((0.1, 0.5)))
+    plain = open_results(root)
+    ours = [t.to_pydict() for t in shown.results.curve_batches(["error"])]
+    assert ours == [t.to_pydict() for t in plain.curve_batches(["error"])]
+    # The clock asks for a mark before anything is drawn.
+    assert beside.results.mark()
+    assert beside.offer().settings[HUE] == [0.1, 0.5]
+    ours = [t.to_pydict() for t in beside.results.curve_batches(["error"])]
+    assert ours == [t.to_pydict() for t in plain.curve_batches(["error"])]
 
 
 def test_a_new_batch_appears_and_a_damaged_one_is_told(tmp_path: Path) -> None:
