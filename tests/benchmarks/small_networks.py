@@ -2,14 +2,16 @@
 
 512 runs of gradient descent in float64, full batches: ours by `sweep.kernel = "simd"` (extra
 `simd`) and by what they are trained with otherwise, in a process a core, as the engine's workers
-are; and JAX's `jit(vmap(scan))` over all runs at once with all cores, as one would write it. The
-same data and the same initial weights; steps alone are timed, as the difference of two lengths.
-Before that the losses after some steps are compared.
+are; and, as one would write them, JAX's `jit(vmap(scan))` and a PyTorch loop over steps with
+autograd (extra `bench`), each over all runs at once with all cores. The same data and the same
+initial weights; steps alone are timed, as the difference of two lengths. Before that the losses
+after some steps are compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +31,7 @@ from tests.benchmarks.timing import in_turns
 
 RUNS, RATE = 512, 1e-3
 _SHORT = 40
+NAMES = ("simd", "otherwise", "by hand", "PyTorch")
 # Seconds that the longer of the two lengths is to take.
 _SECONDS = 0.3
 
@@ -42,7 +45,9 @@ class Case:
         problem: The keys of [problem].
         network: The keys of [network].
         otherwise: The kernel that it is trained with otherwise.
-        predict: Its outputs, of the engine's parameters and inputs, as one would write it.
+        predict: Its outputs, of the engine's parameters, inputs and what it does at each neuron, as
+            one would write it.
+        activation: What it does there; nothing by default.
         flops: The operations of a step that are products of matrices, of a run.
         target: How many times faster than by hand it is to be.
         limit: What its speed is limited by.
@@ -52,10 +57,11 @@ class Case:
     problem: dict[str, Any]
     network: dict[str, Any]
     otherwise: str
-    predict: Callable[[Any, Any], Any]
+    predict: Callable[[Any, Any, Callable[[Any], Any]], Any]
     flops: int
     target: float
     limit: str
+    activation: str = ""
 
     def document(self, kernel: str, steps: int, seeds: list[int]) -> dict[str, Any]:
         """Return a sweep of some of the runs."""
@@ -91,14 +97,14 @@ def _linear(depth: int) -> Case:
         problem,
         {"kind": "deep_linear", "depth": depth, "width": 5},
         "dense",
-        partial(_chain, phi=lambda x: x),
+        _chain,
         _layers([5] * (depth + 1), 5),
         15.0,
         "products too short for full blocks, each waiting for the last",
     )
 
 
-def _mlp(name: str, phi: Callable[[Any], Any], inputs: int, width: int, samples: int) -> Case:
+def _mlp(name: str, inputs: int, width: int, samples: int) -> Case:
     problem = {"kind": "teacher", "signal_dim": 1, "measurement_dim": inputs,
                "num_samples": samples}  # fmt: skip
     return Case(
@@ -106,15 +112,17 @@ def _mlp(name: str, phi: Callable[[Any], Any], inputs: int, width: int, samples:
         problem,
         {"kind": "mlp", "depth": 2, "width": width, "activation": name},
         "generic",
-        partial(_chain, phi=phi),
+        _chain,
         _layers([inputs, width, 1], samples),
         3.0,
         "the adders" if name == "relu" else f"{width * samples} {name} a step",
+        name,
     )
 
 
 def _diagonal() -> Case:
-    def predict(params: Any, inputs: Any) -> Any:
+    def predict(params: Any, inputs: Any, phi: Callable[[Any], Any]) -> Any:
+        del phi
         return (params["u"] ** 2 - params["v"] ** 2) @ inputs
 
     problem = {"kind": "sparse_regression", "measurement_dim": 30, "num_samples": 20,
@@ -137,9 +145,9 @@ def cases() -> list[Case]:
     return [
         _linear(3),
         _linear(10),
-        _mlp("relu", lambda x: jnp.maximum(x, 0.0), 5, 8, 10),
-        _mlp("relu", lambda x: jnp.maximum(x, 0.0), 10, 16, 20),
-        _mlp("tanh", jnp.tanh, 10, 16, 20),
+        _mlp("relu", 5, 8, 10),
+        _mlp("relu", 10, 16, 20),
+        _mlp("tanh", 10, 16, 20),
         _diagonal(),
     ]
 
@@ -164,8 +172,11 @@ class Scan:
                 lambda leaf: leaf[:RUNS], (carry.state.params, inputs.constants.samples)
             )
 
+        phi = {"relu": jax.nn.relu, "tanh": jnp.tanh}.get(case.activation, lambda x: x)
+
         def loss(params: Any, samples: Any) -> Any:
-            return 0.5 * jnp.sum((case.predict(params, samples.inputs) - samples.targets) ** 2)
+            outputs = case.predict(params, samples.inputs, phi)
+            return 0.5 * jnp.sum((outputs - samples.targets) ** 2)
 
         def train(params: Any, samples: Any, steps: int) -> Any:
             def step(params: Any, _: Any) -> tuple[Any, None]:
@@ -193,15 +204,55 @@ class Scan:
             return time.perf_counter() - began
 
 
-def _error(case: Case, scan: Scan) -> float:
-    """Return the largest relative difference of the losses after some steps."""
+class Torch:
+    """A loop over steps with autograd, all runs at once."""
+
+    def __init__(self, case: Case, arrays: Any) -> None:
+        import torch
+
+        self.torch = torch
+        params, samples = arrays
+        leaves, structure = jax.tree.flatten(params)
+        self.leaves = [torch.tensor(np.asarray(leaf)) for leaf in leaves]
+        inputs, targets = (
+            torch.tensor(np.asarray(each)) for each in (samples.inputs, samples.targets)
+        )
+        phi = {"relu": torch.relu, "tanh": torch.tanh}.get(case.activation, lambda x: x)
+
+        def loss(leaves: Any, inputs: Any, targets: Any) -> Any:
+            outputs = case.predict(jax.tree.unflatten(structure, leaves), inputs, phi)
+            return 0.5 * ((outputs - targets) ** 2).sum()
+
+        self.losses_of = lambda leaves: torch.func.vmap(loss)(leaves, inputs, targets)
+
+    def losses(self, steps: int) -> np.ndarray:
+        """Return the loss of each run after some steps."""
+        leaves = [leaf.clone().requires_grad_() for leaf in self.leaves]
+        optimizer = self.torch.optim.SGD(leaves, lr=RATE)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            # Each run's loss depends on its own weights alone.
+            self.losses_of(leaves).sum().backward()
+            optimizer.step()
+        return self.losses_of(leaves).detach().numpy()
+
+    def seconds(self, steps: int) -> float:
+        """Return the seconds of training them."""
+        began = time.perf_counter()
+        self.losses(steps)
+        return time.perf_counter() - began
+
+
+def _error(case: Case, peers: list[Any]) -> float:
+    """Return the largest relative difference of the losses after some steps to a peer's."""
     from dlnsweep.engine.batch import train_batch
 
     plan = _plan(case.document("simd", _SHORT, list(range(RUNS))))
     trained = train_batch(plan.settings, plan.shared, plan.program_widths[0])
     assert set(trained.kernel) == {"simd"}, trained.kernel_reason[0]
-    found, wanted = trained.observables["loss"][:, -1], scan.losses(_SHORT)
-    return float(np.max(np.abs(found - wanted) / wanted))
+    found = trained.observables["loss"][:, -1]
+    wanted = [peer.losses(_SHORT) for peer in peers]
+    return max(float(np.max(np.abs(found - each) / each)) for each in wanted)
 
 
 def measured(case: Case, processes: Pinned, rounds: int, seconds: float) -> tuple[Any, float]:
@@ -233,8 +284,12 @@ def measured(case: Case, processes: Pinned, rounds: int, seconds: float) -> tupl
         "otherwise": partial(ours, case.otherwise),
         "by hand": scan.seconds,
     }
+    others: list[Any] = [scan]
+    if importlib.util.find_spec("torch") is not None:
+        others.append(Torch(case, scan.arrays))
+        peers["PyTorch"] = others[-1].seconds
     timed = {name: partial(a_run_step, take, length(take)) for name, take in peers.items()}
-    return in_turns(timed, rounds), _error(case, scan)
+    return in_turns(timed, rounds), _error(case, others)
 
 
 def main() -> int:
@@ -250,8 +305,8 @@ def main() -> int:
     cores = usable_cores()
     table = Table(
         f"small networks, float64, {RUNS} runs, {len(cores)} cores: microseconds a run-step",
-        ["step", "simd", "otherwise", "by hand", "otherwise / simd", "by hand / simd",
-         "share of the peak", "error"],
+        ["step", "simd", "otherwise", "by hand", "PyTorch", "otherwise / simd", "by hand / simd",
+         "PyTorch / simd", "share of the peak", "error"],
     )  # fmt: skip
     with Pinned(cores) as processes:
         for case in cases():
@@ -259,8 +314,9 @@ def main() -> int:
             found, error = measured(case, processes, rounds, seconds)
             mine = found["simd"]
             table.add(
-                case.name, *(1e6 * found[name] for name in ("simd", "otherwise", "by hand")),
-                found["otherwise"] / mine, found["by hand"] / mine, case.flops / mine / peak, error,
+                case.name, *(1e6 * found.get(name, np.nan) for name in NAMES),
+                *(found.get(name, np.nan) / mine for name in NAMES[1:]), case.flops / mine / peak,
+                error,
             )  # fmt: skip
             ratio = verdict(found["by hand"] / mine, case.target)
             table.notes.append(f"{case.name}: by hand / simd {ratio}; limited by {case.limit}.")

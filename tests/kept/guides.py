@@ -182,8 +182,10 @@ def _speed() -> Iterator[Statement]:
                peer("factorization", "torch.func", "ours", run_step))  # fmt: skip
     yield says("NumPy, a process a core | {} times |",
                peer("two_layer", "NumPy pool", "ours", "microseconds"))  # fmt: skip
-    by_hand = table("speed/own_network.csv").one("beside ours", peer="jit(vmap(scan)) by hand")
+    beside = table("speed/own_network.csv").by("peer", "beside ours")
+    by_hand, loop = AtLeast(beside["jit(vmap(scan)) by hand"]), AtLeast(beside["PyTorch loop"])
     yield says("own_network.csv)) | `jit(vmap(scan))` by hand | {} times |", by_hand)
+    yield says("| | PyTorch loop over its networks | {} times |", loop)
     runs, steps, most = planned("two_layer")
     assert steps == most
     yield says("a grid of {} networks and {} steps", runs, steps)
