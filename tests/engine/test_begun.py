@@ -78,9 +78,16 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "sweep": {"kernel": "generic"},
     },
+    # An error that falls is no improvement: the fourth such record comes after the runs went on.
     "one ReLU": {
         "network": {"kind": "linear_then_relu"},
-        "training": {"stop_when": {"observable": "regression_error", "patience": 9}},
+        "training": {
+            "stop_when": {
+                "observable": "regression_error",
+                "patience": 4,
+                "direction": "maximise",
+            },
+        },
     },
     "a matrix": {
         "problem": {
@@ -113,6 +120,9 @@ def test_going_on_has_the_bits_of_a_whole_run(case: str) -> None:
     if case == "gradient descent":
         assert {"diverged", "stopped", "finished"} == set(short.status)
         assert whole.status.count("stopped") > short.status.count("stopped")
+    if case == "one ReLU":
+        assert set(short.status) == {"finished"}
+        assert set(whole.stopped_step.tolist()) == {4 * GAP}
 
 
 def test_what_does_not_fit_begins_at_step_0() -> None:
