@@ -233,10 +233,12 @@ def _train_reduced(
 
         part = _train_pieces(program, row, start, outcome, watch)
         found = [
-            left_its_rehearsal(chosen[k], norm, *part.recorded_errors(k))
-            for k, norm in enumerate(part.residual_norm)
+            left_its_rehearsal(chosen[k], norm, *part.recorded_errors(k), stopped)
+            for k, (norm, stopped) in enumerate(
+                zip(part.residual_norm, part.stopped_step.tolist(), strict=True)
+            )
         ]
-        kept = [k for k, reason in enumerate(found) if not reason or part.stopped_step[k] >= 0]
+        kept = [k for k, reason in enumerate(found) if not reason]
         if kept:
             parts.append(joined([part], np.array(kept)))
             order += [taken[k] for k in kept]

@@ -174,26 +174,33 @@ def left_its_rehearsal(
     residual_norm: float,
     steps: Sequence[int] | np.ndarray = (),
     errors: Sequence[float] | np.ndarray = (),
+    stopped: int = -1,
 ) -> str:
     """Return how a finished run differs from its rehearsal; empty if it does not.
 
     A truncated chain is not the gradient descent of a network, and may be unstable where that is
     stable; the rehearsal's method damps what a plain step lets grow. Rarely seen (one run in
-    several hundred, at a coarse tolerance), and plain to see at the end of the run.
+    several hundred, at a coarse tolerance), and plain to see at the end of the run. One that
+    `stop_when` ended is compared as far as it went: what grows is no improvement, and would end it
+    by patience.
 
     Args:
         lane: The run.
-        residual_norm: ||Phi|| after its last step.
+        residual_norm: ||Phi|| after its last step, or where it was stopped.
         steps: The steps at which its regression error was recorded, if it was.
         errors: The regression error there.
+        stopped: The step at which `stop_when` ended it, or -1.
     """
     if lane.prepared.refusal:
         # Complete bases: there was no rehearsal, and nothing can be unstable in them.
         return ""
     rehearsal = lane.rehearsal or lane.prepared.reduction.rehearsal
-    expected = float(rehearsal.errors[-1])
+    share, expected = _LIKENESS, float(rehearsal.errors[-1])
+    if stopped >= 0:
+        share, expected = _EXCURSION, float(rehearsal.at(np.array([stopped]))[0])
     rounding = _ROUNDING * float(np.linalg.norm(lane.descent.targets))
-    if not abs(residual_norm - expected) <= _LIKENESS * expected + rounding:
+    comparable = stopped < 0 or not np.isnan(expected)
+    if comparable and not abs(residual_norm - expected) <= share * expected + rounding:
         return (
             f"the reduced run ended at a residual of {residual_norm:.2e}, rehearsed {expected:.2e}"
         )

@@ -258,9 +258,9 @@ def _reduced(
         )
         norm = float(program.residual_norms(inputs, carry)[0])
         errors = fields["observables"].get("regression_error")
-        recorded = () if errors is None else (fields["steps"], errors)
-        left = lanes.left_its_rehearsal(lane, norm, *recorded)
-        if not left or fields["stopped_step"] >= 0:
+        recorded = ((), ()) if errors is None else (fields["steps"], errors)
+        left = lanes.left_its_rehearsal(lane, norm, *recorded, fields["stopped_step"])
+        if not left:
             break
         if kernel == "auto":
             return None, left

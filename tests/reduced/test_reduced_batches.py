@@ -222,6 +222,30 @@ def test_a_run_is_compared_with_its_rehearsal():
     assert found.startswith("the reduced run had a residual of ")
     assert f"at step 250, rehearsed {norms[2]:.2e}" in found
     assert not lanes.left_its_rehearsal(lanes.complete(lane, "so"), np.nan)
+    # One that was stopped is compared where it stood, and before.
+    for share, left in [(1.0, False), (1.4, False), (0.6, False), (1.6, True), (np.nan, True)]:
+        assert bool(lanes.left_its_rehearsal(lane, share * norms[2], (), (), 250)) == left
+    assert not lanes.left_its_rehearsal(lane, 7.0, (), (), 150)
+    wrong = errors[:3] * [1, 1, 1.6]
+    assert lanes.left_its_rehearsal(lane, norms[3], steps[:3], wrong, 280)
+
+
+@pytest.mark.parametrize("kernel", ["auto", "reduced"])
+def test_patience_does_not_end_a_run_that_left_its_rehearsal(kernel, monkeypatch):
+    monkeypatch.setattr(layered, "_FEWEST_STEPS", 0)
+    monkeypatch.setattr(layered, "_LEAST_FLOPS", 0)
+    monkeypatch.setattr(lanes, "_WORSE", 0.0)
+    monkeypatch.setattr("dlnsweep.reduced.prepare._LARGEST_WORK", np.inf)
+
+    def leaves(lane, *arguments):
+        return "" if lane.prepared.refusal else "it left"
+
+    monkeypatch.setattr(batch, "left_its_rehearsal", leaves)
+    condition = {"observable": "regression_error", "patience": 1, "direction": "maximise"}
+    found = train_rows(plan(kernel, record=FEW, training={"stop_when": condition}), [0])
+    assert found.status == ["stopped"]
+    assert found.kernel == ["dense" if kernel == "auto" else "reduced"]
+    assert "it left" in found.kernel_reason[0]
 
 
 # Drawn by the program of the test of any width.
