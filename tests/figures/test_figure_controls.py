@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from figure_samples import DECAYS, DEPTHS, make_tables
+from figure_samples import DECAY, DECAYS, DEPTH, DEPTHS, INIT, KINDS, make_tables, of_every_kind
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -17,37 +16,9 @@ from dlnsweep.settings.figure_look import WIDTHS
 from dlnsweep.settings.figures import DRAWN, FIGURES, read_figure
 from dlnsweep.spec.figures.reading import read_table
 
-DECAY, DEPTH, INIT = "training.weight_decay", "network.depth", "network.initializer"
-DIVERGED = {(0.1, depth, seed): "diverged" for depth in DEPTHS for seed in range(4)}
-
-KINDS: dict[str, dict[str, Any]] = {
-    "curves": {"y": ["regression_error"], "hue": DECAY},
-    "final": {"x": DECAY, "y": ["regression_error"], "hue": DEPTH},
-    "heatmap": {"x": DECAY, "y": DEPTH, "value": "loss"},
-    "spectrum": {"hue": DECAY},
-    "scatter": {"x": "regression_error", "y": ["loss"], "hue": DECAY},
-    "noise": {"hue": DECAY},
-    "boundary": {"x": DEPTH, "hue": INIT},
-}
-
-
-@cache
-def tables() -> Any:
-    made = make_tables(DIVERGED)
-    made.sweep["observables"] = ["regression_error", "loss"]
-    made.sweep["sweep"] = {
-        "shared": {"record.noise_levels": [0.01, 0.1, 1.0]},
-        "refine": {"between": DECAY},
-        "axes": [[DECAY], [DEPTH], [INIT]],
-    }
-    rng = np.random.default_rng(0)
-    rows = range(len(made.run_table))
-    made.run_table["final_noisy_test_errors"] = [rng.lognormal(size=3) for _ in rows]
-    return made
-
 
 def drawn(kind: str, **keys: Any) -> Figure:
-    return draw(tables(), read_figure({"kind": kind, "dpi": 50, **KINDS[kind], **keys}))
+    return draw(of_every_kind(), read_figure({"kind": kind, "dpi": 50, **KINDS[kind], **keys}))
 
 
 def test_every_kind_of_this_package_is_among_them() -> None:
@@ -196,7 +167,7 @@ def test_several_observables_take_the_rows_or_the_columns() -> None:
     by_column = drawn("curves", y=both, column_by=DEPTH, y_label={"loss": "mine"}).axes
     assert [ax.get_ylabel() for ax in by_column][2:] == ["mine", ""]
     for axes, place in ((by_row, 3), (by_column, 3)):
-        values = tables().values("loss", network__depth=3, training__weight_decay=0.001)
+        values = of_every_kind().values("loss", network__depth=3, training__weight_decay=0.001)
         (line, *_) = measured_in(axes[place])
         np.testing.assert_allclose(np.asarray(line.get_ydata()), np.median(values, axis=1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,18 @@ DECAYS = [0.001, 0.1, 0.01]
 DEPTHS = [2, 3]
 NUM_SEEDS = 5
 NUM_SINGULAR_VALUES = 3
+DECAY, DEPTH, INIT = "training.weight_decay", "network.depth", "network.initializer"
+DIVERGED = {(0.1, depth, seed): "diverged" for depth in DEPTHS for seed in range(4)}
+# What each kind asks for of `of_every_kind`.
+KINDS: dict[str, dict[str, Any]] = {
+    "curves": {"y": ["regression_error"], "hue": DECAY},
+    "final": {"x": DECAY, "y": ["regression_error"], "hue": DEPTH},
+    "heatmap": {"x": DECAY, "y": DEPTH, "value": "loss"},
+    "spectrum": {"hue": DECAY},
+    "scatter": {"x": "regression_error", "y": ["loss"], "hue": DECAY},
+    "noise": {"hue": DECAY},
+    "boundary": {"x": DEPTH, "hue": INIT},
+}
 
 
 class Tables:
@@ -98,3 +111,19 @@ def make_tables(
                 )
     frame = pd.concat(curves, ignore_index=True)
     return Tables(pd.DataFrame(runs), frame.sample(frac=1, random_state=3))
+
+
+@cache
+def of_every_kind() -> Tables:
+    """Return a sweep that has what each kind of figure asks for; some of its runs diverged."""
+    made = make_tables(DIVERGED)
+    made.sweep["observables"] = ["regression_error", "loss"]
+    made.sweep["sweep"] = {
+        "shared": {"record.noise_levels": [0.01, 0.1, 1.0]},
+        "refine": {"between": DECAY},
+        "axes": [[DECAY], [DEPTH], [INIT]],
+    }
+    rng = np.random.default_rng(0)
+    rows = range(len(made.run_table))
+    made.run_table["final_noisy_test_errors"] = [rng.lognormal(size=3) for _ in rows]
+    return made
