@@ -18,6 +18,8 @@ from scipy.integrate import solve_ivp
 from dlnsweep.contracts.network import find_network
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered import dense, gradient_descent
+from dlnsweep.networks.layered.samples import reduce_samples, reduced_measurements
+from dlnsweep.numerics.runtime import numerics
 from dlnsweep.single import network as single
 from dlnsweep.single.training import train
 
@@ -176,6 +178,56 @@ def test_optimizers_agree_with_their_textbook_forms(name, numbers, step_rule):
         for w in path.weights.values()
     ]
     assert relative(found.off_subspace_error, np.array(errors)) <= AGREEMENT
+
+
+@pytest.mark.parametrize("optimizer", ["sign_descent", "lion", "adagrad"])
+def test_an_input_that_is_always_zero_moves_no_weight(optimizer):
+    # The decomposition of the samples rounds such an input to some 1e-17, of which a step by signs
+    # makes a whole one.
+    rng = np.random.default_rng(0)
+    weights = [0.4 * rng.normal(size=shape) for shape in ((8, 5), (6, 8))]
+    measurements, signals = rng.normal(size=(5, 7)), rng.normal(size=(6, 7))
+    measurements[2] = 0.0
+    rate, steps = 1e-3, 30
+    own = {"beta1": 0.9, "lion_beta2": 0.99}
+    numbers: dict[str, Any] = own if optimizer == "lion" else {}
+    found = train(
+        weights, signals, measurements, learning_rate=rate, record_steps=[steps],
+        optimizer=optimizer, kernel="dense", **numbers,
+    )  # fmt: skip
+    first, second = (w.copy() for w in weights)
+    kept = [np.zeros_like(first), np.zeros_like(second)]
+    for _ in range(steps):
+        residual = second @ first @ measurements - signals
+        gradients = second.T @ residual @ measurements.T, residual @ (first @ measurements).T
+        for i, (weight, gradient) in enumerate(zip((first, second), gradients, strict=True)):
+            if optimizer == "lion":
+                direction = np.sign(0.9 * kept[i] + 0.1 * gradient)
+                kept[i] = 0.99 * kept[i] + 0.01 * gradient
+            elif optimizer == "adagrad":
+                kept[i] += gradient**2
+                root = np.sqrt(kept[i])
+                direction = np.divide(gradient, root, out=np.zeros_like(root), where=root > 0)
+            else:
+                direction = np.sign(gradient)
+            weight -= rate * direction
+    assert relative(found.weights[0][:, 2], weights[0][:, 2]) <= EXACT
+    for got, expected in zip(found.weights, (first, second), strict=True):
+        assert relative(got, expected) <= EXACT
+
+
+def test_samples_of_a_smaller_rank_leave_a_silent_input_silent():
+    # Columns that stand for no sample may have anything there; those of the samples nothing.
+    rng = np.random.default_rng(1)
+    measurements = rng.normal(size=(6, 2)) @ rng.normal(size=(2, 9))
+    measurements[4] = 0.0
+    with numerics():
+        data = reduce_samples(
+            jnp.asarray(rng.normal(size=(3, 9))), jnp.asarray(measurements), 4, certain=False
+        )
+        found = np.asarray(reduced_measurements(data))
+    np.testing.assert_array_equal(found[4], 0.0)
+    assert relative(found @ found.T, measurements @ measurements.T) <= EXACT
 
 
 def test_depth_one_has_its_closed_form():

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.networks.layered.minibatches import Minibatches, stochastic
-from dlnsweep.networks.layered.samples import Reduced
+from dlnsweep.networks.layered.samples import Reduced, reduced_measurements
 from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.numerics.lazy import jax, jnp, lax
@@ -93,7 +93,7 @@ def advance(
     numbers = {key: value.astype(dtype) for key, value in constants.numbers.items()}
     rates = constants.learning_rates.astype(dtype)
     transformation = direction_of(name, numbers)
-    measurements = data.range_basis * data.inputs
+    measurements = reduced_measurements(data)
     coupled_decay = numbers["weight_decay"] if couples_decay(name) else 0.0
 
     def objective(

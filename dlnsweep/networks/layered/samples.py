@@ -82,6 +82,9 @@ def reduce_samples(
         off_directions = jnp.diag(jnp.concatenate([zero, beyond]).astype(values.dtype))
     if off_directions is not None:
         inputs = jnp.maximum(inputs, _LEAST_SHARE * inputs[0])
+    # An input that is zero in all samples is so exactly, which the decomposition rounds.
+    silent = ~jnp.any(measurements != 0, axis=1, keepdims=True)
+    basis = jnp.where(silent & (inputs > RANK_CUTOFF * inputs[0]), 0.0, basis)
     return Reduced(
         inputs=inputs,
         targets=targets,
@@ -91,6 +94,17 @@ def reduce_samples(
         signal_norm=jnp.linalg.norm(signals),
         off_directions=off_directions,
     )
+
+
+def reduced_measurements(data: Reduced) -> Float[Array, "m r"]:
+    """Return U diag(S); rows of zeros where an input is zero in all samples.
+
+    A step by signs, or one divided by the gradient's own size, makes a whole step of a gradient
+    that only rounding keeps from being zero.
+    """
+    seen = data.inputs > RANK_CUTOFF * data.inputs[0]
+    heard = jnp.any(seen & (data.range_basis != 0), axis=1, keepdims=True)
+    return jnp.where(heard, data.range_basis * data.inputs, 0.0)
 
 
 def row_basis(
