@@ -39,7 +39,7 @@ from dlnsweep.cli.results import (
 )
 from dlnsweep.cli.summary import summary
 from dlnsweep.cli.view import view
-from dlnsweep.errors import DlnsweepError, Interrupted
+from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
 from dlnsweep.machine import console
 from dlnsweep.machine.stopping import handled, stoppable
 from dlnsweep.version import __version__
@@ -194,14 +194,17 @@ def status(folder: Folder) -> None:
     store = Store.open(folder)
     # Before the batches are counted: what is committed in between shall not seem to be running.
     seen = runners(store)
-    found = store.status()
+    found = store.status(with_damage=True)
     running = {number for runner in seen if runner.is_alive for number, _ in runner.batches}
     left = max(0, found.batches - found.batches_done - len(running))
     rest = f"; {len(running)} running, {left} left" if found.done < found.planned else ""
     print(f"{store.sweep['name']}: {found.done} of {found.planned} runs done")
     print(f"  {found.batches_done} of {found.batches} batches{rest}")
-    print(f"  {found.diverged} runs diverged, {found.stopped} stopped early")
-    print(f"  {duration(found.seconds)} of computing")
+    damaged = len(found.damaged)
+    batches = "1 batch" if damaged == 1 else f"{damaged} batches"
+    lost = f", without {batches} whose receipt is damaged" if damaged else ""
+    print(f"  {found.diverged} runs diverged, {found.stopped} stopped early{lost}")
+    print(f"  {duration(found.seconds)} of computing{lost}")
     if rounds := progress(open_results(folder)):
         print(f"  {rounds}")
     if kept := store.kept():
@@ -210,6 +213,11 @@ def status(folder: Folder) -> None:
         print(f"  checkpoints of unfinished batches, which go on from them: {shown}{more}")
     for runner in seen:
         print(f"  {runner.sentence}")
+    if found.damaged:
+        # Behind what the other batches say, which is of use without it.
+        sys.stdout.flush()
+        more = f"\nand {damaged - _MOST_SHOWN} more" if damaged > _MOST_SHOWN else ""
+        raise StoreError("\n".join(found.damaged[:_MOST_SHOWN]) + more)
 
 
 for _command in (

@@ -81,8 +81,14 @@ def content_of(results: Results) -> Content:
         StoreError: If a file of it is damaged.
     """
     plugins.load()
-    status = results.store.status()
-    sections = [*_summary(results), *_endings(results, status), *_asked(results), *_claims(results)]
+    status = results.store.status(with_damage=True)
+    sections = [
+        *_damage(results, status),
+        *_summary(results),
+        *_endings(results, status),
+        *_asked(results),
+    ]
+    sections += _claims(results, status)
     return Content(
         name=results.name,
         source=str(results.sweep.get("source") or ""),
@@ -148,13 +154,30 @@ def _summary(results: Results) -> Iterator[Section]:
     yield Section("summary", "Summary", lead, (table,), notes)
 
 
+def _damage(results: Results, status: Status) -> Iterator[Section]:
+    """Yield which receipts are damaged, if any are."""
+    if status.damaged:
+        lead = (
+            f"{len(status.damaged)} of {status.batches_done} batches that are done have a damaged "
+            "receipt. What the head of this page counts as diverged, stopped early and computing "
+            "is without their runs; figures and tables are drawn from their curves and outcomes, "
+            "which have checksums of their own."
+        )
+        # Who is sent the page need not know where one's home lies.
+        told = [text.replace(f"{results.path}/", "") for text in status.damaged[:_MOST_SHOWN]]
+        yield Section("damage", "Damage", lead, notes=tuple(told))
+
+
 def _endings(results: Results, status: Status) -> Iterator[Section]:
     """Yield which runs diverged, if any did, and what batches had to note."""
-    if status.diverged:
+    # Of a batch whose receipt is damaged, the outcomes know it.
+    if status.diverged or status.damaged:
         keys = results.varying
         runs: Any = results.runs(unused=True)[[*keys, "status", "diverged_step"]]
         done = runs[runs["status"] != "planned"]
         diverged = done["status"] == "diverged"
+        if not diverged.any():
+            return
         groups: Any = done.assign(
             diverged=diverged.astype(int), step=done["diverged_step"].where(diverged)
         )
@@ -169,7 +192,7 @@ def _endings(results: Results, status: Status) -> Iterator[Section]:
             columns={"first_step": "first at step", "last_step": "last at step"}
         )
         lead = (
-            f"{status.diverged} of {status.done} runs diverged: their error was not finite, or "
+            f"{diverged.sum()} of {len(done)} runs diverged: their error was not finite, or "
             "exceeded `training.divergence_factor` times its start. They are frozen there and "
             "enter no median."
         )
@@ -202,8 +225,8 @@ def _transition(results: Results) -> pd.DataFrame:
     return transitions(results.path, between, conditions, by).table
 
 
-def _claims(results: Results) -> Iterator[Section]:
-    num_runs = results.store.status().done
+def _claims(results: Results, status: Status) -> Iterator[Section]:
+    num_runs = status.done
     if not num_runs:
         return
     if num_runs > _MOST_JUDGED:

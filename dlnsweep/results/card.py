@@ -9,9 +9,11 @@ import base64
 import io
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dlnsweep.errors import StoreError
+from dlnsweep.settings.figure_files import file_stems
 from dlnsweep.settings.html_card import html_card
 from dlnsweep.settings.sentences import duration, show
 from dlnsweep.store import Store
@@ -38,13 +40,17 @@ def results_card(store: Store, varying: Sequence[str]) -> str:
 
 
 def _rows(store: Store, varying: Sequence[str]) -> Iterator[tuple[str, str]]:
-    status = store.status()
+    status = store.status(with_damage=True)
     left = status.planned - status.done
     yield "runs", f"{status.done:,} of {status.planned:,} done" if left else f"{status.done:,} done"
     ended = [f"{status.diverged:,} diverged"] if status.diverged else ["none diverged"]
     ended += [f"{status.stopped:,} stopped early"] if status.stopped else []
     yield "ended", ", ".join(ended) if status.done else "nothing is done yet"
     yield "computing", duration(status.seconds)
+    if status.damaged:
+        many = "s" * (len(status.damaged) > 1)
+        told = f"{len(status.damaged):,} receipt{many}; `dlnsweep verify` tells what to do"
+        yield "damaged", told
     for key in varying[:_MOST_KEYS]:
         yield key, _values(store, key)
     if len(varying) > _MOST_KEYS:
@@ -68,13 +74,32 @@ def _value(value: Any) -> str:
     )
 
 
+def _named(sweep: dict[str, Any]) -> list[str]:
+    """Return the files that the sweep's figures are drawn to, in the order of its file."""
+    told = [(each.get("file"), each.get("kind")) for each in sweep["sweep"].get("figures", [])]
+    texts = [(file if isinstance(file, str) else None, str(kind)) for file, kind in told]
+    return [f"{stem}.png" for stem in file_stems([_Named(*each) for each in texts])]
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What of a figure names its files; the folder may be anybody's."""
+
+    file: str | None
+    kind: str
+
+
 def thumbnail(store: Store) -> str:
-    """Return the first figure of a folder, small, as PNG in base 64; empty if there is none."""
+    """Return the main figure of a folder, small, as PNG in base 64; empty if there is none.
+
+    The main one is the first that the sweep's file asks for and that is there.
+    """
     try:
-        names = [name for name in store.files.names(FIGURES) if name.endswith(".png")]
-        if not names:
+        names = {name for name in store.files.names(FIGURES) if name.endswith(".png")}
+        main = [name for name in _named(store.sweep) if name in names] or sorted(names)
+        if not main:
             return ""
-        data = store.files.read_bytes(f"{FIGURES}/{names[0]}", _MOST_BYTES)
+        data = store.files.read_bytes(f"{FIGURES}/{main[0]}", _MOST_BYTES)
     except (StoreError, OSError):
         return ""
     if not data.startswith(_PNG) or len(data) < 24:

@@ -17,12 +17,13 @@ from dlnsweep.machine.whole_files import whole_file
 from dlnsweep.results.csv_files import inert
 from dlnsweep.results.results import Results
 from dlnsweep.results.tables import aligned, check_alike, expanded, map_in_threads, stream
-from dlnsweep.settings.sentences import nearest_key
+from dlnsweep.settings.sentences import nearest_key, show
 from dlnsweep.store.records import PARQUET_OPTIONS
 
 TABLES = ("curves", "outcomes", "runs")
 ENDINGS = (".csv", ".parquet")
 _KEYS = ("run_id", "step")
+_MOST_SHOWN = 12
 
 
 def export(
@@ -49,7 +50,8 @@ def export(
         The numbers of rows and columns.
 
     Raises:
-        SpecError: If a name is not known, or the file is there already or cannot be written.
+        SpecError: If a name is not known, `where` chooses no run, or the file is there already or
+            cannot be written.
         StoreError: If the results are damaged.
     """
     if path.suffix.lower() not in ENDINGS:
@@ -59,12 +61,14 @@ def export(
     table = table or named_table(path)
     _check_observables(results, table, observables)
     as_csv = path.suffix.lower() == ".csv"
+    frame = results.runs(where) if where or table == "runs" else None
+    if frame is not None and frame.empty and where:
+        raise SpecError(_no_run(results, where))
     if table == "runs":
-        frame = results.runs(where)
         whole = expanded(pa.Table.from_pandas(frame, preserve_index=False))
         schema, pieces = whole.schema, iter([whole])
     else:
-        ids = results.runs(where)["run_id"].to_numpy() if where else None
+        ids = None if frame is None else frame["run_id"].to_numpy()
         schema, pieces = _pieces(results, table, observables, ids)
     if as_csv:
         schema, pieces = pa.schema(map(_for_csv, schema)), map(_inert, pieces)
@@ -86,6 +90,19 @@ def _check_observables(results: Results, table: str, observables: Sequence[str])
             near = nearest_key(name, known)
             hint = f"did you mean '{near}'?" if near else f"there are {', '.join(known)}."
             raise SpecError(f"{results.path}: '{name}' is not recorded; {hint}")
+
+
+def _no_run(results: Results, where: Mapping[str, Any]) -> str:
+    """Return what is said where no run is chosen: the values that there are."""
+    table = results.store.runs_table(list(where))
+    asked = ", ".join(f"{key} = {show(value)}" for key, value in where.items())
+    there = []
+    for key in where:
+        found = [value for value in table[key].unique().to_pylist() if value not in (None, "")]
+        more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+        values = ", ".join(map(show, found[:_MOST_SHOWN])) or "no value in any run"
+        there.append(f"{key} is {values}{more}")
+    return f"{results.path}: no run has {asked}; {'; '.join(there)}."
 
 
 def _pieces(

@@ -12,6 +12,7 @@ import pyarrow as pa
 from dlnsweep.contracts.keys import value_types
 from dlnsweep.store.bounds import Unfit
 from dlnsweep.store.records import FINAL, OUTCOMES_SCHEMA, integers
+from dlnsweep.store.stored_plan import is_setting
 
 # The columns of curves that are no observables.
 _KEYS = ("run_id", "step")
@@ -56,6 +57,9 @@ def check_types(folder: str, schema: pa.Schema) -> None:
         Unfit: If there are such.
     """
     for field in schema:
+        if is_setting(field.name):
+            # Settings are put beside these columns by their names.
+            raise Unfit(f"its column {field.name[:80]!r} has the name of a setting")
         if folder == "curves" and field.name in _KEYS:
             right = pa.types.is_signed_integer(field.type)
         elif folder == "curves" or field.name.startswith(FINAL):

@@ -79,10 +79,32 @@ def check_sweep(value: Mapping[str, Any], path: Any) -> None:
     missing = [name for name in ("name", "observables", "sweep") if name not in value]
     wrong = missing or _wrong(value, _SWEEP)
     if wrong:
+        found = f"its '{wrong[0]}' is {_found(value, wrong[0])}"
+        record = value.get("sweep")
+        if wrong[0] == "sweep" and isinstance(record, dict):
+            found = _wrong_record(record)
         raise StoreError(
-            f"{path}: is damaged (its '{wrong[0]}' is {_found(value, wrong[0])}); restore it from "
-            "a copy, or move the folder away and run the sweep again."
+            f"{path}: is damaged ({found}); restore it from a copy, or move the folder away and "
+            "run the sweep again."
         )
+
+
+def _wrong_record(record: Mapping[str, Any]) -> str:
+    """Return which part of the sweep's own record is wrong, and what it must be."""
+    if not isinstance(record.get("shared", {}), dict):
+        return f"its 'sweep.shared' is {_json_kind(record['shared'])}; it must be an object"
+    figures = record["figures"]
+    if not isinstance(figures, list):
+        return f"its 'sweep.figures' is {_json_kind(figures)}; it must be a list of objects"
+    place = next(i for i, each in enumerate(figures) if not isinstance(each, dict))
+    return f"its 'sweep.figures[{place}]' is {_json_kind(figures[place])}; it must be an object"
+
+
+def _json_kind(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "true" if value else "false"
+    names = {str: "a text", list: "a list", dict: "an object"}
+    return names.get(type(value), "a number")
 
 
 def check_receipt(value: Mapping[str, Any], path: Any) -> None:

@@ -305,9 +305,10 @@ class Store:
         """
         return read_weights(self.files, number)
 
-    def status(self) -> Status:
-        """Return how far the sweep has come."""
-        return status_of(self.files, run_table.count_runs(self.files), self.done())
+    def status(self, *, with_damage: bool = False) -> Status:
+        """Return how far the sweep has come; see `status_of`."""
+        planned = run_table.count_runs(self.files)
+        return status_of(self.files, planned, self.done(), with_damage=with_damage)
 
     def verify(self) -> list[Problem]:
         """Return everything in the folder that is not as it was committed."""

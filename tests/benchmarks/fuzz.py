@@ -28,7 +28,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 
 import damage
-from fuzz_samples import COMMANDS, STATUSES, make_folder, write_sweep
+from fuzz_samples import COMMANDS, DAMAGED, OWN_STATUSES, STATUSES, make_folder, write_sweep
 
 from tests.benchmarks.tables import Table, machine
 
@@ -52,6 +52,13 @@ IMPORTED = (
     "jax",
     "dlnsweep.engine.program",
     "dlnsweep.engine.trained",
+    "dlnsweep.analysis.boundaries",
+    "dlnsweep.analysis.intervals",
+    "dlnsweep.analysis.limits",
+    "dlnsweep.execution.differences",
+    "dlnsweep.results.exported",
+    "dlnsweep.results.joined",
+    "dlnsweep.report",
     "dlnsweep.execution.heartbeat",
 )
 
@@ -111,10 +118,10 @@ def run_child(arguments: list[str], folder: Path) -> tuple[int, float, float, st
     return os.waitstatus_to_exitcode(status), seconds, 1024.0 * usage.ru_maxrss, text
 
 
-def faults_of(status: int, seconds: float, peak: float, text: str) -> list[str]:
-    """Return what a try did that it must not do."""
+def faults_of(name: str, status: int, seconds: float, peak: float, text: str) -> list[str]:
+    """Return what a try of a command did that it must not do."""
     found = []
-    if status not in STATUSES:
+    if status not in (*STATUSES, *OWN_STATUSES.get(name, ())):
         found.append(f"status {status}")
     if "Traceback" in text:
         found.append("traceback")
@@ -227,14 +234,14 @@ def _try(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     root = folder / "small"
-    shutil.copytree(place / "good", root)
+    shutil.copytree(place / DAMAGED.get(name, "good"), root)
     told = damage.damage(root, random)
     status, seconds, peak, text = run_child(COMMANDS[name](root, sweep), folder)
     count.tries += 1
     count.seconds += seconds
     count.slowest = max(count.slowest, seconds)
     count.largest_gb = max(count.largest_gb, peak / 1e9)
-    if found := faults_of(status, seconds, peak, text):
+    if found := faults_of(name, status, seconds, peak, text):
         count.losses += 1
         print(f"{name} --seed {given.seed} --at {number}: {', '.join(found)}: {told}")
         for bug in folder.glob("dlnsweep-bug-*"):

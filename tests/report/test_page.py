@@ -199,6 +199,49 @@ def test_an_unfinished_sweep_says_how_far_it_is(tmp_path: Path):
     assert page.all("progress")[0]["value"] == "0"
 
 
+def test_a_damaged_receipt_is_told_and_the_rest_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`status`, `report` and the card: what the others say, a sentence, and the status 3."""
+    root = samples.small(tmp_path / "small")
+    store = Store.open(root)
+    whole = store.status()
+    receipt = root / "receipts" / "batch-000000.json"
+    receipt.write_text(receipt.read_text().replace('"seconds": ', '"seconds": "x", "was": '))
+    sentence = "batch-000000.json: is damaged (its 'seconds' is a str that it cannot be)"
+    with pytest.raises(StoreError) as refused:
+        store.status()
+    assert sentence in str(refused.value)
+    found = store.status(with_damage=True)
+    assert len(found.damaged) == 1
+    assert (found.done, found.batches_done) == (whole.done, whole.batches_done)
+    assert found.seconds < whole.seconds
+
+    def command(*arguments: str) -> str:
+        # The command line turns it into text and the exit status 3.
+        with pytest.raises(StoreError) as ended:
+            cli.app([*arguments])
+        assert sentence in str(ended.value)
+        return capsys.readouterr().out
+
+    out = command("status", str(root))
+    assert "12 of 12 runs done" in out
+    assert "of computing, without 1 batch whose receipt is damaged" in out
+    path = tmp_path / "p.html"
+    assert command("report", str(root), "--out", str(path)) == f"{path}\n"
+    page = read(path)
+    check_safe(page)
+    assert "Damage" in page.texts["h2"]
+    assert any("1 of 2 batches that are done have a damaged" in text for text in page.texts["p"])
+    # Who is sent the page need not know where it was made; and figures are there.
+    assert str(tmp_path) not in path.read_text()
+    assert page.all("svg")
+    # Diverged runs are counted from the outcomes, which know those of the damaged batch.
+    assert any("2 of 12 runs diverged" in text for text in page.texts["p"])
+    card = dlnsweep.open_results(root)._repr_html_()
+    assert "1 receipt; `dlnsweep verify` tells what to do" in card
+
+
 def test_a_page_of_10000_runs_is_small_and_says_what_it_leaves_out(tmp_path: Path):
     path = write_report(samples.large(tmp_path / "large", 5000), tmp_path / "p.html")
     assert path.stat().st_size < 5e6

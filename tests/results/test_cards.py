@@ -82,6 +82,23 @@ def test_a_card_has_a_small_figure(folder: Path):
     picture.unlink()
 
 
+def test_a_card_shows_the_figure_that_the_sweep_asks_for_first(tmp_path: Path):
+    root = samples.small(tmp_path / "small")
+    samples.add_figures(root, [{"kind": "final"}, {"kind": "curves"}, {"kind": "final"}])
+    (root / "figures").mkdir()
+
+    def width() -> int:
+        (source,) = card(root).images
+        return struct.unpack(">I", base64.b64decode(source.partition(",")[2])[16:20])[0]
+
+    sizes = {"another": 10, "curves": 20, "final-2": 30, "final": 40}
+    for shown, (name, size) in enumerate(sizes.items(), 1):
+        rows = zlib.compress((b"\0" + b"\x20\x80\xff" * size) * 9)
+        (root / "figures" / f"{name}.png").write_bytes(png(size, 9, rows))
+        # The second figure of the file comes before the third one.
+        assert width() == [10, 20, 20, 40][shown - 1]
+
+
 def test_nothing_of_a_hostile_folder_is_markup_in_a_card(tmp_path: Path):
     found = card(samples.hostile(tmp_path / "hostile"))
     assert {tag for tag, _ in found.elements} == {"div", "table", "tbody", "tr", "td"}

@@ -26,6 +26,19 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return open_results(folder)
 
 
+@pytest.mark.parametrize("table", ["curves", "outcomes", "runs"])
+def test_a_choice_of_no_run_is_told_and_writes_nothing(
+    results: Results, tmp_path: Path, table: str
+) -> None:
+    path = tmp_path / "a.csv"
+    with pytest.raises(SpecError, match=r"no run has training.weight_decay = 7; .* is 0.1, 0.01"):
+        export(results, path, table, where={DECAY: 7})
+    # Each value is there, but no run has both.
+    with pytest.raises(SpecError, match=r"no run has .* = 0.1, seed = 9; .*; seed is 0, 1, 2\."):
+        export(results, path, table, where={DECAY: 0.1, "seed": 9})
+    assert not path.exists()
+
+
 def read(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
 

@@ -31,10 +31,36 @@ x = "training.num_steps"
 formats = ["png"]
 """
 )
+# Seeds are added, and a value is searched for: what `intervals` and `boundary` are about.
+ROUNDS = {
+    "until": """
+[sweep.until]
+observable = "regression_error"
+width = 0.5
+relative = true
+most_seeds = 12
+""",
+    "refined": """
+[sweep.refine]
+between = "training.weight_decay"
+success = { observable = "regression_error", below = 0.5 }
+tolerance = 0.5
+""",
+}
 X = ["--x", "training.num_steps", "--success", "regression_error < 0.5"]
 # Those that the guide lists; 70 would be a bug.
 STATUSES = (0, 2, 3, 4, 6)
+# What is no mistake of a command is one of another: `diff` ends with 1 where there is a difference.
+OWN_STATUSES = {"diff": (1,)}
+# Which folder is damaged, where it is not "good".
+DAMAGED = {"boundary": "refined", "intervals": "until", "report of until": "until"}
 Arguments = Callable[[Path, Path], list[str]]
+
+
+def _beside(root: Path, name: str) -> str:
+    return str(root.parent / name)
+
+
 COMMANDS: dict[str, Arguments] = {
     "status": lambda root, _: ["status", str(root)],
     "summary": lambda root, _: ["summary", str(root)],
@@ -60,6 +86,43 @@ COMMANDS: dict[str, Arguments] = {
         "0",
         "-q",
     ],
+    "boundary": lambda root, _: ["boundary", str(root)],
+    "intervals": lambda root, _: ["intervals", str(root)],
+    "extrapolate": lambda root, _: [
+        "extrapolate",
+        str(root),
+        "--in",
+        "training.num_steps",
+        "--of",
+        "regression_error",
+    ],
+    "ls": lambda root, _: ["ls", str(root.parent)],
+    "diff": lambda root, sweep: ["diff", str(sweep), str(root)],
+    "report": lambda root, _: ["report", str(root), "--out", _beside(root, "r.html")],
+    "report of until": lambda root, _: ["report", str(root), "--out", _beside(root, "r.html")],
+    "cite": lambda root, _: ["cite", str(root)],
+    "export curves": lambda root, _: ["export", str(root), _beside(root, "curves.csv")],
+    "export outcomes": lambda root, _: ["export", str(root), _beside(root, "outcomes.parquet")],
+    "export runs": lambda root, _: [
+        "export",
+        str(root),
+        _beside(root, "runs.csv"),
+        "--where",
+        "training.num_steps=[30, 40]",
+    ],
+    "summary latex": lambda root, _: ["summary", str(root), "--format", "latex"],
+    "summary markdown": lambda root, _: ["summary", str(root), "--format", "markdown"],
+    "summary json": lambda root, _: ["summary", str(root), "--format", "json"],
+    "summary pivot": lambda root, _: ["summary", str(root), "--pivot", "training.weight_decay"],
+    "figure A B": lambda root, sweep: [
+        "figure",
+        str(root),
+        str(sweep.parent / "good"),
+        "--set",
+        "figure.hue=sweep",
+        "--out",
+        _beside(root, "together"),
+    ],
 }
 
 
@@ -70,7 +133,15 @@ def write_sweep(folder: Path) -> Path:
 
 
 def make_folder(root: Path, sweep: Path) -> None:
-    """Make a folder with a batch that is not done but has a checkpoint, and a sign of life."""
+    """Make a folder with a batch that is not done but has a checkpoint, and a sign of life.
+
+    Folders of `ROUNDS`, which are done, are made beside it.
+    """
+    for name, table in ROUNDS.items():
+        asked = root.parent / f"{name}.toml"
+        asked.write_text(SWEEP.partition("[[figure]]")[0] + table, encoding="utf-8")
+        run(asked, out=root.parent / "made", workers=0, figures=False)
+        (root.parent / "made" / "small").rename(root.parent / name)
     run(sweep, out=root.parent / "made", workers=0, figures=False)
     (root.parent / "made" / "small").rename(root)
     store = Store.open(root)

@@ -401,6 +401,34 @@ def test_other_storage_format_is_refused(tmp_path):
     refused(lambda: Store.open(root), "sweep.json: names no storage format", "damaged")
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"figures": "x"}, "its 'sweep.figures' is a text; it must be a list of objects"),
+        ({"figures": None}, "its 'sweep.figures' is null; it must be a list of objects"),
+        ({"figures": [{}, 3]}, "its 'sweep.figures[1]' is a number; it must be an object"),
+        ({"shared": []}, "its 'sweep.shared' is a list; it must be an object"),
+    ],
+)
+def test_a_damaged_record_of_the_sweep_says_which_part_and_what_it_must_be(tmp_path, changes, told):
+    root = samples.complete(tmp_path / "a").root
+    content = json.loads((root / "sweep.json").read_text())
+    content["sweep"] |= changes
+    (root / "sweep.json").write_text(json.dumps(content))
+    refused(lambda: Store.open(root), "sweep.json: is damaged (", told, "restore it from a copy")
+
+
+def test_a_column_with_the_name_of_a_setting_is_damage(tmp_path):
+    store = samples.complete(tmp_path / "a")
+    for folder in ("curves", "outcomes"):
+        path = store.root / folder / "batch-000000.parquet"
+        table = pq.read_table(path)
+        pq.write_table(table.append_column("training.x", table["run_id"]), path)
+        told = "its column 'training.x' has the name of a setting"
+        refused(lambda folder=folder: store.read_batch(folder, 0), told)
+        refused(lambda folder=folder: store.read_footer(folder, 0), told)
+
+
 def test_missing_run_table_is_named(tmp_path):
     root = samples.complete(tmp_path / "a").root
     (root / "runs.parquet").unlink()
