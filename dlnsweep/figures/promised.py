@@ -11,14 +11,32 @@ import pandas as pd
 from dlnsweep.analysis.intervals import asked, intervals_of
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.statistics import Results, Selection, Summary
+from dlnsweep.results.joined import SWEEP
 from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import FinalFigure
 from dlnsweep.settings.until import Until
+from dlnsweep.spec.figures.wording import plain
 
 
 def promise_note(results: Results, keys: Any) -> list[str]:
-    """Return until when seeds were added; nothing where none were."""
-    record = (results.sweep.get("sweep") or {}).get("until")
+    """Return until when seeds were added; nothing where none were.
+
+    Of several sweeps, for each that is drawn; once where it is the same of all.
+    """
+    joined = getattr(results, "joined", None)
+    if joined is None:
+        return _promise(results.sweep, keys)
+    drawn = keys.where.get(SWEEP, joined.parts)
+    told = {name: _promise(part.sweep, keys) for name, part in joined.parts.items()}
+    notes = {name: each for name, each in told.items() if name in drawn}
+    alike = len({tuple(each) for each in notes.values()}) == 1
+    if alike and notes:
+        return next(iter(notes.values()))
+    return [f"{plain(name)}: {text}" for name, each in notes.items() for text in each]
+
+
+def _promise(sweep: Mapping[str, Any], keys: Any) -> list[str]:
+    record = (sweep.get("sweep") or {}).get("until")
     if not record:
         return []
     sentence = Until.model_validate(record["asked"]).sentence

@@ -99,18 +99,21 @@ def set_y_scale(
     positive = drawn[drawn > 0]
     if not log or not len(positive):
         set_linear_ticks(ax.yaxis)
-        everything = np.concatenate([drawn, band])
+        everything, unused = np.concatenate([drawn, band]), []
         if len(everything):
             low, high = everything.min(), everything.max()
             margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-            ax.set_ylim(*_within((low - margin, high + margin), ends))
-        return ["no positive value, hence a linear axis"] if log and len(drawn) else []
+            limits = low - margin, high + margin
+            ax.set_ylim(*_within(limits, ends))
+            unused = _unused("y", limits, ends)
+        return ["no positive value, hence a linear axis"] * bool(log and len(drawn)) + unused
     low, high = positive.min(), positive.max()
     low = min([low, *band[band > low / 10]])
     high = max([high, *band])
     cuts, (lowest, highest) = [], ends
     margin = max((high / low) ** 0.04, 1.08)
     bottom, top = _within((low / margin, high * margin), ends)
+    unused = _unused("y", (low / margin, high * margin), ends)
     if lowest is not None and bottom == lowest > low:
         cuts.append(f"values below {format_value(bottom)} are not shown")
     if highest is not None and top == highest < high:
@@ -124,9 +127,9 @@ def set_y_scale(
             # Else a line would run straight down to where the logarithm of zero would be.
             y = np.asarray(line.get_ydata(), dtype=float)
             line.set_ydata(np.where(y > 0, y, np.nan))
-    if cuts:
-        return cuts
-    return ["zeros are not on the logarithmic axis"] if np.any(drawn <= 0) else []
+    if not cuts and np.any(drawn <= 0):
+        cuts = ["zeros are not on the logarithmic axis"]
+    return cuts + unused
 
 
 def cut_x(ax: Axes, ends: tuple[float | None, float | None]) -> list[str]:
@@ -140,7 +143,8 @@ def cut_x(ax: Axes, ends: tuple[float | None, float | None]) -> list[str]:
         new = left, new[1]
     ax.set_xlim(*new)
     cuts = [f"from {format_value(new[0])} on"] if new[0] > left else []
-    return cuts + ([f"up to {format_value(new[1])}"] if new[1] < right else [])
+    cuts += [f"up to {format_value(new[1])}"] if new[1] < right else []
+    return cuts + _unused("x", (left, right), ends)
 
 
 def _within(
@@ -149,6 +153,18 @@ def _within(
     low, high = (was if end is None else end for was, end in zip(limits, ends, strict=True))
     # One end alone may lie beyond everything.
     return (low, high) if low < high else limits
+
+
+def _unused(
+    axis: str, limits: tuple[float, float], ends: tuple[float | None, float | None]
+) -> list[str]:
+    """Return what is said of an end that lies beyond all that is drawn; `_within` leaves it out."""
+    low, high = (was if end is None else end for was, end in zip(limits, ends, strict=True))
+    # Of two ends the first is below the second, or the figure has been refused.
+    if low < high or ends == (None, None):
+        return []
+    key, end, where = ("min", ends[0], "above") if ends[1] is None else ("max", ends[1], "below")
+    return [f"{axis}_{key} = {format_value(end)} is not used: nothing is drawn {where} it"]
 
 
 def set_log_ticks(axis: Axis, low: float, high: float, most: int = 7) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from dlnsweep.errors import SpecError
 from dlnsweep.settings.sentences import printable, show
 from dlnsweep.spec import gallery
-from dlnsweep.spec.figures.overrides import is_text, set_in_figures
+from dlnsweep.spec.figures.overrides import TAKEN_OUT, is_text, set_in_figures
 
 LARGEST_FILE = 64 * 1024
 LONGEST_LINE = 4 * 1024
@@ -147,7 +147,9 @@ def apply_overrides(
 ) -> dict[str, Any]:
     """Return the document with `KEY=VALUE` overrides applied.
 
-    KEY is dotted ("training.num_steps"), VALUE is TOML; a bare word is taken as a string.
+    KEY is dotted ("training.num_steps"), VALUE is TOML; a bare word is taken as a string. Of
+    figures, an empty VALUE takes the key out ("figure.hue="), as if it were not written; of words
+    for readers (title, labels) it is the empty text.
 
     Args:
         document: The tables of a sweep file; they are not changed.
@@ -187,7 +189,9 @@ def _apply(document: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if equals and parts[0] == "figure" and len(parts) > 1:
-        value = (_read_words if is_text(parts[1:]) else _read_value)(text.strip())
+        words, text = is_text(parts[1:]), text.strip()
+        empty = not text and not words
+        value = TAKEN_OUT if empty else (_read_words if words else _read_value)(text)
         document["figure"] = set_in_figures(document.get("figure"), parts[1:], value)
         return
     if not equals or len(parts) > 3 or not all(p.isidentifier() for p in parts):

@@ -105,7 +105,7 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     (
         {"kind": "heatmap", "x": DECAY, "y": DEPTH, "value": "regression_error", "row_by": INIT},
         "row_by is a key of figures of kind 'curves', 'final', 'spectrum', 'scatter' or 'noise'; "
-        "kind = 'heatmap' cannot honour it: leave it out.",
+        "kind = 'heatmap' cannot honour it: leave it out (--set figure.row_by= takes it out).",
     ),
 ]
 

@@ -87,6 +87,28 @@ def test_each_sweep_has_its_own_curve_in_one_figure(joined: Joined) -> None:
     assert [text.get_text() for text in ax.get_xticklabels()] == ["first", "second"]
 
 
+def test_until_when_seeds_were_added_is_said_of_each_sweep(joined: Joined) -> None:
+    asked = {"observable": "error", "width": 0.1, "most_seeds": 40}
+    keys: dict[str, Any] = {"y": "error", "hue": "sweep", "where": {DECAY: 0.01}}
+    note = "seeds added, 40 at most, until"
+
+    def caption(**changes: Any) -> str:
+        return joined.figure(**keys | changes).caption  # type: ignore[attr-defined]
+
+    assert "seeds added" not in caption()
+    first, second = joined.parts.values()
+    first.sweep["sweep"]["until"] = {"asked": asked, "first": 3}
+    assert f"first: {note}" in caption()
+    assert caption().count("seeds added") == 1
+    # One that is not drawn has nothing to say.
+    assert "seeds added" not in caption(where={"sweep": "second"})
+    second.sweep["sweep"]["until"] = {"asked": asked | {"most_seeds": 50}, "first": 3}
+    assert "second: seeds added, 50 at most, until" in caption()
+    second.sweep["sweep"]["until"] = first.sweep["sweep"]["until"]
+    assert caption().count("seeds added") == 1
+    assert f"first: {note}" not in caption()
+
+
 def test_what_is_of_one_sweep_is_refused(joined: Joined, tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     for keys, sentence in [

@@ -21,6 +21,7 @@ from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.labels import format_value, format_values, math_symbol, setting_label
 from dlnsweep.figures.looks import colours
 from dlnsweep.figures.overlays import Overlay
+from dlnsweep.figures.style import cut_x
 from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
@@ -661,6 +662,36 @@ def test_a_highest_value_cuts_the_log_axis_too() -> None:
     assert "values above" in text
     above = drawn(kind="curves", y="regression_error", hue=DECAY, y_max=1e30)
     assert above.axes[0].get_ylim() == (low, 1e30)
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+@pytest.mark.parametrize(
+    ("key", "end", "where"), [("y_min", 1e30, "above"), ("y_max", 1e-30, "below")]
+)
+def test_an_end_beyond_all_that_is_drawn_is_said_to_be_unused(
+    scale: str, key: str, end: float, where: str
+) -> None:
+    keys: dict[str, Any] = {"kind": "curves", "y": "regression_error", "hue": DECAY}
+    whole = drawn(**keys, y_scale=scale)
+    if scale == "linear" and key == "y_max":
+        # The margin of a linear axis reaches below zero.
+        end = -1e30
+    beyond = drawn(**keys, y_scale=scale, **{key: end})
+    assert beyond.axes[0].get_ylim() == whole.axes[0].get_ylim()
+    assert f"is not used: nothing is drawn {where} it" in texts(beyond).replace("\n", " ")
+    assert "is not used" not in texts(drawn(**keys, y_scale=scale, **{key: 1e-3}))
+
+
+def test_a_horizontal_end_beyond_everything_is_said_to_be_unused() -> None:
+    figure = Figure()
+    ax = figure.subplots()
+    ax.set_xlim(1.0, 10.0)
+    assert cut_x(ax, (20.0, None)) == ["x_min = 20 is not used: nothing is drawn above it"]
+    assert cut_x(ax, (None, 0.5)) == ["x_max = 0.5 is not used: nothing is drawn below it"]
+    assert ax.get_xlim() == (1.0, 10.0)
+    # One that lies where the axis ends by itself is used.
+    assert cut_x(ax, (1.0, None)) == []
+    assert cut_x(ax, (1.0, 5.0)) == ["up to 5"]
 
 
 def test_saving_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -53,7 +53,12 @@ STATUSES = (0, 2, 3, 4, 6)
 # What is no mistake of a command is one of another: `diff` ends with 1 where there is a difference.
 OWN_STATUSES = {"diff": (1,)}
 # Which folder is damaged, where it is not "good".
-DAMAGED = {"boundary": "refined", "intervals": "until", "report of until": "until"}
+DAMAGED = {
+    "boundary": "refined",
+    "intervals": "until",
+    "extrapolate": "until",
+    "report of until": "until",
+}
 Arguments = Callable[[Path, Path], list[str]]
 
 

@@ -217,7 +217,7 @@ def test_set_reaches_all_figures_or_one_of_them():
         made = sweepfile.apply_overrides({}, [f"figure.0.title={text}"])
         assert made == {"figure": {"title": text}}
     assert sweepfile.apply_overrides({}, ['figure.title="a"']) == {"figure": {"title": "a"}}
-    for wrong in ("title=[1,", "title=\x1b[31m", 'title="a', "hue=", "hue=a b"):
+    for wrong in ("title=[1,", "title=\x1b[31m", 'title="a', "heu=", "hue=a b"):
         assert set_refusals(f"figure.{wrong}")
     (long,) = set_refusals("figure" + ".a" * 20_000 + "=1")
     assert len(long) < 350
@@ -253,3 +253,20 @@ numbers = st.one_of(
 def test_set_gives_back_what_was_written(value: object):
     text = str(value).lower()
     assert applied(f"training.x={text}") == value
+
+
+def test_an_empty_value_takes_a_key_of_figures_out():
+    first, second = {"kind": "final", "hue": "a.b", "where": {"a.b": 1, "c": 2}}, {"kind": "curves"}
+    given = {"figure": [first, second]}
+    made = sweepfile.apply_overrides(given, ["figure.hue=", "figure.0.where.a.b= "])
+    assert made == {"figure": [{"kind": "final", "where": {"c": 2}}, {"kind": "curves"}]}
+    assert first["hue"] == "a.b"
+    # Words for readers may be none.
+    assert sweepfile.apply_overrides({}, ["figure.title="]) == {"figure": {"title": ""}}
+    with pytest.raises(
+        SpecError, match=r"--set figure.heu=: figure.heu is no key of a figure; did"
+    ):
+        sweepfile.apply_overrides(given, ["figure.heu="])
+    # Of a run there is no setting to take out.
+    with pytest.raises(SpecError, match="is not TOML"):
+        sweepfile.apply_overrides({"training": {"x": 1}}, ["training.x="])

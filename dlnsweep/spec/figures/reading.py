@@ -37,7 +37,7 @@ def read_table(table: Any, place: str) -> tuple[Any, list[str]]:
     elsewhere = {key: kinds for key, kinds in not_here.items() if kinds}
     problems = [
         f"{place}.{key} is a key of figures of kind {_listed(kinds)}; kind = '{kind}' cannot "
-        "honour it: leave it out."
+        f"honour it: leave it out (--set {_set_key(place, key)}= takes it out)."
         for key, kinds in elsewhere.items()
     ]
     try:
@@ -50,6 +50,11 @@ def read_table(table: Any, place: str) -> tuple[Any, list[str]]:
     settings, wrong = with_style(settings)
     problems += [f"{place}.{sentence}" for sentence in wrong]
     return (None if problems else settings), problems
+
+
+def _set_key(place: str, key: str) -> str:
+    """Return what `--set` calls a key of a figure: figure.1.hue for that of figure[1]."""
+    return f"{place.replace('[', '.').replace(']', '')}.{key}"
 
 
 def _kinds_with(key: str) -> list[str]:
