@@ -165,7 +165,7 @@ class Hover:
         ).reindex(chosen.index)
         places = levels(self.selection.runs, self.settings.x)
         numbers = all(isinstance(each, int | float) for each in places)
-        at = [row[self.settings.x] for row in chosen.to_dict("records")]
+        at: list[Any] = [row[self.settings.x] for row in chosen.to_dict("records")]
         # Levels have None for what a run does not use, columns of numbers NaN.
         at = [None if is_blank(each) else each for each in at]
         x = [float(each) if numbers else float(places.index(each)) for each in at]
