@@ -83,10 +83,10 @@ class HeatmapFigure(Framed):
     success: Annotated[
         Successes,
         outside(
-            "for value = 'success': { observable = ..., below = ... }, or a list of several, which "
-            "must all hold"
+            "for value = 'success': { observable = ..., below = ... }, a list of several, which "
+            "must all hold, or 'finished': every run that did not diverge"
         ),
-    ] = ()
+    ] = None
     at: Annotated[At, outside(AT)] = "final"
     value_scale: Annotated[
         AutoScale, outside("auto: log if the values are positive over more than a decade")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, SerializerFunctionWrapHandler, WrapSerializer
 
 from dlnsweep.settings.base import Describe, Settings
 
@@ -18,18 +18,6 @@ class Success(Settings):
     ]
 
 
-def _read_successes(value: Any) -> Any:
-    if value is None:
-        return ()
-    if not isinstance(value, list | tuple):
-        return (value,)
-    return tuple(value)
-
-
-# One condition, or several that a run must meet together.
-Successes = Annotated[tuple[Success, ...], BeforeValidator(_read_successes)]
-
-
 def read_conditions(value: Any) -> Any:
     """Return conditions on a run's end as a tuple; none of "finished"; None where none is given."""
     if value is None:
@@ -41,3 +29,19 @@ def read_conditions(value: Any) -> Any:
             "it must be 'finished', { observable = ..., below = ... }, or a list of them"
         )
     return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _read_successes(value: Any) -> Any:
+    # Folders of before keep a list of no condition where none was given.
+    return None if value == [] else read_conditions(value)
+
+
+def _write_successes(value: Any, write: SerializerFunctionWrapHandler) -> Any:
+    # Kept figures are read again, where an empty list is none given.
+    return "finished" if value == () else write(value)
+
+
+# One condition, or several that a run must meet together; none of "finished"; None if not given.
+Successes = Annotated[
+    tuple[Success, ...] | None, BeforeValidator(_read_successes), WrapSerializer(_write_successes)
+]

@@ -436,6 +436,17 @@ def test_heatmap_of_a_success_frequency_counts_divergence_as_failure() -> None:
     assert printed == [*numbers[:-1], f"{numbers[-1]}\n4/5"]
 
 
+def test_heatmap_of_runs_that_finished_shows_the_share_that_did_not_diverge() -> None:
+    tables = make_tables({(0.1, 3, 0): "diverged", (0.01, 2, 1): "planned"})
+    figure = drawn(
+        tables, kind="heatmap", x=DECAY, y="network.depth", value="success", success="finished",
+    )  # fmt: skip
+    expected = np.ones((len(DEPTHS), len(DECAYS)))
+    expected[-1, -1] = 4 / 5
+    np.testing.assert_allclose(heatmap_cells(figure), expected, rtol=1e-15)
+    assert "success: the run did not diverge" in texts(figure).replace("\n", " ")
+
+
 def test_a_success_may_have_several_conditions() -> None:
     tables = make_tables({(0.1, 3, 0): "diverged"})
     limits = {"regression_error": 0.02, "loss": 1e-5}

@@ -45,7 +45,7 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     diverged = (selection.runs["status"] == "diverged").to_numpy()
     in_column = [matches(selection.runs, keys.x, each) for each in columns]
     in_row = [matches(selection.runs, keys.y, each) for each in rows]
-    frequency = bool(keys.success)
+    frequency = keys.success is not None
     cells = np.full((len(rows), len(columns)), np.nan)
     number, lost, tried = (np.zeros(cells.shape, dtype=int) for _ in range(3))
     for i, row in enumerate(in_row):
@@ -89,7 +89,7 @@ def _value_of_runs(
         value[usable] = records.per_run(observable, keys.at)
         return value
 
-    if not keys.success:
+    if keys.success is None:
         return of_runs(keys.value), usable
     diverged = (selection.runs["status"] == "diverged").to_numpy()
     success = np.ones(len(usable))
@@ -119,7 +119,7 @@ def _norm(keys: HeatmapFigure, cells: np.ndarray) -> Normalize:
 
 def _norm_of(keys: HeatmapFigure, cells: np.ndarray) -> Normalize:
     there = cells[np.isfinite(cells)]
-    if keys.success or not len(there):
+    if keys.success is not None or not len(there):
         return Normalize(0.0, 1.0)
     if style.is_log(keys.value_scale, there) and np.any(there > 0):
         low, high = float(there[there > 0].min()), float(there.max())
@@ -214,7 +214,7 @@ def _annotate(
 def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
     if keys.value_label is not None:
         return drawable(keys.value_label)
-    if keys.success:
+    if keys.success is not None:
         return "frequency of success"
     return layout.two_lines(value_label(keys.value, network_of(selection), keys.at))
 
@@ -222,8 +222,10 @@ def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
 def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:
     low, high = int(number.min()), int(number.max())
     runs = f"{high} runs" if low == high else f"{low} to {high} runs"
-    if not keys.success:
+    if keys.success is None:
         return [f"median of {runs} a cell"]
+    if not keys.success:
+        return ["success: the run did not diverge", f"{runs} a cell"]
     conditions = [
         f"{observable_label(each.observable).partition(' $')[0]} < {format_value(each.below)}"
         for each in keys.success

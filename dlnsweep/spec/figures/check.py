@@ -86,12 +86,12 @@ def _contradictions(figure: Any) -> Iterator[str]:
         if named[first] == named[second]:
             yield f"{first} and {second} are both '{named[first]}'; name two different settings."
     if figure.kind == "heatmap":
-        if figure.value == "success" and not figure.success:
+        if figure.value == "success" and figure.success is None:
             yield (
                 "value is 'success'; say when a run succeeds: "
                 "success = { observable = 'regression_error', below = 1e-3 }."
             )
-        if figure.value != "success" and figure.success:
+        if figure.value != "success" and figure.success is not None:
             yield f"success is given, but value is '{figure.value}'; set value = 'success'."
         if figure.transition and figure.value != "success":
             yield f"transition is given, but value is '{figure.value}'; set value = 'success'."
@@ -160,10 +160,11 @@ def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
     if figure.kind == "scatter" and not figure.x_is_setting:
         yield "x", figure.x
     if figure.kind == "heatmap":
-        for index, each in enumerate(figure.success):
-            place = "success" if len(figure.success) == 1 else f"success[{index}]"
+        conditions = figure.success or ()
+        for index, each in enumerate(conditions):
+            place = "success" if len(conditions) == 1 else f"success[{index}]"
             yield f"{place}.observable", each.observable
-        if not figure.success and figure.value != "success":
+        if figure.success is None and figure.value != "success":
             yield "value", figure.value
     elif figure.kind == "boundary":
         return
