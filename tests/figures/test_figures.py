@@ -447,6 +447,20 @@ def test_heatmap_of_runs_that_finished_shows_the_share_that_did_not_diverge() ->
     assert "success: the run did not diverge" in texts(figure).replace("\n", " ")
 
 
+def test_a_kept_heatmap_is_read_as_it_was_written() -> None:
+    keys: dict[str, Any] = {"kind": "heatmap", "x": DECAY, "y": "network.depth"}
+    condition = {"observable": "loss", "below": 0.5}
+    for success in ("finished", condition, [condition]):
+        asked = read_figure({**keys, "value": "success", "success": success})
+        assert read_figure(asked.model_dump(mode="json")) == asked
+    assert read_figure({**keys, "value": "success", "success": "finished"}).success == ()
+    # Earlier versions wrote an empty list where no condition was given.
+    of_a_value = read_figure({**keys, "value": "loss"})
+    before = {**of_a_value.model_dump(mode="json"), "success": []}
+    assert read_figure(before) == of_a_value
+    assert of_a_value.success is None
+
+
 def test_a_success_may_have_several_conditions() -> None:
     tables = make_tables({(0.1, 3, 0): "diverged"})
     limits = {"regression_error": 0.02, "loss": 1e-5}
