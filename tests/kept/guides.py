@@ -189,15 +189,16 @@ def _speed() -> Iterator[Statement]:
     runs, steps, most = planned("two_layer")
     assert steps == most
     yield says("a grid of {} networks and {} steps", runs, steps)
-    small = table("speed/small_networks.csv").by("step", "by hand / simd")
+    small = table("speed/small_networks.csv")
+    hand, torch = (small.by("step", f"{peer} / simd") for peer in ("by hand", "PyTorch"))
     yield says("of depth 3, {}×{}, five samples, {} runs", 5, 5, script("small_networks").RUNS)
-    ratio = small["linear, depth 3, 5 x 5, n = 5"]
-    yield says("small_networks.csv)) | `jit(vmap(scan))` by hand | {} times |", ratio)
-    ratio = small["linear, depth 10, 5 x 5, n = 5"]
-    yield says("is as fast) | | {} times |", ratio)
-    ratio = small["relu, d = 10, k = 16, n = 20"]
-    words = "width {}, {} samples, likewise | | {} times |"
-    yield says(words, 16, 20, ratio)
+    words = "`jit(vmap(scan))` by hand | {} times |\n| | PyTorch, all runs at once | {} times |"
+    for row, before, numbers in (
+        ("linear, depth 3, 5 x 5, n = 5", "small_networks.csv)) | ", ()),
+        ("linear, depth 10, 5 x 5, n = 5", "| the same, depth {} | ", (10,)),
+        ("relu, d = 10, k = 16, n = 20", "width {}, {} samples, likewise | ", (16, 20)),
+    ):
+        yield says(before + words, *numbers, AtLeast(hand[row]), AtLeast(torch[row]))
     large, bench = table("speed/population.csv", d=100_000), script("population")
     yield says("of {} ReLU neurons and a teacher of {} on", bench.K, bench.M)
     yield says("expected loss, {} inputs, one run", 100_000)
