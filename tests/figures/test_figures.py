@@ -22,7 +22,7 @@ from dlnsweep.figures.labels import format_value, format_values, math_symbol, se
 from dlnsweep.figures.looks import colours
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.style import cut_x
-from dlnsweep.settings.figures import read_figure
+from dlnsweep.settings.figures import HeatmapFigure, read_figure
 
 DECAY = "training.weight_decay"
 # Nothing is computed twice in another order, so only the last bits may differ.
@@ -453,9 +453,12 @@ def test_a_kept_heatmap_is_read_as_it_was_written() -> None:
     for success in ("finished", condition, [condition]):
         asked = read_figure({**keys, "value": "success", "success": success})
         assert read_figure(asked.model_dump(mode="json")) == asked
-    assert read_figure({**keys, "value": "success", "success": "finished"}).success == ()
+    finished = read_figure({**keys, "value": "success", "success": "finished"})
+    assert isinstance(finished, HeatmapFigure)
+    assert finished.success == ()
     # Earlier versions wrote an empty list where no condition was given.
     of_a_value = read_figure({**keys, "value": "loss"})
+    assert isinstance(of_a_value, HeatmapFigure)
     before = {**of_a_value.model_dump(mode="json"), "success": []}
     assert read_figure(before) == of_a_value
     assert of_a_value.success is None
