@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ import pandas as pd
 from pydantic import ValidationError
 
 from dlnsweep.analysis.boundary import brackets
+from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.results import Results, open_results
 from dlnsweep.results.wide_tables import fitted
 from dlnsweep.settings.refine import Refine
-from dlnsweep.settings.success import Success
+from dlnsweep.settings.success import kept_conditions
 
 
 def succeeded(runs: pd.DataFrame, refine: Refine) -> np.ndarray:
@@ -24,19 +25,7 @@ def succeeded(runs: pd.DataFrame, refine: Refine) -> np.ndarray:
         runs: Of `Results.runs`, without those that are only planned.
         refine: Says what success is.
     """
-    return passes(runs, refine.success)
-
-
-def passes(runs: pd.DataFrame, success: Iterable[Success]) -> np.ndarray:
-    """Return for each run that is done whether it did not diverge and meets all conditions."""
-    passed = np.array(runs["status"] != "diverged")
-    if not len(passed):
-        # Of no runs there are no final values.
-        return passed
-    for each in success:
-        final = np.asarray(runs[f"final_{each.observable}"], dtype=float)
-        passed &= np.where(np.isfinite(final), final, np.inf) < each.below
-    return passed
+    return succeeded_in_the_end(runs, refine.success)
 
 
 def boundaries(folder: Any) -> pd.DataFrame:
@@ -125,7 +114,7 @@ def asked(sweep: Mapping[str, Any], settings: Collection[str]) -> tuple[Refine, 
             "grid `dlnsweep transition` fits."
         )
     try:
-        refine = Refine.model_validate(record["refine"])
+        refine = Refine.model_validate(kept_conditions(record["refine"]))
         axes = [key for axis in record["axes"] for key in axis]
         known = {refine.between, *axes, *(f"final_{each.observable}" for each in refine.success)}
         finals = {f"final_{name}" for name in sweep["observables"]}

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from dlnsweep.analysis.boundaries import passes
 from dlnsweep.analysis.sequential import Numbers, Stand, follow, looks
+from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.results import Results, open_results
 from dlnsweep.results.wide_tables import fitted
+from dlnsweep.settings.success import kept_conditions
 from dlnsweep.settings.until import Until
 from dlnsweep.spec.until import Row, compared_with, is_asked
 
@@ -29,7 +30,7 @@ def outcomes(runs: pd.DataFrame, until: Until) -> Numbers:
             failed, and enters no median.
     """
     if until.success is not None:
-        return passes(runs, until.success).astype(float)
+        return succeeded_in_the_end(runs, until.success).astype(float)
     if not len(runs):
         # Of no runs there are no final values.
         return np.zeros(0)
@@ -163,7 +164,8 @@ def asked(sweep: Mapping[str, Any], settings: Collection[str]) -> tuple[Until, l
             "over its seeds."
         )
     try:
-        until, first = Until.model_validate(record["until"]["asked"]), record["until"]["first"]
+        until = Until.model_validate(kept_conditions(record["until"]["asked"]))
+        first = record["until"]["first"]
         keys = [key for axis in record["axes"] for key in axis]
         own = [until.observable] if until.success is None else [e.observable for e in until.success]
         known = {*keys, *own}

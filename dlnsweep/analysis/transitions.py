@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.bootstrap import resamples
 from dlnsweep.analysis.logistic import logistic_half
+from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError
 from dlnsweep.results import open_results
 from dlnsweep.results.wide_tables import fitted
@@ -104,7 +105,7 @@ def transitions(
         StoreError: If no run is done yet.
     """
     results = open_results(folder)
-    runs = results.runs(unused=True)
+    runs: Any = results.runs(unused=True)
     check_begun(results, runs)
     for name, key in ((x, "x"), *((each, "by") for each in by)):
         if name not in results.settings:
@@ -121,11 +122,7 @@ def transitions(
     values = np.asarray(runs[x], dtype=object)
     if not len(runs) or not all(isinstance(v, int | float) and v > 0 for v in values):
         raise SpecError(f"x is '{x}', which must have positive numbers in every run that is done.")
-    succeeded = np.ones(len(runs), dtype=bool)
-    for condition in success:
-        final = np.asarray(runs[f"final_{condition.observable}"], dtype=float)
-        succeeded &= np.where(np.isfinite(final), final, np.inf) < condition.below
-    runs = runs.assign(**{"succeeded": succeeded & (runs["status"] != "diverged")})
+    runs = runs.assign(succeeded=succeeded_in_the_end(runs, success))
     return fit_transitions(runs, x, list(by))
 
 

@@ -14,6 +14,7 @@ from dlnsweep.figures.statistics import Results, Selection, Summary
 from dlnsweep.results.joined import SWEEP
 from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import FinalFigure
+from dlnsweep.settings.success import kept_conditions
 from dlnsweep.settings.until import Until
 from dlnsweep.spec.figures.wording import plain
 
@@ -39,7 +40,7 @@ def _promise(sweep: Mapping[str, Any], keys: Any) -> list[str]:
     record = (sweep.get("sweep") or {}).get("until")
     if not record:
         return []
-    sentence = Until.model_validate(record["asked"]).sentence
+    sentence = Until.model_validate(kept_conditions(record["asked"])).sentence
     drawn = getattr(keys, "band", "none")
     rest = {"until": "", "none": ""}.get(drawn, " (the interval that is drawn is not that one)")
     most = record["asked"]["most_seeds"]

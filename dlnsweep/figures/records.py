@@ -143,6 +143,15 @@ class Records:
                 out[rows.place[there]] = rows.values(observable)[there]
         return np.where(np.isfinite(out), out, np.nan)
 
+    def there(self, at: str | int | Minimise) -> np.ndarray:
+        """Return for each usable run whether it has what `per_run` reads, finite or not."""
+        if not isinstance(at, int):
+            return np.ones(len(self._index), dtype=bool)
+        found = self._stopped.copy()
+        for rows in self._rows([]):
+            found[rows.place[rows.step == at]] = True
+        return found
+
     @cached_property
     def _ends(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all steps, and the last step of each run (-1 without any)."""

@@ -50,8 +50,8 @@ def export(
         The numbers of rows and columns.
 
     Raises:
-        SpecError: If a name is not known, `where` chooses no run, or the file is there already or
-            cannot be written.
+        SpecError: If a name is not known, `where` chooses no run, or of curves and outcomes none
+            that is done, or the file is there already or cannot be written.
         StoreError: If the results are damaged.
     """
     if path.suffix.lower() not in ENDINGS:
@@ -61,9 +61,11 @@ def export(
     table = table or named_table(path)
     _check_observables(results, table, observables)
     as_csv = path.suffix.lower() == ".csv"
-    frame = results.runs(where) if where or table == "runs" else None
+    frame: Any = results.runs(where) if where or table == "runs" else None
     if frame is not None and frame.empty and where:
         raise SpecError(_no_run(results, where))
+    if frame is not None and table != "runs" and (frame["status"] == "planned").all():
+        raise SpecError(_none_done(results, where or {}, len(frame), table))
     if table == "runs":
         whole = expanded(pa.Table.from_pandas(frame, preserve_index=False))
         schema, pieces = whole.schema, iter([whole])
@@ -95,14 +97,24 @@ def _check_observables(results: Results, table: str, observables: Sequence[str])
 def _no_run(results: Results, where: Mapping[str, Any]) -> str:
     """Return what is said where no run is chosen: the values that there are."""
     table = results.store.runs_table(list(where))
-    asked = ", ".join(f"{key} = {show(value)}" for key, value in where.items())
     there = []
     for key in where:
         found = [value for value in table[key].unique().to_pylist() if value not in (None, "")]
         more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
         values = ", ".join(map(show, found[:_MOST_SHOWN])) or "no value in any run"
         there.append(f"{key} is {values}{more}")
-    return f"{results.path}: no run has {asked}; {'; '.join(there)}."
+    return f"{results.path}: no run has {_asked(where)}; {'; '.join(there)}."
+
+
+def _none_done(results: Results, where: Mapping[str, Any], count: int, table: str) -> str:
+    return (
+        f"{results.path}: none of the {count} runs that have {_asked(where)} is done, so that "
+        f"there are no {table}; carry on with `dlnsweep run`, or export runs."
+    )
+
+
+def _asked(where: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {show(value)}" for key, value in where.items())
 
 
 def _pieces(

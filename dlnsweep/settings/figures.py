@@ -84,7 +84,8 @@ class HeatmapFigure(Framed):
         Successes,
         outside(
             "for value = 'success': { observable = ..., below = ... }, a list of several, which "
-            "must all hold, or 'finished': every run that did not diverge"
+            "must all hold (a value that is not finite meets none), or 'finished': every run "
+            "that did not diverge"
         ),
     ] = None
     at: Annotated[At, outside(AT)] = "final"

@@ -24,11 +24,22 @@ def read_conditions(value: Any) -> Any:
         return None
     if value == "finished":
         return ()
-    if isinstance(value, str):
+    # An empty list says nothing of what success is.
+    if isinstance(value, str) or value == []:
         raise ValueError(
             "it must be 'finished', { observable = ..., below = ... }, or a list of them"
         )
     return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def kept_conditions(record: Any) -> Any:
+    """Return what a folder says of [sweep.refine] or [sweep.until] as a file would say it.
+
+    There "finished" is kept as a list of no condition.
+    """
+    if isinstance(record, dict) and record.get("success") == []:
+        return {**record, "success": "finished"}
+    return record
 
 
 def _read_successes(value: Any) -> Any:

@@ -196,6 +196,7 @@ def test_a_sweep_goes_through_its_rounds_and_again(tmp_path: Path) -> None:
         ({"between": "training.rate"}, "sweep.refine.between is 'training.rate', which is not a setting; did you mean"),
         ({"between": "network.depth"}, "sweep.refine.between is 'network.depth', which has one value; give it those"),
         ({"between": RATE, "success": "done"}, "sweep.refine.success is 'done'; it must be 'finished', {"),
+        ({"between": RATE, "success": []}, "sweep.refine.success is []; it must be 'finished', {"),
         ({"between": RATE, "success": {"observable": "los", "below": 1.0}}, "sweep.refine.success names 'los'; it must be a recorded"),
         ({"between": RATE, "tolerance": 0}, "sweep.refine.tolerance is 0; it must be positive."),
         ({"tolerance": 0.1}, "sweep.refine.between is missing"),

@@ -258,6 +258,7 @@ DECAYS = {"training__weight_decay": [0.0, 0.1]}
         ({"width": 0.1, "most_seeds": 20}, {}, "sweep.until names neither observable nor success; it must name one"),
         ({**OBSERVED, "success": "finished"}, {}, "sweep.until names both; it must name one"),
         ({"success": "done", "width": 0.1, "most_seeds": 20}, {}, "sweep.until.success is 'done'; it must be 'finished', {"),
+        ({"success": [], "width": 0.1, "most_seeds": 20}, {}, "sweep.until.success is []; it must be 'finished', {"),
         ({"success": "finished", "width": 1.0, "most_seeds": 20}, {}, "sweep.until.width is 1; of a probability it must be below 1."),
         ({"success": "finished", "width": 0.1, "most_seeds": 20, "relative": True}, {}, "sweep.until.relative is true, but the width of a probability"),
         ({"success": "finished", "width": 0.1, "most_seeds": 20, "against": {DECAY: 0.0}}, DECAYS, "sweep.until.against is for an observable's median"),

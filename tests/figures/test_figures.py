@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dlnsweep.analysis.bootstrap import median_interval
+from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.labels import format_value, format_values, math_symbol, setting_label
@@ -23,7 +24,9 @@ from dlnsweep.figures.looks import colours
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.style import cut_x
 from dlnsweep.settings.figures import HeatmapFigure, read_figure
+from dlnsweep.settings.success import Success
 
+DEPTH = "network.depth"
 DECAY = "training.weight_decay"
 # Nothing is computed twice in another order, so only the last bits may differ.
 ROUNDING = 1e-12
@@ -445,6 +448,51 @@ def test_heatmap_of_runs_that_finished_shows_the_share_that_did_not_diverge() ->
     expected[-1, -1] = 4 / 5
     np.testing.assert_allclose(heatmap_cells(figure), expected, rtol=1e-15)
     assert "success: the run did not diverge" in texts(figure).replace("\n", " ")
+
+
+def test_a_run_whose_value_is_not_finite_has_not_succeeded_in_any_count() -> None:
+    tables = make_tables({(0.1, 3, 0): "diverged", (0.01, 2, 1): "planned"})
+    spoilt = [(0.01, 3, 2, np.inf), (0.01, 3, 4, np.nan), (0.001, 2, 3, -np.inf)]
+    runs, curves = tables.run_table, tables.curve_table
+    for decay, depth, seed, value in spoilt:
+        one = (runs[DECAY] == decay) & (runs[DEPTH] == depth) & (runs["seed"] == seed)
+        runs.loc[one, "final_loss"] = value
+        last = curves["run_id"].isin(runs["run_id"][one]) & (curves["step"] == STEPS[-1])
+        curves.loc[last, "loss"] = value
+    condition = {"observable": "loss", "below": 1e9}
+    expected = {(2, 0.001): 4 / 5, (3, 0.01): 3 / 5, (3, 0.1): 4 / 5}
+    for at in ("final", int(STEPS[-1])):
+        figure = drawn(
+            tables, kind="heatmap", x=DECAY, y=DEPTH, value="success", success=condition, at=at
+        )
+        for i, depth in enumerate(DEPTHS):
+            for j, decay in enumerate(sorted(DECAYS)):
+                share = expected.get((depth, decay), 1.0)
+                assert heatmap_cells(figure)[i, j] == pytest.approx(share)
+        told = texts(figure).replace("\n", " ")
+        assert "3 whose value is not finite, counted as failures" in told
+        assert "without a value" not in told
+    # The rounds of [sweep.refine] and [sweep.until], and `transition`, count the same runs.
+    done = runs[runs["status"] != "planned"]
+    by_cell = done.assign(passed=succeeded_in_the_end(done, [Success(**condition)])).groupby(
+        [DEPTH, DECAY]
+    )["passed"]
+    shares: Any = by_cell.mean()
+    assert {place: share for place, share in shares.items() if share < 1} == expected
+
+
+def test_a_run_without_a_record_at_the_step_neither_succeeds_nor_fails() -> None:
+    tables = make_tables()
+    runs, curves = tables.run_table, tables.curve_table
+    short = runs["run_id"][(runs[DECAY] == 0.01) & (runs[DEPTH] == 2)]
+    tables.curve_table = curves[~(curves["run_id"].isin(short) & (curves["step"] == 100))]
+    figure = drawn(
+        tables, kind="heatmap", x=DECAY, y=DEPTH, value="success", at=100,
+        success={"observable": "loss", "below": 1e9},
+    )  # fmt: skip
+    cells = np.ma.filled(heatmap_cells(figure), np.nan)
+    np.testing.assert_array_equal(cells, [[1, np.nan, 1], [1, 1, 1]])
+    assert "5 without a value, left out" in texts(figure).replace("\n", " ")
 
 
 def test_a_kept_heatmap_is_read_as_it_was_written() -> None:

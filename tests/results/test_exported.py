@@ -115,6 +115,25 @@ def test_a_table_with_no_runs_done_has_its_columns(tmp_path: Path):
     assert {"run_id", "step", "seed", DECAY} <= set(read(path).columns)
 
 
+def test_a_choice_of_runs_of_which_none_is_done_is_told(tmp_path: Path):
+    root = tmp_path / "a"
+    samples.complete(root)
+    # The runs with decay 0.1 and 0.01, and no others.
+    (done,) = (path for path in (root / "receipts").iterdir() if "000000" in path.name)
+    for path in (*(root / "receipts").iterdir(), *(root / "outcomes").iterdir()):
+        if "000000" not in path.name:
+            path.unlink()
+    assert done.exists()
+    path = tmp_path / "file.csv"
+    told = r"none of the 3 runs that have .* = 0.5 is done, so that there are no {}; carry on with"
+    for table in ("curves", "outcomes"):
+        with pytest.raises(SpecError, match=told.format(table)):
+            export(open_results(root), path, table, where={DECAY: 0.5})
+    assert not path.exists()
+    assert export(open_results(root), path, "runs", where={DECAY: 0.5})[0] == 3
+    assert export(open_results(root), path, "outcomes", where={DECAY: [0.1, 0.5]}, force=True)[0]
+
+
 def test_no_text_is_a_formula(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     runs = results.runs().assign(kernel="=1+1")
     monkeypatch.setattr(Results, "runs", lambda *_: runs)

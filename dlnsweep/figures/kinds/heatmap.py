@@ -1,7 +1,8 @@
 """A number over two settings: a median over the seeds, or how often the runs succeed.
 
 The values of both settings stand at equal distances, whatever they are. In a frequency of success
-a diverged run counts as a failure; in a median it is left out. A cell without a value is hatched.
+a run that diverged, or whose value is not finite, counts as a failure (analysis/success.py); in a
+median both are left out. A cell without a value is hatched.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dlnsweep.analysis.logistic import fit_power_law, logistic_half
+from dlnsweep.analysis.success import succeeded
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import layout, looks, style
 from dlnsweep.figures.kinds.final import missing_note
@@ -41,7 +43,7 @@ MOST_ANNOTATED = 80
 def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) -> Figure:
     """Draw one cell for each pair of values of the settings `x` and `y`."""
     columns, rows = levels(selection.runs, keys.x), levels(selection.runs, keys.y)
-    value, used = _value_of_runs(results, keys, selection)
+    value, used, overflowed = _value_of_runs(results, keys, selection)
     diverged = (selection.runs["status"] == "diverged").to_numpy()
     in_column = [matches(selection.runs, keys.x, each) for each in columns]
     in_row = [matches(selection.runs, keys.y, each) for each in rows]
@@ -67,6 +69,8 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     law = draw_transition(axes[0, 0], keys, columns, rows, cells, number)
     missing = int((used & ~np.isfinite(value)).sum())
     notes = [*_notes(keys, number), *law, words(keys.at), *missing_note(missing)]
+    if overflowed:
+        notes.append(f"{overflowed} whose value is not finite, counted as failures")
     if isinstance(norm, LogNorm) and np.any(cells <= 0):
         notes.append("zero in the darkest colour")
     if told:
@@ -79,8 +83,11 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
 
 def _value_of_runs(
     results: Results, keys: HeatmapFigure, selection: Selection
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a number for each selected run (1 or 0 for a frequency), and which runs count."""
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return a number for each selected run, which runs count, and how many fail by no number.
+
+    The number is 1 or 0 for a frequency, and NaN where the run has no record at the step.
+    """
     records = Records(results, selection)
     usable = selection.runs["status"].isin(["finished", "stopped"]).to_numpy()
 
@@ -90,13 +97,16 @@ def _value_of_runs(
         return value
 
     if keys.success is None:
-        return of_runs(keys.value), usable
+        return of_runs(keys.value), usable, 0
+    values = {each.observable: of_runs(each.observable) for each in keys.success}
+    there = np.zeros(len(usable), dtype=bool)
+    # "finished" is asked of a run's end, whatever was recorded before.
+    there[usable] = records.there(keys.at) if values else True
+    passed = succeeded(selection.runs["status"], keys.success, values.__getitem__).astype(float)
+    overflowed = there & ~np.all([np.isfinite(value) for value in values.values()], axis=0)
     diverged = (selection.runs["status"] == "diverged").to_numpy()
-    success = np.ones(len(usable))
-    for each in keys.success:
-        value = of_runs(each.observable)
-        success *= np.where(np.isnan(value), np.nan, value < each.below)
-    return np.where(diverged, 0.0, success), usable | diverged
+    value = np.where(there | diverged, passed, np.nan)
+    return value, usable | diverged, int(overflowed.sum())
 
 
 def _norm(keys: HeatmapFigure, cells: np.ndarray) -> Normalize:
