@@ -89,6 +89,18 @@ def test_fan_in_normal_has_variance_one_over_fan_in():
     assert abs(pairs) < SIGMAS / np.sqrt(90 * 40)
 
 
+def test_zero_last_is_fan_in_normal_but_for_the_last_layer():
+    dims: tuple[int, ...] = (4, 6, 6, 5)
+    scales: dict[str, Any] = {"layer_init_scale": 3.0, "relative_init_scale": 0.5}
+    wanted = draw("fan_in_normal", dims, seed=1, width=3, **scales)
+    weights = draw("zero_last", dims, seed=1, width=3, **scales)
+    for weight, other in zip(weights[:-1], wanted[:-1], strict=True):
+        np.testing.assert_array_equal(weight, other)
+        assert np.any(weight)
+    assert weights[-1].shape == (5, 6)
+    assert not np.any(weights[-1])
+
+
 def test_rows_and_columns_of_a_draw_are_independent():
     g = matrix(3, "x", 60, 60)
     # Inner products of different rows (columns) of n entries have deviation sqrt(n); 1770 pairs
@@ -160,7 +172,8 @@ def test_scales_multiply_each_layer_and_the_product(initializer):
     whole = draw(initializer, dims, seed=10, product_init_scale=0.1)
     product, scaled = oracle.product(plain), oracle.product(whole)
     assert np.max(np.abs(scaled - 0.1 * product)) < EXACT
-    norms = [np.linalg.norm(b) / np.linalg.norm(a) for a, b in zip(plain, whole, strict=True)]
+    pairs = [pair for pair in zip(plain, whole, strict=True) if np.any(pair[0])]
+    norms = [np.linalg.norm(b) / np.linalg.norm(a) for a, b in pairs]
     assert np.max(np.abs(np.array(norms) - 0.1 ** (1 / 3))) < EXACT
     moved = draw(initializer, dims, seed=10, relative_init_scale=4.0)
     factors = (4.0, 1.0, 0.25)

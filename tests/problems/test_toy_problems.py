@@ -560,6 +560,33 @@ def test_unconstrained_features_are_a_deep_linear_network_on_the_identity():
     np.testing.assert_allclose(trained.observables["loss"][0], losses, rtol=AGREEMENT)
 
 
+def test_from_a_zero_last_layer_it_trains_as_in_numpy():
+    """(1/2) ||B A - X||^2 from B = 0: A stays for one step, then both move."""
+    from batch_samples import drawn as draws
+
+    plan = plan_of(
+        "unconstrained_features",
+        network={"depth": 2, "width": 2, "initializer": "zero_last"},
+        record={"observables": ["loss"], "count": 6},
+        training={"learning_rate": 0.1, "num_steps": 60},
+    )
+    trained = train_rows(plan)
+    _, (features, _), _, _, _ = draws(plan, 0, tests=False)
+    targets = np.repeat(np.eye(3), 2, axis=1)
+    assert features.shape == (2, 6)
+    classifier = np.zeros((3, 2))
+    losses = []
+    for step in range(61):
+        error = classifier @ features - targets
+        if step in trained.steps:
+            losses.append(0.5 * np.sum(error**2))
+        moves = error @ features.T, classifier.T @ error
+        classifier, features = classifier - 0.1 * moves[0], features - 0.1 * moves[1]
+    assert losses[0] == 3.0
+    assert losses[-1] < 2.0
+    np.testing.assert_allclose(trained.observables["loss"][0], losses, rtol=AGREEMENT)
+
+
 @pytest.mark.slow
 def test_low_rank_adaptation_is_a_factorization_of_the_residual():
     """(1/2) ||(W_0 + B A) Y - X||^2, W_0 kept, is (1/2) ||B A Y - (X - W_0 Y)||^2, depth 2."""

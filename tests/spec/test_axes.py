@@ -119,7 +119,7 @@ W = "network.width"
         (W, {"from": 1, "to": 10**400, "count": 2}, [f"{W}.to is 1{'0' * 56}...; it must be a number below 1.8e308."]),
         ("training.learning_rate", {"from": 0, "to": 1, "count": 3, "spacing": "log"}, ["training.learning_rate is a range from 0 to 1 with spacing 'log'; both ends must be positive."]),
         ("training.learning_rate", {"from": 0, "to": 1, "count": 3}, ["training.learning_rate[0] is 0.0; it must be positive."]),
-        ("network.initializer", ["balanced", "x"], ["network.initializer[1] is 'x'; it must be 'fan_in_normal', 'orthogonal', 'balanced' or 'identity'."]),
+        ("network.initializer", ["balanced", "x"], ["network.initializer[1] is 'x'; it must be 'fan_in_normal', 'orthogonal', 'balanced', 'identity' or 'zero_last'."]),
         ("sweep.precision", ["float32", "float64"], ["sweep.precision is ['float32', 'float64']; it must be 'float64' or 'float32', one value for all runs of the file."]),
         ("record.count", {"from": 2, "to": 3, "count": 2}, ["record.count is {'from': 2, 'to': 3, 'count': 2}; it must be an integer, one value for all runs of the file."]),
     ],

@@ -152,11 +152,18 @@ def _identity(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
     return [jnp.eye(rows, columns, dtype=jnp.float64) for columns, rows in pairs]
 
 
+def _zero_last(shape: Shape, key: Keys) -> list[Float[Array, "..."]]:
+    """As `fan_in_normal`, but W_L = 0: the product is zero (LoRA's start, arXiv:2106.09685)."""
+    weights = _fan_in_normal(shape, key)
+    return [*weights[:-1], jnp.zeros_like(weights[-1])]
+
+
 OURS = (
     Initializer("fan_in_normal", _fan_in_normal, paddable=True),
     Initializer("orthogonal", _orthogonal),
     Initializer("balanced", _balanced),
     Initializer("identity", _identity),
+    Initializer("zero_last", _zero_last, paddable=True),
 )
 INITIALIZERS: Registry[str, Initializer] = Registry()
 INITIALIZER_WORDS = Words(*(each.name for each in OURS))

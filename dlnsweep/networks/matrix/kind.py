@@ -129,6 +129,12 @@ class FactorizationSettings(Settings):
             "none: leave it out.",
         ),
         Constraint(
+            ("network.product_determinant", "network.initializer"),
+            lambda sign, initializer: sign == "any" or initializer != "zero_last",
+            "network.product_determinant is {0} and network.initializer is {1}, whose product is "
+            "zero: leave network.product_determinant out.",
+        ),
+        Constraint(
             ("network.product_determinant", "problem.num_rows", "problem.num_columns"),
             lambda sign, d, m: sign == "any" or d == m,
             "network.product_determinant is {0}; a matrix of {1} rows and {2} columns has none: "
