@@ -115,25 +115,26 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
 
 def _check(file: Path, overrides: Sequence[str]) -> None:
     from dlnsweep.execution.trial import check_network
-    from dlnsweep.execution.weights_size import check_weights
+    from dlnsweep.execution.weights_size import check_weights, told_weights
     from dlnsweep.plan.fitting import need_of
     from dlnsweep.plan.plan import make_plan
     from dlnsweep.spec.sweep import Sweep
 
-    sweep, going_on = Sweep.from_file(file, overrides), list[str]()
+    sweep, more = Sweep.from_file(file, overrides), list[str]()
     crossings = math.prod(sweep.axis_lengths) * len(sweep.seeds)
     planned = make_plan(sweep) if crossings <= _MOST_LOOKED_AT else None
     if planned is not None:
         check_network(planned)
-        check_weights(planned)
-        going_on = _going_on(planned)
+        if (weights := check_weights(planned)) is not None:
+            more.append(f"weights: {told_weights(planned, weights)}")
+        more += _going_on(planned)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
         print(
             f"  {crossings - sweep.num_runs} of {crossings} combinations differ from others only "
             "in settings that they do not use; they are no runs of their own"
         )
-    for line in [*sweep.computed, *going_on]:
+    for line in [*sweep.computed, *more]:
         print(f"  {line}")
     if planned is not None and (unfit := need_of(planned).why_not()):
         print(f"  not enough memory here: {unfit}")
@@ -166,7 +167,7 @@ def plan(
 
     from dlnsweep.execution import estimate as estimates
     from dlnsweep.execution.local import LocalExecutor
-    from dlnsweep.execution.weights_size import weights_size
+    from dlnsweep.execution.weights_size import told_weights, weights_size
     from dlnsweep.machine.memory import workers_that_fit
     from dlnsweep.plan.batches import make_batches
     from dlnsweep.plan.fitting import need_of
@@ -194,7 +195,7 @@ def plan(
     ):
         print(f"{name:<18} {value}")
     if (weights := weights_size(planned)) is not None:
-        print(f"{'weights':<18} {_bytes(weights.total_bytes)} beside the curves, uncompressed")
+        print(f"{'weights':<18} {told_weights(planned, weights)}")
         if too_many := weights.why_not():
             print(f"not possible: {too_many}")
     for line in [*sweep.computed, *_going_on(planned)]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.schedule import record_steps
-from dlnsweep.errors import SpecError
+from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.numerics.runtime import LIBRARIES, versions
 from dlnsweep.plan.plan import Plan, ids_with
 from dlnsweep.settings.rows import section_of
@@ -77,7 +77,7 @@ def origins_of(plan: Plan) -> Origins | None:
     folder = plan.sweep.options.go_on_from
     if not folder:
         return None
-    store = Store.open(folder)
+    store = _open(folder)
     _check_kept(store)
     keys = ["run_id", "batch", "training.num_steps", *SCHEDULE[:2]]
     table = store.runs_table(keys)
@@ -105,6 +105,16 @@ def origins_of(plan: Plan) -> Origins | None:
     for begin, total in pairs.T.tolist():
         _check_steps(store.root, record, begin, _record_of(plan), total)
     return origins
+
+
+def _open(folder: str) -> Store:
+    try:
+        return Store.open(folder)
+    except StoreError as error:
+        raise StoreError(
+            f"{KEY}: {error} Runs that a folder of this sweep has planned do without it; for new "
+            f'ones bring it back, or set {KEY} = "" to begin at step 0.'
+        ) from error
 
 
 def _record_of(plan: Plan) -> RecordSettings:

@@ -139,7 +139,7 @@ def _origins_of_more(plan: Plan, store: Store) -> tuple[Origins | None, str]:
         if store.sweep["sweep"].get(ROOT) != root:
             raise
         nowhere = Origins(root, np.full(plan.num_runs, -1), np.zeros(plan.num_runs, np.int64))
-        return nowhere, f"new runs begin at step 0: {error}"
+        return nowhere, f"new runs begin at step 0: {error.__cause__ or error}"
 
 
 def _begun(store: Store) -> dict[str, Any]:

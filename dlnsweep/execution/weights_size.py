@@ -102,15 +102,32 @@ def weights_size(plan: Plan) -> WeightsSize | None:
     return WeightsSize(total, largest, row)
 
 
-def check_weights(plan: Plan, root: Any = None) -> None:
-    """Refuse weights that are more than may be kept.
+def told_weights(plan: Plan, size: WeightsSize) -> str:
+    """Return what the weights take, as text: of a sweep with rounds what later ones may add."""
+    first, options = _bytes(size.total_bytes), plan.sweep.options
+    if options.until is not None:
+        # Every combination begins with as many seeds, and a seed more takes what the others do.
+        most = size.total_bytes * options.until.most_seeds // len(plan.sweep.seeds)
+        return f"{first} in the first round, at most {_bytes(most)} in all, uncompressed"
+    if options.refine is not None:
+        more = size.run_bytes * options.refine.points * len(plan.sweep.seeds)
+        return (
+            f"{first} in the first round, uncompressed; each later one adds at most {_bytes(more)} "
+            "a boundary"
+        )
+    return f"{first} beside the curves, uncompressed"
+
+
+def check_weights(plan: Plan, root: Any = None) -> WeightsSize | None:
+    """Return what `weights_size` does.
 
     Raises:
-        SpecError: If they are.
+        SpecError: If they are more than may be kept.
     """
     size = weights_size(plan)
     if size is not None and (reason := size.why_not(root)):
         raise SpecError(reason)
+    return size
 
 
 def _run_bytes(plan: Plan, index: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from dlnsweep.errors import SpecError
 from dlnsweep.settings.sentences import printable, show
 from dlnsweep.spec import gallery
-from dlnsweep.spec.figures.overrides import TAKEN_OUT, is_text, set_in_figures
+from dlnsweep.spec.figures.overrides import TAKEN_OUT, is_text, of_new_kinds, set_in_figures
 
 LARGEST_FILE = 64 * 1024
 LONGEST_LINE = 4 * 1024
@@ -171,6 +171,8 @@ def apply_overrides(
             problems.append(f"{option} {printable(override, _LONGEST_SHOWN)}: {error}")
     if problems:
         raise SpecError(*problems)
+    if result.get("figure") is not None:
+        result["figure"] = of_new_kinds(document.get("figure"), result["figure"])
     return result
 
 

@@ -48,7 +48,7 @@ def run(file: Path, out: Path, settings: Mapping[str, Any], **options: Any) -> R
     return dlnsweep.run(file, out, overrides=overrides(settings), workers=0, **options)
 
 
-def going(ended: Path, **more: Any) -> dict[str, Any]:
+def going(ended: Path | str, **more: Any) -> dict[str, Any]:
     return {**LONG, "sweep.go_on_from": f'"{ended}"', **more}
 
 
@@ -76,6 +76,19 @@ def test_runs_go_on_and_new_ones_begin(file: Path, ended: Path, tmp_path: Path) 
     assert [receipt.get("went_on_from_step") for receipt in receipts] == [None, 30]
     # What they have been told, they know: the same command again computes nothing.
     assert run(file, tmp_path / "on", going(ended, **three)).store.verify() == []
+    # It is done, and stays so without that folder; the file alone says what is missing.
+    ended.rename(tmp_path / "moved")
+    try:
+        again = run(file, tmp_path / "on", going(ended, **three))
+        with pytest.raises(
+            StoreError, match=r"go_on_from: .* is not a folder.* do without it; for"
+        ):
+            origins_of(make_plan(Sweep.from_file(file, overrides(going(ended, **three)))))
+        began = Sweep.from_file(file, overrides(going("", **three)))
+        assert origins_of(make_plan(began)) is None
+    finally:
+        (tmp_path / "moved").rename(ended)
+    assert again.runs()["status"].tolist() == ["finished"] * 6
     # Runs that are added when that folder has vanished begin at step 0, as rounds may add some.
     events.clear()
     ended.rename(tmp_path / "moved")

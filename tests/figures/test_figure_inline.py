@@ -79,6 +79,12 @@ def test_keys_are_set_on_the_command_line(
         ["figure.0.kind=final", "figure.0.x=network.depth", "figure.0.x_scale=linear"],
     )
     assert (made.kind, made.x, made.y, made.dpi) == ("final", "network.depth", ("error",), 50)
+    # A heatmap has its observable in another key.
+    (made, _) = stored_figures(
+        open_results(store.root),
+        ["figure.kind=heatmap", "figure.hue=", "figure.x=network.depth", "figure.y=seed"],
+    )
+    assert (made.kind, made.x, made.y, made.value) == ("heatmap", "network.depth", "seed", "error")
     # A folder without figures is drawn all the same, as in Python.
     samples.complete(tmp_path / "c")
     (made,) = stored_figures(open_results(tmp_path / "c"), ["figure.y=error"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,16 @@ import numpy as np
 import pytest
 
 import dlnsweep
+from dlnsweep.cli.app import app
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.execution.weights_size import MOST_BYTES_A_RUN, WeightsSize, weights_size
+from dlnsweep.execution.weights_size import (
+    MOST_BYTES_A_RUN,
+    WeightsSize,
+    told_weights,
+    weights_size,
+)
 from dlnsweep.plan.plan import make_plan
+from dlnsweep.settings.sentences import shorten
 from dlnsweep.spec.sweep import Sweep
 
 STEPS = 40
@@ -218,3 +226,53 @@ def test_weights_that_cannot_be_kept_are_told_at_once(monkeypatch: pytest.Monkey
     results = dlnsweep.run(without, "bare", workers=0)
     with pytest.raises(SpecError, match=r'keeps no weights; set record\.weights = "final"'):
         results.weights(1)
+
+
+def test_of_rounds_the_most_that_they_can_keep_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Two matrices of inputs and targets beside one of the width, in float64, at three steps.
+    bytes_of = {w: 3 * 8 * (5 * w + w * w + 3 * w) for w in (4, 6)}
+
+    def told(**sections: Any) -> str:
+        plan = make_plan(Sweep.from_dict(document(network={"width": 6}, **sections)))
+        size = weights_size(plan)
+        assert size is not None
+        return told_weights(plan, size)
+
+    def shown(count: int) -> str:
+        return f"{shorten(count)}B"
+
+    one = bytes_of[6]
+    assert told() == f"{shown(one)} beside the curves, uncompressed"
+    until = {"observable": "loss", "width": 0.1, "most_seeds": 60}
+    assert told(sweep={"kernel": "dense", "seeds": 4, "until": until}) == (
+        f"{shown(4 * one)} in the first round, at most {shown(60 * one)} in all, uncompressed"
+    )
+    refine = {"between": "training.weight_decay", "success": "finished", "points": 5}
+    asked = {"training": {"weight_decay": [0.1, 1.0]}, "sweep": {"seeds": 2, "refine": refine}}
+    assert told(**asked) == (
+        f"{shown(4 * one)} in the first round, uncompressed; each later one adds at most "
+        f"{shown(10 * one)} a boundary"
+    )
+    text = "\n".join(["name = 'a'", *_toml(document(sweep={"seeds": 4, "until": until}))])
+    Path("a.toml").write_text(text)
+    app(["check", "a.toml"], standalone_mode=False)
+    size = weights_size(make_plan(Sweep.from_file("a.toml")))
+    assert size is not None
+    assert f"weights: {shown(size.total_bytes)} in the first round" in capsys.readouterr().out
+
+
+def _toml(sections: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for name, values in sections.items():
+        if name == "name":
+            continue
+        lines.append(f"[{name}]")
+        for key, value in values.items():
+            if isinstance(value, dict):
+                inner = ", ".join(f"{k} = {json.dumps(v)}" for k, v in value.items())
+                lines.append(f"{key} = {{ {inner} }}")
+            else:
+                lines.append(f"{key} = {json.dumps(value)}")
+    return lines

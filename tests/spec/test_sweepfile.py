@@ -270,3 +270,34 @@ def test_an_empty_value_takes_a_key_of_figures_out():
     # Of a run there is no setting to take out.
     with pytest.raises(SpecError, match="is not TOML"):
         sweepfile.apply_overrides({"training": {"x": 1}}, ["training.x="])
+
+
+def test_a_figure_of_another_kind_keeps_its_one_observable():
+    rows = ["figure.x=a.b", "figure.y=c.d"]
+    for y in ("loss", ["loss"]):
+        given = {"figure": {"kind": "curves", "y": y}}
+        made = sweepfile.apply_overrides(given, ["figure.kind=heatmap", *rows])
+        assert made["figure"] == {"kind": "heatmap", "x": "a.b", "y": "c.d", "value": "loss"}
+        # The setting of the rows is nobody's guess; what is meant stands.
+        made = sweepfile.apply_overrides(given, ["figure.kind=heatmap", "figure.value=other"])
+        assert made["figure"] == {"kind": "heatmap", "value": "other"}
+        made = sweepfile.apply_overrides(given, ["figure.kind=spectrum"])
+        assert made["figure"] == {"kind": "spectrum", "y": "loss"}
+        made = sweepfile.apply_overrides(given, ["figure.kind=spectrum", "figure.y=values"])
+        assert made["figure"] == {"kind": "spectrum", "y": "values"}
+        assert given == {"figure": {"kind": "curves", "y": y}}
+    several = {
+        "figure": [{"kind": "final", "y": ["loss"]}, {"kind": "final", "y": ["loss", "error"]}]
+    }
+    told = r"figure.1.y is .*, and .* 'heatmap' shows one .* --set figure.1.value=loss"
+    with pytest.raises(SpecError, match=told):
+        sweepfile.apply_overrides(several, ["figure.kind=heatmap", *rows])
+    made = sweepfile.apply_overrides(
+        several, ["figure.kind=heatmap", *rows, "figure.1.value=error"]
+    )
+    assert [each["value"] for each in made["figure"]] == ["loss", "error"]
+    with pytest.raises(SpecError, match=r"'spectrum' shows one observable: say .* figure.1.y=loss"):
+        sweepfile.apply_overrides(several, ["figure.1.kind=spectrum"])
+    # Nothing else is touched.
+    made = sweepfile.apply_overrides(several, ["figure.kind=scatter", "figure.x=error"])
+    assert [each["y"] for each in made["figure"]] == [["loss"], ["loss", "error"]]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlnsweep.errors import SpecError
-from dlnsweep.settings.sentences import nearest_key, show_key
+from dlnsweep.settings.sentences import nearest_key, show, show_key
 
 # Tables of settings and texts, whose keys may have dots and signs in them.
 _TABLES = ("where", "rc", "legend_names", "y_label", "beside")
+# What stands in y of a figure of these kinds are observables, one or several.
+_OF_SEVERAL = ("curves", "final", "scatter", "noise")
 # In the place of a value: the key is as if it were not written.
 TAKEN_OUT = object()
 # Words for readers, whose quotes a shell has taken away.
@@ -58,6 +60,53 @@ def set_in_figures(raw: Any, parts: Sequence[str], value: Any) -> Any:
     for index in chosen:
         made[index] = _replaced(made[index], parts[0], ".".join(parts[1:]), value)
     return made if isinstance(raw, list) else made[0]
+
+
+def of_new_kinds(before: Any, after: Any) -> Any:
+    """Return figures whose kind was set, with the observable of y where the new kind has it.
+
+    Curves and their like have observables in y. A heatmap has one, in value, and the setting of its
+    rows in y; a spectrum has one in y.
+
+    Args:
+        before: What stood under `figure`: a table, a list of tables, or None.
+        after: The same with keys set.
+
+    Raises:
+        SpecError: If there were several observables, of which nothing says which is meant.
+    """
+    if not isinstance(after, list):
+        return _of_new_kind(before, after, "figure")
+    olds = before if isinstance(before, list) else [before]
+    return [
+        _of_new_kind(old, new, f"figure.{index}")
+        for index, (old, new) in enumerate(zip(olds, after, strict=False))
+    ]
+
+
+def _of_new_kind(before: Any, after: Any, place: str) -> Any:
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return after
+    old, kind, drawn = before.get("kind", "curves"), after.get("kind"), before.get("y")
+    names = drawn if isinstance(drawn, list) else [drawn]
+    if old not in _OF_SEVERAL or not all(isinstance(name, str) for name in names):
+        return after
+    kept = {key: value for key, value in after.items() if key != "y" or value != drawn}
+    if kind == "heatmap":
+        taken, key = "value" not in kept, "value"
+    elif kind == "spectrum":
+        taken, key = "y" not in kept, "y"
+    else:
+        return after
+    if not taken:
+        return kept
+    if len(names) != 1:
+        more = f", and the setting of its rows as {place}.y" if kind == "heatmap" else ""
+        raise SpecError(
+            f"{place}.y is {show(drawn)}, and a figure of kind '{kind}' shows one observable: say "
+            f"which, such as --set {place}.{key}={names[0] if names else 'loss'}{more}."
+        )
+    return {**kept, key: names[0]}
 
 
 def _check_known(key: str, tables: Sequence[dict[str, Any]]) -> None:
