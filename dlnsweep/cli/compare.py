@@ -64,13 +64,13 @@ def compare(
     """
     use(plugin)
     from dlnsweep.execution import comparison, judges
-    from dlnsweep.plan.plan import make_plan
+    from dlnsweep.execution.warm_start import plan_of
     from dlnsweep.progress.reporting import Tally, reporting
     from dlnsweep.settings.sentences import duration
     from dlnsweep.spec.sweep import Sweep
 
     sweep = Sweep.from_file(file, overrides or ())
-    planned = make_plan(sweep)
+    planned = plan_of(sweep)
     chosen = comparison.choose_sample(planned.num_runs, runs)
     kernels = judges.choose_kernels(
         planned, chosen, kernel.value if kernel else "", judge.value if judge else ""

@@ -117,12 +117,11 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
     from dlnsweep.execution.trial import check_network
     from dlnsweep.execution.weights_size import check_weights, told_weights
     from dlnsweep.plan.fitting import need_of
-    from dlnsweep.plan.plan import make_plan
     from dlnsweep.spec.sweep import Sweep
 
     sweep, more = Sweep.from_file(file, overrides), list[str]()
     crossings = math.prod(sweep.axis_lengths) * len(sweep.seeds)
-    planned = make_plan(sweep) if crossings <= _MOST_LOOKED_AT else None
+    planned = _plan_of(sweep) if crossings <= _MOST_LOOKED_AT else None
     if planned is not None:
         check_network(planned)
         if (weights := check_weights(planned)) is not None:
@@ -142,8 +141,23 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
         print(f"note: {note}")
 
 
+def _plan_of(sweep: Any) -> Any:
+    """Return a sweep's plan; only one that begins with given weights takes the store to make."""
+    if sweep.options.warm_start is None:
+        from dlnsweep.plan.plan import make_plan
+
+        return make_plan(sweep)
+    from dlnsweep.execution.warm_start import plan_of
+
+    return plan_of(sweep)
+
+
 def _going_on(plan: Any) -> list[str]:
-    """Return what is told of runs that go on from another folder's."""
+    """Return what is told of runs that go on from another folder's, or begin with its weights."""
+    if plan.starts is not None:
+        from dlnsweep.execution.warm_start import told
+
+        return told(plan.starts)
     if not plan.sweep.options.go_on_from:
         return []
     from dlnsweep.execution.origins import origins_of
@@ -171,12 +185,11 @@ def plan(
     from dlnsweep.machine.memory import workers_that_fit
     from dlnsweep.plan.batches import make_batches
     from dlnsweep.plan.fitting import need_of
-    from dlnsweep.plan.plan import make_plan
     from dlnsweep.settings.sentences import duration, shorten
     from dlnsweep.spec.sweep import Sweep
 
     sweep = Sweep.from_file(file, overrides or ())
-    planned = make_plan(sweep)
+    planned = _plan_of(sweep)
     batches = make_batches(planned, np.arange(planned.num_runs))
     found = estimates.estimate(planned, batches)
     need = need_of(planned)

@@ -41,7 +41,8 @@ spacing = "log"                  # or "linear", or "explicit" with steps = [...]
 count = 100
 observables = ["regression_error", "off_subspace_error"]
 # weights = "final"              # keep the weights, too: results.weights(run_id)
-                                 # another file with more steps goes on from them: sweep.go_on_from
+                                 # another file with more steps goes on from them: sweep.go_on_from;
+                                 # one with other settings begins with them: sweep.warm_start
 
 [sweep]
 seeds = 5                        # seeds 0..4; or a list of seeds

@@ -19,6 +19,10 @@ from dlnsweep.settings.rows import section_of
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.training import TrainingSettings, switched_on
 
+# Among the arguments of a run: its initial weights, float64, in a tree like that of
+# `Kernel.weights`, where they are given and not drawn.
+GIVEN = "initial_weights"
+
 
 @dataclass(frozen=True)
 class Sections:
@@ -87,6 +91,8 @@ class Drawing:
     one_seed: bool = field(default=False, kw_only=True)
     # The name of the way of descent, as outcomes have it.
     way: ClassVar[str] = "dense"
+    # Whether `start` takes initial weights that are given, among its arguments under GIVEN.
+    takes_weights: ClassVar[bool] = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> Drawing:

@@ -102,6 +102,9 @@ class StepCost:
 # Of a network that knows its inputs by products with its first layer: the generic way on the span
 # of the samples.
 REDUCED_INPUTS = "reduced_inputs"
+# The setting by which runs begin with given weights, and what outcomes say of their kernel.
+WARM_START = "sweep.warm_start"
+_GIVEN = "its initial weights are given"
 # The values of sweep.kernel by which a network is trained as its pure functions say: the generic
 # way, the same steps as vector instructions, time jumps over them, and that.
 BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
@@ -190,6 +193,8 @@ class NetworkKind(ABC):
         """Return why a run is not for the reduced kernel; empty if that is to try."""
         if row["sweep.kernel"] in ("dense", *BY_DEFINITION):
             return "asked for"
+        if row.get(WARM_START):
+            return _GIVEN
         return self.why_not_reducible(row, width)
 
     def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:

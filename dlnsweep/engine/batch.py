@@ -14,6 +14,7 @@ from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.begun import Begun
+from dlnsweep.engine.given import PREFIX
 from dlnsweep.engine.journal import Call, Journal, leaves_of
 from dlnsweep.engine.jumps import JumpProgram, train_jumping
 from dlnsweep.engine.kept import KeptWeights
@@ -96,6 +97,7 @@ def train_batch(
     should_stop: Callable[[], bool] = lambda: False,
     journal: Journal | None = None,
     begun: Begun | None = None,
+    given: Mapping[str, np.ndarray] | None = None,
 ) -> Trained:
     """Train the runs of one batch.
 
@@ -107,12 +109,14 @@ def train_batch(
         should_stop: Asked after every segment.
         journal: What an earlier process has done, and where to keep what this one does.
         begun: Where the runs stand, if not at step 0.
+        given: Their initial weights, by name, (runs, ...); drawn by default.
 
     Raises:
         Interrupted: If `should_stop` said so; what is done stands in the journal.
         Misfit: If the journal is not of this batch.
     """
     watch = Watch(on_progress, should_stop, journal or Journal(), begun)
+    rows = Stored({**rows} | {PREFIX + name: array for name, array in (given or {}).items()})
     with numerics():
         return _train_batch(rows, shared, padded_width, watch)
 

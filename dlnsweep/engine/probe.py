@@ -30,7 +30,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         compile_seconds; start_seconds, of a further batch; seconds a run-step, start-up and
         recording left out but a pilot spread over the steps; lanes and bytes of a call.
     """
-    from dlnsweep.contracts.network import network_of
+    from dlnsweep.contracts.network import WARM_START, network_of
     from dlnsweep.engine.batch import draw_for, program_for, reduced_program_for
     from dlnsweep.numerics.runtime import numerics
 
@@ -39,6 +39,11 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         for key, values in columns.items()
     }
     row = {key: values[0] for key, values in columns.items()} | shared
+    if row.pop(WARM_START, ""):
+        # Drawn weights take as long, by the way that given ones are trained.
+        ways = network_of(row).kernels
+        if row["sweep.kernel"] == "auto":
+            row["sweep.kernel"] = "dense" if "dense" in ways else "generic"
     count, pilot = len(rows["seed"]), 0.0
     longest = int(rows["training.num_steps"][0])
     with numerics():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from dlnsweep.contracts.drawing import Drawing, drawing_of
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.drawing import GIVEN, Drawing, drawing_of
+from dlnsweep.contracts.network import WARM_START, network_of
+from dlnsweep.engine.given import name_of, weight_tree
 from dlnsweep.errors import RunError
 from dlnsweep.machine.memory import said
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
@@ -48,6 +49,7 @@ class Program:
         self.late_seconds = 0.0
         self.drawing = drawing_of(row, padded_width)
         self.precision = row["sweep.precision"]
+        self._weights_given = weight_tree(self.drawing) if row.get(WARM_START) else None
         self._memory = device["memory_bytes"] * _MEMORY_SHARE
         self.layout = _wanted_layout(self.drawing, row, padded_width, lanes, device)
         self._compile()
@@ -60,6 +62,7 @@ class Program:
         drawing = drawing_of(row, padded_width)
         layout = _wanted_layout(drawing, row, padded_width, lanes, device)
         way = f"{row['sweep.kernel']} " if row["sweep.kernel"] in ("simd", "jumps") else ""
+        way += "given " if row.get(WARM_START) else ""
         return f"{way}{drawing.key} {row['sweep.precision']} {padded_width} {layout}"
 
     @property
@@ -115,20 +118,26 @@ class Program:
                 "more."
             )
 
-    def _example_arguments(self) -> dict[str, np.ndarray]:
+    def _example_arguments(self) -> dict[str, Any]:
+        lanes = self.layout.lanes
+        given = {} if self._weights_given is None else {GIVEN: self._weights_given.example(lanes)}
+        return {**self._example_numbers(), **given}
+
+    def _example_numbers(self) -> dict[str, np.ndarray]:
         example = self.drawing.example_arguments()
         return {k: np.full((self.layout.lanes, *np.shape(v)), v) for k, v in example.items()}
 
-    def arguments(self, rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def arguments(self, rows: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Return the arguments of `start` for runs given as columns of settings.
 
-        Fewer runs than lanes are filled up with copies of the last one.
+        Fewer runs than lanes are filled up with copies of the last one. Initial weights that are
+        given are columns, too; see `given.py`.
         """
         count = len(rows["seed"])
         assert not self.drawing.one_seed or len(np.unique(rows["seed"])) == 1
         places = np.minimum(np.arange(self.layout.lanes), count - 1)
-        columns = {}
-        for key, example in self._example_arguments().items():
+        columns: dict[str, Any] = {}
+        for key, example in self._example_numbers().items():
             # What was planned before there was a setting has its default.
             values = np.asarray(rows.get(key, np.full(count, np.nan)))
             if example.ndim > 1:
@@ -137,9 +146,11 @@ class Program:
             values = values.astype(example.dtype)
             # NaN marks a hyperparameter that the optimizer does not use.
             columns[key] = np.where(np.isnan(values), example[0], values)[places]
+        if self._weights_given is not None:
+            columns[GIVEN] = self._weights_given.of(rows, places)
         return columns
 
-    def start(self, arguments: dict[str, np.ndarray]) -> tuple[Any, Any]:
+    def start(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
         """Draw data and initial weights; return the runs' inputs and their state at step 0.
 
         Where runs share what their seed draws, the inputs are a pair: their own, and that.
@@ -173,7 +184,8 @@ class Program:
         return jax.jit(weights)
 
     def _start(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
-        shared = self.drawing.shared({key: values[0] for key, values in arguments.items()})
+        drawn = {key: values[0] for key, values in arguments.items() if key != GIVEN}
+        shared = self.drawing.shared(drawn)
 
         def one(own: dict[str, Any], shared: Any) -> tuple[Any, Any]:
             return self.drawing.start(self.kernel, own, self._in_precision, shared)
@@ -193,21 +205,6 @@ class Program:
     def _in_precision(self, array: Any) -> Any:
         # Keys are integers.
         return array.astype(self.precision) if jnp.issubdtype(array.dtype, jnp.floating) else array
-
-
-def name_of(path: Sequence[Any]) -> str:
-    """Return the name of a leaf of a tree of parameters by the way to it.
-
-    What is no dictionary or record at the top is called "weights".
-    """
-    text = ""
-    for key in path:
-        if hasattr(key, "idx"):
-            text = f"{text or 'weights'}[{key.idx}]"
-        else:
-            own = getattr(key, "key", getattr(key, "name", key))
-            text = f"{text}.{own}" if text else str(own)
-    return text or "weights"
 
 
 def _wanted_layout(

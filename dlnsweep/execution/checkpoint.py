@@ -59,6 +59,7 @@ class Checkpoint:
         on_progress: Callable[[Any], None],
         should_stop: Callable[[], bool],
         begun: Begun | None = None,
+        given: Mapping[str, np.ndarray] | None = None,
     ) -> Trained:
         """Train a batch from where it stood; for the arguments see `train_batch`.
 
@@ -75,8 +76,9 @@ class Checkpoint:
             self._journal = Journal(state, save, self._every)
             try:
                 return train_batch(
-                    columns, shared, padded_width, on_progress, should_stop, self._journal, begun
-                )
+                    columns, shared, padded_width, on_progress, should_stop, self._journal, begun,
+                    given,
+                )  # fmt: skip
             except Misfit as misfit:
                 reason = str(misfit)
             except _MALFORMED as error:

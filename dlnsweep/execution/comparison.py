@@ -21,6 +21,7 @@ from dlnsweep.contracts.network import BY_DEFINITION
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.events import Event
+from dlnsweep.execution.warm_start import read_given
 from dlnsweep.numerics.runtime import load_jax
 from dlnsweep.plan.cost import cost_of
 from dlnsweep.plan.plan import Plan
@@ -163,7 +164,11 @@ def _train(
         told += progress.run_steps
         on_event(Event("progress", number, progress.run_steps, diverged=progress.diverged))
 
-    trained = train_batch(columns, plan.shared, _width(plan, index, kernel), report, should_stop)
+    width, given = _width(plan, index, kernel), None
+    if plan.starts is not None:
+        starts = (column[[index]] for column in plan.starts.placement.values())
+        given = read_given(plan.starts.asked, *starts)
+    trained = train_batch(columns, plan.shared, width, report, should_stop, given=given)
     left = int(columns["training.num_steps"][0]) - told
     on_event(Event("done", number, left, 1, int(trained.diverged_step[0] >= 0)))
     return trained

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from dlnsweep.contracts.keys import setting_classes
 from dlnsweep.execution.preparing import stored_plan
-from dlnsweep.plan.plan import make_plan
+from dlnsweep.execution.warm_start import plan_of
 from dlnsweep.settings.sentences import printable
 from dlnsweep.spec.gallery import is_name
 from dlnsweep.spec.sweep import Sweep
@@ -23,7 +23,7 @@ from dlnsweep.store.stored_plan import is_setting, listed, values_of
 
 _LONGEST = 300
 # What else two sweeps ask for: of [sweep], and of code that is not ours.
-_RECORDS = ("refine", "until", "code_versions")
+_RECORDS = ("refine", "until", "warm_start", "code_versions")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def side(place: str) -> Side:
 
 
 def _of_file(path: Path) -> Side:
-    plan = make_plan(Sweep.from_file(path))
+    plan = plan_of(Sweep.from_file(path))
     stored = stored_plan(plan, np.arange(plan.num_runs), [])
     facts = {
         "numerics_version": stored.numerics_version,

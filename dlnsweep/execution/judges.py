@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
+from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, WARM_START, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import why_not_reduced
@@ -13,6 +13,7 @@ from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import GENERIC_ONLY
 from dlnsweep.spec.spans import check_spans
+from dlnsweep.spec.warm_start import NOT_BY
 
 # What judges a kernel if nothing else is asked for.
 JUDGES = {"reduced": "dense"} | dict.fromkeys(("dense", "simd", "jumps", REDUCED_INPUTS), "generic")
@@ -43,7 +44,8 @@ def choose_kernels(
             "another kernel with --kernel dense."
         )
     if not kernel:
-        reducible = not any(map(_why_not_reducible, rows))
+        given = any(row.get(WARM_START) for row in rows)
+        reducible = not given and not any(map(_why_not_reducible, rows))
         kernel = asked if asked in JUDGES else "reduced" if reducible else "dense"
     judge = judge or JUDGES[kernel]
     if judge == kernel:
@@ -83,6 +85,11 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
                 f"there is nothing to compare: training.{key} is {show(value)}, which the generic "
                 "way alone carries out; compare a file without it."
             )
+    if kernel in NOT_BY and row.get(WARM_START):
+        found.append(
+            f"there is nothing to compare: {WARM_START} is given, and the {kernel} kernel draws "
+            "the weights that it starts from; compare another one with --kernel dense or generic."
+        )
     if is_by_law(row):
         found.append(
             'there is nothing to compare: problem.inputs = "law" draws no inputs that another '

@@ -15,12 +15,13 @@ from dlnsweep.errors import StoreError
 from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
 from dlnsweep.execution.shards import Shard
 from dlnsweep.execution.trial import check_network
+from dlnsweep.execution.warm_start import check_other_folder, plan_of, record_of, told
 from dlnsweep.execution.weights_size import check_weights
 from dlnsweep.machine.environment import check_same, cpu, of_this_process
 from dlnsweep.numerics.runtime import LIBRARIES, accelerators, versions
 from dlnsweep.plan.batches import Batch, make_batches
 from dlnsweep.plan.fitting import need_of, rows_of
-from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.until import Until
 from dlnsweep.simd.llvm import check_installed
 from dlnsweep.spec.sweep import Sweep
@@ -76,7 +77,8 @@ def prepare(
         RunError: If a package is missing here that the kernel asked for needs.
         StoreError: If the folder cannot be used.
     """
-    plan, here, note = make_plan(sweep), environment(in_process=how == IN_PROCESS), ""
+    plan, here, note = plan_of(sweep), environment(in_process=how == IN_PROCESS), ""
+    check_other_folder(plan, root)
     check_network(plan)
     check_weights(plan, root)
     rows = np.arange(plan.num_runs)
@@ -113,6 +115,8 @@ def prepare(
             store.extend(more, here, whole)
     if origins is not None and (origins.run_ids >= 0).any():
         note = "; ".join(filter(None, (note, origins.sentence)))
+    if plan.starts is not None:
+        note = "; ".join(filter(None, (note, *told(plan.starts))))
     prepared = replace(remaining(store, shard, plan.run_ids), note=note)
     if elsewhere or not prepared.todo:
         return prepared
@@ -232,17 +236,23 @@ def stored_plan(
             **({"refine": refine.model_dump(mode="json")} if refine is not None else {}),
             **({"until": _until(until, sweep.options.seeds)} if until is not None else {}),
             **({ROOT: place_of(folder)} if (folder := sweep.options.go_on_from) else {}),
+            **record_of(plan),
         },
         observables=sweep.observables,
         placement={
             "padded_width": padded[rows],
             **({} if origins is None else {COLUMN: origins.run_ids[rows]}),
+            **({} if plan.starts is None else _taken_all(plan.starts.placement, rows)),
         },
     )
 
 
 def _until(until: Until, first: Any) -> dict[str, Any]:
     return {"asked": until.model_dump(mode="json"), "first": first}
+
+
+def _taken_all(columns: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: column[rows] for name, column in columns.items()}
 
 
 def _taken(column: np.ndarray, rows: np.ndarray) -> np.ndarray:

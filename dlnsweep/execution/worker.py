@@ -63,6 +63,7 @@ def execute_batch(
     from dlnsweep.execution.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.execution.going_on import begun_of
     from dlnsweep.execution.kept_weights import weights_file
+    from dlnsweep.execution.warm_start import given_of
     from dlnsweep.store import Store
     from dlnsweep.store.records import curves_table, outcomes_table
 
@@ -98,8 +99,9 @@ def execute_batch(
             told, waiting, last_report = told + waiting, 0, time.monotonic()
 
     begun, refusal = begun_of(store, columns, shared)
+    given = given_of(store, columns)
     try:
-        trained = checkpoint.train(columns, shared, padded_width, report, should_stop, begun)
+        trained = checkpoint.train(columns, shared, padded_width, report, should_stop, begun, given)
     except Interrupted:
         found = checkpoint.kept(told + waiting, total)
         on_event(Event("kept", number, waiting, text=found))

@@ -35,6 +35,7 @@ class Plan:
         settings: A column for each setting, in file order, and "seed".
         programs: For each run, the number of the program that trains it.
         program_widths: The width of each program's arrays.
+        starts: Which weights the runs begin with, if they are another sweep's; see `starts.py`.
     """
 
     sweep: Sweep
@@ -42,6 +43,7 @@ class Plan:
     settings: dict[str, np.ndarray]
     programs: np.ndarray
     program_widths: tuple[int, ...]
+    starts: Any = None
 
     @property
     def num_runs(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dlnsweep.contracts.network import WARM_START
 from dlnsweep.results import Results
 from dlnsweep.settings.figures import FIGURES
 
@@ -63,6 +64,8 @@ def sweep_text(results: Results) -> SweepText:
             axis = grouped[key]
             found = [row[axis.index(key)] for row in lists[axis]]
             lines.append(_axis(name, found, whole))
+        elif key == WARM_START and key in values:
+            lines.append(f"{_key(name)} = {_toml(_warm(record.get('warm_start'), values[key][0]))}")
         elif key in values and values[key] not in ([], [None], [""]):
             lines.append(f"{_key(name)} = {_toml(values[key][0])}")
         elif key in shared:
@@ -83,6 +86,13 @@ def sweep_text(results: Results) -> SweepText:
     if len(text) > _LONGEST:
         return SweepText(text[:_LONGEST] + "\n# and so on: more than a page can show\n", False)
     return SweepText(text, whole)
+
+
+def _warm(record: Any, folder: Any) -> Any:
+    """Return what the file said of given weights: a folder, or a table of more."""
+    asked = record if isinstance(record, dict) else {}
+    more = {key: asked[key] for key in ("where", "step") if asked.get(key) not in (None, {})}
+    return {"from": folder, **more} if more else folder
 
 
 def _axes(stored: Any, varying: list[str]) -> list[tuple[str, ...]]:

@@ -13,8 +13,10 @@ from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.machine.memory import available_memory
 from dlnsweep.results.tables import aligned, check_alike, concat, map_in_threads, size_of_curves
 from dlnsweep.settings.sentences import nearest_key, show
+from dlnsweep.settings.warm_start import COLUMNS
 from dlnsweep.store import Store
 from dlnsweep.store.records import FINAL, OUTCOMES_SCHEMA
+from dlnsweep.store.run_table import column_names
 
 
 class Recorded:
@@ -29,6 +31,11 @@ class Recorded:
         self.store = store
         self.path = store.root
         self._footers: dict[int, tuple[pa.Schema, int]] = {}
+
+    @property
+    def starts(self) -> list[str]:
+        """The columns of `runs.parquet` that say with whose weights runs begin, if it has them."""
+        return [name for name in column_names(self.store.files) if name in COLUMNS[:2]]
 
     def no_such_step(self, at: int, batch: int) -> str:
         """Return what is said of a step at which no run has a record."""

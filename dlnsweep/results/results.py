@@ -103,15 +103,16 @@ class Results(Drawing):
                 momentum of gradient descent; their columns are empty.
 
         Returns:
-            Columns run_id and the settings; status ("finished", "diverged", "stopped", or
-            "planned" while its batch is not done), diverged_step, last_step, kernel,
-            kernel_reason, truncation_error, and final_<observable>.
+            Columns run_id and the settings; starts_from and starts_from_step, the run and the step
+            of another folder whose weights one began with, if it did; status ("finished",
+            "diverged", "stopped", or "planned" while its batch is not done), diverged_step,
+            last_step, kernel, kernel_reason, truncation_error, and final_<observable>.
 
         Raises:
             SpecError: If `where` names no setting.
             StoreError: If a file is damaged.
         """
-        table = self.store.runs_table(["run_id", "batch", *self.settings])
+        table = self.store.runs_table(["run_id", "batch", *self.settings, *self._recorded.starts])
         chosen = self._chosen(table, where)
         runs = chosen.drop_columns("batch")
         if not unused:

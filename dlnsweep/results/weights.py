@@ -24,9 +24,14 @@ class KeptWeights:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._last: tuple[int, list[Group]] | None = None
+        self._number_of: dict[int, int] = {}
 
     def weights(self, run_id: int, step: int | None = None) -> dict[str, np.ndarray]:
         """Return the weights of a run; see `Results.weights`."""
+        return self.at(run_id, step)[1]
+
+    def at(self, run_id: int, step: int | None = None) -> tuple[int, dict[str, np.ndarray]]:
+        """Return the same, and before it the step that they are of."""
         store = self._store
         if not store.keeps_weights:
             raise SpecError(
@@ -47,11 +52,12 @@ class KeptWeights:
                     f"they are kept at {', '.join(str(steps[i]) for i in kept)}."
                 )
             chosen = int(matching[0])
-        return {name: array[place, chosen].copy() for name, array in group.arrays.items()}
+        arrays = {name: array[place, chosen].copy() for name, array in group.arrays.items()}
+        return int(steps[chosen]), arrays
 
     def _found(self, run_id: int) -> tuple[Group, int]:
         store = self._store
-        number = check_run(store, run_id)
+        number = self._number(run_id)
         if self._last is None or self._last[0] != number:
             if number not in store.done():
                 raise SpecError(
@@ -65,6 +71,16 @@ class KeptWeights:
             f"{store.files.path(batch_name(WEIGHTS, number))}: is damaged (it has no weights of "
             f"run {run_id}, which its batch has); restore it, or remove it and run the sweep again."
         )
+
+    def _number(self, run_id: int) -> int:
+        """Return the batch of a run; all are looked up at once, as many may be asked for."""
+        if run_id not in self._number_of:
+            # It says what is wrong with what is asked for, and runs may have been added.
+            number = check_run(self._store, run_id)
+            table = self._store.runs_table(["run_id", "batch"])
+            ids, numbers = (integers(table[name]).tolist() for name in ("run_id", "batch"))
+            self._number_of = dict(zip(ids, numbers, strict=True)) | {run_id: number}
+        return self._number_of[run_id]
 
     def _why_none(self, run_id: int) -> str:
         """Return why a run that is done has no weights."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from dlnsweep.settings.base import Describe, Settings
 from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.training import NonNegative, TrainingSettings
 from dlnsweep.settings.until import Until
+from dlnsweep.settings.warm_start import WarmStart, read_warm_start
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -169,6 +170,16 @@ class SweepSettings(Settings):
             axis=False,
         ),
     ] = ""
+    warm_start: Annotated[
+        WarmStart | None,
+        BeforeValidator(read_warm_start),
+        Describe(
+            "outside",
+            "a results folder that kept weights, or a table, [sweep.warm_start]: from, where, "
+            "step: new runs, from step 0, whose initial weights are those of its runs",
+            axis=False,
+        ),
+    ] = None
     max_runs: Annotated[
         PositiveInt, Describe("outside", "most runs that a file may expand to", axis=False)
     ] = 10_000_000

@@ -19,6 +19,7 @@ from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.sections import SECTIONS
 from dlnsweep.settings.sentences import did_you_mean, show
 from dlnsweep.settings.until import Until
+from dlnsweep.settings.warm_start import WarmStart
 from dlnsweep.settings.words import words_of
 from dlnsweep.spec.formulas import ALLOWED
 from dlnsweep.theory.curves import THEORY_CURVES
@@ -201,7 +202,8 @@ def _explain_key(settings: type[Settings], key: str) -> list[str]:
     text = f"{info.text}" if info else ""
     body = f"{text}. [{'; '.join(facts)}]" if text else f"[{'; '.join(facts)}]"
     wrapped = textwrap.wrap(body, _WIDTH - 4)
-    return [f"{key}{symbol}", *[f"    {line}" for line in wrapped]]
+    # What a file calls it, where that is no name in Python ("from").
+    return [f"{field.alias or key}{symbol}", *[f"    {line}" for line in wrapped]]
 
 
 def _explain_observables() -> str:
@@ -308,6 +310,7 @@ _WITHOUT_KEYS: dict[str, Callable[[], str]] = {
     "block": lambda: _BLOCK,
     "refine": lambda: _explain_settings("refine", Refine),
     "until": lambda: _explain_settings("until", Until),
+    "warm_start": lambda: _explain_settings("warm_start", WarmStart),
 }
 
 

@@ -12,7 +12,7 @@ from dlnsweep.contracts.network import find_network
 from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS, SweepSettings
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
-from dlnsweep.spec import consistency, jumps, spans, ways, weights
+from dlnsweep.spec import consistency, jumps, spans, warm_start, ways, weights
 from dlnsweep.spec.axes import read_seeds, read_setting
 from dlnsweep.spec.blocks import Blocks, check_columns, read_blocks
 from dlnsweep.spec.derived import check_reads, derive, is_formula, is_number, read_formula, spread
@@ -36,6 +36,7 @@ _OUTSIDE_RUNS = (
     "sweep.refine",
     "sweep.until",
     "sweep.go_on_from",
+    "sweep.warm_start",
     *OPTIONS,
 )
 
@@ -101,6 +102,7 @@ class Reader:
             *consistency.check_scales(values),
             *consistency.check_recording(values, given),
             *weights.check_weights(values),
+            *warm_start.check_warm_start(values),
             *consistency.check_read(values),
             *consistency.check_used(self.classes, values, given),
             *prescription.check_prescription(values, given),

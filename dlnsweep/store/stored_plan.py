@@ -22,6 +22,7 @@ _SHOWN_SETTINGS = 3
 # In what runs may differ from those that they go on from.
 _MAY_GO_ON = ("training.num_steps ", "record.spacing ", "record.count ")
 _SHOWN_VALUES = 4
+_OTHER_COMBINATIONS = "the same values of every setting, but in other combinations"
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,13 @@ def check_compatible(
     if np.isin(run_ids, plan.run_ids).all() or np.isin(plan.run_ids, run_ids).all():
         return
     differences = differing_settings(runs(), settings_table(plan.settings))
+    asked = [each["sweep"].get("warm_start") for each in (stored, {"sweep": plan.record})]
+    if asked[0] and asked[1] and differences == [_OTHER_COMBINATIONS]:
+        raise StoreError(
+            f"{root}: holds runs that began with other weights than those that "
+            "sweep.warm_start finds now: they have been computed anew since, or others are chosen; "
+            "give another folder with --out DIR or give the sweep another name."
+        )
     longer = all(each.startswith(_MAY_GO_ON) for each in differences)
     kept = stored["sweep"].get("shared", {}).get("record.weights") == "final"
     advice = f'; to go on from its states there, also set sweep.go_on_from = "{root}"'
@@ -165,7 +173,7 @@ def differing_settings(there: pa.Table, here: pa.Table) -> list[str]:
         left, right = values_of(there, name), values_of(here, name)
         if left != right:
             phrases.append(f"{name} is {listed(left)} there and {listed(right)} here")
-    return phrases or ["the same values of every setting, but in other combinations"]
+    return phrases or [_OTHER_COMBINATIONS]
 
 
 def values_of(table: pa.Table, name: str) -> list[Any]:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 # Not `from dlnsweep.theory import`: that would look the name up among the formulas, and load NumPy.
 import dlnsweep.theory.values as values
-from dlnsweep.theory.setup import DECAYING, GAUSSIAN, LINEAR, SUBSPACE, THEOREM, Setup, is_met
+from dlnsweep.theory.setup import (
+    DECAYING,
+    GAUSSIAN,
+    LINEAR,
+    SUBSPACE,
+    THEOREM,
+    WARM_START,
+    Setup,
+    is_met,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +60,7 @@ class TheoryCurve:
         values: From a run and steps to the formula's values; of a vertical line to its one step.
         needs: Settings with the values that the formula is for.
         vertical: Whether it is a step, drawn as a vertical line.
+        any_start: Whether it is for runs that begin with given weights, too.
     """
 
     observables: tuple[str, ...]
@@ -59,9 +69,13 @@ class TheoryCurve:
     values: Values
     needs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     vertical: bool = False
+    any_start: bool = False
 
     def why_not(self, settings: Mapping[str, Sequence[Any]]) -> str:
         """Return which setting it needs and none of the values is; empty if there is none."""
+        given = settings.get(WARM_START, ())
+        if not self.any_start and given and not any(is_met(value, ("",)) for value in given):
+            return "is for runs that begin with weights drawn"
         for name, allowed in self.needs.items():
             present = settings.get(name)
             if present is not None and not any(is_met(value, allowed) for value in present):
@@ -98,6 +112,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "(λ/c) (E tr(BᵀB)^(-2/L)/s · Σσ⁻²/Σσ²)^(1/2) with B = A R (derived; any step rule)",
         values.plateau,
         {**SUBSPACE, **LINEAR},
+        any_start=True,
     ),
     "phase_1": TheoryCurve(
         ("regression_error",),
@@ -239,6 +254,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "training.warmup_steps": (0.0,),
             "training.sam_radius": (0.0,),
         },
+        any_start=True,
     ),
     "symmetric_plateau": TheoryCurve(
         ("generalization_error",),
@@ -270,6 +286,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "training.weight_decay": (0.0,),
             "training.data_fit_scale": (1.0,),
         },
+        any_start=True,
     ),
     "largest_margin": TheoryCurve(
         ("l2_margin",),
@@ -278,6 +295,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "(problem.support = 'pair')",
         values.largest_margin,
         _PAIR,
+        any_start=True,
     ),
     "largest_normalized_margin": TheoryCurve(
         ("margin",),
@@ -293,6 +311,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "network.richness": (1.0,),
             "network.trained_layers": ("all",),
         },
+        any_start=True,
     ),
     "inverse_log": TheoryCurve(
         ("margin_gap",),

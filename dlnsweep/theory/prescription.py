@@ -17,7 +17,7 @@ from typing import Any
 
 from dlnsweep.settings.sentences import show
 from dlnsweep.theory import formulas as theory
-from dlnsweep.theory.setup import THEOREM
+from dlnsweep.theory.setup import THEOREM, WARM_START
 
 # What a prescription sets, and from what.
 SETS = ("training.learning_rate", "training.weight_decay", "training.num_steps")
@@ -85,7 +85,9 @@ def check_prescription(values: Values, given: Collection[str]) -> Iterator[str]:
         if key in given:
             yield f"{key} is given, but {place} sets it; leave one of them out."
     for key, allowed in THEOREM.items():
-        wrong = [value for value in values.get(key, ()) if value not in allowed]
+        # Of weights that are given `spec/warm_start.py` says it.
+        present = () if key == WARM_START else values.get(key, ())
+        wrong = [value for value in present if value not in allowed]
         if wrong:
             needed = " or ".join(map(show, allowed))
             yield f"{key} is {show(wrong[0])}; {place} is about {needed} only."

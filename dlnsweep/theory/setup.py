@@ -9,6 +9,8 @@ from typing import Any
 from dlnsweep.settings.rows import no_column
 from dlnsweep.settings.training import BY_LAYER
 
+# The setting by which runs begin with given weights, of which few formulas are.
+WARM_START = "sweep.warm_start"
 # The moments of A R are those of Gaussian measurements.
 SUBSPACE = {"problem.kind": ("subspace",), "problem.operator": ("gaussian",)}
 # One learning rate and one weight decay of all layers, the step rule apart.
@@ -22,6 +24,8 @@ GAUSSIAN = {
     "network.layer_init_scale": (1.0,),
     "network.product_init_scale": (1.0,),
     "network.relative_init_scale": (1.0,),
+    # No weights that are given.
+    WARM_START: ("",),
 }
 # What Theorem 2.3 is about; see the head of theory.py.
 THEOREM = {

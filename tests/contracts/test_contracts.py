@@ -204,6 +204,40 @@ def test_float32_is_near_float64_and_a_batch_is_its_runs(place: tuple[str, str])
             np.testing.assert_allclose(values[0], both.observables[name][0], rtol=1e-4, atol=1e-5)
 
 
+# Kinds whose weights say something beside what their seed draws only.
+NOT_GIVEN = {("inverse", "deep_prior"), ("matrix", "end_to_end"), ("population", "committee")}
+
+
+@pytest.mark.parametrize("place", BY_PLACE)
+def test_weights_that_are_given_are_those_that_a_run_starts_from(place: tuple[str, str]):
+    # Some kernels hold the first layer in a basis of the samples, to which it is turned.
+    rounding = 1e-12
+    for kernel in {"dense", "generic"} & {*NETWORKS[place].kernels}:
+        plan = make_plan(sweep_of(place, sweep__kernel=kernel, record__weights=[0, 30]))
+        columns = {key: np.repeat(column[:1], 2) for key, column in plan.settings.items()}
+        warm = columns | {"sweep.warm_start": np.array(["somewhere"] * 2, object)}
+        width = plan.program_widths[0]
+        drawing = drawing_of(plan.row(0), width)
+        assert drawing.takes_weights == (place not in NOT_GIVEN)
+        if not drawing.takes_weights:
+            continue
+        drawn = train_batch(columns, plan.shared, width)
+        # The second run begins with others, of which it keeps those of step 0.
+        given = {
+            name: array[:, 0] * np.reshape([1.0, 1.5], (2, *[1] * (array.ndim - 2)))
+            for name, array in drawn.weights.items()
+        }
+        found = train_batch(warm, plan.shared, width, given=given)
+        for name, array in found.weights.items():
+            np.testing.assert_allclose(array[0], drawn.weights[name][0], rtol=0, atol=rounding)
+            np.testing.assert_allclose(array[1, 0], given[name][1], rtol=0, atol=rounding)
+        for name, values in found.observables.items():
+            np.testing.assert_allclose(
+                values[0], drawn.observables[name][0], rtol=rounding, atol=rounding
+            )
+            assert name == "numerical_rank" or (values[1, -1] != values[0, -1]).any()
+
+
 def choices(settings: type[Settings], key: str) -> list[Any]:
     """Return the values of a setting that is one of several words, or yes or no."""
     field = settings.model_fields[key]

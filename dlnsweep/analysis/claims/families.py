@@ -14,7 +14,7 @@ import pandas as pd
 
 from dlnsweep.contracts.claim import CLAIMS, Claim, Records, register_claim
 from dlnsweep.theory.curves import THEORY_CURVES
-from dlnsweep.theory.setup import Setup, is_met
+from dlnsweep.theory.setup import WARM_START, Setup, is_met
 
 # A minimiser, up to an error of 1e-6 in its output.
 _ARRIVED = 1e-12
@@ -100,11 +100,13 @@ def claims_about(runs: pd.DataFrame) -> list[Claim]:
 
 
 def _settings(runs: pd.DataFrame, claim: Claim) -> list[dict[str, Any]]:
-    known = [name for name in claim.needs if name in runs.columns]
+    known = [name for name in (*claim.needs, WARM_START) if name in runs.columns]
     return runs[known].drop_duplicates().to_dict("records") if known else [{}]  # type: ignore
 
 
 def _unmet(claim: Claim, settings: Any) -> str:
+    if not is_met(settings.get(WARM_START), ("",)):
+        return "its initial weights are given"
     for name, allowed in claim.needs.items():
         if not is_met(settings.get(name), allowed):
             return f"{name} is not {' or '.join(map(str, allowed))}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from dlnsweep.theory import formulas as theory
 from dlnsweep.theory import proof as theory_proof
-from dlnsweep.theory.setup import THEOREM, Setup, is_met
+from dlnsweep.theory.setup import THEOREM, WARM_START, Setup, is_met
 
 # Settings are typed into files with a few digits.
 _SAME = 1e-3
@@ -190,6 +190,8 @@ def conditions(run: Run, demands: Demands, *, decayed: bool = True) -> str:
     for name, allowed in THEOREM.items():
         # Assumption 2.1 is all that the theorem asks of A.
         if name != "problem.operator" and not is_met(run.setup.settings.get(name), allowed):
+            if name == WARM_START:
+                return "its initial weights are given"
             return f"{name} is not {' or '.join(map(str, allowed))}"
     if decayed != bool(run.decay):
         return "no weight decay" if decayed else "weight decay"

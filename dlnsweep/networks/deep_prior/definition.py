@@ -141,6 +141,8 @@ class PriorDefinition(GenericDrawing):
     drawn_by: PriorDrawing
     dim: int
     trained_by: ClassVar[type[GenericKernel]] = PriorGenericKernel
+    # What it measures looks back at the weights that its seed draws.
+    takes_weights: ClassVar[bool] = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> PriorDefinition:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from dlnsweep.contracts.descent import Carry, Inputs
-from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
+from dlnsweep.contracts.drawing import GIVEN, Drawing, Sections, record_numbers
 from dlnsweep.contracts.network import Network, network_of
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.generic.descent import GenericKernel
@@ -70,6 +70,7 @@ class GenericDrawing(Drawing):
     network: Network
     width: int
     way: ClassVar[str] = "generic"
+    takes_weights: ClassVar[bool] = True
     trained_by: ClassVar[type[GenericKernel]] = GenericKernel
 
     @classmethod
@@ -138,7 +139,9 @@ class GenericDrawing(Drawing):
         key = self.key_of(arguments)
         sections = self.sections.with_numbers(numbers, self.width)
         samples, aside = self.examples(sections, key)
-        params = self.params(sections.network, samples, key)
+        params = arguments.get(GIVEN)
+        if params is None:
+            params = self.params(sections.network, samples, key)
         return Drawn(sections, samples, params, draw_test_samples(sections, key), aside)
 
     def examples(self, sections: Sections, key: Any) -> tuple[Samples, Any]:

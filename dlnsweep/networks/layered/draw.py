@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from jaxtyping import Array, Float
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
-from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
+from dlnsweep.contracts.drawing import GIVEN, Drawing, Sections, record_numbers
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.dense import DenseKernel, delay_for
@@ -53,6 +53,7 @@ class SampleDrawing(Drawing):
     dims: tuple[int, ...]
     rank: int
     keeps_roundings: bool
+    takes_weights: ClassVar[bool] = True
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> SampleDrawing:
@@ -79,7 +80,7 @@ class SampleDrawing(Drawing):
         Args:
             arguments: The traced numbers by dotted key, the seed and the width.
         """
-        numbers = dict(arguments)
+        numbers = {name: value for name, value in arguments.items() if name != GIVEN}
         seed, width = numbers.pop("seed"), numbers.pop("network.width")
         initializer = INITIALIZERS[self.sections.network.initializer]
         if not initializer.paddable and len(self.dims) > 2:
@@ -132,6 +133,7 @@ class SampleDrawing(Drawing):
         del shared
         sections, shape, key = self.read(arguments)
         drawn = self.draw(sections, shape, key)
+        drawn = drawn._replace(weights=arguments.get(GIVEN, drawn.weights))
         weights, data, test, minibatches = jax.tree.map(convert, drawn)
         fan_ins = tuple(shape.fan_in(i) for i in range(len(shape.dims) - 1))
         record = record_numbers(arguments)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from jaxtyping import Array, Float
 
 from dlnsweep.contracts.descent import Carry, Inputs
-from dlnsweep.contracts.drawing import Drawing, Sections, record_numbers
+from dlnsweep.contracts.drawing import GIVEN, Drawing, Sections, record_numbers
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import (
     INITIALIZERS,
@@ -38,6 +38,7 @@ class MatrixDrawing(Drawing):
 
     dims: tuple[int, ...]
     trained_by: ClassVar[type[FactorizationKernel]] = FactorizationKernel
+    takes_weights: ClassVar[bool] = True
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> MatrixDrawing:
@@ -80,14 +81,17 @@ class MatrixDrawing(Drawing):
         self, arguments: Mapping[str, Any], shared: Float[Array, "N dm"] | None = None
     ) -> tuple[Sections, Fit, tuple[Any, ...]]:
         """Draw a run: its settings with their numbers, its loss and its initial weights."""
-        numbers = dict(arguments)
+        numbers = {name: value for name, value in arguments.items() if name != GIVEN}
         seed, _ = numbers.pop("seed"), numbers.pop("network.width")
         width = max(self.dims[1:-1] or (1,))
         sections = self.sections.with_numbers(numbers, width)
         key = keys_of(seed, len(self.dims) - 1)
         drawn = () if shared is None else (shared,)
         fit = PROBLEMS[sections.problem.kind].draw(sections.problem, key, *drawn)
-        return sections, fit, initial_weights(sections.network, Shape(self.dims, width), key, fit)
+        weights = arguments.get(GIVEN)
+        if weights is None:
+            weights = initial_weights(sections.network, Shape(self.dims, width), key, fit)
+        return sections, fit, weights
 
     def start(
         self,
@@ -110,6 +114,7 @@ class EndToEndDrawing(MatrixDrawing):
     """The same with a matrix beside the layers."""
 
     trained_by: ClassVar[type[FactorizationKernel]] = EndToEndKernel
+    takes_weights: ClassVar[bool] = False
 
 
 def power_of(problem: Any) -> float:

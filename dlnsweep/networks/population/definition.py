@@ -106,6 +106,8 @@ class CommitteeDrawing(GenericDrawing):
     """How the runs of a batch draw teacher and student, in coordinates."""
 
     trained_by: ClassVar[type[GenericKernel]] = CommitteeKernel
+    # Its weights are coordinates, in a frame that its seed draws.
+    takes_weights: ClassVar[bool] = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], padded_width: int) -> CommitteeDrawing:

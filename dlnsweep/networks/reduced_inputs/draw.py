@@ -68,6 +68,7 @@ class SpanDrawing(GenericDrawing):
     """How the runs of a batch draw samples and parameters, in coordinates of the samples' span."""
 
     way: ClassVar[str] = REDUCED_INPUTS
+    takes_weights: ClassVar[bool] = False
     trained_by: ClassVar[type[GenericKernel]] = SpanKernel
 
     @property
