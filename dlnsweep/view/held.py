@@ -7,6 +7,7 @@ What is drawn from them is none the wiser: these are `Results` like any others.
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from dlnsweep.errors import StoreError
 from dlnsweep.results import Results
 from dlnsweep.results.tables import map_in_threads
 from dlnsweep.store import Store
-from dlnsweep.store.layout import RUNS
+from dlnsweep.store.layout import PLAN_RECEIPT, RUNS
 
 # Of all folders of a page together; beyond it what was not asked for lately is read again.
 MOST_BYTES = 256 * 2**20
@@ -79,7 +81,7 @@ class HeldResults(Results):
 
     def mark(self) -> tuple[Any, ...]:
         """Return what changes whenever there is something new to draw."""
-        return (*_size_and_time(self.path), frozenset(self.store.done()))
+        return (*_plan_mark(self.store), frozenset(self.store.done()))
 
     def runs(self, where: Mapping[str, Any] | None = None, *, unused: bool = False) -> pd.DataFrame:
         """Return one row a planned run, as `Results.runs` does; not to be changed."""
@@ -126,10 +128,15 @@ class HeldResults(Results):
                 self._columns.put(folder, number, name, table[name] if there else None)
 
 
-def _size_and_time(root: Any) -> tuple[int, ...]:
-    """Return what tells that a sweep was enlarged; nothing in an object store."""
+def _plan_mark(store: Store) -> tuple[Any, ...]:
+    """Return what tells that a sweep was enlarged, or that another one has its place."""
+    root = store.root
     if not isinstance(root, Path):
-        return ()
+        # Objects have no time that all stores tell alike; the receipt says when it was written.
+        try:
+            return (hashlib.sha256(store.files.read_bytes(PLAN_RECEIPT)).hexdigest(),)
+        except StoreError:
+            return ("",)
     try:
         found = (root / RUNS).lstat()
     except OSError:

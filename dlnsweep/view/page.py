@@ -1,32 +1,24 @@
-"""The page: a form of the keys of a `[figure]`, and the figure of each sweep beside it."""
+"""The page as an application: what follows from a change of the form, or of a folder."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
-from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, html, no_update
 
 from dlnsweep.errors import DlnsweepError, SpecError
 from dlnsweep.results.joined import SWEEP, concat
 from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.sentences import printable
-from dlnsweep.view.forms import CONTROLS, Control, options_of, settled, shown
-from dlnsweep.view.picture import Picture, picture, sentence
+from dlnsweep.view.address import MORE, SWEEPS, SWITCHES, address_of, form_in, read_address
+from dlnsweep.view.forms import CONTROLS, options_of, settled, shown
+from dlnsweep.view.layout import EMPTY, layout, switches_of
+from dlnsweep.view.picture import Picture, dtick, picture, sentence, stack
 from dlnsweep.view.sweeps import Sweeps
-from dlnsweep.view.tables import figure_toml, form_of, table_of
-
-_LOOK_EVERY_MS = 2000
-_GRAPH: dict[str, Any] = {
-    "displaylogo": False,
-    "responsive": True,
-    "plotlyServerURL": "",
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-    "toImageButtonOptions": {"format": "svg", "filename": "dlnsweep"},
-}
-_EMPTY: dict[str, Any] = {"data": [], "layout": {"height": 60, "paper_bgcolor": "rgba(0,0,0,0)"}}
+from dlnsweep.view.tables import figure_toml, table_of
 
 
 def make_app(sweeps: Sweeps) -> Dash:
@@ -43,133 +35,12 @@ def make_app(sweeps: Sweeps) -> Dash:
         assets_folder=str(files("dlnsweep").joinpath("view", "assets")),
         compress=False,
     )
+    # Whose language a reader of screens must know.
+    app.index_string = app.index_string.replace("<html>", '<html lang="en">')
     app.enable_dev_tools(debug=False)
-    app.layout = lambda: _layout(sweeps)
+    app.layout = lambda: layout(sweeps)
     _connect(app, sweeps)
     return app
-
-
-def _layout(sweeps: Sweeps) -> Any:
-    labels = sweeps.labels()
-    several = len(labels) > 1
-    with sweeps.lock:
-        form, more = form_of(_first(sweeps))
-        offer = sweeps.offer(range(len(labels)))
-    form = settled(form, offer)
-    controls = [_control(control, form, options_of(control, form, offer)) for control in CONTROLS]
-    return html.Div(
-        className="page",
-        children=[
-            html.Header([html.H1("dlnsweep view"), html.P(id="status", role="status")]),
-            html.Details(
-                open=True,
-                className="form",
-                children=[
-                    html.Summary("What is drawn"),
-                    html.Fieldset(
-                        style={} if len(labels) > 1 else {"display": "none"},
-                        children=[
-                            html.Legend("sweeps"),
-                            dcc.Checklist(
-                                [{"label": name, "value": i} for i, name in enumerate(labels)],
-                                list(range(min(len(labels), 4))),
-                                id="sweeps",
-                            ),
-                        ],
-                    ),
-                    *controls,
-                    html.Div(
-                        className="control wide",
-                        children=[
-                            html.Label("further keys of [figure], as TOML", htmlFor="more"),
-                            dcc.Textarea(
-                                id="more",
-                                value=more,
-                                placeholder="quantiles = [0.1, 0.9]",
-                                spellCheck=False,
-                            ),
-                        ],
-                    ),
-                    dcc.Checklist(
-                        [
-                            {"label": "single runs", "value": "single"},
-                            *several
-                            * [
-                                {"label": "all sweeps in one figure", "value": "together"},
-                                {"label": "same axes in all sweeps", "value": "same"},
-                            ],
-                        ],
-                        ["same"] * several,
-                        id="switches",
-                    ),
-                ],
-            ),
-            html.Main([_section(number, name) for number, name in enumerate(labels)]),
-            html.Section(
-                className="copy",
-                children=[
-                    html.H2("Copy as [figure]"),
-                    html.P(
-                        "In a file figure.toml, it is drawn by: dlnsweep figure RESULTS --file "
-                        "figure.toml"
-                    ),
-                    html.Div(
-                        className="code",
-                        children=[
-                            html.Pre(id="toml", tabIndex=0),
-                            dcc.Clipboard(target_id="toml", title="copy as [figure]"),
-                        ],
-                    ),
-                ],
-            ),
-            dcc.Interval(id="clock", interval=_LOOK_EVERY_MS),
-            dcc.Store(id="mark", data=sweeps.mark()),
-        ],
-    )
-
-
-def _first(sweeps: Sweeps) -> dict[str, Any]:
-    try:
-        return sweeps.all[0].figure()
-    except DlnsweepError:
-        return {"kind": "curves"}
-
-
-def _control(control: Control, form: Mapping[str, Any], options: list[dict[str, Any]]) -> Any:
-    return html.Div(
-        id=f"of-{control.name}",
-        className="control" + " wide" * control.several,
-        style=None if shown(control, form) else {"display": "none"},
-        children=[
-            html.Label(control.label, htmlFor=control.name),
-            dcc.Dropdown(
-                options, form.get(control.name), id=control.name, multi=control.several,
-                clearable=control.clearable, placeholder=control.placeholder,
-            ),
-        ],
-    )  # fmt: skip
-
-
-def _section(number: int, name: str) -> Any:
-    return html.Section(
-        id={"type": "sweep", "index": number},
-        children=[
-            html.H2(name, id={"type": "name", "index": number}),
-            html.P(id={"type": "problem", "index": number}, className="problem", role="alert"),
-            html.Div(
-                className="card",
-                children=[
-                    html.Div(id={"type": "legend", "index": number}, className="legend"),
-                    dcc.Graph(
-                        figure=_EMPTY,
-                        config=cast("Any", _GRAPH), id={"type": "graph", "index": number},
-                        className="graph",
-                    ),
-                ],
-            ),
-            html.P(id={"type": "notes", "index": number}, className="notes"),
-        ],
-    )  # fmt: skip
 
 
 def _connect(app: Dash, sweeps: Sweeps) -> None:
@@ -187,30 +58,57 @@ def _connect(app: Dash, sweeps: Sweeps) -> None:
             return [no_update, no_update]
         return [mark, _progress(sweeps)]
 
+    # Who has just come or come again: what the address says is the form. It is known before
+    # anything is drawn, for what is drawn waits for the form.
+    app.clientside_callback(
+        ClientsideFunction("dlnsweep", "wanted"),
+        [Output("wanted", "data"), Output("narrow", "data")], Input("wanted", "id"),
+    )  # fmt: skip
+    app.clientside_callback(
+        ClientsideFunction("dlnsweep", "kept"), Output("kept", "data"), Input("address", "data")
+    )
+    app.clientside_callback(
+        ClientsideFunction("dlnsweep", "copied"),
+        Output("copied", "children"), Input("copy", "n_clicks"), prevent_initial_call=True,
+    )  # fmt: skip
+
     @app.callback(
         [
             *(Output(name, "options") for name in names),
             *(Output(name, "value") for name in names),
             *(Output(f"of-{name}", "style") for name in names),
+            Output("sweeps", "value"),
+            Output("switches", "value"),
+            Output("more", "value"),
         ],
         [
             Input("sweeps", "value"),
             Input("kind", "value"),
             Input("mark", "data"),
             Input("switches", "value"),
+            Input("wanted", "data"),
         ],
         [State(name, "value") for name in names],
-        prevent_initial_call=True,
     )
-    def offer(chosen: Any, kind: Any, _mark: Any, switches: Any, *values: Any) -> list[Any]:
+    def offer(
+        chosen: Any, kind: Any, _mark: Any, switches: Any, wanted: Any, *values: Any
+    ) -> list[Any]:
         form = {**dict(zip(names, values, strict=True)), "kind": kind}
+        labels = sweeps.labels()
+        beside: list[Any] = [no_update] * 3
+        said = read_address(wanted) if ctx.triggered_id in (None, "wanted") else None
+        if said is not None:
+            # All of them again, so that what differs from the page's own is what is sent.
+            chosen = [i for i, each in enumerate(labels) if each in said.get(SWEEPS, ())] or chosen
+            offered = switches_of(len(labels))
+            switches = [each for each in offered if each in said.get(SWITCHES, ())]
+            beside = [chosen, switches, next(iter(said.get(MORE, ())), "")]
         numbers = _numbers(chosen, everyone)
         with sweeps.lock:
             found = sweeps.offer(numbers)
         if "together" in (switches or []) and len(numbers) > 1:
-            labels = sweeps.labels()
             found.settings[SWEEP] = [labels[number] for number in numbers]
-        fitting = settled(form, found)
+        fitting = settled(form if said is None else form_in(said), found)
         return [
             *(options_of(control, fitting, found) for control in CONTROLS),
             *(
@@ -218,6 +116,7 @@ def _connect(app: Dash, sweeps: Sweeps) -> None:
                 for name in names
             ),
             *(None if shown(control, fitting) else {"display": "none"} for control in CONTROLS),
+            *beside,
         ]
 
     @app.callback(
@@ -230,6 +129,7 @@ def _connect(app: Dash, sweeps: Sweeps) -> None:
             Output({"type": "legend", "index": ALL}, "children"),
             Output({"type": "name", "index": ALL}, "children"),
             Output("toml", "children"),
+            Output("address", "data"),
         ],
         [
             Input("sweeps", "value"),
@@ -239,16 +139,26 @@ def _connect(app: Dash, sweeps: Sweeps) -> None:
             Input("switches", "value"),
             *(Input(name, "value") for name in names),
         ],
-        State("more", "value"),
+        [State("more", "value"), State("narrow", "data")],
     )
     def drawn(chosen: Any, _mark: Any, _left: Any, switches: Any, *values: Any) -> list[Any]:
-        *own, more = values
+        *own, more, narrow = values
         form = dict(zip(names, own, strict=True))
-        return list(_drawn(sweeps, _numbers(chosen, everyone), form, str(more or ""), switches))
+        numbers, more = _numbers(chosen, everyone), str(more or "")
+        labels = sweeps.labels()
+        said = address_of(form, [labels[number] for number in numbers], switches or [], more)
+        found = _drawn(sweeps, numbers, form, more, switches, narrow=bool(narrow))
+        return [*found, said]
 
 
 def _drawn(
-    sweeps: Sweeps, chosen: Sequence[int], form: Mapping[str, Any], more: str, switches: Any
+    sweeps: Sweeps,
+    chosen: Sequence[int],
+    form: Mapping[str, Any],
+    more: str,
+    switches: Any,
+    *,
+    narrow: bool = False,
 ) -> tuple[list[Any], ...]:
     switches = switches or []
     found: dict[int, Picture | str] = {}
@@ -268,6 +178,9 @@ def _drawn(
         for number in chosen:
             found[number] = _one(sweeps, number, table, single="single" in switches)
     pictures = [each for each in found.values() if isinstance(each, Picture)]
+    if narrow:
+        for each in pictures:
+            stack(each.figure["layout"])
     if "same" in switches and len(pictures) > 1:
         same_axes([each.figure["layout"] for each in pictures])
     rows = []
@@ -277,7 +190,7 @@ def _drawn(
         rows.append(
             (
                 None if number in shown else {"display": "none"},
-                good.figure if good else _EMPTY,
+                good.figure if good else EMPTY,
                 {"height": good.figure["layout"]["height"]} if good else {"display": "none"},
                 each if isinstance(each, str) else "",
                 good.notes if good else "",
@@ -364,6 +277,8 @@ def same_axes(layouts: Sequence[dict[str, Any]]) -> None:
             both = [min(low for low, _ in ends), max(high for _, high in ends)]
             for axis in axes:
                 axis["range"] = both
+                if "dtick" in axis:
+                    axis["dtick"] = dtick(both)
 
 
 def _progress(sweeps: Sweeps) -> str:

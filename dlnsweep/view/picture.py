@@ -147,7 +147,8 @@ def _axes(panel: Any) -> dict[str, Any]:
         scale = axis.get_scale()
         label = axis.get_label_text()
         keys: dict[str, Any] = {
-            "title": {"text": "<br>".join(map(words, label.split("\n"))), "font": {"size": 13}},
+            "title": {"text": "<br>".join(map(words, label.split("\n"))), "font": {"size": 13},
+                      "standoff": 8},
             "zeroline": False, "ticks": "outside", "ticklen": 4, "automargin": True,
             "showline": True, "gridwidth": 1,
         }  # fmt: skip
@@ -158,7 +159,7 @@ def _axes(panel: Any) -> dict[str, Any]:
             ends = np.log10([low, high])
             keys |= {"type": "log", "range": ends.tolist(), "exponentformat": "power"}
             if abs(ends[1] - ends[0]) > 2:
-                keys["dtick"] = max(1, round(abs(ends[1] - ends[0]) / 8))
+                keys["dtick"] = dtick(ends.tolist())
         else:
             ends = panel.moved(which)([low, high])
             keys |= {"type": "linear", "range": ends.tolist()}
@@ -193,7 +194,7 @@ def _arrange(layout: dict[str, Any], axes: Sequence[Any]) -> int:
     places = [(spec.rowspan.start, spec.colspan.start) for spec in specs]
     rows = 1 + max((row for row, _ in places), default=0)
     columns = 1 + max((column for _, column in places), default=0)
-    gap_x, gap_y = 0.09 if columns > 1 else 0.0, 0.13 if rows > 1 else 0.0
+    gap_x, gap_y = 0.11 if columns > 1 else 0.0, 0.13 if rows > 1 else 0.0
     wide = (1 - gap_x * (columns - 1)) / columns
     high = (1 - gap_y * (rows - 1)) / rows
     for number, (row, column) in enumerate(places, 1):
@@ -202,6 +203,24 @@ def _arrange(layout: dict[str, Any], axes: Sequence[Any]) -> int:
         layout[f"xaxis{tail}"] |= {"domain": [left, min(1.0, left + wide)], "anchor": f"y{tail}"}
         layout[f"yaxis{tail}"] |= {"domain": [max(0.0, top - high), top], "anchor": f"x{tail}"}
     return rows
+
+
+def dtick(ends: Sequence[float]) -> int:
+    """Return how many decades lie between the ticks of a logarithmic axis."""
+    return max(1, round(abs(ends[1] - ends[0]) / 8))
+
+
+def stack(layout: dict[str, Any]) -> None:
+    """Put the panels below each other, as a phone has room for them."""
+    tails = [key.removeprefix("xaxis") for key in layout if key.startswith("xaxis")]
+    count = len(tails)
+    gap = 0.3 / count if count > 1 else 0.0
+    high = (1 - gap * (count - 1)) / count
+    for number, tail in enumerate(tails):
+        top = 1 - number * (high + gap)
+        layout[f"xaxis{tail}"]["domain"] = [0.0, 1.0]
+        layout[f"yaxis{tail}"]["domain"] = [max(0.0, top - high), top]
+    layout["height"] = count * _ROW + _TOP + _BOTTOM
 
 
 def _legend(drawn: Any) -> tuple[str, list[Entry]]:

@@ -59,6 +59,9 @@ class Sweep:
         self._columns = columns
         self._results = HeldResults(Store.open(path), columns)
         self._seen = self._results.mark()
+        self._run_ids = self._results.store.known_run_ids()
+        # What happened to the folder since the page was opened, as a clause; empty for nothing.
+        self.replaced = ""
 
     @property
     def name(self) -> str:
@@ -73,6 +76,11 @@ class Sweep:
             # Its batches have the numbers of those before, and other runs.
             self._columns.forget(str(self._results.path))
             self._results = HeldResults(Store.open(self.path), self._columns)
+            self._run_ids, before = self._results.store.known_run_ids(), self._run_ids
+            if not np.isin(before, self._run_ids).all():
+                self.replaced = "another sweep than the page began with is in its folder now"
+        if not self._seen[-1] <= mark[-1] and not self.replaced:
+            self.replaced = "batches that were done were taken away"
         self._seen = mark
         return self._results
 
@@ -117,7 +125,7 @@ class Sweep:
         for word, told in (("diverged", "diverged"), ("stopped", "stopped early")):
             if number := int((status == word).sum()):
                 parts.append(f"{number} {told}")
-        return ", ".join(parts)
+        return ", ".join([*parts, *filter(None, [self.replaced])])
 
 
 class Sweeps:

@@ -19,9 +19,11 @@ from dlnsweep.figures.statistics import summarize
 from dlnsweep.results import open_results
 from dlnsweep.store import Store
 from dlnsweep.view import artists
+from dlnsweep.view.address import address_of, form_in, read_address
+from dlnsweep.view.forms import settled
 from dlnsweep.view.held import Columns, HeldResults
 from dlnsweep.view.picture import picture
-from dlnsweep.view.sweeps import Sweep
+from dlnsweep.view.sweeps import Offer, Sweep
 from dlnsweep.view.tables import figure_toml, form_of, table_of, toml_lines
 from dlnsweep.view.words import plain_words, words
 
@@ -159,6 +161,60 @@ def test_another_sweep_in_the_folders_place_is_drawn_from_its_own_records(tmp_pa
     assert beside.offer().settings[HUE] == [0.1, 0.5]
     ours = [t.to_pydict() for t in beside.results.curve_batches(["error"])]
     assert ours == [t.to_pydict() for t in plain.curve_batches(["error"])]
+    # Who looks is told, on the page.
+    assert "another sweep than the page began with" in shown.progress()
+
+
+def test_what_happens_to_a_folder_is_told_in_an_object_store_too() -> None:
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    root = "memory://view/a"
+    files = fsspec.filesystem("memory")
+    try:
+        store = Store.create(root, samples.plan((0.1, 0.01)), samples.ENVIRONMENT)
+        samples.commit(store, 0)
+        sweep = Sweep(root, Columns())
+        before = sweep.results.mark()
+        # More runs, and more batches: the same sweep.
+        more = samples.plan((0.1, 0.01, 0.5))
+        new = samples.some_rows(more, store.missing_rows(np.asarray(more.run_ids)))
+        store.extend(new, samples.ENVIRONMENT, more)
+        assert sweep.results.mark() != before
+        assert sweep.offer().settings[HUE] == [0.01, 0.1, 0.5]
+        assert sweep.replaced == ""
+        files.rm("/view", recursive=True)
+        samples.complete(root, samples.plan((0.1, 0.5)))
+        assert "another sweep than the page began with" in sweep.progress()
+        assert sweep.offer().settings[HUE] == [0.1, 0.5]
+        # The same sweep, begun anew.
+        sweep = Sweep(root, Columns())
+        files.rm("/view", recursive=True)
+        Store.create(root, samples.plan((0.1, 0.5)), samples.ENVIRONMENT)
+        assert sweep.progress().endswith(", batches that were done were taken away")
+    finally:
+        if files.exists("/view"):
+            files.rm("/view", recursive=True)
+
+
+def test_an_address_says_the_form_and_nobody_is_trusted_with_it() -> None:
+    form = {"kind": "final", "x": HUE, "y": ["error", "a&b=#"], "where": ['["seed", 1]'],
+            "hue": None, "value": "error", "at": "10"}  # fmt: skip
+    said = read_address("#" + address_of(form, ["é 1"], ["same"], "title = 'a'\n"))
+    assert said is not None
+    assert said["sweeps"] == ["é 1"]
+    assert said["switches"] == ["same"]
+    assert said["more"] == ["title = 'a'\n"]
+    # The value is of heatmaps; it is not shown, and not said.
+    again = form_in(said)
+    assert {key: again[key] for key in form} == {**form, "value": None}
+    assert address_of(form, [], [], "x" * 30_000) == ""
+    for bad in (None, 3, "", "#", "y=error", "kind=curves&" + "y=x&" * 2000, "kind" * 9000):
+        assert read_address(bad) is None
+    # What is not offered is not taken.
+    strange = read_address("kind=<b>&y=../x&hue=__class__&at=1e999&band=x&where=%5B&kind=final")
+    assert strange is not None
+    offer = Offer({HUE: [0.1, 0.5]}, ["error"], [0, 10])
+    found = settled(form_in(strange), offer)
+    assert table_of(found) == {"kind": "curves", "y": "error"}
 
 
 def test_a_new_batch_appears_and_a_damaged_one_is_told(tmp_path: Path) -> None:

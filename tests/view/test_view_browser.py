@@ -54,8 +54,12 @@ def test_it_is_looked_at_in_a_browser(page: tuple[Any, Any, Store, list[str]]) -
     shown, server, store, asked = page
     shown.goto(server.address)
     shown.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
-    # The token has left the address, and the cookie does.
+    # The token has left the address, and the cookie does; what is in it instead is the form.
+    shown.wait_for_url(lambda url: "kind=" in url)
     assert "token" not in shown.url
+    assert server.guard.token not in shown.url
+    # On a phone the figures are what is seen first.
+    shown.click(".form summary")
     assert shown.inner_text("#toml").strip() == '[figure]\nkind = "curves"\ny = "error"'
     assert shown.evaluate("document.documentElement.scrollWidth") <= 400
     # A name is text.
@@ -66,6 +70,12 @@ def test_it_is_looked_at_in_a_browser(page: tuple[Any, Any, Store, list[str]]) -
     shown.locator("#more").blur()
     shown.locator("#toml", has_text="band").wait_for()
     shown.locator(".js-plotly-plot .fills path.js-fill").first.wait_for(state="detached")
+    # A reload finds it again, though the sweep's own figure says otherwise.
+    shown.wait_for_url(lambda url: "band" in url)
+    shown.reload()
+    shown.locator("#toml", has_text="band").wait_for()
+    assert shown.input_value("#more") == 'band = "none"'
+    shown.click(".form summary")
     # A mistake is a sentence, beside no picture.
     shown.fill("#more", "colour = 1")
     shown.locator("#more").blur()
@@ -77,3 +87,49 @@ def test_it_is_looked_at_in_a_browser(page: tuple[Any, Any, Store, list[str]]) -
     shown.locator("#status", has_text="12 of 12 runs done").wait_for()
     ours = server.address.partition("?")[0]
     assert [each for each in asked if not each.startswith((ours, "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 400)])
+def test_it_is_for_readers_of_screens_and_for_the_keyboard(
+    page: tuple[Any, Any, Store, list[str]], scheme: str, width: int
+) -> None:
+    """By axe-core's rules; it has nothing to find in what the form opens either."""
+    axe: Any = pytest.importorskip(
+        "axe_playwright_python.sync_playwright",
+        reason="needs axe-core: pip install 'dlnsweep[browser]'",
+    )
+    shown, server, _, _ = page
+    shown.emulate_media(color_scheme=scheme)
+    shown.set_viewport_size({"width": width, "height": 900})
+    shown.goto(server.address)
+    shown.wait_for_selector(".js-plotly-plot .scatterlayer .trace")
+
+    def found() -> list[str]:
+        violations = axe.Axe().run(shown).response["violations"]
+        return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in violations]
+
+    assert found() == []
+    if width == 400:
+        # Folded in; Enter opens it.
+        shown.focus(".form summary")
+        shown.keyboard.press("Enter")
+        assert found() == []
+    shown.locator("#kind").wait_for()
+    names = shown.evaluate(
+        "[...document.querySelectorAll('button.dash-dropdown')].map(b => [b.id, b.tabIndex,"
+        " document.getElementById(b.getAttribute('aria-labelledby').split(' ')[0]).textContent])"
+    )
+    assert ["kind", 0, "kind"] in names
+    assert ["y", 0, "vertical: y"] in names
+    # From the keyboard alone: another kind of figure.
+    shown.focus("#kind")
+    shown.keyboard.press("Enter")
+    shown.locator(".dash-dropdown-content").wait_for()
+    assert found() == []
+    shown.locator("input[value=curves]:focus").wait_for()
+    for kind in ("final", "heatmap"):
+        shown.keyboard.press("ArrowDown")
+        shown.locator(f"input[value={kind}]:focus").wait_for()
+    shown.keyboard.press("Enter")
+    shown.locator("#toml", has_text="heatmap").wait_for()
+    shown.wait_for_url(lambda url: "kind=heatmap" in url)
