@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from kept import (
+    adaptation_texts,
     asking_texts,
     attention_texts,
     autoencoder_texts,
@@ -52,6 +53,7 @@ PARTS = [
     *population_texts.PARTS,
     *reduced_inputs_texts.PARTS,
     *scale.PARTS,
+    *adaptation_texts.PARTS,
     *asking_texts.PARTS,
     *attention_texts.PARTS,
     *autoencoder_texts.PARTS,

@@ -288,6 +288,20 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         },
         any_start=True,
     ),
+    "least_loss_of_rank": TheoryCurve(
+        ("loss",),
+        "least loss of rank $d_w$",
+        "½ Σ σ_i² over all but the d_w largest singular values of the target: no matrix of rank "
+        "d_w has a smaller loss (Eckart and Young 1936)",
+        values.least_loss_of_rank,
+        {
+            **LINEAR,
+            "problem.kind": ("matrix_approximation",),
+            "problem.loss": ("half_sum",),
+            "training.weight_decay": (0.0,),
+            "training.data_fit_scale": (1.0,),
+        },
+    ),
     "largest_margin": TheoryCurve(
         ("l2_margin",),
         "largest margin",

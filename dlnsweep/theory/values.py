@@ -197,6 +197,17 @@ def least_sharpness(run: Setup, steps: np.ndarray) -> np.ndarray:
     return everywhere(theory.least_sharpness(int(run["network.depth"]), 1.0), steps)
 
 
+def least_loss_of_rank(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the least loss of a matrix whose rank is the width; NaN where that is 0."""
+    from dlnsweep.theory.formulas import signal_values
+    from dlnsweep.theory.low_rank import least_loss
+
+    full = min(int(run["problem.num_rows"]), int(run["problem.num_columns"]))
+    rank = int(run["network.width"]) if int(run["network.depth"]) > 1 else full
+    values = signal_values(float(run["problem.condition_number"]), full)
+    return everywhere(least_loss(values, rank), steps)
+
+
 def _sizes(run: Setup) -> tuple[str, int, int]:
     """Return activation, K and M of a committee."""
     neurons, teachers = run["network.width"], run["problem.num_teacher_neurons"]

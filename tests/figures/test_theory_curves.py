@@ -179,8 +179,8 @@ def test_without_weight_decay_there_is_no_plateau():
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
             "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
             "stability_threshold, symmetric_plateau, plateau_growth, least_sharpness, "
-            "largest_margin, largest_normalized_margin, inverse_log, nc1_rate, nc2_rate, "
-            "nc3_rate, nc3_limit. Did you mean 'plateau'?",
+            "least_loss_of_rank, largest_margin, largest_normalized_margin, inverse_log, "
+            "nc1_rate, nc2_rate, nc3_rate, nc3_limit. Did you mean 'plateau'?",
         ),
         (
             {"theory": ["plateau", "first_layer_decay"]},
@@ -217,7 +217,7 @@ def test_what_is_not_known_is_not_checked():
     ]
 
 
-MATRICES = ("deficiency_envelope", "speed_exponent")
+MATRICES = ("deficiency_envelope", "speed_exponent", "least_loss_of_rank")
 COLLAPSE = ("nc1_rate", "nc2_rate", "nc3_rate", "nc3_limit")
 MARGINS = ("largest_margin", "largest_normalized_margin", "inverse_log")
 COMMITTEE = ("symmetric_plateau", "plateau_growth")
@@ -252,6 +252,17 @@ def test_formulas_of_factorizations():
     envelope = THEORY_CURVES["deficiency_envelope"].values(Setup(run, 3.0), steps)
     expected = [3 * exp(-2 * 0.7 * 0.25 ** (4 / 3) * 0.1 * t) for t in steps]
     np.testing.assert_allclose(envelope, expected, rtol=1e-12)
+    sizes = {"problem.num_rows": 3, "problem.num_columns": 5, "network.width": 1}
+
+    def least(**settings: int) -> np.ndarray:
+        given = run | sizes | {f"network.{key}": value for key, value in settings.items()}
+        return THEORY_CURVES["least_loss_of_rank"].values(Setup(given, 1.0), steps)
+
+    # Singular values 1, 3/4, 1/2.
+    np.testing.assert_allclose(least(), (0.75**2 + 0.5**2) / 2, rtol=1e-15)
+    np.testing.assert_allclose(least(width=2), 0.125, rtol=1e-15)
+    assert np.all(np.isnan(least(width=3)))
+    assert np.all(np.isnan(least(depth=1)))
 
 
 @pytest.mark.parametrize(
