@@ -24,6 +24,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dlnsweep.errors import StoreError
+from dlnsweep.report.colours import rules_by_night
 from dlnsweep.report.content import Content, content_of
 from dlnsweep.results import Results, open_results
 from dlnsweep.settings.sentences import duration, printable
@@ -56,7 +57,12 @@ def write_report(results: str | Path | Results, out: str | Path | None = None) -
 
 def page(results: Results) -> str:
     """Return the page; the same for the same folder each time."""
-    return render(content_of(results), _shown(str(results.path)))
+    path = str(results.path)
+    shown, text = _shown(path), render(content_of(results), _shown(path))
+    # Sentences about damage name a file by its whole path.
+    return text if "://" in path or len(path) < 4 else text.replace(
+        f"{escape(printable(path))}/", f"{escape(printable(shown))}/"
+    )  # fmt: skip
 
 
 def _shown(path: str) -> str:
@@ -69,7 +75,8 @@ def _shown(path: str) -> str:
 
 def render(content: Content, path: str) -> str:
     """Return a page of this content, of a folder of this path."""
-    style, script = _part("page.css"), _part("page.js")
+    by_night = rules_by_night(str(each.image) for each in content.figures if each.night)
+    style, script = _part("page.css") + by_night, _part("page.js")
     return (
         _environment()
         .get_template("page.html")

@@ -15,7 +15,7 @@ from dlnsweep.errors import DlnsweepError
 from dlnsweep.figures.canvas import encoded
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.folder import stored_figures
-from dlnsweep.report.svg import inline_svg, width_of
+from dlnsweep.report.svg import AS_DRAWN, inline_svg, width_of
 from dlnsweep.results import Results
 from dlnsweep.settings.figure_files import file_stems
 from dlnsweep.settings.sentences import raised
@@ -29,6 +29,8 @@ _ONE = 700_000
 MOST_FIGURES = 24
 _DOTS_PER_INCH = 160
 _WIDE_INCHES = 4.5
+# As Matplotlib calls the axes of a colour bar.
+_BAR = "<colorbar>"
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,14 @@ class Picture:
         title: What it is called: the name of its file.
         image: The picture; empty if there is none.
         wide: Whether it is wider than a column of a paper.
+        night: Whether its colours can be changed for dark paper: those of an image cannot.
         notes: What to know of it: that it could not be drawn, or was made smaller.
     """
 
     title: str
     image: Markup
     wide: bool = False
+    night: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -85,6 +89,7 @@ def _picture(figure: Figure, stem: str, prefix: str, left: int) -> Picture:
     for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
         if patch.get_facecolor() == (1.0, 1.0, 1.0, 1.0):
             patch.set_facecolor("none")
+    has_cells = _keep_cells(figure)
     notes: list[str] = []
     source = encoded(figure, "svg")
     allowed = min(_ONE, left)
@@ -101,13 +106,37 @@ def _picture(figure: Figure, stem: str, prefix: str, left: int) -> Picture:
     label = f"Figure {stem}"
     wide = width_of(source) > _WIDE_INCHES
     if len(source) <= left:
-        return Picture(stem, inline_svg(source, prefix, label), wide, tuple(notes))
+        image = inline_svg(source, prefix, label)
+        # Where cells are an image, their colours shall stay; where lines are, they would not fit.
+        return Picture(stem, image, wide, has_cells or "<image" not in image, tuple(notes))
     image = _image(figure, label)
     if len(image) <= left:
         told = f"This figure is an image of {_DOTS_PER_INCH} dots an inch, as the page is full."
-        return Picture(stem, image, wide, (told,))
+        return Picture(stem, image, wide, notes=(told,))
     told = "This figure is left out, as the page is full; `dlnsweep figure` draws it."
     return Picture(stem, Markup(), notes=(told,))
+
+
+def _keep_cells(figure: Figure) -> bool:
+    """Mark what shows numbers by colour over a range; return whether there is any."""
+    from matplotlib.collections import QuadMesh
+
+    meshes = {
+        axes: [each for each in axes.collections if isinstance(each, QuadMesh)]
+        for axes in figure.axes
+    }
+    if not any(found for axes, found in meshes.items() if axes.get_label() != _BAR):
+        return False
+    # Its bar, and what is written and drawn on cells, too.
+    artists = [
+        artist
+        for axes, found in meshes.items()
+        if found
+        for artist in (*found, *axes.texts, *axes.lines)
+    ]
+    for number, artist in enumerate(artists):
+        artist.set_gid(f"{AS_DRAWN}-{number}")
+    return True
 
 
 def _image(figure: Figure, label: str) -> Markup:

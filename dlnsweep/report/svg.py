@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from xml.etree import ElementTree
 
 from markupsafe import Markup, escape
@@ -38,10 +39,13 @@ _SHAPES = frozenset(
         "patternTransform", "gradientUnits", "gradientTransform", "clipPathUnits",
     }
 )  # fmt: skip
+# What an artist's id begins with whose colours are the same on any paper: it becomes a class.
+AS_DRAWN = "as-drawn"
 _PICTURE = re.compile(r"data:image/png;base64,[A-Za-z0-9+/=\s]+")
 # What XML cannot say; Matplotlib repeats texts in comments.
 _NO_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 _POINTED_AT = re.compile(r"url\(#([\w.-]+)\)")
+_STROKE = re.compile(r"(?:^|;)\s*stroke\s*:[^;]*")
 _PLAIN = re.compile(r"[\w\s#.,()%+-]*")
 
 
@@ -92,6 +96,11 @@ def _element(element: ElementTree.Element, prefix: str, used: set[str]) -> str:
     if name not in _ELEMENTS or name == "svg":
         return ""
     attributes = dict(_attributes(element, prefix, used))
+    if name == "defs":
+        # Markers have the colour that they are used with, which a page's style reaches.
+        element = deepcopy(element)
+        for each in element.findall(f"{_SVG}path"):
+            each.set("style", _STROKE.sub("", each.get("style") or ""))
     inner = "".join(_element(child, prefix, used) for child in element)
     if name in ("g", "defs") and not inner:
         return ""
@@ -111,6 +120,8 @@ def _attributes(
             elif _PICTURE.fullmatch(value):
                 yield "href", "".join(value.split())
         elif name == "id":
+            if value.startswith(AS_DRAWN):
+                yield "class", AS_DRAWN
             if value in used:
                 yield "id", prefix + _plain(value)
         elif name == "style":

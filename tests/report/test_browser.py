@@ -11,6 +11,7 @@ import pytest
 import report_samples as samples
 
 from dlnsweep.report import write_report
+from dlnsweep.report.colours import by_night
 
 api = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install 'dlnsweep[browser]'"
@@ -33,7 +34,11 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("pages")
-    folders = {"small": samples.small(root / "s"), "hostile": samples.hostile_but_drawn(root / "h")}
+    folders = {
+        "small": samples.small(root / "s"),
+        "hostile": samples.hostile_but_drawn(root / "h"),
+        "cells": samples.with_cells(root / "c"),
+    }
     return {name: write_report(folder, root / f"{name}.html") for name, folder in folders.items()}
 
 
@@ -123,6 +128,45 @@ def test_light_and_dark_are_read_at_every_width(shown: Open, width: int):
         box = page.locator("figure svg").first.bounding_box()
         assert 0.5 * min(width, 700) < box["width"] < width
     assert grounds[0] > 700 > 150 > grounds[1]
+
+
+def test_figures_are_read_on_dark_paper_and_cells_stay_as_they_are(shown: Open):
+    looks = """e => [...e.querySelectorAll('svg [stroke], svg [fill]')]
+      .filter(each => !each.closest('defs'))
+      .map(each => [each.getAttribute('stroke'), getComputedStyle(each).stroke, 'stroke',
+                    each.closest('.as-drawn') !== null])"""
+    page = shown("cells", color_scheme="dark")
+    plates = page.locator(".plate")
+    assert plates.count() == 2
+    for plate in plates.all():
+        assert plate.evaluate("e => getComputedStyle(e).backgroundColor") == "rgba(0, 0, 0, 0)"
+    axes = [found for found in plates.nth(0).evaluate(looks) if found[0] == "#000000"]
+    assert axes
+    assert {found[1] for found in axes} == {_rgb(by_night("#000000"))}
+    fills = looks.replace("stroke", "fill")
+    cells = [found for found in plates.nth(1).evaluate(fills) if found[3] and found[0]]
+    assert len({found[0] for found in cells}) > 5
+    assert all(_rgb(found[0]) == found[1] for found in cells if found[0] != "none")
+    # Other than on white paper, and on what is printed.
+    page.emulate_media(media="print")
+    assert {each[1] for each in plates.nth(0).evaluate(looks) if each[0] == "#000000"} == {
+        "rgb(0, 0, 0)"
+    }
+
+
+def _rgb(colour: str) -> str:
+    return f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 400)])
+def test_readers_of_screens_find_their_way(shown: Open, scheme: str, width: int):
+    axe: Any = pytest.importorskip(
+        "axe_playwright_python.sync_playwright",
+        reason="needs axe-core: pip install 'dlnsweep[browser]'",
+    )
+    page = shown("cells", width, color_scheme=scheme, bypass_csp=True)
+    found = axe.Axe().run(page).response["violations"]
+    assert [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found] == []
 
 
 def test_it_prints(shown: Open):

@@ -188,6 +188,29 @@ def test_a_picture_keeps_shapes_and_nothing_else():
     assert page.elements[5][1] == {"fill": "", "clip-path": "url(#f1-b)"}
 
 
+def test_a_marker_has_its_colour_where_it_is_used():
+    source = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"
+      xmlns:xlink="http://www.w3.org/1999/xlink"><g id="as-drawn-3"><defs><path id="m" d="M 0 0"
+      style="stroke-width: 2; stroke: #123456; stroke-linejoin: miter"/></defs>
+      <use xlink:href="#m" style="fill: #abcdef; stroke: #123456"/></g></svg>"""
+    page = Page(str(inline_svg(source, "f1-", "x")))
+    assert [name for name, _ in page.elements] == ["svg", "g", "defs", "path", "use"]
+    assert page.elements[1][1] == {"class": "as-drawn"}
+    assert page.elements[3][1] == {
+        "id": "f1-m", "d": "M 0 0", "stroke-width": "2", "stroke-linejoin": "miter",
+    }  # fmt: skip
+    assert page.elements[4][1] == {"href": "#f1-m", "fill": "#abcdef", "stroke": "#123456"}
+
+
+def test_a_page_that_is_sent_does_not_say_where_a_home_lies(tmp_path: Path):
+    folder = samples.small(tmp_path / "home" / "damaged")
+    (path,) = (folder / "curves").glob("*1.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+    text = write_report(folder, tmp_path / "p.html").read_text(encoding="utf-8")
+    assert str(tmp_path) not in text
+    assert "damaged/curves/" in text
+
+
 def test_an_unfinished_sweep_says_how_far_it_is(tmp_path: Path):
     page = read(write_report(samples.begun(tmp_path / "begun"), tmp_path / "p.html"))
     assert page.all("progress") == [{"max": "12", "value": "6", "aria-label": "Runs done"}]

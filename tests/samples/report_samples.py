@@ -48,6 +48,14 @@ def small(root: Path) -> Path:
     return root
 
 
+def with_cells(root: Path) -> Path:
+    """Return a folder with a figure of lines and one of cells, in which some runs diverged."""
+    samples.complete(root)
+    cells = {"kind": "heatmap", "x": "training.weight_decay", "y": "seed", "value": "error"}
+    add_figures(root, [CURVES, cells])
+    return root
+
+
 def hostile(root: Path) -> Path:
     """Return a folder that says what would run as script in every string that it holds."""
     whole = samples.plan()
