@@ -35,8 +35,9 @@ _POWER_STEPS = 4
 # Differences of points are no better known than this, relative to the points.
 _ROUNDING = 2e-15
 # Before a jump that lands where nothing is recorded outputs may be wrong by so much more, where
-# they change by less than half of the residual: the next jump makes them anew of what is slow.
-_LOOSER, _LOOSEST, _SLAVED = 1e4, 1e-3, 0.5
+# they change by less than a third of the residual: the next jump makes them anew of what is slow.
+# (An implicit Euler step makes it a third where a jump is half a time constant.)
+_LOOSER, _LOOSEST, _SLAVED = 1e4, 1e-3, 1 / 3
 
 
 class Walk(NamedTuple):
@@ -188,8 +189,10 @@ def _tried(
     landing, length = jnp.maximum(walk.landing, least), jnp.maximum(walk.length, least)
     lands = left <= jnp.maximum(1.5 * landing, landing + least)
     wanted = jnp.where(lands, landing, jnp.minimum(length, left - landing))
-    # Outputs that change by their own size are followed, not slaves of what is slow.
-    follows = jnp.linalg.norm(multiply(derivatives, velocity)) * wanted > _SLAVED * fit
+    # Outputs that change by their own size are followed, not slaves of what is slow. By how much
+    # they will: what a looser jump was wrong by moves fast, and no farther than it is wrong.
+    change = jnp.linalg.norm(multiply(derivatives, carried(fast, wanted, velocity)))
+    follows = ~(change <= _SLAVED * fit)
     strict = lands | follows
     share = jnp.where(strict, tolerance, jnp.minimum(_LOOSER * tolerance, _LOOSEST))
     # The flow's own error grows with the length.

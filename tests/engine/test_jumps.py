@@ -87,6 +87,17 @@ def test_outcomes_say_how_many_steps_were_jumped_over(grid: tuple[Plan, Trained]
             assert 0 < found.truncation_error[run] <= samples.TOLERANCE
 
 
+def test_what_a_looser_jump_was_wrong_by_is_not_followed():
+    """Two time constants of a decay of 1e-8, for which 51,491 steps had been taken."""
+    training = {"learning_rate": 0.1, "weight_decay": 1e-8, "num_steps": 2 * 10**9}
+    found = train(planned(GRID | {"training": training, "record": {"count": 20}}, seeds=2))
+    for reason in found.kernel_reason:
+        taken, _, count = (int(part.replace(",", "")) for part in re.findall(r"[\d,]*\d", reason))
+        assert taken < 2000, reason
+        assert count < 2000, reason
+    assert max(found.truncation_error) < samples.TOLERANCE
+
+
 def test_a_run_has_the_same_bits_in_every_batch(grid: tuple[Plan, Trained]):
     plan, found = grid
     rows = [3, 0]
