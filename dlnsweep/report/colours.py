@@ -80,6 +80,7 @@ def _lab(colour: str) -> tuple[float, float, float]:
 
 def _hex(light: float, a: float, b: float) -> str:
     """Return the colour; of less chroma, step by step, where a screen has no such."""
+    linear: list[float] = []
     for part in range(20, -1, -1):
         roots = _times(_FROM_LAB, [light, a * part / 20, b * part / 20])
         linear = _times(_FROM_LMS, [each**3 for each in roots])
