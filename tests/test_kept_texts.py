@@ -31,6 +31,7 @@ from kept import (
     scaling_texts,
     theorem,
     two_by_two,
+    warm_start_texts,
     width_scaling,
 )
 from kept.numbers import About, AtLeast, AtMost, fits, read
@@ -61,6 +62,7 @@ PARTS = [
     *scaling_texts.PARTS,
     *theorem.PARTS,
     *two_by_two.PARTS,
+    *warm_start_texts.PARTS,
     *width_scaling.PARTS,
 ]
 

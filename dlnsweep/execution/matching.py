@@ -90,7 +90,9 @@ class Matching:
         phrases = []
         for key, here in self._here.items():
             there = sorted(set(self._there[key][self._found].tolist()))
-            if key not in self._keys and there != (own := sorted(set(here.tolist()))):
+            own = sorted(set(here.tolist()))
+            # What runs on one side do not use says nothing.
+            if key not in self._keys and there != own and [""] not in (there, own):
                 phrases.append(f"{key}, {_several(there)} there and {_several(own)} here")
         for key, (value,) in self._where.items():
             own = sorted(set(_texts(self._plan.settings.get(key, np.zeros(0)).tolist()).tolist()))

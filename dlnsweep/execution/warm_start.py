@@ -93,7 +93,7 @@ def _real(place: str) -> str:
 
 def _starts_of(plan: Plan, warm: WarmStart) -> Starts:
     folder = warm.folder
-    store = Store.open(folder)
+    store = _open(folder)
     if not store.keeps_weights:
         raise SpecError(
             f"{_KEY}: {store.root} keeps no weights; give a folder of a sweep with "
@@ -119,13 +119,23 @@ def _starts_of(plan: Plan, warm: WarmStart) -> Starts:
         source = int(ids[index])
         if source not in found:
             found[source] = _read(kept, source, warm.step)
-        _, _, shapes = found[source]
-        fits[int(plan.programs[index])].check(index, source, shapes, store.root)
+    for index, source in enumerate(ids.tolist()):
+        fits[int(plan.programs[index])].check(index, source, found[source][2], store.root)
     steps, contents = (np.array([found[i][k] for i in ids.tolist()], np.int64) for k in (0, 1))
     where = {key: value for key, (value,) in warm.where.items()}
     return Starts(
         store.root, folder, ids, steps, contents, where, warm.step, tuple(matching.differences())
     )
+
+
+def _open(folder: str) -> Store:
+    try:
+        return Store.open(folder)
+    except StoreError as error:
+        raise StoreError(
+            f"{_KEY}: {error} What the runs of this sweep are is known with their weights only; "
+            f"bring it back, {LEAVE}."
+        ) from error
 
 
 def _read(

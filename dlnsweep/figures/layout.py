@@ -56,6 +56,7 @@ _WORDS = {
     "training.loss": (OF_NETWORK, " loss"),
     "training.minibatch_order": ("replacement", " of minibatches"),
     "training.schedule": ("constant", " schedule"),
+    "sweep.warm_start": ("", " as initial weights"),
 }
 MARGIN, LINE_HEIGHT = 0.05, 1.35
 # A row of panels with its labels needs so much, in inches.

@@ -188,6 +188,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "W_1(t) P_perp itself decays exactly so)",
         values.first_layer,
         DECAYING,
+        any_start=True,
     ),
     "all_layers_decay": TheoryCurve(
         ("off_subspace_error",),
@@ -196,6 +197,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "decayed untrained (derived)",
         values.all_layers,
         DECAYING,
+        any_start=True,
     ),
     "oracle_noise": TheoryCurve(
         ("noisy_test_error", "noisy_test_errors"),
@@ -203,6 +205,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "σ sqrt(s m / (m - s - 1)): what X Y⁺ makes of test noise of σ (derived)",
         values.oracle_noise,
         SUBSPACE,
+        any_start=True,
     ),
     "noise_without_decay": TheoryCurve(
         ("noisy_test_error", "noisy_test_errors"),
@@ -340,6 +343,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "training.schedule": ("constant",),
             "training.clip_norm": (0.0,),
         },
+        any_start=True,
     ),
     **{
         f"nc{place + 1}_rate": TheoryCurve(

@@ -50,6 +50,7 @@ def _runs_and_steps() -> Iterator[Statement]:
     )  # fmt: skip
     runs, steps, _ = planned("balance")
     yield says("| balance | {} | {}; {} |", runs, steps, LONGER)
+    yield says("| warm_start | {} | {} |", *planned("warm_start")[:2])
     yield says("| attention | {} | {} |", *planned("attention_plateaus")[:2])
     yield says("| long_runs | {} | {} to {} |", *planned("vanishing_decay"))
     one, other = planned("scaling_law"), planned("mup_transfer")
