@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 # Not `from dlnsweep.theory import`: that would look the name up among the formulas, and load NumPy.
 import dlnsweep.theory.values as values
 from dlnsweep.theory.setup import (
+    COLLAPSE,
     DECAYING,
     GAUSSIAN,
     LINEAR,
+    PAIR,
+    PLATEAU,
     SUBSPACE,
     THEOREM,
     WARM_START,
@@ -28,25 +31,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 Values = Callable[[Setup, "np.ndarray"], "np.ndarray"]
-
-# One layer on free features; cross-entropy has no other scale.
-_COLLAPSE = {
-    "problem.kind": ("unconstrained_features",),
-    "network.kind": ("mlp",),
-    "network.depth": (2,),
-    "network.activation": ("linear",),
-    "network.biases": (False,),
-    "network.parametrization": ("standard",),
-    "network.richness": (1.0,),
-    "network.output": ("plain",),
-    "network.trained_layers": ("all",),
-    "training.loss": ("squared", "cross_entropy"),
-    "training.optimizer": ("gradient_descent",),
-    "training.schedule": ("constant",),
-    "training.data_fit_scale": (1.0,),
-    "training.learning_rate_factors": ("",),
-    "training.weight_decay_factors": ("",),
-}
 
 
 @dataclass(frozen=True)
@@ -88,21 +72,7 @@ def _shown(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else f"{value:g}"
 
 
-# Neurons with readouts 1 that stay so, and a teacher alike.
-_PLATEAU = {
-    "network.kind": ("committee",),
-    "network.activation": ("erf", "relu", "quadratic"),
-    "network.trained_layers": ("first",),
-    "network.readouts": ("equal",),
-    "network.readout_scale": (1.0,),
-    "problem.teacher_directions": ("orthonormal",),
-    "problem.teacher_scale": (1.0,),
-    "training.weight_decay": (0.0,),
-    "training.schedule": ("constant",),
-    "training.data_fit_scale": (1.0,),
-}
 _BOTH = ("regression_error", "off_subspace_error")
-_PAIR = {"problem.kind": ("separable",), "problem.support": ("pair",)}
 
 THEORY_CURVES: dict[str, TheoryCurve] = {
     "plateau": TheoryCurve(
@@ -265,7 +235,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "the error where all neurons of a student are one and the same, and as good as they can "
         "be: the plateau before they specialise (Saad and Solla 1995; derived for other sizes)",
         values.symmetric_plateau,
-        _PLATEAU,
+        PLATEAU,
     ),
     "plateau_growth": TheoryCurve(
         ("steps_taken",),
@@ -274,7 +244,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "at which differences among neurons grow on them; to be compared in slope, a number of "
         "steps that does not depend on d is left out (derived)",
         values.plateau_growth,
-        _PLATEAU | {"training.optimizer": ("gradient_descent",)},
+        PLATEAU | {"training.optimizer": ("gradient_descent",)},
     ),
     "least_sharpness": TheoryCurve(
         ("sharpness",),
@@ -311,7 +281,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "γ, the largest l2_margin that any β has: exactly, of samples among which are γ u and -γ u "
         "(problem.support = 'pair')",
         values.largest_margin,
-        _PAIR,
+        PAIR,
         any_start=True,
     ),
     "largest_normalized_margin": TheoryCurve(
@@ -321,7 +291,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "(derived: ‖θ‖² is at least L ‖β‖^(2/L))",
         values.largest_normalized_margin,
         {
-            **_PAIR,
+            **PAIR,
             "network.kind": ("mlp",),
             "network.activation": ("linear",),
             "network.parametrization": ("standard",),
@@ -352,7 +322,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             f"{words}, of one layer on unconstrained features with weight decay: the value at step "
             "0 times this, to be compared in slope (derived)",
             partial(values.collapse, place=place),
-            _COLLAPSE | ({} if place < 2 else {"training.loss": ("cross_entropy",)}),
+            COLLAPSE | ({} if place < 2 else {"training.loss": ("cross_entropy",)}),
         )
         for place, words in enumerate(
             (
@@ -368,7 +338,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "derived limit",
         "sqrt(2 - 2 sqrt(1 - 1/C)): where NC3 ends on squared loss without biases (derived)",
         values.nc3_limit,
-        _COLLAPSE | {"training.loss": ("squared",)},
+        COLLAPSE | {"training.loss": ("squared",)},
     ),
 }
 

@@ -37,6 +37,39 @@ THEOREM = {
     **GAUSSIAN,
 }
 
+# One layer on free features; cross-entropy has no other scale.
+COLLAPSE = {
+    "problem.kind": ("unconstrained_features",),
+    "network.kind": ("mlp",),
+    "network.depth": (2,),
+    "network.activation": ("linear",),
+    "network.biases": (False,),
+    "network.parametrization": ("standard",),
+    "network.richness": (1.0,),
+    "network.output": ("plain",),
+    "network.trained_layers": ("all",),
+    "training.loss": ("squared", "cross_entropy"),
+    "training.optimizer": ("gradient_descent",),
+    "training.schedule": ("constant",),
+    "training.data_fit_scale": (1.0,),
+    "training.learning_rate_factors": ("",),
+    "training.weight_decay_factors": ("",),
+}
+# Neurons with readouts 1 that stay so, and a teacher alike.
+PLATEAU = {
+    "network.kind": ("committee",),
+    "network.activation": ("erf", "relu", "quadratic"),
+    "network.trained_layers": ("first",),
+    "network.readouts": ("equal",),
+    "network.readout_scale": (1.0,),
+    "problem.teacher_directions": ("orthonormal",),
+    "problem.teacher_scale": (1.0,),
+    "training.weight_decay": (0.0,),
+    "training.schedule": ("constant",),
+    "training.data_fit_scale": (1.0,),
+}
+PAIR = {"problem.kind": ("separable",), "problem.support": ("pair",)}
+
 
 @dataclass(frozen=True)
 class Setup:

@@ -27,7 +27,7 @@ def measured(results: dlnsweep.Results, before: dlnsweep.Results) -> pd.DataFram
     curves = results.curves()
     rows = []
     for run in results.runs().to_dict("records"):
-        own = curves[curves["run_id"] == run["run_id"]].sort_values("step")
+        own = pd.DataFrame(curves[curves["run_id"] == run["run_id"]]).sort_values("step")
         steps = np.asarray(own["step"])
         keep = 1 - run["training.learning_rate"] * run[KEY]
         off = np.asarray(own["first_layer_off_range"])
