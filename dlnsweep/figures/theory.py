@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dlnsweep.errors import SpecError
 from dlnsweep.figures.labels import format_value
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.records import starts_of
@@ -22,7 +23,7 @@ from dlnsweep.figures.statistics import (
     setting_columns,
 )
 from dlnsweep.settings.figure_keys import panel_settings, shown_by
-from dlnsweep.settings.figures import CurvesFigure, FinalFigure, NoiseFigure
+from dlnsweep.settings.figures import CurvesFigure, FinalFigure, HeatmapFigure, NoiseFigure
 from dlnsweep.theory.curves import THEORY_CURVES, TheoryCurve
 from dlnsweep.theory.setup import Setup
 
@@ -151,6 +152,31 @@ def _median(curve: TheoryCurve, runs: pd.DataFrame, steps: np.ndarray) -> np.nda
     empty = np.all(np.isnan(table), axis=0)
     # nanmedian warns of columns without a number.
     return np.where(empty, np.nan, np.nanmedian(np.where(empty, 0.0, table), axis=0))
+
+
+def over_cells(keys: HeatmapFigure, selection: Selection) -> dict[str, list[tuple[Any, float]]]:
+    """Return for each formula that `theory` of a heatmap names its values, by its label.
+
+    They are pairs: a value of the setting on the other axis, and the formula's there, a value of
+    its own setting; NaN where it is for none of the runs. With several it is the median.
+
+    Raises:
+        SpecError: If a formula is for none of the runs.
+    """
+    runs = selection.runs.assign(**{"start": 0.0})
+    found = {}
+    for name in keys.theory:
+        curve = THEORY_CURVES[name]
+        other = keys.y if curve.setting == keys.x else keys.x
+        groups = [(value, runs.loc[matches(runs, other, value)]) for value in levels(runs, other)]
+        pairs = [(value, float(_median(curve, group, np.zeros(1))[0])) for value, group in groups]
+        if not any(np.isfinite(limit) for _, limit in pairs):
+            raise SpecError(
+                f"figure.theory names '{name}', of which there is no value for any of these runs; "
+                f"`dlnsweep explain {name}` says what it is for."
+            )
+        found[curve.label] = pairs
+    return found
 
 
 def beyond_note(overlays: list[Overlay], last: float) -> tuple[list[str], list[str]]:

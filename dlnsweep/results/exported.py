@@ -129,7 +129,7 @@ def _pieces(
     keys = _KEYS if folder == "curves" else _KEYS[:1]
     types: dict[str, list[pa.DataType]] = {key: [pa.int64()] for key in keys}
     for field in (field for footer in footers for field in footer):
-        if field.name in _KEYS or not observables or field.name in observables:
+        if field.name not in keys and (not observables or field.name in observables):
             types.setdefault(field.name, []).append(field.type)
     lengths = {name: max(map(_length, found)) for name, found in types.items()}
     settings = ["seed", *results.varying]

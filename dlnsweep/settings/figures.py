@@ -99,6 +99,7 @@ class HeatmapFigure(Framed):
             "succeed (logistic regression in ln x), and draw its power law in y"
         ),
     ] = False
+    theory: Annotated[Theory, outside(THEORY)] = ()
     value_label: Annotated[
         str | None, outside("what stands at the colour bar; nothing if empty")
     ] = None

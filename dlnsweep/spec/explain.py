@@ -232,7 +232,8 @@ def _theory_lines(name: str) -> list[str]:
         key: " or ".join(str(each) or '""' for each in some) for key, some in curve.needs.items()
     }
     needs = [f"{key} = {some}" for key, some in words.items()]
-    body = f"{curve.text}. [beside {', '.join(curve.observables)}; for {'; '.join(needs)}]"
+    beside = ", ".join(curve.observables) or f"values of {curve.setting} in kind = 'heatmap'"
+    body = f"{curve.text}. [beside {beside}; for {'; '.join(needs)}]"
     return [name, *[f"    {line}" for line in textwrap.wrap(body, _WIDTH - 4)]]
 
 

@@ -362,6 +362,11 @@ class Store:
     def _rows_of_batches(self) -> dict[int, np.ndarray]:
         table = self.runs_table(["batch", "lane"])
         batch = integers(table["batch"])
+        if not len(batch):
+            raise StoreError(
+                f"{self.files.path(RUNS)}: is damaged: it plans no run; restore it from a copy, or "
+                "move the folder away and run the sweep again."
+            )
         order = np.lexsort((integers(table["lane"]), batch))
         numbers, starts = np.unique(batch[order], return_index=True)
         return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))

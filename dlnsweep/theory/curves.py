@@ -5,9 +5,8 @@ Imports no NumPy, so that a sweep file can be checked without it; evaluating a c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +44,8 @@ class TheoryCurve:
         needs: Settings with the values that the formula is for.
         vertical: Whether it is a step, drawn as a vertical line.
         any_start: Whether it is for runs that begin with given weights, too.
+        setting: The setting of which it is a value, such as the largest learning rate: a line over
+            the cells of a heatmap with that setting on an axis; it stands beside no observable.
     """
 
     observables: tuple[str, ...]
@@ -54,6 +55,7 @@ class TheoryCurve:
     needs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     vertical: bool = False
     any_start: bool = False
+    setting: str = ""
 
     def why_not(self, settings: Mapping[str, Sequence[Any]]) -> str:
         """Return which setting it needs and none of the values is; empty if there is none."""
@@ -275,6 +277,29 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "training.data_fit_scale": (1.0,),
         },
     ),
+    "stability_limit": TheoryCurve(
+        (),
+        "$2/\\lambda_{\\max}$ at the flattest minimiser",
+        "the learning rate from which on no minimiser of ½‖W_L ... W_1 - X‖² is stable: 2/L, as "
+        "the flattest one has the sharpness L σ_1^(2 - 2/L), σ_1 = 1; of one layer 2/(1 + λ), "
+        "from where on gradient descent diverges (derived; of several layers with decay, or "
+        "narrower than the matrix, none is drawn)",
+        values.stability_limit,
+        {
+            **LINEAR,
+            "problem.kind": ("matrix_approximation",),
+            "problem.loss": ("half_sum",),
+            "training.data_fit_scale": (1.0,),
+            "training.optimizer": ("gradient_descent",),
+            "training.step_rule": ("uniform",),
+            "training.schedule": ("constant",),
+            "training.warmup_steps": (0.0,),
+            "training.sam_radius": (0.0,),
+            "training.clip_norm": (0.0,),
+        },
+        any_start=True,
+        setting="training.learning_rate",
+    ),
     "largest_margin": TheoryCurve(
         ("l2_margin",),
         "largest margin",
@@ -341,32 +366,3 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         COLLAPSE | {"training.loss": ("squared",)},
     ),
 }
-
-
-def check_theory(
-    names: Sequence[str],
-    kind: str,
-    observables: Sequence[str],
-    settings: Mapping[str, Sequence[Any]],
-) -> Iterator[str]:
-    """Yield the end of a sentence for each name that cannot be drawn, after "figure.".
-
-    Args:
-        names: What the figure asks for.
-        kind: The figure's kind.
-        observables: Those that the figure draws.
-        settings: The values that settings have; what is not known is not checked.
-    """
-    for index, name in enumerate(names):
-        place = f"theory[{index}] is '{name}'"
-        curve = THEORY_CURVES.get(name)
-        if curve is None:
-            close = get_close_matches(name, THEORY_CURVES, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
-            yield f"{place}; it must be one of {', '.join(THEORY_CURVES)}.{hint}"
-        elif not set(curve.observables) & set(observables):
-            yield f"{place}, which stands beside {' or '.join(curve.observables)}; add it to y."
-        elif curve.vertical and kind != "curves":
-            yield f"{place}, which is a step; only kind = 'curves' has steps on its axis."
-        elif curve.why_not(settings):
-            yield f"{place}, which {curve.why_not(settings)}; no run of this sweep has that."

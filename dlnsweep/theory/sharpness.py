@@ -49,3 +49,25 @@ def least_sharpness(depth: int, largest: float) -> float:
         Marion and Chizat 2024, arXiv:2405.13456, for one output and any inputs.
     """
     return depth * largest ** (2 - 2 / depth)
+
+
+def flattest_minimiser(depth: int, largest: float, weight_decay: float) -> float:
+    """Return the largest eigenvalue of the Hessian at the flattest minimiser, decay included.
+
+    Of F = (1/2) ||W_L ... W_1 - X||^2 + (lambda/2) sum ||W_l||^2. Derived. One layer: F is
+    quadratic with the Hessian (1 + lambda) I at every point, so that steps of gradient descent
+    multiply what is left by 1 - eta (1 + lambda) and diverge from eta = 2/(1 + lambda) on. Several
+    layers without decay: `least_sharpness`; from eta = 2 over it on, steps leave every minimiser
+    (but for starts of measure zero), whether they diverge or wander.
+
+    Args:
+        depth: L.
+        largest: sigma_1(X) > 0.
+        weight_decay: lambda >= 0.
+
+    Returns:
+        The eigenvalue; NaN for several layers with decay, for which it is not derived.
+    """
+    if depth == 1:
+        return 1 + weight_decay
+    return least_sharpness(depth, largest) if weight_decay == 0 else float("nan")

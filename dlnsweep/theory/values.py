@@ -208,6 +208,21 @@ def least_loss_of_rank(run: Setup, steps: np.ndarray) -> np.ndarray:
     return everywhere(least_loss(values, rank), steps)
 
 
+def stability_limit(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the learning rate above which no minimiser is stable; NaN where none is derived."""
+    from dlnsweep.theory import sharpness as theory
+
+    depth, decay = int(run["network.depth"]), float(run["training.weight_decay"])
+    # The largest singular value of such a target is 1.
+    flattest = theory.flattest_minimiser(depth, 1.0, decay)
+    full = min(int(run["problem.num_rows"]), int(run["problem.num_columns"]))
+    if depth > 1 and int(run["network.width"]) < full:
+        # What is left of the target at a minimiser bends the loss, too.
+        flattest = float("nan")
+    # The threshold of a rate and the rate of a threshold are one formula.
+    return everywhere(theory.stability_threshold(flattest), steps)
+
+
 def _sizes(run: Setup) -> tuple[str, int, int]:
     """Return activation, K and M of a committee."""
     neurons, teachers = run["network.width"], run["problem.num_teacher_neurons"]

@@ -14,7 +14,8 @@ from dlnsweep.figures.draw import draw
 from dlnsweep.settings.figures import read_figure
 from dlnsweep.spec.explain import explain
 from dlnsweep.theory import formulas as theory
-from dlnsweep.theory.curves import THEORY_CURVES, check_theory
+from dlnsweep.theory.checks import check_theory
+from dlnsweep.theory.curves import THEORY_CURVES
 from dlnsweep.theory.setup import Setup
 
 DECAY = "training.weight_decay"
@@ -179,8 +180,8 @@ def test_without_weight_decay_there_is_no_plateau():
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
             "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
             "stability_threshold, symmetric_plateau, plateau_growth, least_sharpness, "
-            "least_loss_of_rank, largest_margin, largest_normalized_margin, inverse_log, "
-            "nc1_rate, nc2_rate, nc3_rate, nc3_limit. Did you mean 'plateau'?",
+            "least_loss_of_rank, stability_limit, largest_margin, largest_normalized_margin, "
+            "inverse_log, nc1_rate, nc2_rate, nc3_rate, nc3_limit. Did you mean 'plateau'?",
         ),
         (
             {"theory": ["plateau", "first_layer_decay"]},
@@ -221,7 +222,7 @@ MATRICES = ("deficiency_envelope", "speed_exponent", "least_loss_of_rank")
 COLLAPSE = ("nc1_rate", "nc2_rate", "nc3_rate", "nc3_limit")
 MARGINS = ("largest_margin", "largest_normalized_margin", "inverse_log")
 COMMITTEE = ("symmetric_plateau", "plateau_growth")
-SHARPNESS = ("stability_threshold", "least_sharpness")
+SHARPNESS = ("stability_threshold", "least_sharpness", "stability_limit")
 OTHERS = ("jacobian_limit", *SHARPNESS, *MARGINS, *COLLAPSE, *COMMITTEE)
 SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, *OTHERS)]
 GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
@@ -410,11 +411,72 @@ def test_a_run_older_than_a_setting_had_its_default():
         draw(made, read_figure(keys))
 
 
+RATE = "training.learning_rate"
+FACTORIZATION = {
+    "problem.kind": "matrix_approximation",
+    "problem.loss": "half_sum",
+    "network.kind": "deep_linear",
+    "training.optimizer": "gradient_descent",
+    "problem.num_rows": 5,
+    "problem.num_columns": 4,
+    "network.width": 4,
+    DECAY: 0.0,
+}
+
+
+def of_rates(rates: list[float], **settings: Any) -> Tables:
+    """Return a sweep of learning rates and depths 2 and 3."""
+    made = make_tables(decays=rates)
+    made.run_table[RATE] = made.run_table[DECAY]
+    for name, value in (FACTORIZATION | settings).items():
+        made.run_table[name] = value
+    return made
+
+
+def test_a_limit_is_a_stair_between_the_columns_that_it_lies_between():
+    rates = [0.25, 0.5, 1.0, 2.0]
+    keys = {"kind": "heatmap", "value": "loss", "theory": "stability_limit", "annotate": False}
+    # 2 / 2 = 1 is the third column; 2 / 3 lies between the second and it, by logarithms.
+    places = [2.0, 1 + np.log(2 / 3 / 0.5) / np.log(2)]
+    upright = draw(of_rates(rates), read_figure({**keys, "x": RATE, "y": "network.depth"}))
+    (line,) = dashed_lines(upright.axes[0])
+    np.testing.assert_allclose(line.get_xdata(), np.repeat(places, 2), rtol=1e-12)
+    np.testing.assert_allclose(line.get_ydata(), [-0.5, 0.5, 0.5, 1.5], rtol=1e-12)
+    (named,) = upright.legends[0].get_texts()
+    assert named.get_text() == r"$2/\lambda_{\max}$ at the flattest minimiser"
+    lying = draw(of_rates(rates), read_figure({**keys, "x": "network.depth", "y": RATE}))
+    (other,) = dashed_lines(lying.axes[0])
+    np.testing.assert_allclose(other.get_ydata(), line.get_xdata(), rtol=1e-12)
+    # Beyond the columns nothing is drawn, and that is said.
+    short = draw(of_rates([0.25, 0.5, 0.9]), read_figure({**keys, "x": RATE, "y": "network.depth"}))
+    (line,) = dashed_lines(short.axes[0])
+    assert np.isnan(line.get_xdata()).tolist() == [True, True, False, False]
+    assert "minimiser: outside or none in 1 row" in " ".join(t.get_text() for t in short.texts)
+
+
+def test_a_limit_is_refused_where_it_says_nothing():
+    keys = {"kind": "heatmap", "x": RATE, "y": "network.depth", "value": "loss"}
+    asked = read_figure({**keys, "theory": "stability_limit"})
+    with pytest.raises(SpecError, match="no value for any of these runs; `dlnsweep explain stab"):
+        draw(of_rates([0.5, 1.0], **{DECAY: 0.1}), asked)
+    with pytest.raises(SpecError, match="no value for any of these runs"):
+        draw(of_rates([0.5, 1.0], **{"network.width": 3}), asked)
+    with pytest.raises(SpecError, match=r"which is for training.optimizer = 'gradient_descent'"):
+        draw(of_rates([0.5, 1.0], **{"training.optimizer": "adam"}), asked)
+    (ending,) = check_theory(["stability_limit"], "heatmap", [], {}, (DECAY, "network.depth"))
+    assert ending.endswith(f"a value of {RATE}: a line over the cells of kind = 'heatmap' with "
+                           "that as x or y.")  # fmt: skip
+    (ending,) = check_theory(["stability_limit"], "curves", ["loss"], {})
+    assert f"a value of {RATE}: a line" in ending
+    (ending,) = check_theory(["plateau"], "heatmap", [], {}, (RATE, DECAY))
+    assert ending.endswith("which stands beside regression_error in figures of other kinds.")
+
+
 def test_explain_lists_every_curve():
     text = explain("theory")
     for name, curve in THEORY_CURVES.items():
         assert f"\n{name}\n" in text
-        assert curve.observables[0] in text
+        assert (curve.observables or (curve.setting,))[0] in text
     assert "theory" in explain("curves")
 
 

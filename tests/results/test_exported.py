@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import store_samples as samples
 
@@ -132,6 +134,20 @@ def test_a_choice_of_runs_of_which_none_is_done_is_told(tmp_path: Path):
     assert not path.exists()
     assert export(open_results(root), path, "runs", where={DECAY: 0.5})[0] == 3
     assert export(open_results(root), path, "outcomes", where={DECAY: [0.1, 0.5]}, force=True)[0]
+
+
+def test_ids_stay_whole_where_a_file_has_them_in_another_type(tmp_path: Path):
+    root = samples.complete(tmp_path / "a").root
+    whole = open_results(root).curves()["run_id"].tolist()
+    path = root / "curves" / "batch-000001.parquet"
+    table = pq.read_table(path)
+    # As floats, which they became, real ids of 60 bits lose digits or end in a traceback.
+    small = table["run_id"].cast(pa.int32())
+    pq.write_table(table.set_column(table.column_names.index("run_id"), "run_id", small), path)
+    file = tmp_path / "curves.parquet"
+    export(open_results(root), file, "curves")
+    assert pq.read_schema(file).field("run_id").type == pa.int64()
+    assert sorted(pq.read_table(file)["run_id"].to_pylist()) == sorted(whole)
 
 
 def test_no_text_is_a_formula(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

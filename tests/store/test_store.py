@@ -442,6 +442,13 @@ def test_damaged_run_table_is_named(tmp_path):
     refused(lambda: Store.open(root).known_run_ids(), str(path), "is damaged", "dlnsweep verify")
 
 
+def test_a_run_table_without_runs_is_damaged(tmp_path):
+    root = samples.complete(tmp_path / "a").root
+    path = root / "runs.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    refused(lambda: Store.open(root).batches(), str(path), "is damaged: it plans no run; restore")
+
+
 @pytest.mark.parametrize("name", ["_staging", "curves", "outcomes", "receipts", "runs.parquet"])
 def test_links_out_of_the_folder_are_refused(tmp_path, name):
     store = Store.create(tmp_path / "a", samples.plan(), {})

@@ -81,3 +81,45 @@ def test_no_minimiser_is_flatter_and_balanced_layers_are_as_flat(shape, depth):
         assert sharpness(other) >= least * (1 - 1e-11)
     # Both layers of the last one differ: it is not as flat.
     assert sharpness(other) > least * 1.01
+
+
+def gradient(layers: list[np.ndarray], target: np.ndarray, decay: float) -> list[np.ndarray]:
+    """Return the gradient of (1/2) ||W_L ... W_1 - X||^2 + (decay/2) sum ||W_l||^2."""
+    rest = product(layers) - target
+    return [
+        product([np.eye(layer.shape[0]), *layers[k + 1 :]]).T
+        @ rest
+        @ product([np.eye(layers[0].shape[1]), *layers[:k]]).T
+        + decay * layer
+        for k, layer in enumerate(layers)
+    ]
+
+
+def descended(
+    layers: list[np.ndarray], target: np.ndarray, rate: float, decay: float, steps: int
+) -> float:
+    """Return the norm of the gradient after so many steps."""
+    for _ in range(steps):
+        moves = gradient(layers, target, decay)
+        layers = [layer - rate * move for layer, move in zip(layers, moves, strict=True)]
+    return float(np.sqrt(sum(np.sum(each**2) for each in gradient(layers, target, decay))))
+
+
+@pytest.mark.parametrize(("depth", "decay"), [(1, 0.0), (1, 0.3), (2, 0.0), (4, 0.0)])
+def test_descent_ends_at_a_minimiser_below_the_limit_and_nowhere_above(depth, decay):
+    rng = np.random.default_rng(3)
+    left, right = (np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(2))
+    largest = 1.5
+    target = left @ np.diag([largest, 1.3, 1.1]) @ right
+    limit = theory.stability_threshold(theory.flattest_minimiser(depth, largest, decay))
+    layers = minimiser(rng, target / (1 + decay), depth)
+    begun = [layer + 1e-4 * rng.normal(size=layer.shape) for layer in layers]
+    # A step multiplies the leading direction by -0.96 and -1.04: in 400 steps by 1e-7 and 1e7.
+    assert descended(begun, target, 0.98 * limit, decay, 400) < 1e-9
+    # What leaves may overflow.
+    with np.errstate(all="ignore"):
+        assert not descended(begun, target, 1.02 * limit, decay, 400) < 1e-2
+
+
+def test_of_several_layers_with_decay_no_flattest_minimiser_is_said():
+    assert np.isnan(theory.flattest_minimiser(2, 1.0, 0.1))

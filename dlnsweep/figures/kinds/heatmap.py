@@ -19,6 +19,7 @@ from dlnsweep.analysis.success import succeeded
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import layout, looks, style
 from dlnsweep.figures.kinds.final import missing_note
+from dlnsweep.figures.kinds.limits import draw_limits
 from dlnsweep.figures.labels import (
     format_value,
     format_values,
@@ -67,8 +68,9 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
     told = _draw_cells(figure, axes[0, 0], keys, cells, norm, _value_label(keys, selection), shares)
     _label_axes(axes[0, 0], keys, columns, rows)
     law = draw_transition(axes[0, 0], keys, columns, rows, cells, number)
+    limits, beyond = draw_limits(axes[0, 0], keys, selection, columns, rows)
     missing = int((used & ~np.isfinite(value)).sum())
-    notes = [*_notes(keys, number), *law, words(keys.at), *missing_note(missing)]
+    notes = [*_notes(keys, number), *law, *beyond, words(keys.at), *missing_note(missing)]
     if overflowed:
         notes.append(f"{overflowed} whose value is not finite, counted as failures")
     if isinstance(norm, LogNorm) and np.any(cells <= 0):
@@ -77,7 +79,7 @@ def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) ->
         notes.append("; ".join(told))
     notes += layout.not_shown(selection, keys.x, keys.y)
     left_out = "counted as failures" if frequency else "left out"
-    layout.finish(figure, keys, results, selection, notes, left_out=left_out)
+    layout.finish(figure, keys, results, selection, notes, ("", limits), left_out)
     return figure
 
 

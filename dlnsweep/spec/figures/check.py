@@ -19,7 +19,7 @@ from dlnsweep.spec.figures.chosen import Axes, chosen
 from dlnsweep.spec.figures.controls import check_controls
 from dlnsweep.spec.figures.possible import check_values
 from dlnsweep.spec.figures.wording import why_not
-from dlnsweep.theory.curves import check_theory
+from dlnsweep.theory.checks import check_theory
 
 
 def check(
@@ -51,7 +51,8 @@ def check(
     sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure)]
     left, problems = chosen(figure.where, values or {}, axes)
     theory = getattr(figure, "theory", ())
-    ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), left)
+    cells = (figure.x, figure.y) if figure.kind == "heatmap" else ()
+    ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), left, cells)
     ends = [*problems, *ends, *check_values(figure, left), *check_controls(figure, left)]
     sentences += [f"{prefix}.{end}" for end in ends]
     if varying is not None:
@@ -101,7 +102,8 @@ def _contradictions(figure: Any) -> Iterator[str]:
                 yield f"beside names '{observable}', which is not drawn; y is {list(figure.y)}."
     elif figure.kind == "scatter" and figure.x in figure.y:
         yield f"x and y are both '{figure.x}'; name two different observables."
-    if getattr(figure, "at", None) == "argmin" and getattr(figure, "theory", ()):
+    of_observables = figure.kind != "heatmap" and getattr(figure, "theory", ())
+    if getattr(figure, "at", None) == "argmin" and of_observables:
         yield "at is 'argmin', a step, but theory is of the observables; leave one of them out."
     low, high = getattr(figure, "quantiles", (0.0, 1.0))
     if not low < high:
