@@ -13,6 +13,7 @@ from dlnsweep.analysis.sequential import looks, ranks
 from dlnsweep.settings.until import Until
 from kept import sequential
 from kept.asking import ERRORS, SAMPLED
+from kept.limits import BELOW
 from kept.plans import planned
 from kept.tables import sweep, table
 from kept.text import Part, Statement, says
@@ -47,6 +48,46 @@ def _boundary() -> Iterator[Statement]:
     middle = [math.log(low[depth] * high[depth]) / 2 for depth in depths]
     slope = np.polyfit(np.log(depths), middle, 1)[0]
     yield says("to the power of {}, a fit", float(slope))
+
+
+def _limit() -> Iterator[Statement]:
+    rows, file = table("asking/stability_limit.csv"), sweep("stability_limit")
+    depths, rates = file["network"]["depth"], file["training"]["learning_rate"]
+    rows_of, columns_of = (file["problem"][f"num_{name}"] for name in ("rows", "columns"))
+    yield says(
+        "products of {} to {} matrices that approximate a {} × {} matrix, {} learning rates from "
+        "{} to {}, {} seeds begun near it, {} steps.",
+        min(depths), max(depths), rows_of, columns_of, rates["count"], rates["from"], rates["to"],
+        file["sweep"]["seeds"], file["training"]["num_steps"],
+    )  # fmt: skip
+    names = ("depth", "learning_rate", "runs", "converged", "finished")
+    cells = list(zip(*map(rows.column, names), strict=True))
+    assert sum(runs for _, _, runs, _, _ in cells) == planned("stability_limit")[0]
+    below = [cell for cell in cells if cell[1] < flattest(cell[0])]
+    beyond = [cell for cell in cells if cell[1] > flattest(cell[0])]
+    assert len(below) + len(beyond) == len(cells)
+    assert all(converged == runs for _, _, runs, converged, _ in below)
+    assert not any(converged for _, _, _, converged, _ in beyond)
+    assert file["figure"][0]["success"]["below"] == BELOW
+    count, other = (sum(cell[2] for cell in some) for some in (below, beyond))
+    yield says(
+        "All {} runs with smaller rates end with a loss below {}, and none of the {} with", count,
+        BELOW, other,
+    )  # fmt: skip
+    assert not any(cell[4] for cell in beyond if cell[0] == 1)
+    deep = [cell for cell in beyond if cell[0] > 1]
+    left = sum(cell[4] for cell in deep)
+    yield says(
+        "of the {} runs of several layers beyond the line {} stay bounded",
+        sum(cell[2] for cell in deep), left,
+    )  # fmt: skip
+    known = sorted({*rows.column("learning_rate")})
+    yield says("a factor of {} apart.", known[1] / known[0])
+
+
+def flattest(depth: int) -> float:
+    """Return 2 over the sharpness of the flattest minimiser."""
+    return 2 / depth
 
 
 def _samples() -> Iterator[Statement]:
@@ -148,4 +189,5 @@ PARTS = [
     Part(FILE, "As many seeds as it takes", _seeds),
     Part(FILE, "The largest stable learning rate over the depth", _boundary),
     Part(FILE, "Three settings, sampled", _samples),
+    Part(FILE, "Where gradient descent can stay", _limit),
 ]

@@ -43,10 +43,11 @@ def _runs_and_steps() -> Iterator[Statement]:
             f"| {folder} | {{}} to {{}} each | up to {{}} |",
             min(runs), max(runs), max(most for _, _, most in found),
         )  # fmt: skip
-    three = [planned(name) for name in ("stability_boundary", "enough_seeds", "random_search")]
+    four = [planned(name) for name in
+            ("stability_boundary", "enough_seeds", "random_search", "stability_limit")]  # fmt: skip
     yield says(
-        "| asking | {} and {}, and more by rounds; {} | {}; {}; {} |",
-        *(runs for runs, _, _ in three), *(most for _, _, most in three),
+        "| asking | {} and {}, and more by rounds; {}; {} | {}; {}; {}; {} |",
+        *(runs for runs, _, _ in four), *(most for _, _, most in four),
     )  # fmt: skip
     runs, steps, _ = planned("balance")
     yield says("| balance | {} | {}; {} |", runs, steps, LONGER)
