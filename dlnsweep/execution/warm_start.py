@@ -119,8 +119,14 @@ def _starts_of(plan: Plan, warm: WarmStart) -> Starts:
         source = int(ids[index])
         if source not in found:
             found[source] = _read(kept, source, warm.step)
-    for index, source in enumerate(ids.tolist()):
-        fits[int(plan.programs[index])].check(index, source, found[source][2], store.root)
+    # Of runs of a program the sizes differ by the width alone.
+    widths = plan.settings.get("network.width", np.zeros(plan.num_runs)).tolist()
+    checked = set()
+    for index, (source, width) in enumerate(zip(ids.tolist(), widths, strict=True)):
+        program, forms = int(plan.programs[index]), found[source][2]
+        if (alike := (program, width, *forms.items())) not in checked:
+            fits[program].check(index, source, forms, store.root)
+            checked.add(alike)
     steps, contents = (np.array([found[i][k] for i in ids.tolist()], np.int64) for k in (0, 1))
     where = {key: value for key, (value,) in warm.where.items()}
     return Starts(
@@ -133,8 +139,8 @@ def _open(folder: str) -> Store:
         return Store.open(folder)
     except StoreError as error:
         raise StoreError(
-            f"{_KEY}: {error} What the runs of this sweep are is known with their weights only; "
-            f"bring it back, {LEAVE}."
+            f"{_KEY}: {error} Without those weights it is not known which runs are asked for: "
+            f"bring the folder back, {LEAVE}."
         ) from error
 
 

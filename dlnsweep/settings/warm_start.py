@@ -48,4 +48,6 @@ def read_warm_start(value: object) -> object:
     """Return what `sweep.warm_start` means: a folder alone is one without more; "" is none."""
     if isinstance(value, str):
         return {"from": value} if value else None
-    return value
+    if value is None or isinstance(value, dict | WarmStart):
+        return value
+    raise ValueError("it must be a results folder, or a table, [sweep.warm_start]")

@@ -172,6 +172,27 @@ def test_plain_gradient_descent_goes_on_as_if_it_had_not_ended(
         run(half.path.parent, document(arrays, sweep__warm_start=str(whole.path)))
 
 
+def test_what_looks_back_looks_at_the_weights_that_were_given(arrays: Path, tmp_path: Path) -> None:
+    asked = document(
+        arrays, network__kind="mlp", network__activation="tanh", training__learning_rate=0.01,
+        training__stop_when={"observable": "loss", "patience": 1, "threshold": 0.99},
+    )  # fmt: skip
+    asked["record"]["observables"] = ["loss", "parameter_distance"]
+    # Runs that ended at their second record: their weights are those of the step at which they did.
+    before = run(tmp_path / "before", asked)
+    assert set(before.runs()["status"]) == {"stopped"}
+    del asked["training"]["stop_when"]
+    asked["sweep"]["warm_start"] = str(before.path)
+    results = run(tmp_path / "after", asked)
+    assert set(results.runs()["starts_from_step"]) == {5}
+    for row in results.runs().to_dict("records"):
+        ends, begun = results.weights(row["run_id"]), before.weights(row["starts_from"])
+        moved = np.sqrt(sum(np.sum((ends[name] - begun[name]) ** 2) for name in begun))
+        curve = results.curves(where={"run_id": row["run_id"]})["parameter_distance"]
+        assert curve.iloc[0] == 0 < moved
+        np.testing.assert_allclose(curve.iloc[-1], moved, rtol=ROUNDING)
+
+
 def refused(said: str, asked: dict[str, Any], kind: type[Exception] = SpecError) -> None:
     with pytest.raises(kind, match=said):
         plan_of(Sweep.from_dict(asked))
@@ -260,7 +281,7 @@ def test_several_runs_to_start_from_are_told(arrays: Path, tmp_path: Path) -> No
         ({"sweep__go_on_from": "x"}, "sweep.warm_start and sweep.go_on_from are both given"),
         ({"sweep__warm_start": {"where": {}}}, r"sweep.warm_start.from is missing"),
         ({"sweep__warm_start": {"from": ""}}, "sweep.warm_start.from is ''"),
-        ({"sweep__warm_start": 3}, "sweep.warm_start is 3; it must be"),
+        ({"sweep__warm_start": 3}, "is 3; it must be a results folder, or a table"),
         ({"sweep__warm_start": ["a", "b"]}, "one value for all runs"),
         ({"sweep__warm_start": {"from": "a", "stop": 3}}, "warm_start.stop is not a key"),
         ({"network__initial_weights": "law", "sweep__kernel": "auto"}, 'is "law", which has no'),
