@@ -16,9 +16,10 @@ from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.begun import Begun
 from dlnsweep.engine.given import PREFIX
 from dlnsweep.engine.journal import Call, Journal, leaves_of
-from dlnsweep.engine.jumps import JumpProgram, train_jumping
+from dlnsweep.engine.jumps import JumpProgram
 from dlnsweep.engine.kept import KeptWeights
 from dlnsweep.engine.program import Program
+from dlnsweep.engine.rungs import train_jumping
 from dlnsweep.engine.segments import Segments
 from dlnsweep.engine.trained import Trained, filled, joined
 from dlnsweep.engine.vectors import program_of_vectors
@@ -303,9 +304,9 @@ def _train_lanes(
     kept = kept or behind
     everywhere = isinstance(program, ReducedProgram) and program.stops_everywhere
     weights = KeptWeights(record, int(steps[-1]), count)
-    segments = Segments(
-        steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere, ends=weights.ends
-    )
+    # A walk by jumps is asked after each record whether it has come there.
+    ends = steps.tolist() if isinstance(program, JumpProgram) else weights.ends
+    segments = Segments(steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere, ends=ends)
     records: list[dict[str, np.ndarray]] = []
     budget = _FIRST_SEGMENT_STEPS
     if kept:
@@ -319,11 +320,15 @@ def _train_lanes(
         return Call(leaves_of(inputs, carry), segments.position, whole, *weights.values())
 
     while not segments.finished and np.any(np.asarray(carry.state.active)[:count]):
-        segment = segments.take(budget)
+        position, segment = segments.position, segments.take(budget)
         began = time.perf_counter()
         carry, values = program.segment(
             inputs, carry, segment.start, segment.stops, segment.recorded
         )
+        if isinstance(program, JumpProgram) and not program.arrived(carry, segment.end):
+            segments.go_to(position)
+            watch.check(present)
+            continue
         chosen = np.flatnonzero(segment.recorded)
         records.append({k: np.asarray(v)[:count, chosen] for k, v in values.items()})
         diverged_step = np.asarray(carry.state.diverged_step)[:count]

@@ -11,7 +11,8 @@ as beyond the edge of stability, differ by more: of these nobody knows the numbe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -23,8 +24,9 @@ from dlnsweep.contracts.drawing import drawing_of
 from dlnsweep.contracts.view import View
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.engine.program import Program
-from dlnsweep.engine.trained import Trained, joined
+from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
+from dlnsweep.jumps.derivatives import jacobian, root
 from dlnsweep.jumps.flow import TERMS, weights_of
 from dlnsweep.jumps.walk import Motion, Walk, begun, walked
 from dlnsweep.networks.generic.descent import GenericKernel
@@ -41,11 +43,10 @@ from dlnsweep.settings.training import OF_NETWORK
 
 # The most outputs on all samples: the tangent kernel is decomposed at each jump.
 MOST_OUTPUTS = 512
-_AT_ONCE = 64
-# What a jump may be wrong by, over the sweep's tolerance, one trial of a run after the other; and
-# the same of the coarser walk over that of the finer one.
-_RUNGS = (1e-2, 3e-4, 1e-5)
-_FINEST, _COARSER = 1e-13, 20.0
+# What a jump of the coarser walk may be wrong by, over the same of the finer one.
+_COARSER = 20.0
+# A stop waits for the end of a call.
+_CALL_SECONDS = 1.0
 _COARSE = "coarse/"
 # How the weights of the coarser walk are rounded at the start.
 _ROUNDED = 1e-13
@@ -76,6 +77,7 @@ class Flight(NamedTuple):
         diverged_step: First step at which it had diverged, or -1.
         walks: The finer walk and the coarser one.
         tolerance: Of the finer one.
+        left: How many gradients each walk may still take in this call.
     """
 
     params: Any
@@ -83,6 +85,7 @@ class Flight(NamedTuple):
     diverged_step: Int[Array, ""]
     walks: Walk
     tolerance: Float[Array, ""]
+    left: Int[Array, " 2"]
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,8 @@ class JumpKernel(Kernel):
         both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), walk)
         signs = 1 - 2 * (jnp.arange(walk.point.size) % 2)
         both = both._replace(point=both.point.at[1].multiply(1 + _ROUNDED * signs))
-        state = Flight(
-            params, walk.active, walk.diverged_step, both, jnp.zeros((), walk.point.dtype)
-        )
+        tolerance, left = jnp.zeros((), walk.point.dtype), jnp.zeros(2, jnp.int64)
+        state = Flight(params, walk.active, walk.diverged_step, both, tolerance, left)
         return inputs._replace(constants=given), carry._replace(state=state)
 
     def view(self, inputs: Inputs, carry: Carry) -> View:
@@ -137,18 +139,18 @@ class JumpKernel(Kernel):
         return within, values | {_COARSE + name: value for name, value in twins.items()}
 
     def advance(self, inputs: Inputs, state: Flight, step: Array, stop: Array) -> Flight:
-        """Return the state at a step."""
+        """Return the state at a step, or before it where a walk has no gradients left."""
         del step
         motion = self._motion(inputs.constants.steps, state.params)
         walks = state.walks._replace(active=state.walks.active & state.active)
         tolerances = state.tolerance * jnp.asarray([1.0, _COARSER])
         weights = jnp.stack([weights_of(TERMS), weights_of(TERMS - 1)])
 
-        def one(given: tuple[Walk, Array, Array]) -> Walk:
-            walk, tolerance, terms = given
-            return walked(motion, walk, stop, tolerance, terms)
+        def one(given: tuple[Walk, Array, Array, Array]) -> tuple[Walk, Array]:
+            walk, tolerance, terms, left = given
+            return walked(motion, walk, stop, tolerance, terms, left)
 
-        walks = lax.map(one, (walks, tolerances, weights))
+        walks, left = lax.map(one, (walks, tolerances, weights, state.left))
         finer = jax.tree.map(lambda leaf: leaf[0], walks)
         ended = state.active & ~finer.active
         return state._replace(
@@ -156,7 +158,16 @@ class JumpKernel(Kernel):
             active=state.active & finer.active,
             diverged_step=jnp.where(ended, finer.diverged_step, state.diverged_step),
             walks=walks,
+            left=left,
         )
+
+    def _recorded(
+        self, inputs: Inputs, carry: Carry, step: Array, record: Array
+    ) -> tuple[Carry, dict[str, Array]]:
+        walks = carry.state.walks
+        # A walk that is on its way comes again.
+        there = jnp.all((walks.now >= step) | ~walks.active) | ~carry.state.active
+        return super()._recorded(inputs, carry, step, record & there)
 
     def _outputs(self, params: Any, constants: Constants) -> Any:
         return jax.eval_shape(self.of.predict, params, constants.samples.inputs, constants)
@@ -205,14 +216,14 @@ class JumpKernel(Kernel):
         shape = self._outputs(params, constants).shape
 
         def derivatives(vector: Any) -> Any:
-            found = _jacobian(outputs, vector)
+            found = jacobian(outputs, vector)
             if not self.is_squared:
                 settings = _settings(kernel, constants)
 
                 def loss(o: Any) -> Any:
                     return kernel.loss(o.reshape(shape), constants.samples.targets, settings)
 
-                found = multiply(_root(jax.hessian(loss)(outputs(vector))), found)
+                found = multiply(root(jax.hessian(loss)(outputs(vector))), found)
             return found * jnp.sqrt(scale) * jnp.sqrt(rates)
 
         def advance(walk: Walk, stop: Array) -> Walk:
@@ -243,6 +254,9 @@ class JumpKernel(Kernel):
 class JumpProgram(Program):
     """What is compiled for a batch: a call takes one run, so that the runs of a batch share it."""
 
+    # What a walk may take in a call, until it is known how long that is.
+    _gradients = 4096
+
     @property
     def way(self) -> str:
         """The name of the way of descent, as outcomes have it."""
@@ -266,6 +280,31 @@ class JumpProgram(Program):
         inputs, carry = self.start(arguments)
         allowed = jnp.full_like(carry.state.tolerance, tolerance)
         return inputs, carry._replace(state=carry.state._replace(tolerance=allowed))
+
+    def segment(
+        self, inputs: Any, carry: Any, start: int, stops: np.ndarray, recorded: np.ndarray
+    ) -> tuple[Any, dict[str, Any]]:
+        """Walk on towards stops of which only the last is recorded, for about a second.
+
+        Where the walks are not there by then (`arrived`), what is recorded is none, and the same
+        segment goes on with them. Where a walk rests does not matter to it.
+        """
+        began = time.perf_counter()
+        left = jnp.full_like(carry.state.left, self._gradients)
+        carry = carry._replace(state=carry.state._replace(left=left))
+        carry, values = super().segment(inputs, carry, start, stops, recorded)
+        arrived = self.arrived(carry, int(stops[-1]))
+        elapsed = time.perf_counter() - began
+        if not arrived:
+            more = np.clip(_CALL_SECONDS / max(elapsed, 1e-6), 0.1, 8.0)
+            self._gradients = max(1, int(self._gradients * more))
+        return carry, values
+
+    def arrived(self, carry: Any, step: int) -> bool:
+        """Return whether the walks have come to a step, or have ended before it."""
+        state = carry.state
+        there = (np.asarray(state.walks.now) >= step) | ~np.asarray(state.walks.active)
+        return bool(np.all(there | ~np.asarray(state.active)[:, None]))
 
     def told(self, carry: Any, trained: Trained) -> Trained:
         """Return the records of the finer walks, with what outcomes say of them."""
@@ -319,30 +358,6 @@ def check_row(row: Mapping[str, Any]) -> None:
         jax.eval_shape(lambda given: drawing.start(kernel, given, lambda x: x), arguments)
 
 
-def train_jumping(
-    count: int, tolerance: float, train: Callable[[list[int], float], Trained]
-) -> Trained:
-    """Train runs until their estimates keep the tolerance, at most as often as there are rungs.
-
-    Args:
-        count: How many runs there are.
-        tolerance: The sweep's.
-        train: Takes the places of some of them and what a jump may be wrong by.
-    """
-    taken, parts, order = list(range(count)), [], []
-    for number, rung in enumerate(_RUNGS):
-        part = train(taken, max(rung * tolerance, _FINEST))
-        last = number == len(_RUNGS) - 1
-        kept = [k for k, e in enumerate(part.truncation_error) if last or not e > tolerance]
-        if kept:
-            parts.append(joined([part], np.array(kept)))
-            order += [taken[k] for k in kept]
-        taken = [index for k, index in enumerate(taken) if k not in set(kept)]
-        if not taken:
-            break
-    return joined(parts, np.argsort(np.array(order)))
-
-
 def _apart(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> float:
     """Return by how much the records of two walks differ; infinite if they are not comparable."""
     found = [
@@ -365,20 +380,3 @@ def _check_outputs(outputs: int) -> None:
 
 def _settings(kernel: GenericKernel, constants: Constants) -> Any:
     return with_numbers(kernel.settings, constants.network)
-
-
-def _jacobian(outputs: Callable[[Any], Any], vector: Any) -> Float[Array, "K N"]:
-    """Return the derivatives of all outputs, backwards or forwards, whichever is less."""
-    values, back = jax.vjp(outputs, vector)
-    if values.size <= vector.size:
-        units = jnp.eye(values.size, dtype=vector.dtype)
-        return lax.map(lambda u: back(u)[0], units, batch_size=min(values.size, _AT_ONCE))
-    _, along = jax.linearize(outputs, vector)
-    units = jnp.eye(vector.size, dtype=vector.dtype)
-    return lax.map(along, units, batch_size=min(vector.size, _AT_ONCE)).T
-
-
-def _root(matrix: Float[Array, "K K"]) -> Float[Array, "K K"]:
-    """Return the symmetric root of a matrix without negative eigenvalues."""
-    values, vectors = jnp.linalg.eigh(matrix)
-    return multiply(vectors * jnp.sqrt(jnp.maximum(values, 0.0)), vectors.T)

@@ -126,8 +126,11 @@ def walked(
     stop: Int[Array, ""],
     tolerance: Float[Array, ""],
     weights: Float[Array, " p"],
-) -> Walk:
-    """Return a walk that has come to a step, or has diverged before it.
+    gradients: Int[Array, ""],
+) -> tuple[Walk, Int[Array, ""]]:
+    """Return a walk that has come to a step, has diverged before it, or rests on its way.
+
+    A walk that goes on after a rest is the same as one that has not rested.
 
     Args:
         motion: The run's gradient descent.
@@ -135,21 +138,30 @@ def walked(
         stop: The step.
         tolerance: The error allowed to each jump, relative.
         weights: The terms of the flow; see `flow.weights_of`.
+        gradients: How many it may take before it rests, roughly.
+
+    Returns:
+        The walk, and how many it has left.
     """
 
-    def unfinished(walk: Walk) -> Bool[Array, ""]:
-        return walk.active & (walk.now < stop)
+    def unfinished(state: tuple[Walk, Array]) -> Bool[Array, ""]:
+        walk, left = state
+        return walk.active & (walk.now < stop) & (left > 0)
 
-    def onward(walk: Walk) -> Walk:
+    def onward(state: tuple[Walk, Array]) -> tuple[Walk, Array]:
+        walk, left = state
         worth = stop - walk.now >= motion.least
-        return lax.cond(
-            worth & (walk.now >= walk.trial),
+        tries = worth & (walk.now >= walk.trial)
+        until = jnp.minimum(jnp.where(worth, jnp.minimum(stop, walk.trial), stop), walk.now + left)
+        after = lax.cond(
+            tries,
             lambda w: _tried(motion, w, stop, tolerance, weights),
-            lambda w: motion.advance(w, jnp.where(worth, jnp.minimum(stop, w.trial), stop)),
+            lambda w: motion.advance(w, until),
             walk,
         )
+        return after, left - jnp.where(tries, motion.least, until - walk.now)
 
-    return lax.while_loop(unfinished, onward, start)
+    return lax.while_loop(unfinished, onward, (start, gradients))
 
 
 def _tried(
