@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlnsweep.cli.results import Folder, keys_of
+from dlnsweep.cli.results import keys_of
 from dlnsweep.machine.paths import user_path
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dlnsweep.results import Results
+    from dlnsweep.results.joined import Joined
 
 
 class Format(StrEnum):
@@ -27,10 +30,20 @@ class Format(StrEnum):
 
 
 def summary(
-    folder: Folder,
+    folders: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESULTS...",
+            help="A results folder, such as results/fig4; or s3://... Several in one table are "
+            "told apart by the column sweep.",
+        ),
+    ],
     by: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY", help="Group by this setting; all that vary by default."),
+        typer.Option(
+            metavar="KEY",
+            help="Group by this setting; all that vary by default, of several folders sweep first.",
+        ),
     ] = None,
     at: Annotated[
         str,
@@ -71,29 +84,37 @@ def summary(
     Quartiles stand in brackets behind the median where they share a cell. Runs that diverged enter
     no statistic and are counted; so are those that are not done.
     """
+    from dlnsweep.results import open_results
     from dlnsweep.results.csv_files import write_text
+    from dlnsweep.results.joined import SWEEP, concat
     from dlnsweep.results.summary_table import summary_table
     from dlnsweep.results.written import exact
 
     keys = keys_of(by)
-    table = summary_table(folder, keys, at, keys_of(of), pivot)
-    keys = [name for name in table.columns if name == "seed" or "." in name]
+    results = open_results(folders[0]) if len(folders) == 1 else concat(folders)
+    table = summary_table(results, keys, at, keys_of(of), pivot)
+    keys = [name for name in table.columns if name in ("seed", SWEEP) or "." in name]
     if csv is not None:
         write_text(exact(table, keys, pivot, "csv"), csv)
     if form in (Format.csv, Format.json):
         sys.stdout.write(exact(table, keys, pivot, form.value))
     else:
-        sys.stdout.write(_to_read(folder, table, keys, pivot, form, digits))
+        sys.stdout.write(_to_read(results, table, keys, pivot, form, digits))
 
 
 def _to_read(
-    folder: str, table: pd.DataFrame, keys: list[str], pivot: str, form: Format, digits: int
+    results: Results | Joined,
+    table: pd.DataFrame,
+    keys: list[str],
+    pivot: str,
+    form: Format,
+    digits: int,
 ) -> str:
     from dlnsweep.results import written
     from dlnsweep.results.wide_tables import fitted, terminal_width
 
     if form is Format.latex:
-        return _in_latex(folder, table, keys, pivot, digits)
+        return _in_latex(results, table, keys, pivot, digits)
     plain = written.Style(lambda value: f"{value:.{digits}g}")
     if form is Format.markdown:
         return written.markdown(*written.readable(table, keys, pivot, plain))
@@ -111,16 +132,26 @@ def _to_read(
     return fitted(frame, [name for name in head if name in told], terminal_width()) + "\n"
 
 
-def _in_latex(folder: str, table: pd.DataFrame, keys: list[str], pivot: str, digits: int) -> str:
+def _in_latex(
+    results: Results | Joined, table: pd.DataFrame, keys: list[str], pivot: str, digits: int
+) -> str:
     from dlnsweep.contracts.observable import OBSERVABLES
     from dlnsweep.figures.labels import observable_label, setting_label, words_of
-    from dlnsweep.results import open_results, written
+    from dlnsweep.results import written
 
     def label(name: str) -> str:
         return observable_label(name) if name in OBSERVABLES else setting_label(name)
 
-    results = open_results(folder)
     kinds = [key for key in ("problem.kind", "network.kind") if key in results.settings]
-    with words_of(results.store.runs_table(kinds).slice(0, 1).to_pandas()):
+    with words_of(_first_run(results, kinds)):
         style = written.latex_style(label, digits)
         return written.latex(*written.readable(table, keys, pivot, style))
+
+
+def _first_run(results: Results | Joined, kinds: list[str]) -> pd.DataFrame:
+    """Return the kinds of a run, by which symbols are chosen; of several sweeps of their first."""
+    from dlnsweep.results.joined import Joined
+
+    first = next(iter(results.parts.values())) if isinstance(results, Joined) else results
+    there = [kind for kind in kinds if kind in first.settings]
+    return first.store.runs_table(there).slice(0, 1).to_pandas()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlnsweep.results import open_results
+from dlnsweep.results.joined import SWEEP, Joined
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dlnsweep.results import Results
+
 
 def summary_table(
-    folder: str | Path,
+    results: Results | Joined,
     by: Sequence[str] | None,
     at: str,
     of: Sequence[str] = (),
@@ -22,18 +23,16 @@ def summary_table(
     """Return medians and quartiles of all scalar observables.
 
     Args:
-        folder: The results folder.
-        by: The settings to group by; all that vary by default.
+        results: Of one sweep, or of several.
+        by: The settings to group by; all that vary by default, of several the sweep first.
         at: "final", "min", "argmin", "minimise=NAME", or a step as text.
-
         of: The observables; all that are numbers by default.
         pivot: A setting to group by in any case.
 
     Raises:
         SpecError: If `by`, `of`, `pivot` or `at` names what there is not.
     """
-    results = open_results(folder)
-    groups = list(by) if by else results.varying or ["network.depth"]
+    groups = list(by) if by else _default(results, pivot)
     if pivot and pivot not in groups:
         groups.append(pivot)
     key, _, name = at.partition("=")
@@ -44,3 +43,14 @@ def summary_table(
     kept = [*groups, "num_runs", "num_diverged", "num_planned_missing"]
     kept += [name for name in table.columns if name.endswith(("_q25", "_median", "_q75"))]
     return table.loc[:, [name for name in kept if name in table.columns]]
+
+
+def _default(results: Results | Joined, pivot: str) -> list[str]:
+    """Return the settings to group by where none are named."""
+    if not isinstance(results, Joined):
+        return results.varying or ["network.depth"]
+    if pivot != SWEEP:
+        return [SWEEP, *results.varying]
+    # In what sweeps differ as wholes their values do not share a row.
+    within = [key for part in results.parts.values() for key in part.varying]
+    return [SWEEP, *dict.fromkeys(within)]

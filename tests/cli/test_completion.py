@@ -90,7 +90,7 @@ def test_what_is_offered(words: list[str], expected: list[str]):
         ("dlnsweep run mine.toml --set training.num", ["training.num_steps="]),
         ("dlnsweep run mine.toml --set name=", []),
         ("dlnsweep run 'mi", ["mine.toml"]),
-        ("dlnsweep summary results/small ", []),
+        ("dlnsweep status results/small ", []),
     ],
 )
 def test_bash_replaces_what_stands_behind_a_colon_only(line: str, expected: list[str]):

@@ -99,7 +99,7 @@ def test_summaries_on_the_command_line_and_in_python(tmp_path: Path) -> None:
     found = results.summary(DECAY, "error", at={"minimise": "error"})
     pd.testing.assert_frame_equal(found, results.summary(DECAY, "error"))
     assert set(results.summary(DECAY, "error", at="argmin")["error_median"]) == {100.0}
-    one, other = (summary_table(results.path, [DECAY], at) for at in ("argmin", "minimise=error"))
+    one, other = (summary_table(results, [DECAY], at) for at in ("argmin", "minimise=error"))
     assert set(one["error_median"]) == {100.0}
     np.testing.assert_array_equal(other["error_median"], found["error_median"])
     with pytest.raises(SpecError, match="'eror' is no recorded observable of this sweep; did you"):
