@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from dlnsweep.figures import looks
@@ -23,6 +24,8 @@ METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"Creator": "dlnsweep", "Producer": "dlnsweep", "CreationDate": None},
     "svg": {"Creator": "dlnsweep", "Date": None},
 }
+# Which engine None stands for is a setting of Matplotlib's.
+_NO_LAYOUT: dict[str, Any] = {"figure.autolayout": False, "figure.constrained_layout.use": False}
 # A notebook shows a figure at so many pixels an inch, drawn twice as fine for sharp screens.
 _SHOWN = 110
 
@@ -65,7 +68,9 @@ def settle(figure: Figure) -> None:
         return
     with looks.styled(getattr(figure, "rc", None)):
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+    # None at all: beside one that does nothing, Matplotlib would draw twice what it saves.
+    with matplotlib.rc_context(_NO_LAYOUT):
+        figure.set_layout_engine(None)
 
 
 def encoded(figure: Figure, kind: str) -> bytes:

@@ -106,8 +106,10 @@ class Settings(BaseModel):
     resolvers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
-    )
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True,
+        # A validator is made when it is first used: of fifty kinds a command reads a few.
+        defer_build=True,
+    )  # fmt: skip
 
     @model_validator(mode="before")
     @classmethod

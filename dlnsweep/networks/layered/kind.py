@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from dlnsweep.contracts.network import NetworkKind, StepCost
@@ -136,6 +135,9 @@ def is_slow(learning_rate: Any, weight_decay: Any, step_rule: str, fan_ins: Sequ
         step_rule: The step rule, which may divide eta by the number of inputs of each layer.
         fan_ins: These numbers.
     """
+    # Not above: completion at a TAB needs the settings, and no arrays.
+    import numpy as np
+
     most = reduce(np.maximum, fan_ins) if step_rule == "fan_in" else 1
     return np.asarray(learning_rate) * np.asarray(weight_decay) / most < COARSE_DECAY
 
