@@ -26,6 +26,7 @@ import threading  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
@@ -70,6 +71,9 @@ CHECKED = [
     "dlnsweep.reduced.kernel",
     "dlnsweep.reduced.law",
 ]
+# An example may take long: the first one imports, and makes validators; the machine may be busy.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 pytest.register_assert_rewrite("batch_samples", "relu_samples")
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from dlnsweep.execution.matching import LEAVE, Matching
 from dlnsweep.execution.origins import place_of
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.plan.starts import Starts, hashed, with_starts
-from dlnsweep.results.weights import KeptWeights
 from dlnsweep.settings.sentences import printable, show
 from dlnsweep.settings.warm_start import COLUMNS, WarmStart
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 from dlnsweep.store.records import integers
+
+if TYPE_CHECKING:
+    from dlnsweep.results.weights import KeptWeights
 
 # What `sweep.json` has of it.
 RECORD = "warm_start"
@@ -112,6 +114,9 @@ def _starts_of(plan: Plan, warm: WarmStart) -> Starts:
             f"{_KEY}: {store.root} has {missing} of the runs to start from not done yet, run "
             f"{ids[~done][0]} the first; run that sweep again to finish it."
         )
+    # Results are pandas' world, which a worker without such runs need not load.
+    from dlnsweep.results.weights import KeptWeights
+
     kept, found = KeptWeights(store), {}
     fits = {program: _Fit(plan, program) for program in np.unique(plan.programs).tolist()}
     # Batch by batch: the last one that was read stays in memory.
@@ -269,6 +274,8 @@ def read_given(
         StoreError: If they are not there any more, or others.
     """
     store = Store.open(folder)
+    from dlnsweep.results.weights import KeptWeights
+
     kept, found = KeptWeights(store), []
     for run_id, step, content in zip(
         run_ids.tolist(), steps.tolist(), contents.tolist(), strict=True

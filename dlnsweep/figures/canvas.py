@@ -25,7 +25,7 @@ METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Creator": "dlnsweep", "Date": None},
 }
 # Which engine None stands for is a setting of Matplotlib's.
-_NO_LAYOUT: dict[str, Any] = {"figure.autolayout": False, "figure.constrained_layout.use": False}
+_NO_LAYOUT: Any = {"figure.autolayout": False, "figure.constrained_layout.use": False}
 # A notebook shows a figure at so many pixels an inch, drawn twice as fine for sharp screens.
 _SHOWN = 110
 

@@ -111,7 +111,7 @@ def asked(*words: str) -> str:
 def test_an_answer_needs_nothing_heavy_and_a_mistake_is_none():
     found = asked("zsh", "run", "mine.toml", "--set", "training.num").splitlines()
     assert found[0] == "training.num_steps="
-    assert not {"jax", "pandas", "pyarrow", "matplotlib"} & set(found[-1].split())
+    assert not {"jax", "pandas", "pyarrow", "matplotlib", "numpy"} & set(found[-1].split())
     (bad := Path("results/bad")).mkdir()
     (bad / "sweep.json").write_text("[")
     found = asked("zsh", "summary", "results/bad", "--of", "").splitlines()
