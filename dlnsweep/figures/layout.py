@@ -47,6 +47,8 @@ from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
 from dlnsweep.theory.prescription import HOW, SETS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
+# What is left of a panel's share of the width beside its own vertical axis.
+_PANEL_SHARE = 0.7
 # Of a setting that varies with another one, so many values are written out.
 _MOST_LISTED = 8
 # Settings that are words: the usual one, which goes without saying, and what to say after another.
@@ -120,6 +122,7 @@ def finish(
         for chunks, between in zip(small if keys.footer else (), (",  ", " · "), strict=False)
         for line in _broken(figure, chunks, little, width, between)
     ]
+    broken = _break_x_labels(figure)
     box = put_legend(figure, *legend, width, getattr(keys, "legend", None))
     legend_height = 0.0
     if box is not None:
@@ -127,7 +130,7 @@ def finish(
         legend_height = extent.height / figure.dpi
     header, footer = (sum(size for _, size, _ in lines) / 72 for lines in (above, below))
     header, footer = header * LINE_HEIGHT + MARGIN, footer * LINE_HEIGHT + 2 * MARGIN
-    panels = figure.get_figheight()
+    panels = figure.get_figheight() + broken
     height = keys.height_inches or panels + header + footer + legend_height
     spec = figure.axes[0].get_subplotspec()
     rows = spec.get_gridspec().nrows if spec else 1
@@ -313,6 +316,27 @@ def hide(axes: Sequence[Axes]) -> None:
     """Blank the panels that have nothing to show."""
     for ax in axes:
         ax.set_axis_off()
+
+
+def _break_x_labels(figure: Figure) -> float:
+    """Break labels below the panels that are wider than these, lest the figure's edge cut them.
+
+    Returns:
+        The height of the lines that were added, in inches.
+    """
+    added: dict[int, float] = {}
+    for ax in figure.axes:
+        spec, label = ax.get_subplotspec(), ax.xaxis.label
+        if spec is None or not label.get_text():
+            continue
+        room = _PANEL_SHARE * figure.get_figwidth() / spec.get_gridspec().ncols
+        size = float(label.get_fontsize())
+        lines = _broken(figure, [label.get_text()], size, room)
+        if len(lines) > 1:
+            label.set_text("\n".join(lines))
+            row, more = spec.rowspan.start, (len(lines) - 1) * size * LINE_HEIGHT / 72
+            added[row] = max(added.get(row, 0.0), more)
+    return sum(added.values())
 
 
 def _broken(

@@ -30,6 +30,25 @@ def texts(figure: Figure) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_long_label_below_the_panels_is_broken_and_costs_them_no_height(kind: str) -> None:
+    label = "number of steps of full-batch gradient descent with weight decay on all layers"
+    figures = [drawn(kind, x_label=each, rc={"font.size": 13}) for each in ("short", label)]
+    heights = []
+    for figure in figures:
+        figure.draw_without_rendering()
+        for ax in figure.axes:
+            if ax.get_xlabel():
+                box = ax.xaxis.label.get_window_extent()
+                assert box.x0 >= 0
+                assert box.x1 <= figure.bbox.x1
+        heights.append(figure.axes[0].get_window_extent().height / figure.dpi)
+    shown = {ax.get_xlabel() for ax in figures[1].axes} - {""}
+    assert {each.replace("\n", " ") for each in shown} == {label}
+    # The width of tick labels, which the height decides, moves it by a little.
+    assert heights[1] > 0.9 * heights[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_frame_labels_widths_and_settings_of_matplotlib(kind: str) -> None:
     usual = drawn(kind)
     figure = drawn(

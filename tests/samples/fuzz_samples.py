@@ -119,6 +119,7 @@ COMMANDS: dict[str, Arguments] = {
     "summary markdown": lambda root, _: ["summary", str(root), "--format", "markdown"],
     "summary json": lambda root, _: ["summary", str(root), "--format", "json"],
     "summary pivot": lambda root, _: ["summary", str(root), "--pivot", "training.weight_decay"],
+    "summary A B": lambda root, sweep: ["summary", str(root), str(sweep.parent / "good")],
     "figure A B": lambda root, sweep: [
         "figure",
         str(root),
