@@ -185,6 +185,7 @@ def run(
 @app.command()
 def status(folder: Folder) -> None:
     """Show how far a results folder is, what is being computed and where, and what is left."""
+    from dlnsweep.execution.failures import failures, listed
     from dlnsweep.execution.heartbeat import runners
     from dlnsweep.execution.rounds import progress
     from dlnsweep.results import open_results
@@ -211,6 +212,10 @@ def status(folder: Folder) -> None:
         shown = ", ".join(map(str, kept[:_MOST_SHOWN]))
         more = f" and {len(kept) - _MOST_SHOWN} more" if len(kept) > _MOST_SHOWN else ""
         print(f"  checkpoints of unfinished batches, which go on from them: {shown}{more}")
+    if failed := failures(store):
+        print("  failed when they were last tried (the same command tries again):")
+        for line in listed(failed):
+            print(f"    {line}")
     for runner in seen:
         print(f"  {runner.sentence}")
     if found.damaged:

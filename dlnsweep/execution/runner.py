@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dlnsweep.contracts import plugins
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution.events import Event
+from dlnsweep.execution.failures import keeping, listed
 from dlnsweep.execution.heartbeat import beating
 from dlnsweep.execution.local import LocalExecutor
 from dlnsweep.execution.preparing import DASK, IN_PROCESS, Prepared, prepare
@@ -30,7 +31,6 @@ Execute = Callable[
     [Path, Sequence[int], Callable[[Event], None], Callable[[], bool], int], dict[int, str]
 ]
 Watch = Callable[[Prepared, Sweep], AbstractContextManager[Callable[[Event], None]]]
-_MOST_REASONS = 5
 
 
 def run(
@@ -131,17 +131,18 @@ def work(
         how = f"shard {prepared.shard}, {how}"
     if prepared.note:
         on_event(Event("note", text=prepared.note))
-    with beating(prepared.store, how) as beat:
+    with beating(prepared.store, how) as beat, keeping(prepared.store) as keep:
 
         def tell(event: Event) -> None:
             beat(event)
+            keep(event)
             on_event(event)
 
         failures = execute(root, numbers, tell, should_stop, prepared.batch_bytes)
     if failures:
         raise RunError(
             f"{root}: {len(failures)} of {len(numbers)} batches failed; the others are done. Run "
-            f"the same command again to retry.\n{_listed(failures)}"
+            "the same command again to retry.\n" + "\n".join(listed(failures))
         )
 
 
@@ -168,21 +169,6 @@ def executor_for(
     local = LocalExecutor(workers, checkpoint_seconds)
     count = local.num_workers
     return local.execute, "1 worker" if count == 1 else f"{count} workers"
-
-
-def _listed(failures: dict[int, str]) -> str:
-    """Return the reasons of failures; one bug often makes many of them."""
-    batches: dict[str, list[int]] = {}
-    for number, text in sorted(failures.items()):
-        batches.setdefault(text.rstrip(), []).append(number)
-    lines = []
-    for text, numbers in list(batches.items())[:_MOST_REASONS]:
-        named = ", ".join(map(str, numbers[:_MOST_REASONS]))
-        more = f" and {len(numbers) - _MOST_REASONS} more" if len(numbers) > _MOST_REASONS else ""
-        lines.append(f"batch {named}{more}: {text}")
-    if len(batches) > _MOST_REASONS:
-        lines.append(f"and {len(batches) - _MOST_REASONS} other reasons")
-    return "\n".join(lines)
 
 
 def _work_here(

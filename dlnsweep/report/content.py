@@ -13,6 +13,7 @@ from dlnsweep.analysis.intervals import intervals
 from dlnsweep.analysis.transitions import Condition, transitions
 from dlnsweep.contracts import plugins
 from dlnsweep.errors import DlnsweepError, SpecError
+from dlnsweep.execution.failures import failures, listed
 from dlnsweep.execution.rounds import progress
 from dlnsweep.figures.labels import setting_symbol
 from dlnsweep.report.made import Fact, made
@@ -84,6 +85,7 @@ def content_of(results: Results) -> Content:
     status = results.store.status(with_damage=True)
     sections = [
         *_damage(results, status),
+        *_failures(results, status),
         *_summary(results),
         *_endings(results, status),
         *_asked(results),
@@ -166,6 +168,17 @@ def _damage(results: Results, status: Status) -> Iterator[Section]:
         # Who is sent the page need not know where one's home lies.
         told = [text.replace(f"{results.path}/", "") for text in status.damaged[:_MOST_SHOWN]]
         yield Section("damage", "Damage", lead, notes=tuple(told))
+
+
+def _failures(results: Results, status: Status) -> Iterator[Section]:
+    """Yield why batches failed that are not done."""
+    found = failures(results.store) if status.done < status.planned else {}
+    if found:
+        lead = (
+            "Batches that are not done, and why they failed when they were last tried; `dlnsweep "
+            "run` with the sweep file tries them again."
+        )
+        yield Section("failures", "Failed batches", lead, notes=tuple(listed(found)))
 
 
 def _endings(results: Results, status: Status) -> Iterator[Section]:

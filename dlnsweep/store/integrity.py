@@ -15,6 +15,7 @@ from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import (
     CHECKPOINTS,
+    FAILURES,
     PLAN_RECEIPT,
     RUNS,
     SWEEP,
@@ -194,8 +195,10 @@ def leftovers(files: Files, done_now: Callable[[], set[int]]) -> list[str]:
         for number in batches_in(files, folder)
     }
     kept = batches_in(files, CHECKPOINTS)
+    failed = batches_in(files, FAILURES)
     staged, done = files.staged(), done_now()
     curves = set(batches_in(files, "curves"))
     left = [name for name, number in orphans.items() if number not in curves]
-    # A checkpoint is of use until its batch is done.
-    return staged + left + [batch_name(CHECKPOINTS, n) for n in kept if n in done]
+    # A checkpoint is of use until its batch is done, and so is why it failed.
+    left += [batch_name(CHECKPOINTS, n) for n in kept if n in done]
+    return staged + left + [batch_name(FAILURES, n) for n in failed if n in done]

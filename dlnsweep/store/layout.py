@@ -19,13 +19,14 @@ FOLDERS = (STAGING, "curves", "outcomes", "receipts")
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "weights"
 RUNNERS = "runners"
+FAILURES = "failures"
 FIGURES = "figures"
-EVERY_FOLDER = (*FOLDERS, CHECKPOINTS, WEIGHTS, RUNNERS, FIGURES)
+EVERY_FOLDER = (*FOLDERS, CHECKPOINTS, WEIGHTS, RUNNERS, FAILURES, FIGURES)
 
 _SUFFIX = {
     **dict.fromkeys(("curves", "outcomes"), "parquet"),
     **dict.fromkeys((CHECKPOINTS, WEIGHTS), "npz"),
-    "receipts": "json",
+    **dict.fromkeys(("receipts", FAILURES), "json"),
 }
 _BATCH = re.compile(r"batch-(\d{6,9})\.(parquet|json|npz)")
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

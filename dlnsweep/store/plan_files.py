@@ -13,7 +13,16 @@ import pyarrow as pa
 from dlnsweep.errors import StoreError
 from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
-from dlnsweep.store.layout import CHECKPOINTS, FOLDERS, PLAN_RECEIPT, RUNNERS, RUNS, SWEEP, WEIGHTS
+from dlnsweep.store.layout import (
+    CHECKPOINTS,
+    FAILURES,
+    FOLDERS,
+    PLAN_RECEIPT,
+    RUNNERS,
+    RUNS,
+    SWEEP,
+    WEIGHTS,
+)
 from dlnsweep.store.records import integers, runs_parquet
 from dlnsweep.store.seals import is_sealed, now, render_json, seal, sha256
 from dlnsweep.store.stored_plan import ROWS_AT_ONCE, StoredPlan
@@ -88,7 +97,7 @@ def _check_free(files: Files) -> None:
     # where a folder was moved away under a runner, earlier versions left signs of life.
     receipts = set(files.names("receipts")) if "receipts" in names else set()
     ours = (
-        names <= {*FOLDERS, RUNS, CHECKPOINTS, WEIGHTS, RUNNERS}
+        names <= {*FOLDERS, RUNS, CHECKPOINTS, WEIGHTS, RUNNERS, FAILURES}
         and receipts <= {"plan.json"}
         and (RUNS not in names or receipts)
     )

@@ -229,13 +229,6 @@ def test_failures_are_listed_by_their_reason(
     )
 
 
-def test_many_failures_stay_readable() -> None:
-    text = runner._listed({n: "same" if n < 20 else f"reason {n}" for n in range(30)})
-    assert text.splitlines()[0] == "batch 0, 1, 2, 3, 4 and 15 more: same"
-    assert text.splitlines()[-1] == "and 6 other reasons"
-    assert len(text.splitlines()) == 6
-
-
 def test_a_batch_reads_its_own_rows_of_the_table_of_runs(
     sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
