@@ -221,12 +221,17 @@ def plan(
         print(f"not enough memory: {unfit}")
     elif probe and sweep.values["sweep.kernel"][0] == "jumps":
         walks = estimates.walk(planned, batches, count)
-        reached = "" if walks.walked == walks.records else ", counting the others like these"
+        ended = walks.walked == walks.records
+        # What is left of a walk is known within a factor of two: `engine/pace.py`.
+        sure = ended and walks.runs == planned.num_runs
+        least, most = (1.0, _MOST_TIMES) if sure else (0.5, 2.0)
+        times = [duration(factor * walks.seconds) for factor in (least, most)]
+        reached = "" if ended else ", and from there on as jumps grow"
         print(
-            f"{'time':<18} of the order of {duration(walks.seconds)} on this machine, as busy as "
-            "now, with every run as long as the longest one of its program (how far a jump goes is "
-            f"found on the way: walked to {walks.walked} of {walks.records} recorded steps"
-            f"{reached}), of which compiling {duration(walks.compile_seconds)}"
+            f"{'time':<18} {times[0]} to {times[1]} on this machine, as busy as now, of which "
+            f"compiling {duration(walks.compile_seconds)} (how far a jump goes is found on the "
+            f"way: {walks.runs} of {planned.num_runs} runs walked, to {walks.walked} of "
+            f"{walks.records} recorded steps{reached})"
         )
     elif probe:
         timing = estimates.probe(planned, batches, count)

@@ -255,7 +255,7 @@ class JumpProgram(Program):
     """What is compiled for a batch: a call takes one run, so that the runs of a batch share it."""
 
     # What a walk may take in a call, until it is known how long that is.
-    _gradients = 4096
+    _gradients = 512
 
     @property
     def way(self) -> str:
@@ -315,12 +315,9 @@ class JumpProgram(Program):
         counts = {name: np.asarray(getattr(walks, name)) for name in names}
         errors, reasons = [], []
         for run, rows in enumerate(trained.num_rows):
-            pairs = {
-                k: (values[_COARSE + k][run, :rows], each[run, :rows]) for k, each in own.items()
-            }
             ended = counts["diverged_step"][run]
             if trained.diverged_step[run] < 0:
-                errors.append(_apart(pairs))
+                errors.append(estimate_of({k: each[run, :rows] for k, each in values.items()}))
             else:
                 # Of numbers that blow up nothing is promised but where.
                 errors.append(np.nan if ended[0] == ended[1] else np.inf)
@@ -356,6 +353,12 @@ def check_row(row: Mapping[str, Any]) -> None:
     arguments = {k: np.asarray(v) for k, v in drawing.example_arguments().items()}
     with numerics():
         jax.eval_shape(lambda given: drawing.start(kernel, given, lambda x: x), arguments)
+
+
+def estimate_of(values: Mapping[str, np.ndarray]) -> float:
+    """Return by how much a run's records may be wrong; those of both walks are in `values`."""
+    own = {name: each for name, each in values.items() if not name.startswith(_COARSE)}
+    return _apart({name: (values[_COARSE + name], each) for name, each in own.items()})
 
 
 def _apart(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> float:

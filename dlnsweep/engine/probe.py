@@ -20,7 +20,7 @@ from dlnsweep.numerics.runtime import load_jax
 
 _SECONDS = 1.0
 # A walk begins with steps one by one; how long its jumps are shows later.
-_WALKED_SECONDS = 5.0
+_WALKED_SECONDS = 10.0
 
 
 def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width: int) -> Any:
@@ -77,7 +77,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
             np.asarray(carry.stopped_step)
         starting = time.perf_counter() - began
         if program.way == "jumps":
-            return _walked(program, piece, row, longest) | {
+            return _walked(program, rows, shared) | {
                 "compile_seconds": compiled,
                 "start_seconds": starting,
             }
@@ -100,32 +100,27 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
     }
 
 
-def _walked(
-    program: Any, piece: dict[str, np.ndarray], row: dict[str, Any], longest: int
-) -> dict[str, Any]:
-    """Walk a run from record to record for some seconds, and count the others like these.
+def _walked(program: Any, rows: dict[str, np.ndarray], shared: dict[str, Any]) -> dict[str, Any]:
+    """Walk some runs of a program by time jumps, for some seconds in all.
 
     Returns:
-        seconds_a_run; walked and records, how many of its records were reached.
+        seconds_a_run, their mean; walked and records, how many of their records were reached.
     """
-    from dlnsweep.contracts.schedule import record_steps
-    from dlnsweep.settings.rows import section_of
-    from dlnsweep.settings.sections import RecordSettings
+    from dlnsweep.engine.pace import paced
 
-    record = section_of(RecordSettings, "record", {**row, "training.num_steps": longest})
-    steps = record_steps(record, longest).tolist()
-    inputs, carry = program.begin(program.arguments(piece), row["sweep.tolerance"])
-    began, done, walked = time.perf_counter(), 0, 0
-    for stop in steps:
-        there = False
-        while not there and time.perf_counter() - began < _WALKED_SECONDS:
-            carry, _ = program.segment(inputs, carry, done, np.full(16, stop), np.zeros(16, bool))
-            there = program.arrived(carry, stop)
-        if not there:
-            break
-        done, walked = stop, walked + 1
-    seconds = (time.perf_counter() - began) * len(steps) / max(walked, 1)
-    return {"seconds_a_run": seconds, "walked": walked, "records": len(steps)}
+    began, found = time.perf_counter(), []
+    count = len(rows["seed"])
+    for number in range(count):
+        run = {key: values[number : number + 1] for key, values in rows.items()}
+        row = {key: values[0].item() for key, values in run.items()} | shared
+        left = _WALKED_SECONDS - (time.perf_counter() - began)
+        most = max(left, 0.1 * _WALKED_SECONDS) / (count - number)
+        found.append(paced(program, row, run, most))
+    return {
+        "seconds_a_run": float(np.mean([each.seconds for each in found])),
+        "walked": sum(each.walked for each in found),
+        "records": sum(each.records for each in found),
+    }
 
 
 def main() -> int:

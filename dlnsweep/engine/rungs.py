@@ -13,6 +13,11 @@ _RUNGS = (1e-2, 3e-4, 1e-5)
 _FINEST = 1e-13
 
 
+def tolerances(tolerance: float) -> list[float]:
+    """Return what a jump may be wrong by, trial by trial, by the sweep's tolerance."""
+    return [max(rung * tolerance, _FINEST) for rung in _RUNGS]
+
+
 def train_jumping(
     count: int, tolerance: float, train: Callable[[list[int], float], Trained]
 ) -> Trained:
@@ -24,9 +29,10 @@ def train_jumping(
         train: Takes the places of some of them and what a jump may be wrong by.
     """
     taken, parts, order = list(range(count)), [], []
-    for number, rung in enumerate(_RUNGS):
-        part = train(taken, max(rung * tolerance, _FINEST))
-        last = number == len(_RUNGS) - 1
+    rungs = tolerances(tolerance)
+    for number, rung in enumerate(rungs):
+        part = train(taken, rung)
+        last = number == len(rungs) - 1
         kept = [k for k, e in enumerate(part.truncation_error) if last or not e > tolerance]
         if kept:
             parts.append(joined([part], np.array(kept)))

@@ -23,6 +23,8 @@ from dlnsweep.plan.plan import Plan
 _STORED_BYTES = {"float64": 6.5, "float32": 3.2}
 _STORED_KEY_BYTES = 0.3
 _MOST_PROBED = 6
+# Runs of a program that are walked.
+_MOST_WALKED = 4
 
 
 @dataclass(frozen=True)
@@ -119,37 +121,34 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
 
 @dataclass(frozen=True)
 class Walks:
-    """Time jumps: what the longest run of each program takes, walked for some seconds.
+    """Time jumps: what runs take, by some of each program that were walked for some seconds.
 
     Attributes:
-        seconds: Seconds on `workers` workers, if every run took as long as the longest one.
+        seconds: Seconds on `workers` workers.
         compile_seconds: Seconds of compiling in it, on each worker.
-        walked: Of the longest runs together, the records that were reached.
+        runs: How many runs were walked.
+        walked: Of these together, the records that were reached.
         records: All of their records.
     """
 
     seconds: float
     compile_seconds: float
+    runs: int
     walked: int
     records: int
 
 
 def walk(plan: Plan, batches: list[Batch], workers: int) -> Walks:
-    """Walk a longest run of each program: how many steps a jump takes over is found on the way.
+    """Walk some runs of each program: how many steps a jump takes over is found on the way.
 
     Raises:
         RunError: If the process failed.
     """
-    totals = plan.settings["training.num_steps"]
     work: dict[int, list[Batch]] = {}
     for batch in batches:
         work.setdefault(int(plan.programs[batch.runs[0]]), []).append(batch)
     groups = list(work.values())
-    longest = [max(group, key=lambda batch: totals[batch.runs].max()) for group in groups]
-    chosen = [
-        replace(batch, runs=batch.runs[[int(np.argmax(totals[batch.runs]))]])
-        for batch in longest[:_MOST_PROBED]
-    ]
+    chosen = [replace(group[0], runs=_spread(plan, group)) for group in groups[:_MOST_PROBED]]
     measured, starting = _measured([_request(plan, batch) for batch in chosen])
     runs = [sum(len(batch.runs) for batch in group) for group in groups]
     known = sum(n * r["seconds_a_run"] for n, r in zip(runs, measured, strict=False))
@@ -157,7 +156,19 @@ def walk(plan: Plan, batches: list[Batch], workers: int) -> Walks:
     training = known * sum(runs) / sum(runs[: len(measured)]) / workers
     compiling = sum(r["compile_seconds"] for r in measured) * len(groups) / len(measured)
     walked, records = (sum(r[key] for r in measured) for key in ("walked", "records"))
-    return Walks(training + compiling + starting, compiling, walked, records)
+    taken = sum(len(batch.runs) for batch in chosen)
+    return Walks(training + compiling + starting, compiling, taken, walked, records)
+
+
+def _spread(plan: Plan, group: list[Batch]) -> np.ndarray:
+    """Return runs that stand for those of a program: by their steps, and by eta lambda."""
+    runs = np.concatenate([batch.runs for batch in group])
+    names = ("learning_rate", "weight_decay")
+    rate, decay = (np.asarray(plan.settings[f"training.{name}"], float)[runs] for name in names)
+    totals = plan.settings["training.num_steps"][runs]
+    count = min(_MOST_WALKED, len(runs))
+    places = ((np.arange(count) + 0.5) * len(runs) / count).astype(int)
+    return runs[np.lexsort((rate * decay, totals))[places]]
 
 
 def _measured(requests: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], float]:

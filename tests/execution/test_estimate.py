@@ -131,7 +131,7 @@ def test_the_probe_measures_the_costliest_programs_only(monkeypatch: pytest.Monk
     assert 6 * a_program < training < 10 * a_program
 
 
-def test_of_time_jumps_a_longest_run_is_walked(monkeypatch: pytest.MonkeyPatch):
+def test_of_time_jumps_runs_of_all_lengths_are_walked(monkeypatch: pytest.MonkeyPatch):
     answer = Probed()
     monkeypatch.setattr(subprocess, "run", answer)
     plan, batches = planned(
@@ -139,11 +139,11 @@ def test_of_time_jumps_a_longest_run_is_walked(monkeypatch: pytest.MonkeyPatch):
         sweep__seeds=5,
     )  # fmt: skip
     walks = estimates.walk(plan, batches, workers=2)
-    # Steps are no measure: what is measured is a whole run, the longest of each program.
+    # Steps are no measure: what is measured is whole runs, of each program.
     assert [request["columns"]["training.num_steps"] for request in answer.requests] == [
-        [10**9], [10**9]
+        [100, 100, 10**9, 10**9], [100, 100, 10**9, 10**9]
     ]  # fmt: skip
-    assert (walks.walked, walks.records) == (14, 18)
+    assert (walks.runs, walks.walked, walks.records) == (8, 14, 18)
     assert walks.compile_seconds == pytest.approx(2 * 2.0)
     assert walks.seconds == pytest.approx(20 * 3.0 / 2 + 4.0, rel=0.05)
 

@@ -120,6 +120,40 @@ def _vanishing() -> Iterator[Statement]:
     assert max(rows.where(**{"network.depth": 2}).column("ratio_deviation")) < 1e-6
 
 
+def _by_decay() -> Iterator[Statement]:
+    rows, after = table("long_runs/jumps_by_decay.csv"), table("long_runs/vanishing_decay.csv")
+    names = ("steps_before", "jumps_before", "seconds_before", "steps", "jumps", "seconds")
+    keys, cells = ("network.depth", "training.weight_decay"), []
+    for row in rows.rows:
+        (same,) = after.where(**{key: row[key] for key in keys}).rows
+        assert (same["steps_taken"], same["jumps"]) == (row["steps"], row["jumps"])
+        if row["training.weight_decay"] < 1e-4:
+            cells += [row[key] for key in (*keys, *names)]
+    line = f"|{' {} |' * 8}"
+    yield says(" ".join([line] * (len(cells) // 8)), *cells)
+    # As the text has it: by the cube root.
+    for depth in (2, 3):
+        of_depth = rows.where(**{"network.depth": depth})
+        found = dict(
+            zip(of_depth.column("training.weight_decay"), of_depth.column("jumps"), strict=True)
+        )
+        assert 1.6 < (found[1e-8] / found[1e-5]) ** (1 / 3) < 2.6
+
+
+def _plan() -> Iterator[Statement]:
+    rows = table("long_runs/plan_times.csv")
+    one, few = (rows.where(**{"walked for": most}) for most in (1.0, 0.3))
+    assert len(one.rows) == len(few.rows)
+    depths, decays = one.column("depth"), {*one.column("weight decay")} - {0.0}
+    yield says("{} runs, of depth {} to {},", len(one.rows), min(depths), max(depths))
+    yield says("λ from {} to {} or none", max(decays), min(decays))
+    yield says("up to {} steps and {} processor seconds",
+               max(one.column("steps")), max(one.column("seconds")))  # fmt: skip
+    for words, found in (("for ten) is", one), ("say,", few)):
+        ratios = found.column("ratio")
+        yield says(f"{words} {{}} to {{}} times", min(ratios), max(ratios))
+
+
 def _jumped(text: str) -> float:
     """Return the share of a run's steps that were jumped over, of what its outcome says."""
     found = re.match(r"([\d,]+) steps taken, ([\d,]+) in", text)
@@ -137,4 +171,11 @@ PARTS = [
         _vanishing,
         settings=("Σ^(2/L − 1)", "is nothing at L = 2;", "all seven decades", "Depth 3."),
     ),
+    Part(
+        FILE,
+        "Jumps where weight decay vanishes",
+        _by_decay,
+        settings=("by 1e-4 of the residual", "at λ = 1e-8 most jumps", "λ^(−1/3)", "(h η λ)²"),
+    ),
+    Part(FILE, "What `plan` says of their time", _plan, settings=("first 0.3 s",)),
 ]

@@ -1,0 +1,166 @@
+"""What walks by time jumps will take, from the first seconds of them.
+
+A walk begins with real steps and short jumps; then jumps grow as the time that has passed, so that
+every decade of steps takes about as long, until weight decay keeps them short: a fast part that was
+frozen at a jump's beginning turns away from the true one by h eta lambda, and with rates a of it
+the extrapolation converges while a h (h eta lambda)^2 is small, which gives
+
+    h eta lambda = c (eta lambda)^(1/3),    c = 0.5 to 1.5 where measured, with a of some tenths.
+
+After two time constants of the decay what moves has faded, and jumps are some ten times as long.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine.jumps import JumpProgram, estimate_of
+from dlnsweep.engine.rungs import tolerances
+from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
+from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.sections import RecordSettings
+
+# c, the time constants after which what moves has faded, and how much longer jumps are then.
+_LONGEST, _FADED, _LONGER = 1.0, 2.0, 10.0
+# A finer walk of a run is looked at for this share of the time, if the others took all of it.
+_LEAST_SHARE = 0.2
+
+
+class Mark(NamedTuple):
+    """How far a walk had come, at a time.
+
+    Attributes:
+        seconds: Since it began.
+        step: The step that both walks had come to.
+        steps: Real steps taken by the finer one.
+        jumps: Jumps that it has tried.
+    """
+
+    seconds: float
+    step: int
+    steps: int
+    jumps: int
+
+
+class Paced(NamedTuple):
+    """What a run takes.
+
+    Attributes:
+        seconds: In all, the trials that are too coarse included.
+        walked: How many of its records were reached at last.
+        records: All of them.
+    """
+
+    seconds: float
+    walked: int
+    records: int
+
+
+def paced(
+    program: JumpProgram, row: Mapping[str, Any], run: dict[str, np.ndarray], most: float
+) -> Paced:
+    """Walk a run for some seconds, and say what it takes.
+
+    Args:
+        program: The program of its batch.
+        row: Its settings.
+        run: A column for each, with one entry.
+        most: Seconds to walk, roughly.
+    """
+    tolerance, last = row["sweep.tolerance"], int(row["training.num_steps"])
+    record = section_of(RecordSettings, "record", dict(row))
+    steps = record_steps(record, last).tolist()
+    rate = _decay_of(row)
+    seconds, began, walked = 0.0, time.perf_counter(), 0
+    for rung in tolerances(tolerance):
+        left = max(most - (time.perf_counter() - began), _LEAST_SHARE * most)
+        trail, records = _walked(program, run, rung, steps, left)
+        walked = len(records)
+        done = walked == len(steps)
+        seconds += trail[-1].seconds + (0.0 if done else seconds_left(trail, last, rate))
+        names = records[0] if records else {}
+        found = {name: np.concatenate([each[name][0] for each in records]) for name in names}
+        if not estimate_of(found) > tolerance:
+            break
+    return Paced(seconds, walked, len(steps))
+
+
+def seconds_left(trail: list[Mark], last: int, rate: float) -> float:
+    """Return the seconds that the rest of a walk takes.
+
+    Args:
+        trail: How far it has come, mark by mark, from its first step.
+        last: Its last step.
+        rate: eta lambda, a step.
+    """
+    now = trail[-1]
+    if now.step <= 0:
+        return now.seconds * last
+    before = next(each for each in reversed(trail) if each.step <= now.step / 2)
+    pace = (now.step - before.step) / max(now.seconds - before.seconds, 1e-9)
+    fastest = faded = math.inf
+    if rate > 0:
+        fastest = max(pace, _LONGEST * rate ** (-2 / 3) / _seconds_a_jump(trail))
+        faded = max(_FADED / rate, now.step)
+    until = min(float(last), faded)
+    grown = min(now.step * fastest / pace, until)
+    seconds = now.step / pace * math.log(grown / now.step)
+    return seconds + (until - grown) / fastest + (last - until) / (_LONGER * fastest)
+
+
+def _seconds_a_jump(trail: list[Mark]) -> float:
+    """Return what a jump takes, from where no real steps were between, if there is such a place."""
+    pairs = list(pairwise(trail))
+    alone = [(a, b) for a, b in pairs if a.steps == b.steps and b.jumps > a.jumps]
+    chosen = alone or pairs
+    seconds = sum(b.seconds - a.seconds for a, b in chosen)
+    return max(seconds, 1e-9) / max(sum(b.jumps - a.jumps for a, b in chosen), 1)
+
+
+def _walked(
+    program: JumpProgram,
+    run: dict[str, np.ndarray],
+    tolerance: float,
+    steps: list[int],
+    most: float,
+) -> tuple[list[Mark], list[dict[str, np.ndarray]]]:
+    """Walk from record to record; return how far it came, mark by mark, and the records."""
+    began = time.perf_counter()
+    inputs, carry = program.begin(program.arguments(run), tolerance)
+    trail, records, done = [Mark(0.0, 0, 0, 0)], [], 0
+    recorded = np.arange(STOPS_A_SEGMENT) == 0
+    for stop in steps:
+        while True:
+            stops = np.full(STOPS_A_SEGMENT, stop)
+            carry, values = program.segment(inputs, carry, done, stops, recorded)
+            there = program.arrived(carry, stop)
+            walks = carry.state.walks
+            now, steps_taken, jumps, trials = (
+                np.asarray(each)[0] for each in (walks.now, walks.steps, walks.jumps, walks.trials)
+            )
+            seconds = time.perf_counter() - began
+            step = stop if there else max(int(np.min(now)), done)
+            tried = int(jumps[0] + trials[0])
+            trail.append(Mark(seconds, step, int(steps_taken[0]), tried))
+            if there or seconds > most:
+                break
+        if not there:
+            break
+        records.append({name: np.asarray(each)[:, :1] for name, each in values.items()})
+        done = stop
+        if seconds > most:
+            break
+    return trail, records
+
+
+def _decay_of(row: Mapping[str, Any]) -> float:
+    """Return eta lambda, a step; 0 where a network has no decay."""
+    found = [row.get(f"training.{name}") for name in ("learning_rate", "weight_decay")]
+    return math.prod(0.0 if each is None or each != each else float(each) for each in found)
