@@ -356,6 +356,13 @@ def test_a_folder_that_changes_meanwhile_is_not_started_from(
     assert Store.open(out).done() == set()
     description = json.loads((out / "sweep.json").read_text())
     assert description["sweep"]["warm_start"]["from"] == str(there)
+    # One that was moved has the same weights: the runs that are planned are those.
+    moved = tmp_path / "moved"
+    shutil.copytree(source, moved)
+    planned = Store.open(out).known_run_ids().tolist()
+    results = run(tmp_path, document(arrays, sweep__warm_start=str(moved)))
+    assert results.runs()["run_id"].tolist() == planned
+    assert set(results.runs()["status"]) == {"finished"}
 
 
 def _replace_weights(folder: Path) -> None:
