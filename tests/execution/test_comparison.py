@@ -212,7 +212,10 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Let every training end at once; what was asked for is returned. Seed 1 is wrong."""
     asked: list[tuple[Any, ...]] = []
 
-    def train_batch(rows: Any, shared: Any, width: int, on_progress: Any, should_stop: Any) -> Any:
+    def train_batch(
+        rows: Any, shared: Any, width: int, on_progress: Any, should_stop: Any, given: Any
+    ) -> Any:
+        assert given is None
         kernel, seed = rows["sweep.kernel"][0], int(rows["seed"][0])
         asked.append((kernel, rows["sweep.precision"][0], rows["seed"].tolist(), width))
         assert "record.observables" in shared
@@ -337,7 +340,7 @@ def test_a_wish_to_stop_ends_with_130(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    def refuse(*_: Any) -> Any:
+    def refuse(*_: Any, **__: Any) -> Any:
         raise Interrupted("stopped")
 
     monkeypatch.setattr("dlnsweep.engine.batch.train_batch", refuse)
