@@ -228,6 +228,13 @@ def check_settings(
     return made[0], made[1]
 
 
+# What of [training] `train` has as arguments of its own.
+_ARGUMENTS = (
+    "optimizer", "learning_rate", "weight_decay", "step_rule", "data_fit_scale", "stop_when",
+    "divergence_factor",
+)  # fmt: skip
+
+
 def _check_hyperparameters(training: dict[str, Any]) -> list[str]:
     """Return what is wrong with the optimizer's hyperparameters, and take that out."""
     problems = []
@@ -236,9 +243,10 @@ def _check_hyperparameters(training: dict[str, Any]) -> list[str]:
         "prescription",
         "gamma",
         "loss",
-        *(k for k in training if k not in TrainingSettings.model_fields),
+        # Unknown words, and settings of sweeps that no kernel of this network carries out.
+        *(k for k in training if k not in (*_ARGUMENTS, *HYPERPARAMETERS)),
     )
-    for key in [k for k in others if k in training]:
+    for key in dict.fromkeys(k for k in others if k in training):
         del training[key]
         problems.append(f"{key} is not a hyperparameter{did_you_mean(key, HYPERPARAMETERS)}")
     for key, users in HYPERPARAMETERS.items():

@@ -181,6 +181,18 @@ def test_every_traced_number_changes_the_records_of_one_program(place: tuple[str
     assert silent == (set(SILENT) - used) & set(numbers)
 
 
+@pytest.mark.parametrize("place", DOCUMENTS, ids=" ".join)
+def test_what_is_switched_on_is_another_program(place: tuple[str, str]):
+    """One process keeps programs by their key; runs with something on and without it share none."""
+    network = NETWORKS[place]
+    if not network.generic:
+        pytest.skip("it is trained in no way that can have it")
+    row = make_plan(sweep_of(place, sweep__kernel="generic")).row(0)
+    rows = [row, *(row | {f"training.{k}": "1, 0.5" if off == "" else 0.5}
+                   for k, off in SWITCHES.items())]  # fmt: skip
+    assert len({drawing_of(each, 6).key for each in rows}) == len(rows)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("place", DOCUMENTS, ids=" ".join)
 def test_float32_is_near_float64_and_a_batch_is_its_runs(place: tuple[str, str]):

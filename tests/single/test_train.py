@@ -764,6 +764,13 @@ BAD_NUMBERS = [
         "rmsprop_decay, group_rmsprop_decay, group_rmsprop_epsilon, adadelta_decay, "
         "adadelta_epsilon, lion_beta2, adabelief_epsilon, yogi_epsilon, novograd_beta2.",
     ),
+    # Of sweeps, by the generic way.
+    (
+        {"sam_radius": 0.1},
+        "sam_radius is not a hyperparameter; known are momentum, beta1, beta2, epsilon, "
+        "rmsprop_decay, group_rmsprop_decay, group_rmsprop_epsilon, adadelta_decay, "
+        "adadelta_epsilon, lion_beta2, adabelief_epsilon, yogi_epsilon, novograd_beta2.",
+    ),
     (
         {"momentum": 0.9},
         "momentum is given, but gradient_descent does not use it; it belongs to momentum, "

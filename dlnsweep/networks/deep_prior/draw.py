@@ -19,6 +19,7 @@ from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.streams import gaussian, keys_of
 from dlnsweep.settings.base import static_text
+from dlnsweep.settings.training import switched_on
 
 # Lanes of a call on a CPU, one after another: one that has ended costs nothing.
 _LANES = 16
@@ -51,6 +52,7 @@ class PriorDrawing(Drawing):
                 static_text(sections.problem, without=["signal_dim", "measurement_dim"]),
                 static_text(sections.network, without=["width", "input_dim"]),
                 static_text(sections.training, without=["num_steps"]),
+                *switched_on(sections.training),
                 static_text(sections.record),
                 str(self.room),
             )
