@@ -87,6 +87,11 @@ class Flight(NamedTuple):
     tolerance: Float[Array, ""]
     left: Int[Array, " 2"]
 
+    @property
+    def recorded(self) -> Any:
+        """The parameters that are recorded: no average of them goes with jumps."""
+        return self.params
+
 
 @dataclass(frozen=True)
 class JumpKernel(Kernel):

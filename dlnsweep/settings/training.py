@@ -54,7 +54,7 @@ BY_LAYER = ("learning_rate_factors", "weight_decay_factors")
 # What of [training] turns something on, and the values that turn it off. What is off costs nothing:
 # runs with it and runs without are trained by two programs.
 SWITCHES: dict[str, Any] = {
-    **dict.fromkeys(("warmup_steps", "label_noise", "sam_radius", "clip_norm"), 0),
+    **dict.fromkeys(("warmup_steps", "label_noise", "sam_radius", "clip_norm", "ema_decay"), 0),
     **dict.fromkeys(BY_LAYER, ""),
 }
 # What the generic way alone carries out: keys of [training], and the values that ask for nothing.
@@ -229,6 +229,17 @@ class TrainingSettings(Settings):
             "traced",
             "the loss's gradient over all parameters is scaled to this norm where it is longer; "
             "0: no clipping",
+            zero="none",
+        ),
+    ] = 0.0
+    ema_decay: Annotated[
+        Fraction,
+        Describe(
+            "traced",
+            "decay of an exponential moving average of the weights, θ̄ ← β θ̄ + (1 − β) θ after "
+            "each step, θ̄ = θ at step 0: all that is recorded and kept is of θ̄; training does "
+            "not see it",
+            "β",
             zero="none",
         ),
     ] = 0.0

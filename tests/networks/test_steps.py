@@ -65,6 +65,7 @@ def plain_loss(plan, row: int) -> float:
     """Train a run in NumPy; return its loss at the end."""
     sections, weights, x, y, _ = drawn(plan, row, tests=False)
     training, seed = sections.training, int(plan.row(row)["seed"])
+    average, beta = weights, training.ema_decay
     for t in range(STEPS):
         batch_x, batch_y, weight = step_of(t, seed, training, x, y)
         found = [weight * g for g in gradients_of(weights, batch_x, batch_y)]
@@ -76,7 +77,8 @@ def plain_loss(plan, row: int) -> float:
             found = [g * min(1, training.clip_norm / length(found)) for g in found]
         eta, decay = learning_rate(training, t), training.weight_decay
         weights = [w - eta * (g + decay * w) for w, g in zip(weights, found, strict=True)]
-    return loss_of(weights, x, y) + 0.5 * training.weight_decay * length(weights) ** 2
+        average = [beta * a + (1 - beta) * w for a, w in zip(average, weights, strict=True)]
+    return loss_of(average, x, y) + 0.5 * training.weight_decay * length(average) ** 2
 
 
 def plan_with(seeds: int = 2, **training: Any):
@@ -93,7 +95,7 @@ def plan_with(seeds: int = 2, **training: Any):
     [
         {"minibatch_size": 5, "minibatch_order": "epochs", "label_noise": [0.1, 0.3],
          "sam_radius": 0.05, "clip_norm": 0.8, "warmup_steps": 7, "schedule": "cosine",
-         "schedule_steps": [31, 40], "schedule_end": 0.1},
+         "schedule_steps": [31, 40], "schedule_end": 0.1, "ema_decay": 0.8},
         {"label_noise": [0.1, 0.3], "sam_radius": [0.02, 0.05]},
     ],
     ids=["all", "noise and sam"],

@@ -118,7 +118,7 @@ class PriorGenericKernel(GenericKernel):
 
         It wants C of V(t) = V(0) + A^T C, the least-squares solution.
         """
-        constants, params = inputs.constants, carry.state.params
+        constants, params = inputs.constants, carry.state.recorded
         given: PriorConstants = constants.aside
         given = given._replace(learning_rate=jax.tree.leaves(constants.rates)[0])
         hidden, change = multiply(params[0], unit_input(self.dim).astype(given.start.dtype)), None

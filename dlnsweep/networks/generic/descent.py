@@ -11,9 +11,10 @@ factors on eta and lambda, one a layer (`factors.py`). In float32 what a step
 rounds off is kept beside the parameters (`compensated.py`), so that plateaus at small eta lambda
 are right.
 
-What else [training] makes of a step, of minibatches to schedules, is in `steps.py`. Where a step
-draws numbers, a run has diverged at it only if its loss is not finite, and by the factor where it
-is recorded.
+What else [training] makes of a step, of minibatches to schedules, is in `steps.py`; the average
+that it may ask to be recorded in place of the parameters is in `averages.py`. Where a step draws
+numbers, a run has diverged at it only if its loss is not finite, and by the factor where it is
+recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.view import View
-from dlnsweep.networks.generic import steps
+from dlnsweep.networks.generic import averages, steps
 from dlnsweep.networks.generic.factors import by_leaf, decays_of
 from dlnsweep.networks.generic.state import Constants, Samples, State, is_none, whole
 from dlnsweep.networks.generic.view import GenericView
@@ -41,7 +42,7 @@ from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.training import BY_LAYER, HYPERPARAMETERS, OF_NETWORK, TrainingSettings
 
-_NUMBERS = ("learning_rate", "weight_decay", *steps.NUMBERS)
+_NUMBERS = ("learning_rate", "weight_decay", "ema_decay", *steps.NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,8 @@ class GenericKernel(Kernel):
         if self.training.optimizer != "gradient_descent":
             optimizer = self._direction(numbers).init(params)
         leaves = tuple(jax.tree.leaves(params))
-        state = State(params, optimizer, jnp.ones((), bool), none, nothing_lost(leaves))
+        average = averages.begun(params) if self.training.ema_decay else None
+        state = State(params, optimizer, jnp.ones((), bool), none, nothing_lost(leaves), average)
         looks_back = any(OBSERVABLES[name].needs_initial for name in self.record.observables)
         decay, initial = numbers["weight_decay"], params if looks_back else None
         limit = self.limit(params, constants, training.divergence_factor)
@@ -222,11 +224,11 @@ class GenericKernel(Kernel):
 
     def view(self, inputs: Inputs, carry: Carry) -> View:
         """Return the view of the state that observables see."""
-        return GenericView(self, inputs, carry.state.params)
+        return GenericView(self, inputs, carry.state.recorded)
 
     def weights(self, inputs: Inputs, carry: Carry) -> Any:
-        """Return all parameters, those that are not trained among them."""
-        return whole(carry.state.params, inputs.constants)
+        """Return all parameters as they are recorded, those that are not trained among them."""
+        return whole(carry.state.recorded, inputs.constants)
 
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
@@ -276,7 +278,10 @@ class GenericKernel(Kernel):
         rates = steps.rates_at(self.training, constants.rates, constants.numbers, now)
         moves = jax.tree.map(lambda eta, d: -eta.astype(dtype) * d, rates, directions)
         moved, lost = add_all(params, state.lost, moves)
-        made = State(moved, optimizer, active, diverged_step, lost)
+        average = state.average
+        if average is not None:
+            average = averages.moved(average, moved, constants.numbers["ema_decay"])
+        made = State(moved, optimizer, active, diverged_step, lost, average)
         held = state._replace(active=active, diverged_step=diverged_step)
         # What has ended stays as it was, whatever it has become.
         return jax.tree.map(lambda new, old: jnp.where(active, new, old), made, held)

@@ -202,6 +202,12 @@ def _loss_increase(view: GenericView, record: RecordSettings) -> Float[Array, ""
             f"parameters alone; training.optimizer is '{optimizer}', whose step depends on earlier "
             'ones, too. Leave it out, or take "gradient_descent".'
         )
+    if kernel.training.ema_decay:
+        raise SpecError(
+            "record.observables names 'loss_increase', which takes the next step from what is "
+            "recorded; training.ema_decay records an average that no step is taken from. Leave "
+            "one of them out."
+        )
     none, leaves = -jnp.ones((), jnp.int64), tuple(jax.tree.leaves(params))
     state = State(params, None, jnp.ones((), bool), none, nothing_lost(leaves))
     inputs = Inputs(view.constants, view.constants.numbers["weight_decay"], {}, None)

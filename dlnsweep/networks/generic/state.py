@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.networks.generic.averages import Average
 from dlnsweep.numerics.lazy import jax, jnp
 
 
@@ -64,6 +65,7 @@ class State(NamedTuple):
         active: Whether the run has neither diverged nor met `stop_when`.
         diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
         lost: What has been rounded off the parameters so far; see `compensated.py`.
+        average: Their average over the steps; None, and no leaf, without `training.ema_decay`.
     """
 
     params: Any
@@ -71,6 +73,12 @@ class State(NamedTuple):
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
     lost: Any
+    average: Average | None = None
+
+    @property
+    def recorded(self) -> Any:
+        """The parameters that are recorded: their average where there is one."""
+        return self.params if self.average is None else self.average.params
 
 
 def whole(params: Any, constants: Constants) -> Any:

@@ -83,7 +83,7 @@ class LayeredKernel(LayerRates):
 
     def view(self, inputs: Inputs, carry: Carry) -> Any:
         """Return the view that the kind's own kernel gives observables."""
-        weights: Weights = carry.state.params
+        weights: Weights = carry.state.recorded
         constants, first = inputs.constants, weights[0]
         reduced = getattr(constants.aside, "reduced", constants.aside)
         decay = constants.numbers["weight_decay"]

@@ -71,7 +71,7 @@ class MatrixKernel(LayerRates):
         """Return the view that the kind's own kernel gives observables."""
         given = inputs.constants
         fit, numbers = given.samples.targets, given.numbers
-        view = FactorizationView(carry.state.params, given.aside, fit, numbers, self.power)
+        view = FactorizationView(carry.state.recorded, given.aside, fit, numbers, self.power)
         view.fan_in_steps = self.training.step_rule == "fan_in"
         return view
 

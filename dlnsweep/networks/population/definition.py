@@ -98,7 +98,7 @@ class CommitteeKernel(GenericKernel):
 
     def view(self, inputs: Inputs, carry: Carry) -> PopulationView:
         """Return the view of the state that observables see."""
-        return PopulationView(self, inputs, carry.state.params)
+        return PopulationView(self, inputs, carry.state.recorded)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,13 @@ class CommitteeSettings(Settings):
             "coordinates of the student at each step, which is known for 'gradient_descent' only.",
         ),
         Constraint(
+            ("training.minibatch_size", "training.ema_decay"),
+            lambda size, decay: size == 0 or decay == 0,
+            "training.minibatch_size is {0} and training.ema_decay is {1}; one pass turns the "
+            "coordinates of the student at each step, and has no average of them: leave one of "
+            "them out.",
+        ),
+        Constraint(
             ("training.minibatch_size", "sweep.kernel"),
             lambda size, kernel: size == 0 or kernel != "simd",
             "training.minibatch_size is {0} and sweep.kernel is {1}; one pass is carried out by "

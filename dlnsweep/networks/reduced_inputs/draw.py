@@ -60,7 +60,7 @@ class SpanKernel(GenericKernel):
 
     def view(self, inputs: Inputs, carry: Carry) -> View:
         """Return the view of the state that observables see."""
-        return SpanView(self, inputs, carry.state.params)
+        return SpanView(self, inputs, carry.state.recorded)
 
 
 @dataclass(frozen=True)
