@@ -225,7 +225,8 @@ def plan(
         # What is left of a walk is known within a factor of two: `engine/pace.py`.
         sure = ended and walks.runs == planned.num_runs
         least, most = (1.0, _MOST_TIMES) if sure else (0.5, 2.0)
-        times = [duration(factor * walks.seconds) for factor in (least, most)]
+        rest = walks.seconds - walks.walking_seconds
+        times = [duration(rest + factor * walks.walking_seconds) for factor in (least, most)]
         reached = "" if ended else ", and from there on as jumps grow"
         print(
             f"{'time':<18} {times[0]} to {times[1]} on this machine, as busy as now, of which "

@@ -125,6 +125,7 @@ class Walks:
 
     Attributes:
         seconds: Seconds on `workers` workers.
+        walking_seconds: Those of walking in it.
         compile_seconds: Seconds of compiling in it, on each worker.
         runs: How many runs were walked.
         walked: Of these together, the records that were reached.
@@ -132,6 +133,7 @@ class Walks:
     """
 
     seconds: float
+    walking_seconds: float
     compile_seconds: float
     runs: int
     walked: int
@@ -157,7 +159,8 @@ def walk(plan: Plan, batches: list[Batch], workers: int) -> Walks:
     compiling = sum(r["compile_seconds"] for r in measured) * len(groups) / len(measured)
     walked, records = (sum(r[key] for r in measured) for key in ("walked", "records"))
     taken = sum(len(batch.runs) for batch in chosen)
-    return Walks(training + compiling + starting, compiling, taken, walked, records)
+    whole = training + compiling + starting
+    return Walks(whole, training, compiling, taken, walked, records)
 
 
 def _spread(plan: Plan, group: list[Batch]) -> np.ndarray:

@@ -146,6 +146,7 @@ def test_of_time_jumps_runs_of_all_lengths_are_walked(monkeypatch: pytest.Monkey
     assert (walks.runs, walks.walked, walks.records) == (8, 14, 18)
     assert walks.compile_seconds == pytest.approx(2 * 2.0)
     assert walks.seconds == pytest.approx(20 * 3.0 / 2 + 4.0, rel=0.05)
+    assert walks.walking_seconds == pytest.approx(20 * 3.0 / 2)
 
 
 def test_a_program_is_counted_once_however_many_sizes_its_batches_have(
