@@ -177,7 +177,7 @@ def test_columns_is_heeded(
     widths = {}
     for columns in ("60", "80", "", "x"):
         monkeypatch.setenv("COLUMNS", columns)
-        summary(str(results.path), ["training.weight_decay,network.depth"])
+        summary([str(results.path)], ["training.weight_decay,network.depth"])
         widths[columns] = max(map(len, capsys.readouterr().out.split("\n")))
     assert widths["60"] <= 60 < widths[""] == widths["x"]
 
