@@ -315,9 +315,10 @@ class Pilot:
             self._largest[j - 1] = max(self._largest[j - 1], weight * np.linalg.norm(below))
             self._extend_backward(j - 1, below, tolerance * self._largest[j - 1] / weight)
             signals.insert(0, self.backward_bases[j - 1].T @ below)
-            if np.any(below):
+            # Squares of what is nearly nothing are nothing, and then it bounds nothing.
+            if norm := np.linalg.norm(below):
                 most = _LARGEST_BESIDE_TARGETS * np.linalg.norm(chain.descent.targets)
-                most *= np.linalg.norm(signals[-1]) / np.linalg.norm(below)
+                most *= np.linalg.norm(signals[-1]) / norm
                 self.largest_activations[j - 1] = min(self.largest_activations[j - 1], most)
         self.samples.append(Sample(weight, activations[1:], signals))
         self._now_stiffness = chain.sharpness([*activations, output])
