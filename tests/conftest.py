@@ -78,6 +78,16 @@ pytest.register_assert_rewrite("batch_samples", "relu_samples")
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype")
 
 
+@pytest.fixture
+def compiled_anew() -> Iterator[None]:
+    """No program is at hand, and none that this test has compiled stays."""
+    from dlnsweep.engine.programs import PROGRAMS
+
+    PROGRAMS.clear()
+    yield
+    PROGRAMS.clear()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what tests/further.txt names, with all parameters or with some."""

@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sweep_samples import BARE, data_files, write
 
 import dlnsweep
-from dlnsweep.engine import batch, journal
+from dlnsweep.engine import descent, journal
 from dlnsweep.errors import Interrupted, StoreError
 from dlnsweep.execution import worker
 from dlnsweep.execution.preparing import prepare
@@ -42,8 +42,8 @@ LONGER = {**ENDED, "training.num_steps": 60, "record.count": 7}
 @pytest.fixture(scope="module", autouse=True)
 def _short_segments_on_a_quick_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch, "_FIRST_SEGMENT_STEPS", 10)
-        patch.setattr(batch, "_next_budget", lambda *_: 10)
+        patch.setattr(descent, "_FIRST_SEGMENT_STEPS", 10)
+        patch.setattr(descent.TimedBudget, "__call__", lambda *_: 10)
         # A checkpoint at every segment, whatever it costs.
         patch.setattr(journal, "_LARGEST_SHARE", np.inf)
         patch.setattr(system, "os", FaultyOs(-1, full_disk, lasting=False))

@@ -15,7 +15,7 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.numerics.lanes import Layout, choose_layout
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.training import TrainingSettings, switched_on
 
@@ -34,17 +34,17 @@ class Sections:
     record: RecordSettings
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Sections:
+    def from_row(cls, row: RunSettings) -> Sections:
         """Read a run's dotted settings.
 
         Raises:
             StoreError: If they are none that a sweep can have.
         """
         return cls(
-            section_of(PROBLEMS[row["problem.kind"]].settings, "problem", row),
-            section_of(network_of(row).settings, "network", row),
-            section_of(TrainingSettings, "training", row),
-            section_of(RecordSettings, "record", row),
+            row.section("problem", PROBLEMS[row["problem.kind"]].settings),
+            row.section("network", network_of(row).settings),
+            row.section("training", TrainingSettings),
+            row.section("record", RecordSettings),
         )
 
     def traced(self) -> dict[str, float]:
@@ -95,7 +95,7 @@ class Drawing:
     takes_weights: ClassVar[bool] = False
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> Drawing:
+    def from_row(cls, row: RunSettings, padded_width: int) -> Drawing:
         """Read a run's dotted settings."""
         raise NotImplementedError
 
@@ -153,7 +153,7 @@ class Drawing:
         raise NotImplementedError
 
 
-def drawing_of(row: Mapping[str, Any], padded_width: int) -> Drawing:
+def drawing_of(row: RunSettings, padded_width: int) -> Drawing:
     """Return how the runs of a batch draw, as their kind of network says."""
     module, _, name = network_of(row).drawing_for(row).partition(":")
     return getattr(importlib.import_module(module), name).from_row(row, padded_width)

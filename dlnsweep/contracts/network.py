@@ -17,6 +17,7 @@ from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.structure import Structure
 from dlnsweep.settings.base import Settings
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import OF_NETWORK, SWITCHES, are_on
 
 
@@ -150,15 +151,15 @@ class NetworkKind(ABC):
     on_span: str = ""
 
     @abstractmethod
-    def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def step_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run's dense kernel with arrays of `width`."""
 
-    def generic_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def generic_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run by the generic way."""
         return self.step_cost(row, width)
 
     @abstractmethod
-    def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
+    def dimensions(self, row: RunSettings) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""
 
     @property
@@ -174,7 +175,7 @@ class NetworkKind(ABC):
         """The values of training.loss with which it is trained."""
         return (OF_NETWORK,)
 
-    def cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run by the kernel that its settings ask for."""
         if row["sweep.kernel"] not in BY_DEFINITION:
             return self.step_cost(row, width)
@@ -183,13 +184,13 @@ class NetworkKind(ABC):
             return cost
         return replace(cost, seconds=cost.flops / _SIMD_FLOPS_A_SECOND)
 
-    def drawing_for(self, row: Mapping[str, Any]) -> str:
+    def drawing_for(self, row: RunSettings) -> str:
         """Return what draws a run, which is the generic way's if that is asked for."""
         if row["sweep.kernel"] == REDUCED_INPUTS:
             return self.on_span
         return self.generic if row["sweep.kernel"] in BY_DEFINITION else self.drawing
 
-    def why_full(self, row: Mapping[str, Any], width: int) -> str:
+    def why_full(self, row: RunSettings, width: int) -> str:
         """Return why a run is not for the reduced kernel; empty if that is to try."""
         if row["sweep.kernel"] in ("dense", *BY_DEFINITION):
             return "asked for"
@@ -197,27 +198,27 @@ class NetworkKind(ABC):
             return _GIVEN
         return self.why_not_reducible(row, width)
 
-    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> str:
         """Return why the reduced kernel is not to try a run that asks for no other; else empty."""
         return f"{self.kind} is not linear"
 
-    def must_reduce(self, row: Mapping[str, Any]) -> bool:
+    def must_reduce(self, row: RunSettings) -> bool:
         """Return whether a run is trained by the reduced kernel whatever the pilot finds."""
         return False
 
-    def paddable(self, row: Mapping[str, Any]) -> bool:
+    def paddable(self, row: RunSettings) -> bool:
         """Return whether narrow networks can stand in wider, zero-padded arrays of its drawing."""
         return False
 
-    def width_is_free(self, row: Mapping[str, Any]) -> bool:
+    def width_is_free(self, row: RunSettings) -> bool:
         """Return whether the sizes of the arrays do not depend on the width."""
         return False
 
-    def lanes_share(self, row: Mapping[str, Any]) -> bool:
+    def lanes_share(self, row: RunSettings) -> bool:
         """Return whether the runs of a batch must have one seed, to share what is drawn by it."""
         return False
 
-    def weight_shape(self, name: str, row: Mapping[str, Any]) -> tuple[int, ...] | None:
+    def weight_shape(self, name: str, row: RunSettings) -> tuple[int, ...] | None:
         """Return the shape of an array of weights in a run; None where it is never padded.
 
         Args:
@@ -237,7 +238,7 @@ class NetworkKind(ABC):
         """
         return value
 
-    def run_class(self, row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+    def run_class(self, row: RunSettings, numbers: Mapping[str, Any]) -> Any:
         """Return what runs must have in common beside their static settings to share a program.
 
         Args:
@@ -246,7 +247,7 @@ class NetworkKind(ABC):
         """
         return 0
 
-    def why_not_trainable(self, row: Mapping[str, Any]) -> str:
+    def why_not_trainable(self, row: RunSettings) -> str:
         """Return what is wrong with a stranger's network, as found on one run; else nothing."""
         return ""
 
@@ -267,7 +268,7 @@ class NetworkKind(ABC):
         return [name for name, one in OBSERVABLES.items() if self.has(one)]
 
 
-def program_class(row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+def program_class(row: RunSettings, numbers: Mapping[str, Any]) -> Any:
     """Return what runs with the same static settings must have in common to share a program.
 
     Args:
@@ -310,6 +311,6 @@ def find_network(problem_kind: str, network_kind: Any = None) -> NetworkKind:
     return known.get(network_kind, default) if isinstance(network_kind, str) else default
 
 
-def network_of(row: Mapping[str, Any]) -> NetworkKind:
+def network_of(row: RunSettings) -> NetworkKind:
     """Return the kind of network of a run, from its dotted settings."""
     return NETWORKS[PROBLEMS[row["problem.kind"]].task, row["network.kind"]]

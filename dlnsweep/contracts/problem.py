@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.settings.base import Settings
+from dlnsweep.settings.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -129,18 +130,18 @@ class Problem:
 PROBLEMS: Registry[str, Problem] = Registry()
 
 
-def is_by_law(row: Mapping[str, Any]) -> bool:
+def is_by_law(row: RunSettings) -> bool:
     """Return whether a run's inputs are drawn by their law, of its dotted settings."""
     return PROBLEMS[row["problem.kind"]].law is not None and row.get("problem.inputs") == "law"
 
 
-def with_drawn_inputs(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_drawn_inputs(row: RunSettings) -> RunSettings:
     """Return a run's settings, with few drawn inputs if they were by their law: for trials."""
     law = PROBLEMS[row["problem.kind"]].law
     if law is None or not is_by_law(row):
         return row
     few = min(row["problem.measurement_dim"], 2 * row["problem.num_samples"])
-    return {**row, "problem.inputs": law.drawn, "problem.measurement_dim": few}
+    return row | {"problem.inputs": law.drawn, "problem.measurement_dim": few}
 
 
 def register(problem: Problem) -> Problem:

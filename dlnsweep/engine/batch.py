@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,80 +14,22 @@ from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.begun import Begun
+from dlnsweep.engine.descent import TimedBudget, descend, valid_rows
 from dlnsweep.engine.given import PREFIX
 from dlnsweep.engine.journal import Call, Journal, leaves_of
 from dlnsweep.engine.jumps import JumpProgram
 from dlnsweep.engine.kept import KeptWeights
-from dlnsweep.engine.program import Program
+from dlnsweep.engine.programs import PROGRAMS, Programs
 from dlnsweep.engine.rungs import train_jumping
 from dlnsweep.engine.segments import Segments
 from dlnsweep.engine.trained import Trained, filled, joined
-from dlnsweep.engine.vectors import program_of_vectors
 from dlnsweep.engine.watch import Progress, Watch
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
-from dlnsweep.numerics.lanes import reduced_layout
-from dlnsweep.numerics.runtime import device_description, numerics
-from dlnsweep.reduced.kernel import ReducedKernel
+from dlnsweep.numerics.runtime import numerics
 from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
-from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
-from dlnsweep.settings.rows import Stored
+from dlnsweep.reduced.program import ReducedProgram
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
-
-# A segment should take about this long: progress, and stopping, wait for its end.
-_SEGMENT_SECONDS = 1.0
-_FIRST_SEGMENT_STEPS = 64
-# Kept compiled programs; a sweep rarely has more, and each holds some memory.
-_MOST_PROGRAMS = 32
-
-
-_PROGRAMS: dict[Any, Any] = {}
-
-
-def _program(key: Any, make: Callable[[], Any]) -> Any:
-    """Return a compiled program, made once in this process."""
-    if key not in _PROGRAMS:
-        if len(_PROGRAMS) >= _MOST_PROGRAMS:
-            _PROGRAMS.pop(next(iter(_PROGRAMS)))
-        _PROGRAMS[key] = make()
-    return _PROGRAMS[key]
-
-
-def program_for(row: Mapping[str, Any], padded_width: int, lanes: int) -> Program:
-    """Return the program for a batch that the reduced kernel does not train."""
-    device = device_description()
-    key = Program.key(row, padded_width, lanes, device)
-    make = {"simd": program_of_vectors, "jumps": JumpProgram}.get(row["sweep.kernel"], Program)
-    return _program(key, lambda: make(row, padded_width, lanes, device))
-
-
-def draw_for(row: Mapping[str, Any], padded_width: int) -> ReducedDraw:
-    """Return what draws the networks of a batch for the reduced kernel."""
-    sections = Sections.from_row(row)
-    forced = network_of(row).must_reduce(row)
-    key = ("draw", sections.static_key(), padded_width, row["sweep.tolerance"], forced)
-    return _program(key, lambda: ReducedDraw(row, padded_width))
-
-
-def reduced_program_for(
-    row: Mapping[str, Any], draw: ReducedDraw, lanes: Sequence[Lane]
-) -> ReducedProgram:
-    """Return the reduced program for some runs."""
-    platform = device_description()["platform"]
-    sections = draw.drawing.sections
-    sizes, layout = common_sizes(lanes), reduced_layout(platform, len(lanes))
-    key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout)
-
-    def make() -> ReducedProgram:
-        kernel = ReducedKernel(
-            sections.training,
-            sections.record,
-            early_exit=layout.vectorized == 1,
-            precision=row["sweep.precision"],
-            fused=platform == "cpu" and sections.training.optimizer == "gradient_descent",
-        )
-        return ReducedProgram(kernel, lanes, layout)
-
-    return _program(key, make)
 
 
 def train_batch(
@@ -99,6 +41,7 @@ def train_batch(
     journal: Journal | None = None,
     begun: Begun | None = None,
     given: Mapping[str, np.ndarray] | None = None,
+    programs: Programs = PROGRAMS,
 ) -> Trained:
     """Train the runs of one batch.
 
@@ -111,13 +54,14 @@ def train_batch(
         journal: What an earlier process has done, and where to keep what this one does.
         begun: Where the runs stand, if not at step 0.
         given: Their initial weights, by name, (runs, ...); drawn by default.
+        programs: What has been compiled, and keeps what is compiled now.
 
     Raises:
         Interrupted: If `should_stop` said so; what is done stands in the journal.
         Misfit: If the journal is not of this batch.
     """
-    watch = Watch(on_progress, should_stop, journal or Journal(), begun)
-    rows = Stored({**rows} | {PREFIX + name: array for name, array in (given or {}).items()})
+    watch = Watch(on_progress, should_stop, journal or Journal(), begun, programs)
+    rows = {**rows} | {PREFIX + name: array for name, array in (given or {}).items()}
     with numerics():
         return _train_batch(rows, shared, padded_width, watch)
 
@@ -129,7 +73,7 @@ def _train_batch(
     watch: Watch,
 ) -> Trained:
     count = len(rows["seed"])
-    row = Stored(_row(rows, 0) | dict(shared))
+    row = RunSettings.at(rows, 0, shared)
     began = time.perf_counter()
     reason = network_of(row).why_full(row, padded_width)
     if reason:
@@ -144,20 +88,15 @@ def _train_batch(
     return replace(trained, compile_seconds=watch.compile_seconds, seconds=seconds)
 
 
-def _row(rows: Mapping[str, np.ndarray], index: int) -> dict[str, Any]:
-    values = {key: column[index] for key, column in rows.items()}
-    return {k: v.item() if isinstance(v, np.generic) else v for k, v in values.items()}
-
-
 def _train_dense(
     rows: Mapping[str, np.ndarray],
-    row: Mapping[str, Any],
+    row: RunSettings,
     padded_width: int,
     reasons: list[str],
     watch: Watch,
 ) -> Trained:
     began = time.perf_counter()
-    program = program_for(row, padded_width, len(rows["seed"]))
+    program = watch.programs.dense(row, padded_width, len(rows["seed"]))
     watch.compile_seconds += time.perf_counter() - began
     classes = program_class(row, rows)
     assert len(np.unique(classes)) == 1, "the plan keeps them apart"
@@ -190,7 +129,7 @@ def _train_dense(
 
 
 def _train_reduced(
-    rows: Mapping[str, np.ndarray], row: Mapping[str, Any], padded_width: int, watch: Watch
+    rows: Mapping[str, np.ndarray], row: RunSettings, padded_width: int, watch: Watch
 ) -> tuple[list[Trained], np.ndarray]:
     """Train the runs that can be certified by the reduced kernel, and the rest by the dense one.
 
@@ -199,14 +138,14 @@ def _train_reduced(
     """
     forced = network_of(row).must_reduce(row)
     began = time.perf_counter()
-    draw = draw_for(row, padded_width)
+    draw = watch.programs.draw(row, padded_width)
     watch.compile_seconds += time.perf_counter() - began
     lanes: list[Lane] = []
     reasons: list[str] = []
     hint = None
 
     def prepare(index: int) -> Lane:
-        lane = draw.lane(_row(rows, index), hint)
+        lane = draw.lane(RunSettings.at(rows, index), hint)
         # What is kept is all that is used, so that a batch which goes on has the same numbers.
         return lane.made_small(is_reduced=forced or not reason_for(lane))
 
@@ -230,7 +169,7 @@ def _train_reduced(
             ("reduced", outcome_of(lane.prepared), lane.prepared.estimate) for lane in chosen
         ]
         began = time.perf_counter()
-        program = reduced_program_for(row, draw, chosen)
+        program = watch.programs.reduced(row, draw, chosen)
         watch.compile_seconds += time.perf_counter() - began
 
         def start(piece: slice, program: Any = program, chosen: list[Lane] = chosen) -> Any:
@@ -251,7 +190,7 @@ def _train_reduced(
         for k in again:
             reasons[taken[k]] = found[k]
             if forced:
-                drawn = draw.draw(_row(rows, taken[k]), chosen[k].deeper)
+                drawn = draw.draw(RunSettings.at(rows, taken[k]), chosen[k].deeper)
                 lane = complete(replace(chosen[k], start=drawn), found[k])
                 lanes[taken[k]] = lane.made_small(is_reduced=True)
         taken = [taken[k] for k in again] if forced else []
@@ -264,7 +203,7 @@ def _train_reduced(
 
 def _train_pieces(
     program: Any,
-    row: Mapping[str, Any],
+    row: RunSettings,
     start: Callable[[slice], tuple[Any, Any]],
     outcome: list[tuple[str, str, float]],
     watch: Watch,
@@ -308,7 +247,6 @@ def _train_lanes(
     ends = steps.tolist() if isinstance(program, JumpProgram) else weights.ends
     segments = Segments(steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere, ends=ends)
     records: list[dict[str, np.ndarray]] = []
-    budget = _FIRST_SEGMENT_STEPS
     if kept:
         segments.go_to(kept.position)
         records.append(kept.records)
@@ -319,25 +257,15 @@ def _train_lanes(
         whole = {k: np.concatenate([r[k] for r in records], axis=1) for k in records[0]}
         return Call(leaves_of(inputs, carry), segments.position, whole, *weights.values())
 
-    while not segments.finished and np.any(np.asarray(carry.state.active)[:count]):
-        position, segment = segments.position, segments.take(budget)
-        began = time.perf_counter()
-        carry, values = program.segment(
-            inputs, carry, segment.start, segment.stops, segment.recorded
-        )
-        if isinstance(program, JumpProgram) and not program.arrived(carry, segment.end):
-            segments.go_to(position)
-            watch.check(present)
-            continue
-        chosen = np.flatnonzero(segment.recorded)
-        records.append({k: np.asarray(v)[:count, chosen] for k, v in values.items()})
-        diverged_step = np.asarray(carry.state.diverged_step)[:count]
-        elapsed = time.perf_counter() - began
-        done = segment.end - segment.start
-        weights.look(program, inputs, carry, segment.end)
-        budget = _next_budget(budget, done, elapsed)
-        diverged = watch.diverged + int(np.sum(diverged_step >= 0))
-        watch.on_progress(Progress(done * count, diverged))
+    arrived = program.arrived if isinstance(program, JumpProgram) else None
+    budget = TimedBudget()
+    for passed in descend(program.segment, inputs, carry, segments, count, budget, arrived):
+        carry = passed.carry
+        if passed.arrived:
+            records.append(passed.records)
+            weights.look(program, inputs, carry, passed.segment.end)
+            diverged = watch.diverged + int(np.sum(passed.diverged_step >= 0))
+            watch.on_progress(Progress(passed.steps * count, diverged))
         watch.check(present)
     reached = segments.position[0]
     weights.end(program, inputs, carry)
@@ -347,11 +275,7 @@ def _train_lanes(
         norms = program.residual_norms(inputs, carry)[:count]
     stopped_step = np.asarray(carry.stopped_step)[:count]
     diverged_step = np.asarray(carry.state.diverged_step)[:count]
-    before_divergence = np.searchsorted(steps, diverged_step, side="left")
-    until_stop = np.searchsorted(steps, stopped_step, side="right")
-    num_rows = np.where(
-        diverged_step >= 0, before_divergence, np.where(stopped_step >= 0, until_stop, len(steps))
-    )
+    num_rows = valid_rows(steps, diverged_step, stopped_step)
     trained = Trained(
         steps=steps,
         observables={k: filled([r[k] for r in records], len(steps)) for k in records[0]},
@@ -369,11 +293,3 @@ def _train_lanes(
         state=weights.state(program, carry),
     )
     return program.told(carry, trained) if isinstance(program, JumpProgram) else trained
-
-
-def _next_budget(budget: int, done: int, elapsed: float) -> int:
-    """Return the number of steps for the next segment, at most 8 times the last one's."""
-    if done <= 0:
-        return budget
-    wanted = int(done * _SEGMENT_SECONDS / max(elapsed, 1e-6))
-    return max(1, min(wanted, 8 * max(budget, done)))

@@ -39,6 +39,7 @@ from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.vectors import flat, like
 from dlnsweep.settings.base import with_numbers
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import OF_NETWORK
 
 # The most outputs on all samples: the tangent kernel is decomposed at each jump.
@@ -347,7 +348,7 @@ def kernel_of(drawing: Any, layout: Layout) -> JumpKernel:
     return kernel
 
 
-def check_row(row: Mapping[str, Any]) -> None:
+def check_row(row: RunSettings) -> None:
     """Refuse a run that has too many outputs.
 
     Raises:

@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine.descent import WHOLE, descend
 from dlnsweep.engine.jumps import JumpProgram, estimate_of
 from dlnsweep.engine.rungs import tolerances
+from dlnsweep.engine.segments import Segments
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
 
 # c, the time constants after which what moves has faded, and how much longer jumps are then.
@@ -63,9 +64,7 @@ class Paced(NamedTuple):
     records: int
 
 
-def paced(
-    program: JumpProgram, row: Mapping[str, Any], run: dict[str, np.ndarray], most: float
-) -> Paced:
+def paced(program: JumpProgram, row: RunSettings, run: dict[str, np.ndarray], most: float) -> Paced:
     """Walk a run for some seconds, and say what it takes.
 
     Args:
@@ -75,15 +74,13 @@ def paced(
         most: Seconds to walk, roughly.
     """
     tolerance, last = row["sweep.tolerance"], int(row["training.num_steps"])
-    record = section_of(RecordSettings, "record", dict(row))
-    steps = record_steps(record, last).tolist()
+    steps = record_steps(row.section("record", RecordSettings), last)
     rate = _decay_of(row)
     seconds, began, walked = 0.0, time.perf_counter(), 0
     for rung in tolerances(tolerance):
         left = max(most - (time.perf_counter() - began), _LEAST_SHARE * most)
-        trail, records = _walked(program, run, rung, steps, left)
-        walked = len(records)
-        done = walked == len(steps)
+        trail, records, done = _walked(program, run, rung, steps, left)
+        walked = len(steps) if done else len(records)
         seconds += trail[-1].seconds + (0.0 if done else seconds_left(trail, last, rate))
         names = records[0] if records else {}
         found = {name: np.concatenate([each[name][0] for each in records]) for name in names}
@@ -128,39 +125,37 @@ def _walked(
     program: JumpProgram,
     run: dict[str, np.ndarray],
     tolerance: float,
-    steps: list[int],
+    steps: np.ndarray,
     most: float,
-) -> tuple[list[Mark], list[dict[str, np.ndarray]]]:
-    """Walk from record to record; return how far it came, mark by mark, and the records."""
+) -> tuple[list[Mark], list[dict[str, np.ndarray]], bool]:
+    """Walk from record to record for some seconds.
+
+    Returns:
+        How far it came, mark by mark; the records; whether it came to its end.
+    """
     began = time.perf_counter()
     inputs, carry = program.begin(program.arguments(run), tolerance)
-    trail, records, done = [Mark(0.0, 0, 0, 0)], [], 0
-    recorded = np.arange(STOPS_A_SEGMENT) == 0
-    for stop in steps:
-        while True:
-            stops = np.full(STOPS_A_SEGMENT, stop)
-            carry, values = program.segment(inputs, carry, done, stops, recorded)
-            there = program.arrived(carry, stop)
-            walks = carry.state.walks
-            now, steps_taken, jumps, trials = (
-                np.asarray(each)[0] for each in (walks.now, walks.steps, walks.jumps, walks.trials)
-            )
-            seconds = time.perf_counter() - began
-            step = stop if there else max(int(np.min(now)), done)
-            tried = int(jumps[0] + trials[0])
-            trail.append(Mark(seconds, step, int(steps_taken[0]), tried))
-            if there or seconds > most:
-                break
-        if not there:
-            break
-        records.append({name: np.asarray(each)[:, :1] for name, each in values.items()})
-        done = stop
+    segments = Segments(steps, STOPS_A_SEGMENT, program.grain, ends=steps.tolist())
+    trail, records = [Mark(0.0, 0, 0, 0)], []
+    call, arrived = program.segment, program.arrived
+    for passed in descend(call, inputs, carry, segments, 1, lambda _: WHOLE, arrived):
+        walks = passed.carry.state.walks
+        now, taken, jumps, trials = (
+            np.asarray(each)[0] for each in (walks.now, walks.steps, walks.jumps, walks.trials)
+        )
+        seconds = time.perf_counter() - began
+        on_its_way = max(int(np.min(now)), passed.segment.start)
+        step = passed.segment.end if passed.arrived else on_its_way
+        trail.append(Mark(seconds, step, int(taken[0]), int(jumps[0] + trials[0])))
+        if passed.arrived:
+            records.append(passed.records)
         if seconds > most:
-            break
-    return trail, records
+            return trail, records, segments.finished
+    # A run that has diverged ends before its last record.
+    return trail, records, True
 
 
-def _decay_of(row: Mapping[str, Any]) -> float:
+def _decay_of(row: RunSettings) -> float:
     """Return eta lambda, a step; 0 where a network has no decay."""
-    found = [row.get(f"training.{name}") for name in ("learning_rate", "weight_decay")]
-    return math.prod(0.0 if each is None or each != each else float(each) for each in found)
+    names = ("learning_rate", "weight_decay")
+    return math.prod(float(row.number(f"training.{name}", 0.0)) for name in names)

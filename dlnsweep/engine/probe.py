@@ -6,10 +6,12 @@ standard input and writes, a line each, what it measured.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import numpy as np
 from dlnsweep.contracts import plugins
 from dlnsweep.errors import DlnsweepError
 from dlnsweep.numerics.runtime import load_jax
+from dlnsweep.settings.run_settings import RunSettings
 
 _SECONDS = 1.0
 # A walk begins with steps one by one; how long its jumps are shows later.
@@ -31,15 +34,18 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         recording left out but a pilot spread over the steps; lanes and bytes of a call.
     """
     from dlnsweep.contracts.network import WARM_START, network_of
-    from dlnsweep.engine.batch import draw_for, program_for, reduced_program_for
+    from dlnsweep.engine.descent import descend
+    from dlnsweep.engine.programs import PROGRAMS
+    from dlnsweep.engine.segments import Segments
+    from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
     from dlnsweep.numerics.runtime import numerics
 
     rows = {
         key: np.array([np.nan if v is None else v for v in values])
         for key, values in columns.items()
     }
-    row = {key: values[0] for key, values in columns.items()} | shared
-    if row.pop(WARM_START, ""):
+    row = RunSettings.at(columns, 0, shared)
+    if row.pop(WARM_START, None):
         # Drawn weights take as long, by the way that given ones are trained.
         ways = network_of(row).kernels
         if row["sweep.kernel"] == "auto":
@@ -55,18 +61,18 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         reduced = False
         kind = network_of(row)
         if not kind.why_full(row, padded_width):
-            draw = draw_for(row, padded_width)
+            draw = PROGRAMS.draw(row, padded_width)
             drawn = time.perf_counter()
             lane = draw.lane(row)
             pilot = time.perf_counter() - drawn
             if kind.must_reduce(row) or not (lane.prepared.refusal or draw.why_not_smaller(lane)):
-                program = reduced_program_for(row, draw, [lane])
+                program = PROGRAMS.reduced(row, draw, [lane])
                 inputs, carry = program.start([lane])
                 reduced = True
                 # Later runs get the first one's thresholds, and spare most of its trials.
                 began, pilot = began + pilot, pilot / 2
         if program is None:
-            program = program_for(row, padded_width, count)
+            program = PROGRAMS.dense(row, padded_width, count)
             piece = {key: values[: program.layout.lanes] for key, values in rows.items()}
             inputs, carry = program.start(program.arguments(piece))
         compiled = time.perf_counter() - began
@@ -81,15 +87,13 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
                 "compile_seconds": compiled,
                 "start_seconds": starting,
             }
-        done, steps, taken, seconds = 0, program.grain, 1, 0.0
-        while seconds < _SECONDS / 4 and done < longest:
-            stop = min(longest, done + steps)
-            stops = np.full(16, stop)
-            began = time.perf_counter()
-            carry, _ = program.segment(inputs, carry, done, stops, np.zeros(16, bool))
-            np.asarray(carry.stopped_step)
-            seconds = time.perf_counter() - began
-            taken, done, steps = stop - done, stop, 2 * steps
+        # Nothing is recorded on the way: what a record takes is known beside.
+        segments = Segments(np.array([longest]), STOPS_A_SEGMENT, program.grain)
+        taken, seconds = 1, 0.0
+        for passed in descend(program.segment, inputs, carry, segments, 1, _doubled(program.grain)):
+            taken, seconds = max(1, passed.steps), passed.seconds
+            if seconds >= _SECONDS / 4:
+                break
     used = min(count, program.layout.lanes)
     return {
         "compile_seconds": compiled,
@@ -98,6 +102,12 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         "lanes": program.layout.lanes,
         "call_bytes": program.call_bytes,
     }
+
+
+def _doubled(first: int) -> Callable[[Any], int]:
+    """Return a `budget` of `descend` that takes twice as many steps each time."""
+    budgets = (first * 2**k for k in itertools.count())
+    return lambda _: next(budgets)
 
 
 def _walked(program: Any, rows: dict[str, np.ndarray], shared: dict[str, Any]) -> dict[str, Any]:
@@ -112,10 +122,9 @@ def _walked(program: Any, rows: dict[str, np.ndarray], shared: dict[str, Any]) -
     count = len(rows["seed"])
     for number in range(count):
         run = {key: values[number : number + 1] for key, values in rows.items()}
-        row = {key: values[0].item() for key, values in run.items()} | shared
         left = _WALKED_SECONDS - (time.perf_counter() - began)
         most = max(left, 0.1 * _WALKED_SECONDS) / (count - number)
-        found.append(paced(program, row, run, most))
+        found.append(paced(program, RunSettings.at(run, 0, shared), run, most))
     return {
         "seconds_a_run": float(np.mean([each.seconds for each in found])),
         "walked": sum(each.walked for each in found),

@@ -18,6 +18,7 @@ from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.settings.by_layer import numbers_of
+from dlnsweep.settings.run_settings import RunSettings
 
 # Share of the free memory that one call may take.
 _MEMORY_SHARE = 0.6
@@ -39,7 +40,7 @@ class Program:
 
     def __init__(
         self,
-        row: Mapping[str, Any],
+        row: RunSettings,
         padded_width: int,
         lanes: int,
         device: Mapping[str, Any],
@@ -55,9 +56,7 @@ class Program:
         self._compile()
 
     @staticmethod
-    def key(
-        row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
-    ) -> str:
+    def key(row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]) -> str:
         """Return a text that is equal for batches which can share a program."""
         drawing = drawing_of(row, padded_width)
         layout = _wanted_layout(drawing, row, padded_width, lanes, device)
@@ -209,7 +208,7 @@ class Program:
 
 def _wanted_layout(
     drawing: Drawing,
-    row: Mapping[str, Any],
+    row: RunSettings,
     padded_width: int,
     lanes: int,
     device: Mapping[str, Any],

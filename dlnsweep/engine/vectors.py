@@ -17,6 +17,7 @@ import numpy as np
 from dlnsweep.engine.program import Program
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.lazy import jax
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.entries import Refused
 from dlnsweep.simd.llvm import check_installed, why_not_here
 from dlnsweep.simd.steps import Steps
@@ -26,7 +27,7 @@ _LEAST_SHARED = 2
 
 
 def program_of_vectors(
-    row: Mapping[str, Any], padded_width: int, lanes: int, device: Mapping[str, Any]
+    row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
 ) -> Program:
     """Return the program for a batch that asks for vector instructions.
 

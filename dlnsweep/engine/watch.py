@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dlnsweep.engine.begun import Begun
 from dlnsweep.engine.journal import Call, Journal
+from dlnsweep.engine.programs import PROGRAMS, Programs
 from dlnsweep.errors import Interrupted
 
 
@@ -31,6 +32,7 @@ class Watch:
         should_stop: Asked after every segment.
         journal: What has been done.
         begun: Where the runs stand, if not at step 0.
+        programs: What has been compiled.
         diverged: How many of them have diverged.
         compile_seconds: What compiling has taken.
     """
@@ -39,6 +41,7 @@ class Watch:
     should_stop: Callable[[], bool]
     journal: Journal = field(default_factory=Journal)
     begun: Begun | None = None
+    programs: Programs = PROGRAMS
     diverged: int = 0
     compile_seconds: float = 0.0
 

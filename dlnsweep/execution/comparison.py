@@ -195,10 +195,16 @@ def _labels(plan: Plan, chosen: Sequence[int]) -> list[dict[str, str]]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, float):
-        # NaN marks a hyperparameter that the run does not use.
-        return f"{value:g}" if value == value else "-"
-    return value if isinstance(value, str) else show(value)
+    if value is None:
+        # A hyperparameter that the run does not use.
+        return "-"
+    return (
+        f"{value:g}"
+        if isinstance(value, float)
+        else value
+        if isinstance(value, str)
+        else show(value)
+    )
 
 
 def compare(

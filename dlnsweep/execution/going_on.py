@@ -14,7 +14,7 @@ from dlnsweep.engine.journal import difference, origin_of
 from dlnsweep.errors import StoreError
 from dlnsweep.execution.origins import COLUMN, ROOT
 from dlnsweep.numerics.runtime import LIBRARIES
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.store import Store
 from dlnsweep.store.layout import batch_name
@@ -62,9 +62,11 @@ def _begun(
     totals = np.unique(integers(table["training.num_steps"])[places])
     if len(totals) > 1:
         raise _Not("its runs ended at several steps")
-    row = {key: table[key][int(places[0])].as_py() for key in keys[3:]}
-    row["record.steps"] = old.sweep["sweep"].get("shared", {}).get("record.steps", [])
-    steps = record_steps(section_of(RecordSettings, "record", row), int(totals[0]))
+    row = RunSettings(
+        {key: table[key][int(places[0])].as_py() for key in keys[3:]}
+        | {"record.steps": old.sweep["sweep"].get("shared", {}).get("record.steps", [])}
+    )
+    steps = record_steps(row.section("record", RecordSettings), int(totals[0]))
     # As JAX has the keys of a dictionary.
     names = sorted(shared["record.observables"])
     records: dict[str, np.ndarray] = {}

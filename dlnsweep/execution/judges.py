@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, WARM_START, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
-from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.plan.plan import Plan
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import GENERIC_ONLY
 from dlnsweep.spec.spans import check_spans
@@ -56,7 +56,7 @@ def choose_kernels(
     return kernel, judge
 
 
-def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
+def _problems(row: RunSettings, kernel: str, judge: str) -> list[str]:
     """Return why two kernels cannot be compared on a run; each reason by itself."""
     network = network_of(row)
     kind = f"network.kind = {show(network.kind)}"
@@ -79,7 +79,7 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
         forced = {key: [value] for key, value in row.items()} | {"sweep.kernel": [kernel]}
         found += [f"there is nothing to compare: {why}" for why in check_spans(forced)]
     for key, nothing in GENERIC_ONLY.items() if kernel not in BY_DEFINITION else ():
-        value = row.get(f"training.{key}", nothing)
+        value = row.number(f"training.{key}", nothing)
         if value != nothing:
             found.append(
                 f"there is nothing to compare: training.{key} is {show(value)}, which the generic "
@@ -105,32 +105,21 @@ def _problems(row: Mapping[str, Any], kernel: str, judge: str) -> list[str]:
     return found
 
 
-def _why_not_reducible(row: Mapping[str, Any]) -> list[str]:
+def _why_not_reducible(row: RunSettings) -> list[str]:
     """Return why the reduced kernel cannot train a run; each reason by itself."""
     if not network_of(row).reducible:
         return [
             "there is nothing to compare: the reduced kernel trains linear networks only, and "
             f"network.kind is {show(row['network.kind'])}."
         ]
-    depth, names = row["network.depth"], row["record.observables"]
-    reasons = {
-        why_not_reduced(row["training.optimizer"], 2, ()): (
-            "compare another one with --set training.optimizer=gradient_descent"
-        ),
-        why_not_reduced("gradient_descent", depth, ()): (
-            "compare deeper ones with --set network.depth=2"
-        ),
-    }
-    reasons[why_not_reduced("gradient_descent", 2, (), row["training.minibatch_size"])] = (
-        "compare full batches with --set training.minibatch_size=0"
+    reasons = reasons_not_reduced(
+        row["training.optimizer"],
+        row["network.depth"],
+        row["record.observables"],
+        row["training.minibatch_size"],
     )
-    refused = {name: why_not_reduced("gradient_descent", 2, [name]) for name in names}
-    kept = [name for name in names if not refused[name]] or ["regression_error"]
-    listed = ", ".join(f'"{name}"' for name in kept)
-    remedy = f"leave it out with --set 'record.observables=[{listed}]'"
-    reasons |= dict.fromkeys(refused.values(), remedy)
     return [
-        f"there is nothing to compare: the reduced kernel cannot train this ({reason}); {remedy}."
-        for reason, remedy in reasons.items()
-        if reason
+        "there is nothing to compare: the reduced kernel cannot train this "
+        f"({reason.sentence}); compare what it can with {reason.on_command_line}."
+        for reason in reasons
     ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import network_of
 from dlnsweep.engine.trained import Trained
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.store.weights import Group, packed
 
 
@@ -64,8 +65,7 @@ def _shapes(
     columns: Mapping[str, np.ndarray], shared: Mapping[str, Any], trained: Trained, run: int
 ) -> tuple[tuple[int, ...], ...]:
     """Return the shapes of a run's arrays, which stand in wider ones where its batch is padded."""
-    row = {k: v.item() if hasattr(v := c[run], "item") else v for k, c in columns.items()}
-    row |= shared
+    row = RunSettings.at(columns, run, shared)
     network = network_of(row)
     return tuple(
         network.weight_shape(name, row) or array.shape[2:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.numerics.runtime import LIBRARIES, versions
 from dlnsweep.plan.plan import Plan, ids_with
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.store import Store
 from dlnsweep.store.address import location
 from dlnsweep.store.layout import batch_name
 from dlnsweep.store.records import integers, settings_table
-from dlnsweep.store.stored_plan import differing_settings
+from dlnsweep.store.stored_plan import SAME_VALUES, differing_settings
 from dlnsweep.version import NUMERICS_VERSION
 
 KEY = "sweep.go_on_from"
@@ -84,11 +83,11 @@ def origins_of(plan: Plan) -> Origins | None:
     shared = store.sweep["sweep"].get("shared", {})
     done = np.isin(integers(table["batch"]), list(store.done()))
     ids, totals = (integers(table[name]) for name in ("run_id", "training.num_steps"))
-    there = {
-        **{key: table[key][0].as_py() for key in SCHEDULE[:2]},
-        **{key: shared.get(key, []) for key in SCHEDULE[2:]},
-    }
-    record = section_of(RecordSettings, "record", there)
+    there = RunSettings(
+        {key: table[key][0].as_py() for key in SCHEDULE[:2]}
+        | {key: shared.get(key, []) for key in SCHEDULE[2:]}
+    )
+    record = there.section("record", RecordSettings)
     found, steps = np.full(plan.num_runs, -1), np.zeros(plan.num_runs, np.int64)
     longest = plan.settings["training.num_steps"]
     for total in np.unique(totals[done]).tolist():
@@ -118,7 +117,7 @@ def _open(folder: str) -> Store:
 
 
 def _record_of(plan: Plan) -> RecordSettings:
-    return section_of(RecordSettings, "record", plan.row(0))
+    return plan.row(0).section("record", RecordSettings)
 
 
 def _check_kept(store: Store) -> None:
@@ -158,7 +157,8 @@ def _why_none(plan: Plan, store: Store) -> str:
     here = settings_table(plan.settings)
     phrases = differing_settings(store.runs_table(), here)
     free = ("training.num_steps", *SCHEDULE)
-    other = [phrase for phrase in phrases if not phrase.startswith(free)]
+    other = [phrase for key, phrase in phrases.items() if key not in free]
+    other += [] if phrases else [SAME_VALUES]
     shared, own = store.sweep["sweep"].get("shared", {}), plan.shared
     other += [
         f"{key} is {shared.get(key)} there and {own[key]} here"
@@ -173,7 +173,7 @@ def _why_none(plan: Plan, store: Store) -> str:
     )
 
 
-def _check_way(row: Mapping[str, Any], width: int) -> None:
+def _check_way(row: RunSettings, width: int) -> None:
     network, kernel = network_of(row), row["sweep.kernel"]
     reason = ""
     if kernel == "jumps":

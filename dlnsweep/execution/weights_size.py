@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from dlnsweep.contracts.schedule import weight_steps
 from dlnsweep.errors import SpecError
 from dlnsweep.plan.plan import Plan
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import shorten
 
@@ -37,7 +36,7 @@ class WeightsSize:
 
     total_bytes: int
     run_bytes: int
-    row: Mapping[str, Any]
+    row: RunSettings
 
     def why_not(self, root: Any = None) -> str:
         """Return a sentence if they are more than may be kept, or than a disk has; else nothing.
@@ -84,7 +83,7 @@ def weights_size(plan: Plan) -> WeightsSize | None:
     if not asked:
         return None
     total = largest = 0
-    row: Mapping[str, Any] = {}
+    row = RunSettings({})
     alike, first, counts = np.unique(
         np.stack([plan.programs, plan.settings["training.num_steps"]]),
         axis=1,
@@ -94,7 +93,7 @@ def weights_size(plan: Plan) -> WeightsSize | None:
     sizes = {int(p): _run_bytes(plan, int(i)) for (p, _), i in zip(alike.T, first, strict=True)}
     for (program, num_steps), index, count in zip(alike.T, first, counts, strict=True):
         own = plan.row(int(index))
-        record = section_of(RecordSettings, "record", own)
+        record = own.section("record", RecordSettings)
         found = sizes[int(program)] * len(weight_steps(record, int(num_steps)))
         total += found * int(count)
         if found > largest:

@@ -30,7 +30,7 @@ from dlnsweep.machine.environment import check_same
 from dlnsweep.machine.memory import out_of_memory
 from dlnsweep.machine.places import claim
 from dlnsweep.machine.stopping import POLITE, handled
-from dlnsweep.settings.rows import ALWAYS, Stored, no_column
+from dlnsweep.settings.run_settings import ALWAYS, Columns, no_column
 
 _REPORT_SECONDS = 0.2
 
@@ -168,7 +168,7 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
     from dlnsweep.execution.origins import COLUMN
 
     table = store.runs_of_batch(number)
-    columns = Stored()
+    columns = Columns()
     for name in table.column_names:
         column = table[name]
         if pa.types.is_floating(column.type):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.optimizers.directions import direction_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import raised
 from dlnsweep.settings.training import HYPERPARAMETERS, OPTIMIZER_WORDS
 
@@ -16,7 +16,7 @@ from dlnsweep.settings.training import HYPERPARAMETERS, OPTIMIZER_WORDS
 _ROUNDING = 1e-9
 
 
-def why_not_optimizer(row: Mapping[str, Any]) -> str:
+def why_not_optimizer(row: RunSettings) -> str:
     """Return what is wrong with a run's optimizer, as a sentence; empty if nothing is.
 
     Args:
@@ -34,7 +34,7 @@ def why_not_optimizer(row: Mapping[str, Any]) -> str:
     return f"training.optimizer '{name}' cannot be trained with: {wrong}" if wrong else ""
 
 
-def _why_not(row: Mapping[str, Any], name: str) -> str:
+def _why_not(row: RunSettings, name: str) -> str:
     dtype = jnp.dtype(row["sweep.precision"])
     keys = [*HYPERPARAMETERS, "learning_rate", "weight_decay", "data_fit_scale"]
     numbers = {key: jax.ShapeDtypeStruct((), dtype) for key in keys}

@@ -7,16 +7,15 @@ the kind of network says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from dlnsweep.contracts.network import BY_DEFINITION, network_of
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.schedule import record_steps, weight_steps
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
 
 # The seconds of a reduced run: its pilot's, and a step's.
@@ -54,7 +53,7 @@ class RunCost:
     shares: bool = False
 
 
-def record_length(row: Mapping[str, Any]) -> int:
+def record_length(row: RunSettings) -> int:
     """Return the number of values of all recorded observables at one step."""
     default = RecordSettings.model_fields["num_eigenvalues"].default
     # Of a folder that an earlier version began, the row has no such number.
@@ -66,13 +65,13 @@ def record_length(row: Mapping[str, Any]) -> int:
     return sum(1 if size is None else size(dims) for size in sizes)
 
 
-def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
+def cost_of(row: RunSettings, width: int) -> RunCost:
     """Estimate the cost of a run with arrays of `width`."""
     network = network_of(row)
     step = network.cost(row, width)
     reduced = not network.why_full(row, width)
     item = 8 if row["sweep.precision"] == "float64" else 4
-    record = section_of(RecordSettings, "record", row)
+    record = row.section("record", RecordSettings)
     num_steps = row["training.num_steps"]
     num_records = len(record_steps(record, num_steps))
     taken = num_steps
@@ -95,9 +94,7 @@ def cost_of(row: Mapping[str, Any], width: int) -> RunCost:
     )
 
 
-def worth_padding(
-    row: Mapping[str, Any], widths: Sequence[int], counts: Sequence[int]
-) -> list[int]:
+def worth_padding(row: RunSettings, widths: Sequence[int], counts: Sequence[int]) -> list[int]:
     """Choose the padded widths under which runs of several widths cost least in all.
 
     Each program costs its compilation; each run costs its time at the padded width. The best cut
@@ -114,7 +111,7 @@ def worth_padding(
     if row["sweep.kernel"] in BY_DEFINITION or not network_of(row).paddable(row):
         return list(widths)
     # What the pilot does not certify is trained on the padded arrays.
-    dense = {**row, "sweep.kernel": "dense"}
+    dense = row | {"sweep.kernel": "dense"}
     seconds = np.array([cost_of(dense, width).seconds for width in widths])
     runs = np.concatenate([[0], np.cumsum(counts)])
     # least[i]: the least cost of the i narrowest widths; starts[i]: where its last group starts.

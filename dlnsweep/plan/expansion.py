@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.settings.base import Settings
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.spec.space import Derived
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.theory import prescription
@@ -155,7 +156,7 @@ def scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def row_of(sweep: Sweep, columns: Mapping[str, np.ndarray], index: int) -> dict[str, Any]:
-    """Return the settings of one run, dotted, with those that are no column."""
-    row = {key: scalar(column[index]) for key, column in columns.items()}
-    return row | {key: plain_value(sweep.values[key][0]) for key in NOT_COLUMNS}
+def row_of(sweep: Sweep, columns: Mapping[str, np.ndarray], index: int) -> RunSettings:
+    """Return the settings of one run, with those that are no column."""
+    shared = {key: plain_value(sweep.values[key][0]) for key in NOT_COLUMNS}
+    return RunSettings.at(columns, index, shared)

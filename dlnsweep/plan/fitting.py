@@ -13,6 +13,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.machine.memory import WORKER_BYTES, said, total_memory
 from dlnsweep.plan.cost import cost_of
 from dlnsweep.plan.plan import Plan
+from dlnsweep.settings.run_settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Need:
     """
 
     call_bytes: int
-    row: Mapping[str, Any]
+    row: RunSettings
     width: int
 
     def check(self) -> None:
@@ -44,7 +45,7 @@ class Need:
         if self.call_bytes <= room:
             return ""
         row = self.row
-        kind = f"depth {row['network.depth']}, " if "network.depth" in row else ""
+        kind = f"depth {row['network.depth']}, " if row.get("network.depth") else ""
         fits = [text for text, other in self._others() if self._bytes(other) <= room]
         widest = self._widest(room)
         if widest:
@@ -57,7 +58,7 @@ class Need:
         )
 
     def _bytes(self, changes: Mapping[str, Any], width: int | None = None) -> int:
-        return cost_of({**self.row, **changes}, width or self.width).call_bytes
+        return cost_of(self.row | changes, width or self.width).call_bytes
 
     def _others(self) -> list[tuple[str, dict[str, Any]]]:
         found = []
@@ -73,10 +74,7 @@ class Need:
 
     def _widest(self, room: int) -> int:
         """Return the largest width that fits, to two digits; 0 if the width does not matter."""
-        if (
-            self.row.get("network.width") != self.row.get("network.width")
-            or self._bytes({}, 1) > room
-        ):
+        if self.row.get("network.width") is None or self._bytes({}, 1) > room:
             return 0
         low, high = 1, self.width
         while high - low > max(1, low // 50):

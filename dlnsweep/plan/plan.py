@@ -22,6 +22,7 @@ from dlnsweep.plan.expansion import (
 )
 from dlnsweep.plan.programs import group_programs
 from dlnsweep.plan.run_ids import run_ids
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.spec.sweep import Sweep
 
 
@@ -60,7 +61,7 @@ class Plan:
         """The settings that are no column: the same for all runs, as JSON can hold them."""
         return {key: plain_value(self.sweep.values[key][0]) for key in NOT_COLUMNS}
 
-    def row(self, index: int) -> dict[str, Any]:
+    def row(self, index: int) -> RunSettings:
         """Return the settings of one run, dotted, with those that are no column."""
         return row_of(self.sweep, self.settings, index)
 

@@ -11,6 +11,7 @@ from dlnsweep.plan.cost import worth_padding
 from dlnsweep.plan.expansion import Setting, row_of, scalar
 from dlnsweep.plan.run_ids import DEFAULT_KINDS
 from dlnsweep.settings.base import description, is_traced
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.spec.sweep import Sweep
 
 
@@ -43,7 +44,7 @@ def _run_classes(sweep: Sweep, columns: Mapping[str, np.ndarray], rows: np.ndarr
 
 def _size_classes(sweep: Sweep, key: str, setting: Setting) -> np.ndarray:
     """Return for each value of a static setting the number of its class; see `NetworkKind`."""
-    kinds = {key: sweep.values[key][0] for key in DEFAULT_KINDS}
+    kinds = RunSettings({key: sweep.values[key][0] for key in DEFAULT_KINDS})
     network = network_of(kinds)
     classes = [network.size_class(key, scalar(value), sweep.values) for value in setting.values]
     numbers = {each: i for i, each in enumerate(dict.fromkeys(classes))}

@@ -11,6 +11,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import network_of
 from dlnsweep.plan.expansion import NOT_COLUMNS, Setting, plain_value
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.words import Words
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import words_at
@@ -34,7 +35,7 @@ def run_ids(sweep: Sweep, settings: Mapping[str, Setting]) -> np.ndarray:
         text = json.dumps(plain_value(sweep.values[key][0]))
         if text != _default_text(sweep, key):
             constant[key] = text
-    kinds = {key: sweep.values[key][0] for key in DEFAULT_KINDS}
+    kinds = RunSettings({key: sweep.values[key][0] for key in DEFAULT_KINDS})
     if version := network_of(kinds).version:
         constant["network.version"] = version
     head = "".join(f"{key}={constant[key]}\n" for key in sorted(constant))

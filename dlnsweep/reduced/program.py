@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from dlnsweep.reduced.lane import Lane, Start, constants_for, prepare_lane, spli
 from dlnsweep.reduced.law import Plan, draw_compressed, level_plan, squared_norms
 from dlnsweep.reduced.prepare import Thresholds
 from dlnsweep.reduced.reduction import Sizes
+from dlnsweep.settings.run_settings import RunSettings
 
 # Floating-point operations between two stops of plain gradient descent; about a tenth of a second.
 _STOP_FLOPS = 2e9
@@ -46,7 +47,7 @@ class ReducedDraw:
         padded_width: The width of the arrays.
     """
 
-    def __init__(self, row: Mapping[str, Any], padded_width: int) -> None:
+    def __init__(self, row: RunSettings, padded_width: int) -> None:
         self.drawing = SampleDrawing.from_row(row, padded_width)
         self.tolerance = row["sweep.tolerance"]
         self.forced = network_of(row).must_reduce(row)
@@ -55,17 +56,16 @@ class ReducedDraw:
         self._programs: dict[int, Any] = {}
         self._program(self._levels)
 
-    def _arguments(self, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def _arguments(self, row: RunSettings) -> dict[str, np.ndarray]:
         arguments = {}
         for key, example in self.drawing.example_arguments().items():
-            # NaN marks a setting that the run does not use; what was planned before there was a
-            # setting has its default.
-            value = row.get(key, np.nan)
-            known = example if value != value else value
+            # What the run does not use has any number; what was planned before there was a setting
+            # has its default.
+            known = row.number(key, example)
             arguments[key] = np.asarray(known, np.asarray(example).dtype)
         return arguments
 
-    def draw(self, row: Mapping[str, Any], deeper: int = 0) -> Start:
+    def draw(self, row: RunSettings, deeper: int = 0) -> Start:
         """Draw one run; arrays of NumPy.
 
         Args:
@@ -83,7 +83,7 @@ class ReducedDraw:
             self._programs[levels] = start.lower(example).compile()
         return self._programs[levels]
 
-    def lane(self, row: Mapping[str, Any], hint: Thresholds | None = None) -> Lane:
+    def lane(self, row: RunSettings, hint: Thresholds | None = None) -> Lane:
         """Draw one run and find its bases.
 
         Args:

@@ -174,12 +174,13 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def findings(error: ValidationError, place: str) -> list[str]:
+def findings(error: ValidationError, place: str, also: str = "") -> list[str]:
     """Return one sentence for each finding about a single value.
 
     Args:
         error: What pydantic raised.
         place: The dotted key of the value.
+        also: What else holds of the value, for a finding about all of it.
     """
     items: list[dict[str, Any]] = [dict(item) for item in error.errors()]
     # Every member of a union complains. Those that expected another type than was given only
@@ -192,11 +193,12 @@ def findings(error: ValidationError, place: str) -> list[str]:
     if not inside:
         wanted = " or ".join(dict.fromkeys(requirement(e) for e in items))
         wanted = wanted.replace(" or it must be ", " or ")
-        return [f"{place} is {show(items[0]['input'])}; {wanted}."]
+        return [f"{place} is {show(items[0]['input'])}; {wanted}{also}."]
     found = []
     for item in inside:
         path = "".join(f"[{p}]" for p in item["loc"] if isinstance(p, int))
-        found.append(f"{place}{path} is {show(item['input'])}; {requirement(item)}.")
+        more = "" if path else also
+        found.append(f"{place}{path} is {show(item['input'])}; {requirement(item)}{more}.")
     return found
 
 

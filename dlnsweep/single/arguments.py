@@ -201,9 +201,9 @@ def check_settings(
             )
     problems += _check_hyperparameters(training)
     known = [name for name in record["observables"] if name in OBSERVABLES]
-    reason = why_not_reduced(training["optimizer"], depth, known) if kernel == "reduced" else ""
-    if reason:
-        problems.append(f"kernel is 'reduced', but {reason}.")
+    reason = why_not_reduced(training["optimizer"], depth, known)
+    if reason and kernel == "reduced":
+        problems.append(f"kernel is 'reduced', but {reason.sentence}.")
     condition = training["stop_when"]
     scalars = [n for n in record["observables"] if n in OBSERVABLES and not OBSERVABLES[n].size]
     if isinstance(condition, dict) and condition.get("observable") not in scalars:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.engine.descent import WHOLE, descend, valid_rows
+from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.engine.segments import Segments
 from dlnsweep.networks.layered.kind import why_not_worth
 from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.training import TrainingSettings
-
-_STOPS_A_SEGMENT = 16
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def run(
     """Train one network; `kernel` is "dense", "reduced" or "auto"."""
     reason = "asked for" if kernel == "dense" else ""
     if not reason:
-        reason = why_not_reduced(training.optimizer, len(problem.weights), record.observables)
+        found = why_not_reduced(training.optimizer, len(problem.weights), record.observables)
+        reason = found.sentence if found else ""
     if not reason and kernel == "auto":
         reason = why_not_worth(problem.dims, problem.rank, training.num_steps)
     if not reason:
@@ -102,39 +104,29 @@ def run(
     return _dense(problem, training, record, precision, reason)
 
 
-def _segments(
+def _descended(
     train: Callable[..., Any],
     started: tuple[Any, Any],
     steps: np.ndarray,
     grain: int,
     names: Sequence[str],
-    lane: Any = ...,
 ) -> tuple[Any, dict[str, Any]]:
-    """Train and record; return the carry and the fields of `Ran` that it gives."""
+    """Train and record the first lane; return the carry and the fields of `Ran` that it gives."""
     inputs, carry = started
-    segments = Segments(steps, _STOPS_A_SEGMENT, grain)
-    records: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-    while not segments.finished and bool(np.asarray(carry.state.active)[lane]):
-        # One call however long: there is nothing to report in between.
-        piece = segments.take(2**60)
-        carry, values = train(inputs, carry, piece.start, piece.stops, piece.recorded)
-        kept = {name: np.asarray(value)[lane][piece.recorded] for name, value in values.items()}
-        records.append((piece.stops[piece.recorded], kept))
-    reached = np.concatenate([r[0] for r in records])
-    diverged = int(np.asarray(carry.state.diverged_step)[lane])
-    stopped = int(np.asarray(carry.stopped_step)[lane])
-    valid = np.ones(len(reached), bool)
-    if diverged >= 0:
-        valid = reached < diverged
-    elif stopped >= 0:
-        valid = reached <= stopped
+    segments = Segments(steps, STOPS_A_SEGMENT, grain)
+    records = []
+    for passed in descend(train, inputs, carry, segments, 1, lambda _: WHOLE):
+        carry = passed.carry
+        records.append(passed.records)
+    ends = (carry.state.diverged_step, carry.stopped_step)
+    diverged_step, stopped_step = (np.atleast_1d(np.asarray(end))[:1] for end in ends)
+    rows = min(int(valid_rows(steps, diverged_step, stopped_step)[0]), segments.position[0])
+    reached = {name: np.concatenate([r[name][0] for r in records]) for name in names}
     return carry, {
-        "steps": reached[valid],
-        "observables": {
-            name: np.concatenate([r[1][name] for r in records])[valid] for name in names
-        },
-        "diverged_step": diverged,
-        "stopped_step": stopped,
+        "steps": steps[:rows],
+        "observables": {name: values[:rows] for name, values in reached.items()},
+        "diverged_step": int(diverged_step[0]),
+        "stopped_step": int(stopped_step[0]),
     }
 
 
@@ -157,24 +149,16 @@ def _dense(
     )
     arrays = (problem.weights, problem.signals, problem.measurements)
     inputs, carry = start(*arrays, traced_numbers(training), traced_numbers(record))
-    carry, fields = _segments(train, (inputs, carry), problem.steps, delay, record.observables)
+
+    def call(*given: Any) -> tuple[Any, dict[str, np.ndarray]]:
+        carry, values = train(*given)
+        return carry, {name: np.asarray(value)[None] for name, value in values.items()}
+
+    carry, fields = _descended(call, (inputs, carry), problem.steps, delay, record.observables)
     weights = tuple(np.asarray(w) for w in final(inputs, carry))
     return Ran(
         **fields, weights=weights, kernel="dense", kernel_reason=reason, truncation_error=np.nan
     )
-
-
-_FUNCTIONS: dict[tuple[Any, ...], Any] = {}
-_MOST_FUNCTIONS = 64
-
-
-def _made_once(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    """Return what calls that differ only in numbers and arrays of the same shapes share."""
-    if key not in _FUNCTIONS:
-        if len(_FUNCTIONS) >= _MOST_FUNCTIONS:
-            _FUNCTIONS.pop(next(iter(_FUNCTIONS)))
-        _FUNCTIONS[key] = make()
-    return _FUNCTIONS[key]
 
 
 def _functions(
@@ -203,7 +187,7 @@ def _functions(
 
     static = static_text(training, ["num_steps"]), static_text(record)
     key = (*static, dims, rank, delay, precision, slow)
-    return _made_once(
+    return PROGRAMS.once(
         key,
         lambda: (
             jax.jit(start),
@@ -251,10 +235,10 @@ def _reduced(
     statics = (static_text(training, ["num_steps"]), static_text(record), precision)
     while True:
         key = ("reduced", *statics, reducing.common_sizes([lane]), problem.dims, problem.rank)
-        program = _made_once(key, partial(reducing.ReducedProgram, own, [lane], Layout(1)))
+        program = PROGRAMS.once(key, partial(reducing.ReducedProgram, own, [lane], Layout(1)))
         inputs, carry = program.start([lane])
-        carry, fields = _segments(
-            program.segment, (inputs, carry), problem.steps, 1, record.observables, lane=0
+        carry, fields = _descended(
+            program.segment, (inputs, carry), problem.steps, 1, record.observables
         )
         norm = float(program.residual_norms(inputs, carry)[0])
         errors = fields["observables"].get("regression_error")

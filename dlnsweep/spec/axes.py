@@ -156,10 +156,9 @@ def read_values(
         return _read_range(settings, key, raw, place, expand, distinct)
     if may_vary and isinstance(raw, list):
         return _read_list(settings, key, raw, place, distinct)
-    value, problems = _validate(settings, key, raw, place)
     several = isinstance(raw, list) or (isinstance(raw, dict) and "from" in raw)
-    if problems and several and problems[0].startswith(f"{place} is "):
-        problems = [f"{problems[0][:-1]}, one value for all runs of the file."]
+    also = ", one value for all runs of the file" if several else ""
+    value, problems = _validate(settings, key, raw, place, also)
     return (value,), False, problems
 
 
@@ -294,7 +293,9 @@ def _validate_all(
     return tuple(map(_without_sign_of_zero, values)), []
 
 
-def _validate(settings: type[Settings], key: str, raw: Any, place: str) -> tuple[Any, list[str]]:
+def _validate(
+    settings: type[Settings], key: str, raw: Any, place: str, also: str = ""
+) -> tuple[Any, list[str]]:
     raw = with_integers(settings.model_fields[key].annotation, raw)
     try:
         value = _adapter(settings, key, False).validate_python(raw)
@@ -303,7 +304,7 @@ def _validate(settings: type[Settings], key: str, raw: Any, place: str) -> tuple
         for nested in (field, *get_args(field)):
             if _is_settings(nested) and isinstance(raw, dict):
                 return None, sentences(error, place, cast(type[Settings], nested))
-        return None, findings(error, place)
+        return None, findings(error, place, also)
     return _without_sign_of_zero(value), []
 
 

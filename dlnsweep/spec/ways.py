@@ -118,6 +118,5 @@ def check_kernel(values: Values) -> Iterator[str]:
     ):
         reason = why_not_reduced(optimizer, depth, names, size, values["record.weights"][0])
         if reason:
-            advice = "; leave record.weights out" if "weights to keep" in reason else ""
-            yield f"{asked}, but {reason}{advice}."
+            yield f"{asked}, but {reason.sentence}: {reason.in_file}."
             return

@@ -20,9 +20,10 @@ FORMAT = 1
 ROWS_AT_ONCE = 1 << 14
 _SHOWN_SETTINGS = 3
 # In what runs may differ from those that they go on from.
-_MAY_GO_ON = ("training.num_steps ", "record.spacing ", "record.count ")
+_MAY_GO_ON = {"training.num_steps", "record.spacing", "record.count"}
 _SHOWN_VALUES = 4
-_OTHER_COMBINATIONS = "the same values of every setting, but in other combinations"
+# What is said where no setting differs.
+SAME_VALUES = "the same values of every setting, but in other combinations"
 
 
 @dataclass(frozen=True)
@@ -148,32 +149,36 @@ def check_compatible(
         return
     differences = differing_settings(runs(), settings_table(plan.settings))
     asked = [each["sweep"].get("warm_start") for each in (stored, {"sweep": plan.record})]
-    if asked[0] and asked[1] and differences == [_OTHER_COMBINATIONS]:
+    if asked[0] and asked[1] and not differences:
         raise StoreError(
             f"{root}: holds runs that began with other weights than those that "
             "sweep.warm_start finds now: they have been computed anew since, or others are chosen; "
             "give another folder with --out DIR or give the sweep another name."
         )
-    longer = all(each.startswith(_MAY_GO_ON) for each in differences)
+    longer = bool(differences) and differences.keys() <= _MAY_GO_ON
+    shown = "; ".join([*differences.values()][:_SHOWN_SETTINGS]) or SAME_VALUES
     kept = stored["sweep"].get("shared", {}).get("record.weights") == "final"
     advice = f'; to go on from its states there, also set sweep.go_on_from = "{root}"'
     raise StoreError(
-        f"{root}: holds another sweep's results ({'; '.join(differences[:_SHOWN_SETTINGS])}); a "
+        f"{root}: holds another sweep's results ({shown}); a "
         "folder takes the sweep that it holds, a part of it, or one with more runs; give another "
         f"folder with --out DIR or give the sweep another name{advice if longer and kept else ''}."
     )
 
 
-def differing_settings(there: pa.Table, here: pa.Table) -> list[str]:
-    """Return one phrase for each setting whose values are not the same in two tables."""
-    phrases = []
+def differing_settings(there: pa.Table, here: pa.Table) -> dict[str, str]:
+    """Return a phrase for each setting whose values are not the same in two tables, by its key.
+
+    Empty where the tables have the same values of every setting, but in other combinations.
+    """
+    phrases = {}
     for name in dict.fromkeys(there.column_names + here.column_names):
         if not is_setting(name):
             continue
         left, right = values_of(there, name), values_of(here, name)
         if left != right:
-            phrases.append(f"{name} is {listed(left)} there and {listed(right)} here")
-    return phrases or [_OTHER_COMBINATIONS]
+            phrases[name] = f"{name} is {listed(left)} there and {listed(right)} here"
+    return phrases
 
 
 def values_of(table: pa.Table, name: str) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dlnsweep.settings.rows import no_column
+from dlnsweep.settings.run_settings import no_column
 from dlnsweep.settings.training import BY_LAYER
 
 # The setting by which runs begin with given weights, of which few formulas are.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.engine import batch
+from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.networks.layered.kind import dense_flops
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.reduced.pilot import Pace, Pilot
@@ -56,7 +57,7 @@ def measure(document: dict[str, Any], thresholds: tuple[float, ...]) -> list[dic
     dense = batch.train_batch(one, plan.shared, width)
     rows = []
     with numerics():
-        draw = batch.draw_for(row, width)
+        draw = PROGRAMS.draw(row, width)
         lane = draw.lane(row)
         network = lane.prepared.reduction.pilot.network
         pilot = Pilot(network, row["training.num_steps"], Pace(1e-9, 100, 0.1, 0.03))
@@ -71,7 +72,7 @@ def measure(document: dict[str, Any], thresholds: tuple[float, ...]) -> list[dic
             estimate = reduction.rehearse(sizes)
             prepared = replace(lane.prepared, reduction=reduction, sizes=sizes, refusal="")
             chosen = [replace(lane, prepared=prepared)]
-            program = batch.reduced_program_for(row, draw, chosen)
+            program = PROGRAMS.reduced(row, draw, chosen)
             watch = batch.Watch(lambda _: None, lambda: False)
             outcome = [("reduced", "", estimate)]
             part = batch._train_pieces(

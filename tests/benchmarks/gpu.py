@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.engine import batch
+from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.networks.layered.kind import dense_flops, problem_rank
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.lanes import Layout
@@ -120,7 +120,7 @@ def dense_rows(precision: str, lanes: int, quick: bool) -> dict[str, float]:
     plan = plan_of(precision, "dense", quick, lanes)
     row = plan.row(0) | plan.shared
     width = int(row["network.width"])
-    program = batch.program_for(row, width, lanes)
+    program = PROGRAMS.dense(row, width, lanes)
     columns = {key: np.asarray(column) for key, column in plan.settings.items()}
     used = program.layout.lanes
     piece = {key: column[:used] for key, column in columns.items()}
@@ -151,9 +151,9 @@ def reduced_rows(lanes: int, quick: bool) -> dict[str, float]:
     """Measure the reduced kernel with so many copies of one run a call."""
     plan = plan_of("float64", "reduced", quick)
     row = plan.row(0) | plan.shared
-    draw = batch.draw_for(row, int(row["network.width"]))
+    draw = PROGRAMS.draw(row, int(row["network.width"]))
     lane = draw.lane(row).made_small(is_reduced=True)
-    one = batch.reduced_program_for(row, draw, [lane])
+    one = PROGRAMS.reduced(row, draw, [lane])
     layout = one.layout if jax.default_backend() == "cpu" else Layout(max(2, lanes))
     kernel = replace(one.kernel, early_exit=layout.vectorized == 1)
     program = ReducedProgram(kernel, [lane] * layout.lanes, layout)

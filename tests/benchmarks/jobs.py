@@ -52,13 +52,14 @@ def reduced_parts(document: dict[str, Any], truth: bool) -> dict[str, Any]:
     estimate, and with `truth` the error found beside the dense kernel.
     """
     from dlnsweep.engine import batch
+    from dlnsweep.engine.programs import PROGRAMS
     from dlnsweep.numerics.runtime import numerics
 
     plan = plan_of(document)
     width = int(plan.settings["network.width"][0])
     row = plan.row(0) | plan.shared
     with numerics():
-        draw = batch.draw_for(row, width)
+        draw = PROGRAMS.draw(row, width)
         lane = draw.lane(row)
         began = time.perf_counter()
         draw.draw(row)
@@ -66,7 +67,7 @@ def reduced_parts(document: dict[str, Any], truth: bool) -> dict[str, Any]:
         began = time.perf_counter()
         lane = draw.lane(row, lane.prepared.thresholds)
         pilot = time.perf_counter() - began - drawing
-        program = batch.reduced_program_for(row, draw, [lane])
+        program = PROGRAMS.reduced(row, draw, [lane])
         inputs, carry = program.start([lane])
         steps, stops = 2000, np.full(16, 2000, np.int64)
         best = np.inf

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 import numpy as np  # noqa: E402
 import planned_runs  # noqa: E402
 
-from dlnsweep.engine.batch import program_for  # noqa: E402
 from dlnsweep.engine.pace import paced  # noqa: E402
+from dlnsweep.engine.programs import PROGRAMS  # noqa: E402
 from dlnsweep.numerics.runtime import numerics  # noqa: E402
 from dlnsweep.plan.plan import make_plan  # noqa: E402
 from dlnsweep.spec.sweep import Sweep  # noqa: E402
@@ -59,7 +59,7 @@ def measure(table: Table, case: tuple[int, float, int]) -> None:
     plan = make_plan(Sweep.from_dict(sweep(*case)))
     columns = {key: np.asarray(column) for key, column in plan.settings.items()}
     with numerics():
-        program: Any = program_for(plan.row(0), plan.program_widths[plan.programs[0]], 1)
+        program: Any = PROGRAMS.dense(plan.row(0), plan.program_widths[plan.programs[0]], 1)
         told = [paced(program, plan.row(0), columns, most) for most in WALKED]
     began = time.process_time()
     planned_runs.train(plan)

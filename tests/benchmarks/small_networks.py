@@ -162,11 +162,11 @@ class Scan:
     """`jit(vmap(scan))` over `jax.grad` steps of all runs at once."""
 
     def __init__(self, case: Case) -> None:
-        from dlnsweep.engine.batch import program_for
+        from dlnsweep.engine.programs import PROGRAMS
 
         plan = _plan(case.document("generic", 1, list(range(RUNS))))
         with numerics():
-            program = program_for(plan.row(0), plan.program_widths[0], RUNS)
+            program = PROGRAMS.dense(plan.row(0), plan.program_widths[0], RUNS)
             inputs, carry = program.start(program.arguments(plan.settings))
             self.arrays = jax.tree.map(
                 lambda leaf: leaf[:RUNS], (carry.state.params, inputs.constants.samples)

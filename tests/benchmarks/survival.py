@@ -35,7 +35,7 @@ from faults import FaultyOs, Killed, count_operations, faults
 from sweep_samples import REPOSITORY, SMALL, terminal_command, write
 from test_hostile import HOSTILE
 
-from dlnsweep.engine import batch, journal
+from dlnsweep.engine import batch, descent, journal
 from dlnsweep.errors import Interrupted, SpecError, StoreError
 from dlnsweep.execution import worker
 from dlnsweep.execution.preparing import prepare
@@ -49,9 +49,10 @@ KILLED = SMALL.replace('"small"', '"killed"').replace("[30, 40, 50]", "{steps}")
 DRIVER = """
 import sys
 from pathlib import Path
-from dlnsweep import batch, worker
-from dlnsweep.store import Store
-batch._SEGMENT_SECONDS = 0.02
+from dlnsweep.engine import descent
+from dlnsweep.execution import worker
+from dlnsweep.store.store import Store
+descent._SEGMENT_SECONDS = 0.02
 root = Path(sys.argv[1])
 store = Store.open(root)
 print("ready", flush=True)
@@ -106,13 +107,14 @@ def kill_9(quick: bool) -> Row:
             process.communicate()
             print(f"undisturbed: {time.monotonic() - began:.1f} s", file=sys.stderr)
         reference = small.results(whole.root)
+        assert len(whole.done()) == batches, "with nothing to lose nothing could be lost"
         store = prepare(sweep, home / "killed").store
         before: dict[str, bytes] = {}
         kept_before: set[int] = set()
         for k in range(tries):
             with driver(store.root) as process:
                 assert process.stdout is not None
-                process.stdout.readline()
+                assert process.stdout.readline() == "ready\n"
                 if k % 2:
                     # While importing and compiling, too.
                     time.sleep(instants.uniform(0, 8.0))
@@ -152,8 +154,8 @@ def kill_9(quick: bool) -> Row:
 def tiny(home: Path) -> Iterator[tuple[Path, dict[str, bytes]]]:
     """Batches of a moment with a checkpoint at every segment, on a disk that does not wait."""
     with (
-        mock.patch.object(batch, "_FIRST_SEGMENT_STEPS", 10),
-        mock.patch.object(batch, "_next_budget", return_value=10),
+        mock.patch.object(descent, "_FIRST_SEGMENT_STEPS", 10),
+        mock.patch.object(descent.TimedBudget, "__call__", return_value=10),
         mock.patch.object(journal, "_LARGEST_SHARE", np.inf),
         mock.patch.object(system, "os", FaultyOs(-1, small.full_disk, lasting=False)),
     ):

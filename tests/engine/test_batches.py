@@ -21,7 +21,8 @@ from batch_samples import (
     train_rows,
 )
 
-from dlnsweep.engine import batch
+from dlnsweep.engine import descent
+from dlnsweep.engine.programs import PROGRAMS, Programs
 from dlnsweep.errors import Interrupted
 from dlnsweep.plan.batches import make_batches
 
@@ -75,12 +76,11 @@ def test_a_batch_equals_its_runs_alone(grid):
 def test_the_same_batch_twice_gives_the_same_bits(grid, monkeypatch):
     plan, trained = grid
     assert same_bits(trained, train_rows(plan))
-    # The tests below use those that are there.
-    monkeypatch.setattr(batch, "_PROGRAMS", {})
     # Nor from the cache of this session's processes.
     monkeypatch.setenv("DLNSWEEP_COMPILE_CACHE", "off")
     with Compilations() as seen:
-        assert same_bits(trained, train_rows(plan)), "also from a program compiled afresh"
+        again = train_rows(plan, programs=Programs())
+    assert same_bits(trained, again), "also from a program compiled afresh"
     assert seen.count > 0
 
 
@@ -185,16 +185,16 @@ def test_where_segments_are_cut_does_not_change_bits(monkeypatch, width, seeds, 
     )
     whole, fewest = None, 0
     for first, seconds in [(10**6, 1e3), (1, 1e-12), (37, 1e-12), (64, 1e-3)]:
-        monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", first)
-        monkeypatch.setattr(batch, "_SEGMENT_SECONDS", seconds)
+        monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", first)
+        monkeypatch.setattr(descent, "_SEGMENT_SECONDS", seconds)
         reports = []
         trained = train_rows(plan, on_progress=reports.append)
         assert sum(r.run_steps for r in reports) == seeds * steps
         if whole is None:
             whole, fewest = trained, len(reports)
         assert same_bits(whole, trained)
-    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 1)
-    monkeypatch.setattr(batch, "_SEGMENT_SECONDS", 1e-12)
+    monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", 1)
+    monkeypatch.setattr(descent, "_SEGMENT_SECONDS", 1e-12)
     reports = []
     train_rows(plan, on_progress=reports.append)
     assert len(reports) > fewest + 3, "the cuts were made"
@@ -282,10 +282,10 @@ def test_runs_that_take_their_steps_alone_do_not_see_the_batch():
     numbers = {"learning_rate": 0.002, "num_steps": 60}
     plan = plan_of(network={"depth": 3, "width": 400}, training=numbers)
     whole = train_rows(plan)
-    programs = len(batch._PROGRAMS)
+    programs = len(PROGRAMS)
     for row in range(3):
         assert same_bits(train_rows(plan, [row]), whole, lanes_b=[row])
-    assert len(batch._PROGRAMS) == programs, "batches of any size share their program"
+    assert len(PROGRAMS) == programs, "batches of any size share their program"
 
 
 NOISE, LEVELS = 0.2, [0.5, 0.0, 0.2]

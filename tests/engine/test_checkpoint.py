@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from sweep_samples import BARE, data_files, write
 
 import dlnsweep
-from dlnsweep.engine import batch, journal
+from dlnsweep.engine import batch, descent, journal
 from dlnsweep.engine.journal import KINDS, Journal, State
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import Interrupted, StoreError
@@ -108,8 +108,8 @@ def assert_same(found: Trained, wanted: Trained) -> None:
 
 @pytest.fixture
 def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 20)
-    monkeypatch.setattr(batch, "_SEGMENT_SECONDS", 1e-12)
+    monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", 20)
+    monkeypatch.setattr(descent, "_SEGMENT_SECONDS", 1e-12)
 
 
 # DLNSWEEP_MANY=1 tries what is like the rest, too.
@@ -215,8 +215,8 @@ def reference(sweep: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture
 def _one_step_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 1)
-    monkeypatch.setattr(batch, "_SEGMENT_SECONDS", 1e-12)
+    monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", 1)
+    monkeypatch.setattr(descent, "_SEGMENT_SECONDS", 1e-12)
 
 
 def interrupted(sweep: Path, out: Path, segments: int = 2) -> tuple[Store, Path]:

@@ -9,7 +9,7 @@ import pytest
 from batch_samples import plan_of, train_rows
 from test_checkpoint import assert_same, in_pieces
 
-from dlnsweep.engine import batch
+from dlnsweep.engine import descent
 
 # The regression error falls and rises again: decay moves what is large at the start last.
 CASE: dict[str, Any] = {
@@ -75,8 +75,8 @@ def test_a_run_ends_where_nothing_has_improved(kernel: str, condition: dict[str,
 
 
 def test_a_run_waits_on_after_it_was_cut(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 20)
-    monkeypatch.setattr(batch, "_SEGMENT_SECONDS", 1e-12)
+    monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", 20)
+    monkeypatch.setattr(descent, "_SEGMENT_SECONDS", 1e-12)
     plan = of_kernel("dense", **CONDITIONS[1])
     whole = train_rows(plan)
     found, kept, _ = in_pieces(plan)

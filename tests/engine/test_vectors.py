@@ -16,7 +16,7 @@ from sweep_samples import PATIENCE, data_files, start, trained_apart, write
 from test_checkpoint import assert_same, in_pieces
 
 import dlnsweep
-from dlnsweep.engine import batch, vectors
+from dlnsweep.engine import descent, vectors
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import RunError, SpecError
 from dlnsweep.execution.comparison import compare_runs
@@ -177,8 +177,8 @@ def test_a_run_has_the_same_bits_in_every_batch(grid: tuple[Plan, Trained]):
 def test_a_batch_in_pieces_has_the_bits_of_a_whole_one(
     grid: tuple[Plan, Trained], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 20)
-    monkeypatch.setattr(batch, "_SEGMENT_SECONDS", 1e-12)
+    monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", 20)
+    monkeypatch.setattr(descent, "_SEGMENT_SECONDS", 1e-12)
     plan, trained = grid
     pieces, kept, _ = in_pieces(plan)
     assert len(kept) > 2

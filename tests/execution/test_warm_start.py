@@ -15,7 +15,7 @@ import pytest
 from sweep_samples import data_files
 
 import dlnsweep
-from dlnsweep.engine import batch, journal
+from dlnsweep.engine import descent, journal
 from dlnsweep.errors import Interrupted, SpecError, StoreError
 from dlnsweep.execution import worker
 from dlnsweep.execution.events import Event
@@ -378,8 +378,8 @@ def _replace_weights(folder: Path) -> None:
 def test_a_batch_that_was_stopped_has_the_bytes_of_a_whole_one(
     arrays: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 5)
-    monkeypatch.setattr(batch, "_next_budget", lambda *_: 5)
+    monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", 5)
+    monkeypatch.setattr(descent.TimedBudget, "__call__", lambda *_: 5)
     monkeypatch.setattr(journal, "_LARGEST_SHARE", np.inf)
     asked = document(
         arrays, training__optimizer="adam", sweep__warm_start=str(source), sweep__kernel="dense"

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import dlnsweep
 from dlnsweep.cli.app import app
 from dlnsweep.engine import program
+from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.errors import RunError, SpecError
 from dlnsweep.machine import memory
 from dlnsweep.machine.memory import available_memory, out_of_memory, total_memory, workers_that_fit
@@ -177,6 +178,6 @@ def test_a_program_that_is_larger_than_what_is_free_is_not_started(
 ) -> None:
     monkeypatch.setattr("dlnsweep.numerics.runtime.available_memory", lambda: 1000)
     # Programs that earlier tests compiled are not looked at again.
-    monkeypatch.setattr("dlnsweep.engine.batch._PROGRAMS", {})
+    PROGRAMS.clear()
     with pytest.raises(RunError, match=r"a call of its program needs .* and 1 kB are free"):
         dlnsweep.run(write(tmp_path), tmp_path, workers=0)

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dlnsweep.engine.batch import program_for, train_batch
+from dlnsweep.engine.batch import train_batch
+from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.engine.trained import Trained
 from dlnsweep.networks.deep_prior.draw import PriorDrawing
 from dlnsweep.networks.deep_prior.kind import room_for
@@ -232,7 +233,7 @@ def compare(sweep: Sweep, names: tuple[str, ...], rate: float | None = None) -> 
     width = plan.program_widths[0]
     trained = train_batch(plan.settings, plan.shared, width)
     # The program that has just trained them, so what they were given.
-    program = program_for(plan.row(0), width, plan.num_runs)
+    program = PROGRAMS.dense(plan.row(0), width, plan.num_runs)
     with numerics():
         inputs, _ = program.start(program.arguments(plan.settings))
     inputs = jax.tree.map(np.asarray, inputs)

@@ -18,7 +18,7 @@ from relu_samples import (
 )
 from spec_samples import problems
 
-from dlnsweep.engine import batch
+from dlnsweep.engine import descent
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.networks.layered.relu import ReluKernel, keep_samples
@@ -180,8 +180,8 @@ def test_padded_widths_train_as_narrow_networks_do(monkeypatch):
     for row in range(plan.num_runs):
         assert_follows(plan, row, padded, row)
     # Where segments are cut does not change bits.
-    monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", 7)
-    monkeypatch.setattr(batch, "_SEGMENT_SECONDS", 1e-12)
+    monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", 7)
+    monkeypatch.setattr(descent, "_SEGMENT_SECONDS", 1e-12)
     assert same_bits(padded, train_rows(plan, padded_width=8))
 
 

@@ -184,10 +184,11 @@ def test_the_operator_is_kept_once_in_a_call():
     plan, batches = batches_of(sensing())
     rows = {key: column[batches[0].runs] for key, column in plan.settings.items()}
     row = plan.row(int(batches[0].runs[0]))
+    from dlnsweep.engine.programs import PROGRAMS
     from dlnsweep.numerics.runtime import numerics
 
     with numerics():
-        program = batch.program_for(row, 7, 3)
+        program = PROGRAMS.dense(row, 7, 3)
         (own, operator), _ = program.start(program.arguments(rows))
     assert operator.shape == (N, D * M)
     assert own.constants.fit.observed.operator is None

@@ -187,7 +187,7 @@ def test_a_program_from_the_cache_gives_the_same_bits(
 ) -> None:
     from jax import monitoring
 
-    from dlnsweep.engine import batch
+    from dlnsweep.engine.programs import PROGRAMS
 
     path, folder = write(tmp_path, text), tmp_path / "cache"
     monkeypatch.setenv("DLNSWEEP_COMPILE_CACHE", str(folder))
@@ -195,7 +195,7 @@ def test_a_program_from_the_cache_gives_the_same_bits(
     monitoring.register_event_listener(lambda event, **_: events.append(event))
 
     def run(name: str) -> tuple[int, int]:
-        batch._PROGRAMS.clear()
+        PROGRAMS.clear()
         events.clear()
         dlnsweep.run(path, tmp_path / name, workers=0)
         read, compiled = (

@@ -44,7 +44,6 @@ from instances import draw
 from dlnsweep.networks.layered import dense, gradient_descent
 from dlnsweep.numerics.compensated import nothing_lost
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.single import network as single
 from dlnsweep.single.training import train
 
 UNIT = 2.0**-24
@@ -140,12 +139,12 @@ WAYS = {
 }
 
 
+@pytest.mark.usefixtures("compiled_anew")
 @pytest.mark.parametrize(
     "way", [pytest.param(w, marks=pytest.mark.slow) if w == "nesterov" else w for w in WAYS]
 )
 def test_slow_decay_ends_at_its_plateau_in_float32(way: str, monkeypatch) -> None:
     dims, optimizer, step_rule, delay = WAYS[way]
-    monkeypatch.setattr(single, "_FUNCTIONS", {})
     monkeypatch.setattr(dense, "delay_for", lambda dims, rank: delay)
     if way.startswith("single"):
         monkeypatch.setattr(gradient_descent, "_LARGEST_OUTER", 0)

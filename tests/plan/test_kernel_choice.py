@@ -39,30 +39,32 @@ def reason(**changes: Any) -> str:
         (
             {"sweep__kernel": "reduced", "training__optimizer": "adam"},
             'sweep.kernel is "reduced", but adam does not keep to the spaces that gradient descent '
-            "visits.",
+            'visits: set training.optimizer = "gradient_descent".',
         ),
         (
             {"sweep__kernel": "reduced", "training__optimizer": ["nesterov", "rmsprop"]},
             'sweep.kernel is "reduced", but rmsprop does not keep to the spaces that gradient '
-            "descent visits.",
+            'descent visits: set training.optimizer = "gradient_descent".',
         ),
         (
             {"sweep__kernel": "reduced", "network__depth": [2, 1]},
-            'sweep.kernel is "reduced", but a network of depth 1 has no hidden layer.',
+            'sweep.kernel is "reduced", but a network of depth 1 has no hidden layer: set '
+            "network.depth = 2.",
         ),
         (
             {"sweep__kernel": "reduced", "record__observables": ["loss", "unbalancedness"]},
-            'sweep.kernel is "reduced", but unbalancedness needs the weights themselves.',
+            'sweep.kernel is "reduced", but unbalancedness needs the weights themselves: set '
+            'record.observables = ["loss"].',
         ),
         (
             {**LAW, "record__observables": ["unbalancedness_nuclear"]},
             'network.initial_weights is "law", but unbalancedness_nuclear needs the weights '
-            "themselves.",
+            'themselves: set record.observables = ["regression_error"].',
         ),
         (
             {"network__initial_weights": ["drawn", "law"], "training__optimizer": "adamw"},
             'network.initial_weights is "law", but adamw does not keep to the spaces that gradient '
-            "descent visits.",
+            'descent visits: set training.optimizer = "gradient_descent".',
         ),
         (
             {**LAW, "sweep__kernel": "dense"},

@@ -18,7 +18,7 @@ import scipy.fft
 from batch_samples import plan_of, train_rows
 
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.engine import batch
+from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.errors import SpecError
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import gaussian, purpose_key
@@ -178,7 +178,7 @@ def test_runs_planned_before_there_were_operators_go_on():
         assert np.array_equal(found.observables[name], values)
     row = made.row(0)
     with numerics():
-        assert batch.draw_for(row, 8)._arguments(row)["problem.blur_width"] == 1.0
+        assert PROGRAMS.draw(row, 8)._arguments(row)["problem.blur_width"] == 1.0
 
 
 def plan_of_row(made):

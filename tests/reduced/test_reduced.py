@@ -13,6 +13,7 @@ import oracle
 import pytest
 from instances import Instance, draw
 
+from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.networks.layered.samples import reduce_samples
 from dlnsweep.numerics.lanes import ONE_FUNCTION_OPTIONS
 from dlnsweep.numerics.runtime import numerics
@@ -25,7 +26,6 @@ from dlnsweep.reduced.reduction import Sizes
 from dlnsweep.reduced.start import Network
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.training import TrainingSettings
-from dlnsweep.single import network as single
 from dlnsweep.single.training import train
 
 # What is asked of every run here; the kernel's estimate may be a third of the true error.
@@ -422,14 +422,14 @@ def test_float32_rounds_the_records_alone():
         assert np.array_equal(a, b)
 
 
-def test_equal_shapes_share_their_program(monkeypatch):
-    monkeypatch.setattr(single, "_FUNCTIONS", {})
+@pytest.mark.usefixtures("compiled_anew")
+def test_equal_shapes_share_their_program():
     instance = draw(*SMALL, seed=9)
     numbers = numbers_for(instance, "gradient_descent", "uniform")
     for decay in (0.01, 0.011):
         found = run(instance, numbers | {"weight_decay": decay}, tolerance=1e-4)
         assert found.kernel_reason == "certified"
-    assert len(single._FUNCTIONS) == 1, "sizes are rounded up"
+    assert len(PROGRAMS) == 1, "sizes are rounded up"
 
 
 def test_sizes_of_a_program_are_rounded_up():

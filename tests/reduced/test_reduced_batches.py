@@ -11,12 +11,14 @@ from batch_samples import drawn, expected, plan_of, train_rows
 
 from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
-from dlnsweep.engine import batch
+from dlnsweep.engine import batch, descent
+from dlnsweep.engine.programs import PROGRAMS, Programs
 from dlnsweep.networks.layered import kind as layered
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.reduced import lane as lanes
 from dlnsweep.reduced import program as reducing
 from dlnsweep.reduced.prepare import prepare as prepare_network
+from dlnsweep.reduced.program import ReducedDraw
 
 TOLERANCE = 1e-4
 # The estimate may be a third of the true error.
@@ -201,7 +203,7 @@ def test_a_run_that_leaves_its_rehearsal_is_trained_again(kernel, exact, few, mo
 def test_a_run_is_compared_with_its_rehearsal():
     made = plan(sweep={"seeds": 1})
     row = made.row(0) | made.shared
-    lane = batch.draw_for(row, 60).lane(row)
+    lane = PROGRAMS.draw(row, 60).lane(row)
     assert not lane.prepared.refusal
     expected = lane.prepared.reduction.records[-1].error
     for share, left in [(1.0, False), (1.02, False), (0.98, False), (1.05, True), (0.9, True)]:
@@ -261,7 +263,7 @@ LAW = {
 def test_a_network_of_too_coarse_a_level_is_drawn_deeper(monkeypatch):
     made = plan(**LAW)
     rows = [made.row(i) | made.shared for i in range(made.num_runs)]
-    draw = batch.ReducedDraw(rows[0], int(made.settings["network.width"].max()))
+    draw = ReducedDraw(rows[0], int(made.settings["network.width"].max()))
     usual, deeper = (draw.draw(rows[1], k) for k in (0, 1))
     # The same numbers, and more of them: what the first level reveals stays as it is.
     assert len(usual.first) < len(deeper.first)
@@ -297,7 +299,7 @@ def test_a_network_of_too_coarse_a_level_is_drawn_deeper(monkeypatch):
 def test_a_level_that_lacks_too_much_says_so():
     made = plan(**LAW)
     row = made.row(1) | made.shared
-    draw = batch.ReducedDraw(row, int(made.settings["network.width"].max()))
+    draw = ReducedDraw(row, int(made.settings["network.width"].max()))
     lane = draw.lane(row)
     assert 0 < lane.prepared.missing <= lane.prepared.estimate <= 1e-3
     network = lane.prepared.reduction.pilot.network
@@ -315,12 +317,12 @@ def test_runs_use_what_was_rehearsed_and_nothing_else():
     made = plan(record=FEW)
     rows = [made.row(i) | made.shared for i in range(2)]
     with numerics():
-        draw = batch.draw_for(rows[0], 60)
+        draw = PROGRAMS.draw(rows[0], 60)
         lane = draw.lane(rows[0])
         small = replace(lane.prepared.sizes, forward=tuple(
             n - 1 for n in lane.prepared.sizes.forward))  # fmt: skip
         fewer = replace(lane, prepared=replace(lane.prepared, sizes=small))
-        program = batch.reduced_program_for(rows[0], draw, [lane, fewer])
+        program = PROGRAMS.reduced(rows[0], draw, [lane, fewer])
         for one in (lane, fewer):
             inputs, _ = program.start([one])
             for j, size in enumerate(one.prepared.sizes.forward):
@@ -333,11 +335,11 @@ def test_runs_use_what_was_rehearsed_and_nothing_else():
 def test_kept_draws_know_what_they_draw_for():
     made = plan("auto")
     row = made.row(0) | made.shared
-    asked = batch.draw_for(row | {"sweep.kernel": "reduced"}, 60)
-    assert batch.draw_for(row, 60) is not asked
-    assert batch.draw_for(row | {"sweep.tolerance": 1e-5}, 60).tolerance == 1e-5
+    asked = PROGRAMS.draw(row | {"sweep.kernel": "reduced"}, 60)
+    assert PROGRAMS.draw(row, 60) is not asked
+    assert PROGRAMS.draw(row | {"sweep.tolerance": 1e-5}, 60).tolerance == 1e-5
     assert asked.forced
-    assert not batch.draw_for(row, 60).forced
+    assert not PROGRAMS.draw(row, 60).forced
 
 
 def test_runs_of_a_reduced_batch_diverge_and_stop_one_by_one():
@@ -379,9 +381,9 @@ def test_networks_of_any_width_come_from_their_law():
         sweep={"seeds": 1, "tolerance": 1e-3},
     )
     assert (made.num_runs, made.num_programs) == (4, 1)
-    before = set(batch._PROGRAMS)
-    trained = train_rows(made)
-    assert len(set(batch._PROGRAMS) - before) == 2, "one draws, one trains"
+    programs = Programs()
+    trained = train_rows(made, programs=programs)
+    assert len(programs) == 2, "one draws, one trains"
     assert trained.status == ["finished"] * 4
     assert trained.kernel == ["reduced"] * 4
     assert trained.kernel_reason == ["certified"] * 4
@@ -414,8 +416,8 @@ def test_where_segments_are_cut_does_not_change_bits(monkeypatch):
     made = plan(network={"depth": 2}, sweep={"seeds": 1})
     found = []
     for first, seconds in [(10**6, 1e3), (1, 1e-12), (37, 1e-12)]:
-        monkeypatch.setattr(batch, "_FIRST_SEGMENT_STEPS", first)
-        monkeypatch.setattr(batch, "_SEGMENT_SECONDS", seconds)
+        monkeypatch.setattr(descent, "_FIRST_SEGMENT_STEPS", first)
+        monkeypatch.setattr(descent, "_SEGMENT_SECONDS", seconds)
         reports = []
         trained = train_rows(made, on_progress=reports.append)
         found.append((trained, len(reports)))

@@ -203,7 +203,7 @@ def test_weights_that_cannot_be_kept_are_told_at_once(monkeypatch: pytest.Monkey
         (
             {"sweep": {"kernel": "reduced"}},
             'sweep.kernel is "reduced", but it has no weights to keep, only what they do to few '
-            "directions; leave record.weights out",
+            "directions: leave record.weights out",
         ),
     ):
         with pytest.raises(SpecError, match=said):

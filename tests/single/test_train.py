@@ -16,11 +16,11 @@ from instances import Instance, draw
 from scipy.integrate import solve_ivp
 
 from dlnsweep.contracts.network import find_network
+from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered import dense, gradient_descent
 from dlnsweep.networks.layered.samples import reduce_samples, reduced_measurements
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.single import network as single
 from dlnsweep.single.training import train
 
 # What issue 2 promises on well-posed instances; measured below 1e-12, the room is for rounding
@@ -60,10 +60,11 @@ def paths():
         return min(8, wide // (4 * rank)) if wide >= 128 else 1
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(single, "_FUNCTIONS", {})
+        PROGRAMS.clear()
         patch.setattr(dense, "delay_for", delay)
         patch.setattr(gradient_descent, "_LARGEST_OUTER", 3)
         yield
+        PROGRAMS.clear()
 
 
 def stable_rate(instance: Instance, fit: float, step_rule: str, share: float = 0.5) -> float:

@@ -80,7 +80,7 @@ def networks(task: str | None = None) -> str:
         ({"training__beta1": 0.9}, ["training.beta1 is given, but gradient_descent does not use it; it belongs to adam, adamw, adamax, nadam, amsgrad, radam, lamb, lion, adabelief, yogi, novograd."]),
         ({"training__momentum": 0.9, "training__optimizer": ["adam", "rmsprop"]}, ["training.momentum is given, but adam, rmsprop does not use it; it belongs to momentum, nesterov."]),
         ({"training__minibatch_size": [0, 6]}, ["training.minibatch_size is 6; it must not exceed problem.num_samples, which is 5 (0 takes all samples)."]),
-        ({"training__minibatch_size": 2, "sweep__kernel": "reduced"}, ['sweep.kernel is "reduced", but minibatches leave the spaces that the full gradient visits.']),
+        ({"training__minibatch_size": 2, "sweep__kernel": "reduced"}, ['sweep.kernel is "reduced", but minibatches leave the spaces that the full gradient visits: set training.minibatch_size = 0.']),
         ({"problem__kind": "subspce"}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?"]),
         ({"problem__kind": ["subspace"]}, [f"problem.kind is ['subspace'], which is not known; known are {KINDS}."]),
         ({"problem__kind": None}, [f"problem.kind is missing; known are {KINDS}."]),

@@ -34,6 +34,7 @@ from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.spectra import guarded
+from dlnsweep.settings.run_settings import RunSettings
 
 
 def unit_input(dim: int) -> Float[Array, " d"]:
@@ -145,7 +146,7 @@ class PriorDefinition(GenericDrawing):
     takes_weights: ClassVar[bool] = False
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> PriorDefinition:
+    def from_row(cls, row: RunSettings, padded_width: int) -> PriorDefinition:
         """Read a run's dotted settings."""
         drawn_by, dim = PriorDrawing.from_row(row, padded_width), row["network.input_dim"]
         network = prior(drawn_by.sections.problem.loss, dim)

@@ -19,6 +19,7 @@ from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.streams import gaussian, keys_of
 from dlnsweep.settings.base import static_text
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import switched_on
 
 # Lanes of a call on a CPU, one after another: one that has ended costs nothing.
@@ -39,7 +40,7 @@ class PriorDrawing(Drawing):
     room: tuple[int, int]
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> PriorDrawing:
+    def from_row(cls, row: RunSettings, padded_width: int) -> PriorDrawing:
         """Read a run's dotted settings."""
         return cls(Sections.from_row(row), padded_width, room_of(row))
 

@@ -15,6 +15,7 @@ from dlnsweep.contracts.network import NetworkKind, StepCost
 from dlnsweep.contracts.observable import Dimensions
 from dlnsweep.problems.deep_prior import PADDABLE
 from dlnsweep.settings.base import Describe, Settings
+from dlnsweep.settings.run_settings import RunSettings
 
 # One core: the dispatch of a step's operations, phi and phi' of a neuron, and small products.
 _STEP_SECONDS = 3e-7
@@ -70,7 +71,7 @@ def room_for(size: int, coarse: bool) -> int:
     return room
 
 
-def room_of(row: Mapping[str, Any]) -> tuple[int, int]:
+def room_of(row: RunSettings) -> tuple[int, int]:
     """Return the rows and columns of the arrays that hold A."""
     m, n = row["problem.measurement_dim"], row["problem.signal_dim"]
     if row["problem.operator"] not in PADDABLE:
@@ -97,7 +98,7 @@ class DeepPrior(NetworkKind):
         "training.step_rule": ("uniform", "curvature"),
     }
 
-    def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def step_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step; its products are those of m x k matrices, whatever d and n."""
         m, n = room_of(row)
         both = row["network.trained_layers"] == "both"
@@ -107,19 +108,19 @@ class DeepPrior(NetworkKind):
         state = width * (1 + (m if both else 0))
         return StepCost(flops, item * state, seconds, 2 * n * width / _FLOPS_A_SECOND)
 
-    def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
+    def dimensions(self, row: RunSettings) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""
         return Dimensions(row["problem.signal_dim"], row["problem.measurement_dim"], 2)
 
-    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> str:
         """Return why a run gets its kernel: that is exact, and small."""
         return "trained on z = W u, exactly"
 
-    def paddable(self, row: Mapping[str, Any]) -> bool:
+    def paddable(self, row: RunSettings) -> bool:
         """Return that narrow networks can stand in wider, zero-padded arrays."""
         return True
 
-    def weight_shape(self, name: str, row: Mapping[str, Any]) -> tuple[int, ...] | None:
+    def weight_shape(self, name: str, row: RunSettings) -> tuple[int, ...] | None:
         """Return the shape of z = W u and of C."""
         width, measured = row["network.width"], row["problem.measurement_dim"]
         return {"hidden": (width,), "output_change": (measured, width)}.get(name)

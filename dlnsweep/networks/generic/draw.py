@@ -20,6 +20,7 @@ from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.streams import keys_of
 from dlnsweep.settings.base import with_numbers
+from dlnsweep.settings.run_settings import RunSettings
 
 # Purposes "weights/1" to this one are compiled faster; any other name is as good.
 _LAYERS = 4
@@ -74,7 +75,7 @@ class GenericDrawing(Drawing):
     trained_by: ClassVar[type[GenericKernel]] = GenericKernel
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> GenericDrawing:
+    def from_row(cls, row: RunSettings, padded_width: int) -> GenericDrawing:
         """Read a run's dotted settings."""
         kind: Any = network_of(row)
         return cls(Sections.from_row(row), kind.network, padded_width)

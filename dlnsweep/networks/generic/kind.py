@@ -23,7 +23,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, of_any_networ
 from dlnsweep.contracts.plugins import SHARED, is_loading
 from dlnsweep.contracts.problem import PROBLEMS, is_by_law, with_drawn_inputs
 from dlnsweep.contracts.sources import source_of
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import LOSS_WORDS, OF_NETWORK
 from dlnsweep.settings.words import words_of
 
@@ -64,7 +64,7 @@ class GenericKind(NetworkKind):
         # A plug-in may have it from another module, which workers then load with it.
         self._shared = is_loading()
 
-    def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def step_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run, by what a prediction takes; else as of two layers, roughly."""
         outputs, inputs = row["problem.signal_dim"], row["problem.measurement_dim"]
         sizes = outputs + inputs
@@ -72,10 +72,10 @@ class GenericKind(NetworkKind):
         item = 8 if row["sweep.precision"] == "float64" else 4
         count = self.network.multiplications
         if count is None:
-            width = width if "network.width" in row else _GUESSED_WIDTH
+            width = width if row.get("network.width") else _GUESSED_WIDTH
             products, held, speed = sizes * width, width + sizes, _FLOPS_A_SECOND
         else:
-            products = count(section_of(self.settings, "network", row), inputs, outputs)
+            products = count(row.section("network", self.settings), inputs, outputs)
             # Of matrices of about one size that act on a sample.
             held, speed = sizes + 2 * math.isqrt(products), _WIDE_FLOPS_A_SECOND * 8 / item
         # Forward, backward and for the gradient; parameters, gradient and a change of them.
@@ -83,26 +83,26 @@ class GenericKind(NetworkKind):
         state = item * (3 * products + 2 * samples * held)
         return StepCost(flops, state, flops / speed + _DISPATCH_SECONDS)
 
-    def generic_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def generic_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run by the generic way, perhaps on the span of the samples."""
         if row["sweep.kernel"] != REDUCED_INPUTS:
             return self.step_cost(row, width)
         problem = PROBLEMS[row["problem.kind"]]
-        rank = problem.rank_of(section_of(problem.settings, "problem", row))
-        cost = self.step_cost({**row, "problem.measurement_dim": rank}, width)
+        rank = problem.rank_of(row.section("problem", problem.settings))
+        cost = self.step_cost(row | {"problem.measurement_dim": rank}, width)
         if is_by_law(row):
             return cost
         # All inputs and their basis, and the first layer, as they are drawn, with a copy of each.
-        layer = width if "network.width" in row else _GUESSED_WIDTH
+        layer = width if row.get("network.width") else _GUESSED_WIDTH
         drawn = 16 * row["problem.measurement_dim"] * (2 * rank + layer)
         return replace(cost, draw_bytes=drawn + cost.state_bytes)
 
-    def why_full(self, row: Mapping[str, Any], width: int) -> str:
+    def why_full(self, row: RunSettings, width: int) -> str:
         """Return why a run is not for the reduced kernel; where inputs are, that they are."""
         if row["sweep.kernel"] != REDUCED_INPUTS:
             return super().why_full(row, width)
         problem = PROBLEMS[row["problem.kind"]]
-        rank = problem.rank_of(section_of(problem.settings, "problem", row))
+        rank = problem.rank_of(row.section("problem", problem.settings))
         law = ", drawn by their law" if is_by_law(row) else ""
         return f"asked for; inputs in the {rank:,} dimensions of their span{law}"
 
@@ -117,17 +117,17 @@ class GenericKind(NetworkKind):
         """The values of training.loss with which it is trained: its own, or any if it has none."""
         return (OF_NETWORK,) if self.network.loss is not None else (OF_NETWORK, *LOSSES)
 
-    def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
+    def dimensions(self, row: RunSettings) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""
         levels = row.get("record.noise_levels") or ()
         sizes = row["problem.signal_dim"], row["problem.measurement_dim"]
         return Dimensions(*sizes, int(row.get("network.depth") or 0), len(levels))
 
-    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> str:
         """Return why a run gets no other way: there is none."""
         return "there is only the generic way"
 
-    def why_not_trainable(self, row: Mapping[str, Any]) -> str:
+    def why_not_trainable(self, row: RunSettings) -> str:
         """Return what is wrong with the network's functions, as found on one run; else nothing."""
         from dlnsweep.networks.generic.trial import why_not
 
@@ -136,7 +136,7 @@ class GenericKind(NetworkKind):
         # looked at, which the problem may not fit.
         return why_not(row, computed=not self._ours or self._reads_strangers(row))
 
-    def _reads_strangers(self, row: Mapping[str, Any]) -> bool:
+    def _reads_strangers(self, row: RunSettings) -> bool:
         """Return whether a run has a loss, an initializer or the like of someone else's."""
         found = [(LOSS_WORDS, row["training.loss"])]
         for key, field in self.settings.model_fields.items():

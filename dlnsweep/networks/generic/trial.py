@@ -18,6 +18,7 @@ from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.settings.base import with_numbers
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import raised
 from dlnsweep.settings.training import OF_NETWORK
 
@@ -29,7 +30,7 @@ class _Wrong(Exception):  # noqa: N818 - a sentence
     """What is wrong with a network."""
 
 
-def why_not(row: Mapping[str, Any], *, computed: bool = True) -> str:
+def why_not(row: RunSettings, *, computed: bool = True) -> str:
     """Return what is wrong with a run's network, as a sentence; empty if nothing is.
 
     Args:
@@ -45,7 +46,7 @@ def why_not(row: Mapping[str, Any], *, computed: bool = True) -> str:
     return ""
 
 
-def _try(row: Mapping[str, Any], computed: bool) -> None:
+def _try(row: RunSettings, computed: bool) -> None:
     drawing = GenericDrawing.from_row(row, row.get("network.width") or 1)
     network, dtype = drawing.network, jnp.dtype(row["sweep.precision"])
     arguments = drawing.example_arguments() | {"seed": row["seed"]}
@@ -116,7 +117,7 @@ def _try(row: Mapping[str, Any], computed: bool) -> None:
     _observe(drawing, arguments, dtype)
 
 
-def why_not_recorded(drawing: GenericDrawing, row: Mapping[str, Any]) -> str:
+def why_not_recorded(drawing: GenericDrawing, row: RunSettings) -> str:
     """Return what is wrong with the observables of a run that is drawn so; empty if nothing is."""
     arguments = drawing.example_arguments() | {"seed": row["seed"]}
     try:
@@ -239,14 +240,14 @@ def _check_shape(outputs: Any, data: Samples, entrywise: bool, observables: Sequ
 
 
 def _compute(
-    drawing: GenericDrawing, row: Mapping[str, Any], arguments: Mapping[str, Any], dtype: Any
+    drawing: GenericDrawing, row: RunSettings, arguments: Mapping[str, Any], dtype: Any
 ) -> None:
     """Compute the loss and its gradient at step 0 of one run."""
     kernel = drawing.kernel(Layout(1))
     named = kernel.training.loss
     place = "its loss" if named == OF_NETWORK else f"training.loss '{named}'"
     # Factors one a layer are a text in the row, and numbers in the arguments.
-    own = {k: v if isinstance(v, tuple) else row.get(k) or v for k, v in arguments.items()}
+    own = {k: v if isinstance(v, tuple) else row.number(k, v) for k, v in arguments.items()}
     given = {k: jnp.asarray(v, jnp.asarray(arguments[k]).dtype) for k, v in own.items()}
 
     @jax.jit

@@ -7,7 +7,6 @@ by hand. Only what is recorded of the weights is computed by the same code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,6 +28,7 @@ from dlnsweep.networks.layered.relu import ReluView, keep_samples
 from dlnsweep.networks.layered.view import LinearView, NetworkView
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
+from dlnsweep.settings.run_settings import RunSettings
 
 Weights = tuple[Float[Array, "..."], ...]
 
@@ -127,7 +127,7 @@ class LinearDefinition(GenericDrawing):
     defined: ClassVar[Network] = DEEP_LINEAR
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> LinearDefinition:
+    def from_row(cls, row: RunSettings, padded_width: int) -> LinearDefinition:
         """Read a run's dotted settings."""
         return cls(Sections.from_row(row), cls.defined, padded_width, problem_rank(row))
 

@@ -22,6 +22,7 @@ from dlnsweep.networks.test_samples import TestSamples, draw_test_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax
 from dlnsweep.numerics.streams import keys_of
+from dlnsweep.settings.run_settings import RunSettings
 
 
 class Drawn(NamedTuple):
@@ -56,7 +57,7 @@ class SampleDrawing(Drawing):
     takes_weights: ClassVar[bool] = True
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> SampleDrawing:
+    def from_row(cls, row: RunSettings, padded_width: int) -> SampleDrawing:
         """Read a run's dotted settings."""
         return cls(
             Sections.from_row(row),

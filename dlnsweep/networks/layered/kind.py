@@ -20,7 +20,7 @@ from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS, INITIALIZERS
 from dlnsweep.networks.layered.reducible import why_not_reduced
 from dlnsweep.settings.base import Constraint, Describe, Settings
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 
 Width = Annotated[int, Field(ge=1, le=10**12)]
 # Each layer is compiled by itself: compiling thousands would not end.
@@ -118,7 +118,7 @@ class NetworkSettings(Settings):
     )
 
 
-def layer_sizes(row: Mapping[str, Any], width: int) -> tuple[int, ...]:
+def layer_sizes(row: RunSettings, width: int) -> tuple[int, ...]:
     """Return the layer sizes (m, d_w, ..., d_w, d)."""
     hidden = (width,) * (row["network.depth"] - 1)
     return (row["problem.measurement_dim"], *hidden, row["problem.signal_dim"])
@@ -142,10 +142,10 @@ def is_slow(learning_rate: Any, weight_decay: Any, step_rule: str, fan_ins: Sequ
     return np.asarray(learning_rate) * np.asarray(weight_decay) / most < COARSE_DECAY
 
 
-def problem_rank(row: Mapping[str, Any]) -> int:
+def problem_rank(row: RunSettings) -> int:
     """Return the rank of the measurements."""
     problem = PROBLEMS[row["problem.kind"]]
-    return problem.rank_of(section_of(problem.settings, "problem", row))
+    return problem.rank_of(row.section("problem", problem.settings))
 
 
 def dense_flops(dims: Sequence[int], rank: int) -> int:
@@ -192,7 +192,7 @@ class DeepLinear(NetworkKind):
     reducible = layered = True
     honoured = {"training.step_rule": ("uniform", "fan_in")}  # noqa: RUF012 - never changed
 
-    def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def step_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run's dense kernel with arrays of `width`."""
         if row["network.initial_weights"] == "law":
             width = min(width, _COMPRESSED_WIDTH)
@@ -209,7 +209,7 @@ class DeepLinear(NetworkKind):
         state = item * (1 if descent else 3) * entries
         return StepCost(flops, state, seconds, record_seconds, _DRAWN_BYTES[item] * entries)
 
-    def generic_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def generic_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run by the generic way, which sees all samples in all layers."""
         dims = layer_sizes(row, width)
         # A problem of a user's own need not say how many samples it draws.
@@ -222,14 +222,14 @@ class DeepLinear(NetworkKind):
         record_seconds = 2 * dims[0] * entries / _FLOPS_A_SECOND
         return StepCost(flops, state, seconds, record_seconds, _DRAWN_BYTES[item] * entries)
 
-    def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
+    def dimensions(self, row: RunSettings) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""
         # Of a folder that an earlier version began, the row has no levels.
         levels = row.get("record.noise_levels") or ()
         sizes = row["problem.signal_dim"], row["problem.measurement_dim"]
         return Dimensions(*sizes, row["network.depth"], len(levels))
 
-    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> str:
         """Return why a run gets the dense kernel; empty if the reduced one is to try.
 
         The rule reads the settings alone, never the machine, so that a run gets the same kernel
@@ -245,37 +245,39 @@ class DeepLinear(NetworkKind):
             # A folder of an earlier version has no such setting.
             row.get("record.weights"),
         )
-        if reason or self.must_reduce(row):
-            return reason
+        if reason:
+            return reason.sentence
+        if self.must_reduce(row):
+            return ""
         return why_not_worth(layer_sizes(row, width), problem_rank(row), row["training.num_steps"])
 
-    def why_not_trainable(self, row: Mapping[str, Any]) -> str:
+    def why_not_trainable(self, row: RunSettings) -> str:
         """Return what is wrong with a stranger's initializer; else nothing."""
         from dlnsweep.networks.layered.trial import why_not_initializer
 
         dims = layer_sizes(row, row["network.width"])
         return why_not_initializer(row["network.initializer"], dims)
 
-    def must_reduce(self, row: Mapping[str, Any]) -> bool:
+    def must_reduce(self, row: RunSettings) -> bool:
         """Return whether a run is trained by the reduced kernel whatever the pilot finds."""
         return row["sweep.kernel"] == "reduced" or row["network.initial_weights"] == "law"
 
-    def weight_shape(self, name: str, row: Mapping[str, Any]) -> tuple[int, ...] | None:
+    def weight_shape(self, name: str, row: RunSettings) -> tuple[int, ...] | None:
         """Return the shape of "weights[i]"."""
         dims = layer_sizes(row, row["network.width"])
         shapes = {f"weights[{i}]": (dims[i + 1], dims[i]) for i in range(len(dims) - 1)}
         return shapes.get(name)
 
-    def paddable(self, row: Mapping[str, Any]) -> bool:
+    def paddable(self, row: RunSettings) -> bool:
         """Return whether narrow networks can stand in wider, zero-padded arrays."""
         made_of = INITIALIZERS[row["network.initializer"]], OPTIMIZERS[row["training.optimizer"]]
         return all(each.paddable for each in made_of) and row["network.depth"] > 1
 
-    def width_is_free(self, row: Mapping[str, Any]) -> bool:
+    def width_is_free(self, row: RunSettings) -> bool:
         """Return whether the network is drawn from the law: its size does not depend on d_w."""
         return row["network.initial_weights"] == "law"
 
-    def run_class(self, row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+    def run_class(self, row: RunSettings, numbers: Mapping[str, Any]) -> Any:
         """Return whether the dense kernel is to keep what a step of gradient descent rounds off.
 
         That takes time, and what a run does must not depend on what its neighbours need.
@@ -309,11 +311,11 @@ class LinearThenRelu(DeepLinear):
         "training.minibatch_size": (0,),
     }
 
-    def run_class(self, row: Mapping[str, Any], numbers: Mapping[str, Any]) -> Any:
+    def run_class(self, row: RunSettings, numbers: Mapping[str, Any]) -> Any:
         """Return nothing: its kernel keeps what is rounded off in all runs."""
         return 0
 
-    def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def step_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run's kernel with arrays of `width`."""
         linear = super().step_cost(row, width)
         dims, rank = layer_sizes(row, width), problem_rank(row)
@@ -324,7 +326,7 @@ class LinearThenRelu(DeepLinear):
         state = linear.state_bytes + item * held
         return StepCost(flops, state, seconds, linear.record_seconds, linear.draw_bytes)
 
-    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> str:
         """Return why a run gets the dense kernel: always."""
         return NetworkKind.why_not_reducible(self, row, width)
 

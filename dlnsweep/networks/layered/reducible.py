@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.settings.reasons import Reason
 
 # Optimizers whose steps keep the weights in the spaces that gradient descent visits.
 _REDUCIBLE = ("gradient_descent", "momentum", "nesterov")
+
+
+def reasons_not_reduced(
+    optimizer: str,
+    depth: int,
+    observables: Sequence[str],
+    minibatch_size: int = 0,
+    weights: object = (),
+) -> Iterator[Reason]:
+    """Yield each reason why the reduced kernel cannot train a run.
+
+    Args:
+        optimizer: training.optimizer.
+        depth: network.depth.
+        observables: record.observables.
+        minibatch_size: training.minibatch_size.
+        weights: record.weights.
+    """
+    if weights:
+        yield Reason(
+            "weights",
+            "it has no weights to keep, only what they do to few directions",
+            {"record.weights": None},
+        )
+    if minibatch_size:
+        yield Reason(
+            "minibatches",
+            "minibatches leave the spaces that the full gradient visits",
+            {"training.minibatch_size": 0},
+        )
+    if optimizer not in _REDUCIBLE:
+        yield Reason(
+            "optimizer",
+            f"{optimizer} does not keep to the spaces that gradient descent visits",
+            {"training.optimizer": _REDUCIBLE[0]},
+        )
+    if depth == 1:
+        yield Reason("depth", "a network of depth 1 has no hidden layer", {"network.depth": 2})
+    others = [name for name in observables if not OBSERVABLES[name].needs_layers]
+    for name in observables:
+        if name not in others:
+            yield Reason(
+                "observable",
+                f"{name} needs the weights themselves",
+                {"record.observables": others or ["regression_error"]},
+            )
 
 
 def why_not_reduced(
@@ -16,17 +63,10 @@ def why_not_reduced(
     observables: Sequence[str],
     minibatch_size: int = 0,
     weights: object = (),
-) -> str:
-    """Return why the reduced kernel cannot train a run; empty if it can."""
-    if weights:
-        return "it has no weights to keep, only what they do to few directions"
-    if minibatch_size:
-        return "minibatches leave the spaces that the full gradient visits"
-    if optimizer not in _REDUCIBLE:
-        return f"{optimizer} does not keep to the spaces that gradient descent visits"
-    if depth == 1:
-        return "a network of depth 1 has no hidden layer"
-    for name in observables:
-        if OBSERVABLES[name].needs_layers:
-            return f"{name} needs the weights themselves"
-    return ""
+) -> Reason | None:
+    """Return the first reason why the reduced kernel cannot train a run; None if it can.
+
+    For the arguments see `reasons_not_reduced`.
+    """
+    given = optimizer, depth, observables, minibatch_size, weights
+    return next(reasons_not_reduced(*given), None)

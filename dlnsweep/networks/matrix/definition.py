@@ -23,6 +23,7 @@ from dlnsweep.networks.matrix.kind import FactorizationSettings, layer_sizes
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.losses import Fit
+from dlnsweep.settings.run_settings import RunSettings
 
 
 def factorization(dims: tuple[int, ...], power: float) -> Network:
@@ -88,7 +89,7 @@ class MatrixDefinition(GenericDrawing):
     trained_by: ClassVar[type[GenericKernel]] = MatrixKernel
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> MatrixDefinition:
+    def from_row(cls, row: RunSettings, padded_width: int) -> MatrixDefinition:
         """Read a run's dotted settings."""
         sections, dims = Sections.from_row(row), layer_sizes(row, padded_width)
         network = factorization(dims, power_of(sections.problem))

@@ -24,6 +24,7 @@ from dlnsweep.numerics.lanes import Layout, sharing_layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.streams import gaussian, keys_of
 from dlnsweep.problems.losses import Fit
+from dlnsweep.settings.run_settings import RunSettings
 
 _NEAR_TARGET = "near_target"
 
@@ -41,7 +42,7 @@ class MatrixDrawing(Drawing):
     takes_weights: ClassVar[bool] = True
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> MatrixDrawing:
+    def from_row(cls, row: RunSettings, padded_width: int) -> MatrixDrawing:
         """Read a run's dotted settings."""
         dims = layer_sizes(row, padded_width)
         return cls(Sections.from_row(row), dims, one_seed=shares_operator(row))

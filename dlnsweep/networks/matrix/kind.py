@@ -23,7 +23,7 @@ from dlnsweep.networks.layered.kind import (
     RelativeInitScale,
 )
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
-from dlnsweep.settings.rows import section_of
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.words import Words
 
 TASK = "matrix"
@@ -183,12 +183,12 @@ class FactorizationSettings(Settings):
     )
 
 
-def problem_settings(row: Mapping[str, Any]) -> Any:
+def problem_settings(row: RunSettings) -> Any:
     """Return the settings of [problem] of a run."""
-    return section_of(PROBLEMS[row["problem.kind"]].settings, "problem", row)
+    return row.section("problem", PROBLEMS[row["problem.kind"]].settings)
 
 
-def matrix_shape(row: Mapping[str, Any]) -> tuple[int, int]:
+def matrix_shape(row: RunSettings) -> tuple[int, int]:
     """Return d and m of a run."""
     problem = problem_settings(row)
     if row["problem.kind"] == "regression":
@@ -201,7 +201,7 @@ def matrix_shape(row: Mapping[str, Any]) -> tuple[int, int]:
     return problem.num_rows, problem.num_columns
 
 
-def layer_sizes(row: Mapping[str, Any], width: int) -> tuple[int, ...]:
+def layer_sizes(row: RunSettings, width: int) -> tuple[int, ...]:
     """Return the layer sizes (m, d_w, ..., d_w, d)."""
     d, m = matrix_shape(row)
     return (m, *(width,) * (row["network.depth"] - 1), d)
@@ -213,7 +213,7 @@ def chain_flops(dims: Sequence[int]) -> int:
     return 6 * narrow * sum(a * b for a, b in itertools.pairwise(dims[1:] or dims))
 
 
-def operator_entries(row: Mapping[str, Any]) -> int:
+def operator_entries(row: RunSettings) -> int:
     """Return the number of entries of the operator that a step reads twice."""
     d, m = matrix_shape(row)
     if row["problem.kind"] == "matrix_sensing":
@@ -225,7 +225,7 @@ def operator_entries(row: Mapping[str, Any]) -> int:
     return d * m
 
 
-def shares_operator(row: Mapping[str, Any]) -> bool:
+def shares_operator(row: RunSettings) -> bool:
     """Return whether the runs of a seed share their operator, for it is large."""
     item = 8 if row["sweep.precision"] == "float64" else 4
     large = item * operator_entries(row) >= _LEAST_SHARED_BYTES
@@ -248,7 +248,7 @@ class Factorization(NetworkKind):
         "training.prescription": ("none",),
     }
 
-    def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def step_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run with arrays of `width`."""
         dims = layer_sizes(row, width)
         item = 8 if row["sweep.precision"] == "float64" else 4
@@ -262,20 +262,20 @@ class Factorization(NetworkKind):
         record = 40 * dims[0] * dims[-1] * min(dims[0], dims[-1]) / 10e9
         return StepCost(flops, state, seconds + _DISPATCH_SECONDS, record)
 
-    def lanes_share(self, row: Mapping[str, Any]) -> bool:
+    def lanes_share(self, row: RunSettings) -> bool:
         """Return whether the runs of a batch share an operator."""
         return shares_operator(row)
 
-    def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
+    def dimensions(self, row: RunSettings) -> Dimensions:
         """Return the sizes that the length of an observable can depend on."""
         d, m = matrix_shape(row)
         return Dimensions(d, m, row["network.depth"], 0)
 
-    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> str:
         """Return why a run gets the dense kernel."""
         return f"the loss of {row['problem.kind']} is not one of few reduced samples"
 
-    def why_not_trainable(self, row: Mapping[str, Any]) -> str:
+    def why_not_trainable(self, row: RunSettings) -> str:
         """Return what is wrong with a stranger's initializer; else nothing."""
         from dlnsweep.networks.layered.trial import why_not_initializer
 

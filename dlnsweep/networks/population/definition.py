@@ -38,6 +38,7 @@ from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.streams import bartlett, gaussian
 from dlnsweep.problems.population import Teacher
+from dlnsweep.settings.run_settings import RunSettings
 
 
 def init(settings: CommitteeSettings, data: Samples, key: Any) -> Student:
@@ -110,7 +111,7 @@ class CommitteeDrawing(GenericDrawing):
     takes_weights: ClassVar[bool] = False
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], padded_width: int) -> CommitteeDrawing:
+    def from_row(cls, row: RunSettings, padded_width: int) -> CommitteeDrawing:
         """Read a run's dotted settings."""
         return cls(Sections.from_row(row), COMMITTEE, padded_width)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from dlnsweep.contracts.network import NetworkKind, StepCost
 from dlnsweep.contracts.observable import Dimensions
 from dlnsweep.networks.population.settings import CommitteeSettings
 from dlnsweep.problems.population import TASK
+from dlnsweep.settings.run_settings import RunSettings
 
 # One core: the dispatch of a step's operations, and a moment of a pair with its derivatives.
 _STEP_SECONDS = 6e-6
@@ -39,7 +37,7 @@ class Committee(NetworkKind):
         """The values of sweep.kernel: there are no outputs on samples, which jumps need."""
         return ("auto", "generic", "simd")
 
-    def step_cost(self, row: Mapping[str, Any], width: int) -> StepCost:
+    def step_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step: moments of K (K + M) pairs of vectors of K + M coordinates."""
         teachers = row["problem.num_teacher_neurons"]
         pairs, size = width * (width + teachers), width + teachers
@@ -47,11 +45,11 @@ class Committee(NetworkKind):
         seconds = _STEP_SECONDS + pairs * _PAIR_SECONDS + flops / _FLOPS_A_SECOND
         return StepCost(flops, 8 * (3 * width * size + 10 * pairs), seconds)
 
-    def dimensions(self, row: Mapping[str, Any]) -> Dimensions:
+    def dimensions(self, row: RunSettings) -> Dimensions:
         """Return the sizes that the length of an observable can depend on: M and K."""
         return Dimensions(row["problem.num_teacher_neurons"], row["network.width"], 2)
 
-    def why_not_reducible(self, row: Mapping[str, Any], width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> str:
         """Return why a run gets its way: there is no other."""
         return "trained in the span of student and teacher, exactly"
 

@@ -7,7 +7,6 @@ the training inputs and on fresh ones, and name the same learning rates and leav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from dlnsweep.contracts.network import REDUCED_INPUTS
@@ -22,6 +21,7 @@ from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import gaussian, purpose_key
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import raised
 
 # Rounding of a prediction in float64, over the size of all outputs; a claim that is false is
@@ -37,7 +37,7 @@ class _Wrong(Exception):  # noqa: N818 - a sentence
     """What is wrong with the claim."""
 
 
-def check_row(row: Mapping[str, Any], *, computed: bool = True) -> None:
+def check_row(row: RunSettings, *, computed: bool = True) -> None:
     """Refuse a run that has nothing to reduce, or whose network is not what it says.
 
     Args:
@@ -75,7 +75,7 @@ def check_row(row: Mapping[str, Any], *, computed: bool = True) -> None:
         raise SpecError(f"{asked}: {reason}")
 
 
-def _check_law(row: Mapping[str, Any], drawing: SpanDrawing, asked: str) -> None:
+def _check_law(row: RunSettings, drawing: SpanDrawing, asked: str) -> None:
     known = drawing.network.structure.input_law
     size = row["problem.measurement_dim"]
     if known is None or known(drawing.sections.network, size) is None:
@@ -89,7 +89,7 @@ def _check_law(row: Mapping[str, Any], drawing: SpanDrawing, asked: str) -> None
         raise SpecError(f"{asked}: {reason}")
 
 
-def _try(row: Mapping[str, Any], drawing: SpanDrawing) -> None:
+def _try(row: RunSettings, drawing: SpanDrawing) -> None:
     network, key = drawing.network, purpose_key(jnp.asarray(row["seed"]), _PURPOSE)
     arguments = {k: jnp.asarray(v) for k, v in drawing.example_arguments().items()}
     given = {**arguments, "seed": jnp.asarray(row["seed"])}

@@ -1,0 +1,94 @@
+"""Compiled programs, made once in a process and shared by its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from dlnsweep.contracts.drawing import Sections
+from dlnsweep.contracts.network import network_of
+from dlnsweep.engine.jumps import JumpProgram
+from dlnsweep.engine.program import Program
+from dlnsweep.engine.vectors import program_of_vectors
+from dlnsweep.numerics.lanes import reduced_layout
+from dlnsweep.numerics.runtime import device_description
+from dlnsweep.reduced.kernel import ReducedKernel
+from dlnsweep.reduced.lane import Lane
+from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
+from dlnsweep.settings.run_settings import RunSettings
+
+Made = TypeVar("Made")
+
+# Kept compiled programs; a sweep rarely has more, and each holds some memory.
+_MOST = 64
+
+
+class Programs:
+    """Keeps what was compiled; where there is too much, what was made first goes.
+
+    Args:
+        most: How many programs are kept.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._made: dict[Any, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def clear(self) -> None:
+        """Forget all programs, so that they are compiled again."""
+        self._made.clear()
+
+    def once(self, key: Any, make: Callable[[], Made]) -> Made:
+        """Return what is kept under a key, made now if nothing is."""
+        if key not in self._made:
+            made = make()
+            while len(self._made) >= self._most:
+                self._made.pop(next(iter(self._made)))
+            self._made[key] = made
+        return self._made[key]
+
+    def dense(self, row: RunSettings, padded_width: int, lanes: int) -> Program:
+        """Return the program for a batch that the reduced kernel does not train.
+
+        Args:
+            row: The settings of one of its runs.
+            padded_width: The width of the arrays.
+            lanes: The number of its runs.
+        """
+        device = device_description()
+        key = Program.key(row, padded_width, lanes, device)
+        make = {"simd": program_of_vectors, "jumps": JumpProgram}.get(row["sweep.kernel"], Program)
+        return self.once(key, lambda: make(row, padded_width, lanes, device))
+
+    def draw(self, row: RunSettings, padded_width: int) -> ReducedDraw:
+        """Return what draws the networks of a batch for the reduced kernel."""
+        sections = Sections.from_row(row)
+        forced = network_of(row).must_reduce(row)
+        key = ("draw", sections.static_key(), padded_width, row["sweep.tolerance"], forced)
+        return self.once(key, lambda: ReducedDraw(row, padded_width))
+
+    def reduced(self, row: RunSettings, draw: ReducedDraw, lanes: Sequence[Lane]) -> ReducedProgram:
+        """Return the reduced program for some runs, which `draw` has drawn."""
+        platform = device_description()["platform"]
+        sections = draw.drawing.sections
+        sizes, layout = common_sizes(lanes), reduced_layout(platform, len(lanes))
+        key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout)
+
+        def make() -> ReducedProgram:
+            kernel = ReducedKernel(
+                sections.training,
+                sections.record,
+                early_exit=layout.vectorized == 1,
+                precision=row["sweep.precision"],
+                fused=platform == "cpu" and sections.training.optimizer == "gradient_descent",
+            )
+            return ReducedProgram(kernel, lanes, layout)
+
+        return self.once(key, make)
+
+
+# Those of this process: what a function takes that is given no others.
+PROGRAMS = Programs()
