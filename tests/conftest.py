@@ -21,6 +21,7 @@ os.environ["DLNSWEEP_COMPILE_CACHE"] = os.environ["DLNSWEEP_TEST_CACHE"]
 
 import gc  # noqa: E402
 import importlib.metadata  # noqa: E402
+import importlib.util  # noqa: E402
 import signal  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
@@ -57,20 +58,27 @@ if (
 gc.freeze()
 gc.set_threshold(20_000, 20, 20)
 
-# Not chain, pilot and reduction: NumPy calls their functions thousands of times a run, and the
-# check of an annotation takes longer than the product it guards.
-CHECKED = [
-    "dlnsweep.contracts.descent",
-    "dlnsweep.networks.generic.descent",
-    "dlnsweep.networks.layered.dense",
-    "dlnsweep.networks.layered.gradient_descent",
-    "dlnsweep.networks.layered.optax_descent",
-    "dlnsweep.networks.layered.relu",
-    "dlnsweep.networks.layered.view",
-    "dlnsweep.reduced.compact_descent",
-    "dlnsweep.reduced.kernel",
-    "dlnsweep.reduced.law",
-]
+# Not these: NumPy calls their functions thousands of times a run, and the check of an annotation
+# takes longer than the product it guards.
+NOT_CHECKED = {"dlnsweep.reduced.chain", "dlnsweep.reduced.reduction", "dlnsweep.reduced.start"}
+
+
+def _annotated() -> list[str]:
+    """Return the modules whose annotations of shapes are there at run time: those with kernels.
+
+    What is read without JAX (a problem's file, a list of observables) names them for readers and
+    type checkers only.
+    """
+    (place,) = importlib.util.find_spec("dlnsweep").submodule_search_locations
+    found = []
+    for path in sorted(Path(place).rglob("*.py")):
+        if "\nfrom jaxtyping import" in path.read_text(encoding="utf-8"):
+            parts = path.relative_to(place).with_suffix("").parts
+            found.append(".".join(("dlnsweep", *parts)))
+    return found
+
+
+CHECKED = [name for name in _annotated() if name not in NOT_CHECKED]
 # An example may take long: the first one imports, and makes validators; the machine may be busy.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")

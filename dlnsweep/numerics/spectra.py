@@ -69,8 +69,8 @@ def largest_value(
 
 
 def guarded(
-    decompose: Callable[[Float[Array, "p q"]], Float[Array, " k"]], matrix: Float[Array, "p q"]
-) -> Float[Array, " k"]:
+    decompose: Callable[[Float[Array, "p q"]], Float[Array, "*k"]], matrix: Float[Array, "p q"]
+) -> Float[Array, "*k"]:
     """Apply a decomposition to a finite matrix; of any other return NaN.
 
     A run that has diverged is still recorded; LAPACK would print complaints about its matrices.

@@ -64,7 +64,7 @@ def started(made: Sweep, index: int = 0) -> tuple[np.ndarray, ...]:
     """Return W(0) and a(0), V and b of a run, in coordinates."""
     row = make_plan(made).row(index)
     drawing: Any = drawing_of(row, row["network.width"])
-    numbers = {key: row[key] for key in drawing.example_arguments()}
+    numbers = {k: row.number(k, v) for k, v in drawing.example_arguments().items()}
     with numerics():
         drawn = drawing.draw({key: jnp.asarray(value) for key, value in numbers.items()})
         teacher, student = drawn.samples.targets, drawn.params

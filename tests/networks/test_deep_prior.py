@@ -265,7 +265,7 @@ def start(row: dict[str, Any], width: int) -> Any:
     """Return a run's constants, of the engine's own drawing."""
     drawing = PriorDrawing.from_row(row, width)
     kernel = drawing.kernel(Layout(1))
-    numbers = {key: row[key] for key in drawing.example_arguments() if row[key] == row[key]}
+    numbers = {key: row[key] for key in drawing.example_arguments() if row[key] is not None}
     arguments = drawing.example_arguments() | numbers
 
     def constants(arguments: Any) -> Any:

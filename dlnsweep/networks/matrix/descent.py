@@ -201,14 +201,17 @@ class FactorizationKernel(Kernel):
         del inputs
         return carry.state.weights
 
-    def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
-        """Return the state after the steps `step`, ..., `stop` - 1."""
+    def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
+        """Return the state after the steps `step`, ..., `stop` - 1.
 
-        def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
+        It is a `State`, or what a kernel that is built on this one keeps with it.
+        """
+
+        def unfinished(carry: tuple[Int[Array, ""], Any]) -> Bool[Array, ""]:
             within = carry[0] < stop
             return within & carry[1].active if self.early_exit else within
 
-        def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
+        def one_step(carry: tuple[Int[Array, ""], Any]) -> tuple[Int[Array, ""], Any]:
             return carry[0] + 1, self._step(inputs.constants, carry[1], carry[0])
 
         return lax.while_loop(unfinished, one_step, (step, state))[1]
