@@ -21,6 +21,7 @@ from dlnsweep.networks.deep_prior.view import loss_value
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import make_plan
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.spec.sweep import Sweep
 
 # Sums of some hundred terms in another order, over some tens of steps.
@@ -92,7 +93,7 @@ def slope(name: str, v, y, p):
 class Oracle:
     """A run with its full weights, from what the engine has drawn."""
 
-    def __init__(self, constants: Any, row: dict[str, Any], rng: np.random.Generator) -> None:
+    def __init__(self, constants: Any, row: RunSettings, rng: np.random.Generator) -> None:
         k, m, n = (int(size) for size in constants.sizes)
         self.A = np.asarray(constants.operator)[:m, :n]
         self.V0 = np.asarray(constants.output_weights)[:n, :k] * np.sqrt(k)
@@ -105,7 +106,7 @@ class Oracle:
         free = rng.standard_normal((k, _D))
         self.W0 = free + np.outer(np.asarray(constants.start)[:k] - free @ self.u, self.u)
         self.phi, self.slope = ACTIVATIONS[row["network.activation"]]
-        self.loss_name, self.p = row["problem.loss"], row["problem.loss_power"]
+        self.loss_name, self.p = row["problem.loss"], row.number("problem.loss_power", np.nan)
         self.both = row["network.trained_layers"] == "both"
         self.root = np.sqrt(k)
 
@@ -261,7 +262,7 @@ def compare(sweep: Sweep, names: tuple[str, ...], rate: float | None = None) -> 
     return trained
 
 
-def start(row: dict[str, Any], width: int) -> Any:
+def start(row: RunSettings, width: int) -> Any:
     """Return a run's constants, of the engine's own drawing."""
     drawing = PriorDrawing.from_row(row, width)
     kernel = drawing.kernel(Layout(1))
@@ -330,7 +331,7 @@ def test_other_losses_and_activations(loss_name: str, activation: str):
 
 
 @pytest.fixture(scope="module")
-def drawn() -> list[tuple[dict[str, Any], Any]]:
+def drawn() -> list[tuple[RunSettings, Any]]:
     """The settings and the constants of two runs, which differ in all that is drawn by kind."""
     changes = {
         "problem__operator": ["gaussian", "conditioned"],
@@ -353,13 +354,13 @@ def drawn() -> list[tuple[dict[str, Any], Any]]:
         return [(row, start(row, 256)) for row in rows]
 
 
-def test_the_step_of_the_curvature_rule(drawn: list[tuple[dict[str, Any], Any]]):
+def test_the_step_of_the_curvature_rule(drawn: list[tuple[RunSettings, Any]]):
     for row, constants in drawn:
         rate = curvature_rate(Oracle(constants, row, np.random.default_rng(1)), 0.7)
         np.testing.assert_allclose(constants.learning_rate, rate, rtol=_SAME)
 
 
-def test_what_is_drawn(drawn: list[tuple[dict[str, Any], Any]]):
+def test_what_is_drawn(drawn: list[tuple[RunSettings, Any]]):
     assert len(drawn) == 2
     for row, c in drawn:
         A, V = np.asarray(c.operator), np.asarray(c.output_weights)[:60, :250] * np.sqrt(250)
