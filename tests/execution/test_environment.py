@@ -267,11 +267,11 @@ def trained() -> list[np.ndarray]:
 def test_jaxs_settings_do_not_reach_our_numbers(request: pytest.FixtureRequest) -> None:
     import jax
 
-    from dlnsweep.single import network as single
+    from dlnsweep.engine.programs import PROGRAMS
 
     wanted = trained()
     request.getfixturevalue("_hostile_jax")
-    single._FUNCTIONS.clear()
+    PROGRAMS.clear()
     found = trained()
     assert all(a.tobytes() == b.tobytes() for a, b in zip(found, wanted, strict=True))
     # And the process is as it was.

@@ -82,9 +82,9 @@ def test_unconstrained_features_are_a_deep_linear_network_with_a_decay_a_layer(f
     for row in range(6):
         settings = plan.row(row)
         _, weights, _, _, _ = drawn(plan, row, tests=False)
-        states = free_features(weights, numbers_of(settings[FACTORS]) or (1.0, 1.0))
+        states = free_features(weights, numbers_of(settings[FACTORS] or "") or (1.0, 1.0))
         own = curves.loc[[int(plan.run_ids[row])]]
-        assert runs.loc[int(plan.run_ids[row]), FACTORS] == settings[FACTORS]
+        assert runs.loc[int(plan.run_ids[row]), FACTORS] == (settings[FACTORS] or "")
         assert list(own["step"]) == [0, 7, STEPS]
         for _, record in own.iterrows():
             np.testing.assert_allclose(
