@@ -47,7 +47,7 @@ class Sections:
             row.section("record", RecordSettings),
         )
 
-    def traced(self) -> dict[str, float]:
+    def traced(self) -> dict[str, Any]:
         """Return the traced numbers by dotted key."""
         return {
             f"{name}.{key}": value
@@ -108,7 +108,7 @@ class Drawing:
         """Choose how the lanes of a call are executed; see `choose_layout`."""
         return choose_layout(platform, run_bytes, lanes)
 
-    def example_arguments(self) -> dict[str, float]:
+    def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run: its traced numbers, its seed and its sizes."""
         raise NotImplementedError
 

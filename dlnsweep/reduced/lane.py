@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -78,7 +78,7 @@ class Lane:
 
     start: Start
     descent: Descent
-    record: dict[str, float]
+    record: Mapping[str, Any]
     prepared: Prepared
     deeper: int = 0
     constants: Constants | None = None
@@ -102,7 +102,7 @@ class Lane:
 def prepare_lane(
     start: Start,
     training: TrainingSettings,
-    record: dict[str, float],
+    record: Mapping[str, Any],
     tolerance: float,
     hint: Thresholds | None = None,
     *,

@@ -157,7 +157,7 @@ class PriorDefinition(GenericDrawing):
         """A text that is equal for runs which one program can train."""
         return f"{self.drawn_by.key} generic {self.dim}"
 
-    def example_arguments(self) -> dict[str, float]:
+    def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run."""
         return self.drawn_by.example_arguments()
 

@@ -65,7 +65,7 @@ class PriorDrawing(Drawing):
             return Layout(1, _LANES)
         return super().layout(platform, run_bytes, lanes)
 
-    def example_arguments(self) -> dict[str, float]:
+    def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run."""
         sizes = dict(zip(_SIZES, (self.width, *self.room), strict=True))
         return {**self.sections.traced(), "seed": 0, **sizes}

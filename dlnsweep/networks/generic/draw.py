@@ -86,7 +86,7 @@ class GenericDrawing(Drawing):
         # In one process a name can stand for one network after another.
         return f"{super().key} {id(self.network)}"
 
-    def example_arguments(self) -> dict[str, float]:
+    def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run: its traced numbers and its seed."""
         return {**self.sections.traced(), "seed": 0}
 

@@ -71,7 +71,7 @@ class SampleDrawing(Drawing):
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return f"{super().key} {self.keeps_roundings}"
 
-    def example_arguments(self) -> dict[str, float]:
+    def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run."""
         return {**self.sections.traced(), "seed": 0, "network.width": max(self.dims[1:-1] or (1,))}
 

@@ -53,7 +53,7 @@ class MatrixDrawing(Drawing):
             return sharing_layout(platform, lanes)
         return super().layout(platform, run_bytes, lanes)
 
-    def example_arguments(self) -> dict[str, float]:
+    def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run: its traced numbers and its seed."""
         return {**self.sections.traced(), "seed": 0, "network.width": max(self.dims[1:-1] or (1,))}
 

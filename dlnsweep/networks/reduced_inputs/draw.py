@@ -88,7 +88,7 @@ class SpanDrawing(GenericDrawing):
         law = PROBLEMS[problem.kind].law
         return law is not None and problem.inputs == "law"
 
-    def example_arguments(self) -> dict[str, float]:
+    def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run: its traced numbers, by law the dimension, its seed."""
         found = super().example_arguments()
         if self.by_law:
