@@ -269,7 +269,7 @@ def _steepest(
 
     along = jax.linearize(move, point)[1]
 
-    def once(_: int, state: tuple[Array, Vector]) -> tuple[Array, Vector]:
+    def once(_: Any, state: tuple[Array, Vector]) -> tuple[Array, Vector]:
         vector = state[1]
         image = -along(vector)
         norm = jnp.linalg.norm(image)
