@@ -71,7 +71,7 @@ def test_a_run_given_the_same_numbers_by_hand_is_the_same_run():
     )
     plan = make_plan(Sweep.from_dict(by_hand))
     np.testing.assert_array_equal(plan.run_ids, by_theorem.run_ids)
-    assert np.isnan(plan.row(0)["training.gamma"])
+    assert plan.row(0)["training.gamma"] is None
 
 
 def test_gamma_compiles_nothing_apart():
