@@ -71,7 +71,9 @@ def _annotated() -> list[str]:
     What is read without JAX (a problem's file, a list of observables) names them for readers and
     type checkers only.
     """
-    (place,) = importlib.util.find_spec("dlnsweep").submodule_search_locations
+    package = importlib.util.find_spec("dlnsweep")
+    assert package is not None
+    (place,) = package.submodule_search_locations or ()
     found = []
     for path in sorted(Path(place).rglob("*.py")):
         if "\nfrom jaxtyping import" in path.read_text(encoding="utf-8"):

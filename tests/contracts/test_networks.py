@@ -12,6 +12,7 @@ from dlnsweep.contracts.network import NETWORKS, find_network, network_of, regis
 from dlnsweep.contracts.observable import OBSERVABLES, VIEWS, Observable
 from dlnsweep.contracts.observable import register as register_observable
 from dlnsweep.contracts.problem import PROBLEMS, Problem
+from dlnsweep.settings.run_settings import RunSettings
 
 KINDS = [pytest.param(network, id=":".join(place)) for place, network in NETWORKS.items()]
 
@@ -35,7 +36,7 @@ def test_every_problem_has_a_network_and_the_first_is_the_default():
     assert find_network("subspace").kind == "deep_linear"
     assert find_network("subspace", "linear_then_relu").kind == "linear_then_relu"
     row = {"problem.kind": "subspace", "network.kind": "linear_then_relu"}
-    assert network_of(row).kind == "linear_then_relu"
+    assert network_of(RunSettings(row)).kind == "linear_then_relu"
 
 
 def test_a_kind_is_registered_once():

@@ -23,6 +23,7 @@ from dlnsweep.execution.comparison import compare_runs
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.elementwise import ELEMENTWISE
 from dlnsweep.simd.entries import Refused
 
@@ -235,11 +236,11 @@ def test_what_it_cannot_another_program_does(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(vectors, "VectorProgram", refuse)
     monkeypatch.setattr(vectors, "Program", lambda *given: given)
     on_cpu, on_gpu = {"platform": "cpu"}, {"platform": "gpu"}
-    assert vectors.program_of_vectors({}, 3, 2, on_cpu) == (
+    assert vectors.program_of_vectors(RunSettings({}), 3, 2, on_cpu) == (
         {}, 3, 2, on_cpu,
         "simd cannot: its step has the operation 'sort', which is not known here",
     )  # fmt: skip
-    refused: Any = vectors.program_of_vectors({}, 3, 2, on_gpu)
+    refused: Any = vectors.program_of_vectors(RunSettings({}), 3, 2, on_gpu)
     assert refused[-1] == ("simd cannot: it computes on the CPU, and JAX's device here is a gpu")
 
 

@@ -25,6 +25,7 @@ from dlnsweep.numerics.runtime import numerics
 from dlnsweep.optimizers.trial import why_not_optimizer
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings import Describe, Settings
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import OPTIMIZER_WORDS
 from dlnsweep.streams import gaussian
 
@@ -244,7 +245,7 @@ def test_what_a_network_says_of_its_first_layer_is_tried():
 
 def test_what_an_optimizer_says_of_its_direction_is_tried(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(OPTIMIZER_WORDS, "version", lambda name: "1")
-    row = {"sweep.precision": "float64"}
+    row = RunSettings({"sweep.precision": "float64"})
     for name in samples.OPTIMIZERS:
         assert not why_not_optimizer(row | {"training.optimizer": name})
     # Of a vector there is no second axis; a root of what is negative from the second step on.

@@ -19,6 +19,7 @@ from dlnsweep.execution.weights_size import (
     weights_size,
 )
 from dlnsweep.plan.plan import make_plan
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import shorten
 from dlnsweep.spec.sweep import Sweep
 
@@ -209,7 +210,7 @@ def test_weights_that_cannot_be_kept_are_told_at_once(monkeypatch: pytest.Monkey
         with pytest.raises(SpecError, match=said):
             Sweep.from_dict(document(**sections))
     with pytest.raises(SpecError, match=r"record\.weights keeps 4\.1 GB of weights of one run; at"):
-        raise SpecError(WeightsSize(5 * 10**9, MOST_BYTES_A_RUN + 10**8, {}).why_not())
+        raise SpecError(WeightsSize(5 * 10**9, MOST_BYTES_A_RUN + 10**8, RunSettings({})).why_not())
     monkeypatch.setattr("dlnsweep.execution.weights_size._DISK_SHARE", 0.0)
     with pytest.raises(SpecError, match=r"its disk has room for 0B; give a folder on another one"):
         dlnsweep.run(document(), "out", workers=0)
