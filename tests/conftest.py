@@ -73,9 +73,10 @@ def _annotated() -> list[str]:
     """
     package = importlib.util.find_spec("dlnsweep")
     assert package is not None
-    (place,) = package.submodule_search_locations or ()
+    assert package.origin is not None
+    place = Path(package.origin).parent
     found = []
-    for path in sorted(Path(place).rglob("*.py")):
+    for path in sorted(place.rglob("*.py")):
         if "\nfrom jaxtyping import" in path.read_text(encoding="utf-8"):
             parts = path.relative_to(place).with_suffix("").parts
             found.append(".".join(("dlnsweep", *parts)))
