@@ -19,6 +19,7 @@ from dlnsweep.contracts.structure import Structure
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import OF_NETWORK, SWITCHES, are_on
+from dlnsweep.settings.warm_start import WARM_START
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,7 @@ class StepCost:
 # Of a network that knows its inputs by products with its first layer: the generic way on the span
 # of the samples.
 REDUCED_INPUTS = "reduced_inputs"
-# The setting by which runs begin with given weights, and what outcomes say of their kernel.
-WARM_START = "sweep.warm_start"
+# What outcomes say of the kernel of runs that begin with given weights.
 _GIVEN = "its initial weights are given"
 # The values of sweep.kernel by which a network is trained as its pure functions say: the generic
 # way, the same steps as vector instructions, time jumps over them, and that.

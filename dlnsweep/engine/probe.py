@@ -33,12 +33,13 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         compile_seconds; start_seconds, of a further batch; seconds a run-step, start-up and
         recording left out but a pilot spread over the steps; lanes and bytes of a call.
     """
-    from dlnsweep.contracts.network import WARM_START, network_of
+    from dlnsweep.contracts.network import network_of
     from dlnsweep.engine.descent import descend
     from dlnsweep.engine.programs import PROGRAMS
     from dlnsweep.engine.segments import Segments
     from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
     from dlnsweep.numerics.runtime import numerics
+    from dlnsweep.settings.warm_start import WARM_START
 
     rows = {
         key: np.array([np.nan if v is None else v for v in values])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.drawing import GIVEN, Drawing, drawing_of
-from dlnsweep.contracts.network import WARM_START, network_of
+from dlnsweep.contracts.network import network_of
 from dlnsweep.engine.given import name_of, weight_tree
 from dlnsweep.errors import RunError
 from dlnsweep.machine.memory import said
@@ -19,6 +19,7 @@ from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.settings.by_layer import numbers_of
 from dlnsweep.settings.run_settings import RunSettings
+from dlnsweep.settings.warm_start import WARM_START
 
 # Share of the free memory that one call may take.
 _MEMORY_SHARE = 0.6

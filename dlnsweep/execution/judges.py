@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, WARM_START, network_of
+from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
@@ -12,6 +12,7 @@ from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import GENERIC_ONLY
+from dlnsweep.settings.warm_start import WARM_START
 from dlnsweep.spec.spans import check_spans
 from dlnsweep.spec.warm_start import NOT_BY
 

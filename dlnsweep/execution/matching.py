@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlnsweep.contracts.network import WARM_START
 from dlnsweep.errors import SpecError
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.sentences import did_you_mean, show
+from dlnsweep.settings.warm_start import WARM_START
 from dlnsweep.store.stored_plan import is_setting, listed, values_of
 
 _KEY = WARM_START

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import WARM_START, network_of
+from dlnsweep.contracts.network import network_of
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.execution.matching import LEAVE, Matching
 from dlnsweep.execution.origins import place_of
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.plan.starts import Starts, hashed, with_starts
 from dlnsweep.settings.sentences import printable, show
-from dlnsweep.settings.warm_start import COLUMNS, WarmStart
+from dlnsweep.settings.warm_start import COLUMNS, WARM_START, WarmStart
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 from dlnsweep.store.records import integers

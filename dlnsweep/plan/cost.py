@@ -56,11 +56,9 @@ class RunCost:
 def record_length(row: RunSettings) -> int:
     """Return the number of values of all recorded observables at one step."""
     default = RecordSettings.model_fields["num_eigenvalues"].default
-    # Of a folder that an earlier version began, the row has no such number.
-    dims = replace(
-        network_of(row).dimensions(row),
-        num_eigenvalues=int(row.get("record.num_eigenvalues", default)),
-    )
+    # A folder that an earlier version began has no such number.
+    number = int(row.number("record.num_eigenvalues", default))
+    dims = replace(network_of(row).dimensions(row), num_eigenvalues=number)
     sizes = [OBSERVABLES[name].size for name in row["record.observables"]]
     return sum(1 if size is None else size(dims) for size in sizes)
 

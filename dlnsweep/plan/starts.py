@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import WARM_START
 from dlnsweep.plan.plan import Plan
-from dlnsweep.settings.warm_start import COLUMNS
+from dlnsweep.settings.warm_start import COLUMNS, WARM_START
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlnsweep.contracts.network import WARM_START
 from dlnsweep.results import Results
 from dlnsweep.settings.figures import FIGURES
+from dlnsweep.settings.warm_start import WARM_START
 
 _MOST_VALUES = 60
 _LONGEST = 100_000

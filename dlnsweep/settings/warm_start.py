@@ -9,6 +9,8 @@ from pydantic import Field
 from dlnsweep.settings.base import Describe, Settings
 from dlnsweep.settings.figure_look import Where
 
+# Its dotted key, which runs that begin with drawn weights do not have.
+WARM_START = "sweep.warm_start"
 # The columns of `runs.parquet` with the run whose weights one begins with, the step at which they
 # are taken there, and the hash of their content.
 COLUMNS = ("starts_from", "starts_from_step", "initial_weights")

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dlnsweep.contracts.network import REDUCED_INPUTS
+from dlnsweep.settings.warm_start import WARM_START
 
-KEY = "sweep.warm_start"
+_KEY = WARM_START
 # Ways that find what they may leave out from weights that they draw.
 NOT_BY = ("reduced", "jumps", REDUCED_INPUTS)
 _TABLES = ("refine", "until")
@@ -19,40 +20,40 @@ _TABLES = ("refine", "until")
 
 def check_warm_start(values: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     """Check that nothing is asked for beside given weights that needs drawn ones."""
-    warm = values.get(KEY, (None,))[0]
+    warm = values.get(_KEY, (None,))[0]
     if warm is None:
         return
     for key, wanted in warm.where.items():
         if len(wanted) > 1:
-            yield f"{KEY}.where names '{key}' with several values; give the one to start from."
+            yield f"{_KEY}.where names '{key}' with several values; give the one to start from."
     kernel = values.get("sweep.kernel", ("auto",))[0]
     if kernel in NOT_BY:
         yield (
-            f'{KEY} is given and sweep.kernel is "{kernel}", which draws the weights that it '
+            f'{_KEY} is given and sweep.kernel is "{kernel}", which draws the weights that it '
             'starts from; take "auto" or "generic".'
         )
     if "law" in values.get("network.initial_weights", ()):
         yield (
-            f'{KEY} is given and network.initial_weights is "law", which has no weights; leave '
+            f'{_KEY} is given and network.initial_weights is "law", which has no weights; leave '
             "one of them out."
         )
     if "law" in values.get("problem.inputs", ()):
         yield (
-            f'{KEY} is given and problem.inputs is "law", which draws no inputs that a given '
+            f'{_KEY} is given and problem.inputs is "law", which draws no inputs that a given '
             "first layer could act on; draw them, or leave it out."
         )
     if values.get("training.prescription", ("none",))[0] != "none":
         yield (
-            f"{KEY} is given and training.prescription is of drawn weights; leave one of them out."
+            f"{_KEY} is given and training.prescription is of drawn weights; leave one of them out."
         )
     if values.get("sweep.go_on_from", ("",))[0]:
         yield (
-            f"{KEY} and sweep.go_on_from are both given; a run begins with given weights or goes "
+            f"{_KEY} and sweep.go_on_from are both given; a run begins with given weights or goes "
             "on from a state: leave one of them out."
         )
     for table in _TABLES:
         if values.get(f"sweep.{table}", (None,))[0] is not None:
             yield (
-                f"{KEY} and sweep.{table} are both given, but rounds add runs for which there may "
+                f"{_KEY} and sweep.{table} are both given, but rounds add runs for which there may "
                 "be no weights; leave one of them out, and list the values or the seeds."
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 # Not `from dlnsweep.theory import`: that would look the name up among the formulas, and load NumPy.
 import dlnsweep.theory.values as values
+from dlnsweep.settings.warm_start import WARM_START
 from dlnsweep.theory.setup import (
     COLLAPSE,
     DECAYING,
@@ -19,9 +20,9 @@ from dlnsweep.theory.setup import (
     LINEAR,
     PAIR,
     PLATEAU,
+    STEADY,
     SUBSPACE,
     THEOREM,
-    WARM_START,
     Setup,
     is_met,
 )
@@ -199,6 +200,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "network.initializer": ("near_target",),
             "training.weight_decay": (0.0,),
             "training.optimizer": ("gradient_descent",),
+            **STEADY,
         },
     ),
     "speed_exponent": TheoryCurve(
@@ -225,9 +227,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         {
             "training.optimizer": ("gradient_descent", "momentum", "nesterov"),
             "training.minibatch_size": (0,),
-            "training.schedule": ("constant",),
-            "training.warmup_steps": (0.0,),
-            "training.sam_radius": (0.0,),
+            **STEADY,
         },
         any_start=True,
     ),
@@ -292,10 +292,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "training.data_fit_scale": (1.0,),
             "training.optimizer": ("gradient_descent",),
             "training.step_rule": ("uniform",),
-            "training.schedule": ("constant",),
-            "training.warmup_steps": (0.0,),
-            "training.sam_radius": (0.0,),
-            "training.clip_norm": (0.0,),
+            **STEADY,
         },
         any_start=True,
         setting="training.learning_rate",

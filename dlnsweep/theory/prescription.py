@@ -16,8 +16,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from dlnsweep.settings.sentences import show
+from dlnsweep.settings.warm_start import WARM_START
 from dlnsweep.theory import formulas as theory
-from dlnsweep.theory.setup import THEOREM, WARM_START
+from dlnsweep.theory.setup import THEOREM
 
 # What a prescription sets, and from what.
 SETS = ("training.learning_rate", "training.weight_decay", "training.num_steps")

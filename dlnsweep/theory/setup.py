@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlnsweep.settings.run_settings import no_column
-from dlnsweep.settings.training import BY_LAYER
+from dlnsweep.settings.training import BY_LAYER, SWITCHES
+from dlnsweep.settings.warm_start import WARM_START
 
-# The setting by which runs begin with given weights, of which few formulas are.
-WARM_START = "sweep.warm_start"
 # The moments of A R are those of Gaussian measurements.
 SUBSPACE = {"problem.kind": ("subspace",), "problem.operator": ("gaussian",)}
 # One learning rate and one weight decay of all layers, the step rule apart.
 LINEAR = {"network.kind": ("deep_linear",), **{f"training.{key}": ("",) for key in BY_LAYER}}
-PLAIN = {**LINEAR, "training.optimizer": ("gradient_descent",)}
+# Every step is the same, and what is recorded is the weights themselves.
+STEADY = {
+    "training.schedule": ("constant",),
+    **{f"training.{key}": (off,) for key, off in SWITCHES.items()},
+}
+PLAIN = {**LINEAR, **STEADY, "training.optimizer": ("gradient_descent",)}
 # Noise in the measurements trains the first layer on all of them.
 DECAYING = {**PLAIN, "problem.kind": ("subspace", "union_of_subspaces")}
 # Entries of variance 1 / fan_in.
@@ -50,10 +54,8 @@ COLLAPSE = {
     "network.trained_layers": ("all",),
     "training.loss": ("squared", "cross_entropy"),
     "training.optimizer": ("gradient_descent",),
-    "training.schedule": ("constant",),
     "training.data_fit_scale": (1.0,),
-    "training.learning_rate_factors": ("",),
-    "training.weight_decay_factors": ("",),
+    **STEADY,
 }
 # Neurons with readouts 1 that stay so, and a teacher alike.
 PLATEAU = {
@@ -65,8 +67,8 @@ PLATEAU = {
     "problem.teacher_directions": ("orthonormal",),
     "problem.teacher_scale": (1.0,),
     "training.weight_decay": (0.0,),
-    "training.schedule": ("constant",),
     "training.data_fit_scale": (1.0,),
+    **STEADY,
 }
 PAIR = {"problem.kind": ("separable",), "problem.support": ("pair",)}
 

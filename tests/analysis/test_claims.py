@@ -22,9 +22,11 @@ from dlnsweep.analysis.claims import (
     conditions,
 )
 from dlnsweep.errors import SpecError
+from dlnsweep.settings.training import BY_LAYER, GENERIC_ONLY
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.theory import formulas as theory
 from dlnsweep.theory import proof as theory_proof
+from dlnsweep.theory.curves import THEORY_CURVES
 from dlnsweep.theory.setup import Setup
 
 D, M, S, L, WIDTH = 32, 16, 2, 2, 1e7
@@ -379,6 +381,20 @@ def test_delta_is_measured_and_never_assumed():
 )
 def test_what_the_theorem_is_not_about(settings: dict[str, Any], reason: str):
     assert conditions(made(recorded=ISOMETRY, **FINE, **settings), Demands()) == reason
+
+
+# Without minibatches their order is none.
+@pytest.mark.parametrize("key", sorted(set(GENERIC_ONLY) - {"minibatch_order"}))
+def test_what_only_the_generic_way_does_is_no_gradient_descent_of_the_theorem(key: str):
+    on = {"schedule": "cosine", **dict.fromkeys(BY_LAYER, "1, 0.5")}.get(key, 0.5)
+    setting, off = f"training.{key}", GENERIC_ONLY[key]
+    assert conditions(made(recorded=ISOMETRY, **FINE, **{setting: off}), Demands()) == ""
+    found = conditions(made(recorded=ISOMETRY, **FINE, **{setting: on}), Demands())
+    assert found == f"{setting} is not {off}"
+    # Nor are the lines that say how weights decay, to all digits, or which sharpness is stable.
+    for name in ("first_layer_decay", "all_layers_decay", "stability_threshold"):
+        assert THEORY_CURVES[name].why_not({setting: [on]})
+        assert THEORY_CURVES[name].why_not({setting: [on, off]}) == ""
 
 
 @pytest.fixture(scope="module")

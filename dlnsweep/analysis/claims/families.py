@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from dlnsweep.contracts.claim import CLAIMS, Claim, Records, register_claim
+from dlnsweep.settings.warm_start import WARM_START
 from dlnsweep.theory.curves import THEORY_CURVES
-from dlnsweep.theory.setup import WARM_START, Setup, is_met
+from dlnsweep.theory.setup import Setup, is_met
 
 # A minimiser, up to an error of 1e-6 in its output.
 _ARRIVED = 1e-12

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dlnsweep.settings.warm_start import WARM_START
 from dlnsweep.theory import formulas as theory
 from dlnsweep.theory import proof as theory_proof
-from dlnsweep.theory.setup import THEOREM, WARM_START, Setup, is_met
+from dlnsweep.theory.setup import THEOREM, Setup, is_met
 
 # Settings are typed into files with a few digits.
 _SAME = 1e-3
