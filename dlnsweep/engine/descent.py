@@ -24,12 +24,13 @@ class Passed:
 
     Attributes:
         segment: What it was called for.
-        carry: All that changes during a run, at the segment's end. It is given away to the next
-            call, so it is to be read before.
+        carry: All that changes during a run, after the call. It is given away to the next one, so
+            it is to be read before.
         records: The observables, (runs, recorded steps, ...) by name.
-        arrived: Whether it came to the segment's end; else the next call is for the same segment.
         diverged_step: First step at which each run had diverged, or -1.
         seconds: How long it took.
+        arrived: Whether it came to the segment's end; else the next call is for the same segment,
+            and there are no records.
     """
 
     segment: Segment
@@ -41,7 +42,7 @@ class Passed:
 
     @property
     def steps(self) -> int:
-        """How many steps it took."""
+        """How many steps its segment has."""
         return self.segment.end - self.segment.start
 
 

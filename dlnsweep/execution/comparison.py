@@ -198,13 +198,9 @@ def _text(value: Any) -> str:
     if value is None:
         # A hyperparameter that the run does not use.
         return "-"
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else value
-        if isinstance(value, str)
-        else show(value)
-    )
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else show(value)
 
 
 def compare(

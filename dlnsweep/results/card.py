@@ -65,13 +65,9 @@ def _values(store: Store, key: str) -> str:
 
 
 def _value(value: Any) -> str:
-    return (
-        f"{value:.4g}"
-        if isinstance(value, float)
-        else value
-        if isinstance(value, str)
-        else show(value)
-    )
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else show(value)
 
 
 def _named(sweep: dict[str, Any]) -> list[str]:

@@ -1,0 +1,52 @@
+"""Why the reduced kernel cannot train a run: each reason has a remedy that takes it away."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from dlnsweep.networks.layered.reducible import reasons_not_reduced, why_not_reduced
+
+# By the dotted keys that remedies name: a value that the kernel trains with, and one it does not.
+CHOICES: dict[str, tuple[Any, Any]] = {
+    "training.optimizer": ("momentum", "adam"),
+    "network.depth": (3, 1),
+    "record.observables": (("loss",), ("loss", "unbalancedness", "displacement")),
+    "training.minibatch_size": (0, 5),
+    "record.weights": ("", "final"),
+}
+CODES = {
+    "training.optimizer": {"optimizer"},
+    "network.depth": {"depth"},
+    "record.observables": {"observable"},
+    "training.minibatch_size": {"minibatches"},
+    "record.weights": {"weights"},
+}
+
+
+def test_all_reasons_are_said_and_each_remedy_takes_its_own_away() -> None:
+    tried = 0
+    for wrong in itertools.product((False, True), repeat=len(CHOICES)):
+        given = {key: CHOICES[key][bad] for key, bad in zip(CHOICES, wrong, strict=True)}
+        reasons = list(reasons_not_reduced(*given.values()))
+        expected = set().union(*(CODES[k] for k, bad in zip(CHOICES, wrong, strict=True) if bad))
+        assert {reason.code for reason in reasons} == expected
+        assert why_not_reduced(*given.values()) == (reasons[0] if reasons else None)
+        for reason in reasons:
+            mended = {key: reason.remedy.get(key, value) for key, value in given.items()}
+            left = {each.code for each in reasons_not_reduced(*mended.values())}
+            assert left == expected - {reason.code}
+            tried += 1
+    # Each of five is wrong in 16 of 32, and one of them has two reasons.
+    assert tried == 6 * 16
+
+
+def test_what_is_said_names_what_was_found() -> None:
+    (optimizer,) = reasons_not_reduced("adam", 2, ())
+    assert optimizer.sentence.startswith("adam does not keep")
+    first, second = reasons_not_reduced("momentum", 2, ["unbalancedness", "loss", "displacement"])
+    assert (first.sentence.split()[0], second.sentence.split()[0]) == (
+        "unbalancedness",
+        "displacement",
+    )
+    assert first.remedy == {"record.observables": ["loss"]}
