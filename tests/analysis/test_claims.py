@@ -386,10 +386,12 @@ def test_what_the_theorem_is_not_about(settings: dict[str, Any], reason: str):
 # Without minibatches their order is none.
 @pytest.mark.parametrize("key", sorted(set(GENERIC_ONLY) - {"minibatch_order"}))
 def test_what_only_the_generic_way_does_is_no_gradient_descent_of_the_theorem(key: str):
-    on = {"schedule": "cosine", **dict.fromkeys(BY_LAYER, "1, 0.5")}.get(key, 0.5)
-    setting, off = f"training.{key}", GENERIC_ONLY[key]
-    assert conditions(made(recorded=ISOMETRY, **FINE, **{setting: off}), Demands()) == ""
-    found = conditions(made(recorded=ISOMETRY, **FINE, **{setting: on}), Demands())
+    words = {"schedule": "cosine", **dict.fromkeys(BY_LAYER, "1, 0.5")}
+    setting, off, on = f"training.{key}", GENERIC_ONLY[key], words.get(key, 0.5)
+    without: dict[str, Any] = {setting: off}
+    with_it: dict[str, Any] = {setting: on}
+    assert conditions(made(recorded=ISOMETRY, **FINE, **without), Demands()) == ""
+    found = conditions(made(recorded=ISOMETRY, **FINE, **with_it), Demands())
     assert found == f"{setting} is not {off}"
     # Nor are the lines that say how weights decay, to all digits, or which sharpness is stable.
     for name in ("first_layer_decay", "all_layers_decay", "stability_threshold"):
