@@ -90,14 +90,19 @@ def failures(store: Store) -> dict[int, str]:
             with contextlib.suppress(DlnsweepError, OSError):
                 value = store.files.read_json(batch_name(FAILURES, number), _MOST_BYTES)
                 if isinstance(reason := value.get("reason"), str):
-                    found[number] = _last_line(reason)
+                    found[number] = _in_short(reason)
     return found
 
 
-def _last_line(reason: str) -> str:
-    """Return what a reason comes down to: the sentence, or what a traceback ends with."""
-    lines = [line.strip() for line in reason.splitlines() if line.strip()]
-    return printable(lines[-1] if lines else "no reason was given", _SHOWN)
+def _in_short(reason: str) -> str:
+    """Return what a reason comes down to: the sentence, or the exception of a traceback.
+
+    What JAX, for one, adds to an exception stands below it.
+    """
+    lines = [line for line in reason.splitlines() if line.strip()] or ["no reason was given"]
+    frames = [i for i, line in enumerate(lines) if line.startswith("  File ")]
+    below = [line for line in lines[frames[-1] + 1 :] if line[0] != " "] if frames else []
+    return printable((below or lines[-1:])[0].strip(), _SHOWN)
 
 
 def listed(reasons: Mapping[int, str]) -> list[str]:

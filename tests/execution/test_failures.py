@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from pathlib import Path
 
+import jax
 import pytest
 from sweep_samples import everything_below, write
 
@@ -48,6 +50,21 @@ def test_a_reason_is_kept_until_its_batch_is_done(store: Store) -> None:
         assert list(failures(store)) == [1]
         hear(Event("done", 1))
     assert everything_below(store.root) == before
+
+
+def test_of_a_traceback_the_exception_is_told_whatever_jax_adds_to_it(store: Store) -> None:
+    def wrong(x: jax.Array) -> jax.Array:
+        raise RuntimeError("my init is broken\nin two lines")
+
+    try:
+        jax.jit(wrong)(1.0)
+    except RuntimeError:
+        reason = traceback.format_exc()
+    assert not reason.rstrip().endswith("in two lines"), "JAX says something of its own frames"
+    with keeping(store) as hear:
+        hear(Event("failed", 0, text=reason))
+        hear(Event("failed", 1, text="\n  \n"))
+    assert failures(store) == {0: "RuntimeError: my init is broken", 1: "no reason was given"}
 
 
 def test_no_more_is_kept_than_may_be(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
