@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.errors import SpecError
-from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import bounded, did_you_mean, sentences, show
 from dlnsweep.settings.sizes import SIZES
@@ -201,9 +201,8 @@ def check_settings(
             )
     problems += _check_hyperparameters(training)
     known = [name for name in record["observables"] if name in OBSERVABLES]
-    reason = why_not_reduced(training["optimizer"], depth, known)
-    if reason and kernel == "reduced":
-        problems.append(f"kernel is 'reduced', but {reason.sentence}.")
+    reasons = reasons_not_reduced(training["optimizer"], depth, known)
+    problems += [f"kernel is 'reduced', but {r.sentence}." for r in reasons if kernel == "reduced"]
     condition = training["stop_when"]
     scalars = [n for n in record["observables"] if n in OBSERVABLES and not OBSERVABLES[n].size]
     if isinstance(condition, dict) and condition.get("observable") not in scalars:

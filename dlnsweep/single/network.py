@@ -13,7 +13,7 @@ from dlnsweep.engine.descent import WHOLE, descend, valid_rows
 from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.engine.segments import Segments
 from dlnsweep.networks.layered.kind import why_not_worth
-from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
 from dlnsweep.settings.sections import RecordSettings
@@ -93,8 +93,9 @@ def run(
     """Train one network; `kernel` is "dense", "reduced" or "auto"."""
     reason = "asked for" if kernel == "dense" else ""
     if not reason:
-        found = why_not_reduced(training.optimizer, len(problem.weights), record.observables)
-        reason = found.sentence if found else ""
+        depth = len(problem.weights)
+        found = reasons_not_reduced(training.optimizer, depth, record.observables)
+        reason = next((each.sentence for each in found), "")
     if not reason and kernel == "auto":
         reason = why_not_worth(problem.dims, problem.rank, training.num_steps)
     if not reason:

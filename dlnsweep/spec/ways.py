@@ -13,7 +13,7 @@ from dlnsweep.contracts.network import BY_DEFINITION, NetworkKind, find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import PROBLEMS
-from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import BY_LAYER, GENERIC_ONLY
 
@@ -116,7 +116,9 @@ def check_kernel(values: Values) -> Iterator[str]:
     for optimizer, depth, size in itertools.product(
         values["training.optimizer"], values["network.depth"], values["training.minibatch_size"]
     ):
-        reason = why_not_reduced(optimizer, depth, names, size, values["record.weights"][0])
-        if reason:
-            yield f"{asked}, but {reason.sentence}: {reason.in_file}."
+        weights = values["record.weights"][0]
+        reasons = list(reasons_not_reduced(optimizer, depth, names, size, weights))
+        yield from (f"{asked}, but {each.sentence}: {each.in_file}." for each in reasons)
+        if reasons:
+            # Of the first such runs: the others have much the same.
             return

@@ -56,10 +56,9 @@ def test_of_a_traceback_the_exception_is_told_whatever_jax_adds_to_it(store: Sto
     def wrong(x: jax.Array) -> jax.Array:
         raise RuntimeError("my init is broken\nin two lines")
 
-    try:
+    with pytest.raises(RuntimeError) as caught:
         jax.jit(wrong)(1.0)
-    except RuntimeError:
-        reason = traceback.format_exc()
+    reason = "".join(traceback.format_exception(caught.value))
     assert not reason.rstrip().endswith("in two lines"), "JAX says something of its own frames"
     with keeping(store) as hear:
         hear(Event("failed", 0, text=reason))

@@ -116,7 +116,7 @@ def test_training_on_the_span_has_the_same_average():
     plan, kernels = make_plan(Sweep.from_dict(asked)), ("reduced_inputs", "generic")
     (pair,) = compare_runs(plan, [0], kernels=kernels)
     assert set(pair.deviations) == set(names)
-    assert max(each.largest for each in pair.deviations.values()) < 1e-9
+    assert max(each.largest for each in pair.deviations.values()) < ROUNDING
 
 
 def test_a_decay_is_an_axis_of_one_program_and_none_is_another():

@@ -18,7 +18,7 @@ from dlnsweep.contracts.observable import Dimensions, of_any_network
 from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS, INITIALIZERS
-from dlnsweep.networks.layered.reducible import why_not_reduced
+from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.settings.base import Constraint, Describe, Settings
 from dlnsweep.settings.run_settings import RunSettings
 
@@ -237,7 +237,7 @@ class DeepLinear(NetworkKind):
         certify is trained by the dense kernel.
         """
         depth, optimizer = row["network.depth"], row["training.optimizer"]
-        reason = why_not_reduced(
+        reasons = reasons_not_reduced(
             optimizer,
             depth,
             row["record.observables"],
@@ -245,10 +245,9 @@ class DeepLinear(NetworkKind):
             # A folder of an earlier version has no such setting.
             row.get("record.weights"),
         )
-        if reason:
-            return reason.sentence
-        if self.must_reduce(row):
-            return ""
+        reason = next((each.sentence for each in reasons), "")
+        if reason or self.must_reduce(row):
+            return reason
         return why_not_worth(layer_sizes(row, width), problem_rank(row), row["training.num_steps"])
 
     def why_not_trainable(self, row: RunSettings) -> str:

@@ -55,18 +55,3 @@ def reasons_not_reduced(
                 f"{name} needs the weights themselves",
                 {"record.observables": others or ["regression_error"]},
             )
-
-
-def why_not_reduced(
-    optimizer: str,
-    depth: int,
-    observables: Sequence[str],
-    minibatch_size: int = 0,
-    weights: object = (),
-) -> Reason | None:
-    """Return the first reason why the reduced kernel cannot train a run; None if it can.
-
-    For the arguments see `reasons_not_reduced`.
-    """
-    given = optimizer, depth, observables, minibatch_size, weights
-    return next(reasons_not_reduced(*given), None)
