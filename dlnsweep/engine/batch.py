@@ -165,12 +165,12 @@ def _train_reduced(
     order: list[int] = []
     while taken:
         chosen = [lanes[i] for i in taken]
-        outcome = [
-            ("reduced", outcome_of(lane.prepared), lane.prepared.estimate) for lane in chosen
-        ]
         began = time.perf_counter()
         program = watch.programs.reduced(row, draw, chosen)
         watch.compile_seconds += time.perf_counter() - began
+        outcome = [
+            (program.way, outcome_of(lane.prepared), lane.prepared.estimate) for lane in chosen
+        ]
 
         def start(piece: slice, program: Any = program, chosen: list[Lane] = chosen) -> Any:
             return program.start(chosen[piece])

@@ -171,6 +171,9 @@ class ReducedProgram:
         layout: How lanes are executed.
     """
 
+    # The name of the way of descent, as outcomes have it.
+    way = "reduced"
+
     def __init__(self, kernel: ReducedKernel, lanes: Sequence[Lane], layout: Layout) -> None:
         self.sizes = common_sizes(lanes)
         self.layout = layout

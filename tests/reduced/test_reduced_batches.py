@@ -12,6 +12,7 @@ from batch_samples import drawn, expected, plan_of, train_rows
 from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.engine import batch, descent
+from dlnsweep.engine.probe import measure
 from dlnsweep.engine.programs import PROGRAMS, Programs
 from dlnsweep.networks.layered import kind as layered
 from dlnsweep.numerics.runtime import numerics
@@ -73,6 +74,14 @@ FEW = {"observables": ["regression_error", "off_subspace_error", "weight_norms"]
 @pytest.fixture(scope="module")
 def few():
     return train_rows(plan(record=FEW))
+
+
+def test_a_probe_measures_the_reduced_kernel():
+    made = plan(record=FEW)
+    columns = {key: column.tolist() for key, column in made.settings.items()}
+    found = measure(columns, made.shared, 60)
+    assert found["lanes"] == 1
+    assert 0 < found["seconds_a_run_step"] < 1
 
 
 @pytest.fixture(scope="module")
