@@ -9,6 +9,7 @@ from dlnsweep.contracts import network as networks
 from dlnsweep.contracts.loss import Loss, register_loss
 from dlnsweep.contracts.optimizer import register_optimizer
 from dlnsweep.contracts.problem import Law, Problem, Stream, register
+from dlnsweep.contracts.registry import Registry
 from dlnsweep.networks import curvature as _curvature  # noqa: F401
 
 # Imported for the observables that they register.
@@ -207,3 +208,5 @@ register_loss(Loss("mean_squared", losses.mean_squared, "mean"))
 register_loss(Loss("logistic", losses.logistic, "mean"))
 register_loss(Loss("exponential", losses.exponential, "mean"))
 register_loss(Loss("cross_entropy", losses.cross_entropy, "mean"))
+
+Registry.complete = True

@@ -111,7 +111,7 @@ def run(
 
     from dlnsweep.execution.preparing import prepare
     from dlnsweep.execution.rounds import not_by_shards, rounds
-    from dlnsweep.execution.runner import executor_for, work
+    from dlnsweep.execution.runner import begun_ahead, executor_for, work
     from dlnsweep.numerics.compile_cache import problem
     from dlnsweep.progress.reporting import reporting, tally_of
     from dlnsweep.settings.sentences import duration
@@ -161,7 +161,8 @@ def run(
         )
         return prepared.store
 
-    store = rounds(sweep, compute, lambda text: _say(text, quiet))
+    with begun_ahead(execute, root):
+        store = rounds(sweep, compute, lambda text: _say(text, quiet))
     root, status = store.root, store.status()
     others = status.planned - status.done
     if others and share is None:

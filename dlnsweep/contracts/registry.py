@@ -20,12 +20,16 @@ class Registry(MutableMapping[K, V], Generic[K, V]):
     Its own entries are there as soon as anyone looks.
     """
 
+    # Whether all that this package brings stands in its registries: looked up ten thousand times.
+    complete = False
+
     def __init__(self) -> None:
         self._entries: dict[K, V] = {}
 
     def _known(self) -> dict[K, V]:
-        # While it is being imported, this returns at once.
-        import_module(_OURS)
+        if not Registry.complete:
+            # While it is being imported, this returns at once; in another thread, when it has been.
+            import_module(_OURS)
         return self._entries
 
     def __getitem__(self, key: K) -> V:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -90,11 +90,40 @@ class LocalExecutor:
             # The first that no other worker of this machine has taken, so that two runners
             # beside each other use different cores.
             self._places = [({}, _from(cores, i)) for i in range(count)]
+        self._early: Worker | None = None
 
     @property
     def num_workers(self) -> int:
         """Number of worker processes, if there are as many batches."""
         return len(self._places)
+
+    @contextlib.contextmanager
+    def begun(self, root: str | Path) -> Iterator[None]:
+        """Have the first worker start now, for batches that are still being planned.
+
+        It imports what it needs beside this process, and waits. What does not come to work in the
+        context ends with it: plans may be refused.
+
+        Args:
+            root: The results folder, which need not be there yet.
+        """
+        place, cores = self._places[0]
+        try:
+            # Told by what needs it, where it is needed.
+            with contextlib.suppress(OSError):
+                self._early = _start(root, place, cores, self._options)
+            yield
+        finally:
+            if early := self._taken():
+                # It has had no batch.
+                early.process.kill()
+                early.process.wait()
+                _close(early.process.stdin)
+                _close(early.output)
+
+    def _taken(self) -> Worker | None:
+        early, self._early = self._early, None
+        return early
 
     def execute(
         self,
@@ -131,6 +160,9 @@ class LocalExecutor:
                 on_event(Event("note", text=fewer))
             places = places[:count]
         try:
+            if early := self._taken():
+                crew.adopt(early)
+                places = places[1:]
             for place, cores in places:
                 crew.hire(place, cores)
             while crew.has_work:

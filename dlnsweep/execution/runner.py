@@ -85,7 +85,8 @@ def run(
             work(prepared, execute, how, on_event=tell, should_stop=wished)
         return prepared.store
 
-    store = rounds(sweep, compute, lambda text: on_event(Event("note", text=text)))
+    with begun_ahead(execute, root):
+        store = rounds(sweep, compute, lambda text: on_event(Event("note", text=text)))
     # Reading and drawing wait for pandas and matplotlib, which the command line may not need.
     from dlnsweep.figures.folder import draw_if_done
     from dlnsweep.results import open_results
@@ -169,6 +170,19 @@ def executor_for(
     local = LocalExecutor(workers, checkpoint_seconds)
     count = local.num_workers
     return local.execute, "1 worker" if count == 1 else f"{count} workers"
+
+
+def begun_ahead(execute: Execute, root: str | Path) -> AbstractContextManager[None]:
+    """Have a worker process start while the runs of a new folder are planned.
+
+    Args:
+        execute: What computes batches; of `executor_for`.
+        root: The results folder. One that is there may hold all runs already.
+    """
+    executor = getattr(execute, "__self__", None)
+    if isinstance(executor, LocalExecutor) and isinstance(root, Path) and not root.exists():
+        return executor.begun(root)
+    return nullcontext()
 
 
 def _work_here(

@@ -163,19 +163,13 @@ def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
     """Return the runs' columns, the settings that are no column, and the padded width."""
-    import pyarrow as pa
-
     from dlnsweep.execution.origins import COLUMN
+    from dlnsweep.store.arrow_arrays import values_of
 
     table = store.runs_of_batch(number)
     columns = Columns()
     for name in table.column_names:
-        column = table[name]
-        if pa.types.is_floating(column.type):
-            column = column.fill_null(np.nan)
-        if name == COLUMN:
-            column = column.fill_null(-1)
-        columns[name] = column.to_numpy(zero_copy_only=False)
+        columns[name] = values_of(table[name], -1 if name == COLUMN else np.nan)
     if missing := [name for name in ALWAYS if name not in columns]:
         raise no_column(missing[0])
     return columns, store.sweep["sweep"]["shared"], int(columns["padded_width"][0])

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,10 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 # Which engine None stands for is a setting of Matplotlib's.
 _NO_LAYOUT: Any = {"figure.autolayout": False, "figure.constrained_layout.use": False}
+# What fontTools leaves out of fonts is the same for all of a process: one figure at a time.
+_EMBEDDING = RLock()
+_DROPPED = "_drop_tables_default"
+_OF_LAYOUT = ("GSUB", "GPOS", "GDEF", "BASE", "MATH", "kern")
 # A notebook shows a figure at so many pixels an inch, drawn twice as fine for sharp screens.
 _SHOWN = 110
 
@@ -48,7 +53,7 @@ class DrawnFigure(Figure):
         kind = str(options.get("format") or Path(str(fname)).suffix.lstrip(".") or "png").lower()
         options = {"metadata": metadata_of(self, kind), "dpi": self.dpi, **options}
         settle(self)
-        with looks.styled(self.rc), _quiet_fonts():
+        with looks.styled(self.rc), _fonts(kind):
             super().savefig(fname, **options)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
@@ -83,7 +88,7 @@ def encoded(figure: Figure, kind: str) -> bytes:
     file = io.BytesIO()
     settle(figure)
     # A stranger's figure knows nothing of it.
-    with looks.styled(getattr(figure, "rc", None)), _quiet_fonts():
+    with looks.styled(getattr(figure, "rc", None)), _fonts(kind):
         figure.savefig(file, format=kind, metadata=metadata_of(figure, kind), dpi=figure.dpi)
     return file.getvalue()
 
@@ -97,12 +102,27 @@ def metadata_of(figure: Figure, kind: str) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _quiet_fonts() -> Iterator[None]:
-    """Keep fontTools from complaining of the dates in matplotlib's own fonts."""
-    logger = logging.getLogger("fontTools")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+def _fonts(kind: str) -> Iterator[None]:
+    """Embed fonts without the tables that lay out text, and without complaints of their dates.
+
+    Glyphs stand at their places in a PDF. To cut those tables down to the glyphs that are used
+    takes longer than to draw a figure.
+    """
+    if kind != "pdf":
         yield
-    finally:
-        logger.setLevel(level)
+        return
+    from fontTools import subset
+
+    logger, options = logging.getLogger("fontTools"), subset.Options
+    with _EMBEDDING:
+        # Where another version of fontTools has no such list, it only takes longer.
+        level, dropped = logger.level, getattr(options, _DROPPED, None)
+        logger.setLevel(logging.ERROR)
+        if dropped is not None:
+            setattr(options, _DROPPED, [*dropped, *_OF_LAYOUT])
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            if dropped is not None:
+                setattr(options, _DROPPED, dropped)

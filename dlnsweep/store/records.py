@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlnsweep.store.arrow_arrays import numbers, texts
 from dlnsweep.store.footers import with_checksum
 
 FINAL = "final_"
@@ -66,8 +67,8 @@ def curves_table(
     order = np.argsort(run_ids, kind="stable")
     valid = np.arange(count) < num_rows[order, None]
     columns: dict[str, pa.Array] = {
-        "run_id": pa.array(np.repeat(np.asarray(run_ids, dtype=np.int64)[order], num_rows[order])),
-        "step": pa.array(np.broadcast_to(np.asarray(steps, dtype=np.int64), (lanes, count))[valid]),
+        "run_id": numbers(np.repeat(np.asarray(run_ids, dtype=np.int64)[order], num_rows[order])),
+        "step": numbers(np.broadcast_to(np.asarray(steps, dtype=np.int64), (lanes, count))[valid]),
     }
     for name, values in observables.items():
         if np.shape(values)[:2] != (lanes, count):
@@ -104,16 +105,15 @@ def outcomes_table(
     """
     order = np.argsort(run_ids, kind="stable")
     diverged = np.asarray(diverged_step, dtype=np.int64)[order]
+    errors = np.asarray(truncation_error, dtype=np.float64)[order]
     columns: dict[str, pa.Array] = {
-        "run_id": pa.array(np.asarray(run_ids, dtype=np.int64)[order]),
+        "run_id": numbers(np.asarray(run_ids, dtype=np.int64)[order]),
         "status": _strings(status, order),
-        "diverged_step": pa.array(diverged, mask=diverged < 0),
-        "last_step": pa.array(np.asarray(last_step, dtype=np.int64)[order]),
+        "diverged_step": numbers(diverged, diverged < 0),
+        "last_step": numbers(np.asarray(last_step, dtype=np.int64)[order]),
         "kernel": _strings(kernel, order),
         "kernel_reason": _strings(kernel_reason, order),
-        "truncation_error": pa.array(
-            np.asarray(truncation_error, dtype=np.float64)[order], from_pandas=True
-        ),
+        "truncation_error": numbers(errors, np.isnan(errors)),
     }
     for name, values in final.items():
         columns[FINAL + name] = _column(np.asarray(values)[order])
@@ -202,13 +202,13 @@ def _encodings(schema: pa.Schema, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _strings(values: Sequence[str], order: np.ndarray) -> pa.Array:
-    return pa.array(list(values), type=pa.string()).take(pa.array(order))
+    return texts([values[int(i)] for i in order])
 
 
 def _column(values: np.ndarray) -> pa.Array:
     if values.ndim == 1:
-        return pa.array(np.ascontiguousarray(values))
+        return numbers(values)
     if values.ndim != 2:
         raise ValueError("an observable is a number or a vector, not an array of higher rank")
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    flat = numbers(np.ascontiguousarray(values).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])

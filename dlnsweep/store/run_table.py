@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlnsweep.store.arrow_arrays import numbers
 from dlnsweep.store.bounds import Unfit
 from dlnsweep.store.contents import check_settings
 from dlnsweep.store.files import Files
@@ -76,17 +77,17 @@ def runs_of_batch(files: Files, number: int, columns: Sequence[str] | None = Non
             raise Unfit(f"it has no column {min(missing)!r}")
         read = list(dict.fromkeys([*names, "lane"]))
         place = file.schema_arrow.get_field_index("batch")
-        parts = [file.schema_arrow.empty_table().select(read)]
+        parts = [pa.Table.from_batches([], schema=file.schema_arrow).select(read)]
         for group in range(file.num_row_groups):
             if not _may_hold(file.metadata.row_group(group).column(place), number):
                 continue
             batch = integers(file.read_row_group(group, ["batch"])["batch"])
             rows = np.flatnonzero(batch == number)
             if len(rows):
-                parts.append(file.read_row_group(group, read).take(pa.array(rows)))
+                parts.append(file.read_row_group(group, read).take(numbers(rows)))
     found = pa.concat_tables(parts)
     order = np.argsort(integers(found["lane"]), kind="stable")
-    return found.take(pa.array(order)).select(names)
+    return found.take(numbers(order)).select(names)
 
 
 def _may_hold(chunk: pq.ColumnChunkMetaData, number: int) -> bool:

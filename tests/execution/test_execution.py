@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sweep_samples import (
@@ -105,6 +106,40 @@ def test_every_batch_is_done_once(executor, tmp_path: Path) -> None:
     assert failures == {}
     assert all(kinds(events, n) == ["progress", "done"] for n in range(20))
     assert len(list(tmp_path.glob("worker-*"))) <= 2
+
+
+def test_a_worker_that_began_early_takes_the_first_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = STAND_IN.replace("{body}", "def work(batch): done(batch)")
+    monkeypatch.setattr(
+        execution, "python_command", lambda _, root: [sys.executable, "-c", script, root]
+    )
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    started: list[int] = []
+    begin = execution._start
+
+    def counted(*given: Any) -> Any:
+        worker = begin(*given)
+        started.append(worker.process.pid)
+        return worker
+
+    monkeypatch.setattr(execution, "_start", counted)
+    executor, events = LocalExecutor(2), list[Event]()
+    with executor.begun(tmp_path):
+        assert len(started) == 1
+        assert executor.execute(tmp_path, range(6), events.append, lambda: False) == {}
+    # It is one of the two, and later rounds start their own.
+    assert len(started) == 2
+    assert executor.execute(tmp_path, [0], events.append, lambda: False) == {}
+    assert len(started) == 3
+    assert len([event for event in events if event.kind == "done"]) == 7
+    # A plan that is refused: what waited for it has ended.
+    with pytest.raises(ZeroDivisionError), executor.begun(tmp_path):
+        raise ZeroDivisionError
+    assert len(started) == 4
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_no_more_workers_than_batches(executor, tmp_path: Path) -> None:

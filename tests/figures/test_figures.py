@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from figure_samples import DECAYS, DEPTHS, NUM_SEEDS, NUM_SINGULAR_VALUES, STEPS, make_tables
+from fontTools import subset
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.colors import to_rgb
@@ -776,3 +777,5 @@ def test_saving_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     save(drawn(kind="curves", y="loss", title=r"$Y'$"), tmp_path / "figure", ["pdf"])
     assert caplog.records == []
     assert logging.getLogger("fontTools").level == logging.NOTSET
+    # Nor are the tables of other programs' fonts left out.
+    assert not {"GSUB", "GPOS"} & {*subset.Options().drop_tables}
