@@ -47,8 +47,8 @@ class Structure:
         input_law: Takes the same; returns the standard deviation of the entries of these leaves at
             step 0, and c, where they are independent Gaussian ones, but for rows that come c times
             each; None where they are not. If there are several such leaves, they begin as one
-            matrix. What makes the number of inputs free (`problem.inputs = "law"`); it is not
-            tried.
+            matrix. The law of all others is the same for every m. What makes the number of inputs
+            free (`problem.inputs = "law"`, which tries on many draws whether this is so).
     """
 
     degree: Callable[[Any], int] = _of_none

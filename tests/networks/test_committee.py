@@ -12,15 +12,18 @@ from planned_runs import train
 from scipy import special
 from scipy import stats as scipy_stats
 
+import dlnsweep
 from dlnsweep.contracts.drawing import drawing_of
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.networks.population.moments import moment_of
 from dlnsweep.networks.population.one_pass import samples_of
 from dlnsweep.networks.population.student import Student, squared_distance
-from dlnsweep.numerics.lazy import jax
+from dlnsweep.numerics.lazy import jax, optax
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import purpose_key, step_keys
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.problems.population import Teacher
+from dlnsweep.settings.training import OPTIMIZER_WORDS
 from dlnsweep.spec.sweep import Sweep
 
 # Its types are wrong.
@@ -236,11 +239,19 @@ def test_the_dimension_is_a_number_of_one_program_and_the_start_has_its_law():
     assert stats.kstest(scaled, "norm").pvalue > 2e-6
 
 
-def test_what_it_cannot_train_is_refused():
+def test_what_it_cannot_train_is_refused(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(Exception, match=r"at least num_teacher_neurons \+ width"):
         Sweep.from_dict(document(problem__input_dim=4))
     with pytest.raises(Exception, match=r"optimizer is 'adam'.*'gradient_descent' or 'momentum'"):
         Sweep.from_dict(document(training__optimizer="adam"))
+    # A stranger's is carried out if it says, and is found to be, one of inner products alone.
+    for name, isotropic in (("whole", True), ("by_sign", False)):
+        own = dlnsweep.Optimizer(name, lambda _: optax.scale(2.0), isotropic=isotropic)
+        monkeypatch.setitem(OPTIMIZERS, name, own)
+        monkeypatch.setitem(OPTIMIZER_WORDS._versions, name, "1")
+    assert Sweep.from_dict(document(training__optimizer="whole"))
+    with pytest.raises(Exception, match="optimizer is 'by_sign'"):
+        Sweep.from_dict(document(training__optimizer="by_sign"))
     with pytest.raises(Exception, match=r'precision is .float32.*"float64"'):
         Sweep.from_dict(document(sweep__precision="float32"))
     with pytest.raises(Exception, match=r"minibatch_size is 3.*fresh ones: set it to .one_pass"):

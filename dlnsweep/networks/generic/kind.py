@@ -206,6 +206,6 @@ def _source_of(network: Network) -> str:
     parts = [network.settings, network.init, network.predict]
     own = network.structure
     more = (network.loss, network.rates, network.trained, own.hidden, own.layers, own.layer_of)
-    more += (own.input_axes, own.input_multiplier)
+    more += (own.input_axes, own.input_multiplier, own.input_law)
     parts += [each for each in more if each is not None]
     return source_of(parts, f"network {network.kind!r}", 'Network(..., version="1")')

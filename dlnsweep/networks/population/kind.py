@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dlnsweep.contracts.network import NetworkKind, StepCost
 from dlnsweep.contracts.observable import Dimensions
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.networks.population.settings import CommitteeSettings
 from dlnsweep.problems.population import TASK
 from dlnsweep.settings.run_settings import RunSettings
@@ -23,14 +27,19 @@ class Committee(NetworkKind):
     views = ("population",)
     observables = ("loss", "generalization_error")
     drawing = generic = "dlnsweep.networks.population.definition:CommitteeDrawing"
-    # What acts on each coordinate by itself depends on the basis, which is not that of x.
-    honoured = {  # noqa: RUF012 - never changed
-        "training.optimizer": ("gradient_descent", "momentum", "nesterov", "group_rmsprop"),
-        "training.step_rule": ("uniform",),
-        "training.prescription": ("none",),
-    }
-
     one_pass = True
+
+    @property
+    def honoured(self) -> Mapping[str, tuple[Any, ...]]:  # pyright: ignore
+        """The only values of some settings: optimizers that know of no basis, a stranger's too.
+
+        What acts on each coordinate by itself depends on the basis, which is not that of x.
+        """
+        return {
+            "training.optimizer": tuple(n for n, each in OPTIMIZERS.items() if each.isotropic),
+            "training.step_rule": ("uniform",),
+            "training.prescription": ("none",),
+        }
 
     @property
     def kernels(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from dlnsweep.networks.generic.draw import Drawn
 from dlnsweep.networks.generic.trial import why_not_recorded
 from dlnsweep.networks.reduced_inputs.coordinates import Frame, lifted, reduce_fresh, reduce_params
 from dlnsweep.networks.reduced_inputs.draw import SpanDrawing
+from dlnsweep.networks.reduced_inputs.law_claim import WrongLaw, try_law
 from dlnsweep.networks.reduced_inputs.network import axes_of, replaced
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
@@ -53,6 +54,7 @@ def check_row(row: RunSettings, *, computed: bool = True) -> None:
     if is_by_law(row):
         _check_law(row, drawing, asked)
         if computed:
+            _try_law(row, drawing)
             check_row(with_drawn_inputs(row))
         return
     if inputs <= rank:
@@ -87,6 +89,18 @@ def _check_law(row: RunSettings, drawing: SpanDrawing, asked: str) -> None:
         )
     if reason := why_not_recorded(drawing, row):
         raise SpecError(f"{asked}: {reason}")
+
+
+def _try_law(row: RunSettings, drawing: SpanDrawing) -> None:
+    try:
+        try_law(drawing)
+    except WrongLaw as wrong:
+        raise SpecError(
+            f"problem.inputs is 'law', for which network.kind '{row['network.kind']}' says by its "
+            "structure.input_law that its first layer begins with independent Gaussian entries of "
+            f"one standard deviation; that is not so: {wrong} Correct what it says, or take "
+            'problem.inputs = "gaussian".'
+        ) from None
 
 
 def _try(row: RunSettings, drawing: SpanDrawing) -> None:
