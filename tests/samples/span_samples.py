@@ -20,7 +20,8 @@ OBSERVABLES = [
     "gradient_noise",
 ]  # fmt: skip
 STEPS = 40
-SEEDS = 5
+# Of each family, which two programs train: sets of numbers, and seeds of each.
+SETS, SEEDS = 5, 5
 # float64: sums of up to a hundred terms in another order, over forty steps that do not blow up.
 ALLOWED = 1e-10
 
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
     """How far a run is from the generic way's: the worst observable, and how both ended."""
 
     what: str
+    numbers: int
     seed: int
     worst: str
     deviation: float
@@ -37,7 +39,7 @@ class Outcome(NamedTuple):
 
 
 def family(number: int) -> dict[str, Any]:
-    """Return the document of random settings, for some seeds."""
+    """Return the document of random settings: static ones, sets of numbers, and seeds."""
     drawn = np.random.default_rng([2024, number])
 
     def one_of(values: Any) -> Any:
@@ -45,6 +47,9 @@ def family(number: int) -> dict[str, Any]:
 
     def sometimes(share: float = 0.35) -> bool:
         return bool(drawn.random() < share)
+
+    def numbers(low: float, high: float, make: Any = float) -> list[float]:
+        return [float(make(value)) for value in drawn.uniform(low, high, SETS)]
 
     samples, inputs = int(drawn.integers(3, 9)), int(drawn.integers(12, 60))
     problem = one_of((
@@ -58,66 +63,71 @@ def family(number: int) -> dict[str, Any]:
     problem |= {"measurement_dim": inputs, "num_samples": samples}
     optimizer, depth = one_of(OPTIMIZERS), int(drawn.integers(1, 5))
     parametrizations = PARAMETRIZATIONS[: 2 if optimizer == "group_rmsprop" else 4]
-    rate = float(10 ** drawn.uniform(-3, -1.7))
     network = {
         "kind": "mlp", "depth": depth, "width": int(2 * drawn.integers(1, 6)),
         "activation": one_of(ACTIVATIONS), "biases": sometimes(0.5),
         "parametrization": one_of(parametrizations),
         "output": one_of(("plain", "plain", "centred", "symmetrised")[: 3 if depth == 1 else 4]),
         "trained_layers": one_of(("all", "all", "first", "last")[: 2 if depth == 1 else 4]),
-        "layer_init_scale": float(drawn.uniform(0.3, 0.9)),
+        "layer_init_scale": numbers(0.3, 0.9),
     }  # fmt: skip
     training: dict[str, Any] = {
-        "learning_rate": rate, "num_steps": STEPS, "optimizer": optimizer,
-        "weight_decay": float(drawn.uniform(0, 0.5)), "data_fit_scale": 1 / samples,
+        "learning_rate": numbers(-3, -1.7, lambda power: 10**power), "num_steps": STEPS,
+        "optimizer": optimizer, "weight_decay": numbers(0.01, 0.5), "data_fit_scale": 1 / samples,
     }  # fmt: skip
     if optimizer in ("momentum", "nesterov"):
-        training["momentum"] = float(drawn.uniform(0.3, 0.9))
+        training["momentum"] = numbers(0.3, 0.9)
     if sometimes():
         training |= {"minibatch_size": int(drawn.integers(1, samples + 1)),
                      "minibatch_order": one_of(("replacement", "epochs"))}  # fmt: skip
     if sometimes():
-        training["label_noise"] = 0.1
+        training["label_noise"] = numbers(0.02, 0.2)
     if sometimes():
-        training["sam_radius"] = 0.05
+        training["sam_radius"] = numbers(0.01, 0.1)
     if sometimes():
-        training["clip_norm"] = 0.3
+        training["clip_norm"] = numbers(0.1, 0.6)
     if sometimes():
         training |= {"schedule": "cosine", "schedule_steps": STEPS, "schedule_end": 0.1}
     if sometimes():
         factors = ", ".join(f"{f:.3f}" for f in drawn.uniform(0.2, 2, depth))
         training["learning_rate_factors"] = training["weight_decay_factors"] = factors
+    sections = {"network": network, "training": training}
+    axes = [f"{section}.{key}" for section, keys in sections.items()
+            for key, value in keys.items() if isinstance(value, list)]  # fmt: skip
     return {
         "name": f"span{number}",
         "problem": problem,
-        "network": network,
-        "training": training,
+        **sections,
         "record": {"observables": OBSERVABLES, "count": 6, "num_test_samples": 5,
                    "test_noise": 0.1},
-        "sweep": {"seeds": [SEEDS * number + k for k in range(SEEDS)], "kernel": "reduced_inputs"},
+        "sweep": {"seeds": [SEEDS * number + k for k in range(SEEDS)], "kernel": "reduced_inputs",
+                  "zip": [axes]},
     }  # fmt: skip
 
 
-def trained_by(document: dict[str, Any], kernel: str) -> Any:
-    """Return what `train_batch` makes of the runs of a document by a kernel."""
-    from planned_runs import train
-
+def _plan(document: dict[str, Any], kernel: str) -> Any:
     asked = document | {"sweep": document["sweep"] | {"kernel": kernel}}
-    return train(make_plan(Sweep.from_dict(asked)))
+    return make_plan(Sweep.from_dict(asked))
 
 
 def outcomes(document: dict[str, Any]) -> list[Outcome]:
     """Return how far the runs of a document are from the generic way's, in all that is recorded."""
-    found, judge = (trained_by(document, kernel) for kernel in ("reduced_inputs", "generic"))
+    from planned_runs import train
+
+    plans = [_plan(document, kernel) for kernel in ("reduced_inputs", "generic")]
+    found, judge = map(train, plans)
+    rows = [plans[0].row(run) for run in range(plans[0].num_runs)]
+    rates = document["training"]["learning_rate"]
     return [
         Outcome(
             described(document),
-            seed,
+            rates.index(row["training.learning_rate"]),
+            row["seed"],
             *_apart(found, judge, run),
             (found.status[run], judge.status[run]),
             float(judge.observables["regression_error"][run, judge.num_rows[run] - 1]),
         )
-        for run, seed in enumerate(document["sweep"]["seeds"])
+        for run, row in enumerate(rows)
     ]
 
 
