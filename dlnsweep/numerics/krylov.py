@@ -3,8 +3,10 @@
 Lanczos' method in the form with thick restarts (Wu and Simon 2000, SIAM J. Matrix Anal. Appl. 22),
 with as many start vectors as eigenvalues are asked for, one product after another (Ruhe 1979, Math.
 Comp. 33): so eigenvalues that come several times are found as often. Every new vector is made
-orthogonal to all that are kept, twice; what the matrix makes of each is kept beside it, so that
-Ritz pairs and their residuals ||A v - theta v|| are those of the products themselves.
+orthogonal to those before it, to which alone a product is coupled but for rounding and restarts,
+and then to all that are kept, a second time only where that took much off; what the matrix makes of
+each is kept beside it, so that Ritz pairs and their residuals ||A v - theta v|| are those of the
+products themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from dlnsweep.numerics.products import multiply
 
 # Vectors that are kept beyond those asked for at a restart, and products from one to the next.
 _SPARE = 6
-_PRODUCTS = 16
+_PRODUCTS = 12
+# How much of a vector must be left when it is made orthogonal, or it is once more: what rounding
+# leaves of the others is then at most twice that of numbers of its size.
+_LEFT = 0.5
 # The most products of one call, about: leading eigenvalues of training take 20 to 200.
 MOST_PRODUCTS = 2000
 # The largest residual beside the largest Ritz value's size, by the precision: an eigenvalue lies
@@ -81,18 +86,30 @@ def largest_eigenvalues(
     rows = spare + min(_PRODUCTS + 2 * count, size)
     tolerance = TOLERANCES[jnp.dtype(dtype).name]
 
-    def orthonormal(basis: Array, vector: Array) -> Array:
+    def orthonormal(basis: Array, vector: Array, before: Array | None = None) -> Array:
         """Return the direction of a vector off the basis; zeros if it lies in that."""
         # Squares of tiny numbers would underflow.
-        size_of = jnp.max(jnp.abs(vector))
-        vector, length = vector / jnp.where(size_of > 0, size_of, 1.0), size_of
-        for _ in range(2):
-            # What is left the second time is small only if the first left nothing but rounding.
-            # This way round is what a batch of lanes multiplies fast.
-            vector = vector - multiply(basis.T, multiply(basis, vector))
+        largest = jnp.max(jnp.abs(vector))
+        vector = vector / jnp.where(largest > 0, largest, 1.0)
+        if before is not None:
+            vector = vector - multiply(before.T, multiply(before, vector))
+
+        def unit(vector: Array) -> tuple[Array, Array]:
             length = jnp.linalg.norm(vector)
-            vector = vector / jnp.where(length > 0, length, 1.0)
-        return jnp.where(length > 0.5, vector, 0.0)
+            return vector / jnp.where(length > 0, length, 1.0), length
+
+        def once_more(found: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            vector, _, times = found
+            # This way round is what a batch of lanes multiplies fast.
+            return *unit(vector - multiply(basis.T, multiply(basis, vector))), times + 1
+
+        def much_taken_off(found: tuple[Array, Array, Array]) -> Bool[Array, ""]:
+            return (found[1] <= _LEFT) & (found[2] < 2)
+
+        begun = unit(vector)[0], jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
+        vector, length, _ = lax.while_loop(much_taken_off, once_more, begun)
+        # What is left the second time is small only if the first left nothing but rounding.
+        return jnp.where(length > _LEFT, vector, 0.0)
 
     def begin(k: Any, basis: Array) -> Array:
         return basis.at[spare + k].set(orthonormal(basis, starts[k]))
@@ -100,7 +117,8 @@ def largest_eigenvalues(
     def extend(j: Any, found: tuple[Array, Array]) -> tuple[Array, Array]:
         basis, images = found
         image = apply(basis[j])
-        following = orthonormal(basis, image)
+        before = lax.dynamic_slice_in_dim(basis, j - count, 2 * count)
+        following = orthonormal(basis, image, before)
         return basis.at[j + count].set(following), images.at[j].set(image)
 
     def restart(search: _Search) -> _Search:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
+
+from dlnsweep.numerics.runtime import usable_cores
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -33,6 +37,29 @@ def in_turns(peers: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
         for name, measure in peers.items():
             found[name].append(measure())
     return {name: statistics.median(values) for name, values in found.items()}
+
+
+def busiest(call: Callable[[], object]) -> float:
+    """Return the seconds on a core of the thread of this process that has most of a call.
+
+    What the call would take at least by the clock, were no other program on the machine; where
+    threads are not told apart (outside Linux), the seconds of all threads over the cores.
+    """
+    before, began = _threads(), time.process_time()
+    call()
+    after, seconds = _threads(), time.process_time() - began
+    if not after:
+        return seconds / len(usable_cores())
+    return max(taken - before.get(name, 0) for name, taken in after.items()) / 1e9
+
+
+def _threads() -> dict[str, int]:
+    """Return the nanoseconds on a core of each thread of this process."""
+    found = {}
+    for path in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError):
+            found[path.parent.name] = int(path.read_text().split()[0])
+    return found
 
 
 def read_bandwidth(size: int, precision: str, seconds: float = 0.3) -> float:

@@ -199,6 +199,12 @@ def _speed() -> Iterator[Statement]:
         ("relu, d = 10, k = 16, n = 20", "width {}, {} samples, likewise | ", (16, 20)),
     ):
         yield says(before + words, *numbers, AtLeast(hand[row]), AtLeast(torch[row]))
+    sharp, bench = table("speed/sharpness.csv", precision="float64"), script("sharpness")
+    shares = sharp.by("samples", "share of 10^5 steps")
+    yield says(
+        "{} of them add {} % to 10⁵ steps of a tanh network of width 64 on {} samples, {} % on {} (float64",
+        bench._RECORDS, 100 * shares[20], 20, 100 * shares[200], 200,
+    )  # fmt: skip
     large, bench = table("speed/population.csv", d=100_000), script("population")
     yield says("of {} ReLU neurons and a teacher of {} on", bench.K, bench.M)
     yield says("expected loss, {} inputs, one run", 100_000)
