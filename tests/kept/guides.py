@@ -202,7 +202,8 @@ def _speed() -> Iterator[Statement]:
     sharp, bench = table("speed/sharpness.csv", precision="float64"), script("sharpness")
     shares = sharp.by("samples", "share of 10^5 steps")
     yield says(
-        "{} of them add {} % to 10⁵ steps of a tanh network of width 64 on {} samples, {} % on {} (float64",
+        "{} of them add {} % to 10⁵ steps of a tanh network of width 64 on {} samples, "
+        "{} % on {} (float64",
         bench._RECORDS, 100 * shares[20], 20, 100 * shares[200], 200,
     )  # fmt: skip
     large, bench = table("speed/population.csv", d=100_000), script("population")
