@@ -109,6 +109,9 @@ _GIVEN = "its initial weights are given"
 # The values of sweep.kernel by which a network is trained as its pure functions say: the generic
 # way, the same steps as vector instructions, time jumps over them, and that.
 BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
+# Among the settings of a run, as its results folder has it: the way that "auto" takes beside the
+# generic one where it pays.
+AUTO_TAKES = "sweep.auto_takes"
 # Of vector instructions, one core.
 _SIMD_FLOPS_A_SECOND = 20e9
 
@@ -183,6 +186,11 @@ class NetworkKind(ABC):
         if row["sweep.kernel"] != "simd":
             return cost
         return replace(cost, seconds=cost.flops / _SIMD_FLOPS_A_SECOND)
+
+    def takes_vectors(self, row: RunSettings) -> bool:
+        """Tell whether a run is trained by vector instructions where they pay, unasked."""
+        unasked = row["sweep.kernel"] == "auto" and row.get(AUTO_TAKES) == "simd"
+        return unasked and self.drawing == self.generic
 
     def drawing_for(self, row: RunSettings) -> str:
         """Return what draws a run, which is the generic way's if that is asked for."""

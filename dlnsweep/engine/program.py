@@ -62,6 +62,7 @@ class Program:
         drawing = drawing_of(row, padded_width)
         layout = _wanted_layout(drawing, row, padded_width, lanes, device)
         way = f"{row['sweep.kernel']} " if row["sweep.kernel"] in ("simd", "jumps") else ""
+        way += "simd if it pays " if network_of(row).takes_vectors(row) else ""
         way += "given " if row.get(WARM_START) else ""
         return f"{way}{drawing.key} {row['sweep.precision']} {padded_width} {layout}"
 
@@ -86,9 +87,9 @@ class Program:
             self.kernel = self._kernel()
             start = jax.jit(self._start)
             arguments = self._example_arguments()
+            # First what may turn out to be impossible.
+            self._segment_compiled = self._compile_segment(*jax.eval_shape(start, arguments))
             self._start_compiled = start.lower(arguments).compile()
-            inputs, carry = jax.eval_shape(start, arguments)
-            self._segment_compiled = self._compile_segment(inputs, carry)
             self.call_bytes = max(bytes_of(self._start_compiled), bytes_of(self._segment_compiled))
             if self.call_bytes <= self._memory or self.layout.lanes <= 2:
                 self._check_fits()

@@ -9,7 +9,7 @@ from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import network_of
 from dlnsweep.engine.jumps import JumpProgram
 from dlnsweep.engine.program import Program
-from dlnsweep.engine.vectors import program_of_vectors
+from dlnsweep.engine.vectors import program_of_vectors, program_where_it_pays
 from dlnsweep.numerics.lanes import reduced_layout
 from dlnsweep.numerics.runtime import device_description
 from dlnsweep.reduced.kernel import ReducedKernel
@@ -61,6 +61,8 @@ class Programs:
         device = device_description()
         key = Program.key(row, padded_width, lanes, device)
         make = {"simd": program_of_vectors, "jumps": JumpProgram}.get(row["sweep.kernel"], Program)
+        if network_of(row).takes_vectors(row):
+            make = program_where_it_pays
         return self.once(key, lambda: make(row, padded_width, lanes, device))
 
     def draw(self, row: RunSettings, padded_width: int) -> ReducedDraw:

@@ -19,9 +19,13 @@ from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.lazy import jax
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.entries import Refused
-from dlnsweep.simd.llvm import check_installed, why_not_here
+from dlnsweep.simd.llvm import ASKED, BEGUN, check_installed, why_not_here
 from dlnsweep.simd.steps import Steps
+from dlnsweep.simd.translate import MOST_OPERATIONS
 
+# "auto" takes vector instructions for steps of no more operations: beyond some 40,000 the generic
+# way is as fast (`python -m tests.benchmarks.simd_border`).
+PAYS_UP_TO = 20_000
 # Leaves of fewer entries are not worth another program where the runs have them in common.
 _LEAST_SHARED = 2
 
@@ -36,18 +40,69 @@ def program_of_vectors(
     Raises:
         RunError: If llvmlite is not installed.
     """
-    check_installed()
+    check_installed(ASKED)
+    return _program(row, padded_width, lanes, device, "asked for", "simd cannot")
+
+
+def program_where_it_pays(
+    row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
+) -> Program:
+    """Return the program for a batch that has vector instructions where they pay.
+
+    How many runs it has does not matter: a run has the same bits whatever others are beside it.
+
+    Raises:
+        RunError: If llvmlite is not installed.
+    """
+    check_installed(BEGUN)
+    words = "it pays", "there is only the generic way; not simd"
+    return _program(row, padded_width, lanes, device, *words, PAYS_UP_TO)
+
+
+def _program(
+    row: RunSettings,
+    padded_width: int,
+    lanes: int,
+    device: Mapping[str, Any],
+    why: str,
+    why_not: str,
+    most: int = MOST_OPERATIONS,
+) -> Program:
     refusal = why_not_here(device["platform"])
     if not refusal:
         try:
-            return VectorProgram(row, padded_width, lanes, device)
+            return VectorProgram(row, padded_width, lanes, device, why, most)
         except Refused as reason:
             refusal = str(reason)
-    return Program(row, padded_width, lanes, device, f"simd cannot: {refusal}")
+    return Program(row, padded_width, lanes, device, f"{why_not}: {refusal}")
 
 
 class VectorProgram(Program):
-    """What is compiled for a batch: drawing and recording by XLA, steps by LLVM."""
+    """What is compiled for a batch: drawing and recording by XLA, steps by LLVM.
+
+    Args:
+        row: The settings of one of the runs.
+        padded_width: The width of the arrays.
+        lanes: The number of runs that the batch has.
+        device: What `runtime.device_description` says.
+        why: Why it is this program.
+        most: The most operations that a step may have.
+
+    Raises:
+        Refused: If it cannot be made.
+    """
+
+    def __init__(
+        self,
+        row: RunSettings,
+        padded_width: int,
+        lanes: int,
+        device: Mapping[str, Any],
+        why: str,
+        most: int,
+    ) -> None:
+        self._why, self._most = why, most
+        super().__init__(row, padded_width, lanes, device)
 
     @property
     def way(self) -> str:
@@ -71,7 +126,7 @@ class VectorProgram(Program):
         count = len(jax.tree.leaves(inputs.constants))
         steps = self._steps_for((False,) * count)
         self.reason = (
-            f"asked for; {steps.instruction_set}, {steps.lanes} runs a vector, "
+            f"{self._why}; {steps.instruction_set}, {steps.lanes} runs a vector, "
             f"{steps.operations:,} operations a step"
         )
         states = jax.tree.map(
@@ -87,7 +142,9 @@ class VectorProgram(Program):
     def _steps_for(self, shared: tuple[bool, ...]) -> Steps:
         if shared not in self._steps:
             item = np.dtype(self.precision).itemsize
-            self._steps[shared] = Steps(self._jaxpr, len(shared), self._active, item, shared)
+            self._steps[shared] = Steps(
+                self._jaxpr, len(shared), self._active, item, shared, most=self._most
+            )
         return self._steps[shared]
 
     def segment(

@@ -12,6 +12,7 @@ from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.begun import Begun
 from dlnsweep.engine.journal import difference, origin_of
 from dlnsweep.errors import StoreError
+from dlnsweep.execution.auto_kernel import settings_in
 from dlnsweep.execution.origins import COLUMN, ROOT
 from dlnsweep.numerics.runtime import LIBRARIES
 from dlnsweep.settings.run_settings import RunSettings
@@ -42,7 +43,10 @@ def begun_of(
     if not isinstance(root, str) or ids is None or ids.dtype.kind != "i" or (ids < 0).any():
         return None, ""
     try:
-        return _begun(Store.open(root), ids, columns, shared), ""
+        old = Store.open(root)
+        if settings_in(old.sweep["sweep"]) != settings_in(store.sweep["sweep"]):
+            raise _Not("another kernel trained them")
+        return _begun(old, ids, columns, shared), ""
     except (_Not, StoreError) as error:
         return None, f"begins at step 0, not where it ended in {root}: {error}"
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
+from dlnsweep.execution.auto_kernel import would_take
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
@@ -29,7 +30,8 @@ def choose_kernels(
         plan: The sweep's plan.
         chosen: Rows of its run table.
         kernel: One of `JUDGES`. Empty: the one that `sweep.kernel` names; for
-            "auto" the reduced one where it can train the runs.
+            "auto" the reduced one where it can train the runs, and vector instructions where
+            a new folder would have them.
         judge: "dense" or "generic". Empty: the dense kernel for the reduced one, the generic way
             for the others.
 
@@ -47,7 +49,8 @@ def choose_kernels(
     if not kernel:
         given = any(row.get(WARM_START) for row in rows)
         reducible = not given and not any(map(_why_not_reducible, rows))
-        kernel = asked if asked in JUDGES else "reduced" if reducible else "dense"
+        usual = "reduced" if reducible else "simd" if would_take(plan) else "dense"
+        kernel = asked if asked in JUDGES else usual
     judge = judge or JUDGES[kernel]
     if judge == kernel:
         raise SpecError(f"the {kernel} kernel cannot judge itself; take --judge generic.")

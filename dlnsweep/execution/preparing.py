@@ -12,6 +12,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import network_of
 from dlnsweep.errors import StoreError
+from dlnsweep.execution.auto_kernel import begun_with, check_here, kept
 from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
 from dlnsweep.execution.shards import Shard
 from dlnsweep.execution.trial import check_network
@@ -23,7 +24,7 @@ from dlnsweep.plan.batches import Batch, make_batches
 from dlnsweep.plan.fitting import need_of, rows_of
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.until import Until
-from dlnsweep.simd.llvm import check_installed
+from dlnsweep.simd.llvm import ASKED, check_installed
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import Store, StoredPlan
@@ -84,10 +85,12 @@ def prepare(
     rows = np.arange(plan.num_runs)
     elsewhere = how.startswith(DASK) or bool(accelerators())
     if sweep.options.kernel == "simd" and not how.startswith(DASK):
-        check_installed()
+        check_installed(ASKED)
     if Store.exists(root):
         store = Store.open(root)
-        whole = stored_plan(plan, rows, [])
+        if not elsewhere:
+            check_here(store)
+        whole = kept(stored_plan(plan, rows, []), store)
         store.check_accepts(whole)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         note = _another_machine(store, here)
@@ -106,13 +109,15 @@ def prepare(
             need_of(plan).check()
         origins = origins_of(plan)
         whole = stored_plan(plan, rows, _batches(plan, rows, origins), origins)
+        if not elsewhere:
+            whole = begun_with(whole, plan)
         store = Store.create(root, whole, here)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         missing = store.missing_rows(plan.run_ids)
         if len(missing):
             # Another runner made the folder at the same moment, for a smaller sweep.
             more = stored_plan(plan, missing, _batches(plan, missing, origins), origins)
-            store.extend(more, here, whole)
+            store.extend(kept(more, store), here, whole)
     if origins is not None and (origins.run_ids >= 0).any():
         note = "; ".join(filter(None, (note, origins.sentence)))
     if plan.starts is not None:

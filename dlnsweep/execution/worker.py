@@ -163,6 +163,7 @@ def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
     """Return the runs' columns, the settings that are no column, and the padded width."""
+    from dlnsweep.execution.auto_kernel import settings_in
     from dlnsweep.execution.origins import COLUMN
     from dlnsweep.store.arrow_arrays import values_of
 
@@ -172,7 +173,9 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
         columns[name] = values_of(table[name], -1 if name == COLUMN else np.nan)
     if missing := [name for name in ALWAYS if name not in columns]:
         raise no_column(missing[0])
-    return columns, store.sweep["sweep"]["shared"], int(columns["padded_width"][0])
+    record = store.sweep["sweep"]
+    shared = record["shared"] | settings_in(record)
+    return columns, shared, int(columns["padded_width"][0])
 
 
 def main() -> int:

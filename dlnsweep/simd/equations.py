@@ -1,6 +1,8 @@
 """A jaxpr as one list of equations: what it calls stands in it, and what nothing needs is left out.
 
-Each variable is made once, by one equation, whatever is called twice.
+Of a choice (`lax.cond`, `lax.switch`) all branches stand in it, for each lane makes its own, and
+what they return is chosen entry by entry. Each variable is made once, by one equation, whatever is
+called twice.
 """
 
 from __future__ import annotations
@@ -132,11 +134,40 @@ def _inlined(
             inner = params.get("jaxpr", params.get("call_jaxpr", params.get("fun_jaxpr")))
             closed = getattr(inner, "consts", ())
             made = _inlined(equations, getattr(inner, "jaxpr", inner), closed, given)
+        elif name == "cond":
+            made = _chosen(equations, params["branches"], given)
         else:
             made = [_made(v) for v in equation.outvars]
             equations.append(Equation(name, params, tuple(given), tuple(made)))
         known.update(zip(equation.outvars, made, strict=True))
     return [read(v) for v in jaxpr.outvars]
+
+
+def _chosen(
+    equations: list[Equation], branches: Sequence[Any], inputs: Sequence[Variable]
+) -> list[Variable]:
+    """Add all branches of a choice to some equations, and the choice; return what it makes.
+
+    Args:
+        equations: The equations.
+        branches: Closed jaxprs.
+        inputs: The number of the branch, which is one of them, and what they are given.
+    """
+    number, *given = inputs
+    found: list[Variable] = []
+    for place, branch in enumerate(branches):
+        made = _inlined(equations, branch.jaxpr, branch.consts, given)
+        if not place:
+            found = made
+            continue
+        here = Variable(number.shape, np.dtype(bool))
+        wanted = _constant(place, number.dtype)
+        equations.append(Equation("eq", {}, (number, wanted), (here,)))
+        for i, (other, own) in enumerate(zip(found, made, strict=True)):
+            one = Variable(own.shape, own.dtype)
+            equations.append(Equation("select_n", {}, (here, other, own), (one,)))
+            found[i] = one
+    return found
 
 
 def _needed(equations: Sequence[Equation], outputs: Sequence[Variable]) -> list[Equation]:

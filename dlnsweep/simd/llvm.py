@@ -16,7 +16,17 @@ else:
     binding = LazyModule("llvmlite.binding")
     ir = LazyModule("llvmlite.ir")
 
-__all__ = ["binding", "check_installed", "features", "instruction_set", "ir", "why_not_here"]
+__all__ = [
+    "ASKED",
+    "BEGUN",
+    "binding",
+    "check_installed",
+    "features",
+    "instruction_set",
+    "ir",
+    "is_usable",
+    "why_not_here",
+]
 
 # Of what a processor can do, what makes a difference, the strongest first.
 _SETS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("neon", "NEON"))
@@ -27,17 +37,37 @@ def is_installed() -> bool:
     return importlib.util.find_spec("llvmlite") is not None
 
 
-def check_installed() -> None:
+# What needs it, and what else can be done.
+ASKED = (
+    'sweep.kernel is "simd", which needs llvmlite',
+    "take the same steps with --set sweep.kernel=generic",
+)
+BEGUN = (
+    'its folder was begun where sweep.kernel = "auto" takes vector instructions, which need '
+    "llvmlite",
+    "take the same steps in another folder with --set sweep.kernel=generic",
+)
+
+
+def check_installed(why: tuple[str, str]) -> None:
     """Refuse where llvmlite is missing.
+
+    Args:
+        why: `ASKED` or `BEGUN`.
 
     Raises:
         RunError: If it is.
     """
     if not is_installed():
-        raise RunError(
-            'sweep.kernel is "simd", which needs llvmlite: install it (pip install '
-            "'dlnsweep[simd]'), or take the same steps with --set sweep.kernel=generic."
-        )
+        raise RunError(f"{why[0]}: install it (pip install 'dlnsweep[simd]'), or {why[1]}.")
+
+
+def is_usable() -> bool:
+    """Tell whether llvmlite is there, can be imported, and can compile for this processor."""
+    try:
+        return is_installed() and not why_not_here()
+    except (ImportError, OSError):
+        return False
 
 
 def why_not_here(platform: str = "cpu") -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.simd.entries import Refused
 from dlnsweep.simd.equations import step_of
 from dlnsweep.simd.llvm import instruction_set
 from dlnsweep.simd.machine import Machine, lanes_of, new_module
 from dlnsweep.simd.memory import empty
-from dlnsweep.simd.translate import Places, function
+from dlnsweep.simd.translate import MOST_OPERATIONS, Places, function
 
 
 class Steps:
@@ -25,6 +26,8 @@ class Steps:
         active: Which leaf of the state says whether a run goes on.
         itemsize: Bytes of a number in the precision of training.
         shared: Which of the constants all runs have in common; by default none.
+        lanes: Runs of a vector; by default what fills the processor's registers.
+        most: The most operations that it may have.
 
     Attributes:
         lanes: Runs of a vector.
@@ -44,10 +47,13 @@ class Steps:
         itemsize: int = 8,
         shared: Sequence[bool] | None = None,
         lanes: int | None = None,
+        most: int = MOST_OPERATIONS,
     ) -> None:
         self.lanes = lanes or lanes_of(itemsize)
         common = [False] * constants if shared is None else shared
         step = step_of(jaxpr)
+        if step.operations > most:
+            raise Refused(f"its step has {step.operations:,} operations, more than {most:,}")
         self._places = Places(step, constants, common, self.lanes)
         self._module: Any = new_module("dlnsweep")
         self.operations = step.operations

@@ -16,12 +16,15 @@ from sweep_samples import PATIENCE, data_files, start, trained_apart, write
 from test_checkpoint import assert_same, in_pieces
 
 import dlnsweep
+from dlnsweep.contracts.network import AUTO_TAKES, network_of
 from dlnsweep.engine import descent, vectors
+from dlnsweep.engine.programs import Programs
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import RunError, SpecError
 from dlnsweep.execution.comparison import compare_runs
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.preparing import prepare
+from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.elementwise import ELEMENTWISE
@@ -39,6 +42,10 @@ CASES: dict[str, dict[str, Any]] = {
         "training": {**TRAINING, "optimizer": "adam"},
     },
     "linear": {"network": {"depth": 3, "width": 3}},
+    "tanh, novograd": {
+        "network": {**MLP, "activation": "tanh"},
+        "training": {**TRAINING, "optimizer": "novograd"},
+    },
     "relu, momentum, logistic": {
         "problem": {"kind": "gaussian_mixture", "num_classes": 2, "labels": "signs",
                     "measurement_dim": 3, "num_samples": 4},
@@ -240,8 +247,44 @@ def test_what_it_cannot_another_program_does(monkeypatch: pytest.MonkeyPatch):
         {}, 3, 2, on_cpu,
         "simd cannot: its step has the operation 'sort', which is not known here",
     )  # fmt: skip
+    assert vectors.program_where_it_pays(RunSettings({}), 3, 2, on_cpu)[-1] == (  # type: ignore[index]
+        "there is only the generic way; not simd: its step has the operation 'sort', which is not "
+        "known here"
+    )
     refused: Any = vectors.program_of_vectors(RunSettings({}), 3, 2, on_gpu)
     assert refused[-1] == ("simd cannot: it computes on the CPU, and JAX's device here is a gpu")
+
+
+def test_unasked_it_takes_what_pays_alone(monkeypatch: pytest.MonkeyPatch):
+    plan = planned(CASES["tanh, adam"], kernel="auto")
+    row = plan.row(0)
+    folder = {AUTO_TAKES: "simd"}
+
+    def program(row: RunSettings) -> Any:
+        with numerics():
+            return Programs().dense(row, 3, 2)
+
+    monkeypatch.setattr(vectors, "Program", lambda *given: given[-1])
+    monkeypatch.setattr(vectors, "PAYS_UP_TO", 0)
+    said = program(row | folder)
+    count = int(said.partition(" operations, more than 0")[0].rpartition(" ")[2].replace(",", ""))
+    # A step of one operation more than pays is the generic way's, which says why.
+    monkeypatch.setattr(vectors, "PAYS_UP_TO", count - 1)
+    assert program(row | folder) == (
+        f"there is only the generic way; not simd: its step has {count:,} operations, more than "
+        f"{count - 1:,}"
+    )
+    monkeypatch.setattr(vectors, "PAYS_UP_TO", count)
+    paid = program(row | folder)
+    assert paid.way == "simd"
+    assert paid.reason.startswith("it pays; ")
+    assert paid.reason.endswith(f", {count:,} operations a step")
+    # A folder that says nothing of it, one that says something else, and a kernel asked for.
+    for other in (row, row | {AUTO_TAKES: "other"}, row | folder | {"sweep.kernel": "generic"}):
+        assert not network_of(other).takes_vectors(other)
+    # What has a kernel by hand is trained by that.
+    dense = planned(CASES["linear"], kernel="auto").row(0) | folder
+    assert not network_of(dense).takes_vectors(dense)
 
 
 @pytest.mark.slow

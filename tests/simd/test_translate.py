@@ -17,7 +17,7 @@ from simd_samples import called, steps_of
 from dlnsweep.errors import RunError
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.simd.entries import Refused
-from dlnsweep.simd.llvm import check_installed, instruction_set, why_not_here
+from dlnsweep.simd.llvm import ASKED, check_installed, instruction_set, why_not_here
 from dlnsweep.simd.machine import lanes_of
 
 # Some ten operations, each rounded once, here and there in another order.
@@ -192,6 +192,26 @@ def test_products_are_those_of_numpy():
             np.testing.assert_allclose(found[name][run], wanted, rtol=ROUNDING, atol=ROUNDING)
 
 
+def test_of_a_choice_each_run_has_its_own_branch():
+    """Where the others are NaN, or have no meaning, too."""
+    state = {"active": running(), "x": drawn(1, 3), "which": np.arange(RUNS, dtype=np.int32) % 4}
+
+    def step(c: Any, state: Any, now: Any) -> Any:
+        x = lax.cond(
+            state["x"][0] > 0, lambda x: jnp.sqrt(x[0]) * x, lambda x: jnp.exp(-x), state["x"]
+        )
+        branches = [lambda x: x + 1, lambda x: 3 * x, lambda x: jnp.sum(x) * jnp.ones(3)]
+        # What lies beyond the last one is the last one.
+        return {**state, "x": lax.switch(state["which"], branches, x)}
+
+    found = called(step, np.zeros(RUNS), state, 0, 1)["x"]
+    for run in range(RUNS):
+        x = state["x"][run]
+        x = np.sqrt(x[0]) * x if x[0] > 0 else np.exp(-x)
+        wanted = (x + 1, 3 * x, np.full(3, np.sum(x)))[min(run % 4, 2)]
+        np.testing.assert_allclose(found[run], wanted, rtol=ROUNDING)
+
+
 def test_leaves_that_are_made_of_each_other_are_read_before_they_are_written():
     state = {"active": running(), "a": drawn(1, 6, 6), "b": drawn(2, 6, 6), "c": drawn(3, 6, 6)}
 
@@ -267,7 +287,10 @@ def test_not_a_number_stays_none():
         (jnp.sort, "its step has the operation 'sort', which is not known here"),
         (lambda x: x[jnp.argmax(x)], "its step has the operation 'argmax', which is not known"),
         (lambda x: jnp.round(x.astype(jnp.int32)), "makes integers of numbers that are none"),
-        (lambda x: jnp.ones((2, 999)) * x[0] @ jnp.ones((999, 600)), "more than 1,000,000 oper"),
+        (
+            lambda x: jnp.ones((2, 999)) * x[0] @ jnp.ones((999, 600)),
+            "operations, more than 1,000,000",
+        ),
         (lambda x: x.astype(jnp.bfloat16), "has numbers of the type bfloat16"),
     ],
 )
@@ -288,4 +311,4 @@ def test_this_machine_says_what_it_has():
 def test_where_llvm_is_missing_that_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: False)
     with pytest.raises(RunError, match=r"which needs llvmlite: install it \(pip install 'dlnsweep"):
-        check_installed()
+        check_installed(ASKED)

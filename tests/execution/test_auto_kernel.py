@@ -1,0 +1,137 @@
+"""Which kernel `auto` takes is settled when a results folder is begun, and stays what it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from spec_samples import sweep
+
+from dlnsweep.contracts.network import AUTO_TAKES
+from dlnsweep.errors import RunError
+from dlnsweep.execution import auto_kernel
+from dlnsweep.execution.auto_kernel import would_take
+from dlnsweep.execution.preparing import DASK, prepare
+from dlnsweep.execution.worker import _inputs
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec.sweep import Sweep
+from dlnsweep.store import Store
+
+TAKEN = {AUTO_TAKES: "simd"}
+
+
+@pytest.fixture(autouse=True)
+def llvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether llvmlite is installed or not: nothing is compiled here."""
+    use(monkeypatch, True)
+
+
+def use(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr(auto_kernel, "is_usable", lambda: there)
+    monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: there)
+
+
+def tiny(seeds: int = 8, **options: Any) -> Sweep:
+    return sweep(
+        problem={"kind": "teacher", "signal_dim": 1, "measurement_dim": 2, "num_samples": 3},
+        network={"kind": "mlp", "depth": 2, "width": 2, "activation": "tanh"},
+        sweep={"seeds": seeds, **options},
+    )
+
+
+def taken(root: Path) -> dict[str, Any]:
+    """Return what a worker is told of it, of every batch of a folder."""
+    store = Store.open(root)
+    told = [_inputs(store, number)[1] for number, _ in store.batches()]
+    assert all(one == told[0] for one in told)
+    return {key: value for key, value in told[0].items() if key == AUTO_TAKES}
+
+
+def test_a_new_folder_takes_it_and_an_enlarged_one_keeps_it(tmp_path: Path):
+    root = tmp_path / "new"
+    prepare(tiny(), root)
+    assert taken(root) == TAKEN
+    prepare(tiny(10), root)
+    assert taken(root) == TAKEN
+    # A part of its runs, too few to begin a folder with it.
+    prepare(tiny(2), root)
+    assert taken(root) == TAKEN
+    # It is no setting: runs are what they were.
+    assert AUTO_TAKES not in Store.open(root).runs_table().column_names
+    assert AUTO_TAKES not in Store.open(root).sweep["sweep"]["shared"]
+
+
+def test_a_folder_that_was_begun_without_it_never_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "old"
+    use(monkeypatch, False)
+    prepare(tiny(), root)
+    use(monkeypatch, True)
+    prepare(tiny(), root)
+    assert taken(root) == {}
+    prepare(tiny(10), root)
+    assert taken(root) == {}
+
+
+def test_without_llvm_such_a_folder_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "new"
+    prepare(tiny(), root)
+    use(monkeypatch, False)
+    with pytest.raises(RunError) as caught:
+        prepare(tiny(), root)
+    assert str(caught.value) == (
+        'its folder was begun where sweep.kernel = "auto" takes vector instructions, which need '
+        "llvmlite: install it (pip install 'dlnsweep[simd]'), or take the same steps in another "
+        "folder with --set sweep.kernel=generic."
+    )
+    assert taken(root) == TAKEN
+
+
+def test_runs_that_go_on_have_the_kernel_that_began_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with_it, without = tmp_path / "with", tmp_path / "without"
+    prepare(tiny(), with_it)
+    use(monkeypatch, False)
+    prepare(tiny(), without)
+    assert would_take(make_plan(tiny(go_on_from=str(with_it)))) == TAKEN
+    use(monkeypatch, True)
+    assert would_take(make_plan(tiny(go_on_from=str(without)))) == {}
+
+
+def test_it_is_taken_where_it_can_pay_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert would_take(make_plan(tiny())) == TAKEN
+    # Too few runs for a vector; another kernel asked for; a kernel by hand.
+    assert would_take(make_plan(tiny(7))) == {}
+    assert would_take(make_plan(tiny(kernel="generic"))) == {}
+    assert would_take(make_plan(sweep(sweep={"seeds": 8}))) == {}
+    # Of what other machines have nothing is known here.
+    prepare(tiny(), tmp_path / "dask", how=f"{DASK}of two")
+    assert taken(tmp_path / "dask") == {}
+    use(monkeypatch, False)
+    assert would_take(make_plan(tiny())) == {}
+
+
+@pytest.mark.parametrize("value", [True, 1, "Simd", ["simd"], {"simd": 1}, None])
+def test_what_a_folder_may_not_say_is_as_good_as_nothing(tmp_path: Path, value: Any):
+    root = tmp_path / "strange"
+    prepare(tiny(), root)
+    description = json.loads((root / "sweep.json").read_text())
+    assert description["sweep"]["auto_takes"] == "simd"
+    description["sweep"]["auto_takes"] = value
+    (root / "sweep.json").write_text(json.dumps(description))
+    assert taken(root) == {}
+
+
+def test_the_ids_of_runs_are_those_of_the_generic_way_that_nothing_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    there = make_plan(tiny()).run_ids
+    use(monkeypatch, False)
+    assert np.array_equal(make_plan(tiny()).run_ids, there)
