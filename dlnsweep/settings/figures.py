@@ -145,6 +145,13 @@ class ScatterFigure(Panelled):
             "equally many runs"
         ),
     ] = None
+    partial_dependence: Annotated[
+        bool,
+        outside(
+            "draw in the bins of a sampled setting the mean over what the others take (geometric "
+            "where y is log), with a 95 % interval over the sampled points, instead of the median"
+        ),
+    ] = False
 
     @property
     def x_is_setting(self) -> bool:

@@ -64,6 +64,40 @@ def test_against_a_setting_with_medians_in_bins():
     assert "varies with" not in text
 
 
+def test_partial_dependence_with_the_others_averaged_out():
+    """In three bins of eight decays each, beside two depths, by the plain formulas of a balance."""
+    decays = np.logspace(-4, -1, 24).tolist()
+    tables = make_tables(decays=decays)
+    keys = {"x": DECAY, "bins": 3, "partial_dependence": True}
+    figure = drawn(tables, y=["loss"], **keys)
+    (ax,) = figure.axes
+    line, _ = ax.get_lines()
+    runs = tables.run_table
+    bins = [runs[runs[DECAY].isin(decays[start : start + 8])] for start in (0, 8, 16)]
+    # Each depth is as frequent in each bin: the means need no correction.
+    means = [10 ** np.log10(part["final_loss"]).mean() for part in bins]
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), means, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.asarray(line.get_xdata()), [part[DECAY].median() for part in bins], rtol=1e-15
+    )
+    text = "\n".join(each.get_text() for each in figure.texts)
+    assert "partial dependence in 3 bins, the geometric mean over what" in text
+    (ax,) = drawn(tables, y=["loss"], y_scale="linear", **keys).axes
+    means = [part["final_loss"].mean() for part in bins]
+    np.testing.assert_allclose(np.asarray(ax.get_lines()[0].get_ydata()), means, rtol=1e-12)
+    refused = {
+        "partial_dependence has 24 bins along 'training.weight_decay', which has 24 values": {
+            "x": DECAY, "bins": 24,
+        },
+        "is of a setting, but x is 'regression_error'": {"bins": 3},
+        "say how many, such as bins = 8": {"x": DECAY},
+        "24 sampled points for 11 means to estimate": {"x": DECAY, "bins": 9},
+    }  # fmt: skip
+    for sentence, wrong in refused.items():
+        with pytest.raises(SpecError, match=sentence):
+            drawn(tables, y=["loss"], partial_dependence=True, **wrong)
+
+
 def test_at_a_step_and_what_it_says():
     tables = make_tables({(0.1, 2, 0): "diverged"})
     figure = drawn(tables, at=10)

@@ -120,6 +120,16 @@ def _samples() -> Iterator[Statement]:
         int(late.sum()), 1, slope, -1,
     )  # fmt: skip
     yield says("which shrinks it by {} − ηλ a step", 1)
+    rates = columns["learning_rate"]
+    bins = np.array_split(rates.argsort(), 8)
+    logs = [np.array([np.log(columns[error][part]).mean() for part in bins]) for error in ERRORS]
+    fall = -float(np.polyfit([rates[part].mean() for part in bins], logs[1], 1)[0])
+    yield says(
+        "by {} a unit of the learning rate; fitted to the means of {} bins it falls by {}.",
+        steps * float(columns["weight_decay"].mean()), len(bins), fall,
+    )  # fmt: skip
+    apart = 100 * math.expm1(float(np.ptp(logs[0])))
+    yield says("the {} means differ by {} %.", len(bins), apart)
 
 
 def _seeds() -> Iterator[Statement]:

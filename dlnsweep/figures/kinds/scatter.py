@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dlnsweep.figures import layout, style
+from dlnsweep.figures import binned, layout, style
 from dlnsweep.figures.kinds.final import missing_note
 from dlnsweep.figures.labels import setting_label, value_label
 from dlnsweep.figures.panels import groups, legend_of, make_grid, network_of
@@ -29,8 +28,11 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         x = records.per_run(keys.x, keys.at)
     missing = 0
     notes: dict[str, None] = {}
+    values = {name: records.per_run(name, keys.at) for name in keys.y}
+    # What is not positive has no geometric mean.
+    geometric = keys.y_scale == "log" and not any((y <= 0).any() for y in values.values())
     for panel in grid.panels:
-        y = records.per_run(panel.observable, keys.at)
+        y = values[panel.observable]
         drawn: list[np.ndarray] = []
         for curve in groups(keys, selection, grid, panel):
             runs, colour = curve.runs, curve.colour
@@ -45,7 +47,14 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
             if keys.bins is not None and there.any():
                 # Behind the median, which is drawn in the same colour.
                 look["alpha"] = 0.35
-                _draw_bins(panel.ax, x[there], y[there], keys.bins, colour)
+                if keys.partial_dependence:
+                    told = binned.draw_dependence(
+                        panel.ax, selection, there, keys.x, y[there], keys.bins, colour,
+                        geometric=geometric,
+                    )  # fmt: skip
+                    notes |= dict.fromkeys(told)
+                else:
+                    binned.draw_medians(panel.ax, x[there], y[there], keys.bins, colour)
             (points,) = panel.ax.plot(x[there], y[there], color=colour, **look)
             grid.measured.append((curve, points))
             drawn.append(there)
@@ -60,11 +69,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
             panel.ax.set_xlabel(layout.x_label(keys, label))
     small = [
         "each point is one run",
-        *(
-            [f"line: median in {keys.bins} bins of equally many runs; band: quartiles"]
-            if keys.bins
-            else []
-        ),
+        *binned.words(keys.bins, dependence=keys.partial_dependence, geometric=geometric),
         words(keys.at),
         *layout.not_shown(
             selection,
@@ -80,13 +85,3 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
             handle.set_linestyle("none")
     layout.finish(grid.figure, keys, results, selection, [*small, *unseen], (title, handles))
     return grid.figure
-
-
-def _draw_bins(ax: Axes, x: np.ndarray, y: np.ndarray, bins: int, colour: str) -> None:
-    """Draw the median of y, and its quartiles as a band, in bins of equally many points."""
-    order = np.argsort(x, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    middle = [float(np.median(x[part])) for part in parts]
-    low, median, high = np.array([np.quantile(y[part], (0.25, 0.5, 0.75)) for part in parts]).T
-    ax.fill_between(middle, low, high, color=colour, alpha=0.2, linewidth=0)
-    ax.plot(middle, median, color=colour, linewidth=1.5, zorder=3)

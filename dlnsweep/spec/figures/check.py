@@ -102,6 +102,11 @@ def _contradictions(figure: Any) -> Iterator[str]:
                 yield f"beside names '{observable}', which is not drawn; y is {list(figure.y)}."
     elif figure.kind == "scatter" and figure.x in figure.y:
         yield f"x and y are both '{figure.x}'; name two different observables."
+    elif figure.kind == "scatter" and figure.partial_dependence:
+        if not figure.x_is_setting:
+            yield f"partial_dependence is of a setting, but x is '{figure.x}'; name a sampled one."
+        elif figure.bins is None:
+            yield "partial_dependence is averaged in bins along x; say how many, such as bins = 8."
     of_observables = figure.kind != "heatmap" and getattr(figure, "theory", ())
     if getattr(figure, "at", None) == "argmin" and of_observables:
         yield "at is 'argmin', a step, but theory is of the observables; leave one of them out."

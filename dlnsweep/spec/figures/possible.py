@@ -110,6 +110,13 @@ def _horizontal(figure: Any, values: Values) -> Iterator[str]:
     if of_setting and not all(map(_is_number, values.get(figure.x, ()))):
         yield f"x is '{figure.x}', whose values are no numbers; use it as hue or panel_by."
         return
+    if figure.kind == "scatter" and of_setting and figure.partial_dependence:
+        count = len({*values.get(figure.x, ())})
+        if figure.bins is not None and 0 < count <= figure.bins:
+            yield (
+                f"partial_dependence has {figure.bins} bins along '{figure.x}', which has {count} "
+                "values; give fewer bins, or kind = 'final', which has each value's median."
+            )
     if figure.kind == "final" or of_setting:
         name, found = figure.x, list(values.get(figure.x, ()))
     elif figure.kind == "noise":
