@@ -314,9 +314,9 @@ def find_network(problem_kind: str, network_kind: Any = None) -> NetworkKind:
         network_kind: network.kind, right or wrong; the default's settings refuse a wrong one.
     """
     task = PROBLEMS[problem_kind].task
-    known = {kind: network for (own, kind), network in NETWORKS.items() if own == task}
-    default = next(iter(known.values()))
-    return known.get(network_kind, default) if isinstance(network_kind, str) else default
+    if isinstance(network_kind, str) and (task, network_kind) in NETWORKS:
+        return NETWORKS[task, network_kind]
+    return next(network for (own, _), network in NETWORKS.items() if own == task)
 
 
 def network_of(row: RunSettings) -> NetworkKind:

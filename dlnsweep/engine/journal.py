@@ -273,8 +273,9 @@ def origin_of(
         padded_width: The width of the arrays.
     """
     found = versions()
-    settings = {name: column.tolist() for name, column in columns.items()}
-    text = json.dumps([settings, dict(shared), padded_width], sort_keys=True, default=str)
+    settings = {name: _told(column) for name, column in columns.items()}
+    size = len(next(iter(columns.values())))
+    text = json.dumps([size, settings, dict(shared), padded_width], sort_keys=True, default=str)
     device = device_description()
     return {
         "runs": hashlib.sha256(text.encode()).hexdigest(),
@@ -285,6 +286,17 @@ def origin_of(
         **surroundings(),
         "code": code_of_numbers(),
     }
+
+
+def _told(column: np.ndarray) -> Any:
+    """Return a column's values; of most, which have one, that value alone."""
+    values = column.tolist()
+    first = values[0]
+    same = values.count(first) == len(values)
+    if column.dtype.kind == "f":
+        # NaN, of a setting that is not used, is not equal to itself.
+        same = bool(np.all((column == first) | np.isnan(column) & np.isnan(first)))
+    return {"all": first} if same else values
 
 
 def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

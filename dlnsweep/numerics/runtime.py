@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +176,16 @@ def versions() -> dict[str, str]:
     names = ("jax", "jaxlib", "optax", "numpy", "pyarrow")
     # Of an editable installation the metadata tell the version that it once was installed as.
     found = {"python": platform.python_version(), "dlnsweep": __version__}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return found | {name: _version_of(name) for name in names}
+
+
+@cache
+def _version_of(name: str) -> str:
+    # What a process has imported stays, whatever is installed over it meanwhile.
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def surroundings() -> dict[str, Any]:

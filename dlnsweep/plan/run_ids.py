@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,10 @@ def run_ids(sweep: Sweep, settings: Mapping[str, Setting]) -> np.ndarray:
         # "null" is a hyperparameter that the run does not use: it says nothing of the run.
         silent = (default, "null")
         words = words_at(sweep, key)
+        # Of most settings, the many seeds among them, no value is a word.
+        version = (lambda text: "") if words is None else partial(_version, words)
         lines = [
-            "" if text in silent else f"{key}={text}{_version(words, text)}\n"
-            for text in setting.texts
+            "" if text in silent else f"{key}={text}{version(text)}\n" for text in setting.texts
         ]
         if setting.index is not None:
             varying.append((lines, setting.index))
@@ -78,9 +80,9 @@ def _hashes(base: Any, varying: Sequence[tuple[list[str], np.ndarray]]) -> np.nd
     return (np.frombuffer(b"".join(digests), dtype=">u8") >> np.uint64(1)).astype(np.int64)
 
 
-def _version(words: Words | None, text: str) -> str:
+def _version(words: Words, text: str) -> str:
     """Return what tells a stranger's word from another of this name; nothing for our own."""
-    version = words.version(json.loads(text)) if words is not None else ""
+    version = words.version(json.loads(text))
     return f" version {version}" if version else ""
 
 

@@ -373,5 +373,9 @@ def are_on(key: str, values: Any) -> Any:
         return values > 0
     import numpy as np
 
+    texts = np.asarray(values, object)
+    # Of long columns mostly nobody has any: then they are not looked at one by one in Python.
+    if texts.ravel().tolist().count("") == texts.size:
+        return False
     given = np.frompyfunc(lambda value: isinstance(value, str) and value != "", 1, 1)
-    return np.asarray(given(values), bool)
+    return np.asarray(given(texts), bool)
