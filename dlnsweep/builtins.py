@@ -23,7 +23,7 @@ from dlnsweep.networks.generic import linear_map as _linear_map  # noqa: F401
 from dlnsweep.networks.generic import losses
 from dlnsweep.networks.generic import observables as _generic  # noqa: F401
 from dlnsweep.networks.generic import tangent_kernel as _tangent_kernel  # noqa: F401
-from dlnsweep.networks.generic.kind import register_network
+from dlnsweep.networks.generic.kind import TASKS, GenericKind, register_network
 from dlnsweep.networks.layered import initializers
 from dlnsweep.networks.layered import observables as _network  # noqa: F401
 from dlnsweep.networks.layered import proof as _proof  # noqa: F401
@@ -31,6 +31,7 @@ from dlnsweep.networks.layered.kind import DeepLinear, LinearThenRelu
 from dlnsweep.networks.linear_attention import LINEAR_ATTENTION
 from dlnsweep.networks.matrix import observables as _matrix  # noqa: F401
 from dlnsweep.networks.matrix.kind import EndToEnd, Factorization
+from dlnsweep.networks.matrix.parametrized import ParametrizedMatrix
 from dlnsweep.networks.mlp.definition import MLP
 from dlnsweep.networks.population import observables as _population  # noqa: F401
 from dlnsweep.networks.population.kind import Committee
@@ -188,6 +189,9 @@ register(Problem("regression", regression.RegressionSettings, regression.draw, t
 register(
     Problem("population", population.PopulationSettings, population.draw, task=population.TASK)
 )
+
+for _of_task in (GenericKind, ParametrizedMatrix):
+    TASKS[_of_task.task] = _of_task
 
 # The first of a task is its default.
 networks.register(DeepLinear())

@@ -25,6 +25,10 @@ ELSEWHERE = {
     ("README", "dlnsweep", "sh"): ".ci/run",
     ("own_networks", "A network in pure functions", "python"): "networks/test_own_networks.py",
     ("own_networks", "A network in pure functions", "toml"): "networks/test_own_networks.py",
+    ("own_networks", "A matrix as a function of parameters", "python"):
+        "networks/test_own_matrices.py",
+    ("own_networks", "A matrix as a function of parameters", "toml"):
+        "networks/test_own_matrices.py",
     ("own_networks", "Models of flax and equinox", "python"): "networks/test_libraries.py",
     ("own_networks", "An optimizer, an initializer or a loss of your own", "python"):
         "contracts/test_registered.py",

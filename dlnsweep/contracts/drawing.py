@@ -155,8 +155,13 @@ class Drawing:
 
 def drawing_of(row: RunSettings, padded_width: int) -> Drawing:
     """Return how the runs of a batch draw, as their kind of network says."""
-    module, _, name = network_of(row).drawing_for(row).partition(":")
-    return getattr(importlib.import_module(module), name).from_row(row, padded_width)
+    return drawing_named(network_of(row).drawing_for(row)).from_row(row, padded_width)
+
+
+def drawing_named(drawing: str) -> type[Drawing]:
+    """Return the class that a kind of network names as "module:class"."""
+    module, _, name = drawing.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def record_numbers(arguments: Mapping[str, Any]) -> dict[str, Any]:

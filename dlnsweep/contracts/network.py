@@ -16,7 +16,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.structure import Structure
-from dlnsweep.settings.base import Settings
+from dlnsweep.settings.base import Constraint, Settings
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import OF_NETWORK, SWITCHES, are_on
 from dlnsweep.settings.warm_start import WARM_START
@@ -24,7 +24,7 @@ from dlnsweep.settings.warm_start import WARM_START
 
 @dataclass(frozen=True)
 class Network:
-    """A network in pure functions of JAX, trained on samples.
+    """A network in pure functions of JAX, trained on samples, or a matrix as a function.
 
     Training makes small
 
@@ -33,8 +33,10 @@ class Network:
     with Y the inputs (m, n), X the targets (d, n), c and lambda `training.data_fit_scale` and
     `training.weight_decay`, and ||theta||^2 the sum of the squares of all parameters. A step moves
     leaf i of them by eta r_i times the direction that the optimizer makes of F's gradient; r_i is 1
-    unless `rates` says otherwise. Leaves that are not `trained` are constants: F's gradient, its
-    decay, the optimizer and what is recorded of theta know the others only.
+    unless `rates` says otherwise. Of `task="matrix"` predict(theta, None, settings) is a matrix W
+    (d, m), and what takes the loss's place is the problem's own of W. Leaves that are not `trained`
+    are constants: F's gradient, its decay, the optimizer and what is recorded of theta know the
+    others only.
 
     The functions get the settings of [network], in which traced numbers may be tracers: they must
     not be converted or compared in Python. Products in them have the full precision of training.
@@ -44,10 +46,10 @@ class Network:
         settings: The settings class of [network], with the field `kind: Literal["..."]`. Static
             fields are Python's values (bool, int, float, str or one of several); a float that is
             traced does not compile anew.
-        init: Takes the settings, the data (`Samples`, float64) and a function from purpose to PRNG
-            key; returns the parameters, any pytree of float64 arrays.
+        init: Takes the settings, the data (`Samples`, or `MatrixData` for a matrix, float64) and a
+            function from purpose to PRNG key; returns the parameters, any pytree of float64 arrays.
         predict: Takes the parameters, inputs (m, k) and the settings; returns outputs, whose last
-            axis is that of the samples.
+            axis is that of the samples. Of a matrix the inputs are None.
         loss: Takes outputs, targets and the settings; returns a scalar, which must not be negative.
             Half the squared error by default.
         reduction: Whether the loss is a "sum" over samples or their "mean". It is minimized as it
@@ -63,9 +65,10 @@ class Network:
         trained: Takes the initial parameters and the settings; returns whether each leaf is
             trained, as Python's bools in a tree like that of the parameters. By default all are.
         multiplications: Takes the settings, m and d; returns how many products of two numbers it
-            takes to predict one sample: what `plan` guesses time and memory by. By default those
-            of two layers. No JAX.
+            takes to predict one sample, or to make the matrix: what `plan` guesses time and memory
+            by. By default those of two layers. No JAX.
         structure: What some observables need to know of it: see `Structure`.
+        task: Which problems it is trained on, as `Problem.task` has it: "samples" or "matrix".
     """
 
     kind: str
@@ -80,6 +83,7 @@ class Network:
     trained: Callable[[Any, Any], Any] | None = None
     multiplications: Callable[[Any, int, int], int] | None = None
     structure: Structure = field(default_factory=Structure)
+    task: str = "samples"
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ class NetworkKind(ABC):
         reducible: Whether the reduced kernel can train it.
         honoured: The only values of some dotted settings with which it is trained; with any other
             value of them a sweep is refused.
+        constraints: What of its settings and others cannot go together, whatever its settings
+            class says; see `Settings.constraints`.
         version: What tells its runs from those of another network of this name; empty for this
             package's own.
         layered: Whether the generic way knows layers, of which `network.depth` is the number.
@@ -148,6 +154,7 @@ class NetworkKind(ABC):
     generic: str = ""
     reducible: bool = False
     honoured: Mapping[str, tuple[Any, ...]] = {}
+    constraints: tuple[Constraint, ...] = ()
     version: str = ""
     layered: bool = False
     one_pass: bool = False

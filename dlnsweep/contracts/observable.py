@@ -22,7 +22,9 @@ VIEWS = {
     "layers": "networks of weight matrices",
     "parameters": "networks in pure functions (mlp and its like, and those of `register_network`)",
     "deep_prior": "deep_prior",
-    "matrix": "factorizations of a matrix",
+    "matrix": "networks on a loss of a matrix",
+    "factors": "factorizations of a matrix",
+    "parametrized": "matrices as functions of parameters (those of `register_network`)",
     "end_to_end": "factorizations with the end-to-end update beside them",
     "population": "two layers on Gaussian inputs without end",
 }

@@ -47,7 +47,7 @@ def run_ids(sweep: Sweep, settings: Mapping[str, Setting]) -> np.ndarray:
         silent = (default, "null")
         words = words_at(sweep, key)
         # Of most settings, the many seeds among them, no value is a word.
-        version = (lambda text: "") if words is None else partial(_version, words)
+        version = (lambda _: "") if words is None else partial(_version, words)
         lines = [
             "" if text in silent else f"{key}={text}{version(text)}\n" for text in setting.texts
         ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlnsweep.contracts import plugins
 from dlnsweep.contracts.keys import known_settings, may_vary
-from dlnsweep.contracts.network import find_network
+from dlnsweep.contracts.network import NetworkKind, find_network
 from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS, SweepSettings
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
@@ -295,10 +295,14 @@ class Reader:
         )
 
     def _default(self, dotted: str, field: Any) -> Any:
-        kinds = [self.values.get(f"{section}.kind", (None,))[0] for section in _WITH_KINDS]
-        if dotted == "record.observables" and None not in kinds:
-            return list(find_network(*kinds).observables)
+        network = self._network()
+        if dotted == "record.observables" and network is not None:
+            return list(network.observables)
         return field.get_default(call_default_factory=True)
+
+    def _network(self) -> NetworkKind | None:
+        kinds = [self.values.get(f"{section}.kind", (None,))[0] for section in _WITH_KINDS]
+        return None if None in kinds else find_network(*kinds)
 
     def _seeds(self) -> tuple[int, ...] | range:
         seeds = self.values.get("sweep.seeds", (1,))[0]
@@ -359,6 +363,8 @@ class Reader:
         constraints = [c for settings in self.classes.values() for c in settings.constraints]
         for section, settings in self.classes.items():
             constraints += follow_constraints(section, settings)
+        network = self._network()
+        constraints += network.constraints if network is not None else ()
         for constraint in constraints:
             sentence = consistency.check_constraint(constraint, space)
             self.problems += [sentence] if sentence else []

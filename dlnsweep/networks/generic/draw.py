@@ -130,9 +130,18 @@ class GenericDrawing(Drawing):
             if name.startswith("network.")
         }
 
+    @property
+    def output_shape(self) -> tuple[int, ...] | None:
+        """The shape that outputs must have; None where that of the targets and the loss say it."""
+        return None
+
     def params(self, settings: Any, samples: Samples, key: Any) -> Any:
-        """Draw the parameters; what `init` leaves as numbers or as NumPy's arrays is made JAX's."""
-        return jax.tree.map(jnp.asarray, self.network.init(settings, samples, key))
+        """Draw the parameters."""
+        return self.initial(settings, samples, key)
+
+    def initial(self, settings: Any, data: Any, key: Any) -> Any:
+        """Return what `init` makes of some data: its numbers and NumPy's arrays as JAX's."""
+        return jax.tree.map(jnp.asarray, self.network.init(settings, data, key))
 
     def draw(self, arguments: Mapping[str, Any]) -> Drawn:
         """Draw a run, float64."""

@@ -22,6 +22,7 @@ from dlnsweep.contracts.network import (
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, of_any_network
 from dlnsweep.contracts.plugins import SHARED, is_loading
 from dlnsweep.contracts.problem import PROBLEMS, is_by_law, with_drawn_inputs
+from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.sources import source_of
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import LOSS_WORDS, OF_NETWORK
@@ -155,6 +156,10 @@ class GenericKind(NetworkKind):
         return of_any_network(label)
 
 
+# What a network in pure functions is to the engine, by its task.
+TASKS: Registry[str, type[GenericKind]] = Registry()
+
+
 def register_network(network: Network) -> Network:
     """Make a network known under its kind; runs of it are planned, trained and drawn like others.
 
@@ -163,7 +168,7 @@ def register_network(network: Network) -> Network:
     """
     for wrong in _mistakes(network):
         raise ValueError(f"network {network.kind!r}: {wrong}")
-    register(GenericKind(network))
+    register(TASKS[network.task](network))
     return network
 
 
@@ -173,6 +178,10 @@ def _mistakes(network: Network) -> Iterator[str]:
     fields = network.settings.model_fields
     if "kind" not in fields or fields["kind"].default != network.kind:
         yield f'its settings need the field kind: Literal["{network.kind}"] = "{network.kind}"'
+    if network.task not in TASKS:
+        yield f"task is {network.task!r}; it must be {' or '.join(map(repr, TASKS))}"
+    elif network.task != GenericKind.task:
+        yield from _mistakes_of_matrix(network)
     if network.reduction not in ("sum", "mean"):
         yield f"reduction is {network.reduction!r}; it must be 'sum' or 'mean'"
     for name in network.observables:
@@ -190,6 +199,22 @@ def _mistakes(network: Network) -> Iterator[str]:
         yield "it has layers, so its settings need depth, an int: their number"
     if "width" in fields and fields["width"].annotation is not int:
         yield "its setting width must be an int: arrays are sized by it"
+
+
+def _mistakes_of_matrix(network: Network) -> Iterator[str]:
+    own = network.structure
+    given = {
+        "loss": network.loss is not None,
+        "reduction": network.reduction != "sum",
+        "structure.hidden": own.hidden is not None,
+        "structure.input_axes": own.input_axes is not None,
+    }
+    for what, found in given.items():
+        if found:
+            yield (
+                f"task is {network.task!r}, which has no samples and the problem's loss; leave "
+                f"{what} out"
+            )
 
 
 def _is_value(annotation: Any) -> bool:

@@ -22,7 +22,7 @@ _AT_ONCE = 64
     "parameter_norm",
     r"norm of the parameters $\|\theta\|$",
     "square root of the sum of the squares of all parameters that are trained",
-    views=("parameters", "population"),
+    views=("parameters", "parametrized", "population"),
     basis_free=True,
 )
 def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
@@ -33,7 +33,7 @@ def _parameter_norm(view: GenericView, record: RecordSettings) -> Float[Array, "
     "parameter_distance",
     r"distance of the parameters $\|\theta(t)-\theta(0)\|$",
     "distance of all parameters that are trained from those of step 0",
-    views=("parameters", "population"),
+    views=("parameters", "parametrized", "population"),
     needs_initial=True,
     basis_free=True,
 )
@@ -186,7 +186,7 @@ def _gradient_noise(view: GenericView, record: RecordSettings) -> Float[Array, "
     "data-fit scale included, on all samples), else 0: the mean over records is the share of such "
     "steps among those recorded; counting all of them would be work in each step. Where nothing "
     "moves any more, rises are rounding. A record costs two or three steps",
-    views=("parameters",),
+    views=("parameters", "parametrized"),
     basis_free=True,
 )
 def _loss_increase(view: GenericView, record: RecordSettings) -> Float[Array, ""]:

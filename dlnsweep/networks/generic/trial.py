@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dlnsweep.contracts.drawing import drawing_named
+from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.generic.draw import GenericDrawing
@@ -22,6 +24,8 @@ from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import raised
 from dlnsweep.settings.training import OF_NETWORK
 
+# Views of which an observable can refuse what it sees.
+_OF_PARAMETERS = {"parameters", "parametrized"}
 # Of the structure of a tree as text.
 _LONGEST = 120
 
@@ -47,18 +51,15 @@ def why_not(row: RunSettings, *, computed: bool = True) -> str:
 
 
 def _try(row: RunSettings, computed: bool) -> None:
-    drawing = GenericDrawing.from_row(row, row.get("network.width") or 1)
+    # Whatever kernel is asked for: the functions are the same.
+    drawing = drawing_named(network_of(row).generic).from_row(row, row.get("network.width") or 1)
+    assert isinstance(drawing, GenericDrawing)
     network, dtype = drawing.network, jnp.dtype(row["sweep.precision"])
     arguments = drawing.example_arguments() | {"seed": row["seed"]}
     sections = drawing.sections
-    problem_kind = sections.problem.kind
 
     def samples() -> Samples:
-        from dlnsweep.contracts.problem import PROBLEMS
-
-        key = drawing.key_of(arguments)
-        signals, measurements = PROBLEMS[problem_kind].draw(sections.problem, key)
-        return Samples(measurements, signals)
+        return drawing.examples(sections, drawing.key_of(arguments))[0]
 
     data = jax.eval_shape(samples)
 
@@ -103,7 +104,13 @@ def _try(row: RunSettings, computed: bool) -> None:
         )
     named = sections.training.loss
     entrywise = network.loss is None or named != OF_NETWORK
-    _check_shape(outputs, data, entrywise, sections.record.observables)
+    if drawing.output_shape is None:
+        _check_shape(outputs, data, entrywise, sections.record.observables)
+    elif outputs.shape != drawing.output_shape:
+        raise _Wrong(
+            f"predict returns {_shape(outputs)}; the matrix that the problem is about has the "
+            f"shape {drawing.output_shape}."
+        )
     function = drawing.kernel(Layout(1)).loss
     place = "loss" if named == OF_NETWORK else f"training.loss '{named}'"
     loss = _traced(
@@ -205,7 +212,7 @@ def _observe(drawing: GenericDrawing, arguments: Mapping[str, Any], dtype: Any) 
     """Refuse observables that say of this network that they are not for its sizes."""
     kernel = drawing.kernel(Layout(1))
     names = kernel.record.observables
-    if not any("parameters" in OBSERVABLES[name].views for name in names):
+    if not any(_OF_PARAMETERS & set(OBSERVABLES[name].views) for name in names):
         return
 
     def observed(given: Any) -> Any:

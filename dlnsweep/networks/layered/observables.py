@@ -80,7 +80,7 @@ def _singular_values(view: LinearView, record: RecordSettings) -> Float[Array, "
     r"weight norms $\|W_i\|_F$",
     "Frobenius norm of each layer, the first layer first",
     size=lambda dims: dims.depth,
-    views=("layers", "matrix"),
+    views=("layers", "factors"),
 )
 def _weight_norms(view: NetworkView, record: RecordSettings) -> Float[Array, " L"]:
     return jnp.sqrt(view.squared_weight_norms)
@@ -91,7 +91,7 @@ def _weight_norms(view: NetworkView, record: RecordSettings) -> Float[Array, " L
     r"unbalancedness $\max_l\|W_{l+1}^\top W_{l+1}-W_lW_l^\top\|_F$",
     "largest Frobenius norm of W_{l+1}^T W_{l+1} - W_l W_l^T (Definition 1 of arXiv:2408.13767)",
     needs_layers=True,
-    views=("linear", "matrix"),
+    views=("linear", "factors"),
 )
 def _unbalancedness(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     if not view.layer_gaps:
@@ -104,7 +104,7 @@ def _unbalancedness(view: LinearView, record: RecordSettings) -> Float[Array, ""
     r"unbalancedness $\max_l\|W_{l+1}^\top W_{l+1}-W_lW_l^\top\|_*$",
     "the same in the nuclear norm; costs an eigenvalue decomposition of d_w x d_w a record",
     needs_layers=True,
-    views=("linear", "matrix"),
+    views=("linear", "factors"),
 )
 def _unbalancedness_nuclear(view: LinearView, record: RecordSettings) -> Float[Array, ""]:
     if not view.layer_gaps:

@@ -17,9 +17,9 @@ from dlnsweep.networks.generic.draw import Drawn, GenericDrawing
 from dlnsweep.networks.generic.state import Constants, Samples
 from dlnsweep.networks.layered.definition import LayerRates, Weights, linear
 from dlnsweep.networks.layered.initializers import Shape
-from dlnsweep.networks.matrix.descent import FactorizationView
 from dlnsweep.networks.matrix.draw import initial_weights, power_of
 from dlnsweep.networks.matrix.kind import FactorizationSettings, layer_sizes
+from dlnsweep.networks.matrix.view import FactorizationView
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.losses import Fit
@@ -48,8 +48,8 @@ def factorization(dims: tuple[int, ...], power: float) -> Network:
 
 
 @dataclass(frozen=True)
-class MatrixKernel(LayerRates):
-    """The generic way on the layers of a matrix.
+class MatrixLoss(GenericKernel):
+    """The generic way on the parameters of a matrix, for a loss of the matrix.
 
     Attributes:
         power: The exponent of the loss.
@@ -68,6 +68,10 @@ class MatrixKernel(LayerRates):
         norm = constants.samples.targets.observed.norm
         return squared_limit(watched, norm**2, factor, norm.dtype)
 
+
+class MatrixKernel(MatrixLoss, LayerRates):
+    """The generic way on the layers of a matrix."""
+
     def view(self, inputs: Inputs, carry: Carry) -> Any:
         """Return the view that the kind's own kernel gives observables."""
         given = inputs.constants
@@ -77,8 +81,20 @@ class MatrixKernel(LayerRates):
         return view
 
 
+class OnMatrix(GenericDrawing):
+    """How the runs of a batch draw a loss of a matrix, for the generic way."""
+
+    def kernel_fields(self) -> dict[str, Any]:
+        """Return what else the kernel is made with."""
+        return {"power": power_of(self.sections.problem)}
+
+    def examples(self, sections: Sections, key: Any) -> tuple[Samples, Any]:
+        """Draw a run's loss."""
+        return Samples(None, PROBLEMS[sections.problem.kind].draw(sections.problem, key)), None
+
+
 @dataclass(frozen=True)
-class MatrixDefinition(GenericDrawing):
+class MatrixDefinition(OnMatrix):
     """How the runs of a batch draw a target and weights, for the generic way.
 
     Attributes:
@@ -99,14 +115,6 @@ class MatrixDefinition(GenericDrawing):
     def key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return f"{self.sections.static_key()} generic"
-
-    def kernel_fields(self) -> dict[str, Any]:
-        """Return what else the kernel is made with."""
-        return {"power": power_of(self.sections.problem)}
-
-    def examples(self, sections: Sections, key: Any) -> tuple[Samples, Any]:
-        """Draw a run's loss."""
-        return Samples(None, PROBLEMS[sections.problem.kind].draw(sections.problem, key)), None
 
     def draw(self, arguments: Mapping[str, Any]) -> Drawn:
         """Draw a run, float64; its view looks back at the weights of step 0."""

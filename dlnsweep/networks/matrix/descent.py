@@ -11,25 +11,25 @@ but no more.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
-from dlnsweep.contracts.view import Landscape, View
 from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
+from dlnsweep.networks.matrix.products import (
+    Weights,
+    layer_gradients,
+    partial_products,
+    transposed,
+)
+from dlnsweep.networks.matrix.view import FactorizationView
 from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.numerics.lazy import jax, jnp, lax
-from dlnsweep.numerics.products import multiply
-from dlnsweep.numerics.spectra import guarded
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.problems.losses import Fit
 from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
-
-Weights = tuple[Float[Array, "..."], ...]
 
 
 class Constants(NamedTuple):
@@ -66,36 +66,6 @@ class State(NamedTuple):
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
     lost: Matrices
-
-
-def partial_products(weights: Weights) -> list[Float[Array, "..."]]:
-    """Return W_{i:1} for i = 1 to L."""
-    products = [weights[0]]
-    for weight in weights[1:]:
-        products.append(multiply(weight, products[-1]))
-    return products
-
-
-def layer_gradients(
-    weights: Weights, products: list[Float[Array, "..."]], gradient: Float[Array, "d m"]
-) -> Weights:
-    """Return W_{L:i+1}^T G W_{i-1:1}^T for i = 1 to L.
-
-    Args:
-        weights: W_1, ..., W_L.
-        products: W_{i:1} for i = 1 to L.
-        gradient: G.
-    """
-    found = []
-    for i in reversed(range(1, len(weights))):
-        found.append(multiply(gradient, products[i - 1].T))
-        gradient = multiply(weights[i].T, gradient)
-    return (gradient, *reversed(found))
-
-
-def transposed(weights: Weights) -> Weights:
-    """Return W_L^T, ..., W_1^T, whose product is W^T."""
-    return tuple(weight.T for weight in reversed(weights))
 
 
 def fit_gradients(
@@ -240,161 +210,3 @@ class FactorizationKernel(Kernel):
         made = State(moved, optimizer, state.steps + 1, active, diverged_step, lost)
         held = state._replace(active=active, diverged_step=diverged_step)
         return jax.tree.map(lambda new, old: jnp.where(active, new, old), made, held)
-
-
-class FactorizationView(View):
-    """The state of one network on a loss of its end-to-end matrix, as observables see it.
-
-    Computed on first use, so that an observable that is not asked for costs nothing; what it
-    shares with `layered.view.LinearView` has the same names.
-
-    Args:
-        weights: W_1, ..., W_L.
-        first: The same at step 0.
-        fit: The loss.
-        numbers: The traced numbers of [training], by name.
-        power: The exponent of the loss.
-        steps_taken: Steps that the run has taken; None: it is observed while it runs.
-
-    Attributes:
-        fan_in_steps: Whether layer i takes steps of eta / fan_in_i, not of eta.
-    """
-
-    fan_in_steps: bool = False
-
-    def __init__(
-        self,
-        weights: Weights,
-        first: Weights,
-        fit: Fit,
-        numbers: dict[str, Float[Array, ""]],
-        power: float,
-        steps_taken: Int[Array, ""] | None = None,
-    ) -> None:
-        self.layers = weights
-        self.first_layers = first
-        self.fit = fit
-        self.power = power
-        self._steps_taken = steps_taken
-        dtype = self.layers[0].dtype
-        self.weight_decay = numbers["weight_decay"].astype(dtype)
-        self.data_fit_scale = numbers["data_fit_scale"].astype(dtype)
-
-    @property
-    def steps(self) -> Int[Array, ""]:
-        """Steps that the run has taken."""
-        return self.step if self._steps_taken is None else self._steps_taken
-
-    @property
-    def dtype(self) -> Any:
-        """The precision of training."""
-        return self.layers[0].dtype
-
-    @cached_property
-    def forward(self) -> list[Float[Array, "..."]]:
-        """W_{i:1} for i = 1 to L."""
-        return partial_products(self.layers)
-
-    @property
-    def end_to_end_matrix(self) -> Float[Array, "d m"]:
-        """W_{L:1}."""
-        return self.forward[-1]
-
-    @cached_property
-    def residual(self) -> Float[Array, "..."]:
-        """A(W) - y."""
-        return self.fit.observed.residual(self.end_to_end_matrix)
-
-    @cached_property
-    def data_loss(self) -> Float[Array, ""]:
-        """l(W)."""
-        return self.fit.loss_of(self.residual, self.power)
-
-    @cached_property
-    def loss(self) -> Float[Array, ""]:
-        """C l(W) + (lambda / 2) sum ||W_i||_F^2."""
-        decay = self.weight_decay * jnp.sum(self.squared_weight_norms)
-        return self.data_fit_scale * self.data_loss + 0.5 * decay
-
-    @cached_property
-    def landscape(self) -> Landscape:
-        """The same as a function of the layers."""
-
-        def objective(layers: Weights) -> Float[Array, ""]:
-            fit = self.fit.loss(partial_products(layers)[-1], self.power)
-            decay = self.weight_decay * sum(jnp.sum(layer**2) for layer in layers)
-            return self.data_fit_scale * fit + 0.5 * decay
-
-        shares = [1 / w.shape[1] if self.fan_in_steps else 1.0 for w in self.layers]
-        return Landscape(self.layers, objective, tuple(jnp.asarray(s, self.dtype) for s in shares))
-
-    @cached_property
-    def mean_squared_error(self) -> Float[Array, ""]:
-        """Mean of (A(W)_k - y_k)^2 over what is observed."""
-        return jnp.sum(self.residual**2) / self.fit.observed.number
-
-    @cached_property
-    def matrix_gradient(self) -> Float[Array, "d m"]:
-        """The gradient of c l at W."""
-        rows, columns = self.end_to_end_matrix.shape
-        return self.data_fit_scale * self.fit.gradient_of(
-            self.residual, self.power, (rows, columns)
-        )
-
-    @cached_property
-    def gradients(self) -> Weights:
-        """The layers' gradients of the loss, decay included."""
-        found = layer_gradients(self.layers, self.forward, self.matrix_gradient)
-        return tuple(g + self.weight_decay * w for g, w in zip(found, self.layers, strict=True))
-
-    @cached_property
-    def squared_gradient_norm(self) -> Float[Array, ""]:
-        """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included."""
-        return sum((jnp.sum(g**2) for g in self.gradients), jnp.zeros((), self.dtype))
-
-    @cached_property
-    def squared_weight_norms(self) -> Float[Array, " L"]:
-        """||W_i||_F^2 of each layer."""
-        return jnp.stack([jnp.sum(layer**2) for layer in self.layers])
-
-    @cached_property
-    def singular_values(self) -> Float[Array, " p"]:
-        """Singular values of the end-to-end matrix, in descending order."""
-        return guarded(lambda m: jnp.linalg.svd(m, compute_uv=False), self.end_to_end_matrix)
-
-    @cached_property
-    def singular_vectors(self) -> tuple[Float[Array, "d p"], Float[Array, "m p"]]:
-        """Left and right singular vectors of the end-to-end matrix, as columns."""
-        matrix = self.end_to_end_matrix
-        finite = jnp.all(jnp.isfinite(matrix))
-        left, _, right = jnp.linalg.svd(jnp.where(finite, matrix, 0.0), full_matrices=False)
-        return left, right.T
-
-    @cached_property
-    def velocity(self) -> Float[Array, "d m"]:
-        """dW/dt under gradient flow: -sum_i W_{L:i+1} (gradient of layer i) W_{i-1:1}."""
-        moved = jnp.zeros_like(self.end_to_end_matrix)
-        upper = jnp.eye(self.layers[-1].shape[0], dtype=self.dtype)
-        for i in reversed(range(len(self.layers))):
-            part = multiply(upper, self.gradients[i])
-            moved -= multiply(part, self.forward[i - 1]) if i else part
-            upper = multiply(upper, self.layers[i])
-        return moved
-
-    @cached_property
-    def layer_gaps(self) -> list[Float[Array, "..."]]:
-        """W_{l+1}^T W_{l+1} - W_l W_l^T of each pair of neighbouring layers."""
-        return gaps_of(self.layers)
-
-    @cached_property
-    def first_layer_gaps(self) -> list[Float[Array, "..."]]:
-        """The same at step 0."""
-        return gaps_of(self.first_layers)
-
-
-def gaps_of(weights: Weights) -> list[Float[Array, "..."]]:
-    """Return W_{l+1}^T W_{l+1} - W_l W_l^T of each pair of neighbouring layers."""
-    return [
-        multiply(upper.T, upper) - multiply(lower, lower.T)
-        for lower, upper in itertools.pairwise(weights)
-    ]

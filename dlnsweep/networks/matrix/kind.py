@@ -106,29 +106,6 @@ class FactorizationSettings(Settings):
             'in rounding: set sweep.precision = "float64".',
         ),
         Constraint(
-            ("problem.kind", "record.observables"),
-            lambda kind, names: (
-                kind != "divergent_completion" or "reconstruction_error" not in names
-            ),
-            "record.observables names 'reconstruction_error'; the target of problem.kind = {0} has "
-            "a free entry: leave it out.",
-        ),
-        Constraint(
-            ("problem.kind", "record.observables"),
-            lambda kind, names: (
-                kind == "divergent_completion"
-                or not {"free_entry", "free_entry_bound", "free_entry_excess"} & set(names)
-            ),
-            "record.observables names 'free_entry', 'free_entry_bound' or 'free_entry_excess', "
-            "which are about problem.kind = 'divergent_completion'; it is {0}.",
-        ),
-        Constraint(
-            ("problem.num_rows", "problem.num_columns", "record.observables"),
-            lambda d, m, names: d == m or "determinant" not in names,
-            "record.observables names 'determinant'; a matrix of {0} rows and {1} columns has "
-            "none: leave it out.",
-        ),
-        Constraint(
             ("network.product_determinant", "network.initializer"),
             lambda sign, initializer: sign == "any" or initializer != "zero_last",
             "network.product_determinant is {0} and network.initializer is {1}, whose product is "
@@ -174,13 +151,39 @@ class FactorizationSettings(Settings):
             "network.initializer is {0} and network.width is {1}; it needs a width of at least 2 "
             "for problem.kind = {3}.",
         ),
-        Constraint(
-            ("problem.data", "record.observables"),
-            lambda data, names: data == "synthetic" or "reconstruction_error" not in names,
-            "record.observables names 'reconstruction_error'; problem.data is {0}, whose weights "
-            "nobody knows: leave it out.",
-        ),
     )
+
+
+# What cannot be recorded of which problem.
+RECORDED: tuple[Constraint, ...] = (
+    Constraint(
+        ("problem.kind", "record.observables"),
+        lambda kind, names: kind != "divergent_completion" or "reconstruction_error" not in names,
+        "record.observables names 'reconstruction_error'; the target of problem.kind = {0} has "
+        "a free entry: leave it out.",
+    ),
+    Constraint(
+        ("problem.kind", "record.observables"),
+        lambda kind, names: (
+            kind == "divergent_completion"
+            or not {"free_entry", "free_entry_bound", "free_entry_excess"} & set(names)
+        ),
+        "record.observables names 'free_entry', 'free_entry_bound' or 'free_entry_excess', "
+        "which are about problem.kind = 'divergent_completion'; it is {0}.",
+    ),
+    Constraint(
+        ("problem.num_rows", "problem.num_columns", "record.observables"),
+        lambda d, m, names: d == m or "determinant" not in names,
+        "record.observables names 'determinant'; a matrix of {0} rows and {1} columns has "
+        "none: leave it out.",
+    ),
+    Constraint(
+        ("problem.data", "record.observables"),
+        lambda data, names: data == "synthetic" or "reconstruction_error" not in names,
+        "record.observables names 'reconstruction_error'; problem.data is {0}, whose weights "
+        "nobody knows: leave it out.",
+    ),
+)
 
 
 def problem_settings(row: RunSettings) -> Any:
@@ -238,7 +241,8 @@ class Factorization(NetworkKind):
     kind = "deep_linear"
     task = TASK
     settings = FactorizationSettings
-    views = ("matrix",)
+    views = ("matrix", "factors")
+    constraints = RECORDED
     observables = ("loss", "singular_values")
     drawing = "dlnsweep.networks.matrix.draw:MatrixDrawing"
     generic = "dlnsweep.networks.matrix.definition:MatrixDefinition"
@@ -293,7 +297,7 @@ class EndToEnd(Factorization):
     """The same with a matrix beside it that the end-to-end update moves."""
 
     kind = "end_to_end"
-    views = ("matrix", "end_to_end")
+    views = ("matrix", "factors", "end_to_end")
     drawing = "dlnsweep.networks.matrix.draw:EndToEndDrawing"
     # The matrix beside the layers follows no gradient.
     generic = ""

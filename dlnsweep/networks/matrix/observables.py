@@ -10,8 +10,8 @@ from dlnsweep.numerics.lazy import jnp
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-    from dlnsweep.networks.matrix.descent import FactorizationView
     from dlnsweep.networks.matrix.end_to_end import EndToEndView
+    from dlnsweep.networks.matrix.view import FactorizationView, MatrixView
     from dlnsweep.networks.population.view import PopulationView
     from dlnsweep.settings.sections import RecordSettings
 
@@ -24,7 +24,7 @@ _MATRIX = ("matrix",)
     "mean of (A(W)_k - y_k)^2 over the observed entries, measurements or samples",
     views=_MATRIX,
 )
-def _train_error(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _train_error(view: MatrixView, record: RecordSettings) -> Float[Array, ""]:
     return view.mean_squared_error
 
 
@@ -34,7 +34,7 @@ def _train_error(view: FactorizationView, record: RecordSettings) -> Float[Array
     "relative Frobenius distance of the end-to-end matrix from the target M, all entries counted",
     views=_MATRIX,
 )
-def _reconstruction_error(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _reconstruction_error(view: MatrixView, record: RecordSettings) -> Float[Array, ""]:
     target = view.fit.target
     assert target is not None
     return jnp.linalg.norm(view.end_to_end_matrix - target) / jnp.linalg.norm(target)
@@ -46,7 +46,7 @@ def _reconstruction_error(view: FactorizationView, record: RecordSettings) -> Fl
     "sum of the singular values of the end-to-end matrix",
     views=_MATRIX,
 )
-def _nuclear_norm(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _nuclear_norm(view: MatrixView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.sum(view.singular_values)
 
 
@@ -56,7 +56,7 @@ def _nuclear_norm(view: FactorizationView, record: RecordSettings) -> Float[Arra
     "determinant of the end-to-end matrix, which must be square",
     views=_MATRIX,
 )
-def _determinant(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _determinant(view: MatrixView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.linalg.det(view.end_to_end_matrix)
 
 
@@ -66,7 +66,7 @@ def _determinant(view: FactorizationView, record: RecordSettings) -> Float[Array
     "absolute value of the entry of divergent_completion that is not observed",
     views=_MATRIX,
 )
-def _free_entry(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _free_entry(view: MatrixView, record: RecordSettings) -> Float[Array, ""]:
     return jnp.abs(view.end_to_end_matrix[0, 0])
 
 
@@ -77,7 +77,7 @@ def _free_entry(view: FactorizationView, record: RecordSettings) -> Float[Array,
     "and l < 1/2 (section 3 of arXiv:2005.06398); 0 for larger l, where nothing is said",
     views=_MATRIX,
 )
-def _free_entry_bound(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _free_entry_bound(view: MatrixView, record: RecordSettings) -> Float[Array, ""]:
     root = jnp.sqrt(2 * view.data_loss)
     return jnp.where(root < 1, (1 - root) ** 2 / root, 0.0)
 
@@ -89,7 +89,7 @@ def _free_entry_bound(view: FactorizationView, record: RecordSettings) -> Float[
     "nothing: for l >= 1/2 and where the determinant is not positive",
     views=_MATRIX,
 )
-def _free_entry_excess(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _free_entry_excess(view: MatrixView, record: RecordSettings) -> Float[Array, ""]:
     bound, matrix = _free_entry_bound(view, record), view.end_to_end_matrix
     known = (bound > 0) & (jnp.linalg.det(matrix) > 0)
     return jnp.where(known, _free_entry(view, record) / jnp.where(known, bound, 1.0), jnp.inf)
@@ -103,13 +103,11 @@ def _free_entry_excess(view: FactorizationView, record: RecordSettings) -> Float
     size=lambda dims: min(dims.signal_dim, dims.measurement_dim),
     views=_MATRIX,
 )
-def _gradient_alignment(view: FactorizationView, record: RecordSettings) -> Float[Array, " p"]:
+def _gradient_alignment(view: MatrixView, record: RecordSettings) -> Float[Array, " p"]:
     return _along_singular_vectors(view, view.matrix_gradient)
 
 
-def _along_singular_vectors(
-    view: FactorizationView, matrix: Float[Array, "d m"]
-) -> Float[Array, " p"]:
+def _along_singular_vectors(view: MatrixView, matrix: Float[Array, "d m"]) -> Float[Array, " p"]:
     left, right = view.singular_vectors
     return jnp.einsum("ip,ij,jp->p", left, matrix, right, precision="highest")
 
@@ -122,7 +120,7 @@ def _along_singular_vectors(
     "arXiv:2408.13767 says 2 - 2/L",
     views=_MATRIX,
 )
-def _speed_exponent(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
+def _speed_exponent(view: MatrixView, record: RecordSettings) -> Float[Array, ""]:
     speeds = _along_singular_vectors(view, view.velocity)
     ratios = -speeds / _gradient_alignment(view, record)
     # Where the gradient vanishes to rounding there is no speed to speak of.
@@ -140,7 +138,7 @@ def _speed_exponent(view: FactorizationView, record: RecordSettings) -> Float[Ar
     "largest Frobenius norm of the change of W_{l+1}^T W_{l+1} - W_l W_l^T since step 0; gradient "
     "flow conserves it",
     needs_layers=True,
-    views=_MATRIX,
+    views=("factors",),
 )
 def _unbalancedness_drift(view: FactorizationView, record: RecordSettings) -> Float[Array, ""]:
     pairs = list(zip(view.layer_gaps, view.first_layer_gaps, strict=True))
@@ -153,11 +151,9 @@ def _unbalancedness_drift(view: FactorizationView, record: RecordSettings) -> Fl
     "steps_taken",
     "steps",
     "steps that the run has taken: of a run that stop_when ended, how many it needed",
-    views=(*_MATRIX, "population"),
+    views=("matrix", "population"),
 )
-def _steps_taken(
-    view: FactorizationView | PopulationView, record: RecordSettings
-) -> Float[Array, ""]:
+def _steps_taken(view: MatrixView | PopulationView, record: RecordSettings) -> Float[Array, ""]:
     return view.steps.astype(view.dtype)
 
 
