@@ -199,6 +199,16 @@ def _speed() -> Iterator[Statement]:
         ("relu, d = 10, k = 16, n = 20", "width {}, {} samples, likewise | ", (16, 20)),
     ):
         yield says(before + words, *numbers, AtLeast(hand[row]), AtLeast(torch[row]))
+    lines: list[str] = []
+    holes: list[Any] = []
+    for row in table("speed/field_networks.csv").rows:
+        # The name of a network has its sizes, which are those of the table.
+        name, number = str(row["step"]), r"\b\d+\b"
+        lines.append(f"| {re.sub(number, '{}', name)} | {{}} | {{}} | {{}} |")
+        holes += [int(found) for found in re.findall(number, name)]
+        holes += [AtLeast(row[f"{who} / ours"])
+                  for who in ("jit(vmap(scan))", "torch.func", "PyTorch loop")]  # fmt: skip
+    yield says("\n".join(lines), *holes)
     sharp, bench = table("speed/sharpness.csv", precision="float64"), script("sharpness")
     shares = sharp.by("samples", "share of 10^5 steps")
     yield says(
