@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlnsweep.contracts.optimizer import OPTIMIZERS, Optimizer
 from dlnsweep.numerics.lazy import jax, jnp, optax
+from dlnsweep.optimizers.muon import scale_by_muon
 from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
 
 if TYPE_CHECKING:
@@ -91,6 +92,19 @@ def _lamb(settings: TrainingSettings) -> GradientTransformation:
     return optax.chain(_adamw(settings), optax.scale_by_trust_ratio())
 
 
+def _adan(settings: TrainingSettings) -> GradientTransformation:
+    direction = optax.scale_by_adan(
+        settings.adan_beta1, settings.adan_beta2, settings.adan_beta3, settings.epsilon
+    )
+    return optax.chain(direction, optax.add_decayed_weights(settings.weight_decay))
+
+
+def _muon(settings: TrainingSettings) -> GradientTransformation:
+    nadam = optax.scale_by_adam(**_moments(settings), eps=settings.epsilon, nesterov=True)
+    direction = scale_by_muon(settings.muon_beta, settings.epsilon, nadam)
+    return optax.chain(direction, optax.add_decayed_weights(settings.weight_decay))
+
+
 _paddable = partial(Optimizer, paddable=True)
 
 OURS = (
@@ -158,6 +172,9 @@ OURS = (
     ),
     # As AdamW, by the ratio of a layer's norm to that of its direction.
     _paddable("lamb", _lamb, decoupled_decay=True, source="arXiv:1904.00962"),
+    _paddable("adan", _adan, decoupled_decay=True, source="arXiv:2208.06677"),
+    # Its steps go with the shape of a matrix.
+    Optimizer("muon", _muon, decoupled_decay=True, source="arXiv:2502.16982"),
 )
 
 

@@ -39,9 +39,11 @@ OPTIMIZER_WORDS = Words(
     "yogi",
     "novograd",
     "lamb",
+    "adan",
+    "muon",
 )
 # Those of the family of Adam, which keep two averages.
-_ADAMS = ("adam", "adamw", "adamax", "nadam", "amsgrad", "radam", "lamb")
+_ADAMS = ("adam", "adamw", "adamax", "nadam", "amsgrad", "radam", "lamb", "muon")
 # What the loss is if nothing else is said: what the network trains by.
 OF_NETWORK = "network"
 LOSS_WORDS = Words(
@@ -69,7 +71,7 @@ HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
     "momentum": ("momentum", "nesterov"),
     "beta1": (*_ADAMS, "lion", "adabelief", "yogi", "novograd"),
     "beta2": (*_ADAMS, "adabelief", "yogi"),
-    "epsilon": (*_ADAMS, "rmsprop"),
+    "epsilon": (*_ADAMS, "rmsprop", "adan"),
     "rmsprop_decay": ("rmsprop",),
     "group_rmsprop_decay": ("group_rmsprop",),
     "group_rmsprop_epsilon": ("group_rmsprop",),
@@ -79,6 +81,10 @@ HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
     "adabelief_epsilon": ("adabelief",),
     "yogi_epsilon": ("yogi",),
     "novograd_beta2": ("novograd",),
+    "adan_beta1": ("adan",),
+    "adan_beta2": ("adan",),
+    "adan_beta3": ("adan",),
+    "muon_beta": ("muon",),
 }
 
 
@@ -287,6 +293,24 @@ class TrainingSettings(Settings):
     novograd_beta2: Annotated[
         Fraction, Describe("traced", "decay of each layer's squared norm (novograd)", "β₂")
     ] = 0.25
+    adan_beta1: Annotated[
+        Fraction, Describe("traced", "decay of the average of gradients (adan)", "β₁")
+    ] = 0.98
+    adan_beta2: Annotated[
+        Fraction, Describe("traced", "decay of the average of their differences (adan)", "β₂")
+    ] = 0.92
+    adan_beta3: Annotated[
+        Fraction, Describe("traced", "decay of the second moment (adan)", "β₃")
+    ] = 0.99
+    muon_beta: Annotated[
+        Fraction,
+        Describe(
+            "traced",
+            "decay of the average of a matrix's gradients (muon; biases and all else that is no "
+            "matrix move as by nadam, with beta1 and beta2)",
+            "β",
+        ),
+    ] = 0.95
     prescription: Annotated[
         Literal["none", "theorem_2_3"],
         Describe(

@@ -208,7 +208,11 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "2 − 2/L, Theorem 3",
         "2 - 2/L, Theorem 3 of arXiv:2408.13767",
         values.speed_exponent,
-        {"problem.kind": ("matrix_approximation", "matrix_completion", "matrix_sensing")},
+        {
+            "problem.kind": ("matrix_approximation", "matrix_completion", "matrix_sensing"),
+            # An average of balanced layers is not balanced.
+            "training.ema_decay": (0.0,),
+        },
     ),
     "jacobian_limit": TheoryCurve(
         ("jacobian_min",),
@@ -332,8 +336,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "training.loss": ("logistic", "exponential"),
             "training.optimizer": ("gradient_descent",),
             "training.weight_decay": (0.0,),
-            "training.schedule": ("constant",),
-            "training.clip_norm": (0.0,),
+            **STEADY,
         },
         any_start=True,
     ),

@@ -499,3 +499,18 @@ def test_the_band_of_the_events_changes_at_the_bound_on_tau():
         for line, end, late in zip(lines, ends, (False, True), strict=False):
             wanted = np.where(after == late, end, np.nan)
             assert np.allclose(line.get_ydata(), wanted, rtol=1e-12, equal_nan=True)
+
+
+# True of any weights, or of where they end, which an average of them reaches, too.
+OF_ANY_WEIGHTS = {
+    "plateau", "oracle_noise", "noise_without_decay", "jacobian_limit", "least_sharpness",
+    "least_loss_of_rank", "largest_margin", "largest_normalized_margin",
+}  # fmt: skip
+
+
+def test_lines_about_each_step_are_not_drawn_beside_an_average_of_the_weights():
+    key = "training.ema_decay"
+    drawn = {name for name, curve in THEORY_CURVES.items() if not curve.why_not({key: [0.9]})}
+    assert drawn == OF_ANY_WEIGHTS
+    for name in THEORY_CURVES.keys() - drawn:
+        assert THEORY_CURVES[name].why_not({key: [0.9]}) == f"is for {key} = 0"

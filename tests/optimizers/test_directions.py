@@ -25,6 +25,7 @@ Rule = Callable[[Any, list[np.ndarray], np.ndarray], Iterator[np.ndarray]]
 NUMBERS = {
     "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "lion_beta2": 0.9, "adabelief_epsilon": 1e-4,
     "yogi_epsilon": 1e-2, "novograd_beta2": 0.4, "weight_decay": 0.1,
+    "adan_beta1": 0.9, "adan_beta2": 0.7, "adan_beta3": 0.95, "muon_beta": 0.8,
 }  # fmt: skip
 
 
@@ -128,10 +129,41 @@ def lamb(p, gradients, w):
         yield np.linalg.norm(w) / np.linalg.norm(r) * r
 
 
+def adan(p, gradients, w):
+    """arXiv:2208.06677, Algorithm 1, each average without the bias of its start as in optax.
+
+    The decay is decoupled as AdamW's, which is the published one to first order in eta lambda.
+    """
+    m, v, n, last = 0.0, 0.0, 0.0, gradients[0]
+    b1, b2, b3 = p.adan_beta1, p.adan_beta2, p.adan_beta3
+    for t, g in enumerate(gradients, start=1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * (g - last)
+        n = b3 * n + (1 - b3) * (g + (1 - b2) * (g - last)) ** 2
+        last = g
+        found = m / (1 - b1**t) + (1 - b2) * v / (1 - b2**t)
+        yield found / (np.sqrt(n / (1 - b3**t)) + p.epsilon) + p.weight_decay * w
+
+
+def muon(p, gradients, w):
+    """Jordan et al. 2024: singular values by their polynomial, of what averages look ahead to."""
+    m, b = 0.0, p.muon_beta
+    for t, g in enumerate(gradients, start=1):
+        m = b * m + (1 - b) * g
+        ahead = b * m / (1 - b ** (t + 1)) + (1 - b) * g / (1 - b**t)
+        left, s, right = np.linalg.svd(ahead, full_matrices=False)
+        s = s / (np.sqrt(np.sum(s**2)) + p.epsilon)
+        for _ in range(5):
+            s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+        factor = np.sqrt(max(1, w.shape[0] / w.shape[1]))
+        yield factor * (left * s) @ right + p.weight_decay * w
+
+
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        sign_descent, lion, adamax, nadam, amsgrad, radam, adabelief, yogi, novograd, lamb,
+        sign_descent, lion, adamax, nadam, amsgrad, radam, adabelief, yogi, novograd, lamb, adan,
+        muon,
     )
 }  # fmt: skip
 
@@ -175,3 +207,29 @@ def test_ours_are_paddable_where_they_say_so(optimizer):
     with numerics():
         wrong = why_not_paddable(optimizer.name)
     assert optimizer.paddable == (not wrong), wrong
+
+
+def test_what_muon_does_is_that_of_optax_on_transposed_matrices_and_on_vectors():
+    """Where the installed optax has it; matrices act from the right there."""
+    contrib = pytest.importorskip("optax.contrib", reason="an old optax has no muon")
+    if not hasattr(contrib, "muon"):
+        pytest.skip("an old optax has no muon")
+    rng = np.random.default_rng(2)
+    shapes = {"tall": (5, 3), "wide": (2, 4), "bias": (3,)}
+    numbers = NUMBERS | {"weight_decay": 0.0}
+    with numerics():
+        params = {name: jax.numpy.asarray(rng.normal(size=s)) for name, s in shapes.items()}
+        ours: Any = direction_of("muon", numbers)
+        theirs = contrib.muon(
+            1.0, beta=NUMBERS["muon_beta"], eps=NUMBERS["epsilon"], adam_b1=NUMBERS["beta1"],
+            adam_b2=NUMBERS["beta2"],
+        )  # fmt: skip
+        turned = {name: value.T for name, value in params.items()}
+        state, other = ours.init(params), theirs.init(turned)
+        for _ in range(4):
+            given = {name: jax.numpy.asarray(rng.normal(size=s)) for name, s in shapes.items()}
+            found, state = ours.update(given, state, params)
+            transposed = {name: value.T for name, value in given.items()}
+            wanted, other = theirs.update(transposed, other, turned)
+            for name, value in found.items():
+                np.testing.assert_allclose(value, -wanted[name].T, rtol=0, atol=ROUNDING)

@@ -213,6 +213,10 @@ TRACED = {
     "training__adabelief_epsilon": [0.1, 0.2],
     "training__yogi_epsilon": [0.1, 0.2],
     "training__novograd_beta2": [0.1, 0.2],
+    "training__adan_beta1": [0.1, 0.2],
+    "training__adan_beta2": [0.1, 0.2],
+    "training__adan_beta3": [0.1, 0.2],
+    "training__muon_beta": [0.1, 0.2],
     "record__rank_threshold": [0.1, 0.2],
     "record__test_noise": [0.1, 0.2],
 }
@@ -245,6 +249,10 @@ OPTIMIZERS = {
     "adabelief_epsilon": "adabelief",
     "yogi_epsilon": "yogi",
     "novograd_beta2": "novograd",
+    "adan_beta1": "adan",
+    "adan_beta2": "adan",
+    "adan_beta3": "adan",
+    "muon_beta": "muon",
 }
 
 

@@ -77,7 +77,7 @@ def networks(task: str | None = None) -> str:
         ({"problem__measurement_dim": 9}, ["problem.measurement_dim is 9; it must not exceed problem.signal_dim, which is 8 (the problem is underdetermined: m <= d)."]),
         ({"problem__subspace_dim": [2, 5]}, ["problem.subspace_dim is 5; it must not exceed problem.measurement_dim, which is 4 (else the signals cannot be told apart: s <= m)."]),
         ({"network__initializer": "balanced", "network__width": 3}, ["network.initializer is 'balanced' and network.width is 3; balanced weights need a width of at least min(signal_dim, measurement_dim) of 8 and 4."]),
-        ({"training__beta1": 0.9}, ["training.beta1 is given, but gradient_descent does not use it; it belongs to adam, adamw, adamax, nadam, amsgrad, radam, lamb, lion, adabelief, yogi, novograd."]),
+        ({"training__beta1": 0.9}, ["training.beta1 is given, but gradient_descent does not use it; it belongs to adam, adamw, adamax, nadam, amsgrad, radam, lamb, muon, lion, adabelief, yogi, novograd."]),
         ({"training__momentum": 0.9, "training__optimizer": ["adam", "rmsprop"]}, ["training.momentum is given, but adam, rmsprop does not use it; it belongs to momentum, nesterov."]),
         ({"training__minibatch_size": [0, 6]}, ["training.minibatch_size is 6; it must not exceed problem.num_samples, which is 5 (0 takes all samples)."]),
         ({"training__minibatch_size": 2, "sweep__kernel": "reduced"}, ['sweep.kernel is "reduced", but minibatches leave the spaces that the full gradient visits: set training.minibatch_size = 0.']),
