@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field
 
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
-from dlnsweep.settings.by_layer import ByLayer, numbers_of
-from dlnsweep.settings.sentences import show
+from dlnsweep.settings.by_layer import ByLayer
+from dlnsweep.settings.layer_factors import not_one_a_layer, one_a_layer
 from dlnsweep.settings.stop_when import StopWhen
 from dlnsweep.settings.words import Words
 
@@ -97,18 +97,6 @@ def used_by() -> dict[str, UsedBy]:
         "schedule_end": UsedBy("schedule", falling, needed=True),
         "schedule_stages": UsedBy("schedule", ("steps",), needed=True),
     }
-
-
-def _one_a_layer(factors: str, depth: int) -> bool:
-    return not factors or len(numbers_of(factors)) == depth
-
-
-def _not_one_a_layer(key: str, factors: str, depth: int) -> str:
-    count = len(numbers_of(factors))
-    return (
-        f"training.{key} is {show(factors)}, which has {count} number{'s' * (count != 1)}; "
-        f"network.depth is {depth}: give one a layer."
-    )
 
 
 class TrainingSettings(Settings):
@@ -375,7 +363,7 @@ class TrainingSettings(Settings):
         ),
         *(
             Constraint(
-                (f"training.{key}", "network.depth"), _one_a_layer, partial(_not_one_a_layer, key)
+                (f"training.{key}", "network.depth"), one_a_layer, partial(not_one_a_layer, key)
             )
             for key in BY_LAYER
         ),
