@@ -23,22 +23,20 @@ from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.drawing import drawing_of
 from dlnsweep.contracts.view import View
 from dlnsweep.engine.deviations import deviations_of
+from dlnsweep.engine.motion import motion_of, rule_of
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
-from dlnsweep.jumps.derivatives import jacobian, root
 from dlnsweep.jumps.flow import TERMS, weights_of
-from dlnsweep.jumps.walk import Motion, Walk, begun, walked
+from dlnsweep.jumps.walk import Walk, begun, walked
 from dlnsweep.networks.generic.descent import GenericKernel
-from dlnsweep.networks.generic.factors import decays_of
-from dlnsweep.networks.generic.state import Constants, Samples, State
+from dlnsweep.networks.generic.state import Constants, Samples
 from dlnsweep.networks.layered.definition import DEEP_LINEAR
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.vectors import flat, like
-from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import OF_NETWORK
 
@@ -118,7 +116,7 @@ class JumpKernel(Kernel):
         constants, params = inputs.constants, carry.state.params
         given = Given(constants, self._compressed(constants), constants.limit)
         _check_outputs(self._outputs(params, given.steps).size)
-        walk = begun(flat(params))
+        walk = begun(rule_of(self.of, constants), flat(params))
         both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), walk)
         signs = 1 - 2 * (jnp.arange(walk.point.size) % 2)
         both = both._replace(point=both.point.at[1].multiply(1 + _ROUNDED * signs))
@@ -139,7 +137,9 @@ class JumpKernel(Kernel):
     ) -> tuple[Bool[Array, ""], dict[str, Array]]:
         """Return whether the run has not diverged, and the observables of both walks."""
         within, values = super().observe(inputs, carry, step)
-        other = like(carry.state.walks.point[1], carry.state.params)
+        constants, params = inputs.constants.steps, carry.state.params
+        rule = rule_of(self.of, constants)
+        other = like(rule.parameters(carry.state.walks.point[1]), params)
         coarse = carry._replace(state=carry.state._replace(params=other))
         _, twins = super().observe(inputs, coarse, step)
         return within, values | {_COARSE + name: value for name, value in twins.items()}
@@ -147,7 +147,8 @@ class JumpKernel(Kernel):
     def advance(self, inputs: Inputs, state: Flight, step: Array, stop: Array) -> Flight:
         """Return the state at a step, or before it where a walk has no gradients left."""
         del step
-        motion = self._motion(inputs.constants.steps, state.params)
+        constants = inputs.constants.steps
+        motion = motion_of(self.of, self.is_squared, constants, state.params)
         walks = state.walks._replace(active=state.walks.active & state.active)
         tolerances = state.tolerance * jnp.asarray([1.0, _COARSER])
         weights = jnp.stack([weights_of(TERMS), weights_of(TERMS - 1)])
@@ -160,7 +161,7 @@ class JumpKernel(Kernel):
         finer = jax.tree.map(lambda leaf: leaf[0], walks)
         ended = state.active & ~finer.active
         return state._replace(
-            params=like(finer.point, state.params),
+            params=like(motion.rule.parameters(finer.point), state.params),
             active=state.active & finer.active,
             diverged_step=jnp.where(ended, finer.diverged_step, state.diverged_step),
             walks=walks,
@@ -199,62 +200,6 @@ class JumpKernel(Kernel):
         named = self.training.loss
         own = self.of.network.loss is not None
         return named == "squared" or (named == OF_NETWORK and not own)
-
-    def _motion(self, constants: Constants, params: Any) -> Motion:
-        """Return a run's gradient descent."""
-        numbers, kernel = constants.numbers, self.of
-        scale = numbers["data_fit_scale"]
-        decay = decays_of(numbers["weight_decay"], constants.decays, params)
-
-        def spread(tree: Any) -> Any:
-            whole = jax.tree.map(lambda p, x: jnp.broadcast_to(x, p.shape), params, tree)
-            return flat(whole)
-
-        rates, decays = spread(constants.rates), spread(decay)
-
-        def fit(vector: Any) -> Any:
-            return kernel.fit(like(vector, params), constants)
-
-        def outputs(vector: Any) -> Any:
-            given = like(vector, params)
-            return kernel.predict(given, constants.samples.inputs, constants).reshape(-1)
-
-        shape = self._outputs(params, constants).shape
-
-        def derivatives(vector: Any) -> Any:
-            found = jacobian(outputs, vector)
-            if not self.is_squared:
-                settings = _settings(kernel, constants)
-
-                def loss(o: Any) -> Any:
-                    return kernel.loss(o.reshape(shape), constants.samples.targets, settings)
-
-                found = multiply(root(jax.hessian(loss)(outputs(vector))), found)
-            return found * jnp.sqrt(scale) * jnp.sqrt(rates)
-
-        def advance(walk: Walk, stop: Array) -> Walk:
-            state = State(
-                like(walk.point, params), None, walk.active, walk.diverged_step,
-                (),
-            )  # fmt: skip
-            made = kernel.advance(Inputs(constants, decay, {}, None), state, walk.now, stop)
-            return walk._replace(
-                point=flat(made.params),
-                active=made.active,
-                diverged_step=made.diverged_step,
-                now=stop,
-                steps=walk.steps + stop - walk.now,
-            )
-
-        return Motion(
-            move=lambda vector: -rates * (scale * jax.grad(fit)(vector) + decays * vector),
-            derivatives=derivatives,
-            size=lambda vector: jnp.sqrt(2 * scale * fit(vector)),
-            roots=jnp.where(rates > 0, jnp.sqrt(rates), 1.0),
-            decays=rates * decays,
-            advance=advance,
-            outputs=int(np.prod(shape)),
-        )
 
 
 class JumpProgram(Program):
@@ -385,7 +330,3 @@ def _check_outputs(outputs: int) -> None:
             f"rows, one for each output on each sample; it may have {MOST_OUTPUTS}. Take fewer "
             'samples, or sweep.kernel = "generic".'
         )
-
-
-def _settings(kernel: GenericKernel, constants: Constants) -> Any:
-    return with_numbers(kernel.settings, constants.network)

@@ -156,6 +156,7 @@ def _walked(
 
 
 def _decay_of(row: RunSettings) -> float:
-    """Return eta lambda, a step; 0 where a network has no decay."""
+    """Return eta lambda, a step, as momentum makes it; 0 where a network has no decay."""
     names = ("learning_rate", "weight_decay")
-    return math.prod(float(row.number(f"training.{name}", 0.0)) for name in names)
+    slow = 1 - float(row.number("training.momentum", 0.0))
+    return math.prod(float(row.number(f"training.{name}", 0.0)) for name in names) / slow

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.jumps.fast import Fast, carried
 from dlnsweep.jumps.flow import TERMS, Vector
 from dlnsweep.numerics.lazy import jnp, lax
 
@@ -51,7 +50,7 @@ class Jump(NamedTuple):
 def jump(
     velocity_of: Callable[[Vector], Vector],
     error_of: Callable[[Vector], Float[Array, ""]],
-    fast: Fast,
+    carrier: Callable[[Float[Array, ""]], Callable[[Vector], Vector]],
     point: Vector,
     velocity: Vector,
     length: Float[Array, ""],
@@ -61,19 +60,20 @@ def jump(
     Args:
         velocity_of: F in y.
         error_of: Takes a difference; returns its size over what is allowed.
-        fast: The fast part at the point.
+        carrier: Takes k; returns Phi(k) of `fast.py`, of the fast part at the point.
         point: y.
         velocity: F(y).
         length: h.
     """
 
+    # Tables magnify what is rounded off a thousand times: they have what is added to the point.
     def euler(n: Int[Array, ""]) -> Vector:
-        part = length / n
+        carried = carrier(length / n)
 
         def once(_: Int[Array, ""], y: Vector) -> Vector:
-            return y + carried(fast, part, velocity_of(y))
+            return y + carried(velocity_of(point + y))
 
-        return lax.fori_loop(1, n, once, point + carried(fast, part, velocity))
+        return lax.fori_loop(1, n, once, carried(velocity))
 
     def unfinished(state: tuple[Array, ...]) -> Bool[Array, ""]:
         n, _, error, before, _ = state
@@ -107,4 +107,4 @@ def jump(
     grown = length * jnp.minimum(_GROWTH ** (_ROWS_WANTED - rows), _LONGEST)
     following = jnp.where(accepted, grown, jnp.minimum(wanted, 0.6 * length))
     gradients = TERMS * (rows * (rows - 1) // 2)
-    return Jump(table[rows - 1], accepted, following, gradients)
+    return Jump(point + table[rows - 1], accepted, following, gradients)

@@ -25,6 +25,8 @@ from jaxtyping import Array, Float
 from dlnsweep.numerics.lazy import jnp
 
 Vector = Float[Array, " N"]
+# Parameters with what is kept beside them: z of `rules.py`.
+State = Float[Array, " Z"]
 Move = Callable[[Vector], Vector]
 
 # Terms of the logarithm, each for a gradient.

@@ -7,9 +7,9 @@ many after each trial that fails.
 - The differences of the iterates at its start say that what is left out of the flow's logarithm
   (`flow.py`) is small over it: so the fast part has settled, and what oscillates has died away.
 - Its extrapolation has converged (`extrapolation.py`).
-- A step contracts what is fast by more than -0.95, at its start by the tangent kernel and at its
-  end by the whole Hessian (power iterations that begin with the kernel's largest direction): where
-  curvature reaches the stability limit 2, gradient descent oscillates and its flow does not.
+- Curvature is below the limit of stability, by a share, at its start by the tangent kernel and at
+  its end by the whole Hessian (power iterations that begin with the kernel's largest direction):
+  where it is reached, gradient descent oscillates and its flow does not.
 
 Errors are measured in the parameters, relative to their norm, and in the outputs, by the loss's
 own metric and relative to the loss: a small loss is followed relative to itself.
@@ -19,18 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.jumps.extrapolation import jump
-from dlnsweep.jumps.fast import Fast, carried, fast_part
 from dlnsweep.jumps.flow import TERMS, Move, Vector, flow
+from dlnsweep.jumps.rules import STEEPEST, Rule
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 
-# What a step may take away of any part; the limit of stability is 2.
-_STEEPEST = 1.95
 _POWER_STEPS = 4
 # Differences of points are no better known than this, relative to the points.
 _ROUNDING = 2e-15
@@ -44,7 +43,7 @@ class Walk(NamedTuple):
     """How far a run is.
 
     Attributes:
-        point: x.
+        point: x, and what the rule keeps beside it: z of `rules.py`.
         active: Whether it has not diverged.
         diverged_step: First step at which it had, or -1.
         now: The step.
@@ -52,6 +51,7 @@ class Walk(NamedTuple):
         landing: That of the last one before a step that is recorded.
         burst: How many real steps follow the next trial that fails.
         trial: No jump is tried before this step.
+        landed: Where the last jump came to.
         steepest: The direction of the largest curvature as last seen, in y.
         steps: Real steps taken.
         jumps: Jumps made.
@@ -66,6 +66,7 @@ class Walk(NamedTuple):
     landing: Float[Array, ""]
     burst: Int[Array, ""]
     trial: Int[Array, ""]
+    landed: Int[Array, ""]
     steepest: Vector
     steps: Int[Array, ""]
     jumps: Int[Array, ""]
@@ -77,7 +78,8 @@ class Motion:
     """A run's gradient descent, in functions of all its parameters x as one vector.
 
     Attributes:
-        move: f, what a step adds to x.
+        rule: How steps are made of gradients.
+        descent: f, what a step of gradient descent adds to x.
         derivatives: M of `fast.py`, (K, N).
         size: The square root of twice the loss, data-fit scale included.
         roots: R^{1/2}: x = R^{1/2} y; 1 where the learning rate is 0.
@@ -86,7 +88,8 @@ class Motion:
         outputs: K.
     """
 
-    move: Move
+    rule: Rule
+    descent: Move
     derivatives: Callable[[Vector], Float[Array, "K N"]]
     size: Callable[[Vector], Float[Array, ""]]
     roots: Vector
@@ -100,8 +103,9 @@ class Motion:
         return 20 * TERMS + self.outputs
 
 
-def begun(point: Vector) -> Walk:
+def begun(rule: Rule, parameters: Vector) -> Walk:
     """Return a walk at step 0."""
+    point = rule.begun(parameters)
     none, zero = -jnp.ones((), jnp.int64), jnp.zeros((), jnp.int64)
     one = jnp.ones((), jnp.int64)
     return Walk(
@@ -113,7 +117,8 @@ def begun(point: Vector) -> Walk:
         jnp.ones((), point.dtype),
         one,
         zero,
-        jnp.zeros_like(point),
+        none,
+        jnp.zeros_like(parameters),
         zero,
         zero,
         zero,
@@ -172,60 +177,79 @@ def _tried(
     weights: Float[Array, " p"],
 ) -> Walk:
     """Return a walk after a jump, or where it stood with real steps to take before the next."""
-    roots, least = motion.roots, motion.least
-    point = walk.point / roots
-    derivatives = motion.derivatives(walk.point)
-    fast = fast_part(derivatives, motion.decays, weights)
-    fit = motion.size(walk.point)
-    allowed = (tolerance + _ROUNDING) * jnp.linalg.norm(walk.point)
-    rounding = _ROUNDING * jnp.linalg.norm(multiply(derivatives, point))
+    rule, roots, least = motion.rule, motion.roots, motion.least
+    scales = rule.whole(roots)
+    point, parameters = walk.point / scales, rule.parameters(walk.point)
+    derivatives = motion.derivatives(parameters)
+    fast = rule.fast_part(derivatives, motion.decays, weights)
+    fit = motion.size(parameters)
+    allowed = (tolerance + _ROUNDING) * jnp.linalg.norm(parameters)
+    rounding = _ROUNDING * jnp.linalg.norm(multiply(derivatives, rule.parameters(point)))
+    move = rule.move(motion.descent)
 
     def error_of(difference: Vector, share: Float[Array, ""]) -> Float[Array, ""]:
-        sizes = (
-            jnp.linalg.norm(roots * difference),
-            jnp.linalg.norm(multiply(derivatives, difference)),
-        )
         limits = allowed, share * fit + rounding
-        # Weights that have decayed to zero may be as wrong as that.
-        found = [
-            jnp.where(size == 0, 0.0, size / limit)
-            for size, limit in zip(sizes, limits, strict=True)
-        ]
-        return jnp.maximum(*found)
+        found = []
+        for part in rule.reached(difference):
+            sizes = jnp.linalg.norm(roots * part), jnp.linalg.norm(multiply(derivatives, part))
+            # Weights that have decayed to zero may be as wrong as that.
+            found += [
+                jnp.where(size == 0, 0.0, size / limit)
+                for size, limit in zip(sizes, limits, strict=True)
+            ]
+        return reduce(jnp.maximum, found)
 
     def velocity_of(y: Vector) -> tuple[Vector, Vector]:
-        return flow(lambda each: motion.move(roots * each) / roots, y, weights)
+        return flow(lambda each: move(scales * each) / scales, y, weights)
 
     velocity, left_out = velocity_of(point)
+    swinging, quiet = rule.swinging(fast, velocity, left_out), walk.now == walk.landed
+    if swinging is not None:
+        # Of a jump that has just been made, not of the run.
+        still = rule.stilled(fast, swinging, point)
+        point = jnp.where(quiet, still, point)
+        velocity, left_out = lax.cond(quiet, velocity_of, lambda _: (velocity, left_out), still)
+        walk = walk._replace(point=jnp.where(quiet, scales * point, walk.point))
     left = (stop - walk.now).astype(point.dtype)
     landing, length = jnp.maximum(walk.landing, least), jnp.maximum(walk.length, least)
     lands = left <= jnp.maximum(1.5 * landing, landing + least)
     wanted = jnp.where(lands, landing, jnp.minimum(length, left - landing))
     # Outputs that change by their own size are followed, not slaves of what is slow. By how much
     # they will: what a looser jump was wrong by moves fast, and no farther than it is wrong.
-    change = jnp.linalg.norm(multiply(derivatives, carried(fast, wanted, velocity)))
+    moved = rule.parameters(rule.carrier(fast, wanted)(velocity))
+    change = jnp.linalg.norm(multiply(derivatives, moved))
     follows = ~(change <= _SLAVED * fit)
     strict = lands | follows
     share = jnp.where(strict, tolerance, jnp.minimum(_LOOSER * tolerance, _LOOSEST))
     # The flow's own error grows with the length.
-    wanted = wanted * jnp.minimum(1.0, 0.9 / error_of(carried(fast, wanted, left_out), share))
+    wanted = wanted * jnp.minimum(1.0, 0.9 / error_of(rule.carrier(fast, wanted)(left_out), share))
     until = jnp.where(lands, left, left - landing)
     # Parts of one length end at the step that is to be reached.
     length = jnp.floor(until / jnp.ceil(until / jnp.maximum(wanted, 1.0)))
-    smooth = (error_of(carried(fast, length, left_out), share) <= 1) & (length >= least / 2)
-    smooth &= jnp.max(fast.rates) < _STEEPEST
+    smooth = (error_of(rule.carrier(fast, length)(left_out), share) <= 1) & (length >= least / 2)
+    smooth &= rule.holds(fast, length)
+    burst = jnp.maximum(walk.burst, least // 2)
+    wait = burst
+    if swinging is not None:
+        swings = jnp.where(quiet, 0.0, error_of(rule.later(fast, swinging, length), tolerance))
+        smooth &= swings <= 1
+        # By then it will have faded.
+        needed = jnp.log(swings) / -jnp.log(jnp.max(swinging.each_step))
+        needed = jnp.clip(needed, least // 2, 4 * least).astype(burst.dtype)
+        wait = jnp.where(swings > 1, needed, burst)
 
     def jumped(walk: Walk) -> tuple[Walk, Bool[Array, ""]]:
         made = jump(
             lambda y: velocity_of(y)[0],
             lambda difference: error_of(difference, share),
-            fast,
+            lambda length: rule.carrier(fast, length),
             point,
             velocity,
             length,
         )
-        rate, steepest = _steepest(motion, made.point, walk.steepest, fast)
-        done = made.accepted & (rate < _STEEPEST)
+        end, largest = rule.parameters(made.point), fast.rows[jnp.argmax(fast.rates)]
+        rate, steepest = _steepest(motion, end, walk.steepest, largest)
+        done = made.accepted & (rate < STEEPEST * rule.limit)
         # A jump that was cut short says less than the one before it.
         before = jnp.where(lands, walk.landing, walk.length)
         cut = done & (length < before)
@@ -234,9 +258,11 @@ def _tried(
             length=jnp.where(lands, walk.length, following),
             landing=jnp.where(lands, following, walk.landing),
         )
+        now = walk.now + length.astype(jnp.int64)
         after = walk._replace(
-            point=roots * made.point,
-            now=walk.now + length.astype(jnp.int64),
+            point=scales * made.point,
+            now=now,
+            landed=now,
             burst=jnp.asarray(least, jnp.int64),
             steepest=steepest,
             jumps=walk.jumps + 1,
@@ -251,21 +277,20 @@ def _tried(
         lambda walk: (walk._replace(trials=walk.trials + 1), jnp.zeros((), bool)),
         walk,
     )
-    burst = jnp.maximum(walk.burst, least // 2)
     return walk._replace(
-        trial=jnp.where(goes_on, walk.now, walk.now + burst),
-        burst=jnp.where(goes_on, walk.burst, 2 * burst),
+        trial=jnp.where(goes_on, walk.now, walk.now + wait),
+        burst=jnp.where(goes_on | (wait != burst), walk.burst, 2 * burst),
     )
 
 
 def _steepest(
-    motion: Motion, point: Vector, before: Vector, fast: Fast
+    motion: Motion, point: Vector, before: Vector, largest: Vector
 ) -> tuple[Float[Array, ""], Vector]:
     """Return what a step takes away at most, from below, and along which direction."""
     roots = motion.roots
 
     def move(y: Vector) -> Vector:
-        return motion.move(roots * y) / roots
+        return motion.descent(roots * y) / roots
 
     along = jax.linearize(move, point)[1]
 
@@ -275,7 +300,6 @@ def _steepest(
         norm = jnp.linalg.norm(image)
         return jnp.sum(vector * image), image / jnp.where(norm > 0, norm, 1.0)
 
-    largest = fast.rows[jnp.argmax(fast.rates)]
     start = before + largest * jnp.where(jnp.sum(before * largest) < 0, -1.0, 1.0)
     norm = jnp.linalg.norm(start)
     first = jnp.zeros((), point.dtype), start / jnp.where(norm > 0, norm, 1.0)

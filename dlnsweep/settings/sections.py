@@ -100,8 +100,9 @@ class SweepSettings(Settings):
             "defined, slowly; simd: the same steps of a small network as vector instructions, one "
             "run a lane, on a CPU with llvmlite; what cannot be made of them the generic "
             "way trains, and of networks without a kernel by hand auto has them where they pay; "
-            "jumps: full-batch gradient descent of a smooth network with few outputs "
-            "on all samples, over any number of steps, jumping over most, to sweep.tolerance; "
+            "jumps: full-batch gradient descent, momentum or nesterov of a smooth network with few "
+            "outputs on all samples, over any number of steps, jumping over most, to "
+            "sweep.tolerance; "
             "reduced_inputs: generic on the span of the samples, exactly, of networks whose first "
             "layer is linear in the inputs",
             axis=False,

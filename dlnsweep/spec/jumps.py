@@ -15,11 +15,12 @@ Values = Mapping[str, Sequence[Any]]
 
 # The only value of some settings with which a step is the same smooth map at every time.
 _NEEDED: dict[str, Any] = {
-    "training.optimizer": "gradient_descent",
     "sweep.precision": "float64",
     "training.minibatch_size": 0,
     **{f"training.{key}": nothing for key, nothing in GENERIC_ONLY.items()},
 }
+# What keeps nothing between steps but, it may be, the last one.
+_OPTIMIZERS = ("gradient_descent", "momentum", "nesterov")
 # Factors by layer leave a step what it is.
 _HARMLESS = ("training.learning_rate_factors", "training.weight_decay_factors")
 _KINKS = {"network.kind": "linear_then_relu", "network.activation": "relu"}
@@ -37,6 +38,13 @@ def check_jumps(values: Values) -> Iterator[str]:
                 f"{_WHY}; {key} is {show(found[0])}, and it must be {show(needed)}, or take "
                 '"generic".'
             )
+    others = [v for v in values.get("training.optimizer", ()) if v not in _OPTIMIZERS]
+    if others:
+        *most, last = map(show, _OPTIMIZERS)
+        yield (
+            f"{_WHY}; training.optimizer is {show(others[0])}, and it must be {', '.join(most)} or "
+            f'{last}, or take "generic".'
+        )
     for key, kink in _KINKS.items():
         if kink in values.get(key, ()):
             yield f'{_WHY}; {key} is {show(kink)}, which has a kink: take "generic".'

@@ -1,5 +1,7 @@
 """Errors of time jumps and their estimates: `python -m tests.benchmarks.time_jumps [--csv FILE]`.
 
+With `--momentum` the same runs by momentum and Nesterov's, of 0.5 to 0.99.
+
 The random runs of tests/samples/jump_samples.py: how far records by `sweep.kernel = "jumps"` are
 from the generic way, step by step in float64, and what the estimate said of that. One row a run,
 written after every family, so that a benchmark that is stopped has left what it found.
@@ -27,19 +29,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--families", type=int, default=32)
+    parser.add_argument("--momentum", action="store_true")
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     where = machine()
+    columns = ["family", "network", "learning rate", "weight decay", "init scale", "ending",
+               "steps", "estimate", "error", "where"]  # fmt: skip
+    descent, family = "gradient descent", samples.family
+    if arguments.momentum:
+        columns += ["momentum", "optimizer"]
+        descent, family = "momentum and Nesterov's", samples.with_memory
     table = Table(
-        "Errors of time jumps beside gradient descent step by step, and their estimates "
+        f"Errors of time jumps beside {descent} step by step, and their estimates "
         f"(tolerance {samples.TOLERANCE:g})",
-        ["family", "network", "learning rate", "weight decay", "init scale", "ending", "steps",
-         "estimate", "error", "where"],
-    )  # fmt: skip
+        columns,
+    )
     worst = 0.0
     for number in range(arguments.first, arguments.first + arguments.families):
-        for case in samples.outcomes(samples.family(number)):
-            table.add(number, *case)
+        document = family(number)
+        optimizer = document["training"].get("optimizer")
+        for case in samples.outcomes(document):
+            table.add(*(number, *case, optimizer)[: len(columns)])
             worst = max(worst, case.share)
             if case.share > 1:
                 print(f"family {number}: {case}", flush=True)

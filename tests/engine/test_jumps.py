@@ -39,6 +39,11 @@ def planned(case: dict[str, Any], **options: Any) -> Plan:
     return make_plan(sweep(**case, sweep={"kernel": "jumps"} | options))
 
 
+def _counts(reason: str) -> list[int]:
+    """Return the steps taken, those jumped over, and the jumps."""
+    return [int(part.replace(",", "")) for part in re.findall(r"[\d,]*\d", reason)]
+
+
 @pytest.fixture(scope="module")
 def grid() -> tuple[Plan, Trained]:
     """Runs of which some diverge and some stop; trained once."""
@@ -73,6 +78,27 @@ def test_records_are_those_of_gradient_descent(grid: tuple[Plan, Trained]):
             assert np.max(samples.judged(name, mine, values[run, :count])) <= allowed
 
 
+@pytest.mark.parametrize("optimizer", ["momentum", "nesterov"])
+def test_records_are_those_of_momentum(optimizer: str):
+    """Some of these runs oscillate as they begin; the last ones diverge."""
+    rates = {"optimizer": optimizer, "momentum": [0.6, 0.97], "learning_rate": [0.02, 0.05, 300.0]}
+    more = {"weight_decay": 1e-3, "num_steps": 20_000}
+    case = GRID | {"training": GRID["training"] | rates | more}
+    del case["training"]["stop_when"]
+    found, judge = (train(planned(case, kernel=kernel)) for kernel in ("jumps", "generic"))
+    assert found.status == judge.status
+    np.testing.assert_array_equal(found.diverged_step, judge.diverged_step)
+    assert found.status.count("diverged") == 2
+    for run, count in enumerate(found.num_rows):
+        if found.status[run] == "diverged":
+            continue
+        assert found.truncation_error[run] <= samples.TOLERANCE
+        assert _counts(found.kernel_reason[run])[0] < 8000
+        for name, values in judge.observables.items():
+            mine = found.observables[name][run, :count]
+            assert np.max(samples.judged(name, mine, values[run, :count])) <= samples.TOLERANCE
+
+
 def test_outcomes_say_how_many_steps_were_jumped_over(grid: tuple[Plan, Trained]):
     _, found = grid
     assert set(found.kernel) == {"jumps"}
@@ -92,7 +118,7 @@ def test_what_a_looser_jump_was_wrong_by_is_not_followed():
     training = {"learning_rate": 0.1, "weight_decay": 1e-8, "num_steps": 2 * 10**9}
     found = train(planned(GRID | {"training": training, "record": {"count": 20}}, seeds=2))
     for reason in found.kernel_reason:
-        taken, _, count = (int(part.replace(",", "")) for part in re.findall(r"[\d,]*\d", reason))
+        taken, _, count = _counts(reason)
         assert taken < 2000, reason
         assert count < 2000, reason
     assert max(found.truncation_error) < samples.TOLERANCE
@@ -155,7 +181,8 @@ TAKE = 'take "generic".'
         ({"training__warmup_steps": 5}, "training.warmup_steps is 5.0, and it must be 0"),
         (
             {"training__optimizer": "adam"},
-            "training.optimizer is 'adam', and it must be 'gradient_descent'",
+            "training.optimizer is 'adam', and it must be 'gradient_descent', 'momentum' or "
+            "'nesterov'",
         ),
         ({"sweep__precision": "float32"}, "sweep.precision is 'float32', and it must be 'float64'"),
     ],

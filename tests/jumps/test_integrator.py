@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_a_jump_finds_its_order_and_says_when_it_has_not():
             made = jump(
                 velocity,
                 lambda difference: jnp.linalg.norm(difference) / allowed,
-                fast,
+                lambda length: partial(carried, fast, length),
                 start,
                 velocity(start),
                 length,

@@ -1,0 +1,110 @@
+"""A run of the generic way as functions of all its parameters as one vector, for time jumps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array
+
+from dlnsweep.contracts.descent import Inputs
+from dlnsweep.jumps.derivatives import jacobian, root
+from dlnsweep.jumps.flow import Vector
+from dlnsweep.jumps.momentum import Momentum
+from dlnsweep.jumps.rules import GradientDescent, Rule
+from dlnsweep.jumps.walk import Motion, Walk
+from dlnsweep.networks.generic.descent import GenericKernel
+from dlnsweep.networks.generic.factors import decays_of
+from dlnsweep.networks.generic.state import Constants, State
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.products import multiply
+from dlnsweep.numerics.vectors import flat, like
+from dlnsweep.optimizers.directions import direction_of
+from dlnsweep.settings.base import with_numbers
+
+
+def rule_of(kernel: GenericKernel, constants: Constants) -> Rule:
+    """Return how steps are made of gradients."""
+    name = kernel.training.optimizer
+    if name == "gradient_descent":
+        return GradientDescent()
+    return Momentum(constants.numbers["momentum"], name == "nesterov")
+
+
+def motion_of(kernel: GenericKernel, squared: bool, constants: Constants, params: Any) -> Motion:
+    """Return a run's steps.
+
+    Args:
+        kernel: The generic way of its network.
+        squared: Whether the loss is half the squared error.
+        constants: The run's, with as few samples as steps need.
+        params: Parameters, for their shapes.
+    """
+    numbers, rule = constants.numbers, rule_of(kernel, constants)
+    scale = numbers["data_fit_scale"]
+    decay = decays_of(numbers["weight_decay"], constants.decays, params)
+
+    def spread(tree: Any) -> Vector:
+        whole = jax.tree.map(lambda p, x: jnp.broadcast_to(x, p.shape), params, tree)
+        return flat(whole)
+
+    rates, decays = spread(constants.rates), spread(decay)
+
+    def fit(vector: Any) -> Any:
+        return kernel.fit(like(vector, params), constants)
+
+    def outputs(vector: Any) -> Any:
+        given = like(vector, params)
+        return kernel.predict(given, constants.samples.inputs, constants).reshape(-1)
+
+    shape = jax.eval_shape(kernel.predict, params, constants.samples.inputs, constants).shape
+
+    def derivatives(vector: Any) -> Any:
+        found = jacobian(outputs, vector)
+        if not squared:
+            settings = with_numbers(kernel.settings, constants.network)
+
+            def loss(o: Any) -> Any:
+                return kernel.loss(o.reshape(shape), constants.samples.targets, settings)
+
+            found = multiply(root(jax.hessian(loss)(outputs(vector))), found)
+        return found * jnp.sqrt(scale) * jnp.sqrt(rates)
+
+    def advance(walk: Walk, stop: Array) -> Walk:
+        own = like(rule.parameters(walk.point), params)
+        memory = None
+        if isinstance(rule, Momentum):
+            memory = _memory(kernel, numbers, rates, rule.displacement(walk.point), params)
+        state = State(own, memory, walk.active, walk.diverged_step, ())
+        made = kernel.advance(Inputs(constants, decay, {}, None), state, walk.now, stop)
+        point = flat(made.params)
+        if isinstance(rule, Momentum):
+            point = jnp.concatenate([point, -rates * flat(made.optimizer)])
+        return walk._replace(
+            point=point,
+            active=made.active,
+            diverged_step=made.diverged_step,
+            now=stop,
+            steps=walk.steps + stop - walk.now,
+        )
+
+    return Motion(
+        rule=rule,
+        descent=lambda vector: -rates * (scale * jax.grad(fit)(vector) + decays * vector),
+        derivatives=derivatives,
+        size=lambda vector: jnp.sqrt(2 * scale * fit(vector)),
+        roots=jnp.where(rates > 0, jnp.sqrt(rates), 1.0),
+        decays=rates * decays,
+        advance=advance,
+        outputs=int(np.prod(shape)),
+    )
+
+
+def _memory(
+    kernel: GenericKernel, numbers: Any, rates: Vector, displacement: Vector, params: Any
+) -> Any:
+    """Return the optimizer's state: the sum of gradients that made a displacement."""
+    safe = jnp.where(rates > 0, rates, 1.0)
+    sums = like(jnp.where(rates > 0, -displacement / safe, 0.0), params)
+    empty = jax.eval_shape(direction_of(kernel.training.optimizer, numbers).init, params)
+    return jax.tree.unflatten(jax.tree.structure(empty), jax.tree.leaves(sums))
