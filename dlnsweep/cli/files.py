@@ -180,6 +180,7 @@ def plan(
     import numpy as np
 
     from dlnsweep.execution import estimate as estimates
+    from dlnsweep.execution.auto_kernel import least_runs, of_new
     from dlnsweep.execution.local import LocalExecutor
     from dlnsweep.execution.weights_size import told_weights, weights_size
     from dlnsweep.machine.memory import workers_that_fit
@@ -190,7 +191,8 @@ def plan(
 
     sweep = Sweep.from_file(file, overrides or ())
     planned = _plan_of(sweep)
-    batches = make_batches(planned, np.arange(planned.num_runs))
+    least = least_runs(planned, of_new(planned))
+    batches = make_batches(planned, np.arange(planned.num_runs), least=least)
     found = estimates.estimate(planned, batches)
     need = need_of(planned)
     count = min(LocalExecutor(workers or None).num_workers, len(batches))

@@ -7,61 +7,57 @@ that has no word of it takes none, and where they are missing later that is an e
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dlnsweep.contracts.network import AUTO_TAKES, network_of
+from dlnsweep.errors import StoreError
 from dlnsweep.simd.llvm import BEGUN, check_installed, is_usable
-from dlnsweep.store import Store, StoredPlan
+from dlnsweep.store import Store
 
 if TYPE_CHECKING:
     from dlnsweep.plan.plan import Plan
 
 # What a folder's record says of it.
 _RECORD = "auto_takes"
-_SIMD = {_RECORD: "simd"}
-# Fewer runs leave most of a vector's lanes empty.
-_LEAST_RUNS = 8
+# Runs of the widest vector.
+_VECTOR = {"float64": 8, "float32": 16}
 
 
-def begun_with(whole: StoredPlan, plan: Plan) -> StoredPlan:
-    """Return a sweep as the record of a folder that is begun here now has it."""
-    return replace(whole, record=whole.record | _record_of_new(plan))
-
-
-def kept(whole: StoredPlan, store: Store) -> StoredPlan:
-    """Return a sweep as the record of a folder that was begun before has it.
-
-    Args:
-        whole: The sweep, with all its runs or with what is new.
-        store: The folder.
-    """
-    return replace(whole, record=whole.record | _record_in(store.sweep["sweep"]))
-
-
-def would_take(plan: Plan) -> dict[str, str]:
-    """Return the settings of a plan's runs in a folder that would be begun here now."""
-    return settings_in(_record_of_new(plan))
-
-
-def _record_of_new(plan: Plan) -> dict[str, str]:
+def of_new(plan: Plan) -> dict[str, str]:
+    """Return what the record of a folder that is begun here now has of it."""
     if folder := plan.sweep.options.go_on_from:
-        # Runs that go on have the bits of whole ones.
-        return _record_in(Store.open(folder).sweep["sweep"])
-    row = plan.row(0) | {AUTO_TAKES: "simd"}
-    if not network_of(row).takes_vectors(row) or plan.num_runs < _LEAST_RUNS:
+        # Runs that go on have the bits of whole ones. If there is none, others say so.
+        with contextlib.suppress(StoreError):
+            return of_store(Store.open(folder))
         return {}
-    return _SIMD if is_usable() else {}
+    row = plan.row(0) | {AUTO_TAKES: "simd"}
+    taken = network_of(row).takes_vectors(row) and _fills_vectors(plan) and is_usable()
+    return {_RECORD: "simd"} if taken else {}
 
 
-def _record_in(record: Mapping[str, Any]) -> dict[str, str]:
-    return _SIMD if record.get(_RECORD) == "simd" else {}
+def of_store(store: Store) -> dict[str, str]:
+    """Return what the record of a folder that was begun before has of it."""
+    return _of_record(store.sweep["sweep"])
 
 
 def settings_in(record: Mapping[str, Any]) -> dict[str, str]:
     """Return what a folder's record says of it, as settings of its runs."""
-    return {AUTO_TAKES: "simd"} if _record_in(record) else {}
+    return {AUTO_TAKES: "simd"} if _of_record(record) else {}
+
+
+def least_runs(plan: Plan, taken: Mapping[str, str]) -> int:
+    """Return how many runs a batch should have: those of a vector, for fewer take as long.
+
+    Args:
+        plan: The plan.
+        taken: What the folder's record has of it.
+    """
+    by_vectors = taken or plan.sweep.options.kernel == "simd"
+    return _VECTOR[plan.sweep.options.precision] if by_vectors else 1
 
 
 def check_here(store: Store) -> None:
@@ -70,5 +66,16 @@ def check_here(store: Store) -> None:
     Raises:
         RunError: If llvmlite is missing.
     """
-    if _record_in(store.sweep["sweep"]):
+    if of_store(store):
         check_installed(BEGUN)
+
+
+def _of_record(record: Mapping[str, Any]) -> dict[str, str]:
+    return {_RECORD: "simd"} if record.get(_RECORD) == "simd" else {}
+
+
+def _fills_vectors(plan: Plan) -> bool:
+    """Tell whether runs that can be trained together are as many as a vector has, on average."""
+    together = np.stack([plan.programs, plan.settings["training.num_steps"]])
+    groups = np.unique(together, axis=1).shape[1]
+    return plan.num_runs >= groups * _VECTOR[plan.sweep.options.precision]

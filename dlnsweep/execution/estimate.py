@@ -13,7 +13,7 @@ import numpy as np
 
 from dlnsweep.contracts.plugins import plugin_files
 from dlnsweep.errors import RunError
-from dlnsweep.execution.auto_kernel import would_take
+from dlnsweep.execution.auto_kernel import of_new, settings_in
 from dlnsweep.machine.environment import for_workers
 from dlnsweep.numerics.runtime import accelerators, python_command
 from dlnsweep.plan.batches import Batch
@@ -203,5 +203,5 @@ def _request(plan: Plan, batch: Batch) -> dict[str, Any]:
         return [None if v != v else v for v in column[batch.runs].tolist()]
 
     columns = {key: values(column) for key, column in plan.settings.items()}
-    shared = plan.shared | would_take(plan)
+    shared = plan.shared | settings_in(of_new(plan))
     return {"columns": columns, "shared": shared, "padded_width": batch.padded_width}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.auto_kernel import would_take
+from dlnsweep.execution.auto_kernel import of_new
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
@@ -49,7 +49,7 @@ def choose_kernels(
     if not kernel:
         given = any(row.get(WARM_START) for row in rows)
         reducible = not given and not any(map(_why_not_reducible, rows))
-        usual = "reduced" if reducible else "simd" if would_take(plan) else "dense"
+        usual = "reduced" if reducible else "simd" if of_new(plan) else "dense"
         kernel = asked if asked in JUDGES else usual
     judge = judge or JUDGES[kernel]
     if judge == kernel:

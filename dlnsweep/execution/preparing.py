@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import network_of
 from dlnsweep.errors import StoreError
-from dlnsweep.execution.auto_kernel import begun_with, check_here, kept
+from dlnsweep.execution.auto_kernel import check_here, least_runs, of_new, of_store
 from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
 from dlnsweep.execution.shards import Shard
 from dlnsweep.execution.trial import check_network
@@ -90,7 +90,8 @@ def prepare(
         store = Store.open(root)
         if not elsewhere:
             check_here(store)
-        whole = kept(stored_plan(plan, rows, []), store)
+        taken = of_store(store)
+        whole = _with(taken, stored_plan(plan, rows, []))
         store.check_accepts(whole)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         note = _another_machine(store, here)
@@ -102,22 +103,24 @@ def prepare(
         # Runs that are planned know where they go on from, which need not be there any more.
         origins, lost = _origins_of_more(plan, store) if len(missing) else (None, "")
         note = "; ".join(filter(None, (note, lost)))
-        new = stored_plan(plan, missing, _batches(plan, missing, origins), origins)
+        new = stored_plan(plan, missing, _batches(plan, missing, origins, taken), origins)
         store.extend(replace(new, record=whole.record), here, whole)
     else:
         if not elsewhere:
             need_of(plan).check()
         origins = origins_of(plan)
-        whole = stored_plan(plan, rows, _batches(plan, rows, origins), origins)
-        if not elsewhere:
-            whole = begun_with(whole, plan)
+        taken = {} if elsewhere else of_new(plan)
+        batches = _batches(plan, rows, origins, taken)
+        whole = _with(taken, stored_plan(plan, rows, batches, origins))
         store = Store.create(root, whole, here)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         missing = store.missing_rows(plan.run_ids)
         if len(missing):
             # Another runner made the folder at the same moment, for a smaller sweep.
-            more = stored_plan(plan, missing, _batches(plan, missing, origins), origins)
-            store.extend(kept(more, store), here, whole)
+            taken = of_store(store)
+            batches = _batches(plan, missing, origins, taken)
+            more = _with(taken, stored_plan(plan, missing, batches, origins))
+            store.extend(more, here, whole)
     if origins is not None and (origins.run_ids >= 0).any():
         note = "; ".join(filter(None, (note, origins.sentence)))
     if plan.starts is not None:
@@ -131,8 +134,15 @@ def prepare(
     return replace(prepared, batch_bytes=need.call_bytes)
 
 
-def _batches(plan: Plan, rows: np.ndarray, origins: Origins | None) -> list[Batch]:
-    return make_batches(plan, rows, begin_at=None if origins is None else origins.steps)
+def _batches(
+    plan: Plan, rows: np.ndarray, origins: Origins | None, taken: Mapping[str, str]
+) -> list[Batch]:
+    begin_at = None if origins is None else origins.steps
+    return make_batches(plan, rows, begin_at=begin_at, least=least_runs(plan, taken))
+
+
+def _with(taken: Mapping[str, str], plan: StoredPlan) -> StoredPlan:
+    return replace(plan, record={**plan.record, **taken})
 
 
 def _origins_of_more(plan: Plan, store: Store) -> tuple[Origins | None, str]:

@@ -54,7 +54,11 @@ class Batch:
 
 
 def make_batches(
-    plan: Plan, rows: np.ndarray, first_number: int = 0, begin_at: np.ndarray | None = None
+    plan: Plan,
+    rows: np.ndarray,
+    first_number: int = 0,
+    begin_at: np.ndarray | None = None,
+    least: int = 1,
 ) -> list[Batch]:
     """Cut some of a plan's runs into batches.
 
@@ -63,6 +67,8 @@ def make_batches(
         rows: Rows of the run table that have no batch yet.
         first_number: The number of the first new batch.
         begin_at: The step that each run of the plan goes on from, if not all begin at step 0.
+        least: How many runs a batch should have at least, however long they take: fewer would
+            take as long together.
     """
     if not len(rows):
         return []
@@ -80,13 +86,14 @@ def make_batches(
         seconds = max(wanted, _LEAST_REDUCED_SECONDS) if cost.reduced else wanted
         # Runs that share what their seed draws have batches of their own seed.
         for part in parts_of(plan.settings["seed"][group] * cost.shares):
-            pieces = -(-len(part) // _most_lanes(cost, seconds))
+            pieces = -(-len(part) // _most_lanes(cost, seconds, least))
             for piece in np.array_split(group[part], pieces):
                 batches.append(Batch(first_number + len(batches), piece, width))
     return batches
 
 
-def _most_lanes(cost: RunCost, seconds: float) -> int:
-    by_time = max(int(seconds / max(cost.seconds, 1e-9)), _LEAST_SHARING if cost.shares else 1)
+def _most_lanes(cost: RunCost, seconds: float, least: int) -> int:
+    least = max(least, _LEAST_SHARING if cost.shares else 1)
+    by_time = max(int(seconds / max(cost.seconds, 1e-9)), least)
     by_records = _BATCH_RECORD_BYTES // max(1, cost.record_bytes)
     return max(1, min(_MOST_LANES, by_time, by_records))

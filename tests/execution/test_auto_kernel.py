@@ -13,10 +13,10 @@ from spec_samples import sweep
 from dlnsweep.contracts.network import AUTO_TAKES
 from dlnsweep.errors import RunError
 from dlnsweep.execution import auto_kernel
-from dlnsweep.execution.auto_kernel import would_take
+from dlnsweep.execution.auto_kernel import of_new, settings_in
 from dlnsweep.execution.preparing import DASK, prepare
 from dlnsweep.execution.worker import _inputs
-from dlnsweep.plan.plan import make_plan
+from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
@@ -34,12 +34,21 @@ def use(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: there)
 
 
-def tiny(seeds: int = 8, **options: Any) -> Sweep:
+def tiny(seeds: int = 8, width: Any = 2, num_steps: Any = 100, **options: Any) -> Sweep:
     return sweep(
         problem={"kind": "teacher", "signal_dim": 1, "measurement_dim": 2, "num_samples": 3},
-        network={"kind": "mlp", "depth": 2, "width": 2, "activation": "tanh"},
+        network={"kind": "mlp", "depth": 2, "width": width, "activation": "tanh"},
+        training={"learning_rate": 0.1, "num_steps": num_steps},
         sweep={"seeds": seeds, **options},
     )
+
+
+def would_take(plan: Plan) -> dict[str, str]:
+    return settings_in(of_new(plan))
+
+
+def sizes(root: Path) -> list[int]:
+    return [len(rows) for _, rows in Store.open(root).batches()]
 
 
 def taken(root: Path) -> dict[str, Any]:
@@ -111,11 +120,35 @@ def test_it_is_taken_where_it_can_pay_alone(tmp_path: Path, monkeypatch: pytest.
     assert would_take(make_plan(tiny(7))) == {}
     assert would_take(make_plan(tiny(kernel="generic"))) == {}
     assert would_take(make_plan(sweep(sweep={"seeds": 8}))) == {}
+    # Runs that cannot be trained together: several sizes, or lengths, of too few each.
+    for several in ({"width": [2, 3]}, {"num_steps": [100, 200]}):
+        assert would_take(make_plan(tiny(7, **several))) == {}
+        assert would_take(make_plan(tiny(8, **several))) == TAKEN
+    # Twice as many have place in a vector.
+    assert would_take(make_plan(tiny(15, precision="float32"))) == {}
+    assert would_take(make_plan(tiny(16, precision="float32"))) == TAKEN
     # Of what other machines have nothing is known here.
     prepare(tiny(), tmp_path / "dask", how=f"{DASK}of two")
     assert taken(tmp_path / "dask") == {}
     use(monkeypatch, False)
     assert would_take(make_plan(tiny())) == {}
+
+
+def test_long_runs_have_batches_that_fill_a_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    long = {"seeds": 16, "num_steps": 10**10}
+    prepare(tiny(**long), tmp_path / "new")
+    assert sizes(tmp_path / "new") == [8, 8]
+    prepare(tiny(**long, kernel="simd"), tmp_path / "asked")
+    assert sizes(tmp_path / "asked") == [8, 8]
+    use(monkeypatch, False)
+    prepare(tiny(**long), tmp_path / "without")
+    assert sizes(tmp_path / "without") == [1] * 16
+    # What is added is cut as the folder asks for.
+    use(monkeypatch, True)
+    prepare(tiny(**{**long, "seeds": 24}), tmp_path / "new")
+    assert sizes(tmp_path / "new") == [8, 8, 8]
+    prepare(tiny(**{**long, "seeds": 24}), tmp_path / "without")
+    assert sizes(tmp_path / "without") == [1] * 24
 
 
 @pytest.mark.parametrize("value", [True, 1, "Simd", ["simd"], {"simd": 1}, None])
