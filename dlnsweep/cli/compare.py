@@ -40,7 +40,7 @@ def compare(
         CheckedKernel | None,
         typer.Option(
             "--kernel",
-            help="The kernel to check. Default: sweep.kernel; for auto the reduced one if it can.",
+            help="The kernel to check. Default: sweep.kernel; for auto the one that it takes.",
         ),
     ] = None,
     judge: Annotated[

@@ -185,9 +185,17 @@ class NetworkKind(ABC):
         """The values of training.loss with which it is trained."""
         return (OF_NETWORK,)
 
+    def kernel_of(self, row: RunSettings) -> str:
+        """Return the kernel that a run's settings ask for, or the one that "auto" takes for them.
+
+        What only a pilot can tell, as whether the reduced kernel can train it, stays "auto". The
+        rule reads the settings alone, never the machine.
+        """
+        return row["sweep.kernel"]
+
     def cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run by the kernel that its settings ask for."""
-        if row["sweep.kernel"] not in BY_DEFINITION:
+        if self.kernel_of(row) not in BY_DEFINITION:
             return self.step_cost(row, width)
         cost = self.generic_cost(row, width)
         if row["sweep.kernel"] != "simd":
@@ -197,11 +205,11 @@ class NetworkKind(ABC):
     def takes_vectors(self, row: RunSettings) -> bool:
         """Tell whether a run is trained by vector instructions where they pay, unasked."""
         unasked = row["sweep.kernel"] == "auto" and row.get(AUTO_TAKES) == "simd"
-        return unasked and self.drawing == self.generic
+        return unasked and self.drawing == self.generic and self.kernel_of(row) == "auto"
 
     def drawing_for(self, row: RunSettings) -> str:
         """Return what draws a run, which is the generic way's if that is asked for."""
-        if row["sweep.kernel"] == REDUCED_INPUTS:
+        if self.kernel_of(row) == REDUCED_INPUTS:
             return self.on_span
         return self.generic if row["sweep.kernel"] in BY_DEFINITION else self.drawing
 

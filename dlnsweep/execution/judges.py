@@ -30,8 +30,8 @@ def choose_kernels(
         plan: The sweep's plan.
         chosen: Rows of its run table.
         kernel: One of `JUDGES`. Empty: the one that `sweep.kernel` names; for
-            "auto" the reduced one where it can train the runs, and vector instructions where
-            a new folder would have them.
+            "auto" the one that it takes: the reduced one where it can train the runs, and vector
+            instructions where a new folder would have them.
         judge: "dense" or "generic". Empty: the dense kernel for the reduced one, the generic way
             for the others.
 
@@ -40,7 +40,7 @@ def choose_kernels(
             which also says what to do.
     """
     rows = [plan.row(i) for i in chosen]
-    asked = rows[0]["sweep.kernel"]
+    asked = network_of(rows[0]).kernel_of(rows[0])
     if not kernel and asked == "generic" and "dense" in network_of(rows[0]).kernels:
         raise SpecError(
             'there is nothing to compare: sweep.kernel is "generic", which is the judge; look at '

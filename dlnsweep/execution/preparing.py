@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
 from dlnsweep.execution.auto_kernel import check_here, least_runs, of_new, of_store
 from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
@@ -80,6 +81,9 @@ def prepare(
     """
     plan, here, note = plan_of(sweep), environment(in_process=how == IN_PROCESS), ""
     check_other_folder(plan, root)
+    if Store.exists(root):
+        known = Store.open(root).sweep["sweep"].get("shared", {})
+        plan = replace(plan, auto_as_before=AUTO_KNOWS not in known)
     check_network(plan)
     check_weights(plan, root)
     rows = np.arange(plan.num_runs)

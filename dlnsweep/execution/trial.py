@@ -30,7 +30,7 @@ def check_network(plan: Plan) -> None:
             from dlnsweep.engine.jumps import check_row
 
             check_row(row)
-        if row["sweep.kernel"] == REDUCED_INPUTS:
+        if network_of(row).kernel_of(row) == REDUCED_INPUTS:
             from dlnsweep.networks.reduced_inputs.claim import check_row as check_claim
 
             # What this package's own networks say is tested.

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.contracts.network import REDUCED_INPUTS, find_network
+from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.spec.space import Derived
@@ -158,5 +160,15 @@ def scalar(value: Any) -> Any:
 
 def row_of(sweep: Sweep, columns: Mapping[str, np.ndarray], index: int) -> RunSettings:
     """Return the settings of one run, with those that are no column."""
+    return RunSettings.at(columns, index, shared_of(sweep))
+
+
+def shared_of(sweep: Sweep) -> dict[str, Any]:
+    """Return what is no column, as JSON can hold it: some settings, and what "auto" knows."""
     shared = {key: plain_value(sweep.values[key][0]) for key in NOT_COLUMNS}
-    return RunSettings.at(columns, index, shared)
+    problem, kind, kernel = (
+        sweep.values[key][0] for key in ("problem.kind", "network.kind", "sweep.kernel")
+    )
+    if kernel == "auto" and find_network(problem, kind).on_span:
+        shared[AUTO_KNOWS] = [REDUCED_INPUTS]
+    return shared

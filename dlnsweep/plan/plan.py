@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.plan.cost import RunCost, cost_of
 from dlnsweep.plan.expansion import (
     NOT_COLUMNS,
@@ -18,7 +19,7 @@ from dlnsweep.plan.expansion import (
     expand,
     plain_value,
     prescribe,
-    row_of,
+    shared_of,
 )
 from dlnsweep.plan.programs import group_programs
 from dlnsweep.plan.run_ids import run_ids
@@ -37,6 +38,7 @@ class Plan:
         programs: For each run, the number of the program that trains it.
         program_widths: The width of each program's arrays.
         starts: Which weights the runs begin with, if they are another sweep's; see `starts.py`.
+        auto_as_before: Whether it goes on in a folder that was begun when "auto" knew fewer ways.
     """
 
     sweep: Sweep
@@ -45,6 +47,7 @@ class Plan:
     programs: np.ndarray
     program_widths: tuple[int, ...]
     starts: Any = None
+    auto_as_before: bool = False
 
     @property
     def num_runs(self) -> int:
@@ -59,11 +62,14 @@ class Plan:
     @property
     def shared(self) -> dict[str, Any]:
         """The settings that are no column: the same for all runs, as JSON can hold them."""
-        return {key: plain_value(self.sweep.values[key][0]) for key in NOT_COLUMNS}
+        found = shared_of(self.sweep)
+        if self.auto_as_before:
+            found.pop(AUTO_KNOWS, None)
+        return found
 
     def row(self, index: int) -> RunSettings:
         """Return the settings of one run, dotted, with those that are no column."""
-        return row_of(self.sweep, self.settings, index)
+        return RunSettings.at(self.settings, index, self.shared)
 
     def cost(self, index: int) -> RunCost:
         """Return the estimated cost of one run in its program."""

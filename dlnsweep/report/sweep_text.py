@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.results import Results
 from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.warm_start import WARM_START
@@ -54,6 +55,8 @@ def sweep_text(results: Results) -> SweepText:
         and all(value is not None for rows in lists.values() for row in rows for value in row)
     )
     shared = {k: v for k, v in record.get("shared", {}).items() if v not in (None, [], "", {})}
+    # Of "auto", and not of the file.
+    shared.pop(AUTO_KNOWS, None)
     sections: dict[str, list[str]] = {}
     for key in [*values, *(key for key in shared if key not in values)]:
         section, _, name = key.partition(".")

@@ -104,7 +104,7 @@ class SweepSettings(Settings):
             "outputs on all samples, over any number of steps, jumping over most, to "
             "sweep.tolerance; "
             "reduced_inputs: generic on the span of the samples, exactly, of networks whose first "
-            "layer is linear in the inputs",
+            "layer is linear in the inputs; auto takes reduced or reduced_inputs where they pay",
             axis=False,
         ),
     ] = "auto"

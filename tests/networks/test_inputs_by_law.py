@@ -183,7 +183,7 @@ def test_the_law_is_that_of_drawn_inputs(kind: str, dim: int):
 
 def test_what_has_no_law_is_refused():
     given: dict[str, Any] = {"problem": {**LAW, "measurement_dim": 10**12}, "network": MLP}
-    (sentence,) = problems(**given)
+    (sentence,) = problems(**given, sweep__kernel="generic")
     assert "problem.inputs is 'law', by which no inputs are drawn" in sentence
     given["sweep__kernel"] = "reduced_inputs"
     plan = make_plan(sweep(**given))

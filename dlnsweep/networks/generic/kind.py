@@ -24,6 +24,7 @@ from dlnsweep.contracts.plugins import SHARED, is_loading
 from dlnsweep.contracts.problem import PROBLEMS, is_by_law, with_drawn_inputs
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.sources import source_of
+from dlnsweep.networks.generic import on_span
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import LOSS_WORDS, OF_NETWORK
 from dlnsweep.settings.words import words_of
@@ -86,10 +87,9 @@ class GenericKind(NetworkKind):
 
     def generic_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run by the generic way, perhaps on the span of the samples."""
-        if row["sweep.kernel"] != REDUCED_INPUTS:
+        if self.kernel_of(row) != REDUCED_INPUTS:
             return self.step_cost(row, width)
-        problem = PROBLEMS[row["problem.kind"]]
-        rank = problem.rank_of(row.section("problem", problem.settings))
+        rank = on_span.rank_of(row)
         cost = self.step_cost(row | {"problem.measurement_dim": rank}, width)
         if is_by_law(row):
             return cost
@@ -100,12 +100,33 @@ class GenericKind(NetworkKind):
 
     def why_full(self, row: RunSettings, width: int) -> str:
         """Return why a run is not for the reduced kernel; where inputs are, that they are."""
-        if row["sweep.kernel"] != REDUCED_INPUTS:
+        if self.kernel_of(row) != REDUCED_INPUTS:
             return super().why_full(row, width)
-        problem = PROBLEMS[row["problem.kind"]]
-        rank = problem.rank_of(row.section("problem", problem.settings))
         law = ", drawn by their law" if is_by_law(row) else ""
-        return f"asked for; inputs in the {rank:,} dimensions of their span{law}"
+        found = f"inputs in the {on_span.rank_of(row):,} dimensions of their span{law}"
+        if row["sweep.kernel"] == REDUCED_INPUTS:
+            return f"asked for; {found}"
+        return found if law else f"{found}, exactly, of {row['problem.measurement_dim']:,}"
+
+    def kernel_of(self, row: RunSettings) -> str:
+        """Return the kernel; "auto" reduces inputs to their span where that is exact and pays."""
+        asked = row["sweep.kernel"]
+        taken = asked == "auto" and ((self.on_span and is_by_law(row)) or not self._why_whole(row))
+        return REDUCED_INPUTS if taken else asked
+
+    def _why_whole(self, row: RunSettings) -> str:
+        """Return why "auto" leaves a run its inputs as they are; empty if it does not."""
+        if not self.on_span:
+            return "there is only the generic way"
+        return on_span.why_not(row) or on_span.why_not_worth(row, self.step_cost)
+
+    def run_class(self, row: RunSettings, numbers: Mapping[str, Any]) -> Any:
+        """Return whether "auto" reduces inputs, which may be for the longer runs alone."""
+        if row["sweep.kernel"] != "auto" or not self.on_span or is_by_law(row):
+            return 0
+        if on_span.why_not(row):
+            return 0
+        return on_span.is_worth(row, self.step_cost, numbers["training.num_steps"])
 
     def size_class(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
         """Return what runs must have in common in a static setting to share a program."""
@@ -125,8 +146,8 @@ class GenericKind(NetworkKind):
         return Dimensions(*sizes, int(row.get("network.depth") or 0), len(levels))
 
     def why_not_reducible(self, row: RunSettings, width: int) -> str:
-        """Return why a run gets no other way: there is none."""
-        return "there is only the generic way"
+        """Return why "auto" takes the generic way for a run."""
+        return self._why_whole(row)
 
     def why_not_trainable(self, row: RunSettings) -> str:
         """Return what is wrong with the network's functions, as found on one run; else nothing."""

@@ -51,6 +51,8 @@ def check_row(row: RunSettings, *, computed: bool = True) -> None:
     drawing: Any = SpanDrawing.from_row(row, row.get("network.width") or 1)
     inputs, rank = row["problem.measurement_dim"], drawing.rank
     asked = f'sweep.kernel is "{REDUCED_INPUTS}"'
+    if row["sweep.kernel"] == "auto":
+        asked = f'sweep.kernel is "auto", which takes "{REDUCED_INPUTS}" here'
     if is_by_law(row):
         _check_law(row, drawing, asked)
         if computed:
