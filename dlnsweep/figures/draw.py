@@ -69,6 +69,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     from dlnsweep.figures.kinds.spectrum import draw_spectrum
     from dlnsweep.figures.labels import words_of
     from dlnsweep.figures.legends import named_overlays
+    from dlnsweep.figures.registered import draw_registered
 
     if figure.style is not None:
         figure, problems = with_style(figure)
@@ -76,11 +77,7 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
             raise SpecError(*(f"figure.{problem}" for problem in problems))
     results = ready_to_draw(results, figure)
     if figure.kind in DRAWN:
-        with looks.styled(figure.rc):
-            made = DRAWN[figure.kind](results, figure)
-        if hasattr(made, "savefig"):
-            made.rc = dict(figure.rc)
-        return made
+        return draw_registered(results, figure)
     selection = _checked_selection(results, figure)
     if isinstance(figure, CurvesFigure | FinalFigure | NoiseFigure):
         from dlnsweep.figures.theory import theory_overlays

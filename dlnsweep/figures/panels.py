@@ -22,7 +22,7 @@ from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays, set_apart
 from dlnsweep.figures.statistics import Selection, Summary, levels, matches
 from dlnsweep.figures.survivors import Shares, num_diverged
-from dlnsweep.settings.figure_keys import Banded, Panelled, panel_settings
+from dlnsweep.settings.figure_keys import Banded, Panelled, ends_of, panel_settings
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,7 @@ def scale_y(
         medians += _near(formulas, [*medians, *edges])
         log, told = style.is_log_axis(keys.y_scale, getattr(keys, "at", None), medians)
         notes |= dict.fromkeys(told)
-        ends = keys.y_min, keys.y_max
+        ends = ends_of(keys, panel.observable)
         notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, medians, edges, ends))
         mark_isolated(panel.ax)
     return list(notes)
@@ -320,9 +320,9 @@ def make_room(keys: Banded, grid: Grid) -> None:
 
     All panels of an observable alike; an end that was asked for stays.
     """
-    if keys.y_max is not None:
-        return
     for name in {panel.observable for panel in grid.panels}:
+        if ends_of(keys, name)[1] is not None:
+            continue
         axes = [panel.ax for panel in grid.panels if panel.observable == name]
         top = max(top_for_notes(ax) for ax in axes)
         for ax in axes:

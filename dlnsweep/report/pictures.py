@@ -41,7 +41,10 @@ class Picture:
         title: What it is called: the name of its file.
         image: The picture; empty if there is none.
         wide: Whether it is wider than a column of a paper.
-        night: Whether its colours can be changed for dark paper: those of an image cannot.
+        night: Whether its colours can be changed one by one for dark paper: those of an image
+            cannot.
+        turned: Whether it is turned as a whole on dark paper: an image of lines and marks. Cells
+            stay as they are, on white.
         notes: What to know of it: that it could not be drawn, or was made smaller.
     """
 
@@ -49,6 +52,7 @@ class Picture:
     image: Markup
     wide: bool = False
     night: bool = False
+    turned: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -108,11 +112,12 @@ def _picture(figure: Figure, stem: str, prefix: str, left: int) -> Picture:
     if len(source) <= left:
         image = inline_svg(source, prefix, label)
         # Where cells are an image, their colours shall stay; where lines are, they would not fit.
-        return Picture(stem, image, wide, has_cells or "<image" not in image, tuple(notes))
+        night = has_cells or "<image" not in image
+        return Picture(stem, image, wide, night, not night, tuple(notes))
     image = _image(figure, label)
     if len(image) <= left:
         told = f"This figure is an image of {_DOTS_PER_INCH} dots an inch, as the page is full."
-        return Picture(stem, image, wide, notes=(told,))
+        return Picture(stem, image, wide, turned=not has_cells, notes=(told,))
     told = "This figure is left out, as the page is full; `dlnsweep figure` draws it."
     return Picture(stem, Markup(), notes=(told,))
 

@@ -33,6 +33,18 @@ def panel_settings(figure: Any) -> list[str]:
     return list(shown_by(figure, ("panel_by", "row_by", "column_by")).values())
 
 
+def ends_of(figure: Any, observable: str | None) -> tuple[float | None, float | None]:
+    """Return where the vertical axis of an observable's panels shall end, below and above.
+
+    Args:
+        figure: The figure's settings.
+        observable: The observable; None where all axes are alike.
+    """
+    given = (getattr(figure, key, None) for key in ("y_min", "y_max"))
+    low, high = (end.get(observable) if isinstance(end, dict) else end for end in given)
+    return low, high
+
+
 AutoScale = Literal["auto", "log", "linear"]
 
 
@@ -61,6 +73,18 @@ def _read_panel(value: Any) -> Any:
     return value
 
 
+def _read_end(value: Any) -> Any:
+    if value is None or _is_number(value):
+        return value
+    if isinstance(value, dict) and value and all(map(_is_number, value.values())):
+        return value
+    raise ValueError("it must be a number, or a table such as { loss = 1e-6 }")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _read_quantiles(value: Any) -> Any:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ValueError("it must be a list of two numbers from 0 to 1")
@@ -74,6 +98,7 @@ OwnNames = Annotated[dict[str, str], BeforeValidator(read_texts)]
 Theory = Annotated[tuple[str, ...], BeforeValidator(_read_theory)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Quantiles = Annotated[tuple[Fraction, Fraction], BeforeValidator(_read_quantiles)]
+End = Annotated[float | dict[str, float] | None, BeforeValidator(_read_end)]
 AT = (
     "final; min (over the recorded steps); argmin (the recorded step of that); { minimise = "
     '"another observable" } (where that is least); or a recorded step'
@@ -91,12 +116,15 @@ class Limited(Framed):
         float | None, outside("where the horizontal axis ends; at the data if absent")
     ] = None
     y_min: Annotated[
-        float | None,
-        outside("where the vertical axis ends below; at the data if absent"),
+        End,
+        outside(
+            "where the vertical axis ends below; at the data if absent; of several observables "
+            "one for all, or a table, such as { loss = 1e-6 }"
+        ),
     ] = None
     y_max: Annotated[
-        float | None,
-        outside("where the vertical axis ends above; at the data if absent"),
+        End,
+        outside("where the vertical axis ends above, as y_min says it below"),
     ] = None
 
 

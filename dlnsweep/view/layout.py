@@ -110,7 +110,7 @@ def layout(sweeps: Sweeps) -> Any:
             ),
             dcc.Interval(id="clock", interval=_LOOK_EVERY_MS),
             dcc.Store(id="mark", data=sweeps.mark()),
-            *(dcc.Store(id=name) for name in ("wanted", "narrow", "address", "kept")),
+            *(dcc.Store(id=name) for name in ("wanted", "narrow", "night", "address", "kept")),
         ],
     )
 

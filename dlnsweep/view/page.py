@@ -16,6 +16,7 @@ from dlnsweep.settings.sentences import printable
 from dlnsweep.view.address import MORE, SWEEPS, SWITCHES, address_of, form_in, read_address
 from dlnsweep.view.forms import CONTROLS, options_of, settled, shown
 from dlnsweep.view.layout import EMPTY, layout, switches_of
+from dlnsweep.view.night import colour_by_night, turn
 from dlnsweep.view.picture import Picture, dtick, picture, sentence, stack
 from dlnsweep.view.sweeps import Sweeps
 from dlnsweep.view.tables import figure_toml, table_of
@@ -62,7 +63,7 @@ def _connect(app: Dash, sweeps: Sweeps) -> None:
     # anything is drawn, for what is drawn waits for the form.
     app.clientside_callback(
         ClientsideFunction("dlnsweep", "wanted"),
-        [Output("wanted", "data"), Output("narrow", "data")], Input("wanted", "id"),
+        [Output(name, "data") for name in ("wanted", "narrow", "night")], Input("wanted", "id"),
     )  # fmt: skip
     app.clientside_callback(
         ClientsideFunction("dlnsweep", "kept"), Output("kept", "data"), Input("address", "data")
@@ -139,15 +140,16 @@ def _connect(app: Dash, sweeps: Sweeps) -> None:
             Input("switches", "value"),
             *(Input(name, "value") for name in names),
         ],
-        [State("more", "value"), State("narrow", "data")],
+        [State("more", "value"), State("narrow", "data"), State("night", "data")],
     )
     def drawn(chosen: Any, _mark: Any, _left: Any, switches: Any, *values: Any) -> list[Any]:
-        *own, more, narrow = values
+        *own, more, narrow, night = values
         form = dict(zip(names, own, strict=True))
         numbers, more = _numbers(chosen, everyone), str(more or "")
         labels = sweeps.labels()
         said = address_of(form, [labels[number] for number in numbers], switches or [], more)
-        found = _drawn(sweeps, numbers, form, more, switches, narrow=bool(narrow))
+        paper = {"narrow": bool(narrow), "night": bool(night)}
+        found = _drawn(sweeps, numbers, form, more, switches, **paper)
         return [*found, said]
 
 
@@ -159,6 +161,7 @@ def _drawn(
     switches: Any,
     *,
     narrow: bool = False,
+    night: bool = False,
 ) -> tuple[list[Any], ...]:
     switches = switches or []
     found: dict[int, Picture | str] = {}
@@ -183,6 +186,9 @@ def _drawn(
             stack(each.figure["layout"])
     if "same" in switches and len(pictures) > 1:
         same_axes([each.figure["layout"] for each in pictures])
+    if night:
+        for each in pictures:
+            turn(each.figure)
     rows = []
     for number in range(len(sweeps.all)):
         each = found.get(number)
@@ -194,7 +200,7 @@ def _drawn(
                 {"height": good.figure["layout"]["height"]} if good else {"display": "none"},
                 each if isinstance(each, str) else "",
                 good.notes if good else "",
-                _legend(good) if good else [],
+                _legend(good, night=night) if good else [],
                 headings[number],
             )
         )
@@ -220,7 +226,7 @@ def _together(
             return sentence(error)
 
 
-def _legend(made: Picture) -> list[Any]:
+def _legend(made: Picture, *, night: bool) -> list[Any]:
     title, entries = made.legend
     head = [html.Span(title, className="title")] if title else []
     return [
@@ -230,7 +236,9 @@ def _legend(made: Picture) -> list[Any]:
                 [
                     html.I(
                         style={
-                            "borderTopColor": entry.colour,
+                            "borderTopColor": colour_by_night(entry.colour)
+                            if night
+                            else entry.colour,
                             "borderTopStyle": "dashed" if entry.dashed else "solid",
                         }
                     ),

@@ -66,6 +66,9 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     ({"colours": "viridis"}, "colours is given, but no hue; set hue, or give one colour:"),
     ({"colours": [1, 2]}, "colours is [1, 2]; it must be the name of a colour map, such as"),
     ({"x_min": 5.0, "x_max": 2.0}, "x_min is 5 and x_max is 2; the first must be smaller"),
+    ({"y_min": {"lss": 1.0}}, "y_min names 'lss', which is not drawn; y is ['"),
+    ({"y_max": {"regression_error": -1.0}}, "y_max.regression_error is -1, which a logarithmic"),
+    ({"y_max": "large"}, "y_max is 'large'; it must be a number, or a table such as { loss = 1e-6"),
     ({"y_min": 0.0}, "y_min is 0, which a logarithmic axis does not have; leave it out, or set"),
     (
         {"hue": DECAY, "style_by": DECAY},

@@ -191,6 +191,20 @@ def test_several_observables_take_the_rows_or_the_columns() -> None:
         np.testing.assert_allclose(np.asarray(line.get_ydata()), np.median(values, axis=1))
 
 
+def test_axes_of_several_observables_end_where_each_is_told_to() -> None:
+    y = ["regression_error", "loss"]
+    usual = drawn("curves", y=y)
+    first, second = (ax.get_ylim() for ax in usual.axes[:2])
+    figure = drawn("curves", y=y, y_min={y[1]: 2e-5}, y_max={y[0]: 7e4, y[1]: 8e4})
+    assert figure.axes[0].get_ylim() == (first[0], 7e4)
+    assert figure.axes[1].get_ylim() == (2e-5, 8e4)
+    # One for all, as ever.
+    assert [ax.get_ylim()[1] for ax in drawn("curves", y=y, y_max=7e4).axes[:2]] == [7e4, 7e4]
+    points = drawn("scatter", x="loss", y=y[:1], y_max={y[0]: 7e4})
+    assert points.axes[0].get_ylim()[1] == 7e4
+    assert second[0] != 2e-5
+
+
 LIMITED = [kind for kind in KINDS if "y_min" in FIGURES[kind].model_fields]
 
 

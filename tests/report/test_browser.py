@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import report_samples as samples
 
+from dlnsweep.figures.night import by_night
 from dlnsweep.report import write_report
-from dlnsweep.report.colours import by_night
 
 api = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install 'dlnsweep[browser]'"

@@ -12,7 +12,8 @@ from matplotlib.colors import to_hex, to_rgb
 
 import dlnsweep.report
 from dlnsweep.figures.looks import OKABE_ITO
-from dlnsweep.report.colours import by_night, rules_by_night
+from dlnsweep.figures.night import by_night
+from dlnsweep.report.colours import rules_by_night
 
 
 def luminance(colour: str) -> float:

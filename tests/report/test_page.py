@@ -255,6 +255,7 @@ def test_a_damaged_receipt_is_told_and_the_rest_shown(
     page = read(path)
     check_safe(page)
     assert "Damage" in page.texts["h2"]
+    assert "1 of their 2 batches has a damaged receipt</a>." in path.read_text()
     assert any("1 of 2 batches that are done have a damaged" in text for text in page.texts["p"])
     # Who is sent the page need not know where it was made; and figures are there.
     assert str(tmp_path) not in path.read_text()
@@ -271,6 +272,8 @@ def test_a_page_of_10000_runs_is_small_and_says_what_it_leaves_out(tmp_path: Pat
     page = read(path)
     assert "10&#8239;000" in path.read_text(encoding="utf-8")
     assert len(page.all("svg")) == len(page.all("image")) == 4
+    # Dark as a whole on a dark screen; those of a heatmap's cells are not.
+    assert sum(each.get("class") == "plate turned" for each in page.all("div")) == 4
     notes = "".join(page.texts["p"])
     assert "4600 more rows: " in notes
     assert "an image of 160 dots an inch" in "".join(page.texts["span"])

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import store_samples as samples
 
+from dlnsweep.figures.looks import OKABE_ITO
+from dlnsweep.figures.night import by_night
 from dlnsweep.store import Store
 
 pytest.importorskip("dash", reason="needs dash: pip install 'dlnsweep[view]'")
@@ -58,6 +60,15 @@ def test_it_is_looked_at_in_a_browser(page: tuple[Any, Any, Store, list[str]]) -
     shown.wait_for_url(lambda url: "kind=" in url)
     assert "token" not in shown.url
     assert server.guard.token not in shown.url
+    # Lines have the colours of the paper that they are on, also where it changes.
+    line, by_day = shown.locator(".scatterlayer .js-line").last, OKABE_ITO[0].lower()
+    dark = "matchMedia('(prefers-color-scheme: dark)').matches"
+    for scheme, colour in (("light", by_day), ("dark", by_night(by_day)), ("light", by_day)):
+        if shown.evaluate(dark) != (scheme == "dark"):
+            with shown.expect_navigation():
+                shown.emulate_media(color_scheme=scheme)
+        line.wait_for()
+        assert line.evaluate("line => getComputedStyle(line).stroke") == _rgb(colour)
     # On a phone the figures are what is seen first.
     shown.click(".form summary")
     assert shown.inner_text("#toml").strip() == '[figure]\nkind = "curves"\ny = "error"'
@@ -87,6 +98,10 @@ def test_it_is_looked_at_in_a_browser(page: tuple[Any, Any, Store, list[str]]) -
     shown.locator("#status", has_text="12 of 12 runs done").wait_for()
     ours = server.address.partition("?")[0]
     assert [each for each in asked if not each.startswith((ours, "data:", "blob:"))] == []
+
+
+def _rgb(colour: str) -> str:
+    return f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 400)])

@@ -15,7 +15,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.figures import layout, legends, looks, style
 from dlnsweep.figures.labels import setting_label
 from dlnsweep.figures.statistics import Results, Selection, levels
-from dlnsweep.settings.figure_keys import shown_by
+from dlnsweep.settings.figure_keys import ends_of, shown_by
 from dlnsweep.settings.figures import BoundaryFigure
 from dlnsweep.settings.refine import Refine
 
@@ -69,7 +69,7 @@ def draw_boundary(results: Results, keys: BoundaryFigure, selection: Selection) 
     style.set_x_scale(ax, style.is_log(keys.x_scale, x), x, keys.x)
     notes = list(style.cut_x(ax, (keys.x_min, keys.x_max)))
     log = keys.y_scale == "log" and all(each.min() > 0 for each in heights)
-    notes += style.set_y_scale(ax, log, heights, [], (keys.y_min, keys.y_max))
+    notes += style.set_y_scale(ax, log, heights, [], ends_of(keys, None))
     ax.set_xlabel(layout.x_label(keys, setting_label(keys.x)))
     ax.set_ylabel(layout.y_label(keys, refine.between, setting_label(refine.between)))
     without = len(table) - len(found)

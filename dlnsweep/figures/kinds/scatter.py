@@ -12,7 +12,7 @@ from dlnsweep.figures.panels import groups, legend_of, make_grid, network_of
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.statistics import Results, Selection, column_of
 from dlnsweep.settings.at import words
-from dlnsweep.settings.figure_keys import shown_by
+from dlnsweep.settings.figure_keys import ends_of, shown_by
 from dlnsweep.settings.figures import ScatterFigure
 
 
@@ -63,7 +63,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         notes |= dict.fromkeys(style.cut_x(panel.ax, (keys.x_min, keys.x_max)))
         log, told = style.is_log_axis(keys.y_scale, keys.at, [y[shown]])
         notes |= dict.fromkeys(told)
-        ends = (keys.y_min, keys.y_max)
+        ends = ends_of(keys, panel.observable)
         notes |= dict.fromkeys(style.set_y_scale(panel.ax, log, [y[shown]], [], ends))
         if panel.lowest:
             panel.ax.set_xlabel(layout.x_label(keys, label))

@@ -12,7 +12,7 @@ from typing import Any
 
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.settings.at import Minimise
-from dlnsweep.settings.figure_keys import shown_by
+from dlnsweep.settings.figure_keys import ends_of, shown_by
 from dlnsweep.settings.figures import DRAWN, FigureSettings
 from dlnsweep.settings.sentences import show
 from dlnsweep.spec.figures.chosen import Axes, chosen
@@ -140,24 +140,51 @@ def _is_ours(function: Any) -> bool:
 
 
 def _wrong_limits(figure: Any) -> Iterator[str]:
-    for axis in ("x", "y"):
-        low, high = (getattr(figure, f"{axis}_{end}", None) for end in ("min", "max"))
-        if low is not None and high is not None and low >= high:
+    x_min, x_max = (getattr(figure, key, None) for key in ("x_min", "x_max"))
+    yield from _wrong_ends(figure, "x", "", x_min, x_max)
+    tables = {key: getattr(figure, key, None) for key in ("y_min", "y_max")}
+    tables = {key: given for key, given in tables.items() if isinstance(given, dict)}
+    drawn = _of_own_axes(figure)
+    for key, given in tables.items():
+        if not drawn:
+            yield f"{key} is a table, but kind = '{figure.kind}' has one axis; give a number."
+            return
+        for name in given:
+            if name not in drawn:
+                yield f"{key} names {show(name)}, which is not drawn; y is {list(drawn)}."
+    for name in [each for each in drawn if any(each in given for given in tables.values())]:
+        yield from _wrong_ends(figure, "y", f".{name}", *ends_of(figure, name))
+    if not tables:
+        yield from _wrong_ends(figure, "y", "", *ends_of(figure, None))
+
+
+def _of_own_axes(figure: Any) -> tuple[str, ...]:
+    """Return the observables of a figure that have a vertical axis each."""
+    if figure.kind in ("heatmap", "boundary"):
+        return ()
+    return (figure.y,) if isinstance(figure.y, str) else tuple(figure.y)
+
+
+def _wrong_ends(
+    figure: Any, axis: str, of: str, low: float | None, high: float | None
+) -> Iterator[str]:
+    """Yield what is wrong with the two ends of an axis, called by `of` where it is one of many."""
+    if low is not None and high is not None and low >= high:
+        yield (
+            f"{axis}_min{of} is {low:g} and {axis}_max{of} is {high:g}; the first must be smaller "
+            "than the second."
+        )
+    scale = getattr(figure, f"{axis}_scale", "linear")
+    # Steps and noise levels have a zero at the left end of a logarithmic axis.
+    with_zero = axis == "x" and figure.kind in ("curves", "spectrum", "noise")
+    for key, value in ((f"{axis}_min", low), (f"{axis}_max", high)):
+        if value is None or scale != "log" or value > 0:
+            continue
+        if not (with_zero and value == 0 and key == "x_min"):
             yield (
-                f"{axis}_min is {low:g} and {axis}_max is {high:g}; the first must be smaller than "
-                "the second."
+                f"{key}{of} is {value:g}, which a logarithmic axis does not have; leave it out, "
+                f"or set {axis}_scale = 'linear'."
             )
-        scale = getattr(figure, f"{axis}_scale", "linear")
-        # Steps and noise levels have a zero at the left end of a logarithmic axis.
-        with_zero = axis == "x" and figure.kind in ("curves", "spectrum", "noise")
-        for key, value in ((f"{axis}_min", low), (f"{axis}_max", high)):
-            if value is None or scale != "log" or value > 0:
-                continue
-            if not (with_zero and value == 0 and key == "x_min"):
-                yield (
-                    f"{key} is {value:g}, which a logarithmic axis does not have; leave it out, "
-                    f"or set {axis}_scale = 'linear'."
-                )
 
 
 def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:

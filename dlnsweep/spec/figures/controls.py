@@ -10,6 +10,7 @@ from typing import Any
 
 from dlnsweep.settings.figure_keys import panel_settings, shown_by
 from dlnsweep.settings.figure_look import Framed
+from dlnsweep.settings.figures import DRAWN
 from dlnsweep.settings.named import is_spelling
 from dlnsweep.settings.sentences import show
 from dlnsweep.spec.figures.styles import wrong_colours, wrong_settings
@@ -82,17 +83,20 @@ def _panels(figure: Any) -> Iterator[str]:
     names = shown_by(figure, ("row_by", "column_by"))
     if names and getattr(figure, "panel_by", None):
         yield f"panel_by is given beside {' and '.join(names)}; use row_by and column_by alone."
-    if len(names) == 2 and not isinstance(figure.y, str) and len(figure.y) > 1:
+    if len(names) == 2 and _many(figure):
         yield (
             f"row_by and column_by are given, but y has {len(figure.y)} observables, which need "
             "the rows or the columns; leave one of them out, or draw a figure each."
         )
-    if getattr(figure, "letters", None) and not panel_settings(figure) and not _many(figure):
+    # How many panels a registered kind has, only who draws it knows.
+    several = panel_settings(figure) or _many(figure) or figure.kind in DRAWN
+    if getattr(figure, "letters", None) and not several:
         yield "letters is true, but there is one panel only; leave it out."
 
 
 def _many(figure: Any) -> bool:
-    return not isinstance(figure.y, str) and len(figure.y) > 1
+    drawn = getattr(figure, "y", "")
+    return not isinstance(drawn, str) and len(drawn) > 1
 
 
 def _colours(figure: Any, values: Values) -> Iterator[str]:

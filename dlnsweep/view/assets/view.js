@@ -1,6 +1,9 @@
 "use strict";
 (() => {
   const narrow = () => window.innerWidth < 600;
+  const night = window.matchMedia("(prefers-color-scheme: dark)");
+  // Figures are drawn for the paper that they are on; the form outlives a reload.
+  night.addEventListener("change", () => window.location.reload());
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     dlnsweep: {
@@ -9,7 +12,7 @@
         // On a phone the figures, not the form, are what is seen first.
         const form = document.querySelector(".form details");
         if (form && narrow()) form.open = false;
-        return [window.location.hash.slice(1), narrow()];
+        return [window.location.hash.slice(1), narrow(), night.matches];
       },
       kept: (address) => {
         if (typeof address === "string")

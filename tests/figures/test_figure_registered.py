@@ -1,0 +1,107 @@
+"""Figures of registered kinds: a control is carried out by the drawing, on its axes, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import pytest
+from figure_samples import of_every_kind
+from matplotlib.figure import Figure as Canvas
+
+from dlnsweep.errors import SpecError
+from dlnsweep.figures.draw import draw
+from dlnsweep.settings.figure_keys import Panelled
+from dlnsweep.settings.figure_look import Figure
+from dlnsweep.settings.figures import DRAWN, FIGURES, read_figure, register_figure
+
+
+class Plain(Figure):
+    """Two panels of nothing."""
+
+    kind: Literal["plain"] = "plain"
+    value: str = "loss"
+
+
+class Rich(Panelled):
+    """The same, with the keys of this package's own kinds."""
+
+    kind: Literal["rich"] = "rich"
+
+
+def panels(_: Any, keys: Any) -> Canvas:
+    canvas = Canvas(figsize=(3, 2))
+    for ax in canvas.subplots(1, 2):
+        ax.plot([1, 2], [3, 4])
+        ax.set_xlabel(getattr(keys, "value", "own"))
+    return canvas
+
+
+def titled(results: Any, keys: Any) -> Canvas:
+    canvas = panels(results, keys)
+    canvas.axes[0].set_title(keys.title or "none")
+    return canvas
+
+
+@pytest.fixture
+def known() -> Iterator[Callable[..., Any]]:
+    """Register kinds, and forget them."""
+    before = set(FIGURES)
+    yield register_figure
+    for kind in set(FIGURES) - before:
+        del FIGURES[kind], DRAWN[kind]
+
+
+def drawn(**keys: Any) -> Any:
+    return draw(of_every_kind(), read_figure(keys))
+
+
+def test_what_the_drawing_does_not_look_at_is_put_on_its_axes(known: Any) -> None:
+    known(Plain, panels)
+    known(Rich, panels)
+    bare = drawn(kind="plain", value="error")
+    assert (bare.get_suptitle(), bare.axes[0].get_xlabel()) == ("", "error")
+    assert tuple(bare.get_size_inches()) == (3, 2)
+    figure = drawn(kind="plain", title="Mine", width_inches=5.0, height_inches=4.0, dpi=77)
+    assert (figure.get_suptitle(), figure.dpi) == ("Mine", 77)
+    assert tuple(figure.get_size_inches()) == (5, 4)
+    ends = {"x_min": 0.5, "y_min": 1.0, "y_max": 9.0}
+    figure = drawn(
+        kind="rich", width="aps_column", x_label="across", y_label="up", letters=True, **ends
+    )
+    assert tuple(figure.get_size_inches()) == (3.375, 2)
+    for ax, letter in zip(figure.axes, "ab", strict=True):
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("across", "up")
+        assert ax.get_title("left") == f"({letter})"
+        assert ax.get_xlim()[0] == 0.5
+        assert ax.get_ylim() == (1, 9)
+
+
+def test_what_it_looks_at_is_its_own_business(known: Any) -> None:
+    known(Plain, titled)
+    figure = drawn(kind="plain", title="Mine")
+    assert (figure.axes[0].get_title(), figure.get_suptitle()) == ("Mine", "")
+    # The keys that it is handed are of its own class.
+    known(Rich, lambda _, keys: panels(_, keys) if isinstance(keys, Rich) else None)
+    assert len(drawn(kind="rich").axes) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"kind": "plain", "where": {"network.depth": 3}}, ["where"]),
+        ({"kind": "rich", "hue": "network.depth", "footer": False}, ["footer", "hue"]),
+        ({"kind": "rich", "y_min": {"loss": 1.0}}, ["y_min"]),
+        ({"kind": "rich", "legend": "right"}, ["legend"]),
+    ],
+)
+def test_what_nobody_can_carry_out_is_refused(
+    known: Any, keys: dict[str, Any], named: list[str]
+) -> None:
+    known(Plain, panels)
+    known(Rich, panels)
+    with pytest.raises(SpecError) as raised:
+        drawn(**keys)
+    told = str(raised.value)
+    assert told.count("does not look at it; leave it out.") == len(named)
+    assert all(f"figure.{key} is given, but what draws figures of kind" in told for key in named)
