@@ -126,6 +126,8 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
         check_network(planned)
         if (weights := check_weights(planned)) is not None:
             more.append(f"weights: {told_weights(planned, weights)}")
+            if lacking := _no_room(weights, sweep.name):
+                more.append(f"not enough room here: {lacking}")
         more += _going_on(planned)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
@@ -139,6 +141,14 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
         print(f"  not enough memory here: {unfit}")
     for note in sweep.figure_notes:
         print(f"note: {note}")
+
+
+def _no_room(weights: Any, name: str) -> str:
+    """Return why the disk of the folder that `run` makes cannot hold the weights; else nothing."""
+    from dlnsweep.execution.runner import DEFAULT_OUT
+    from dlnsweep.store import results_folder
+
+    return weights.why_not(results_folder(DEFAULT_OUT, name))
 
 
 def _plan_of(sweep: Any) -> Any:
@@ -213,6 +223,8 @@ def plan(
         print(f"{'weights':<18} {told_weights(planned, weights)}")
         if too_many := weights.why_not():
             print(f"not possible: {too_many}")
+        elif lacking := _no_room(weights, sweep.name):
+            print(f"not enough room here: {lacking}")
     for line in [*sweep.computed, *_going_on(planned)]:
         print(line)
     for note in sweep.figure_notes:

@@ -211,22 +211,44 @@ def operations(quick: bool) -> Row:
 
 def going_on(quick: bool) -> Row:
     """Let a batch that goes on from another folder die at every file operation and segment."""
+    tries, losses, total = _from_another("go_on_from", quick)
+    return Row("runs that go on from another folder die or are stopped: bytes of whole runs", tries,
+               losses, f"every file operation up to {total}, and after every segment")  # fmt: skip
+
+
+def warm_start(quick: bool) -> Row:
+    """Let a batch that begins with another folder's weights die at every operation and segment."""
+    tries, losses, total = _from_another("warm_start", quick)
+    promise = "runs that begin with another folder's weights die or are stopped: same bytes"
+    note = f"every file operation up to {total}, and after every segment"
+    return Row(promise, tries, losses, note)
+
+
+def _from_another(key: str, quick: bool) -> tuple[int, int, int]:
+    """Return tries, losses and file operations of runs that begin with what another folder has.
+
+    Args:
+        key: How: of [sweep].
+        quick: Try a few only.
+    """
     tries = losses = 0
-    with folder_of("going-on") as home, tiny(home):
+    with folder_of(key) as home, tiny(home):
         sweep = write(home, small.KEEPING, "keeping.toml")
         ended = small.going(sweep, home / "ended", small.ENDED)
         small.work(ended)
-        whole = small.going(sweep, home / "whole", small.LONGER)
+        # Runs that go on are those that began at step 0; such as begin with weights are others.
+        alone = {} if key == "go_on_from" else {key: ended.root}
+        whole = small.going(sweep, home / "whole", small.LONGER, **alone)
         small.work(whole)
         wanted = small.results(whole.root)
-        counted = small.going(sweep, home / "counted", small.LONGER, go_on_from=ended.root)
+        counted = small.going(sweep, home / "counted", small.LONGER, **{key: ended.root})
         total = count_operations(lambda: small.work(counted))
         for number in range(1, total + 1, 20 if quick else 1):
             for ending in (Killed, Interrupted):
 
                 def check(number: int = number, ending: Any = ending) -> None:
                     out = home / "out"
-                    store = small.going(sweep, out, small.LONGER, go_on_from=ended.root)
+                    store = small.going(sweep, out, small.LONGER, **{key: ended.root})
                     if ending is Killed:
                         with contextlib.suppress(Killed), faults(number, Killed, lasting=True):
                             small.work(store)
@@ -238,8 +260,7 @@ def going_on(quick: bool) -> Row:
                     shutil.rmtree(out)
 
                 tries, losses = tries + 1, losses + _attempt(check)
-    return Row("runs that go on from another folder die or are stopped: bytes of whole runs", tries,
-               losses, f"every file operation up to {total}, and after every segment")  # fmt: skip
+    return tries, losses, total
 
 
 def limits(quick: bool) -> Row:
@@ -659,7 +680,7 @@ def machine(quick: bool) -> Row:
 
 PROMISES = {
     "kill": kill_9, "rounds": with_rounds, "polite": polite, "operations": operations,
-    "going_on": going_on,
+    "going_on": going_on, "warm_start": warm_start,
     "limits": limits,
     "disk": full_disk, "lanes": lanes, "two": two_runners,
     "killers": killers, "flipped": flipped, "orders": orders,

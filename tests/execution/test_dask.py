@@ -20,6 +20,7 @@ from typing import Any
 import guides
 import pytest
 from sweep_samples import (
+    BARE,
     LONG,
     PATIENCE,
     REPOSITORY,
@@ -303,6 +304,57 @@ def test_a_local_cluster_gives_the_same_bytes_on_the_loopback_interface(tmp_path
     assert not {"00000000", "0" * 32} & set(addresses)
     assert not jax_was_loaded
     assert data_files(tmp_path / "out" / "small") == data_files(reference)
+
+
+ASKED = {
+    # What is asked for beside `BARE`, and what a first sweep keeps for it.
+    "rounds of [sweep.refine]": {
+        "training.learning_rate": "[0.01, 30.0]",
+        "training.num_steps": "40",
+        "sweep.refine": '{ between = "training.learning_rate", tolerance = 0.2 }',
+    },
+    "rounds of [sweep.until]": {
+        "sweep.until": '{ observable = "regression_error", width = 0.3, relative = true, '
+        "most_seeds = 12 }",
+    },
+    "going on": {"training.num_steps": "60", "record.count": "7", "sweep.go_on_from": "FOLDER"},
+    "a warm start": {"training.num_steps": "60", "sweep.warm_start": "FOLDER"},
+}
+
+
+@needs_dask
+@pytest.mark.slow
+def test_rounds_going_on_and_warm_starts_by_dask_have_the_same_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path, BARE.replace("[record]\n", '[record]\nweights = "final"\n'))
+    plain = {"training.num_steps": "30", "record.count": "4", "record.spacing": '"linear"'}
+
+    def run(out: str, settings: dict[str, str], dask: str | None = None) -> Path:
+        chosen = [f"{key}={value}" for key, value in settings.items()]
+        how = {"dask": dask} if dask else {"workers": 1}
+        results = dlnsweep.run(path, tmp_path / out, overrides=chosen, figures=False, **how)
+        assert results.store.verify() == []
+        return results.path
+
+    ended = run("ended", plain)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+        host="127.0.0.1", memory_limit=0,
+    ) as cluster:  # fmt: skip
+        for number, (what, asked) in enumerate(ASKED.items()):
+            settings = plain | {k: v.replace("FOLDER", f'"{ended}"') for k, v in asked.items()}
+            apart = run(f"apart{number}", settings)
+            dask = run(f"dask{number}", settings, cluster.scheduler_address)
+            assert data_files(dask) == data_files(apart), what
+            weights = [sorted((each / "weights").iterdir()) for each in (dask, apart)]
+            for one, other in zip(*weights, strict=True):
+                assert one.read_bytes() == other.read_bytes(), what
+            store = dlnsweep.open_results(dask).store
+            if what.startswith("rounds"):
+                assert len(store.known_run_ids()) > 8, what
+            if what == "going on":
+                receipts = [store.files.read_json(f"receipts/batch-{n:06d}.json")
+                            for n in store.done()]  # fmt: skip
+                assert {each["went_on_from_step"] for each in receipts} == {30}
 
 
 @needs_dask

@@ -191,7 +191,9 @@ def test_runs_that_end_early_and_damage() -> None:
     assert results.store.verify() == []
 
 
-def test_weights_that_cannot_be_kept_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_kept_are_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for sections, said in (
         (
             {"record": {"weights": [0, 17]}},
@@ -215,6 +217,17 @@ def test_weights_that_cannot_be_kept_are_told_at_once(monkeypatch: pytest.Monkey
     with pytest.raises(SpecError, match=r"its disk has room for 0B; give a folder on another one"):
         dlnsweep.run(document(), "out", workers=0)
     assert not Path("out").exists()
+    # Where they would stand `check` and `plan` say so, too; the file is right for another disk.
+    Path("sweep.toml").write_text(
+        'name = "kept"\n[problem]\nkind = "from_file"\ndata_file = "data.npz"\n'
+        "[network]\ndepth = 2\nwidth = 4\n[training]\nlearning_rate = 0.01\nnum_steps = 5\n"
+        '[record]\nweights = "final"\ncount = 3\nobservables = ["loss"]\n'
+    )
+    for command in (["check"], ["plan", "--no-probe"]):
+        capsys.readouterr()
+        app([*command, "sweep.toml"], standalone_mode=False)
+        assert "not enough room here: " in (told := capsys.readouterr().out), told
+        assert "its disk has room for 0B; give a folder on another one with --out" in told
     # What an earlier process has kept is not asked of the disk again.
     size = weights_size(make_plan(Sweep.from_dict(document())))
     assert size is not None
