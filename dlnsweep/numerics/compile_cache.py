@@ -119,6 +119,18 @@ def host(num_cores: int) -> str:
     return _host(num_cores, " ".join(named))
 
 
+def kept_programs(num_cores: int) -> CompileCache | None:
+    """Return the compiled programs that a process may use; None where none are kept.
+
+    Args:
+        num_cores: CPU cores that it may use.
+    """
+    folder = wanted_folder()
+    if folder is None or why_unusable(folder):
+        return None
+    return CompileCache(folder, host(num_cores))
+
+
 class CompileCache:
     """The compiled programs of one kind of process; has what JAX asks of a cache.
 

@@ -16,7 +16,7 @@ from typing import Any
 from dlnsweep.errors import RunError
 from dlnsweep.machine.environment import cpu, of_this_process, threads
 from dlnsweep.machine.memory import available_memory
-from dlnsweep.numerics.compile_cache import CompileCache, host, wanted_folder, why_unusable
+from dlnsweep.numerics.compile_cache import CompileCache, kept_programs
 from dlnsweep.version import __version__
 
 # Unlike with -m, no module in the user's folder can stand in the place of one of ours.
@@ -154,9 +154,7 @@ def _installed(compilation_cache: Any) -> Iterator[None]:
     global _num_using
     with _lock:
         if not _num_using and compilation_cache._cache is None:
-            folder = wanted_folder()
-            if folder is not None and not why_unusable(folder):
-                compilation_cache._cache = CompileCache(folder, host(len(usable_cores())))
+            compilation_cache._cache = kept_programs(len(usable_cores()))
         _num_using += 1
     try:
         yield
