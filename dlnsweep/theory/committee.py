@@ -16,6 +16,16 @@ escape by what is of the order ln(t), so that the measured slope nears this one 
 
 For erf and K = M the point is theirs: |w_k|^2 = w_k . w_l = 1/(2K - 1), w_k . v_m =
 1/sqrt(K (2K - 1)), with the error (K/pi) (pi/6 - K arcsin(1/(2K))).
+
+ReLU students of the teacher's own size M >= 6 have minima that are none of the loss's least (Safran
+and Shamir 2018, arXiv:1712.08968). One is known by its symmetry (derived): M - 1 neurons stand for
+a teacher's each and are alike, and the last points away from the teacher that is left over. W is
+then known by five numbers, however large M is,
+
+    W_ii = a,  W_ij = b,  W_iM = c,  W_Mi = d,  W_MM = e        (i, j < M)
+
+where a stationary point of the loss is one of the loss in all of W. For M = 5 it is a saddle (by
+the least eigenvalue of its Hessian, as that it is a minimum for M = 6: tests).
 """
 
 from __future__ import annotations
@@ -26,13 +36,15 @@ from typing import cast
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 
 from dlnsweep.errors import SpecError
 
 # Half the distance of the points of a central difference. ReLU's gradient has a term of second
 # order in the difference of two neurons, which adds some 1e-7 of the curvature; others 1e-12.
 _STEP = 1e-6
+# Of ReLU neurons: where the point with one of them away is a minimum from.
+LEAST_SPURIOUS = 6
 
 
 def moments(
@@ -171,3 +183,48 @@ def plateau_slope(activation: str, neurons: int, teachers: int, learning_rate: f
     """
     rate = escape_rate(activation, neurons, teachers)
     return float(1 / (2 * np.log1p(learning_rate * rate)))
+
+
+def _one_away(numbers: Float[np.ndarray, " 5"], size: int) -> Float[np.ndarray, "M M"]:
+    """Return the W of a, b, c, d, e; see the head of this module."""
+    diagonal, beside, over, back, last = numbers
+    found = np.full((size, size), beside)
+    np.fill_diagonal(found, diagonal)
+    found[:-1, -1], found[-1, :-1], found[-1, -1] = over, back, last
+    return found
+
+
+@lru_cache(maxsize=256)
+def spurious_student(size: int) -> tuple[tuple[float, ...], ...]:
+    """Return W of the minimum with one ReLU neuron away from its teacher, row by row.
+
+    Args:
+        size: M, of student and teacher.
+
+    Raises:
+        SpecError: If M is below 6, where it is no minimum.
+    """
+    if size < LEAST_SPURIOUS:
+        raise SpecError(
+            f"a ReLU student of {size} neurons has no such minimum; it needs {LEAST_SPURIOUS}."
+        )
+
+    def reduced(numbers: Float[np.ndarray, " 5"]) -> tuple[float, Float[np.ndarray, " 5"]]:
+        value, slope = _error_and_gradient("relu", _one_away(numbers, size), size)
+        inner, ends = slope[:-1, :-1], np.trace(slope[:-1, :-1])
+        parts = [ends, inner.sum() - ends, slope[:-1, -1].sum(), slope[-1, :-1].sum()]
+        return value, np.array([*parts, slope[-1, -1]])
+
+    # Near the limit of many neurons, found for 6 to 20 of them.
+    start = np.array([1.0, -1 / size**2, 1.8 / size, 1.25 / size, -0.65])
+    found = minimize(reduced, start, jac=True, method="BFGS", options={"gtol": 1e-10})
+    return tuple(map(tuple, _one_away(found.x, size).tolist()))
+
+
+def spurious_error(size: int) -> float:
+    """Return the generalization error of `spurious_student`, of M neurons.
+
+    Raises:
+        SpecError: If M is below 6.
+    """
+    return _error_and_gradient("relu", np.array(spurious_student(size)), size)[0]

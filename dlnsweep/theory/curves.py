@@ -243,6 +243,15 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         values.symmetric_plateau,
         PLATEAU,
     ),
+    "spurious_minimum": TheoryCurve(
+        ("generalization_error",),
+        "minimum with one neuron away",
+        "the error where all ReLU neurons but one have found a teacher each, and the last points "
+        "away from its own: a minimum for K = M >= 6 (arXiv:1712.08968 found such; its value by "
+        "symmetry: derived)",
+        values.spurious_minimum,
+        PLATEAU | {"network.activation": ("relu",)},
+    ),
     "plateau_growth": TheoryCurve(
         ("steps_taken",),
         "derived slope",

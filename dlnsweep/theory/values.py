@@ -236,6 +236,15 @@ def symmetric_plateau(run: Setup, steps: np.ndarray) -> np.ndarray:
     return everywhere(theory.plateau_error(*_sizes(run)), steps)
 
 
+def spurious_minimum(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the error of ReLU students with one neuron away; NaN of sizes that have none."""
+    from dlnsweep.theory import committee as theory
+
+    _, neurons, teachers = _sizes(run)
+    known = neurons == teachers >= theory.LEAST_SPURIOUS
+    return everywhere(theory.spurious_error(teachers) if known else float("nan"), steps)
+
+
 def plateau_growth(run: Setup, steps: np.ndarray) -> np.ndarray:
     """Return by how much a plateau has grown with the dimension of the inputs."""
     from math import log

@@ -179,9 +179,10 @@ def test_without_weight_decay_there_is_no_plateau():
             "horizon, off_subspace_bound, gain_floor, gain_ceiling, late_gain_floor, "
             "late_gain_ceiling, first_layer_decay, all_layers_decay, oracle_noise, "
             "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
-            "stability_threshold, symmetric_plateau, plateau_growth, least_sharpness, "
-            "least_loss_of_rank, stability_limit, largest_margin, largest_normalized_margin, "
-            "inverse_log, nc1_rate, nc2_rate, nc3_rate, nc3_limit. Did you mean 'plateau'?",
+            "stability_threshold, symmetric_plateau, spurious_minimum, plateau_growth, "
+            "least_sharpness, least_loss_of_rank, stability_limit, largest_margin, "
+            "largest_normalized_margin, inverse_log, nc1_rate, nc2_rate, nc3_rate, nc3_limit. "
+            "Did you mean 'plateau'?",
         ),
         (
             {"theory": ["plateau", "first_layer_decay"]},
@@ -221,7 +222,7 @@ def test_what_is_not_known_is_not_checked():
 MATRICES = ("deficiency_envelope", "speed_exponent", "least_loss_of_rank")
 COLLAPSE = ("nc1_rate", "nc2_rate", "nc3_rate", "nc3_limit")
 MARGINS = ("largest_margin", "largest_normalized_margin", "inverse_log")
-COMMITTEE = ("symmetric_plateau", "plateau_growth")
+COMMITTEE = ("symmetric_plateau", "spurious_minimum", "plateau_growth")
 SHARPNESS = ("stability_threshold", "least_sharpness", "stability_limit")
 OTHERS = ("jacobian_limit", *SHARPNESS, *MARGINS, *COLLAPSE, *COMMITTEE)
 SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, *OTHERS)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from dlnsweep.problems.population import PopulationSettings
-from dlnsweep.theory.committee import plateau_slope
+from dlnsweep.theory.committee import plateau_slope, spurious_error
 from kept.numbers import AtLeast, AtMost
 from kept.plans import planned
 from kept.scripts import script
@@ -80,6 +80,12 @@ def _minima() -> Iterator[Statement]:
         "gradient norms of at most {}), with errors of {} and more", AtMost(gradient),
         AtLeast(least),
     )  # fmt: skip
+    missed = [rows.where(num_teacher_neurons=n, width=n) for n in (8, 10, 12)]
+    known = [spurious_error(n) for n in (8, 10, 12)]
+    for each, value in zip(missed, known, strict=True):
+        # The table has six digits.
+        assert all(math.isclose(e, value, rel_tol=5e-6) for e in each.column("least_missed"))
+    yield says("The least of these errors, {}, {} and {} for M = {}, {} and {}", *known, 8, 10, 12)
 
 
 def _one_pass() -> Iterator[Statement]:

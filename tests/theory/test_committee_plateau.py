@@ -117,3 +117,47 @@ def test_the_ode_is_where_one_pass_goes_as_the_dimension_grows():
          - 2 * np.arcsin(start[1] / np.sqrt(2 * (1 + np.diagonal(start[0]))[:, None])).sum()
          + 2 * asin(0.5)) / pi, rel=1e-12
     )  # fmt: skip
+
+
+def _relu_error(w: np.ndarray) -> float:
+    """Half of E (sum_k relu(w_k.x) - sum_m relu(x_m))^2, from the arc-cosine kernel."""
+    both, signs = np.concatenate([w, np.eye(len(w))]), np.repeat([1, -1], len(w))
+    total = 0.0
+    for u, s in zip(both, signs, strict=True):
+        for v, t in zip(both, signs, strict=True):
+            norm = sqrt(u @ u) * sqrt(v @ v)
+            angle = np.arccos(np.clip(u @ v / norm, -1, 1))
+            total += s * t * norm * (np.sin(angle) + (pi - angle) * np.cos(angle)) / (4 * pi)
+    return total
+
+
+@pytest.mark.parametrize(("size", "kind"), [(6, "minimum"), (5, "saddle")])
+def test_a_student_with_one_neuron_away_is_at_a_minimum_from_six_on(
+    size: int, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    if kind == "saddle":
+        with pytest.raises(SpecError, match="of 5 neurons has no such minimum; it needs 6"):
+            committee.spurious_student(size)
+        monkeypatch.setattr(committee, "LEAST_SPURIOUS", 5)
+    found = np.array(committee.spurious_student(size))
+    assert committee.spurious_error(size) == pytest.approx(_relu_error(found), rel=1e-10)
+    # Central differences of the error: their slopes, and the curvature of them.
+    step, flat = 1e-3, found.ravel()
+    moves = step * np.eye(flat.size)
+
+    def error(w: np.ndarray) -> float:
+        return _relu_error(w.reshape(found.shape))
+
+    at = error(flat)
+    ahead, behind = ([error(flat + sign * move) for move in moves] for sign in (1, -1))
+    assert np.max(np.abs(np.subtract(ahead, behind))) / (2 * step) < 1e-5
+    curvature = np.diag((np.array(ahead) + behind - 2 * at) / step**2)
+    for i in range(flat.size):
+        for j in range(i):
+            both = error(flat + moves[i] + moves[j]) - ahead[i] - ahead[j] + at
+            curvature[i, j] = curvature[j, i] = both / step**2
+    least = np.linalg.eigvalsh(curvature)[0]
+    # 0.0047 and -0.0077, and differences of steps of a thousandth err by some 1e-3.
+    assert least > 0.002 if kind == "minimum" else least < -0.004
+    monkeypatch.undo()
+    committee.spurious_student.cache_clear()
