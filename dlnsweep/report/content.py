@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlnsweep.analysis.boundaries import boundaries
 from dlnsweep.analysis.claims import claims_table
+from dlnsweep.analysis.claims.families import claims_about
 from dlnsweep.analysis.intervals import intervals
 from dlnsweep.analysis.transitions import Condition, transitions
 from dlnsweep.contracts import plugins
@@ -243,7 +244,8 @@ def _claims(results: Results, status: Status) -> Iterator[Section]:
     if not num_runs:
         return
     if num_runs > _MOST_JUDGED:
-        if {"regression_error", "off_subspace_error"} <= {*results.sweep["observables"]}:
+        theorem = {"regression_error", "off_subspace_error"} <= {*results.sweep["observables"]}
+        if theorem or claims_about(results.runs(unused=True)):
             told = (
                 f"{num_runs} runs are judged by `dlnsweep claims`, which takes a while, not here."
             )

@@ -17,7 +17,7 @@ import dlnsweep
 from dlnsweep.cli import app as cli
 from dlnsweep.errors import StoreError
 from dlnsweep.plan.plan import make_plan
-from dlnsweep.report import write_report
+from dlnsweep.report import content, write_report
 from dlnsweep.report.svg import inline_svg
 from dlnsweep.report.sweep_text import sweep_text
 from dlnsweep.spec.sweep import Sweep
@@ -264,6 +264,18 @@ def test_a_damaged_receipt_is_told_and_the_rest_shown(
     assert any("2 of 12 runs diverged" in text for text in page.texts["p"])
     card = dlnsweep.open_results(root)._repr_html_()
     assert "1 receipt; `dlnsweep verify` tells what to do" in card
+
+
+def test_claims_of_many_runs_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = dlnsweep.open_results(samples.small(tmp_path / "small"))
+    status = results.store.status()
+    monkeypatch.setattr(content, "_MOST_JUDGED", 11)
+    # None is about these runs.
+    assert list(content._claims(results, status)) == []
+    monkeypatch.setattr(content, "claims_about", lambda runs: ["one"] * (len(runs) == 12))
+    (section,) = content._claims(results, status)
+    told = "12 runs are judged by `dlnsweep claims`, which takes a while, not here."
+    assert (section.heading, section.notes) == ("Claims", (told,))
 
 
 def test_a_page_of_10000_runs_is_small_and_says_what_it_leaves_out(tmp_path: Path):
