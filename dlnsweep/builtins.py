@@ -119,7 +119,7 @@ _SPARSE = Stream(sparse_regression.coefficients, sparse_regression.stream)
 _INDICES = Stream(multi_index.directions, multi_index.stream)
 _FEATURES = Stream(power_law.common, power_law.stream)
 _PROMPTS = Stream(icl_regression.common, icl_regression.stream)
-_LAW = Law(multi_index.law)
+_LAWS = {module: Law(module.law) for module in (multi_index, gaussian_mixture)}
 for _kind, _settings, _module, _stream in (
     ("separable", separable.SeparableSettings, separable, None),
     ("gaussian_mixture", gaussian_mixture.GaussianMixtureSettings, gaussian_mixture, _CLASSES),
@@ -132,7 +132,7 @@ for _kind, _settings, _module, _stream in (
     ("autoencoder", autoencoder.AutoencoderSettings, autoencoder, None),
 ):
     # No rank is said: of steep spectra, parities and pairs less than min(m, n) is seen.
-    _law = _LAW if _module is multi_index else None
+    _law = _LAWS.get(_module)
     register(Problem(_kind, _settings, _module.draw, _module.draw_test, stream=_stream, law=_law))
 register(
     Problem(

@@ -8,16 +8,20 @@ y_i (m)     mu_c + noise g_i, g_i with independent entries N(0, 1); c = i mod k 
 x_i         the class as targets (labels.py): one_hot, or signs
 
 For two classes "simplex" is y = x mu + noise g with |mu| = separation / 2.
+
+By their law (by_law.py) the g_i and k Gaussian vectors, whose frame is Q, are drawn by coordinates
+in a basis in which they come first; reflections of that make the inputs come first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, coordinates
 from dlnsweep.problems.labels import LOSS_FITS, Labels, num_outputs, targets_of
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, Positive
@@ -38,8 +42,19 @@ class GaussianMixtureSettings(Settings):
         Literal["gaussian_mixture"], Describe("static", "which problem", axis=False)
     ] = "gaussian_mixture"
     num_classes: Annotated[_Classes, Describe("static", "number of classes", "k")]
-    measurement_dim: Annotated[Dimension, Describe("static", "number of inputs", "m")]
+    measurement_dim: Annotated[
+        InputDimension,
+        Describe("static", "number of inputs; by their law it is traced, and free", "m"),
+    ]
     num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
+    inputs: Annotated[
+        Literal["gaussian", "law"],
+        Describe(
+            "static",
+            "law: the same in any number of dimensions, which are not drawn "
+            '(sweep.kernel = "reduced_inputs")',
+        ),
+    ] = "gaussian"
     separation: Annotated[Positive, Describe("traced", "distance of the means of two classes")] = (
         1.0
     )
@@ -64,6 +79,7 @@ class GaussianMixtureSettings(Settings):
     }
     constraints: ClassVar[tuple[Constraint, ...]] = (
         LOSS_FITS,
+        *CONSTRAINTS,
         Constraint(
             ("problem.num_classes", "problem.measurement_dim"),
             lambda k, m: k <= m,
@@ -77,7 +93,11 @@ def class_means(settings: GaussianMixtureSettings, key: Keys) -> Float[Array, "m
     """Draw the means of the classes."""
     from dlnsweep.numerics.streams import haar
 
-    frame = haar(key("data/basis"), settings.measurement_dim, settings.num_classes)
+    return _means(settings, haar(key("data/basis"), settings.measurement_dim, settings.num_classes))
+
+
+def _means(settings: GaussianMixtureSettings, frame: Float[Array, "m k"]) -> Float[Array, "m k"]:
+    """Return the means of the classes, of k orthonormal vectors."""
     if settings.means == "simplex":
         frame = frame - jnp.mean(frame, axis=1, keepdims=True)
     return settings.separation / 2**0.5 * frame
@@ -110,6 +130,35 @@ def draw_test(
 ) -> tuple[Float[Array, "d k"], Float[Array, "m k"]]:
     """Draw fresh samples of the same classes."""
     return _samples(settings, key, key("test/signals"), count)
+
+
+def law(settings: GaussianMixtureSettings, key: Keys, count: int) -> tuple[Any, ...]:
+    """Draw the samples by their coordinates, where the number of inputs may be a tracer.
+
+    Returns:
+        The fields of `contracts.problem.Coordinates`.
+    """
+    from dlnsweep.numerics.products import multiply
+
+    n, classes = settings.num_samples, settings.num_classes
+    within, spread, fresh, noise = coordinates(
+        key, settings.measurement_dim, (n, classes, count, count)
+    )
+    # Orthonormal ones of Gaussian ones are from the Haar measure, if signs are as in `haar`.
+    frame, triangle = jnp.linalg.qr(spread)
+    means = _means(settings, frame * jnp.where(jnp.diagonal(triangle) < 0, -1.0, 1.0))
+    own, other = (jnp.arange(k) % classes for k in (n, count))
+    inputs, fresh = (
+        means[:, chosen] + settings.noise * each for chosen, each in ((own, within), (other, fresh))
+    )
+    # Where a vector of the basis does not exist all have zeros, and reflections leave it alone.
+    turn = jnp.linalg.qr(inputs[: n + classes], mode="complete")[0].T
+    inputs, fresh, noise = (
+        jnp.concatenate([multiply(turn, each[: n + classes]), each[n + classes :]])
+        for each in (inputs, fresh, noise)
+    )
+    targets, tests = (targets_of(k, settings.signal_dim, settings.labels) for k in (own, other))
+    return targets, inputs[:n], tests, fresh, noise
 
 
 def _samples(

@@ -15,6 +15,7 @@ from dlnsweep.contracts.problem import PROBLEMS
 Values = Mapping[str, Sequence[Any]]
 
 _WHY = f'sweep.kernel is "{REDUCED_INPUTS}", which trains coordinates of the samples\' span'
+_WHY_LAW = "problem.inputs is 'law', which trains coordinates of the samples' span"
 
 
 def check_spans(values: Values) -> Iterator[str]:
@@ -29,8 +30,9 @@ def check_spans(values: Values) -> Iterator[str]:
                 f'span: set sweep.kernel = "{REDUCED_INPUTS}", of a network that has it (mlp).'
             )
             return
+    asked = _WHY if kernel == REDUCED_INPUTS else _WHY_LAW
     for why in why_not_on_span(values):
-        yield f"{_WHY}; {why}"
+        yield f"{asked}; {why}"
 
 
 def _by_law(values: Values) -> bool:

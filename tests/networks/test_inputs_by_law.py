@@ -120,6 +120,9 @@ def statistics(y: Any, x: Any, test: Any, first: Any, outer: Any, out: Any) -> d
 
 INDEX = {"kind": "multi_index", "hermite_degree": 2, "noise": 0.1, "num_directions": 2}
 
+# In six dimensions not all vectors of the basis of noise and means exist.
+MIXTURE = {"kind": "gaussian_mixture", "num_classes": 3, "separation": 3.0, "noise": 0.7}
+
 
 @pytest.mark.parametrize(
     ("kind", "dim"),
@@ -129,11 +132,14 @@ INDEX = {"kind": "multi_index", "hermite_degree": 2, "noise": 0.1, "num_directio
         pytest.param("teacher", 30, marks=pytest.mark.slow),
         pytest.param("multi_index", 6, marks=pytest.mark.slow),
         pytest.param("multi_index", 20, marks=pytest.mark.slow),
+        ("gaussian_mixture", 6),
+        pytest.param("gaussian_mixture", 20, marks=pytest.mark.slow),
     ],
 )
 def test_the_law_is_that_of_drawn_inputs(kind: str, dim: int):
     """In few dimensions vectors of the basis do not exist; in thirty there are more than it has."""
-    own = LAW | {"teacher_activation": "relu"} if kind == "teacher" else INDEX
+    own = {"teacher": LAW | {"teacher_activation": "relu"}, "multi_index": INDEX,
+           "gaussian_mixture": MIXTURE}[kind]  # fmt: skip
     problem = own | {"num_samples": 4, "measurement_dim": dim}
     network = {"kind": "mlp", "depth": 2, "width": 4, "activation": "relu",
                "parametrization": "ntk", "output": "symmetrised"}  # fmt: skip
