@@ -65,6 +65,11 @@ class Matching:
             if key not in self._keys and len(set(self._there[key].tolist())) > 1
         ]
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The settings, and the seed, by which a run has the one there."""
+        return tuple(self._keys)
+
     def rows(self) -> np.ndarray:
         """Return for each run of the plan the row of the one there.
 

@@ -11,7 +11,7 @@ from dlnsweep.analysis.boundaries import succeeded
 from dlnsweep.analysis.boundary import Bracket, brackets, values_between
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.looks import Look
-from dlnsweep.plan.plan import expanded_ids
+from dlnsweep.execution.warm_start import expanded_ids_of
 from dlnsweep.results import Results
 from dlnsweep.settings.refine import Refine
 from dlnsweep.spec.refine import Row, as_blocks
@@ -60,7 +60,7 @@ def found_of(sweep: Sweep, results: Results) -> Found:
     refine = _refine(sweep)
     keys = tuple(itertools.chain.from_iterable(sweep.axes))
     rows = list(Space(sweep.values, sweep.axes, sweep.derived).rows(keys))
-    ids = expanded_ids(sweep).reshape(len(rows), len(sweep.seeds))
+    ids = expanded_ids_of(sweep).reshape(len(rows), len(sweep.seeds))
     runs: Any = results.runs(unused=True)
     runs = runs[runs["status"] != "planned"]
     passed = dict(zip(runs["run_id"].tolist(), succeeded(runs, refine).tolist(), strict=True))

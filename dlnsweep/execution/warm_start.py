@@ -12,7 +12,7 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.execution.matching import LEAVE, Matching
 from dlnsweep.execution.origins import place_of
-from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.plan.plan import Plan, expanded_ids, make_plan
 from dlnsweep.plan.starts import Starts, hashed, with_starts
 from dlnsweep.settings.sentences import printable, show
 from dlnsweep.settings.warm_start import COLUMNS, WARM_START, WarmStart
@@ -38,6 +38,21 @@ def plan_of(sweep: Sweep) -> Plan:
     """
     plan, warm = make_plan(sweep), sweep.options.warm_start
     return plan if warm is None else with_starts(plan, _starts_of(plan, warm))
+
+
+def expanded_ids_of(sweep: Sweep) -> np.ndarray:
+    """Return what `expanded_ids` does, of runs that may begin with given weights.
+
+    Raises:
+        SpecError: As `plan_of`.
+        StoreError: As `plan_of`.
+    """
+    ids = expanded_ids(sweep)
+    if sweep.options.warm_start is None:
+        return ids
+    plain, whole = make_plan(sweep), plan_of(sweep)
+    order = np.argsort(plain.run_ids)
+    return whole.run_ids[order[np.searchsorted(plain.run_ids[order], ids)]]
 
 
 def record_of(plan: Plan) -> dict[str, Any]:
@@ -105,6 +120,13 @@ def _starts_of(plan: Plan, warm: WarmStart) -> Starts:
         _check_way(plan, int(np.flatnonzero(plan.programs == program)[0]))
     table = store.runs_table()
     matching = Matching(plan, table, warm.where, store.root)
+    refine = plan.sweep.options.refine
+    if refine is not None and refine.between in matching.keys:
+        raise SpecError(
+            f"{_KEY}: rounds of sweep.refine add values of {refine.between}, which varies in "
+            f"{store.root}, too; name the one to start from, {_KEY}.where = "
+            f'{{ "{refine.between}" = ... }}, {LEAVE}.'
+        )
     rows = matching.rows()
     ids, batches = (integers(table[name])[rows] for name in ("run_id", "batch"))
     done = np.isin(batches, list(store.done()))

@@ -15,7 +15,6 @@ from dlnsweep.settings.warm_start import WARM_START
 _KEY = WARM_START
 # Ways that find what they may leave out from weights that they draw.
 NOT_BY = ("reduced", "jumps", REDUCED_INPUTS)
-_TABLES = ("refine", "until")
 
 
 def check_warm_start(values: Mapping[str, Sequence[Any]]) -> Iterator[str]:
@@ -51,9 +50,14 @@ def check_warm_start(values: Mapping[str, Sequence[Any]]) -> Iterator[str]:
             f"{_KEY} and sweep.go_on_from are both given; a run begins with given weights or goes "
             "on from a state: leave one of them out."
         )
-    for table in _TABLES:
-        if values.get(f"sweep.{table}", (None,))[0] is not None:
-            yield (
-                f"{_KEY} and sweep.{table} are both given, but rounds add runs for which there may "
-                "be no weights; leave one of them out, and list the values or the seeds."
-            )
+    if values.get("sweep.until", (None,))[0] is not None:
+        yield (
+            f"{_KEY} and sweep.until are both given, but rounds add seeds for which there may be "
+            "no weights; leave one of them out, and list the seeds."
+        )
+    refine = values.get("sweep.refine", (None,))[0]
+    if refine is not None and refine.between.startswith("network."):
+        yield (
+            f"{_KEY} is given and sweep.refine.between is '{refine.between}', but there are no "
+            "weights of the networks that rounds add; leave one of them out, and list the values."
+        )

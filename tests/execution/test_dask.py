@@ -330,7 +330,7 @@ def test_rounds_going_on_and_warm_starts_by_dask_have_the_same_bytes(tmp_path: P
 
     def run(out: str, settings: dict[str, str], dask: str | None = None) -> Path:
         chosen = [f"{key}={value}" for key, value in settings.items()]
-        how = {"dask": dask} if dask else {"workers": 1}
+        how: dict[str, Any] = {"dask": dask} if dask else {"workers": 1}
         results = dlnsweep.run(path, tmp_path / out, overrides=chosen, figures=False, **how)
         assert results.store.verify() == []
         return results.path

@@ -273,6 +273,48 @@ def test_several_runs_to_start_from_are_told(arrays: Path, tmp_path: Path) -> No
     assert set(plan_of(Sweep.from_dict(asked)).starts.steps.tolist()) == {15}
 
 
+def test_a_boundary_of_networks_that_are_trained_already(
+    arrays: Path, source: Path, tmp_path: Path
+) -> None:
+    """Rounds close in on the largest stable rate; their runs are those of a list of its values."""
+    where = {"training.learning_rate": RATES[0]}
+    asked = document(
+        arrays,
+        training__learning_rate=[0.01, 10.0],
+        training__num_steps=400,
+        sweep__warm_start={"from": str(source), "where": where},
+        sweep__refine={"between": "training.learning_rate", "tolerance": 0.3},
+    )
+    found = run(tmp_path / "found", asked)
+    table = dlnsweep.boundaries(found)
+    (low,), (high,) = table["low"], table["high"]
+    assert 0.01 < low < high < 10.0
+    assert 1 - low / high < 0.3
+    runs = found.runs()
+    rates = sorted(set(runs["training.learning_rate"]))
+    assert len(rates) > 2
+    assert len(runs) == 2 * len(rates)
+    listed = document(
+        arrays, training__learning_rate=rates, training__num_steps=400,
+        sweep__warm_start=asked["sweep"]["warm_start"],
+    )  # fmt: skip
+    plan = plan_of(Sweep.from_dict(listed))
+    assert set(plan.run_ids.tolist()) == set(runs["run_id"].tolist())
+    assert set(runs["starts_from"]) == {
+        of(dlnsweep.open_results(source), training__learning_rate=RATES[0], seed=seed)
+        for seed in (0, 1)
+    }
+    # Again it is the same rounds, of which nothing is left to do.
+    before = data_files(found.path)
+    assert len(run(tmp_path / "found", asked).runs()) == len(runs)
+    assert data_files(found.path) == before
+    # Of the values that rounds add there are no weights where each run takes its own value's.
+    asked["sweep"]["warm_start"] = str(source)
+    asked["training"]["learning_rate"] = list(RATES)
+    with pytest.raises(SpecError, match=r"add values of training\.learning_rate, which varies in"):
+        run(tmp_path / "own", asked)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -288,6 +330,10 @@ def test_several_runs_to_start_from_are_told(arrays: Path, tmp_path: Path) -> No
         (
             {"sweep__until": {"observable": "loss", "width": 0.1, "most_seeds": 9}},
             "sweep.warm_start and sweep.until are both given",
+        ),
+        (
+            {"sweep__refine": {"between": "network.width"}, "network__width": [5, 9]},
+            "there are no weights of the networks that rounds add",
         ),
         (
             {"figure__kind": "curves", "figure__y": "regression_error",

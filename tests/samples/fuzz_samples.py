@@ -47,6 +47,8 @@ success = { observable = "regression_error", below = 0.5 }
 tolerance = 0.5
 """,
 }
+# Runs begin with the weights of "kept", whose figures nobody needs.
+KEPT = SWEEP.partition("[[figure]]")[0].replace("[record]\n", '[record]\nweights = "final"\n')
 X = ["--x", "training.num_steps", "--success", "regression_error < 0.5"]
 # Those that the guide lists; 70 would be a bug.
 STATUSES = (0, 2, 3, 4, 6)
@@ -58,12 +60,20 @@ DAMAGED = {
     "intervals": "until",
     "extrapolate": "until",
     "report of until": "until",
+    "check from": "kept",
+    "run from": "kept",
+    "run warm": "warm",
+    "summary warm": "warm",
 }
 Arguments = Callable[[Path, Path], list[str]]
 
 
 def _beside(root: Path, name: str) -> str:
     return str(root.parent / name)
+
+
+def _from(root: Path) -> list[str]:
+    return ["--set", f'sweep.warm_start="{root}"']
 
 
 COMMANDS: dict[str, Arguments] = {
@@ -105,6 +115,16 @@ COMMANDS: dict[str, Arguments] = {
     "diff": lambda root, sweep: ["diff", str(sweep), str(root)],
     "report": lambda root, _: ["report", str(root), "--out", _beside(root, "r.html")],
     "report of until": lambda root, _: ["report", str(root), "--out", _beside(root, "r.html")],
+    "check from": lambda root, sweep: ["check", str(sweep.parent / "kept.toml"), *_from(root)],
+    "run from": lambda root, sweep: [
+        *("run", str(sweep.parent / "kept.toml"), *_from(root), "--out", _beside(root, "new")),
+        *("--workers", "0", "-q"),
+    ],
+    "run warm": lambda root, sweep: [
+        *("run", str(sweep.parent / "kept.toml"), *_from(sweep.parent / "kept")),
+        *("--out", str(root.parent), "--workers", "0", "-q"),
+    ],
+    "summary warm": lambda root, _: ["summary", str(root)],
     "cite": lambda root, _: ["cite", str(root)],
     "export curves": lambda root, _: ["export", str(root), _beside(root, "curves.csv")],
     "export outcomes": lambda root, _: ["export", str(root), _beside(root, "outcomes.parquet")],
@@ -141,8 +161,15 @@ def write_sweep(folder: Path) -> Path:
 def make_folder(root: Path, sweep: Path) -> None:
     """Make a folder with a batch that is not done but has a checkpoint, and a sign of life.
 
-    Folders of `ROUNDS`, which are done, are made beside it.
+    Folders of `ROUNDS`, which are done, are made beside it, and one that keeps weights with one
+    whose runs begin with them.
     """
+    kept = root.parent / "kept.toml"
+    kept.write_text(KEPT, encoding="utf-8")
+    for name, start in (("kept", ""), ("warm", root.parent / "kept")):
+        asked = [f'sweep.warm_start="{start}"']
+        run(kept, out=root.parent / "made", overrides=asked, workers=0, figures=False)
+        (root.parent / "made" / "small").rename(root.parent / name)
     for name, table in ROUNDS.items():
         asked = root.parent / f"{name}.toml"
         asked.write_text(SWEEP.partition("[[figure]]")[0] + table, encoding="utf-8")
