@@ -247,11 +247,13 @@ def _train_lanes(
     ends = steps.tolist() if isinstance(program, JumpProgram) else weights.ends
     segments = Segments(steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere, ends=ends)
     records: list[dict[str, np.ndarray]] = []
+    told = 0
     if kept:
         segments.go_to(kept.position)
         records.append(kept.records)
         weights.go_on(kept.weights, kept.weight_steps)
-        watch.on_progress(Progress(kept.position[1] * count, watch.diverged, True))
+        told = _reached(program, carry, kept.position[1])
+        watch.on_progress(Progress(told * count, watch.diverged, True))
 
     def present() -> Call:
         whole = {k: np.concatenate([r[k] for r in records], axis=1) for k in records[0]}
@@ -260,12 +262,15 @@ def _train_lanes(
     arrived = program.arrived if isinstance(program, JumpProgram) else None
     budget = TimedBudget()
     for passed in descend(program.segment, inputs, carry, segments, count, budget, arrived):
-        carry = passed.carry
+        carry, here = passed.carry, passed.segment.end
         if passed.arrived:
             records.append(passed.records)
-            weights.look(program, inputs, carry, passed.segment.end)
-            diverged = watch.diverged + int(np.sum(passed.diverged_step >= 0))
-            watch.on_progress(Progress(passed.steps * count, diverged))
+            weights.look(program, inputs, carry, here)
+        else:
+            here = _reached(program, carry, passed.segment.start)
+        diverged = watch.diverged + int(np.sum(passed.diverged_step >= 0))
+        watch.on_progress(Progress(max(here - told, 0) * count, diverged))
+        told = max(told, here)
         watch.check(present)
     reached = segments.position[0]
     weights.end(program, inputs, carry)
@@ -293,3 +298,8 @@ def _train_lanes(
         state=weights.state(program, carry),
     )
     return program.told(carry, trained) if isinstance(program, JumpProgram) else trained
+
+
+def _reached(program: Any, carry: Any, step: int) -> int:
+    """Return the step that runs have come to, of walks that rest between recorded ones too."""
+    return max(step, program.reached(carry)) if isinstance(program, JumpProgram) else step

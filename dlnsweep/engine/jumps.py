@@ -257,6 +257,10 @@ class JumpProgram(Program):
         there = (np.asarray(state.walks.now) >= step) | ~np.asarray(state.walks.active)
         return bool(np.all(there | ~np.asarray(state.active)[:, None]))
 
+    def reached(self, carry: Any) -> int:
+        """Return the step that both walks have come to."""
+        return int(np.min(np.asarray(carry.state.walks.now)))
+
     def told(self, carry: Any, trained: Trained) -> Trained:
         """Return the records of the finer walks, with what outcomes say of them."""
         values = trained.observables

@@ -139,10 +139,12 @@ def test_a_batch_in_pieces_has_the_bits_of_a_whole_one(
 ):
     """Walks that rest between two recorded steps are kept there, and go on from there."""
     plan, found = grid
-    few = property(lambda _: 400, lambda *_: None)
+    few = property(lambda _: 100, lambda *_: None)
     monkeypatch.setattr(jumps.JumpProgram, "_gradients", few)
-    pieces, kept, _ = in_pieces(plan)
+    pieces, kept, told = in_pieces(plan)
     assert len(kept) > sum(found.num_rows)
+    # How far they are is told between two recorded steps, too.
+    assert {each % 6000 for each in told} - {*found.steps.tolist()}
     assert_same(pieces, found)
 
 
