@@ -81,6 +81,36 @@ def _estimates() -> Iterator[Statement]:
     )  # fmt: skip
 
 
+def _with_momentum() -> Iterator[Statement]:
+    rows = table("long_runs/momentum.csv")
+    programs = {*rows.column("family")}
+    assert len(rows.rows) == len(programs) * samples.RUNS
+    assert {*rows.column("optimizer")} == {"momentum", "nesterov"}
+    momenta = sorted(rows.column("momentum"))
+    assert 0.5 <= momenta[0] < 0.53
+    assert 0.97 < momenta[-1] <= 0.99
+    # Of others nothing is known, and so it is said.
+    kept = [row for row in rows.rows if not math.isinf(row["estimate"])]
+    assert not any(" beside " in row["ending"] for row in kept)
+    known = [row for row in kept if "diverged" not in row["ending"]]
+    yield says("{} runs, {} of each of {} programs", len(rows.rows), samples.RUNS, len(programs))
+    yield says("| runs that have an estimate | {} |", len(known))
+    yield says("larger one of the tolerance and three estimates | {} |", max(map(_allowed, known)))
+    beyond = sum(row["error"] > samples.TOLERANCE for row in known)
+    yield says("within three estimates | {} |", beyond)
+    above = sum(row["estimate"] > samples.TOLERANCE for row in known)
+    yield says("| estimates above the tolerance | {} |", above)
+    yield says("it is infinite | {} |", len(rows.rows) - len(kept))
+    other = sum(" beside " in row["ending"] for row in rows.rows)
+    yield says("end otherwise than by the judge | {} |", other)
+    yield says("as by the judge | {} |", len(kept) - len(known))
+    shares = sorted(_jumped(row["steps"]) for row in known)
+    yield says(
+        "{} % of the steps are jumped over, in the lowest tenth at most {} %",
+        100 * median(shares), 100 * shares[len(shares) // 10],
+    )  # fmt: skip
+
+
 def _vanishing() -> Iterator[Statement]:
     file, rows = sweep("vanishing_decay"), table("long_runs/vanishing_decay.csv")
     runs, fewest, most = planned("vanishing_decay")
@@ -165,6 +195,7 @@ def _jumped(text: str) -> float:
 PARTS = [
     Part(f"{GUIDES}/kernels.md", "Time jumps: any number of steps", _front_page),
     Part(FILE, "What the estimates are worth", _estimates),
+    Part(FILE, "Momentum and Nesterov's", _with_momentum, settings=("of 0.5 to 0.99",)),
     Part(
         FILE,
         "Weight decay that vanishes",
