@@ -66,6 +66,7 @@ class Observable:
             parameters, and so is the same in other orthonormal coordinates of the inputs. Of a run
             whose inputs are reduced to their span only such are recorded; the view's `data` and
             `test` are then in coordinates of the span, and its `params` the kernel's own.
+        steps_a_record: About how many steps a record takes; 0: no more than a few.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Observable:
     needs_initial: bool = False
     reads: tuple[str, ...] | None = None
     basis_free: bool = False
+    steps_a_record: int = 0
 
     def uses(self, key: str) -> bool:
         """Return whether it reads a key of [record], or may."""

@@ -49,6 +49,10 @@ class Structure:
             each; None where they are not. If there are several such leaves, they begin as one
             matrix. The law of all others is the same for every m. What makes the number of inputs
             free (`problem.inputs = "law"`, which tries on many draws whether this is so).
+        tangent_kernel: Takes all parameters, inputs (m, n), the settings and for each leaf its
+            learning rate over eta (0 of one that is not trained); returns the tangent kernel
+            (d n, d n), row (output, sample), faster than by the derivative of each output by each
+            parameter; nothing tries whether it is that. None: by those.
     """
 
     degree: Callable[[Any], int] = _of_none
@@ -60,3 +64,4 @@ class Structure:
     input_axes: Callable[[Any], Any] | None = None
     input_multiplier: Callable[[Any, Any], Any] | None = None
     input_law: Callable[[Any, Any], tuple[Any, int] | None] | None = None
+    tangent_kernel: Callable[[Any, Any, Any, Any], Any] | None = None

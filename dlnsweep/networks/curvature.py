@@ -32,6 +32,8 @@ _VIEWS = ("parameters", "layers", "matrix", "population")
 # The most parameters of which the trace is taken, by a product with each unit vector.
 LARGEST_TRACE = 20_000
 _TRACED_AT_ONCE = 64
+# About what `tests/benchmarks/sharpness.py` counts.
+_STEPS_A_RECORD = 200
 
 
 def flat_rates(view: View) -> Float[Array, " P"]:
@@ -99,6 +101,7 @@ def _with_others(
     views=_VIEWS,
     needs_layers=True,
     basis_free=True,
+    steps_a_record=_STEPS_A_RECORD,
 )
 def _sharpness(view: View, record: RecordSettings) -> Float[Array, ""]:
     return _leading(view, record)[0]
@@ -114,6 +117,7 @@ def _sharpness(view: View, record: RecordSettings) -> Float[Array, ""]:
     needs_layers=True,
     reads=("num_eigenvalues",),
     basis_free=True,
+    steps_a_record=_STEPS_A_RECORD,
 )
 def _hessian_eigenvalues(view: View, record: RecordSettings) -> Float[Array, " k"]:
     return _leading(view, record)

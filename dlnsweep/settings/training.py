@@ -361,6 +361,12 @@ class TrainingSettings(Settings):
             "training.schedule_end is {1}; training.schedule = {0} falls by factors and needs it "
             "to be positive.",
         ),
+        Constraint(
+            ("training.loss", "problem.signal_dim"),
+            lambda loss, outputs: loss != "cross_entropy" or outputs > 1,
+            "training.loss is {0}, of a softmax over the outputs, and problem.signal_dim is {1}: a "
+            "single output always has probability 1. Take another loss, or two outputs or more.",
+        ),
         *(
             Constraint(
                 (f"training.{key}", "network.depth"), one_a_layer, partial(not_one_a_layer, key)

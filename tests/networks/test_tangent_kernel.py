@@ -100,6 +100,53 @@ def test_derivatives_forwards_are_those_backwards_and_have_their_rates():
     np.testing.assert_allclose(found, wanted, atol=1e-15)
 
 
+MLPS = {
+    "biases, two outputs, factors by layer": (
+        {"activation": "tanh", "depth": 3, "biases": True, "parametrization": "mup"},
+        {"learning_rate_factors": "1, 0.5, 2"},
+        "generic",
+    ),
+    "one layer trained, centred and rich": (
+        {"activation": "relu", "depth": 3, "trained_layers": "first", "output": "centred",
+         "richness": 2.5, "parametrization": "ntk"},
+        {},
+        "generic",
+    ),
+    "on the span of the inputs": (
+        {"activation": "gelu", "depth": 2, "parametrization": "ntk"}, {}, "reduced_inputs",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MLPS)
+def test_an_mlp_has_the_kernel_of_its_derivatives(case: str):
+    from dlnsweep.engine.programs import PROGRAMS
+    from dlnsweep.numerics.lazy import jax
+
+    settings, training, kernel = MLPS[case]
+    plan = make_plan(
+        sweep(
+            problem={"kind": "teacher", "signal_dim": 2, "measurement_dim": 9, "num_samples": 7},
+            network={"kind": "mlp", "width": 6, **settings},
+            training={"num_steps": 2, "learning_rate": 0.05, **training},
+            record={"observables": ["kernel_distance"], "count": 2},
+            sweep={"kernel": kernel},
+        )
+    )
+    with numerics():
+        program = PROGRAMS.dense(plan.row(0), plan.program_widths[0], 1)
+        lanes = program.start(program.arguments(plan.settings))
+        inputs, carry = jax.tree.map(lambda leaf: leaf[0], lanes)
+        view = program.kernel.view(inputs, carry)
+        found = np.asarray(tangent_kernel.kernel_at(view, view.params))
+        derivatives = np.asarray(tangent_kernel.jacobian(view, view.params))
+    assert view.kernel.network.structure.tangent_kernel is not None
+    wanted = derivatives @ derivatives.T
+    assert wanted.shape == (14, 14)
+    # Sums of some dozen products.
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-13 * np.max(np.abs(wanted)))
+
+
 def test_one_output_answers_by_its_sign():
     outputs, targets = np.array([[0.2, -3.0, 0.0, 1.0]]), np.array([[1.0, -1.0, 1.0, -1.0]])
     with numerics():

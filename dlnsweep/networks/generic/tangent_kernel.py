@@ -6,8 +6,9 @@ and J = df/dtheta, the kernel is
     Theta = J R J^T    (N, N),
 
 R the learning rates of the parameters over eta: J J^T where all are one (Jacot et al. 2018,
-arXiv:1806.07572, section 4). It is formed at recorded steps, from N derivatives backwards or as
-many forwards as there are parameters, whichever are fewer, and only numbers made of it are kept.
+arXiv:1806.07572, section 4). It is formed at recorded steps, as the network says
+(`Structure.tangent_kernel`), or from N derivatives backwards or as many forwards as there are
+parameters, whichever are fewer, and only numbers made of it are kept.
 """
 
 from __future__ import annotations
@@ -40,12 +41,6 @@ def jacobian(view: GenericView, params: Any) -> Float[Array, "N P"]:
 
     vector = flat(params)
     number = jax.eval_shape(outputs, vector).shape[0]
-    if number > LARGEST_KERNEL:
-        raise SpecError(
-            f"record.observables names what is made of the tangent kernel, a matrix of {number} "
-            f"rows, one for each output on each sample; it may have {LARGEST_KERNEL}. Leave it "
-            "out, or take fewer samples."
-        )
     if number <= vector.size:
         back = jax.vjp(outputs, vector)[1]
         units = jnp.eye(number, dtype=vector.dtype)
@@ -57,14 +52,40 @@ def jacobian(view: GenericView, params: Any) -> Float[Array, "N P"]:
     return found * jnp.sqrt(flat_rates(view))
 
 
+def _check_rows(view: GenericView) -> None:
+    """Refuse a kernel of too many rows."""
+    number = jax.eval_shape(lambda: view.output(view.data.inputs)).size
+    if number > LARGEST_KERNEL:
+        raise SpecError(
+            f"record.observables names what is made of the tangent kernel, a matrix of {number} "
+            f"rows, one for each output on each sample; it may have {LARGEST_KERNEL}. Leave it "
+            "out, or take fewer samples."
+        )
+
+
+def kernel_at(view: GenericView, params: Any) -> Float[Array, "N N"]:
+    """Return the kernel at some parameters."""
+    from dlnsweep.networks.generic.state import is_none, whole
+    from dlnsweep.numerics.products import multiply
+    from dlnsweep.settings.base import with_numbers
+
+    own = view.kernel.network.structure.tangent_kernel
+    if own is None:
+        derivatives = jacobian(view, params)
+        return multiply(derivatives, derivatives.T)
+    rates, still = view.landscape.rates, view.constants.untrained
+    if still is not None:
+        rates = jax.tree.map(lambda a, _: 0.0 if a is None else a, rates, still, is_leaf=is_none)
+    settings = with_numbers(view.kernel.settings, view.constants.network)
+    return own(whole(params, view.constants), view.data.inputs, settings, rates)
+
+
 def _kernel(view: GenericView, at_start: bool = False) -> Float[Array, "N N"]:
     """Return the kernel, or that of step 0; formed once a record."""
-    from dlnsweep.numerics.products import multiply
-
     name = f"tangent_kernel {at_start}"
     if name not in view.shared:
-        derivatives = jacobian(view, view.initial if at_start else view.params)
-        view.shared[name] = multiply(derivatives, derivatives.T)
+        _check_rows(view)
+        view.shared[name] = kernel_at(view, view.initial if at_start else view.params)
     return view.shared[name]
 
 

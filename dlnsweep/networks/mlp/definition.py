@@ -26,6 +26,7 @@ from dlnsweep.networks.layered.initializers import INITIALIZERS, Shape
 from dlnsweep.networks.mlp.activations import ACTIVATIONS
 from dlnsweep.networks.mlp.parametrization import NORMALIZED, scales_of
 from dlnsweep.networks.mlp.settings import UNIT_ROWS, MlpSettings
+from dlnsweep.networks.mlp.tangent import tangent_kernel
 from dlnsweep.numerics.lazy import jax, jnp
 
 if TYPE_CHECKING:
@@ -236,5 +237,6 @@ MLP = Network(
         input_axes=input_axes,
         input_multiplier=input_multiplier,
         input_law=input_law,
+        tangent_kernel=tangent_kernel,
     ),
 )

@@ -89,6 +89,7 @@ def on_span(network: Network) -> Network:
         hidden=own.hidden and partial(_hidden, network),
         layers=own.layers and partial(_layers, network),
         layer_of=own.layer_of and partial(_layer_of, network),
+        tangent_kernel=own.tangent_kernel and partial(_tangent_kernel, network),
     )
     return replace(
         network,
@@ -139,6 +140,15 @@ def _predict(network: Network, params: Params, inputs: Any, settings: Any) -> An
 def _hidden(network: Network, params: Params, inputs: Any, settings: Any) -> tuple[Any, ...]:
     assert network.structure.hidden is not None
     return network.structure.hidden(*_given(network, params, inputs, settings), settings)
+
+
+def _tangent_kernel(
+    network: Network, params: Params, inputs: Any, settings: Any, rates: Params
+) -> Any:
+    """Return the kernel on inputs of the span, on which b moves no output."""
+    kernel = network.structure.tangent_kernel
+    assert kernel is not None
+    return kernel(*_given(network, params, inputs, settings), settings, rates["network"])
 
 
 def _layers(network: Network, params: Params) -> tuple[Any, ...]:

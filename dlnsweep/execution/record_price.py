@@ -1,0 +1,32 @@
+"""Whether observables of which a record takes many steps take longer than training. No JAX."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlnsweep.contracts.observable import OBSERVABLES
+
+if TYPE_CHECKING:
+    from dlnsweep.execution.estimate import Estimate
+    from dlnsweep.plan.plan import Plan
+
+
+def told_records(plan: Plan, found: Estimate) -> list[str]:
+    """Return a sentence for each observable whose records take longer than all steps; or none.
+
+    Args:
+        plan: The plan.
+        found: What it will take.
+    """
+    told = []
+    for name in plan.shared["record.observables"]:
+        each = OBSERVABLES[name].steps_a_record
+        times = found.rows * each / max(found.run_steps, 1)
+        if times > 1:
+            told.append(
+                f"record.observables names '{name}', of which a record takes some {each} steps: "
+                f"{found.rows} records take about {float(f'{times:.2g}'):g} times as long as the "
+                f'{found.run_steps} steps. Fewer cost less: record.spacing = "log", or a smaller '
+                "record.count."
+            )
+    return told

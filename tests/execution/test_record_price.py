@@ -1,0 +1,51 @@
+"""What records that take many steps are told to cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from spec_samples import sweep
+
+from dlnsweep.errors import SpecError
+from dlnsweep.execution.estimate import estimate
+from dlnsweep.execution.record_price import told_records
+from dlnsweep.plan.batches import make_batches
+from dlnsweep.plan.plan import make_plan
+
+TEACHER = {"kind": "teacher", "signal_dim": 1, "measurement_dim": 4, "num_samples": 6}
+MLP = {"kind": "mlp", "depth": 2, "width": 5}
+
+
+def told(**record: Any) -> list[str]:
+    plan = make_plan(
+        sweep(
+            problem=TEACHER,
+            network=MLP,
+            training={"learning_rate": [0.1, 0.2], "num_steps": 1000},
+            record=record,
+        )
+    )
+    return told_records(plan, estimate(plan, make_batches(plan, np.arange(plan.num_runs))))
+
+
+def test_sharpness_at_every_step_is_told_and_a_few_records_are_not():
+    every = {"spacing": "linear", "count": 1001}
+    assert told(observables=["loss", "sharpness"], **every) == [
+        "record.observables names 'sharpness', of which a record takes some 200 steps: 2002 "
+        "records take about 200 times as long as the 2000 steps. Fewer cost less: record.spacing "
+        '= "log", or a smaller record.count.'
+    ]
+    assert told(observables=["loss"], **every) == []
+    assert told(observables=["loss", "sharpness"], spacing="log", count=4) == []
+
+
+def test_cross_entropy_of_one_output_is_refused():
+    training = {"learning_rate": 0.1, "num_steps": 10, "loss": "cross_entropy"}
+    with pytest.raises(SpecError) as error:
+        sweep(problem=TEACHER, network=MLP, training=training)
+    assert (
+        "training.loss is 'cross_entropy', of a softmax over the outputs, and problem.signal_dim "
+        "is 1: a single output always has probability 1. Take another loss, or two outputs or more."
+    ) in str(error.value)
