@@ -114,13 +114,9 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
 
 
 def _check(file: Path, overrides: Sequence[str]) -> None:
-    import numpy as np
-
-    from dlnsweep.execution.estimate import estimate
     from dlnsweep.execution.record_price import told_records
     from dlnsweep.execution.trial import check_network
     from dlnsweep.execution.weights_size import check_weights, told_weights
-    from dlnsweep.plan.batches import make_batches
     from dlnsweep.plan.fitting import need_of
     from dlnsweep.spec.sweep import Sweep
 
@@ -134,8 +130,7 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
             if lacking := _no_room(weights, sweep.name):
                 more.append(f"not enough room here: {lacking}")
         more += _going_on(planned)
-        batches = make_batches(planned, np.arange(planned.num_runs))
-        more += told_records(planned, estimate(planned, batches))
+        more += told_records(planned)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
         print(
@@ -233,7 +228,7 @@ def plan(
             print(f"not possible: {too_many}")
         elif lacking := _no_room(weights, sweep.name):
             print(f"not enough room here: {lacking}")
-    for line in [*sweep.computed, *_going_on(planned), *told_records(planned, found)]:
+    for line in [*sweep.computed, *_going_on(planned), *told_records(planned)]:
         print(line)
     for note in sweep.figure_notes:
         print(f"note: {note}")

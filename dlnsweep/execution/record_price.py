@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 from dlnsweep.contracts.observable import OBSERVABLES
 
 if TYPE_CHECKING:
-    from dlnsweep.execution.estimate import Estimate
     from dlnsweep.plan.plan import Plan
 
 
-def told_records(plan: Plan, found: Estimate) -> list[str]:
-    """Return a sentence for each observable whose records take longer than all steps; or none.
+def told_records(plan: Plan) -> list[str]:
+    """Return a sentence for each observable whose records take longer than all steps; or none."""
+    prices = {name: OBSERVABLES[name].steps_a_record for name in plan.shared["record.observables"]}
+    if not any(prices.values()):
+        return []
+    import numpy as np
 
-    Args:
-        plan: The plan.
-        found: What it will take.
-    """
-    told = []
-    for name in plan.shared["record.observables"]:
-        each = OBSERVABLES[name].steps_a_record
+    from dlnsweep.execution.estimate import estimate
+    from dlnsweep.plan.batches import make_batches
+
+    told, found = [], estimate(plan, make_batches(plan, np.arange(plan.num_runs)))
+    for name, each in prices.items():
         times = found.rows * each / max(found.run_steps, 1)
         if times > 1:
             told.append(
