@@ -23,9 +23,11 @@ from dlnsweep.simd.llvm import ASKED, BEGUN, check_installed, why_not_here
 from dlnsweep.simd.steps import Steps
 from dlnsweep.simd.translate import MOST_OPERATIONS
 
-# "auto" takes vector instructions for steps of no more operations: beyond some 40,000 the generic
-# way is as fast (`python -m tests.benchmarks.simd_border`).
-PAYS_UP_TO = 20_000
+# "auto" takes vector instructions for steps of no more operations. They pay to twice as many on a
+# processor with a second cache of 1 MB, and not where a step's arrays are more than that holds:
+# results/kept/speed/simd_border.csv. Another border would change the kernel of begun folders, so it
+# needs another word than "simd" in them (execution/auto_kernel.py).
+PAYS_UP_TO = 40_000
 # Leaves of fewer entries are not worth another program where the runs have them in common.
 _LEAST_SHARED = 2
 

@@ -94,7 +94,7 @@ def main() -> int:
     where = machine()
     print(where, flush=True)
     table = Table(
-        "where vector instructions pay, float64, one core: microseconds a run-step",
+        "where vector instructions pay, float64, one core: microseconds of the process a run-step",
         ["step", "operations", "runs", *KERNELS, "generic / simd"],
     )
     core = usable_cores()[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dlnsweep.engine.vectors import PAYS_UP_TO
 from kept.tables import table
 from kept.text import GUIDES, Part, Statement, says
 
@@ -24,11 +25,27 @@ def _beside_the_dense_kernel() -> Iterator[Statement]:
     yield says("can be more than {} to {} times as fast", min(most), max(most))
 
 
+def _border() -> Iterator[Statement]:
+    rows = table("speed/simd_border.csv")
+    ratios: dict[int, list[float]] = {}
+    for row in rows.rows:
+        ratios.setdefault(int(row["operations"]), []).append(row["generic / simd"])
+    below = [ratio for count, found in ratios.items() if count <= PAYS_UP_TO for ratio in found]
+    yield says("takes {} to {} times as long up to there", min(below), max(below))
+    few, many = sorted(ratios)[-2:]
+    assert few > PAYS_UP_TO
+    least, most = min(ratios[few]), max(ratios[few])
+    yield says("{} to {} times where a step has {} operations", least, most, few)
+    least, most = min(ratios[many]), max(ratios[many])
+    assert most - least < 0.005
+    yield says("{} times where it has {}", most, many)
+
+
 PARTS = [
     Part(
         f"{GUIDES}/kernels.md",
         "Small networks as vector instructions",
-        _beside_the_dense_kernel,
+        lambda: (*_border(), *_beside_the_dense_kernel()),
         settings=("linear networks of 5×5 and",),
     )
 ]
