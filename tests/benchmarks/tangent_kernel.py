@@ -21,7 +21,7 @@ from tests.benchmarks.tables import Table, machine
 _FILE = Path(__file__).parents[2] / "sweeps" / "get_rich_quick.toml"
 RUNS, STEPS, RECORDS, CORES = 4624, 10_000, 9, 2
 # Samples, inputs, precision.
-SIZES = ((150, 30, "float64"), (1000, 100, "float64"), (1000, 100, "float32"))
+SIZES = ((150, 30, "float64"), (1000, 100, "float64"))
 
 
 def document(samples: int, inputs: int, precision: str) -> dict[str, Any]:

@@ -216,6 +216,21 @@ def _speed() -> Iterator[Statement]:
         "{} % on {} (float64",
         bench._RECORDS, 100 * shares[20], 20, 100 * shares[200], 200,
     )  # fmt: skip
+    small, paper = table("speed/tangent_kernel.csv").rows
+    bench = script("tangent_kernel")
+    assert bench.CORES == 2
+    names = ("kernel distance, ms", "by derivatives, ms", "hours")
+    yield says("with the paper's {} runs, {} steps and {} records, at",
+               bench.RUNS, bench.STEPS, bench.RECORDS)  # fmt: skip
+    yield says(
+        "({} samples of {} inputs) that is\n{} ms a record, {} ms by the derivatives of all "
+        "outputs, and {} hours of two cores for all",
+        small["samples"], small["inputs"], *(small[name] for name in names),
+    )  # fmt: skip
+    yield says(
+        "at the paper's size ({} samples of {} inputs) {} ms, {} ms, and {} hours,",
+        paper["samples"], paper["inputs"], *(paper[name] for name in names),
+    )  # fmt: skip
     large, bench = table("speed/population.csv", d=100_000), script("population")
     yield says("of {} ReLU neurons and a teacher of {} on", bench.K, bench.M)
     yield says("expected loss, {} inputs, one run", 100_000)
