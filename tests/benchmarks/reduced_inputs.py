@@ -171,7 +171,9 @@ def exact_table(first: int, families: int, csv: Path | None, where: str) -> Tabl
             own = [run for run in runs if run.numbers == place]
             # NaN is the farthest of all.
             one = max(own, key=lambda run: (np.isnan(run.deviation), run.deviation))
-            endings = " / ".join(dict.fromkeys(e for run in own for e in run.endings))
+            # "finished; diverged": runs that end so by both ways; a slash: not alike.
+            each = [" / ".join(dict.fromkeys(run.endings)) for run in own]
+            endings = "; ".join(dict.fromkeys(each))
             table.add(number, place, one.what, one.worst, one.deviation, endings)
             worst = max(worst, one.deviation)
         print(f"family {number}: worst deviation so far {worst:.2g}", flush=True)

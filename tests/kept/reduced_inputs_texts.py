@@ -17,10 +17,15 @@ FILE = "results/kept/reduced_inputs/README.md"
 
 def _beside() -> Iterator[Statement]:
     runs = table("reduced_inputs/random_runs.csv")
-    families = len(set(runs.column("family")))
-    assert set(runs.column("endings")) == {"finished"}
-    yield says("{} random runs ({} settings of five seeds", len(runs.rows), families)
-    assert len(runs.rows) == samples.SEEDS * families
+    families, settings = len(set(runs.column("family"))), len(runs.rows)
+    assert set(runs.column("endings")) == {"finished", "finished; diverged"}
+    assert runs.column("endings").count("finished; diverged") == 1
+    assert settings == samples.SETS * families
+    assert samples.SETS == samples.SEEDS == 5
+    yield says(
+        "{} random runs ({} settings, of {} programs a way with five sets of numbers each, and "
+        "five seeds", samples.SEEDS * settings, settings, families,
+    )  # fmt: skip
     yield says(
         "is {} off over {} steps, relative to the largest value of its run; allowed were {}.",
         AtMost(max(runs.column("deviation"))), samples.STEPS, samples.ALLOWED,
@@ -85,7 +90,8 @@ def _front_page() -> Iterator[Statement]:
     most = TeacherSettings.model_fields["measurement_dim"].metadata
     assert any(getattr(each, "le", None) == 10**15 for each in most)
     runs, steps = table("reduced_inputs/random_runs.csv"), table("reduced_inputs/steps.csv")
-    yield says("In {} random runs", len(runs.rows))
+    settings = len(runs.rows)
+    yield says("In {} random runs of {} settings", samples.SEEDS * settings, settings)
     yield says("within {} of the generic way's", AtMost(max(runs.column("deviation"))))
     ratios = steps.where(n=1000).column("times faster")
     yield says("takes {} (tanh) and {} (relu) times less", *ratios)
