@@ -18,7 +18,7 @@ from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.structure import Structure
 from dlnsweep.settings.base import Constraint, Settings
 from dlnsweep.settings.run_settings import RunSettings
-from dlnsweep.settings.training import OF_NETWORK, SWITCHES, are_on
+from dlnsweep.settings.training import OF_NETWORK, STEP_RULE_WORDS, SWITCHES, are_on
 from dlnsweep.settings.warm_start import WARM_START
 
 
@@ -138,6 +138,8 @@ class NetworkKind(ABC):
             value of them a sweep is refused.
         constraints: What of its settings and others cannot go together, whatever its settings
             class says; see `Settings.constraints`.
+        step_rules: The values of training.step_rule with which it is trained beside "uniform",
+            each with what it is.
         version: What tells its runs from those of another network of this name; empty for this
             package's own.
         layered: Whether the generic way knows layers, of which `network.depth` is the number.
@@ -155,6 +157,7 @@ class NetworkKind(ABC):
     reducible: bool = False
     honoured: Mapping[str, tuple[Any, ...]] = {}
     constraints: tuple[Constraint, ...] = ()
+    step_rules: Mapping[str, str] = {}
     version: str = ""
     layered: bool = False
     one_pass: bool = False
@@ -318,6 +321,9 @@ def register(network: NetworkKind) -> NetworkKind:
     if place in NETWORKS:
         raise ValueError(f"a network of kind {network.kind!r} is registered for {network.task!r}")
     NETWORKS[place] = network
+    for rule, text in network.step_rules.items():
+        if rule not in STEP_RULE_WORDS:
+            STEP_RULE_WORDS.add(rule, text=text)
     return network
 
 

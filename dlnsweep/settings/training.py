@@ -46,6 +46,10 @@ OPTIMIZER_WORDS = Words(
 _ADAMS = ("adam", "adamw", "adamax", "nadam", "amsgrad", "radam", "lamb", "muon")
 # What the loss is if nothing else is said: what the network trains by.
 OF_NETWORK = "network"
+# The step rule that every network has; others are those of kinds of networks, which say them.
+UNIFORM = "uniform"
+STEP_RULE_WORDS = Words(UNIFORM)
+STEP_RULE_WORDS.texts[UNIFORM] = "one η for all parameters"
 LOSS_WORDS = Words(
     OF_NETWORK, "squared", "mean_squared", "logistic", "exponential", "cross_entropy"
 )
@@ -140,13 +144,10 @@ class TrainingSettings(Settings):
         ),
     ] = OF_NETWORK
     step_rule: Annotated[
-        Literal["uniform", "fan_in", "curvature"],
-        Describe(
-            "static",
-            "uniform: one η for all layers; fan_in: layer i uses η / fan_in_i; curvature "
-            "(deep_prior): η / P, P the loss's largest curvature at the initial weights",
-        ),
-    ] = "uniform"
+        str,
+        STEP_RULE_WORDS,
+        Describe("static", "what of the learning rate η each layer, or the whole step, takes"),
+    ] = UNIFORM
     minibatch_size: Annotated[
         Annotated[int, Field(ge=0, le=2**31 - 1)],
         Describe(

@@ -7,6 +7,9 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError, core_schema
 
+# Registers what this package brings; see `contracts/registry.py`.
+_OURS = "dlnsweep.builtins"
+
 
 class Words(Sequence[str]):
     """The words of a setting, in the order in which they became known; a field is annotated by it.
@@ -18,14 +21,18 @@ class Words(Sequence[str]):
     Args:
         ours: This package's own words.
         others: Words that are also known, in front of these.
+
+    Attributes:
+        texts: What words say, of those that say it themselves.
     """
 
     def __init__(self, *ours: str, others: Words | None = None) -> None:
         self._others = others
         self._versions = dict.fromkeys(ours, "")
         self._homes: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
 
-    def add(self, word: str, version: str = "", home: str = "") -> None:
+    def add(self, word: str, version: str = "", home: str = "", text: str = "") -> None:
         """Make a word known.
 
         Args:
@@ -33,10 +40,13 @@ class Words(Sequence[str]):
             version: What tells its runs from those of another thing of this name; empty for this
                 package's own.
             home: The module that brings it; empty for this package's own.
+            text: What it says, where the setting itself does not.
         """
         self._versions[word] = version
         if home:
             self._homes[word] = home
+        if text:
+            self.texts[word] = text
 
     def version(self, word: str) -> str:
         """Return a word's version; empty for this package's own."""
@@ -68,6 +78,9 @@ class Words(Sequence[str]):
         return core_schema.no_info_plain_validator_function(self._check)
 
     def _check(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in self._all():
+            # What this package brings may not be registered yet; if it is, this returns at once.
+            __import__(_OURS)
         known = self._all()
         if isinstance(value, str) and value in known:
             return value

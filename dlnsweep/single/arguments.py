@@ -16,7 +16,7 @@ from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import bounded, did_you_mean, sentences, show
 from dlnsweep.settings.sizes import SIZES
-from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
+from dlnsweep.settings.training import HYPERPARAMETERS, UNIFORM, TrainingSettings
 
 
 def check_arrays(
@@ -179,11 +179,11 @@ def check_settings(
     if precision not in ("float64", "float32"):
         problems.append(f"precision is {precision!r}; it must be 'float64' or 'float32'.")
     # A sweep's other networks have further rules.
-    if training["step_rule"] not in ("uniform", "fan_in"):
+    if training["step_rule"] not in (UNIFORM, *find_network("subspace").step_rules):
         problems.append(
             f"step_rule is {show(training['step_rule'])}; it must be 'uniform' or 'fan_in'."
         )
-        training = {**training, "step_rule": "uniform"}
+        training = {**training, "step_rule": UNIFORM}
     network = find_network("subspace")
     for name in record["observables"]:
         if name not in OBSERVABLES or not network.has(OBSERVABLES[name]):

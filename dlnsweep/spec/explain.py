@@ -200,6 +200,8 @@ def _explain_key(settings: type[Settings], key: str) -> list[str]:
             facts.append("one value a file")
     symbol = f" ({info.symbol})" if info and info.symbol else ""
     text = f"{info.text}" if info else ""
+    if words is not None and words.texts:
+        text += "".join(f"; {word}: {said}" for word, said in words.texts.items())
     body = f"{text}. [{'; '.join(facts)}]" if text else f"[{'; '.join(facts)}]"
     wrapped = textwrap.wrap(body, _WIDTH - 4)
     # What a file calls it, where that is no name in Python ("from").

@@ -15,12 +15,13 @@ from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.settings.sentences import show
-from dlnsweep.settings.training import BY_LAYER, GENERIC_ONLY
+from dlnsweep.settings.training import BY_LAYER, GENERIC_ONLY, UNIFORM
 
 Values = Mapping[str, Sequence[Any]]
 
 
 def _open(network: NetworkKind) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "training.step_rule", (UNIFORM, *network.step_rules)
     yield "sweep.kernel", network.kernels
     yield "training.loss", network.losses
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 from spec_samples import problems, sweep
@@ -13,6 +15,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, VIEWS, Observable
 from dlnsweep.contracts.observable import register as register_observable
 from dlnsweep.contracts.problem import PROBLEMS, Problem
 from dlnsweep.settings.run_settings import RunSettings
+from dlnsweep.settings.training import STEP_RULE_WORDS, UNIFORM
 
 KINDS = [pytest.param(network, id=":".join(place)) for place, network in NETWORKS.items()]
 
@@ -43,6 +46,22 @@ def test_a_kind_is_registered_once():
     sentence = "^a network of kind 'deep_linear' is registered for 'samples'$"
     with pytest.raises(ValueError, match=sentence):
         register(find_network("subspace"))
+
+
+def test_step_rules_are_those_that_kinds_of_networks_say():
+    said = {rule for network in NETWORKS.values() for rule in network.step_rules}
+    assert {UNIFORM, *said} == set(STEP_RULE_WORDS) == set(STEP_RULE_WORDS.texts)
+    assert said == {"fan_in", "curvature"}
+
+
+def test_a_step_rule_is_known_to_whoever_reads_a_run_first():
+    """Its kind need not have been looked up before, as in a process that reads results alone."""
+    code = (
+        "from dlnsweep.settings.training import TrainingSettings as T\n"
+        "print(T(learning_rate=0.1, num_steps=3, step_rule='fan_in').step_rule)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "fan_in\n"
 
 
 def test_an_observable_is_for_known_views():

@@ -89,13 +89,15 @@ class DeepPrior(NetworkKind):
     observables = ("loss", "signal_error")
     drawing = "dlnsweep.networks.deep_prior.draw:PriorDrawing"
     generic = "dlnsweep.networks.deep_prior.definition:PriorDefinition"
+    step_rules = {  # noqa: RUF012 - never changed
+        "curvature": "η / P, P the loss's largest curvature at the initial weights (deep_prior)",
+    }
     # Its loss is problem.loss as it stands, of one sample.
     honoured = {  # noqa: RUF012 - never changed
         "training.optimizer": ("gradient_descent",),
         "training.weight_decay": (0.0,),
         "training.data_fit_scale": (1.0,),
         "training.minibatch_size": (0,),
-        "training.step_rule": ("uniform", "curvature"),
     }
 
     def step_cost(self, row: RunSettings, width: int) -> StepCost:

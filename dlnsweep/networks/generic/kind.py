@@ -49,7 +49,6 @@ class GenericKind(NetworkKind):
     views = ("samples", "parameters")
     drawing = generic = "dlnsweep.networks.generic.draw:GenericDrawing"
     honoured = {  # noqa: RUF012 - the same for all, and never changed
-        "training.step_rule": ("uniform",),
         "training.prescription": ("none",),
     }
 

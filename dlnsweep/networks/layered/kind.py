@@ -118,6 +118,10 @@ class NetworkSettings(Settings):
     )
 
 
+# The step rule of networks of weight matrices.
+FAN_IN = {"fan_in": "layer i uses η / fan_in_i (networks of weight matrices)"}
+
+
 def layer_sizes(row: RunSettings, width: int) -> tuple[int, ...]:
     """Return the layer sizes (m, d_w, ..., d_w, d)."""
     hidden = (width,) * (row["network.depth"] - 1)
@@ -190,7 +194,7 @@ class DeepLinear(NetworkKind):
     drawing = "dlnsweep.networks.layered.draw:SampleDrawing"
     generic = "dlnsweep.networks.layered.definition:LinearDefinition"
     reducible = layered = True
-    honoured = {"training.step_rule": ("uniform", "fan_in")}  # noqa: RUF012 - never changed
+    step_rules = FAN_IN
 
     def step_cost(self, row: RunSettings, width: int) -> StepCost:
         """Estimate a step of a run's dense kernel with arrays of `width`."""
@@ -304,7 +308,6 @@ class LinearThenRelu(DeepLinear):
     reducible = False
     # A ReLU acts on the neurons themselves, which the law compresses.
     honoured = {  # noqa: RUF012 - never changed
-        **DeepLinear.honoured,
         "network.initial_weights": ("drawn",),
         "training.optimizer": ("gradient_descent",),
         "training.minibatch_size": (0,),

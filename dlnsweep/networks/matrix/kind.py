@@ -17,6 +17,7 @@ from dlnsweep.contracts.observable import Dimensions
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS
 from dlnsweep.networks.layered.kind import (
+    FAN_IN,
     RELATIVE_SCALE_NEEDS_TWO_LAYERS,
     LayerInitScale,
     ProductInitScale,
@@ -244,10 +245,10 @@ class Factorization(NetworkKind):
     views = ("matrix", "factors")
     constraints = RECORDED
     observables = ("loss", "singular_values")
+    step_rules = FAN_IN
     drawing = "dlnsweep.networks.matrix.draw:MatrixDrawing"
     generic = "dlnsweep.networks.matrix.definition:MatrixDefinition"
     honoured = {  # noqa: RUF012 - never changed
-        "training.step_rule": ("uniform", "fan_in"),
         "training.minibatch_size": (0,),
         "training.prescription": ("none",),
     }
@@ -298,6 +299,7 @@ class EndToEnd(Factorization):
 
     kind = "end_to_end"
     views = ("matrix", "factors", "end_to_end")
+    step_rules: Mapping[str, str] = {}
     drawing = "dlnsweep.networks.matrix.draw:EndToEndDrawing"
     # The matrix beside the layers follows no gradient.
     generic = ""
@@ -306,5 +308,4 @@ class EndToEnd(Factorization):
         **Factorization.honoured,
         "training.optimizer": ("gradient_descent",),
         "training.weight_decay": (0.0,),
-        "training.step_rule": ("uniform",),
     }

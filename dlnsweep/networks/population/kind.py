@@ -37,7 +37,6 @@ class Committee(NetworkKind):
         """
         return {
             "training.optimizer": tuple(n for n, each in OPTIMIZERS.items() if each.isotropic),
-            "training.step_rule": ("uniform",),
             "training.prescription": ("none",),
         }
 
