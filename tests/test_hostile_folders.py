@@ -29,6 +29,7 @@ import dlnsweep
 from dlnsweep.errors import StoreError
 from dlnsweep.execution import heartbeat
 from dlnsweep.execution.runner import prepare
+from dlnsweep.execution.worker import execute_batch
 from dlnsweep.figures.draw import save
 from dlnsweep.numerics.compile_cache import why_unusable
 from dlnsweep.results import open_results
@@ -235,7 +236,8 @@ def test_a_malformed_receipt_is_told(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [{"name": 3}, {"name": "x" * 10**6}, {"observables": "all"}, {"sweep": []},
-     {"sweep": {"figures": [1]}}, {"sweep": {"shared": 1}}],
+     {"sweep": {"figures": [1]}}, {"sweep": {"shared": 1}}, {"environment": 5e-324},
+     {"environment": {"variables": "x"}}, {"environment": {"versions": None}}],
 )  # fmt: skip
 def test_a_malformed_description_is_told(change: dict[str, object], tmp_path: Path) -> None:
     store = samples.complete(tmp_path / "s")
@@ -402,6 +404,17 @@ def test_a_table_of_runs_that_lacks_what_a_run_needs_is_told(column: str, tmp_pa
     without(column, root)
     with pytest.raises(StoreError, match=re.escape(f"has no column '{column}', which every sweep")):
         dlnsweep.run(sweep, tmp_path / "out", workers=0)
+
+
+def test_a_sweep_without_its_common_settings_is_told(tmp_path: Path) -> None:
+    sweep = write(tmp_path)
+    root = tmp_path / "out" / "small"
+    prepare(Sweep.from_file(sweep), root)
+    content = json.loads((root / "sweep.json").read_text())
+    del content["sweep"]["shared"]
+    (root / "sweep.json").write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=r"'sweep\.shared' is missing"):
+        execute_batch(root, 0)
 
 
 def test_a_formula_that_lacks_a_number_of_its_run_tells_so() -> None:

@@ -174,6 +174,11 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
     if missing := [name for name in ALWAYS if name not in columns]:
         raise no_column(missing[0])
     record = store.sweep["sweep"]
+    if "shared" not in record:
+        raise StoreError(
+            f"{store.root}: its sweep.json is damaged ('sweep.shared' is missing); restore it from "
+            "a copy, or move the folder away and run the sweep again."
+        )
     shared = record["shared"] | settings_in(record)
     return columns, shared, int(columns["padded_width"][0])
 

@@ -153,12 +153,18 @@ def matches(runs: pd.DataFrame, name: str, level: Any) -> np.ndarray:
 
 def stops_early(results: Results) -> bool:
     """Return whether a condition ends runs before their steps are over."""
-    return results.sweep["sweep"]["shared"].get("training.stop_when") is not None
+    return results.sweep["sweep"].get("shared", {}).get("training.stop_when") is not None
 
 
 def noise_levels(results: Results) -> np.ndarray:
     """Return the levels of record.noise_levels, in the file's order."""
-    return np.array(results.sweep["sweep"]["shared"]["record.noise_levels"], dtype=float)
+    levels = results.sweep["sweep"].get("shared", {}).get("record.noise_levels")
+    if not isinstance(levels, list) or not all(isinstance(each, int | float) for each in levels):
+        raise StoreError(
+            f"{results.path}: sweep.json has no record.noise_levels, which its noise was drawn by: "
+            "it is damaged; restore it from a copy."
+        )
+    return np.array(levels, dtype=float)
 
 
 def final_vectors(selection: Selection, observable: str) -> np.ndarray:

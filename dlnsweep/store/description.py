@@ -41,6 +41,12 @@ def _is_record(value: Any) -> bool:
     return isinstance(shared, dict) and tables
 
 
+def _is_environment(value: Any) -> bool:
+    # A folder that an earlier version began has less of it.
+    parts = ("versions", "variables")
+    return isinstance(value, dict) and all(isinstance(value.get(p, {}), dict) for p in parts)
+
+
 def _are_files(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(each, dict) and _is_text(each.get("sha256")) for each in value.values()
@@ -58,6 +64,7 @@ _SWEEP: dict[str, Callable[[Any], bool]] = {
     "observables": _are_texts,
     "sweep_sha256": _is_text,
     "sweep": _is_record,
+    "environment": _is_environment,
 }
 _RECEIPT: dict[str, Callable[[Any], bool]] = {
     "batch": _is_count,
