@@ -14,6 +14,15 @@ from dlnsweep.settings.sentences import show
 AUTO_KNOWS = "sweep.auto_knows"
 
 
+def as_given(shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a folder keeps beside its columns without what is no key of a file.
+
+    Args:
+        shared: What the folder keeps, by dotted key.
+    """
+    return {key: value for key, value in shared.items() if key != AUTO_KNOWS}
+
+
 def why_not_on_span(values: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     """Yield what of a sweep, or of a run, coordinates of its samples' span cannot stand for.
 

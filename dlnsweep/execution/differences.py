@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.contracts.keys import setting_classes
+from dlnsweep.contracts.on_span import as_given
 from dlnsweep.execution.preparing import stored_plan
 from dlnsweep.execution.warm_start import plan_of
 from dlnsweep.settings.sentences import printable
@@ -130,7 +131,7 @@ def _settings(left: Side, right: Side) -> Iterator[Difference]:
             same = held[0] == held[1]
         if not same:
             yield Difference(name, *_apart(*(values_of(table, name) for table in tables)))
-    shared = [side.record.get("shared", {}) for side in (left, right)]
+    shared = [as_given(side.record.get("shared", {})) for side in (left, right)]
     for name in dict.fromkeys([*shared[0], *shared[1]]):
         yield from _if_other(name, shared[0].get(name), shared[1].get(name))
 

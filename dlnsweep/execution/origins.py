@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import REDUCED_INPUTS, network_of
+from dlnsweep.contracts.on_span import as_given
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.numerics.runtime import LIBRARIES, versions
@@ -159,7 +160,7 @@ def _why_none(plan: Plan, store: Store) -> str:
     free = ("training.num_steps", *SCHEDULE)
     other = [phrase for key, phrase in phrases.items() if key not in free]
     other += [] if phrases else [SAME_VALUES]
-    shared, own = store.sweep["sweep"].get("shared", {}), plan.shared
+    shared, own = store.sweep["sweep"].get("shared", {}), as_given(plan.shared)
     other += [
         f"{key} is {shared.get(key)} there and {own[key]} here"
         for key in own
@@ -182,6 +183,11 @@ def _check_way(row: RunSettings, width: int) -> None:
         reason = (
             "the reduced kernel, which is to train these runs, keeps what all their steps ask for: "
             'set record.weights = "final", or sweep.kernel = "dense"'
+        )
+    elif kernel == "auto" and network.kernel_of(row) == REDUCED_INPUTS:
+        reason = (
+            "they are to be trained on the span of their inputs, and those there kept weights of "
+            'all inputs: set record.weights = "final" here, too'
         )
     elif network.lanes_share(row):
         reason = "runs that share an operator have the bits of those beside them"

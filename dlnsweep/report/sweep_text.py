@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlnsweep.contracts.on_span import AUTO_KNOWS
+from dlnsweep.contracts.on_span import as_given
 from dlnsweep.results import Results
 from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.warm_start import WARM_START
@@ -54,9 +54,8 @@ def sweep_text(results: Results) -> SweepText:
         and all(len(rows) <= _MOST_VALUES for rows in lists.values())
         and all(value is not None for rows in lists.values() for row in rows for value in row)
     )
-    shared = {k: v for k, v in record.get("shared", {}).items() if v not in (None, [], "", {})}
-    # Of "auto", and not of the file.
-    shared.pop(AUTO_KNOWS, None)
+    given = as_given(record.get("shared", {}))
+    shared = {key: value for key, value in given.items() if value not in (None, [], "", {})}
     sections: dict[str, list[str]] = {}
     for key in [*values, *(key for key in shared if key not in values)]:
         section, _, name = key.partition(".")

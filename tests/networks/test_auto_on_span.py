@@ -11,7 +11,9 @@ from spec_samples import document, problems, sweep
 import dlnsweep
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
+from dlnsweep.errors import SpecError
 from dlnsweep.execution.judges import choose_kernels
+from dlnsweep.execution.origins import origins_of
 from dlnsweep.plan import expansion
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings.run_settings import RunSettings
@@ -113,3 +115,37 @@ def test_a_folder_that_was_begun_before_keeps_its_way(
     # float64: sums of twenty thousand terms in another order.
     ends: Any = [float(each["final_loss"].iloc[0]) for each in (new, runs)]
     assert ends[0] == pytest.approx(ends[1], rel=1e-10)
+
+
+def test_what_goes_on_is_not_trained_on_the_span_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Kept states are of all inputs: runs on the span began at step 0 after it was said they go on.
+
+    What "auto" knows is no key of a file, and nothing that tells why runs are others.
+    """
+    monkeypatch.setattr("dlnsweep.networks.generic.on_span._LEAST_SECONDS", 0.0)
+
+    def made(steps: int, weights: Any, folder: str = "", **training: Any) -> Any:
+        record = {"observables": ["loss"], "spacing": "linear", "count": steps // 10 + 1}
+        return dlnsweep.Sweep.from_dict(
+            document(problem=TEACHER, network=MLP, record=record | {"weights": weights},
+                     training={"learning_rate": 1e-3, "num_steps": steps} | training,
+                     sweep={"go_on_from": folder})
+        )  # fmt: skip
+
+    ended = dlnsweep.run(made(20, "final"), tmp_path / "short", workers=0).path
+    with pytest.raises(SpecError) as caught:
+        origins_of(make_plan(made(300, [], str(ended))))
+    assert str(caught.value) == (
+        "sweep.go_on_from: these runs cannot go on (they are to be trained on the span of their "
+        'inputs, and those there kept weights of all inputs: set record.weights = "final" here, '
+        "too). Leave it out."
+    )
+    whole = dlnsweep.run(made(300, "final", str(ended)), tmp_path / "long", workers=0).runs()
+    assert list(whole["kernel"]) == ["generic"]
+    # A folder of an earlier version, which lacks that word.
+    file = ended / "sweep.json"
+    file.write_text(file.read_text().replace(AUTO_KNOWS, "sweep.nosuch"))
+    with pytest.raises(SpecError, match=r"recorded: training\.learning_rate is .* here\. Leave"):
+        origins_of(make_plan(made(300, "final", str(ended), learning_rate=2e-3)))
