@@ -214,9 +214,11 @@ class _Fit:
 
         self._plan = plan
         index = int(np.flatnonzero(plan.programs == program)[0])
-        self._network = network_of(plan.row(index))
+        # Runs with given weights may be trained by another way.
+        row = plan.row(index) | {_KEY: "given"}
+        self._network = network_of(row)
         with numerics():
-            drawing = drawing_of(plan.row(index), plan.program_widths[program])
+            drawing = drawing_of(row, plan.program_widths[program])
             self._shapes = weight_tree(drawing).shapes
 
     def check(

@@ -117,6 +117,15 @@ def test_a_folder_that_was_begun_before_keeps_its_way(
     assert ends[0] == pytest.approx(ends[1], rel=1e-10)
 
 
+def made(steps: int, weights: Any, begun: dict[str, Any], **training: Any) -> Any:
+    """A sweep that is trained on the span, were it not for its weights."""
+    record = {"observables": ["loss"], "spacing": "linear", "count": steps // 10 + 1}
+    return dlnsweep.Sweep.from_dict(
+        document(problem=TEACHER, network=MLP, record=record | {"weights": weights}, sweep=begun,
+                 training={"learning_rate": 1e-3, "num_steps": steps} | training)
+    )  # fmt: skip
+
+
 def test_what_goes_on_is_not_trained_on_the_span_in_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -126,26 +135,38 @@ def test_what_goes_on_is_not_trained_on_the_span_in_silence(
     """
     monkeypatch.setattr("dlnsweep.networks.generic.on_span._LEAST_SECONDS", 0.0)
 
-    def made(steps: int, weights: Any, folder: str = "", **training: Any) -> Any:
-        record = {"observables": ["loss"], "spacing": "linear", "count": steps // 10 + 1}
-        return dlnsweep.Sweep.from_dict(
-            document(problem=TEACHER, network=MLP, record=record | {"weights": weights},
-                     training={"learning_rate": 1e-3, "num_steps": steps} | training,
-                     sweep={"go_on_from": folder})
-        )  # fmt: skip
-
-    ended = dlnsweep.run(made(20, "final"), tmp_path / "short", workers=0).path
+    ended = dlnsweep.run(made(20, "final", {}), tmp_path / "short", workers=0).path
+    going = {"go_on_from": str(ended)}
     with pytest.raises(SpecError) as caught:
-        origins_of(make_plan(made(300, [], str(ended))))
+        origins_of(make_plan(made(300, [], going)))
     assert str(caught.value) == (
         "sweep.go_on_from: these runs cannot go on (they are to be trained on the span of their "
         'inputs, and those there kept weights of all inputs: set record.weights = "final" here, '
         "too). Leave it out."
     )
-    whole = dlnsweep.run(made(300, "final", str(ended)), tmp_path / "long", workers=0).runs()
+    whole = dlnsweep.run(made(300, "final", going), tmp_path / "long", workers=0).runs()
     assert list(whole["kernel"]) == ["generic"]
     # A folder of an earlier version, which lacks that word.
     file = ended / "sweep.json"
     file.write_text(file.read_text().replace(AUTO_KNOWS, "sweep.nosuch"))
     with pytest.raises(SpecError, match=r"recorded: training\.learning_rate is .* here\. Leave"):
-        origins_of(make_plan(made(300, "final", str(ended), learning_rate=2e-3)))
+        origins_of(make_plan(made(300, "final", going, learning_rate=2e-3)))
+
+
+def test_weights_that_are_given_fit_the_generic_way_that_is_to_train_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """They were held against the arrays of the span, which runs without them would have."""
+    monkeypatch.setattr("dlnsweep.networks.generic.on_span._LEAST_SECONDS", 0.0)
+    ended = dlnsweep.run(made(20, "final", {}, learning_rate=1e-7), tmp_path / "first", workers=0)
+    warm = {"warm_start": {"from": str(ended.path)}}
+    runs = dlnsweep.run(
+        made(300, [], warm, learning_rate=1e-7), tmp_path / "second", workers=0
+    ).runs()
+    assert list(runs["kernel_reason"]) == ["its initial weights are given"]
+    # The same steps, as of one run: gradient descent has no memory.
+    whole: Any = dlnsweep.run(
+        made(320, "final", {}, learning_rate=1e-7), tmp_path / "whole", workers=0
+    ).runs()
+    # Some hundred sums of twenty thousand terms, compiled for other inputs.
+    assert float(runs["final_loss"].iloc[0]) == pytest.approx(whole["final_loss"].iloc[0], rel=1e-9)
