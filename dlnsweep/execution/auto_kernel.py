@@ -34,8 +34,7 @@ def of_new(plan: Plan) -> dict[str, str]:
         with contextlib.suppress(StoreError):
             return of_store(Store.open(folder))
         return {}
-    row = plan.row(0) | {AUTO_TAKES: "simd"}
-    taken = network_of(row).takes_vectors(row) and _fills_vectors(plan) and is_usable()
+    taken = _fills_vectors(plan) and _has_use(plan) and is_usable()
     return {_RECORD: "simd"} if taken else {}
 
 
@@ -72,6 +71,13 @@ def check_here(store: Store) -> None:
 
 def _of_record(record: Mapping[str, Any]) -> dict[str, str]:
     return {_RECORD: "simd"} if record.get(_RECORD) == "simd" else {}
+
+
+def _has_use(plan: Plan) -> bool:
+    """Tell whether runs of any program would be trained by vector instructions."""
+    _, firsts = np.unique(plan.programs, return_index=True)
+    rows = (plan.row(int(index)) | {AUTO_TAKES: "simd"} for index in firsts)
+    return any(network_of(row).takes_vectors(row) for row in rows)
 
 
 def _fills_vectors(plan: Plan) -> bool:

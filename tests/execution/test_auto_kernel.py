@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from spec_samples import sweep
 
-from dlnsweep.contracts.network import AUTO_TAKES
+from dlnsweep.contracts.network import AUTO_TAKES, network_of
 from dlnsweep.errors import RunError
 from dlnsweep.execution import auto_kernel
 from dlnsweep.execution.auto_kernel import of_new, settings_in
@@ -34,9 +34,14 @@ def use(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: there)
 
 
-def tiny(seeds: int = 8, width: Any = 2, num_steps: Any = 100, **options: Any) -> Sweep:
+TEACHER = {"kind": "teacher", "signal_dim": 1, "measurement_dim": 2, "num_samples": 3}
+
+
+def tiny(
+    seeds: int = 8, width: Any = 2, num_steps: Any = 100, problem: Any = None, **options: Any
+) -> Sweep:
     return sweep(
-        problem={"kind": "teacher", "signal_dim": 1, "measurement_dim": 2, "num_samples": 3},
+        problem=TEACHER | (problem or {}),
         network={"kind": "mlp", "depth": 2, "width": width, "activation": "tanh"},
         training={"learning_rate": 0.1, "num_steps": num_steps},
         sweep={"seeds": seeds, **options},
@@ -127,6 +132,14 @@ def test_it_is_taken_where_it_can_pay_alone(tmp_path: Path, monkeypatch: pytest.
     # Twice as many have place in a vector.
     assert would_take(make_plan(tiny(15, precision="float32"))) == {}
     assert would_take(make_plan(tiny(16, precision="float32"))) == TAKEN
+    # Wide ones are trained on the span of their samples, whichever comes first.
+    spanned = {"measurement_dim": 256, "num_samples": 16}
+    for widths in ([8, 1], [1, 8]):
+        both = make_plan(tiny(width=widths, num_steps=10**6, problem=spanned))
+        assert [network_of(row).kernel_of(row) for row in (both.row(0), both.row(8))] == [
+            {8: "reduced_inputs", 1: "auto"}[width] for width in widths
+        ]
+        assert would_take(both) == TAKEN
     # Of what other machines have nothing is known here.
     prepare(tiny(), tmp_path / "dask", how=f"{DASK}of two")
     assert taken(tmp_path / "dask") == {}
