@@ -126,9 +126,6 @@ def run(
         prepared = prepare(sweep, root, share, how=how)
         left = prepared.runs - prepared.runs_done
         mine = f" of shard {share}" if share else ""
-        _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
-        if left and (unfit := problem()):
-            _say(f"compiling without a cache: {unfit}", quiet)
         ahead = None
         # Only where other processes compute, and this one waits.
         if prepared.todo and figure and sweep.figures and workers != 0 and dask is None:
@@ -138,6 +135,10 @@ def run(
         tally = tally_of(prepared, sweep)
         done = f"of {tally.runs} runs{mine} are done and kept in {root}; the same command goes on"
         with stoppable(tally.wish) as should_stop:
+            # Whoever has read it and stops is told how to go on.
+            _say(f"{root}: {left} of {prepared.runs} runs{mine} to do", quiet)
+            if left and (unfit := problem()):
+                _say(f"compiling without a cache: {unfit}", quiet)
             try:
                 with reporting(tally, quiet=quiet or not prepared.todo) as on_event:
                     work(prepared, execute, how, on_event=on_event, should_stop=should_stop)

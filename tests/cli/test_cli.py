@@ -589,7 +589,8 @@ def test_control_c_on_a_terminal_without_cursor(tmp_path: Path) -> None:
     path = write(tmp_path, LONG)
     arguments = ("run", path, "--workers", "1", "--out", tmp_path)
     with on_a_terminal(*arguments, cwd=tmp_path, kind="dumb") as (process, keyboard, shown):
-        wait_until(lambda: workers_of(tmp_path / "long"))
+        # A worker starts while runs are planned: nothing is to be gone on with yet.
+        wait_until(lambda: "runs to do" in shown() and workers_of(tmp_path / "long"))
         os.write(keyboard, CONTROL_C)
         wait_until(lambda: (shown(), process.poll())[1] is not None)
         text = shown()

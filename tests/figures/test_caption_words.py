@@ -22,7 +22,7 @@ def said(richness: float = 1.0, **training: object) -> list[str]:
         "record": {"observables": ["loss"]},
     }  # fmt: skip
     plan = make_plan(Sweep.from_dict(document))
-    runs = pd.DataFrame([plan.row(i) for i in range(plan.num_runs)])
+    runs = pd.DataFrame({name: list(column) for name, column in plan.settings.items()})
     with words_of(runs):
         return constants(Selection(runs, runs, len(runs), 0, 0, 0))
 
