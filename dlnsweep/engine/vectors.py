@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.contracts.network import network_of
 from dlnsweep.engine.program import Program
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.lazy import jax
@@ -57,8 +58,9 @@ def program_where_it_pays(
         RunError: If llvmlite is not installed.
     """
     check_installed(BEGUN)
-    words = "it pays", "there is only the generic way; not simd"
-    return _program(row, padded_width, lanes, device, *words, PAYS_UP_TO)
+    # Why it is not on the span of its samples, where its network could be.
+    why_not = f"{network_of(row).why_full(row, padded_width)}; not simd"
+    return _program(row, padded_width, lanes, device, "it pays", why_not, PAYS_UP_TO)
 
 
 def _program(

@@ -247,9 +247,11 @@ def test_what_it_cannot_another_program_does(monkeypatch: pytest.MonkeyPatch):
         {}, 3, 2, on_cpu,
         "simd cannot: its step has the operation 'sort', which is not known here",
     )  # fmt: skip
-    assert vectors.program_where_it_pays(RunSettings({}), 3, 2, on_cpu)[-1] == (  # type: ignore[index]
-        "there is only the generic way; not simd: its step has the operation 'sort', which is not "
-        "known here"
+    # Beside it stands why it is not on the span of its samples, as where nothing was tried.
+    row = planned(CASES["tanh, adam"], kernel="auto").row(0)
+    assert vectors.program_where_it_pays(row, 3, 2, on_cpu)[-1] == (  # type: ignore[index]
+        f"{network_of(row).why_full(row, 3)}; not simd: its step has the operation 'sort', which "
+        "is not known here"
     )
     refused: Any = vectors.program_of_vectors(RunSettings({}), 3, 2, on_gpu)
     assert refused[-1] == ("simd cannot: it computes on the CPU, and JAX's device here is a gpu")
@@ -271,8 +273,8 @@ def test_unasked_it_takes_what_pays_alone(monkeypatch: pytest.MonkeyPatch):
     # A step of one operation more than pays is the generic way's, which says why.
     monkeypatch.setattr(vectors, "PAYS_UP_TO", count - 1)
     assert program(row | folder) == (
-        f"there is only the generic way; not simd: its step has {count:,} operations, more than "
-        f"{count - 1:,}"
+        f"its inputs span all their dimensions; not simd: its step has {count:,} operations, more "
+        f"than {count - 1:,}"
     )
     monkeypatch.setattr(vectors, "PAYS_UP_TO", count)
     paid = program(row | folder)
