@@ -38,7 +38,6 @@ from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.vectors import flat, like
 from dlnsweep.settings.run_settings import RunSettings
-from dlnsweep.settings.training import OF_NETWORK
 
 # The most outputs on all samples: the tangent kernel is decomposed at each jump.
 MOST_OUTPUTS = 512
@@ -148,7 +147,7 @@ class JumpKernel(Kernel):
         """Return the state at a step, or before it where a walk has no gradients left."""
         del step
         constants = inputs.constants.steps
-        motion = motion_of(self.of, self.is_squared, constants, state.params)
+        motion = motion_of(self.of, constants, state.params)
         walks = state.walks._replace(active=state.walks.active & state.active)
         tolerances = state.tolerance * jnp.asarray([1.0, _COARSER])
         weights = jnp.stack([weights_of(TERMS), weights_of(TERMS - 1)])
@@ -193,13 +192,6 @@ class JumpKernel(Kernel):
         beyond = jnp.sum(samples.targets**2) - jnp.sum(targets**2)
         limit = constants.limit - jnp.maximum(beyond, 0.0)
         return constants._replace(samples=Samples(inputs, targets), limit=limit)
-
-    @property
-    def is_squared(self) -> bool:
-        """Whether the loss is half the squared error, summed over outputs and samples."""
-        named = self.training.loss
-        own = self.of.network.loss is not None
-        return named == "squared" or (named == OF_NETWORK and not own)
 
 
 class JumpProgram(Program):
@@ -292,7 +284,7 @@ def kernel_of(drawing: Any, layout: Layout) -> JumpKernel:
     found: Any = drawing.kernel(layout)
     kernel = JumpKernel(found.training, found.record, True, found)
     # That of a network of the inputs alone, linear in them.
-    if found.network is DEEP_LINEAR and kernel.is_squared:
+    if found.network is DEEP_LINEAR and found.is_squared:
         return replace(kernel, rank=drawing.rank)
     return kernel
 

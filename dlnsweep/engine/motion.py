@@ -31,12 +31,11 @@ def rule_of(kernel: GenericKernel, constants: Constants) -> Rule:
     return Momentum(constants.numbers["momentum"], name == "nesterov")
 
 
-def motion_of(kernel: GenericKernel, squared: bool, constants: Constants, params: Any) -> Motion:
+def motion_of(kernel: GenericKernel, constants: Constants, params: Any) -> Motion:
     """Return a run's steps.
 
     Args:
         kernel: The generic way of its network.
-        squared: Whether the loss is half the squared error.
         constants: The run's, with as few samples as steps need.
         params: Parameters, for their shapes.
     """
@@ -61,7 +60,7 @@ def motion_of(kernel: GenericKernel, squared: bool, constants: Constants, params
 
     def derivatives(vector: Any) -> Any:
         found = jacobian(outputs, vector)
-        if not squared:
+        if not kernel.is_squared:
             settings = with_numbers(kernel.settings, constants.network)
 
             def loss(o: Any) -> Any:

@@ -194,6 +194,31 @@ def test_a_product_of_ones_own_is_the_house_s(kind: str, product: Path, tmp_path
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
+def test_time_jumps_know_that_its_loss_is_the_problems(product: Path, tmp_path: Path):
+    """The curvature of a mean over some entries is not that of half the squared error of all."""
+    observables = ["loss", "train_error", "singular_values"]
+    training = {"weight_decay": 1e-3, "num_steps": 50_000}
+    found = {}
+    with loaded(product):
+        for kernel in ("generic", "jumps"):
+            own = document(
+                network={"kind": "product"}, training=training, sweep={"kernel": kernel},
+                record={"count": 6, "observables": observables},
+            )  # fmt: skip
+            del own["network"]["scale"]
+            results = dlnsweep.run(own, tmp_path / kernel, workers=0, figures=False)
+            found[kernel] = results.curves()
+            run = results.runs().iloc[0]
+    # "asked for; 1,234 steps taken, 48,766 in 99 jumps"
+    taken = int(run["kernel_reason"].split()[2].replace(",", ""))
+    assert taken < 0.5 * training["num_steps"], run["kernel_reason"]
+    assert run["truncation_error"] < 1e-5
+    for name in observables:
+        ours, theirs = (np.stack(found[k][name].to_numpy()) for k in ("jumps", "generic"))
+        # The tolerance of the sweep, relative to the largest value.
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
+
+
 def test_what_it_has_not_is_refused(diagonal: Path):
     base = {"problem": {"kind": "matrix_completion", **PROBLEM_KINDS["matrix_completion"]},
             "network": {"kind": "diagonal_middle", "width": 4}}  # fmt: skip

@@ -69,6 +69,12 @@ class GenericKernel(Kernel):
         name = self.training.loss
         return self.network.reduction if name == OF_NETWORK else LOSSES[name].reduction
 
+    @property
+    def is_squared(self) -> bool:
+        """Whether the loss is half the squared error, summed over outputs and samples."""
+        name = self.training.loss
+        return name == "squared" or (name == OF_NETWORK and self.network.loss is None)
+
     def loss(self, outputs: Any, targets: Any, settings: Any) -> Any:
         """Return the loss of some outputs: that of [training], else the network's own."""
         name = self.training.loss

@@ -57,6 +57,11 @@ class MatrixLoss(GenericKernel):
 
     power: float
 
+    @property
+    def is_squared(self) -> bool:
+        """Whether the loss is half the squared error of all entries: it is the problem's own."""
+        return False
+
     def watched(self, fit: Any, outputs: Any, samples: Samples) -> Float[Array, ""]:
         """Return what must not exceed the limit: the sum of the squared residuals."""
         del fit
