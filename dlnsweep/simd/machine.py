@@ -16,6 +16,8 @@ from dlnsweep.numerics.compile_cache import kept_programs
 from dlnsweep.numerics.runtime import usable_cores
 from dlnsweep.simd.llvm import binding, features, ir
 
+# Nothing that keeps in registers what the code has put into memory: there are too few.
+_PASSES = ("instruction_combine", "simplify_cfg")
 # What takes less is compiled again as fast as it is read.
 _LEAST_SECONDS = 0.05
 
@@ -60,10 +62,9 @@ class Machine:
         machine = binding.Target.from_default_triple().create_target_machine(**target)
         options = binding.create_pipeline_tuning_options()
         builder = binding.create_pass_builder(machine, options)
-        # Nothing that keeps in registers what the code has put into memory: there are too few.
         passes = binding.create_new_module_pass_manager()
-        passes.add_instruction_combine_pass()
-        passes.add_simplify_cfg_pass()
+        for name in _PASSES:
+            getattr(passes, f"add_{name}_pass")()
         passes.run(parsed, builder)
         self._engine = binding.create_mcjit_compiler(parsed, machine)
         self._machine = machine
@@ -89,7 +90,7 @@ class Machine:
 def _key(text: str, target: dict[str, Any]) -> str:
     """Return what names the machine code of a module: all that it is made of."""
     version = importlib.metadata.version("llvmlite"), binding.llvm_version_info
-    whole = "\n".join([str(version), *map(str, target.items()), text])
+    whole = "\n".join([str(version), str(_PASSES), *map(str, target.items()), text])
     return f"simd-{hashlib.sha256(whole.encode()).hexdigest()}"
 
 

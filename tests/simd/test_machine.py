@@ -83,6 +83,15 @@ def test_another_version_of_llvm_has_programs_of_its_own(
     assert len(set(written)) == 2
 
 
+def test_code_of_other_passes_is_compiled_anew(
+    folder: Path, written: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    made()
+    monkeypatch.setattr(machine, "_PASSES", machine._PASSES[:1])
+    assert made() == [1, 3, 5]
+    assert len(set(written)) == len(list(folder.iterdir())) == 2
+
+
 @pytest.mark.parametrize("unfit", ["off", "open"])
 def test_without_a_fit_folder_nothing_is_kept(
     folder: Path, written: list[str], monkeypatch: pytest.MonkeyPatch, unfit: str
