@@ -38,9 +38,19 @@ def draw_registered(results: Any, settings: Any) -> Any:
             # Refused where it is to be saved.
             return made
         if "__dict__" not in read and "model_dump" not in read:
-            _carry_out(settings, settings.model_fields_set - read - _ELSEWHERE, made)
+            _carry_out(settings, _asked(settings) - read - _ELSEWHERE, made)
     made.rc = dict(settings.rc)
     return made
+
+
+def _asked(settings: Any) -> set[str]:
+    # What a folder keeps of a figure has every key, most with what they are if nobody gives them.
+    fields = type(settings).model_fields
+    return {
+        key
+        for key in settings.model_fields_set
+        if getattr(settings, key) != fields[key].get_default(call_default_factory=True)
+    }
 
 
 def _watched(settings: Any, read: set[str]) -> Any:

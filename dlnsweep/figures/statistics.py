@@ -161,8 +161,8 @@ def noise_levels(results: Results) -> np.ndarray:
     levels = results.sweep["sweep"].get("shared", {}).get("record.noise_levels")
     if not isinstance(levels, list) or not all(isinstance(each, int | float) for each in levels):
         raise StoreError(
-            f"{results.path}: sweep.json has no record.noise_levels, which its noise was drawn by: "
-            "it is damaged; restore it from a copy."
+            "its sweep.json has no record.noise_levels, by which its noise was drawn: the results "
+            "folder is damaged; restore it from a copy."
         )
     return np.array(levels, dtype=float)
 
