@@ -29,6 +29,7 @@ import dlnsweep
 from dlnsweep.errors import StoreError
 from dlnsweep.execution import heartbeat
 from dlnsweep.execution.runner import prepare
+from dlnsweep.execution.weights_size import _kept_bytes
 from dlnsweep.execution.worker import execute_batch
 from dlnsweep.figures.draw import save
 from dlnsweep.numerics.compile_cache import why_unusable
@@ -285,6 +286,9 @@ PACKED: dict[str, bytes] = {
     "no array": sealed({"outline.npy": ONE}),
     "no outline": sealed({"a0.npy": ONE}),
     "a long header": sealed({"outline.npy": ONE, "a0.npy": b"\x93NUMPY\x02\x00" + b"\xff" * 99}),
+    "a header that does not end": sealed(
+        {"outline.npy": b"\x93NUMPY\x01\x00\x10\x00{'descr': ('|u1',".ljust(26) + bytes(9)}
+    ),
     "a key that is a list": sealed({"outline.npy": outline('{"dict": [[[], 1]]}')}),
     "another kind": sealed({"outline.npy": outline('{"kind": "Popen", "fields": {}}')}),
 }
@@ -389,6 +393,24 @@ def test_settings_that_no_sweep_can_have_are_told(
     with pytest.raises(StoreError) as caught:
         dlnsweep.run(sweep, tmp_path / "out", workers=0)
     assert f"settings that no sweep can have: {key} {said}" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["nosuch", None, 3])
+def test_a_kind_that_is_not_known_is_told(value: object, tmp_path: Path) -> None:
+    sweep = write(tmp_path)
+    root = tmp_path / "out" / "small"
+    prepare(Sweep.from_file(sweep), root)
+    changed("problem.kind", pa.array([value]))(root / "runs.parquet")
+    with pytest.raises(StoreError, match="are not known together: its results folder is damaged"):
+        execute_batch(root, 0)
+
+
+def test_a_link_among_kept_weights_is_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "batch-000000.npz").write_bytes(bytes(5))
+    (folder / "batch-000001.npz").symlink_to("batch-000001.npz")
+    assert _kept_bytes(tmp_path) == 5
 
 
 def without(column: str, root: Path) -> None:

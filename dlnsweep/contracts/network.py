@@ -16,8 +16,10 @@ from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.structure import Structure
+from dlnsweep.errors import StoreError
 from dlnsweep.settings.base import Constraint, Settings
 from dlnsweep.settings.run_settings import RunSettings
+from dlnsweep.settings.sentences import show
 from dlnsweep.settings.training import OF_NETWORK, STEP_RULE_WORDS, SWITCHES, are_on
 from dlnsweep.settings.warm_start import WARM_START
 
@@ -341,5 +343,17 @@ def find_network(problem_kind: str, network_kind: Any = None) -> NetworkKind:
 
 
 def network_of(row: RunSettings) -> NetworkKind:
-    """Return the kind of network of a run, from its dotted settings."""
-    return NETWORKS[PROBLEMS[row["problem.kind"]].task, row["network.kind"]]
+    """Return the kind of network of a run, from its dotted settings.
+
+    Raises:
+        StoreError: If there is none, as of a folder that is damaged.
+    """
+    kinds = row["problem.kind"], row["network.kind"]
+    try:
+        return NETWORKS[PROBLEMS[kinds[0]].task, kinds[1]]
+    except (KeyError, TypeError):
+        raise StoreError(
+            f"a run has problem.kind = {show(kinds[0])} and network.kind = {show(kinds[1])}, which "
+            "are not known together: its results folder is damaged, or of a plug-in that is not "
+            "named (--plugin FILE); `dlnsweep verify` tells damage."
+        ) from None

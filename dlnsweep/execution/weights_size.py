@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,10 @@ def _kept_bytes(root: Path) -> int:
 
     total = 0
     for path in (root / WEIGHTS).glob("*.npz"):
-        # Another process may tidy up meanwhile.
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size
+        # Another process may tidy up meanwhile; what is no file of ours, as a link, has no room.
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return total
 
 

@@ -14,6 +14,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Iterable
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ _LOCAL_HEADER = 30
 _MALFORMED = (
     *(ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError),
     *(zipfile.BadZipFile, NotImplementedError, EOFError, struct.error, MemoryError, SyntaxError),
+    # Of NumPy, where a header is no Python: it looks for what Python 2 wrote.
+    TokenError,
 )
 
 
