@@ -15,6 +15,7 @@ import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -237,8 +238,7 @@ def test_a_malformed_receipt_is_told(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [{"name": 3}, {"name": "x" * 10**6}, {"observables": "all"}, {"sweep": []},
-     {"sweep": {"figures": [1]}}, {"sweep": {"shared": 1}}, {"environment": 5e-324},
-     {"environment": {"variables": "x"}}, {"environment": {"versions": None}}],
+     {"sweep": {"figures": [1]}}, {"sweep": {"shared": 1}}],
 )  # fmt: skip
 def test_a_malformed_description_is_told(change: dict[str, object], tmp_path: Path) -> None:
     store = samples.complete(tmp_path / "s")
@@ -426,6 +426,18 @@ def test_a_table_of_runs_that_lacks_what_a_run_needs_is_told(column: str, tmp_pa
     without(column, root)
     with pytest.raises(StoreError, match=re.escape(f"has no column '{column}', which every sweep")):
         dlnsweep.run(sweep, tmp_path / "out", workers=0)
+
+
+@pytest.mark.parametrize("environment", [5e-324, {"variables": "x"}, {"versions": None}])
+def test_a_run_needs_to_know_where_its_sweep_was_begun(environment: Any, tmp_path: Path) -> None:
+    sweep = write(tmp_path)
+    root = tmp_path / "out" / "small"
+    prepare(Sweep.from_file(sweep), root)
+    path = root / "sweep.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "environment": environment}))
+    for go_on in (lambda: prepare(Sweep.from_file(sweep), root), lambda: execute_batch(root, 0)):
+        with pytest.raises(StoreError, match="'environment' does not say where"):
+            go_on()
 
 
 def test_a_sweep_without_its_common_settings_is_told(tmp_path: Path) -> None:

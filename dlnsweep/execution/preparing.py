@@ -29,6 +29,7 @@ from dlnsweep.simd.llvm import ASKED, check_installed
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import Store, StoredPlan
+from dlnsweep.store.description import environment_of
 from dlnsweep.store.records import integers
 from dlnsweep.version import NUMERICS_VERSION
 
@@ -166,7 +167,7 @@ def _origins_of_more(plan: Plan, store: Store) -> tuple[Origins | None, str]:
 
 
 def _begun(store: Store) -> dict[str, Any]:
-    return store.sweep.get("environment", {})
+    return environment_of(store.sweep, store.root)
 
 
 def _another_machine(store: Store, here: dict[str, Any]) -> str:

@@ -65,12 +65,13 @@ def execute_batch(
     from dlnsweep.execution.kept_weights import weights_file
     from dlnsweep.execution.warm_start import given_of
     from dlnsweep.store import Store
+    from dlnsweep.store.description import environment_of
     from dlnsweep.store.records import curves_table, outcomes_table
 
     plugins.load()
     store = Store.open(root)
     around = surroundings()
-    begun = store.sweep.get("environment", {}).get("variables", {})
+    begun = environment_of(store.sweep, store.root).get("variables", {})
     check_same(store.root, begun, around["variables"])
     columns, shared, padded_width = _inputs(store, number)
     on_event(Event("begun", number, text=socket.gethostname()))

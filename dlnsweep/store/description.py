@@ -41,12 +41,6 @@ def _is_record(value: Any) -> bool:
     return isinstance(shared, dict) and tables
 
 
-def _is_environment(value: Any) -> bool:
-    # A folder that an earlier version began has less of it.
-    parts = ("versions", "variables")
-    return isinstance(value, dict) and all(isinstance(value.get(p, {}), dict) for p in parts)
-
-
 def _are_files(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(each, dict) and _is_text(each.get("sha256")) for each in value.values()
@@ -64,7 +58,6 @@ _SWEEP: dict[str, Callable[[Any], bool]] = {
     "observables": _are_texts,
     "sweep_sha256": _is_text,
     "sweep": _is_record,
-    "environment": _is_environment,
 }
 _RECEIPT: dict[str, Callable[[Any], bool]] = {
     "batch": _is_count,
@@ -94,6 +87,24 @@ def check_sweep(value: Mapping[str, Any], path: Any) -> None:
             f"{path}: is damaged ({found}); restore it from a copy, or move the folder away and "
             "run the sweep again."
         )
+
+
+def environment_of(value: Mapping[str, Any], root: Any) -> dict[str, Any]:
+    """Return what the content of a `sweep.json` says of where the sweep of a folder was begun.
+
+    Who only looks at results can do without. A folder that an earlier version began has less of it.
+
+    Raises:
+        StoreError: If it is of another kind.
+    """
+    found = value.get("environment", {})
+    parts = ("versions", "variables")
+    if not isinstance(found, dict) or any(not isinstance(found.get(p, {}), dict) for p in parts):
+        raise StoreError(
+            f"{root}: its sweep.json is damaged (its 'environment' does not say where the sweep "
+            "was begun); restore it from a copy, or move the folder away and run the sweep again."
+        )
+    return found
 
 
 def _wrong_record(record: Mapping[str, Any]) -> str:
