@@ -6,9 +6,7 @@ from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from typing import Generic, TypeVar
 
-# Registers what this package brings. Named, not imported: it stands above all that it registers,
-# and those who look something up must not load every kind before they have to.
-_OURS = "dlnsweep.builtins"
+from dlnsweep.settings.words import OURS
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -29,7 +27,7 @@ class Registry(MutableMapping[K, V], Generic[K, V]):
     def _known(self) -> dict[K, V]:
         if not Registry.complete:
             # While it is being imported, this returns at once; in another thread, when it has been.
-            import_module(_OURS)
+            import_module(OURS)
         return self._entries
 
     def __getitem__(self, key: K) -> V:

@@ -63,7 +63,7 @@ class DaskExecutor:
         self._workers = workers
         self._options = worker_options(checkpoint_seconds)
 
-    def execute(
+    def __call__(
         self,
         root: str | Path,
         numbers: Sequence[int],
@@ -71,7 +71,7 @@ class DaskExecutor:
         should_stop: Callable[[], bool],
         batch_bytes: int = 0,  # noqa: ARG002 - other machines have other memories
     ) -> dict[int, str]:
-        """Compute batches of a results folder; see `LocalExecutor.execute`."""
+        """Compute batches of a results folder; see `LocalExecutor`."""
         session = f"dlnsweep-{uuid.uuid4().hex}"
         with self._client(len(numbers)) as client:
             try:

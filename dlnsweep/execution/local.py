@@ -125,7 +125,7 @@ class LocalExecutor:
         early, self._early = self._early, None
         return early
 
-    def execute(
+    def __call__(
         self,
         root: str | Path,
         numbers: Sequence[int],

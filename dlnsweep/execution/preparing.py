@@ -82,8 +82,9 @@ def prepare(
     """
     plan, here, note = plan_of(sweep), environment(in_process=how == IN_PROCESS), ""
     check_other_folder(plan, root)
-    if Store.exists(root):
-        known = Store.open(root).sweep["sweep"].get("shared", {})
+    store = Store.open(root) if Store.exists(root) else None
+    if store is not None:
+        known = store.sweep["sweep"].get("shared", {})
         plan = replace(plan, auto_as_before=AUTO_KNOWS not in known)
     check_network(plan)
     check_weights(plan, root)
@@ -91,8 +92,7 @@ def prepare(
     elsewhere = how.startswith(DASK) or bool(accelerators())
     if sweep.options.kernel == "simd" and not how.startswith(DASK):
         check_installed(ASKED)
-    if Store.exists(root):
-        store = Store.open(root)
+    if store is not None:
         if not elsewhere:
             check_here(store)
         taken = of_store(store)

@@ -163,13 +163,13 @@ def executor_for(
     if dask is not None:
         from dlnsweep.execution.dask import DaskExecutor
 
-        return DaskExecutor(dask, workers, checkpoint_seconds).execute, f"{DASK}{dask}"
+        return DaskExecutor(dask, workers, checkpoint_seconds), f"{DASK}{dask}"
     if workers == 0:
         here = partial(_work_here, checkpoint_seconds=checkpoint_seconds)
         return here, IN_PROCESS
     local = LocalExecutor(workers, checkpoint_seconds)
     count = local.num_workers
-    return local.execute, "1 worker" if count == 1 else f"{count} workers"
+    return local, "1 worker" if count == 1 else f"{count} workers"
 
 
 def begun_ahead(execute: Execute, root: str | Path) -> AbstractContextManager[None]:
@@ -179,9 +179,8 @@ def begun_ahead(execute: Execute, root: str | Path) -> AbstractContextManager[No
         execute: What computes batches; of `executor_for`.
         root: The results folder. One that is there may hold all runs already.
     """
-    executor = getattr(execute, "__self__", None)
-    if isinstance(executor, LocalExecutor) and isinstance(root, Path) and not root.exists():
-        return executor.begun(root)
+    if isinstance(execute, LocalExecutor) and isinstance(root, Path) and not root.exists():
+        return execute.begun(root)
     return nullcontext()
 
 

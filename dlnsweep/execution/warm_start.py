@@ -47,12 +47,13 @@ def expanded_ids_of(sweep: Sweep) -> np.ndarray:
         SpecError: As `plan_of`.
         StoreError: As `plan_of`.
     """
-    ids = expanded_ids(sweep)
-    if sweep.options.warm_start is None:
+    ids, warm = expanded_ids(sweep), sweep.options.warm_start
+    if warm is None:
         return ids
-    plain, whole = make_plan(sweep), plan_of(sweep)
+    plain = make_plan(sweep)
     order = np.argsort(plain.run_ids)
-    return whole.run_ids[order[np.searchsorted(plain.run_ids[order], ids)]]
+    begun = with_starts(plain, _starts_of(plain, warm))
+    return begun.run_ids[order[np.searchsorted(plain.run_ids[order], ids)]]
 
 
 def record_of(plan: Plan) -> dict[str, Any]:

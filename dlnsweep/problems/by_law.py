@@ -6,12 +6,12 @@ Vectors with independent entries N(0, 1) are drawn by Bartlett's triangle (`nume
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.settings.base import Constraint
+from dlnsweep.settings.base import Constraint, Describe
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 _MOST, _MOST_DRAWN = 10**15, 2**31 - 1
 
 InputDimension = Annotated[int, Field(ge=1, le=_MOST)]
+Inputs = Annotated[
+    Literal["gaussian", "law"],
+    Describe(
+        "static",
+        "law: the same in any number of dimensions, which are not drawn "
+        '(sweep.kernel = "reduced_inputs", or "auto", which takes that)',
+    ),
+]
 CONSTRAINTS = (
     Constraint(
         ("problem.inputs", "problem.measurement_dim"),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, coordinates
+from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, Inputs, coordinates
 from dlnsweep.problems.labels import LOSS_FITS, Labels, num_outputs, targets_of
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, Positive
@@ -47,14 +47,7 @@ class GaussianMixtureSettings(Settings):
         Describe("static", "number of inputs; by their law it is traced, and free", "m"),
     ]
     num_samples: Annotated[Dimension, Describe("static", "number of training samples", "n")]
-    inputs: Annotated[
-        Literal["gaussian", "law"],
-        Describe(
-            "static",
-            "law: the same in any number of dimensions, which are not drawn "
-            '(sweep.kernel = "reduced_inputs")',
-        ),
-    ] = "gaussian"
+    inputs: Inputs = "gaussian"
     separation: Annotated[Positive, Describe("traced", "distance of the means of two classes")] = (
         1.0
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, coordinates
+from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, Inputs, coordinates
 from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.scalar import NonNegative, ScalarSettings
@@ -37,14 +37,7 @@ class IndexSettings(ScalarSettings):
         InputDimension,
         Describe("static", "number of inputs; by their law it is traced, and free", "m"),
     ]
-    inputs: Annotated[
-        Literal["gaussian", "law"],
-        Describe(
-            "static",
-            "law: the same in any number of dimensions, which are not drawn "
-            '(sweep.kernel = "reduced_inputs")',
-        ),
-    ] = "gaussian"
+    inputs: Inputs = "gaussian"
     hermite_degree: Annotated[
         _Degree, Describe("static", "degree of the link, its information exponent", "k")
     ]

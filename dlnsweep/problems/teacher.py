@@ -66,7 +66,7 @@ class TeacherSettings(Settings):
         Describe(
             "static",
             "the law of the inputs; sphere: uniform, of norm 1; law: gaussian, in any number of "
-            'dimensions, which are not drawn (sweep.kernel = "reduced_inputs")',
+            'dimensions, which are not drawn (sweep.kernel = "reduced_inputs", or "auto")',
         ),
     ] = "gaussian"
     teacher_scale: Annotated[

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Any
 
 from pydantic_core import PydanticCustomError, core_schema
 
-# Registers what this package brings; see `contracts/registry.py`.
-_OURS = "dlnsweep.builtins"
+# Registers what this package brings. Named, not imported: it stands above all that it registers,
+# and those who look something up must not load every kind before they have to.
+OURS = "dlnsweep.builtins"
 
 
 class Words(Sequence[str]):
@@ -80,7 +82,7 @@ class Words(Sequence[str]):
     def _check(self, value: Any) -> str:
         if not isinstance(value, str) or value not in self._all():
             # What this package brings may not be registered yet; if it is, this returns at once.
-            __import__(_OURS)
+            import_module(OURS)
         known = self._all()
         if isinstance(value, str) and value in known:
             return value

@@ -16,6 +16,7 @@ from dlnsweep.settings.warm_start import WARM_START
 from dlnsweep.theory.setup import (
     COLLAPSE,
     DECAYING,
+    FACTORS,
     GAUSSIAN,
     LINEAR,
     PAIR,
@@ -195,6 +196,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "deficiency margin",
         values.deficiency_envelope,
         {
+            **FACTORS,
             "problem.kind": ("matrix_approximation",),
             "problem.loss": ("half_sum",),
             "network.initializer": ("near_target",),
@@ -209,6 +211,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "2 - 2/L, Theorem 3 of arXiv:2408.13767",
         values.speed_exponent,
         {
+            **FACTORS,
             "problem.kind": ("matrix_approximation", "matrix_completion", "matrix_sensing"),
             # An average of balanced layers is not balanced.
             "training.ema_decay": (0.0,),

@@ -14,6 +14,8 @@ from dlnsweep.settings.warm_start import WARM_START
 SUBSPACE = {"problem.kind": ("subspace",), "problem.operator": ("gaussian",)}
 # One learning rate and one weight decay of all layers, the step rule apart.
 LINEAR = {"network.kind": ("deep_linear",), **{f"training.{key}": ("",) for key in BY_LAYER}}
+# Products of layers that are trained on a loss of the product.
+FACTORS = {"network.kind": ("deep_linear", "end_to_end")}
 # Every step is the same, and what is recorded is the weights themselves.
 STEADY = {
     "training.schedule": ("constant",),

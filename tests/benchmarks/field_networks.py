@@ -37,7 +37,7 @@ from tests.benchmarks.network_peers import (
 from tests.benchmarks.ours import plan_of
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import Table, machine, verdict
-from tests.benchmarks.timing import busiest, in_turns
+from tests.benchmarks.timing import busiest, in_turns, steps_for
 
 _SHORT = 20
 _SECONDS = 0.3
@@ -142,19 +142,9 @@ def measured(
     def a_run_step(take: Callable[[int], float], runs: int, steps: int) -> float:
         return (take(_SHORT + steps) - take(_SHORT)) / steps / runs
 
-    def length(take: Callable[[int], float]) -> int:
-        """Return how many steps take about the wanted seconds of a core."""
-        steps = 20
-        while True:
-            # The first call of a length may compile.
-            take(_SHORT + steps)
-            taken = take(_SHORT + steps)
-            if taken > seconds / 5:
-                return max(20, int(steps * seconds / taken))
-            steps *= 4
-
     timed = {
-        name: partial(a_run_step, take, runs, length(take)) for name, (take, runs) in peers.items()
+        name: partial(a_run_step, take, runs, steps_for(take, seconds, _SHORT))
+        for name, (take, runs) in peers.items()
     }
     found = [_losses(case, way) for way in ways]
     error = max(float(np.max(np.abs(one - each) / each)) for one in found for each in wanted)

@@ -33,7 +33,7 @@ from tests.benchmarks.network_peers import (
 from tests.benchmarks.ours import plan_of
 from tests.benchmarks.pinned import Pinned
 from tests.benchmarks.tables import Table, machine, verdict
-from tests.benchmarks.timing import in_turns
+from tests.benchmarks.timing import in_turns, steps_for
 
 _SHORT = 40
 NAMES = ("simd", "otherwise", "by hand", "PyTorch")
@@ -129,17 +129,6 @@ def measured(case: Case, processes: Pinned, rounds: int, seconds: float) -> tupl
     def a_run_step(take: Callable[[int], float], steps: int) -> float:
         return (take(_SHORT + steps) - take(_SHORT)) / steps / RUNS
 
-    def length(take: Callable[[int], float]) -> int:
-        """Return how many steps take about the wanted seconds."""
-        steps = 100
-        while True:
-            # The first call of a length may compile.
-            take(_SHORT + steps)
-            taken = take(_SHORT + steps)
-            if taken > seconds / 5:
-                return max(100, int(steps * seconds / taken))
-            steps *= 4
-
     peers = {
         "simd": partial(ours, "simd"),
         "otherwise": partial(ours, case.otherwise),
@@ -149,7 +138,10 @@ def measured(case: Case, processes: Pinned, rounds: int, seconds: float) -> tupl
     if importlib.util.find_spec("torch") is not None:
         others.append(TorchAtOnce(case, scan.arrays))
         peers["PyTorch"] = others[-1].seconds
-    timed = {name: partial(a_run_step, take, length(take)) for name, take in peers.items()}
+    timed = {
+        name: partial(a_run_step, take, steps_for(take, seconds, _SHORT, 100))
+        for name, take in peers.items()
+    }
     return in_turns(timed, rounds), _error(case, others)
 
 

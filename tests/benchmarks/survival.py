@@ -580,9 +580,7 @@ def killers(quick: bool) -> Row:
                 os.environ, {"JAX_PLATFORMS": "cpu"}
             ):  # fmt: skip
                 events: list[Any] = []
-                failures = execution.LocalExecutor(2).execute(
-                    home, range(4), events.append, lambda: False
-                )
+                failures = execution.LocalExecutor(2)(home, range(4), events.append, lambda: False)
             done = {e.batch for e in events if e.kind == "done"}
             losses += set(failures) != {k % 4} or done != set(range(4)) - {k % 4}
     return Row("a batch that kills its worker every time is reported, the rest completes", tries,

@@ -39,6 +39,25 @@ def in_turns(peers: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
     return {name: statistics.median(values) for name, values in found.items()}
 
 
+def steps_for(take: Callable[[int], float], seconds: float, begun: int, fewest: int = 20) -> int:
+    """Return how many steps beyond a few take about so many seconds, and `fewest` at least.
+
+    Args:
+        take: From a number of steps to its seconds.
+        seconds: What is wanted.
+        begun: Steps that each call takes besides.
+        fewest: What is tried first.
+    """
+    steps = fewest
+    while True:
+        # The first call of a length may compile.
+        take(begun + steps)
+        taken = take(begun + steps)
+        if taken > seconds / 5:
+            return max(fewest, int(steps * seconds / taken))
+        steps *= 4
+
+
 def busiest(call: Callable[[], object]) -> float:
     """Return the seconds on a core of the thread of this process that has most of a call.
 

@@ -77,14 +77,14 @@ def test_workers_of_a_cluster_are_not_ours_to_choose() -> None:
 def test_no_scheduler_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_execution, "_CONNECT_SECONDS", 0.3)
     with pytest.raises(RunError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
-        DaskExecutor("tcp://127.0.0.1:9").execute(tmp_path, [0], print, lambda: False)
+        DaskExecutor("tcp://127.0.0.1:9")(tmp_path, [0], print, lambda: False)
 
 
 @needs_dask
 def test_tls_without_certificates_is_a_sentence(tmp_path: Path) -> None:
     address = "tls://127.0.0.1:9"
     with pytest.raises(RunError) as raised:
-        DaskExecutor(address).execute(tmp_path, [0], print, lambda: False)
+        DaskExecutor(address)(tmp_path, [0], print, lambda: False)
     assert str(raised.value) == (
         f"--dask {address} asks for TLS, but Dask's settings name no ca_file and no cert and no "
         "key; set distributed.comm.tls.ca-file, .client.cert and .client.key in Dask's "
@@ -120,7 +120,7 @@ def executor(
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
         ) as cluster:
             address = cluster.scheduler_address
-            failures = DaskExecutor(address).execute(tmp_path, numbers, hear, should_stop)
+            failures = DaskExecutor(address)(tmp_path, numbers, hear, should_stop)
         return failures, events
 
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")

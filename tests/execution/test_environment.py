@@ -295,7 +295,7 @@ def test_a_platform_that_is_not_there_is_told_once(
 ) -> None:
     monkeypatch.setenv("JAX_PLATFORMS", "nonsense")
     with pytest.raises(RunError, match=r"JAX does not start .*JAX_PLATFORMS='nonsense': unset"):
-        LocalExecutor(1).execute(tmp_path, [0], lambda _: None, lambda: False)
+        LocalExecutor(1)(tmp_path, [0], lambda _: None, lambda: False)
 
 
 @pytest.mark.parametrize("setting", ["JAX_PLATFORMS=nonsense", "JAX_NUMPY_RANK_PROMOTION=nonsense"])

@@ -76,7 +76,7 @@ def executor(
             lambda module, root: [sys.executable, "-c", script, root],
         )
         events: list[Event] = []
-        failures = LocalExecutor(workers).execute(tmp_path, numbers, events.append, should_stop)
+        failures = LocalExecutor(workers)(tmp_path, numbers, events.append, should_stop)
         return failures, events
 
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
@@ -128,10 +128,10 @@ def test_a_worker_that_began_early_takes_the_first_batch(
     executor, events = LocalExecutor(2), list[Event]()
     with executor.begun(tmp_path):
         assert len(started) == 1
-        assert executor.execute(tmp_path, range(6), events.append, lambda: False) == {}
+        assert executor(tmp_path, range(6), events.append, lambda: False) == {}
     # It is one of the two, and later rounds start their own.
     assert len(started) == 2
-    assert executor.execute(tmp_path, [0], events.append, lambda: False) == {}
+    assert executor(tmp_path, [0], events.append, lambda: False) == {}
     assert len(started) == 3
     assert len([event for event in events if event.kind == "done"]) == 7
     # A plan that is refused: what waited for it has ended.

@@ -233,7 +233,7 @@ def test_failures_are_listed_by_their_reason(
     def execute(self: object, root: Path, numbers: list[int], *_: object) -> dict[int, str]:
         return dict.fromkeys(numbers, "its worker process was killed by SIGKILL")
 
-    monkeypatch.setattr(runner.LocalExecutor, "execute", execute)
+    monkeypatch.setattr(runner.LocalExecutor, "__call__", execute)
     with pytest.raises(RunError) as raised:
         dlnsweep.run(sweep, tmp_path)
     assert str(raised.value) == (

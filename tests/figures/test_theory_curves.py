@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from math import asin, exp, pi, sqrt
 from typing import Any
 
@@ -237,6 +238,25 @@ def test_formulas_of_factorizations_are_refused_elsewhere(name: str):
     assert ending.startswith(f"theory[0] is '{name}', which is for problem.kind = 'matrix_approx")
     known = {"problem.kind": ["matrix_approximation"]}
     assert not list(check_theory([name], "curves", curve.observables, known))
+
+
+@pytest.mark.parametrize("name", THEORY_CURVES)
+def test_a_formula_that_reads_network_says_of_which_kinds_it_is(name: str):
+    """A network of one's own on the same problem has other settings, and another theory."""
+    read: list[str] = []
+
+    class Read(dict[str, Any]):
+        def __missing__(self, key: str) -> Any:
+            read.append(key)
+            return 2
+
+    curve = THEORY_CURVES[name]
+    allowed = {key: values[0] for key, values in curve.needs.items() if values}
+    with contextlib.suppress(Exception):
+        # What is no run of its kind may not be computed to the end.
+        curve.values(Setup(Read(allowed), 1.0), np.array([0.0, 1.0]))
+    used = {key.partition(".")[0] for key in (*read, *curve.needs)}
+    assert "network" not in used or "network.kind" in curve.needs
 
 
 def test_formulas_of_factorizations():

@@ -162,6 +162,34 @@ def test_its_steps_are_those_of_a_loop(diagonal: Path, tmp_path: Path):
         np.testing.assert_allclose(ended[name], value, rtol=ROUNDING, atol=ROUNDING)
 
 
+def test_what_is_not_trained_stands_still_and_rates_are_factors(diagonal: Path, tmp_path: Path):
+    """s with rate 0 or not trained, and U at half the rate, are the steps of a loop on U and V."""
+    frozen = "trained=lambda p, _: {'u': True, 's': False, 'v': True}"
+    still = "lambda p, s, o: {'u': 0.5, 's': 0.0, 'v': 1.0}"
+    text, found = diagonal.read_text(), []
+    own = document(training={"learning_rate": 0.005, "weight_decay": 0.0})
+    own["record"] = {"spacing": "explicit", "steps": [0, 120], "weights": [0, 120]}
+    for more in (f"rates={still}, {frozen}", f"rates={still}"):
+        diagonal.write_text(text.replace('task="matrix"', f'task="matrix", version="1", {more}'))
+        with loaded(diagonal):
+            place = tmp_path / str(len(found))
+            results = dlnsweep.run(own, place, workers=0, figures=False)
+            run_id = int(results.runs()["run_id"].iloc[0])
+            found.append([results.weights(run_id, step) for step in (0, 120)])
+            fit = drawn(own, 0)
+    mask, known = (np.asarray(a) for a in (fit.observed.mask, fit.observed.targets))
+    u, s, v = (found[1][0][name] for name in "usv")
+    first = s
+    for _ in range(120):
+        gradient = 2 * (mask * (u * s @ v.T) - known) / mask.sum()
+        u, v = u - 0.0025 * gradient @ v * s, v - 0.005 * gradient.T @ u * s
+    for begun, ended in found:
+        # What is not trained is no weight of the run.
+        assert "s" not in begun or np.array_equal(ended["s"], first)
+        for name, value in {"u": u, "v": v}.items():
+            np.testing.assert_allclose(ended[name], value, rtol=ROUNDING, atol=ROUNDING)
+
+
 @pytest.mark.parametrize("kind", PROBLEM_KINDS)
 def test_a_product_of_ones_own_is_the_house_s(kind: str, product: Path, tmp_path: Path):
     """Everything that both have agrees, by another way of descent; divergence, too."""

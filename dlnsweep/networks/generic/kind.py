@@ -34,7 +34,6 @@ _FLOPS_A_SECOND = 8e9
 # Products over all samples where they are counted, in float64; float32 is twice as fast.
 _WIDE_FLOPS_A_SECOND = 30e9
 _DISPATCH_SECONDS = 1e-5
-_GUESSED_WIDTH = 64
 _TYPES = {bool, int, float, str, type(None)}
 
 
@@ -73,7 +72,7 @@ class GenericKind(NetworkKind):
         item = 8 if row["sweep.precision"] == "float64" else 4
         count = self.network.multiplications
         if count is None:
-            width = width if row.get("network.width") else _GUESSED_WIDTH
+            width = width if row.get("network.width") else on_span.GUESSED_WIDTH
             products, held, speed = sizes * width, width + sizes, _FLOPS_A_SECOND
         else:
             products = count(row.section("network", self.settings), inputs, outputs)
@@ -93,7 +92,7 @@ class GenericKind(NetworkKind):
         if is_by_law(row):
             return cost
         # All inputs and their basis, and the first layer, as they are drawn, with a copy of each.
-        layer = width if row.get("network.width") else _GUESSED_WIDTH
+        layer = width if row.get("network.width") else on_span.GUESSED_WIDTH
         drawn = 16 * row["problem.measurement_dim"] * (2 * rank + layer)
         return replace(cost, draw_bytes=drawn + cost.state_bytes)
 
@@ -251,6 +250,6 @@ def _source_of(network: Network) -> str:
     parts = [network.settings, network.init, network.predict]
     own = network.structure
     more = (network.loss, network.rates, network.trained, own.hidden, own.layers, own.layer_of)
-    more += (own.input_axes, own.input_multiplier, own.input_law)
+    more += (own.input_axes, own.input_multiplier, own.input_law, own.tangent_kernel)
     parts += [each for each in more if each is not None]
     return source_of(parts, f"network {network.kind!r}", 'Network(..., version="1")')

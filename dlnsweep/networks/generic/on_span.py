@@ -21,7 +21,8 @@ _LEAST_SECONDS, _LEAST_FACTOR = 2.0, 1.5
 # as many (measured); the first layer's part of the span is a product.
 _QR, _SVD = 4, 40
 _FLOPS_A_SECOND = 5e9
-_GUESSED_WIDTH = 64
+# Of a network that says none.
+GUESSED_WIDTH = 64
 
 
 def rank_of(row: RunSettings) -> int:
@@ -59,7 +60,7 @@ def is_worth(row: RunSettings, cost: Callable[[RunSettings, int], StepCost], num
         cost: Estimates a step on all inputs.
         num_steps: The numbers of steps.
     """
-    width = row.get("network.width") or _GUESSED_WIDTH
+    width = row.get("network.width") or GUESSED_WIDTH
     inputs, rank = row["problem.measurement_dim"], rank_of(row)
     samples = row.get("problem.num_samples") or rank
     whole, small = cost(row, width), cost(row | {"problem.measurement_dim": rank}, width)
