@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from spec_samples import sweep
 
-from dlnsweep.errors import SpecError
 from dlnsweep.execution.record_price import told_records
 from dlnsweep.plan.plan import make_plan
 
@@ -36,13 +34,3 @@ def test_sharpness_at_every_step_is_told_and_a_few_records_are_not():
     ]
     assert told(observables=["loss"], **every) == []
     assert told(observables=["loss", "sharpness"], spacing="log", count=4) == []
-
-
-def test_cross_entropy_of_one_output_is_refused():
-    training = {"learning_rate": 0.1, "num_steps": 10, "loss": "cross_entropy"}
-    with pytest.raises(SpecError) as error:
-        sweep(problem=TEACHER, network=MLP, training=training)
-    assert (
-        "training.loss is 'cross_entropy', of a softmax over the outputs, and problem.signal_dim "
-        "is 1: a single output always has probability 1. Take another loss, or two outputs or more."
-    ) in str(error.value)

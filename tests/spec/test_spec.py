@@ -400,3 +400,15 @@ def test_any_values_are_accepted_or_refused_with_printable_sentences(changes: An
         found = error.problems
     assert found
     assert all(problem.isprintable() for problem in found)
+
+
+def test_cross_entropy_of_one_output_is_refused():
+    (sentence,) = problems(
+        problem={"kind": "teacher", "signal_dim": 1, "measurement_dim": 4, "num_samples": 6},
+        network={"kind": "mlp", "depth": 2, "width": 5},
+        training={"learning_rate": 0.1, "num_steps": 10, "loss": "cross_entropy"},
+    )
+    assert sentence == (
+        "training.loss is 'cross_entropy', of a softmax over the outputs, and problem.signal_dim "
+        "is 1: a single output always has probability 1. Take another loss, or two outputs or more."
+    )
