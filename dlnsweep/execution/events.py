@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Of a batch that was handed to a worker that was to end.
+NOT_BEGUN = "not begun"
+
 
 @dataclass(frozen=True)
 class Event:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from dlnsweep.contracts.plugins import plugin_files
 from dlnsweep.errors import Interrupted, RunError, StoreError
-from dlnsweep.execution.events import Event
+from dlnsweep.execution.events import NOT_BEGUN, Event
 from dlnsweep.machine.environment import changing, for_workers, told
 from dlnsweep.machine.memory import WORKER_BYTES, available_memory, workers_that_fit
 from dlnsweep.numerics.runtime import accelerators, check_platforms, python_command, usable_cores
@@ -278,9 +278,10 @@ class Crew:
             self._hear_last_words(0.0)
             for worker in self._workers:
                 if worker.batch is not None and not worker.kept:
+                    text = NOT_BEGUN if worker.process.poll() == 0 else NOT_KEPT
                     # Whoever hears of it may be why we end.
                     with contextlib.suppress(Exception):
-                        self._on_event(Event("kept", worker.batch, text=NOT_KEPT))
+                        self._on_event(Event("kept", worker.batch, text=text))
         finally:
             self._selector.close()
             for worker in self._workers:

@@ -24,7 +24,7 @@ import numpy as np
 
 from dlnsweep.contracts import plugins
 from dlnsweep.errors import DlnsweepError, Interrupted, RunError, StoreError
-from dlnsweep.execution.events import Event
+from dlnsweep.execution.events import NOT_BEGUN, Event
 from dlnsweep.machine import console
 from dlnsweep.machine.environment import check_same
 from dlnsweep.machine.memory import out_of_memory
@@ -248,7 +248,7 @@ def _serve(arguments: argparse.Namespace, voice: _Voice) -> int:
     for line in sys.stdin:
         number = int(json.loads(line)["batch"])
         if voice.should_stop():
-            voice.say(kind="kept", batch=number, text="not begun")
+            voice.say(kind="kept", batch=number, text=NOT_BEGUN)
             break
         try:
             execute_batch(

@@ -68,6 +68,7 @@ def executor(
         numbers: range = range(4),
         workers: int = 2,
         should_stop: Callable[[], bool] = lambda: False,
+        events: list[Event] | None = None,
     ) -> tuple[dict[int, str], list[Event]]:
         script = STAND_IN.replace("{body}", textwrap.dedent(body))
         monkeypatch.setattr(
@@ -75,7 +76,7 @@ def executor(
             "python_command",
             lambda module, root: [sys.executable, "-c", script, root],
         )
-        events: list[Event] = []
+        events = [] if events is None else events
         failures = LocalExecutor(workers)(tmp_path, numbers, events.append, should_stop)
         return failures, events
 
@@ -275,6 +276,28 @@ def test_stopping_lets_workers_end_what_they_do(executor, tmp_path: Path) -> Non
     with pytest.raises(Interrupted):
         executor(body, workers=1, should_stop=lambda: (tmp_path / "began").exists())
     assert (tmp_path / "ended").exists()
+
+
+def test_a_batch_that_is_handed_to_a_worker_as_it_ends_is_not_begun(executor) -> None:
+    """It was said to have kept its process beyond all patience, and to go on from a checkpoint."""
+    body = """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    def work(batch):
+        done(batch)
+        time.sleep(60)
+    """
+    events: list[Event] = []
+    looks = iter(range(10**9))
+
+    def should_stop() -> bool:
+        # The next batch is handed out in the round in which the end of the first is heard.
+        return any(event.kind == "done" for event in events) and next(looks) >= 2
+
+    with pytest.raises(Interrupted):
+        executor(body, range(3), workers=1, should_stop=should_stop, events=events)
+    assert [(event.batch, event.text) for event in events if event.kind == "kept"] == [
+        (1, "not begun")
+    ]
 
 
 def test_a_second_interruption_kills_the_workers(
