@@ -204,11 +204,13 @@ def _speed() -> Iterator[Statement]:
     for row in table("speed/field_networks.csv").rows:
         # The name of a network has its sizes, which are those of the table.
         name, number = str(row["step"]), r"\b\d+\b"
-        lines.append(f"| {re.sub(number, '{}', name)} | {{}} | {{}} | {{}} |")
+        lines.append(f"| {re.sub(number, '{}', name)} | {{}} | {{}} | {{}} | {{}} |")
         holes += [int(found) for found in re.findall(number, name)]
         holes += [AtLeast(row[f"{who} / ours"])
-                  for who in ("jit(vmap(scan))", "torch.func", "PyTorch loop")]  # fmt: skip
+                  for who in script("field_networks").PEERS]  # fmt: skip
     yield says("\n".join(lines), *holes)
+    second = table("speed/field_networks.csv").rows[1]
+    yield says("it multiplies at {} Gflop/s on two cores", AtLeast(second["Gflop/s"]))
     sharp, bench = table("speed/sharpness.csv", precision="float64"), script("sharpness")
     shares = sharp.by("samples", "share of 10^5 steps")
     yield says(
