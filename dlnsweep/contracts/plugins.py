@@ -106,6 +106,11 @@ def plugin_files() -> list[str]:
     return [str(file) for file in _files]
 
 
+def has_any() -> bool:
+    """Return whether any plug-in file has been loaded, or a package has an entry point for us."""
+    return bool(_files) or bool(_points())
+
+
 @lru_cache(maxsize=1)
 def load() -> tuple[str, ...]:
     """Load every entry point of the group, once; return a sentence for each that is broken.

@@ -14,8 +14,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from dlnsweep.engine.trained import Trained
 from dlnsweep.machine.environment import told
 from dlnsweep.networks.layered.samples import Reduced
 from dlnsweep.networks.test_samples import TestSamples
+from dlnsweep.numerics.code import code_of_numbers
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import LIBRARIES, device_description, surroundings, versions
 from dlnsweep.reduced.chain import Descent
@@ -35,11 +34,6 @@ from dlnsweep.version import NUMERICS_VERSION
 
 # Saving takes no larger share of the time than this, however large the state is.
 _LARGEST_SHARE = 0.03
-# The rooms that may decide about a batch's numbers: the engine's, and those below it.
-ROOMS_OF_NUMBERS = frozenset(
-    {"builtins", "contracts", "engine", "errors", "machine", "networks", "numerics"}
-    | {"jumps", "optimizers", "problems", "reduced", "settings", "simd", "version"}
-)
 
 
 class Misfit(Exception):  # noqa: N818 - not an error: the batch begins anew
@@ -248,18 +242,6 @@ class Journal:
 def leaves_of(inputs: Any, carry: Any) -> list[np.ndarray]:
     """Return the arrays of a call as NumPy's."""
     return [np.asarray(leaf) for leaf in jax.tree.leaves((inputs, carry))]
-
-
-@cache
-def code_of_numbers() -> str:
-    """Return a hash of the source of every module that may decide about a batch's numbers."""
-    home = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(home.rglob("*.py")):
-        name = path.relative_to(home)
-        if name.with_suffix("").parts[0] in ROOMS_OF_NUMBERS:
-            digest.update(name.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def origin_of(

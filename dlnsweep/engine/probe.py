@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,7 @@ def _walked(program: Any, rows: dict[str, np.ndarray], shared: dict[str, Any]) -
 
 def main() -> int:
     """Measure what the standard input asks for; the arguments are plug-in files to load."""
+    started = time.time()
     if hasattr(os, "sched_setaffinity"):
         # As in a worker: one core, one thread.
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -143,11 +145,15 @@ def main() -> int:
         for file in sys.argv[1:]:
             plugins.load_plugin(file)
         load_jax()
-        for request in json.load(sys.stdin):
-            began = time.perf_counter()
-            measured = measure(**request)
-            measured["spent_seconds"] = time.perf_counter() - began
-            print(json.dumps(measured), flush=True)
+        from dlnsweep.numerics.executables import keeping_whole
+
+        # As in a worker, which then finds what is compiled here.
+        with nullcontext() if plugins.has_any() else keeping_whole(started):
+            for request in json.load(sys.stdin):
+                began = time.perf_counter()
+                measured = measure(**request)
+                measured["spent_seconds"] = time.perf_counter() - began
+                print(json.dumps(measured), flush=True)
     except DlnsweepError as error:
         print(error, file=sys.stderr)
         return 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.engine.given import name_of, weight_tree
 from dlnsweep.errors import RunError
 from dlnsweep.machine.memory import said
+from dlnsweep.numerics import executables
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
@@ -39,6 +40,9 @@ class Program:
         late_seconds: What compiling has taken after it was made, for what it was given.
     """
 
+    # Whether its compiled programs are all that is made when it is.
+    _keeps_whole: ClassVar[bool] = True
+
     def __init__(
         self,
         row: RunSettings,
@@ -54,6 +58,9 @@ class Program:
         self._weights_given = weight_tree(self.drawing) if row.get(WARM_START) else None
         self._memory = device["memory_bytes"] * _MEMORY_SHARE
         self.layout = _wanted_layout(self.drawing, row, padded_width, lanes, device)
+        self._name = (
+            f"{type(self)} {type(self.drawing)} {self.key(row, padded_width, lanes, device)}"
+        )
         self._compile()
 
     @staticmethod
@@ -85,11 +92,13 @@ class Program:
         """Compile for as many lanes a call as the layout wants and the memory holds."""
         while True:
             self.kernel = self._kernel()
-            start = jax.jit(self._start)
             arguments = self._example_arguments()
-            # First what may turn out to be impossible.
-            self._segment_compiled = self._compile_segment(*jax.eval_shape(start, arguments))
-            self._start_compiled = start.lower(arguments).compile()
+            make = partial(self._made, arguments)
+            if self._keeps_whole:
+                made = executables.once(f"{self._name} {self.layout}", arguments, make)
+            else:
+                made = make()
+            self._segment_compiled, self._start_compiled = made
             self.call_bytes = max(bytes_of(self._start_compiled), bytes_of(self._segment_compiled))
             if self.call_bytes <= self._memory or self.layout.lanes <= 2:
                 self._check_fits()
@@ -98,6 +107,12 @@ class Program:
                 self.layout = replace(self.layout, groups=self.layout.groups // 2)
             else:
                 self.layout = replace(self.layout, vectorized=self.layout.vectorized // 2)
+
+    def _made(self, arguments: dict[str, Any]) -> tuple[Any, Any]:
+        start = jax.jit(self._start)
+        # First what may turn out to be impossible.
+        segment = self._compile_segment(*jax.eval_shape(start, arguments))
+        return segment, start.lower(arguments).compile()
 
     def _kernel(self) -> Any:
         """Return what trains a run."""

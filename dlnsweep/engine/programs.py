@@ -87,7 +87,8 @@ class Programs:
                 precision=row["sweep.precision"],
                 fused=platform == "cpu" and sections.training.optimizer == "gradient_descent",
             )
-            return ReducedProgram(kernel, lanes, layout)
+            name = f"{sections.static_key()} {row['sweep.precision']}"
+            return ReducedProgram(kernel, lanes, layout, name)
 
         return self.once(key, make)
 

@@ -96,6 +96,9 @@ class VectorProgram(Program):
         Refused: If it cannot be made.
     """
 
+    # Of a step its trace is needed.
+    _keeps_whole = False
+
     def __init__(
         self,
         row: RunSettings,

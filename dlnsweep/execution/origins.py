@@ -123,7 +123,7 @@ def _record_of(plan: Plan) -> RecordSettings:
 
 def _check_kept(store: Store) -> None:
     """Refuse a folder whose runs nobody can go on from."""
-    from dlnsweep.engine.journal import code_of_numbers
+    from dlnsweep.numerics.code import code_of_numbers
 
     if store.sweep["sweep"].get("shared", {}).get("record.weights") != "final":
         raise SpecError(

@@ -9,6 +9,8 @@ kept how far its batch is, when it is signalled or when whoever listens to it ha
 from __future__ import annotations
 
 import argparse
+import gc
+import importlib
 import json
 import os
 import signal
@@ -17,6 +19,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,14 @@ from dlnsweep.machine.stopping import POLITE, handled
 from dlnsweep.settings.run_settings import ALWAYS, Columns, no_column
 
 _REPORT_SECONDS = 0.2
+_WHAT_COMPUTES = (
+    "dlnsweep.builtins",
+    "dlnsweep.engine.batch",
+    "dlnsweep.execution.checkpoint",
+    "dlnsweep.execution.going_on",
+    "dlnsweep.execution.warm_start",
+    "dlnsweep.store.records",
+)
 
 
 def execute_batch(
@@ -59,11 +70,11 @@ def execute_batch(
 
     load_jax()
     from dlnsweep.engine.batch import Progress
-    from dlnsweep.engine.journal import code_of_numbers
     from dlnsweep.execution.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.execution.going_on import begun_of
     from dlnsweep.execution.kept_weights import weights_file
     from dlnsweep.execution.warm_start import given_of
+    from dlnsweep.numerics.code import code_of_numbers
     from dlnsweep.store import Store
     from dlnsweep.store.description import environment_of
     from dlnsweep.store.records import curves_table, outcomes_table
@@ -186,6 +197,7 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
 
 def main() -> int:
     """Serve batches until the standard input ends."""
+    began = time.time()
     parser = argparse.ArgumentParser(prog="python -m dlnsweep.worker", description=__doc__)
     parser.add_argument("root", help="a results folder, or its address")
     parser.add_argument("--cores", default="", help="take the first that no other worker has")
@@ -202,7 +214,7 @@ def main() -> int:
     with handled(lambda *_: voice.stop()):
         # A Dask worker of ours has them blocked, and we inherit that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, POLITE)
-        return _serve(arguments, voice)
+        return _serve(arguments, voice, began)
 
 
 class _Voice:
@@ -235,7 +247,8 @@ class _Voice:
         self.say(**vars(event))
 
 
-def _serve(arguments: argparse.Namespace, voice: _Voice) -> int:
+def _serve(arguments: argparse.Namespace, voice: _Voice, began: float) -> int:
+    from dlnsweep.numerics.executables import keeping_whole
     from dlnsweep.numerics.runtime import device_description
 
     try:
@@ -245,6 +258,18 @@ def _serve(arguments: argparse.Namespace, voice: _Voice) -> int:
     except DlnsweepError as error:
         voice.say(kind="unfit", text=str(error))
         return 1
+    # Beside who still plans. This process has been started to use it, and for nothing else.
+    for name in _WHAT_COMPUTES:
+        importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
+    # What others bring stands in files that are not looked at.
+    with nullcontext() if plugins.has_any() else keeping_whole(began):
+        _work(arguments, voice)
+    return 0
+
+
+def _work(arguments: argparse.Namespace, voice: _Voice) -> None:
     for line in sys.stdin:
         number = int(json.loads(line)["batch"])
         if voice.should_stop():
@@ -268,7 +293,6 @@ def _serve(arguments: argparse.Namespace, voice: _Voice) -> int:
             voice.say(kind="failed", batch=number, text=traceback.format_exc())
         if voice.should_stop():
             break
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import platform
 import stat
 import time
 import uuid
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -147,6 +148,7 @@ class CompileCache:
         self._host = host
         self._max_bytes = max_bytes
         self._bytes: int | None = None
+        self._asleep = False
 
     def path_of(self, key: str) -> Path:
         """Return where the program of a key stands."""
@@ -154,6 +156,8 @@ class CompileCache:
 
     def get(self, key: str) -> bytes | None:
         """Return the program kept under a key, or None; what is broken is removed."""
+        if self._asleep:
+            return None
         path = self.path_of(key)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -174,7 +178,7 @@ class CompileCache:
 
     def put(self, key: str, value: bytes) -> None:
         """Keep a program under a key; where that cannot be done, nothing happens."""
-        if len(value) > self._max_bytes:
+        if self._asleep or len(value) > self._max_bytes:
             return
         path = self.path_of(key)
         part = self.folder / f"{uuid.uuid4().hex}{_UNFINISHED}"
@@ -189,6 +193,15 @@ class CompileCache:
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
+
+    @contextlib.contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Have nothing, and keep nothing, for the calls inside."""
+        self._asleep = True
+        try:
+            yield
+        finally:
+            self._asleep = False
 
     def clear(self) -> None:
         """Forget nothing: files of other processes stay."""

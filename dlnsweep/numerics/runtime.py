@@ -165,6 +165,16 @@ def _installed(compilation_cache: Any) -> Iterator[None]:
                 compilation_cache._cache = None
 
 
+def own_cache() -> CompileCache | None:
+    """Return our cache of compiled programs where JAX uses it now; else None."""
+    try:
+        from jax._src import compilation_cache
+    except ImportError:
+        return None
+    found = getattr(compilation_cache, "_cache", None)
+    return found if isinstance(found, CompileCache) else None
+
+
 # Versions of these decide about the numbers.
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 

@@ -14,6 +14,7 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.networks.layered.draw import SampleDrawing
 from dlnsweep.networks.layered.initializers import init_scales
 from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
+from dlnsweep.numerics import executables
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
 from dlnsweep.numerics.lanes import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
 from dlnsweep.numerics.lazy import jax, jnp
@@ -80,7 +81,9 @@ class ReducedDraw:
         if levels not in self._programs:
             start = jax.jit(partial(self._drawn, levels=levels))
             example = {k: np.asarray(v) for k, v in self.drawing.example_arguments().items()}
-            self._programs[levels] = start.lower(example).compile()
+            name = f"{type(self)} {self.drawing.key} {self.drawing.dims} {levels}"
+            make = partial(_compiled_alone, start, example)
+            (self._programs[levels],) = executables.once(name, example, make)
         return self._programs[levels]
 
     def lane(self, row: RunSettings, hint: Thresholds | None = None) -> Lane:
@@ -162,6 +165,10 @@ def common_sizes(lanes: Sequence[Lane]) -> Sizes:
     )
 
 
+def _compiled_alone(function: Any, example: Any) -> tuple[Any]:
+    return (function.lower(example).compile(),)
+
+
 class ReducedProgram:
     """The compiled program that trains reduced runs.
 
@@ -169,12 +176,15 @@ class ReducedProgram:
         kernel: The kernel.
         lanes: Runs whose common sizes the program gets.
         layout: How lanes are executed.
+        name: Equal for kernels that are the same but for traced numbers, if it shall be kept.
     """
 
     # The name of the way of descent, as outcomes have it.
     way = "reduced"
 
-    def __init__(self, kernel: ReducedKernel, lanes: Sequence[Lane], layout: Layout) -> None:
+    def __init__(
+        self, kernel: ReducedKernel, lanes: Sequence[Lane], layout: Layout, name: str = ""
+    ) -> None:
         self.sizes = common_sizes(lanes)
         self.layout = layout
         self.kernel = kernel
@@ -185,8 +195,13 @@ class ReducedProgram:
         if self.stops_everywhere:
             flops = self.sizes.step_flops(len(lanes[0].start.data.inputs)) * layout.vectorized
             self.grain = 2 ** max(4, int(np.log2(_STOP_FLOPS / flops)))
-        inputs, carry = self.start(lanes[:1])
-        self._segment = self._compiled(inputs, carry)
+        arguments = self.start(lanes[:1])
+        forms = f"{kernel.early_exit} {kernel.fused} {self.sizes} {layout}"
+        (self._segment,) = executables.once(
+            name and f"{type(self)} {name} {forms}",
+            arguments,
+            lambda: (self._compiled(*arguments),),
+        )
         self.call_bytes = bytes_of(self._segment)
 
     def _compiled(self, inputs: Any, carry: Any) -> Any:

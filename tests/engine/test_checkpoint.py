@@ -26,6 +26,7 @@ from dlnsweep.execution import worker
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.networks.layered import kind as layered
+from dlnsweep.numerics.code import ROOMS_OF_NUMBERS
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.reduced import lane as lanes
 from dlnsweep.reduced import prepare as prepare_module
@@ -517,11 +518,11 @@ def test_all_that_a_batch_imports_counts_as_code_of_its_numbers() -> None:
     """Or else its changes would go unnoticed, and a journal of other code be gone on with."""
     from test_architecture import modules, own_imports, room_of
 
-    assert {room_of(name) for name in modules()} >= journal.ROOMS_OF_NUMBERS
+    assert {room_of(name) for name in modules()} >= ROOMS_OF_NUMBERS
     needed, todo = set(), ["engine.batch", "builtins"]
     while todo:
         name = todo.pop()
         if name not in needed:
             needed.add(name)
             todo += own_imports(name)
-    assert {room_of(name) for name in needed} <= journal.ROOMS_OF_NUMBERS
+    assert {room_of(name) for name in needed} <= ROOMS_OF_NUMBERS

@@ -12,11 +12,11 @@ import pytest
 from sweep_samples import BARE, write
 
 import dlnsweep
-from dlnsweep.engine import journal
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.execution import origins
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.origins import origins_of
+from dlnsweep.numerics import code
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.results import Results
 from dlnsweep.spec.sweep import Sweep
@@ -130,7 +130,7 @@ def test_what_cannot_go_on_is_told_before_anything_is_written(
     # The same folder is another sweep's; where it could be gone on from, that is said.
     with pytest.raises(StoreError, match=rf'also set sweep\.go_on_from = "{ended}"'):
         run(file, ended.parent, LONG)
-    monkeypatch.setattr(journal, "code_of_numbers", lambda: "other")
+    monkeypatch.setattr(code, "code_of_numbers", lambda: "other")
     refused("was computed by another version of dlnsweep's code")
     # As of a folder whose receipts do not say: damaged, or older.
     monkeypatch.setattr(origins, "LIBRARIES", ("nosuch",))
