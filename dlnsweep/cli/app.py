@@ -83,6 +83,14 @@ def run(
         str | None,
         typer.Option(metavar="I/N", help="Compute only the I-th of N shares of the batches."),
     ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            min=0,
+            help="A shard whose share of a round is done waits while others work, and so long.",
+        ),
+    ] = 1.0,
     dask: Annotated[
         str | None,
         typer.Option(
@@ -109,20 +117,20 @@ def run(
     for note in sweep.figure_notes if figure else ():
         _say(note, quiet)
 
+    from dlnsweep.execution.meeting import met
     from dlnsweep.execution.preparing import prepare
-    from dlnsweep.execution.rounds import not_by_shards, rounds
+    from dlnsweep.execution.rounds import Computed, has_rounds, rounds
     from dlnsweep.execution.runner import begun_ahead, executor_for, work
     from dlnsweep.numerics.compile_cache import problem
     from dlnsweep.progress.reporting import reporting, tally_of
     from dlnsweep.settings.sentences import duration
-    from dlnsweep.store import Store, results_folder
+    from dlnsweep.store import results_folder
 
     execute, how = executor_for(workers, dask, 60 * checkpoint or float("inf"))
     root = results_folder(out, sweep.name)
-    if share is not None:
-        not_by_shards(sweep)
+    by_rounds = has_rounds(sweep)
 
-    def compute(sweep: Sweep) -> Store:
+    def compute(sweep: Sweep) -> Computed:
         prepared = prepare(sweep, root, share, how=how)
         left = prepared.runs - prepared.runs_done
         mine = f" of shard {share}" if share else ""
@@ -160,12 +168,17 @@ def run(
             f"{duration(status.seconds)} of computing",
             quiet,
         )
-        return prepared.store
+        with stoppable() as should_stop:
+            tell = lambda text: _say(text, quiet)  # noqa: E731
+            whole = not by_rounds or met(prepared, 60 * wait, tell, should_stop)
+        return Computed(prepared.store, whole)
 
     with begun_ahead(execute, root):
-        store = rounds(sweep, compute, lambda text: _say(text, quiet))
-    root, status = store.root, store.status()
+        computed = rounds(sweep, compute, lambda text: _say(text, quiet))
+    root, status = computed.store.root, computed.store.status()
     others = status.planned - status.done
+    if not computed.whole:
+        return
     if others and share is None:
         _say(f"{root}: {others} more runs of a larger sweep that it holds are not done", quiet)
     if others and share is not None:

@@ -85,16 +85,17 @@ def slurm(
 ) -> None:
     """Print a job script for SLURM: the shards of a sweep as a job array."""
     use(plugin)
-    from dlnsweep.execution.rounds import not_by_shards
+    from dlnsweep.execution.rounds import has_rounds
     from dlnsweep.execution.slurm import Resources, job_script
     from dlnsweep.spec.sweep import Sweep
     from dlnsweep.store.address import location
 
     sweep = Sweep.from_file(file, overrides or ())
-    not_by_shards(sweep)
     resources = Resources(time, cores, memory, gpus, tuple(option or ()))
     more = overrides or (), plugin or ()
-    print(job_script(sweep.name, file, shards, resources, location(out), *more), end="")
+    place, by_rounds = location(out), has_rounds(sweep)
+    script = job_script(sweep.name, file, shards, resources, place, *more, by_rounds=by_rounds)
+    print(script, end="")
 
 
 def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Prepared:
         shard: The share of the batches that is to be computed; None for all.
         note: What the user should know before it begins; may be empty.
         batch_bytes: What a worker of this machine needs for a batch, beside itself.
+        elsewhere: Numbers of the batches of other shards that are not done, with their number of
+            runs.
     """
 
     store: Store
@@ -62,6 +64,7 @@ class Prepared:
     shard: Shard | None = None
     note: str = ""
     batch_bytes: int = 0
+    elsewhere: dict[int, int] = field(default_factory=dict)
 
 
 def prepare(
@@ -204,9 +207,14 @@ def remaining(
     known = store.known_run_ids()
     asked = np.ones(len(known), bool) if run_ids is None else np.isin(known, run_ids)
     todo: dict[int, int] = {}
+    elsewhere: dict[int, int] = {}
     run_steps = runs = runs_done = 0
     for number, rows in store.batches():
-        if not asked[rows].any() or (shard is not None and not shard.takes(number)):
+        if not asked[rows].any():
+            continue
+        if shard is not None and not shard.takes(number):
+            if number not in done:
+                elsewhere[number] = len(rows)
             continue
         count = int(steps[rows].sum())
         run_steps, runs = run_steps + count, runs + len(rows)
@@ -214,7 +222,7 @@ def remaining(
             runs_done += len(rows)
         else:
             todo[number] = count
-    return Prepared(store, todo, run_steps, runs, runs_done, shard)
+    return Prepared(store, todo, run_steps, runs, runs_done, shard, elsewhere=elsewhere)
 
 
 def _versions(plan: Plan) -> dict[str, dict[str, str]]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dlnsweep.errors import SpecError
 from dlnsweep.execution.looks import Look
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
@@ -48,39 +48,58 @@ def progress(results: Results) -> str:
     return next((told(results) for name, told in kinds.items() if record.get(name)), "")
 
 
-def not_by_shards(sweep: Sweep) -> None:
-    """Refuse shards of a sweep with rounds.
+@dataclass(frozen=True)
+class Computed:
+    """What stands in a results folder after a round.
 
-    Raises:
-        SpecError: If it has any.
+    Attributes:
+        store: The folder.
+        whole: Whether all runs of the round are done: those of other shards, too.
     """
-    if kind := _kind(sweep):
-        raise SpecError(
-            f"a shard of a sweep with [sweep.{kind}] is asked for; each round needs all runs of "
-            "the one before: run it without shards, by worker processes or --dask."
-        )
+
+    store: Store
+    whole: bool = True
 
 
-def rounds(sweep: Sweep, compute: Callable[[Sweep], Store], tell: Callable[[str], None]) -> Store:
+def has_rounds(sweep: Sweep) -> bool:
+    """Tell whether a sweep asks for rounds."""
+    return bool(_kind(sweep))
+
+
+def rounds(
+    sweep: Sweep, compute: Callable[[Sweep], Computed], tell: Callable[[str], None]
+) -> Computed:
     """Compute a sweep, and round after round as long as one follows.
+
+    A round that lacks runs of other shards ends this; once they are done the same call goes on.
 
     Args:
         sweep: The sweep of the file.
-        compute: Computes what of a sweep is not done; returns its results folder.
+        compute: Computes what of a sweep is not done, or this shard's share of it.
         tell: Told of each round in a sentence.
     """
-    kind, store = _kind(sweep), compute(sweep)
+    kind, done = _kind(sweep), compute(sweep)
     if not kind:
-        return store
+        return done
     from dlnsweep.results import open_results
 
     for number in itertools.count(1):
-        found = _look(kind, sweep, open_results(store.root), number)
+        if not done.whole:
+            tell(
+                f"runs of {_named(number - 1)} are left to other shards, and the next round "
+                "follows from all of them: once they are done the same command goes on"
+            )
+            break
+        found = _look(kind, sweep, open_results(done.store.root), number)
         following = found.following
         if following is None:
             tell(found.told)
             break
         more = following.num_runs - sweep.num_runs
         tell(f"round {number} of at most {found.most}: {found.told}; {more} more runs")
-        sweep, store = following, compute(following)
-    return store
+        sweep, done = following, compute(following)
+    return done
+
+
+def _named(number: int) -> str:
+    return f"round {number}" if number else "the file's own values and seeds"

@@ -14,14 +14,15 @@ from dlnsweep.execution.events import Event
 from dlnsweep.execution.failures import keeping, listed
 from dlnsweep.execution.heartbeat import beating
 from dlnsweep.execution.local import LocalExecutor
+from dlnsweep.execution.meeting import met
 from dlnsweep.execution.preparing import DASK, IN_PROCESS, Prepared, prepare
-from dlnsweep.execution.rounds import not_by_shards, rounds
+from dlnsweep.execution.rounds import Computed, has_rounds, rounds
 from dlnsweep.execution.shards import Shard
 from dlnsweep.machine.stopping import delayed
 from dlnsweep.spec.calls import check_call, read_sweep
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
-from dlnsweep.store import Store, results_folder
+from dlnsweep.store import results_folder
 
 if TYPE_CHECKING:
     from dlnsweep.results import Results
@@ -44,6 +45,7 @@ def run(
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float | None = None,
+    wait_seconds: float | None = None,
     figures: bool = True,
     watch: Watch | None = None,
 ) -> Results:
@@ -52,7 +54,9 @@ def run(
     In place of its `progress` stands `watch`, which shows how far the work on a folder is: given
     what is to be done and the sweep, it returns a context in which it is told what happens.
     """
-    check_call(overrides, workers, shard, dask, on_event, should_stop, checkpoint_seconds)
+    check_call(
+        overrides, workers, shard, dask, on_event, should_stop, checkpoint_seconds, wait_seconds
+    )
     share = Shard.read(shard) if shard is not None else None
     sweep = read_sweep(sweep, overrides)
     network_kind = sweep.values["network.kind"][0]
@@ -69,30 +73,34 @@ def run(
         workers = 0
     execute, how = executor_for(workers, dask, checkpoint_seconds)
     root = results_folder(DEFAULT_OUT if out is None else out, sweep.name)
-    if share is not None:
-        not_by_shards(sweep)
+    by_rounds = has_rounds(sweep)
 
-    def compute(sweep: Sweep) -> Store:
+    def say(text: str) -> None:
+        on_event(Event("note", text=text))
+
+    def compute(sweep: Sweep) -> Computed:
         prepared = prepare(sweep, root, share, how=how)
         watched = watch(prepared, sweep) if watch and prepared.todo else nullcontext(on_event)
-        with delayed(should_stop) as wished, watched as seen:
+        with delayed(should_stop) as wished:
+            with watched as seen:
 
-            def tell(event: Event) -> None:
-                seen(event)
-                if seen is not on_event:
-                    on_event(event)
+                def tell(event: Event) -> None:
+                    seen(event)
+                    if seen is not on_event:
+                        on_event(event)
 
-            work(prepared, execute, how, on_event=tell, should_stop=wished)
-        return prepared.store
+                work(prepared, execute, how, on_event=tell, should_stop=wished)
+            whole = not by_rounds or met(prepared, wait_seconds, say, wished)
+        return Computed(prepared.store, whole)
 
     with begun_ahead(execute, root):
-        store = rounds(sweep, compute, lambda text: on_event(Event("note", text=text)))
+        done = rounds(sweep, compute, say)
     # Reading and drawing wait for pandas and matplotlib, which the command line may not need.
     from dlnsweep.figures.folder import draw_if_done
     from dlnsweep.results import open_results
 
-    results = open_results(store.root)
-    if figures and sweep.figures:
+    results = open_results(done.store.root)
+    if figures and sweep.figures and done.whole:
         for note in sweep.figure_notes:
             on_event(Event("note", text=note))
         draw_if_done(results)

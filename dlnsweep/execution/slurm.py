@@ -81,6 +81,8 @@ def job_script(
     out: str | Path,
     overrides: Sequence[str] = (),
     plugins: Sequence[Path] = (),
+    *,
+    by_rounds: bool = False,
 ) -> str:
     """Return a job script; `sbatch` submits it, and again after a failure.
 
@@ -92,6 +94,7 @@ def job_script(
         out: Where the results folder is made, on a file system that all nodes see.
         overrides: As for `dlnsweep run --set`.
         plugins: As for `dlnsweep run --plugin`.
+        by_rounds: Whether the sweep has rounds, which the jobs go through together.
     """
     directives = [
         f"job-name={name}",
@@ -122,10 +125,15 @@ def job_script(
     fixed += ["--workers", str(resources.gpus or resources.cores)]
     command = f'{shlex.join(fixed)} --shard "$SLURM_ARRAY_TASK_ID/{shards}"'
     lines = "\n".join(f"#SBATCH --{directive}" for directive in directives)
+    rounds = (
+        "# A job whose share of a round is done waits while others are at work (--wait MINUTES);\n"
+        "# what is left where they did not run together, the next submission computes.\n"
+    )
     return (
         f"#!/bin/bash\n{lines}\n\n"
         f"# Job i computes share i of {shards} of the batches; the last to end draws the figures.\n"
         "# After a failure or a time limit submit again: what is done is not computed again.\n"
+        f"{rounds if by_rounds else ''}"
         "set -euo pipefail\n"
         f"exec {command}\n"
     )

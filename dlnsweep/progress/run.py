@@ -30,6 +30,7 @@ def run(
     on_event: Callable[[Event], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint_seconds: float | None = None,
+    wait_seconds: float | None = None,
     figures: bool = True,
     progress: bool | None = None,
 ) -> Results:
@@ -51,6 +52,10 @@ def run(
         should_stop: Asked often; when it says True, the run ends with `Interrupted`.
         checkpoint_seconds: Seconds between two checkpoints of an unfinished batch; 300 by default,
             `math.inf` for none.
+        wait_seconds: Of a shard of a sweep with rounds ([sweep.refine], [sweep.until]), whose share
+            of a round is done: it waits for the others' runs while any of them is at work, and so
+            long after; 60 by default, 0 not to wait. If runs of the round are left then, it
+            returns what there is, and the same call goes on once they are done.
         figures: Whether to draw the figures that the sweep asks for, once all its runs are done.
         progress: Whether to show how far it is: in a notebook below the cell, on a terminal as a
             line at its foot, elsewhere as lines on the standard error. By default in a notebook
@@ -81,6 +86,7 @@ def run(
         on_event=on_event,
         should_stop=should_stop,
         checkpoint_seconds=checkpoint_seconds,
+        wait_seconds=wait_seconds,
         figures=figures,
         watch=_watch if shown else None,
     )

@@ -39,6 +39,7 @@ def check_call(
     on_event: Any,
     should_stop: Any,
     checkpoint_seconds: Any,
+    wait_seconds: Any = None,
 ) -> None:
     """Check the other arguments of `dlnsweep.run`.
 
@@ -63,6 +64,12 @@ def check_call(
         problems.append(
             f"checkpoint_seconds is {show(checkpoint_seconds)}; it must be a positive number "
             "(math.inf for none), or None."
+        )
+    waits = isinstance(wait_seconds, Real) and not isinstance(wait_seconds, bool)
+    if wait_seconds is not None and not (waits and float(wait_seconds) >= 0):
+        problems.append(
+            f"wait_seconds is {show(wait_seconds)}; it must be a number from 0 (math.inf to wait "
+            "however long it takes), or None."
         )
     if problems:
         raise SpecError(*problems)

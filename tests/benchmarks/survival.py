@@ -506,38 +506,41 @@ ROUNDS = """
 import json, sys
 import dlnsweep
 print("ready", flush=True)
-dlnsweep.run(json.loads(sys.argv[1]), sys.argv[2], workers=0, checkpoint_seconds=0.02)
+dlnsweep.run(
+    json.loads(sys.argv[1]), sys.argv[2], workers=0, checkpoint_seconds=0.02,
+    shard=sys.argv[3] or None,
+)
 """
+_COMMON_OF_ROUNDS = {
+    "problem": {
+        "kind": "subspace", "signal_dim": 6, "measurement_dim": 4, "subspace_dim": 2,
+        "num_samples": 12,
+    },
+    "network": {"depth": 2, "width": 8},
+    "record": {"count": 5, "observables": ["regression_error"]},
+}  # fmt: skip
+
+
+def _start_rounds(document: dict[str, Any], out: Path, shard: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", ROUNDS, json.dumps(document), str(out), shard]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def with_rounds(quick: bool) -> Row:
     """Kill a sweep with rounds at random instants until it is done; compare it with a whole one."""
     tries = losses = within = 0
     chance = random.Random(0)
-    common = {
-        "problem": {
-            "kind": "subspace", "signal_dim": 6, "measurement_dim": 4, "subspace_dim": 2,
-            "num_samples": 12,
-        },
-        "network": {"depth": 2, "width": 8},
-        "record": {"count": 5, "observables": ["regression_error"]},
-    }  # fmt: skip
-
-    def start(document: dict[str, Any], out: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", ROUNDS, json.dumps(document), str(out)]
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "JAX_PLATFORMS": "cpu"}
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-
     for name, asked in _WITH_ROUNDS.items():
         with folder_of(name) as home:
-            document = {"name": name, **common, **asked}
-            with start(document, home / "whole") as process:
+            document = {"name": name, **_COMMON_OF_ROUNDS, **asked}
+            with _start_rounds(document, home / "whole") as process:
                 process.communicate()
             reference = small.results(home / "whole" / name)
             for k in range(1 if quick else 5):
                 out, wait = home / str(k), 2.0
                 while True:
-                    with start(document, out) as process:
+                    with _start_rounds(document, out) as process:
                         assert process.stdout is not None
                         process.stdout.readline()
                         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -558,6 +561,49 @@ def with_rounds(quick: bool) -> Row:
                 losses += small.results(out / name) != reference or store.verify() != []
     note = f"[sweep.refine] and [sweep.until]; {within} kills with some rounds done"
     return Row("kill -9 within rounds: the same rounds, same bytes after", tries, losses, note)
+
+
+def rounds_by_shards(quick: bool) -> Row:
+    """Kill one of two shards of a sweep with rounds, again and again, until both have ended."""
+    tries = losses = within = 0
+    chance = random.Random(0)
+    for name, asked in _WITH_ROUNDS.items():
+        with folder_of(name) as home:
+            # Three batches a round.
+            training = {**asked["training"], "num_steps": [4000, 4001, 4002]}
+            document = {"name": name, **_COMMON_OF_ROUNDS, **asked, "training": training}
+            with _start_rounds(document, home / "whole") as process:
+                process.communicate()
+            reference = small.results(home / "whole" / name)
+            for k in range(1 if quick else 3):
+                out, wait = home / str(k), 4.0
+                root = out / name
+                shards = ("1/2", "2/2")
+                both = {shard: _start_rounds(document, out, shard) for shard in shards}
+                while both:
+                    victim = chance.choice(sorted(both))
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        both[victim].wait(wait + chance.uniform(0, 3.0))
+                    ended = both[victim].poll() is not None
+                    both[victim].kill()
+                    both[victim].communicate()
+                    done = small.results(root) if Store.exists(root) else {}
+                    losses += any(reference.get(each) != data for each, data in done.items())
+                    losses += ended and both[victim].returncode != 0
+                    if ended:
+                        del both[victim]
+                    else:
+                        tries += 1
+                        within += 0 < len(done) < len(reference)
+                        wait += 0.5
+                        both[victim] = _start_rounds(document, out, victim)
+                store = Store.open(root)
+                store.gc()
+                losses += small.results(root) != reference or store.verify() != []
+    note = f"[sweep.refine] and [sweep.until], two shards; {within} kills with some rounds done"
+    return Row(
+        "kill -9 of a shard within rounds: the same rounds, same bytes after", tries, losses, note
+    )
 
 
 def killers(quick: bool) -> Row:
@@ -677,7 +723,8 @@ def machine(quick: bool) -> Row:
 
 
 PROMISES = {
-    "kill": kill_9, "rounds": with_rounds, "polite": polite, "operations": operations,
+    "kill": kill_9, "rounds": with_rounds, "shards": rounds_by_shards, "polite": polite,
+    "operations": operations,
     "going_on": going_on, "warm_start": warm_start,
     "limits": limits,
     "disk": full_disk, "lanes": lanes, "two": two_runners,
