@@ -204,10 +204,32 @@ def test_commands_that_do_not_train_do_not_load_jax(sweep_file: Path):
     assert "jax" not in loaded_by("\n".join(parts), sweep_file.parent)
 
 
+def named_in(file: str) -> list[str]:
+    lines = (TESTS / file).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def is_there(name: str) -> bool:
+    file, _, test = name.partition("[")[0].partition("::")
+    return f"\ndef {test}(" in (TESTS / file).read_text(encoding="utf-8")
+
+
 def test_what_stands_among_the_further_cases_exists():
-    lines = (TESTS / "further.txt").read_text().splitlines()
-    named = [line for line in lines if line and not line.startswith("#")]
+    named = named_in("further.txt")
     assert len(named) == len(set(named))
     for line in named:
-        file, _, test = line.partition("[")[0].partition("::")
-        assert f"\ndef {test}(" in (TESTS / file).read_text(), line
+        assert is_there(line), line
+
+
+def test_each_fault_that_was_found_has_tests_that_exist():
+    held: dict[str, list[str]] = {}
+    entry = ""
+    for line in named_in("faults.txt"):
+        if line.startswith("  "):
+            assert is_there(line.strip()), line
+            held[entry].append(line)
+        else:
+            entry = line.partition(" ")[0]
+            assert entry not in held
+            held[entry] = []
+    assert all(held.values())
