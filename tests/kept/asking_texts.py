@@ -195,9 +195,50 @@ def _chance_of_a_miss(counts: list[int], sizes: tuple[int, ...]) -> float:
     return crossed
 
 
+def _stopping() -> Iterator[Statement]:
+    rows, file = table("asking/early_stopping.csv"), sweep("early_stopping")
+    other = sweep("patience")
+    ends = other["training"].pop("stop_when")
+    for name in ("problem", "network", "training", "record", "sweep"):
+        assert file[name] == other[name]
+    noises, scales = file["problem"]["noise"], file["network"]["layer_init_scale"]
+    steps, spacing = file["training"]["num_steps"], file["record"]["count"] - 1
+    yield says(
+        "fit a vector of {} entries, of which {} are not zero, from {} samples with noise on their "
+        "targets: {} levels of noise, {} initial scales, {} seeds, {} steps,",
+        file["problem"]["measurement_dim"], file["problem"]["sparsity"],
+        file["problem"]["num_samples"], len(noises), len(scales), file["sweep"]["seeds"], steps,
+    )  # fmt: skip
+    yield says("its error on {} fresh samples", file["record"]["num_test_samples"])
+    names = (
+        "layer_init_scale", "noise", "step", "test_error", "test_error_last", "effective_sparsity",
+        "effective_sparsity_last", "step_stopped",
+    )  # fmt: skip
+    cells = list(zip(*map(rows.column, names), strict=True))
+    assert [cell[:2] for cell in cells] == [(s, n) for s in sorted(scales) for n in noises]
+    yield says(" ".join(["| {} | {} | {} | {} | {} | {} | {} | {} |"] * len(cells)),
+               *(number for cell in cells for number in cell))  # fmt: skip
+    small = [cell for cell in cells if cell[0] == min(scales)]
+    assert all(file["problem"]["sparsity"] <= cell[5] < 7 for cell in small)
+    yield says("effective sparsity is that of {} entries", file["problem"]["sparsity"])
+    worse = [cell[4] / cell[3] for cell in small]
+    yield says("{} to {} times as large in the end", min(worse), max(worse))
+    assert (ends["observable"], "threshold" in ends) == ("test_error", False)
+    yield says(
+        "has not improved for {} records, which are {} steps",
+        ends["patience"], ends["patience"] * steps // spacing,
+    )  # fmt: skip
+    runs, same = (sum(rows.column(name)) for name in ("runs", "same"))
+    assert runs == planned("patience")[0]
+    share = sum(rows.column("mean_share")) / len(cells)
+    yield says("{} % of the steps, and {} of {} runs", 100 * share, same, runs)
+    yield says("the other one's is {} % larger", 100 * max(rows.column("most_excess")))
+
+
 PARTS = [
     Part(FILE, "As many seeds as it takes", _seeds),
     Part(FILE, "The largest stable learning rate over the depth", _boundary),
     Part(FILE, "Three settings, sampled", _samples),
     Part(FILE, "Where gradient descent can stay", _limit),
+    Part(FILE, "Where to stop", _stopping),
 ]

@@ -45,9 +45,11 @@ def _runs_and_steps() -> Iterator[Statement]:
         )  # fmt: skip
     four = [planned(name) for name in
             ("stability_boundary", "enough_seeds", "random_search", "stability_limit")]  # fmt: skip
+    ended = [planned(name) for name in ("early_stopping", "patience")]
+    assert ended[0] == ended[1]
     yield says(
-        "| asking | {} and {}, and more by rounds; {}; {} | {}; {}; {}; {} |",
-        *(runs for runs, _, _ in four), *(most for _, _, most in four),
+        "| asking | {} and {}, and more by rounds; {}; {}; {} twice | {}; {}; {}; {}; {} |",
+        *(runs for runs, _, _ in (*four, ended[0])), *(most for _, _, most in (*four, ended[0])),
     )  # fmt: skip
     runs, steps, _ = planned("balance")
     yield says("| balance | {} | {}; {} |", runs, steps, LONGER)
