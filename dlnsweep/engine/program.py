@@ -59,7 +59,8 @@ class Program:
         self._memory = device["memory_bytes"] * _MEMORY_SHARE
         self.layout = _wanted_layout(self.drawing, row, padded_width, lanes, device)
         self._name = (
-            f"{type(self)} {type(self.drawing)} {self.key(row, padded_width, lanes, device)}"
+            f"{type(self)} {type(self.drawing)} "
+            f"{_key(self.drawing.lasting_key, self.layout, row, padded_width)}"
         )
         self._compile()
 
@@ -68,10 +69,7 @@ class Program:
         """Return a text that is equal for batches which can share a program."""
         drawing = drawing_of(row, padded_width)
         layout = _wanted_layout(drawing, row, padded_width, lanes, device)
-        way = f"{row['sweep.kernel']} " if row["sweep.kernel"] in ("simd", "jumps") else ""
-        way += "simd if it pays " if network_of(row).takes_vectors(row) else ""
-        way += "given " if row.get(WARM_START) else ""
-        return f"{way}{drawing.key} {row['sweep.precision']} {padded_width} {layout}"
+        return _key(drawing.key, layout, row, padded_width)
 
     @property
     def way(self) -> str:
@@ -221,6 +219,13 @@ class Program:
     def _in_precision(self, array: Any) -> Any:
         # Keys are integers.
         return array.astype(self.precision) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+
+def _key(drawing: str, layout: Layout, row: RunSettings, padded_width: int) -> str:
+    way = f"{row['sweep.kernel']} " if row["sweep.kernel"] in ("simd", "jumps") else ""
+    way += "simd if it pays " if network_of(row).takes_vectors(row) else ""
+    way += "given " if row.get(WARM_START) else ""
+    return f"{way}{drawing} {row['sweep.precision']} {padded_width} {layout}"
 
 
 def _wanted_layout(

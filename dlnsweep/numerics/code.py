@@ -1,11 +1,20 @@
-"""The source files that may decide about a number: what they hold, and when they were changed."""
+"""The source files that may decide about a number: what they hold, and when they were changed.
+
+Ours are read whole. Of the libraries' thousand files sizes and times tell: who mends a step of
+optax where it is installed, or works on a copy of it, has another version that bears no number.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+# What traces, lowers and compiles; the rest of them are numbers' libraries by their versions alone.
+_TRACED = ("jax", "jaxlib", "optax")
 
 # The rooms that may decide about a batch's numbers: the engine's, and those below it.
 ROOMS_OF_NUMBERS = frozenset(
@@ -32,5 +41,29 @@ def code_of_numbers() -> str:
 
 
 def newest_change() -> float:
-    """Return when one of these files was last changed, as `time.time()` has it."""
-    return max(path.stat().st_mtime for _, path in _files())
+    """Return when one of these files was last changed, or put there, as `time.time()` has it."""
+    # What is copied or unpacked over them may bear an older time.
+    return max(max(found.st_mtime, found.st_ctime) for found in (p.stat() for _, p in _files()))
+
+
+@cache
+def code_of_libraries() -> str:
+    """Return a text that is another one where a file of JAX or optax has been changed."""
+    digest = hashlib.sha256()
+    for name in _TRACED:
+        spec = importlib.util.find_spec(name)
+        for home in sorted((spec and spec.submodule_search_locations) or ()):
+            for place, found in sorted(_found_in(Path(home))):
+                digest.update(f"{name}/{place} {found.st_size} {found.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
+
+
+def _found_in(home: Path) -> Iterator[tuple[str, os.stat_result]]:
+    folders = [str(home)]
+    while folders:
+        for entry in os.scandir(folders.pop()):
+            if entry.is_dir():
+                if entry.name != "__pycache__":
+                    folders.append(entry.path)
+            elif entry.name.endswith((".py", ".so")):
+                yield os.path.relpath(entry.path, home), entry.stat()

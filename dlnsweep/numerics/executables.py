@@ -15,15 +15,16 @@ import json
 import pickle
 import platform
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dlnsweep.numerics.code import code_of_numbers, newest_change
+from dlnsweep.numerics.code import code_of_libraries, code_of_numbers, newest_change
 from dlnsweep.numerics.runtime import (
     device_description,
     own_cache,
@@ -42,7 +43,15 @@ _MAX_BYTES = 64 * 2**20
 # Kept in a program's place where it cannot be kept whole: JAX's own cache has it.
 _NOT_WHOLE = b""
 
-_origin: ContextVar[str] = ContextVar("_origin", default="")
+
+class _Origin(NamedTuple):
+    """What this process's programs are made by; `settled`: the last change of files that it saw."""
+
+    described: str
+    settled: float
+
+
+_origin: ContextVar[_Origin | None] = ContextVar("_origin", default=None)
 
 
 @contextmanager
@@ -55,10 +64,11 @@ def keeping_whole(began: float) -> Iterator[None]:
     Args:
         began: When this process began, `time.time()`.
     """
-    origin = ""
-    if newest_change() < began - _SETTLED_SECONDS:
-        described = [code_of_numbers(), versions(), surroundings(), platform.python_version()]
-        origin = json.dumps(described, sort_keys=True)
+    origin = None
+    if (newest := newest_change()) < began - _SETTLED_SECONDS:
+        described = [code_of_numbers(), code_of_libraries(), versions(), surroundings()]
+        python = [platform.python_version(), sys.implementation.cache_tag]
+        origin = _Origin(json.dumps([*described, python], sort_keys=True), newest)
     token = _origin.set(origin)
     try:
         yield
@@ -80,15 +90,17 @@ def once(name: str, arguments: Any, make: Callable[[], tuple[Any, ...]]) -> tupl
         return make()
     if device_description()["platform"] != "cpu":
         return make()
-    key = hashlib.sha256("\0".join((origin, name, _forms(arguments))).encode()).hexdigest()
-    key = f"whole {key}"
+    described = "\0".join((origin.described, name, _forms(arguments)))
+    key = f"whole {hashlib.sha256(described.encode()).hexdigest()}"
     kept = cache.get(key)
-    if kept == _NOT_WHOLE:
-        return make()
-    if kept is not None:
-        # Whatever it is that is wrong with it: it is made again.
+    if kept:
         with contextlib.suppress(Exception):
             return _loaded(kept)
+        # It is as it was written, so that the next one would not be taken either.
+        cache.put(key, _NOT_WHOLE)
+    if kept is not None or newest_change() != origin.settled:
+        # What is loaded only now may stand in files that have been changed since.
+        return make()
     # What was read from a cache does not hold all that is needed to be kept once more.
     with cache.asleep():
         made = make()

@@ -81,7 +81,7 @@ class ReducedDraw:
         if levels not in self._programs:
             start = jax.jit(partial(self._drawn, levels=levels))
             example = {k: np.asarray(v) for k, v in self.drawing.example_arguments().items()}
-            name = f"{type(self)} {self.drawing.key} {self.drawing.dims} {levels}"
+            name = f"{type(self)} {self.drawing.lasting_key} {self.drawing.dims} {levels}"
             make = partial(_compiled_alone, start, example)
             (self._programs[levels],) = executables.once(name, example, make)
         return self._programs[levels]

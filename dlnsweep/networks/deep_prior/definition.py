@@ -142,6 +142,7 @@ class PriorDefinition(GenericDrawing):
     drawn_by: PriorDrawing
     dim: int
     trained_by: ClassVar[type[GenericKernel]] = PriorGenericKernel
+    is_named: ClassVar[bool] = False
     # What it measures looks back at the weights that its seed draws.
     takes_weights: ClassVar[bool] = False
 
@@ -153,9 +154,9 @@ class PriorDefinition(GenericDrawing):
         return cls(drawn_by.sections, network, padded_width, drawn_by, dim)
 
     @property
-    def key(self) -> str:
+    def lasting_key(self) -> str:
         """A text that is equal for runs which one program can train."""
-        return f"{self.drawn_by.key} generic {self.dim}"
+        return f"{self.drawn_by.lasting_key} generic {self.dim}"
 
     def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run."""

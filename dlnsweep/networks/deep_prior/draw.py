@@ -45,7 +45,7 @@ class PriorDrawing(Drawing):
         return cls(Sections.from_row(row), padded_width, room_of(row))
 
     @property
-    def key(self) -> str:
+    def lasting_key(self) -> str:
         """A text that is equal for runs which one program can train."""
         sections = self.sections
         return " ".join(

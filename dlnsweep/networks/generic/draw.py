@@ -73,6 +73,8 @@ class GenericDrawing(Drawing):
     way: ClassVar[str] = "generic"
     takes_weights: ClassVar[bool] = True
     trained_by: ClassVar[type[GenericKernel]] = GenericKernel
+    # Whether the network is one that [network] names, and not made from settings.
+    is_named: ClassVar[bool] = True
 
     @classmethod
     def from_row(cls, row: RunSettings, padded_width: int) -> GenericDrawing:
@@ -84,7 +86,7 @@ class GenericDrawing(Drawing):
     def key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         # In one process a name can stand for one network after another.
-        return f"{super().key} {id(self.network)}"
+        return f"{self.lasting_key} {id(self.network)}" if self.is_named else self.lasting_key
 
     def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run: its traced numbers and its seed."""

@@ -67,9 +67,9 @@ class SampleDrawing(Drawing):
         )
 
     @property
-    def key(self) -> str:
+    def lasting_key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
-        return f"{super().key} {self.keeps_roundings}"
+        return f"{super().lasting_key} {self.keeps_roundings}"
 
     def example_arguments(self) -> dict[str, Any]:
         """Return the arguments of one run."""

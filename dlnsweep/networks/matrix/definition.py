@@ -108,6 +108,7 @@ class MatrixDefinition(OnMatrix):
 
     dims: tuple[int, ...]
     trained_by: ClassVar[type[GenericKernel]] = MatrixKernel
+    is_named: ClassVar[bool] = False
 
     @classmethod
     def from_row(cls, row: RunSettings, padded_width: int) -> MatrixDefinition:
@@ -117,7 +118,7 @@ class MatrixDefinition(OnMatrix):
         return cls(sections, network, padded_width, dims)
 
     @property
-    def key(self) -> str:
+    def lasting_key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return f"{self.sections.static_key()} generic"
 

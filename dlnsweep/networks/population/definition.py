@@ -107,6 +107,7 @@ class CommitteeDrawing(GenericDrawing):
     """How the runs of a batch draw teacher and student, in coordinates."""
 
     trained_by: ClassVar[type[GenericKernel]] = CommitteeKernel
+    is_named: ClassVar[bool] = False
     # Its weights are coordinates, in a frame that its seed draws.
     takes_weights: ClassVar[bool] = False
 
@@ -116,7 +117,7 @@ class CommitteeDrawing(GenericDrawing):
         return cls(Sections.from_row(row), COMMITTEE, padded_width)
 
     @property
-    def key(self) -> str:
+    def lasting_key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return self.sections.static_key()
 

@@ -72,14 +72,14 @@ class SpanDrawing(GenericDrawing):
     trained_by: ClassVar[type[GenericKernel]] = SpanKernel
 
     @property
-    def key(self) -> str:
+    def lasting_key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         if self.by_law:
             # Their dimension is a number.
             problem = self.sections.problem.model_copy(update={"measurement_dim": 0})
             sections = replace(self.sections, problem=problem)
-            return f"{REDUCED_INPUTS} {sections.static_key()} {id(self.network)}"
-        return f"{REDUCED_INPUTS} {super().key}"
+            return f"{REDUCED_INPUTS} {sections.static_key()}"
+        return f"{REDUCED_INPUTS} {super().lasting_key}"
 
     @property
     def by_law(self) -> bool:
