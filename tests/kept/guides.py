@@ -218,7 +218,7 @@ def _speed() -> Iterator[Statement]:
         "{} % on {} (float64",
         bench._RECORDS, 100 * shares[20], 20, 100 * shares[200], 200,
     )  # fmt: skip
-    small, paper = table("speed/tangent_kernel.csv").rows
+    small, paper, single = table("speed/tangent_kernel.csv").rows
     bench = script("tangent_kernel")
     assert bench.CORES == 2
     names = ("kernel distance, ms", "by derivatives, ms", "hours")
@@ -233,6 +233,13 @@ def _speed() -> Iterator[Statement]:
         "at the paper's size ({} samples of {} inputs) {} ms, {} ms, and {} hours,",
         paper["samples"], paper["inputs"], *(paper[name] for name in names),
     )  # fmt: skip
+    share = paper["its products, us"] / paper["step, us"]
+    yield says("and {} % of a step\nare its two products", 100 * share)
+    alone = paper["its products, us"] * 1e-6 * bench.RUNS * bench.STEPS / bench.CORES / 3600
+    yield says("would take less than {} hours. In float32 all of it takes {} hours",
+               alone, single["hours"])  # fmt: skip
+    assert single["precision"] == "float32"
+    assert single["samples"] == paper["samples"]
     large, bench = table("speed/population.csv", d=100_000), script("population")
     yield says("of {} ReLU neurons and a teacher of {} on", bench.K, bench.M)
     yield says("expected loss, {} inputs, one run", 100_000)
