@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dlnsweep.analysis.intervals import intervals
     from dlnsweep.analysis.limits import extrapolate
     from dlnsweep.contracts.claim import Claim, register_claim
+    from dlnsweep.contracts.figure import register_figure
     from dlnsweep.contracts.loss import Loss, register_loss
     from dlnsweep.contracts.network import Network
     from dlnsweep.contracts.observable import Observable
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from dlnsweep.progress.run import run
     from dlnsweep.results import Results, open_results
     from dlnsweep.results.joined import concat
-    from dlnsweep.settings.figures import register_figure
     from dlnsweep.single.training import Trajectory, train
     from dlnsweep.spec.sweep import Sweep
 
@@ -50,7 +50,7 @@ _HOMES = {
     "SpecError": "errors",
     "StoreError": "errors",
     "draw_figures": "figures.folder",
-    "register_figure": "settings.figures",
+    "register_figure": "contracts.figure",
     "boundaries": "analysis.boundaries",
     "intervals": "analysis.intervals",
     "extrapolate": "analysis.limits",

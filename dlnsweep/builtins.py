@@ -1,15 +1,23 @@
-"""What this package brings: its problems, networks and observables, registered like a stranger's.
+"""What this package brings: its problems, networks, figures and more, registered like a stranger's.
 
 Whoever looks something up has this module imported; see `Registry`.
 """
 
 from __future__ import annotations
 
+from dlnsweep.contracts import figure as figures
 from dlnsweep.contracts import network as networks
 from dlnsweep.contracts.loss import Loss, register_loss
 from dlnsweep.contracts.optimizer import register_optimizer
 from dlnsweep.contracts.problem import Law, Problem, Stream, register
 from dlnsweep.contracts.registry import Registry
+from dlnsweep.figure_kinds.boundary import BOUNDARY
+from dlnsweep.figure_kinds.curves import CURVES
+from dlnsweep.figure_kinds.final import FINAL
+from dlnsweep.figure_kinds.heatmap import HEATMAP
+from dlnsweep.figure_kinds.noise import NOISE
+from dlnsweep.figure_kinds.scatter import SCATTER
+from dlnsweep.figure_kinds.spectrum import SPECTRUM
 from dlnsweep.networks import curvature as _curvature  # noqa: F401
 
 # Imported for the observables that they register.
@@ -212,5 +220,9 @@ register_loss(Loss("mean_squared", losses.mean_squared, "mean"))
 register_loss(Loss("logistic", losses.logistic, "mean"))
 register_loss(Loss("exponential", losses.exponential, "mean"))
 register_loss(Loss("cross_entropy", losses.cross_entropy, "mean"))
+
+# A figure that says no kind is of the first.
+for _figure in (CURVES, FINAL, HEATMAP, SPECTRUM, SCATTER, NOISE, BOUNDARY):
+    figures.register(_figure)
 
 Registry.complete = True

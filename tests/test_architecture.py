@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import dlnsweep
+from dlnsweep.contracts.figure import FIGURES
 
 PACKAGE = Path(dlnsweep.__file__).parent
 TESTS = Path(__file__).parent
@@ -24,7 +25,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("numerics",),
     ("contracts", "jumps", "problems", "lazy", "simd", "streams"),
     ("optimizers",),
-    ("networks", "store", "theory"),
+    ("figure_kinds", "networks", "store", "theory"),
     ("builtins", "reduced", "results", "spec"),
     ("analysis", "engine", "plan"),
     ("figures", "single", "probe"),
@@ -117,6 +118,49 @@ def test_only_commands_write_to_the_terminal():
 @pytest.mark.parametrize("name", modules())
 def test_a_module_is_small(name: str):
     assert len(modules()[name].read_text().splitlines()) <= 400
+
+
+def told_apart_by_name(node: ast.AST, names: set[str], settings: set[str]) -> bool:
+    """Tell whether code asks what a kind is called, or of which class its settings are."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+        return bool(settings & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)})
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+    elif isinstance(node, ast.Match):
+        sides = [node.subject, *(case.pattern for case in node.cases)]
+    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Dict):
+        sides = [node.value, node.slice]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        sides = [node.func, *node.args] if isinstance(node.func.value, ast.Dict) else []
+    else:
+        return False
+    of_kind = any(ast.unparse(side).rpartition(".")[2].endswith("kind") for side in sides)
+    inside = {n.value for s in sides for n in ast.walk(s) if isinstance(n, ast.Constant)}
+    return of_kind and bool(inside & names)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if not n.startswith(("figure_kinds", "figures.kinds"))]
+)
+def test_no_kind_of_figure_is_told_apart_by_its_name(name: str):
+    """What differs from kind to kind stands in `figure_kinds`, as `FigureKind` asks for it."""
+    kinds = [kind for kind in FIGURES.values() if kind.described]
+    names, settings = {k.name for k in kinds}, {k.settings.__name__ for k in kinds}
+    found = [n for n in ast.walk(parsed(name)) if told_apart_by_name(n, names, settings)]
+    assert not found, [ast.unparse(node) for node in found]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "figure.kind == 'curves'", "kind in ('final', 'noise')", "isinstance(a, CurvesFigure)",
+        "{'heatmap': 1}.get(figure.kind)", "{'heatmap': 1}[kind]", "self.settings.kind != 'final'",
+    ],
+)  # fmt: skip
+def test_the_rule_sees_a_kind_that_is_told_apart_by_its_name(code: str):
+    tree = ast.parse(code)
+    names, settings = {"curves", "final", "noise", "heatmap"}, {"CurvesFigure"}
+    assert any(told_apart_by_name(node, names, settings) for node in ast.walk(tree))
 
 
 def undocumented(node: ast.Module | ast.ClassDef, prefix: str) -> Iterator[str]:

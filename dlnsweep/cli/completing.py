@@ -126,9 +126,9 @@ def _choices(param: Any) -> list[str]:
 
 def _figure_keys() -> list[str]:
     """Return the keys of figures, of any kind."""
-    from dlnsweep.settings.figures import FIGURES
+    from dlnsweep.contracts.figure import FIGURES
 
-    keys = dict.fromkeys(key for each in FIGURES.values() for key in each.model_fields)
+    keys = dict.fromkeys(key for each in FIGURES.values() for key in each.settings.model_fields)
     return [f"figure.{key}=" for key in keys]
 
 

@@ -12,18 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlnsweep.contracts.figure import kind_of, read_figure, register_figure
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.machine.backend import load_matplotlib
-from dlnsweep.settings.figures import (
-    DRAWN,
-    CurvesFigure,
-    FigureSettings,
-    FinalFigure,
-    NoiseFigure,
-    read_figure,
-    register_figure,
-)
 from dlnsweep.spec.figures.check import check
 from dlnsweep.spec.figures.reading import with_style
 
@@ -33,7 +25,6 @@ if TYPE_CHECKING:
     from dlnsweep.figures.statistics import Results
 
 __all__ = [
-    "FigureSettings",
     "Overlay",
     "check",
     "draw",
@@ -45,7 +36,7 @@ __all__ = [
 FORMATS = ("png", "pdf", "svg")
 
 
-def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] = ()) -> Figure:
+def draw(results: Results, figure: Any, overlays: Sequence[Overlay] = ()) -> Figure:
     """Return a figure of a sweep's results.
 
     Args:
@@ -60,13 +51,6 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
     load_matplotlib()
     from dlnsweep.figures import looks
     from dlnsweep.figures.joining import ready_to_draw
-    from dlnsweep.figures.kinds.boundary import draw_boundary
-    from dlnsweep.figures.kinds.curves import draw_curves
-    from dlnsweep.figures.kinds.final import draw_final
-    from dlnsweep.figures.kinds.heatmap import draw_heatmap
-    from dlnsweep.figures.kinds.noise import draw_noise
-    from dlnsweep.figures.kinds.scatter import draw_scatter
-    from dlnsweep.figures.kinds.spectrum import draw_spectrum
     from dlnsweep.figures.labels import words_of
     from dlnsweep.figures.legends import named_overlays
     from dlnsweep.figures.registered import draw_registered
@@ -76,34 +60,27 @@ def draw(results: Results, figure: FigureSettings, overlays: Sequence[Overlay] =
         if problems:
             raise SpecError(*(f"figure.{problem}" for problem in problems))
     results = ready_to_draw(results, figure)
-    if figure.kind in DRAWN:
+    kind = kind_of(figure)
+    if not kind.described:
         return draw_registered(results, figure)
     selection = _checked_selection(results, figure)
-    if isinstance(figure, CurvesFigure | FinalFigure | NoiseFigure):
+    draw_kind = kind.drawing()
+    if not kind.takes_overlays:
+        if overlays:
+            raise SpecError(f"A figure of kind '{kind.name}' has no place for theory curves.")
+        with looks.styled(figure.rc), words_of(selection.runs):
+            return draw_kind(results, figure, selection)
+    if getattr(figure, "theory", ()):
         from dlnsweep.figures.theory import theory_overlays
 
         overlays = [*overlays, *theory_overlays(results, figure, selection)]
-    if isinstance(figure, CurvesFigure):
+    if getattr(figure, "beside", None):
         from dlnsweep.figures.beside import beside_overlays
 
         overlays = [*overlays, *beside_overlays(results, figure, selection)]
     overlays = named_overlays(figure, overlays)
     with looks.styled(figure.rc), words_of(selection.runs):
-        if figure.kind == "curves":
-            return draw_curves(results, figure, selection, overlays)
-        if figure.kind == "final":
-            return draw_final(results, figure, selection, overlays)
-        if figure.kind == "noise":
-            return draw_noise(results, figure, selection, overlays)
-        if figure.kind == "spectrum":
-            return draw_spectrum(results, figure, selection, overlays)
-        if overlays:
-            raise SpecError(f"A figure of kind '{figure.kind}' has no place for theory curves.")
-        if figure.kind == "scatter":
-            return draw_scatter(results, figure, selection)
-        if figure.kind == "boundary":
-            return draw_boundary(results, figure, selection)
-        return draw_heatmap(results, figure, selection)
+        return draw_kind(results, figure, selection, overlays)
 
 
 def save(
@@ -150,7 +127,7 @@ def save(
     return paths
 
 
-def _checked_selection(results: Results, figure: FigureSettings) -> Any:
+def _checked_selection(results: Results, figure: Any) -> Any:
     from dlnsweep.figures.statistics import levels, select, setting_columns
 
     runs = results.runs(unused=True)

@@ -11,12 +11,12 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.contracts import plugins
+from dlnsweep.contracts.figure import FIGURES, default_kind
 from dlnsweep.errors import DlnsweepError, FigureError, SpecError, StoreError
 from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.drawn import remember, up_to_date
 from dlnsweep.machine.backend import load_matplotlib
 from dlnsweep.settings.figure_files import file_stems
-from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.sentences import printable
 from dlnsweep.spec import file as sweepfile
 from dlnsweep.spec.figures.reading import read_table, same_files, tables_of
@@ -169,7 +169,7 @@ def _overridden(raw: Any, overrides: Sequence[str]) -> Any:
     # As in Python.
     tables = found if isinstance(found, list) else [found]
     for table in tables:
-        table.setdefault("kind", "curves")
+        table.setdefault("kind", default_kind())
     return found
 
 

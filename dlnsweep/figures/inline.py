@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.contracts import plugins
+from dlnsweep.contracts.figure import default_kind
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.folder import read_figures, stored_figures
@@ -26,5 +27,5 @@ def figure(results: Any, keys: Mapping[str, Any]) -> Figure:
                 'figure(kind="curves", y="regression_error").'
             )
         return draw(results, stored[0])
-    (settings,) = read_figures({"kind": "curves", **plain(keys)}, "")
+    (settings,) = read_figures({"kind": default_kind(), **plain(keys)}, "")
     return draw(results, settings)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlnsweep.contracts.figure import kind_of
 from dlnsweep.errors import SpecError
 from dlnsweep.results.joined import SWEEP, Joined, Numbered
 from dlnsweep.settings.figure_keys import shown_by
-from dlnsweep.settings.figures import DRAWN
 from dlnsweep.settings.sentences import printable
 
 
@@ -19,7 +19,8 @@ def ready_to_draw(results: Any, figure: Any) -> Any:
     """
     if not isinstance(results, Joined):
         return results
-    of_one = [f"kind is '{figure.kind}'"] * (figure.kind == "boundary" or figure.kind in DRAWN)
+    kind = kind_of(figure)
+    of_one = [f"kind is '{kind.name}'"] * kind.of_one_sweep
     of_one += ["band is 'until'"] * (getattr(figure, "band", "") == "until")
     names = printable(results.name, 200)
     if of_one:
@@ -28,10 +29,10 @@ def ready_to_draw(results: Any, figure: Any) -> Any:
             f"({names}); draw a figure of each."
         )
     levels = "record.noise_levels"
-    if figure.kind == "noise" and levels not in results.sweep["sweep"]["shared"]:
+    if kind.axis(figure) == "noise" and levels not in results.sweep["sweep"]["shared"]:
         raise SpecError(
-            f"figure.kind is 'noise', but {levels} is not the same in all sweeps ({names}); draw a "
-            "figure of each."
+            f"figure.kind is '{kind.name}', but {levels} is not the same in all sweeps ({names}); "
+            "draw a figure of each."
         )
     axes = [getattr(figure, key, None) for key in ("x", "y")]
     one = len(figure.where.get(SWEEP, ())) == 1

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlnsweep.contracts.figure import kind_of
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import looks
 from dlnsweep.settings.figure_keys import Banded, ends_of
 from dlnsweep.settings.figure_look import WIDTHS
-from dlnsweep.settings.figures import DRAWN
 from dlnsweep.spec.figures.wording import drawable
 
 # What others see to: where files go and what is in them, and the settings of Matplotlib's.
@@ -33,7 +33,7 @@ def draw_registered(results: Any, settings: Any) -> Any:
     """
     read: set[str] = set()
     with looks.styled(settings.rc):
-        made = DRAWN[settings.kind](results, _watched(settings, read))
+        made = kind_of(settings).drawing()(results, _watched(settings, read))
         if not hasattr(made, "savefig"):
             # Refused where it is to be saved.
             return made

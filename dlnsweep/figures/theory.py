@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dlnsweep.contracts.figure import kind_of
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.labels import format_value
 from dlnsweep.figures.overlays import Overlay
@@ -23,14 +24,12 @@ from dlnsweep.figures.statistics import (
     setting_columns,
 )
 from dlnsweep.settings.figure_keys import panel_settings, shown_by
-from dlnsweep.settings.figures import CurvesFigure, FinalFigure, HeatmapFigure, NoiseFigure
+from dlnsweep.settings.figures import HeatmapFigure
 from dlnsweep.theory.curves import THEORY_CURVES, TheoryCurve
 from dlnsweep.theory.setup import Setup
 
-Keys = CurvesFigure | FinalFigure | NoiseFigure
 
-
-def theory_overlays(results: Results, keys: Keys, selection: Selection) -> list[Overlay]:
+def theory_overlays(results: Results, keys: Any, selection: Selection) -> list[Overlay]:
     """Return the curves that `theory` names, one for each panel and colour.
 
     Where a median runs over several settings, so does the curve. Runs that a formula is not for
@@ -40,7 +39,7 @@ def theory_overlays(results: Results, keys: Keys, selection: Selection) -> list[
         return []
     shown = sorted({o for name in keys.theory for o in THEORY_CURVES[name].observables})
     shown = [name for name in shown if name in keys.y]
-    if isinstance(keys, NoiseFigure):
+    if kind_of(keys).axis(keys) == "noise":
         return _over_noise(keys, selection.used, noise_levels(results))
     steps, starts = starts_of(results, shown)
     overlays = []
@@ -57,7 +56,7 @@ def theory_overlays(results: Results, keys: Keys, selection: Selection) -> list[
     return overlays
 
 
-def _over_noise(keys: NoiseFigure, runs: pd.DataFrame, noise: np.ndarray) -> list[Overlay]:
+def _over_noise(keys: Any, runs: pd.DataFrame, noise: np.ndarray) -> list[Overlay]:
     """Return the curves over noise levels, which take the place of record.test_noise."""
     # Nothing that stands beside noise levels has a start.
     runs = runs.assign(**{"start": 0.0})
@@ -73,7 +72,7 @@ def _over_noise(keys: NoiseFigure, runs: pd.DataFrame, noise: np.ndarray) -> lis
 def _of_observable(
     curve: TheoryCurve,
     observable: str,
-    keys: Keys,
+    keys: Any,
     runs: pd.DataFrame,
     steps: np.ndarray,
 ) -> Iterator[Overlay]:
@@ -113,15 +112,16 @@ def _same(one: Overlay, other: Overlay) -> bool:
 
 
 def _against(
-    curve: TheoryCurve, keys: Keys, runs: pd.DataFrame, steps: np.ndarray
+    curve: TheoryCurve, keys: Any, runs: pd.DataFrame, steps: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a curve over the figure's horizontal axis: steps, noise levels or a setting."""
-    if isinstance(keys, NoiseFigure):
+    across = kind_of(keys).axis(keys)
+    if across == "noise":
         noise = steps[steps > 0] if keys.amplification else steps
         at_level = [runs.assign(**{"record.test_noise": level}) for level in noise]
         found = np.array([_median(curve, group, np.zeros(1))[0] for group in at_level])
         return noise, found / noise if keys.amplification else found
-    if isinstance(keys, CurvesFigure):
+    if across == "step":
         values = _median(curve, runs, steps)
         return (values, np.full(1, np.nan)) if curve.vertical else (steps, values)
     places = levels(runs, keys.x)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dlnsweep.contracts.figure import FIGURES
 from dlnsweep.contracts.on_span import as_given
 from dlnsweep.results import Results
-from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.warm_start import WARM_START
 
 _MOST_VALUES = 60
@@ -145,7 +145,8 @@ def _seeds(seeds: list[Any]) -> str:
 def _figure(table: Mapping[str, Any]) -> str:
     """Return a figure's table with what differs from what it is by default."""
     kind = table.get("kind")
-    fields = FIGURES[kind].model_fields if isinstance(kind, str) and kind in FIGURES else {}
+    known = isinstance(kind, str) and kind in FIGURES
+    fields = FIGURES[kind].settings.model_fields if known else {}
 
     def lines() -> Iterator[str]:
         for key, value in table.items():

@@ -74,14 +74,15 @@ def _read_panel(value: Any) -> Any:
 
 
 def _read_end(value: Any) -> Any:
-    if value is None or _is_number(value):
+    if value is None or is_number(value):
         return value
-    if isinstance(value, dict) and value and all(map(_is_number, value.values())):
+    if isinstance(value, dict) and value and all(map(is_number, value.values())):
         return value
     raise ValueError("it must be a number, or a table such as { loss = 1e-6 }")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number, which true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

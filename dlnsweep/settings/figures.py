@@ -1,14 +1,13 @@
-"""The keys of `[figure]`: one settings class for each kind of figure.
+"""The keys of `[figure]`: one settings class for each kind of figure that this package brings.
 
 Read whenever a sweep file is checked, so nothing here may import matplotlib, pandas or NumPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from dlnsweep.settings.at import At
 from dlnsweep.settings.figure_keys import (
@@ -24,7 +23,7 @@ from dlnsweep.settings.figure_keys import (
     Scale,
     Theory,
 )
-from dlnsweep.settings.figure_look import Figure, Framed, outside
+from dlnsweep.settings.figure_look import Framed, outside
 from dlnsweep.settings.success import Successes
 
 
@@ -184,59 +183,3 @@ class NoiseFigure(Banded):
     ] = False
     x_scale: Annotated[Scale, outside("log (a level of 0 at the left edge) or linear")] = "log"
     theory: Annotated[Theory, outside(THEORY)] = ()
-
-
-FigureSettings = Annotated[
-    CurvesFigure
-    | FinalFigure
-    | HeatmapFigure
-    | SpectrumFigure
-    | ScatterFigure
-    | NoiseFigure
-    | BoundaryFigure,
-    Field(discriminator="kind"),
-]
-FIGURES: dict[str, type[Figure]] = {
-    "curves": CurvesFigure,
-    "final": FinalFigure,
-    "heatmap": HeatmapFigure,
-    "spectrum": SpectrumFigure,
-    "scatter": ScatterFigure,
-    "noise": NoiseFigure,
-    "boundary": BoundaryFigure,
-}
-
-
-# What draws the figures that were registered: it takes the results and the settings.
-DRAWN: dict[str, Callable[[Any, Any], Any]] = {}
-
-
-def register_figure(
-    settings: type[Figure], draw: Callable[[Any, Any], Any]
-) -> Callable[[Any, Any], Any]:
-    """Make a kind of figure known.
-
-    Args:
-        settings: Its keys; the default of its field `kind` is its name.
-        draw: Takes `Results` and the settings; returns a matplotlib figure.
-
-    Raises:
-        ValueError: If the kind is taken, or has no name.
-    """
-    field = settings.model_fields.get("kind")
-    kind = field.default if field else None
-    if not isinstance(kind, str):
-        raise ValueError(f"{settings.__name__} has no field kind with its name as default")
-    if kind in FIGURES:
-        raise ValueError(f"a figure of kind {kind!r} is registered already")
-    FIGURES[kind] = settings
-    DRAWN[kind] = draw
-    return draw
-
-
-def read_figure(table: dict[str, Any]) -> FigureSettings:
-    """Return the settings of one `[figure]` table, such as stands in sweep.json."""
-    if table.get("kind") in DRAWN:
-        own: Any = FIGURES[table["kind"]].model_validate(table)
-        return own
-    return TypeAdapter(FigureSettings).validate_python(table)

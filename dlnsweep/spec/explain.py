@@ -87,13 +87,13 @@ def _listed(title: str, words: Iterable[str]) -> str:
 
 def _kinds() -> dict[str, dict[str, list[type[Settings]]]]:
     """Return the settings classes of each kind; a network's kind can have one for each task."""
-    from dlnsweep.settings.figures import FIGURES
+    from dlnsweep.contracts.figure import FIGURES
 
     problems = {kind: [problem.settings] for kind, problem in PROBLEMS.items()}
     networks: dict[str, list[type[Settings]]] = {}
     for network in NETWORKS.values():
         networks.setdefault(network.kind, []).append(network.settings)
-    figures: dict[str, list[type[Settings]]] = {kind: [each] for kind, each in FIGURES.items()}
+    figures: dict[str, list[type[Settings]]] = {k: [v.settings] for k, v in FIGURES.items()}
     return {"problem": problems, "network": networks, "figure": figures}
 
 

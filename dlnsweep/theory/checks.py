@@ -11,7 +11,7 @@ from dlnsweep.theory.curves import THEORY_CURVES
 
 def check_theory(
     names: Sequence[str],
-    kind: str,
+    across: str,
     observables: Sequence[str],
     settings: Mapping[str, Sequence[Any]],
     axes: Sequence[str] = (),
@@ -20,7 +20,7 @@ def check_theory(
 
     Args:
         names: What the figure asks for.
-        kind: The figure's kind.
+        across: What stands on its horizontal axis, as `FigureKind.axis` says.
         observables: Those that the figure draws.
         settings: The values that settings have; what is not known is not checked.
         axes: The settings on the axes of a heatmap.
@@ -32,17 +32,17 @@ def check_theory(
             close = get_close_matches(name, THEORY_CURVES, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else ""
             yield f"{place}; it must be one of {', '.join(THEORY_CURVES)}.{hint}"
-        elif curve.setting and (kind != "heatmap" or curve.setting not in axes):
+        elif curve.setting and (across != "cells" or curve.setting not in axes):
             yield (
                 f"{place}, a value of {curve.setting}: a line over the cells of kind = 'heatmap' "
                 "with that as x or y."
             )
-        elif kind == "heatmap" and not curve.setting:
+        elif across == "cells" and not curve.setting:
             beside = " or ".join(curve.observables)
             yield f"{place}, which stands beside {beside} in figures of other kinds."
         elif not curve.setting and not set(curve.observables) & set(observables):
             yield f"{place}, which stands beside {' or '.join(curve.observables)}; add it to y."
-        elif curve.vertical and kind != "curves":
+        elif curve.vertical and across != "step":
             yield f"{place}, which is a step; only kind = 'curves' has steps on its axis."
         elif curve.why_not(settings):
             yield f"{place}, which {curve.why_not(settings)}; no run of this sweep has that."

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from dlnsweep.settings.figure_keys import AutoScale, Band
-from dlnsweep.settings.figures import DRAWN, FIGURES
+from dlnsweep.contracts.figure import FIGURES, default_kind
+from dlnsweep.settings.figure_keys import AutoScale, Band, is_number
 from dlnsweep.settings.sentences import printable
 from dlnsweep.view.sweeps import Offer
-from dlnsweep.view.tables import BY, CHOICES, has
+from dlnsweep.view.tables import BY, CHOICES, has, is_fixed, names_setting
 
 _BY_WORDS = {
     "hue": "colours: hue",
@@ -65,11 +65,11 @@ def shown(control: Control, form: Mapping[str, Any]) -> bool:
     if name == "kind":
         return True
     if name == "y_setting":
-        return kind == "heatmap"
+        return names_setting(kind, "y")
     if name == "y":
-        return kind != "heatmap" and has(kind, "y")
+        return has(kind, "y") and not names_setting(kind, "y")
     if name == "x":
-        return has(kind, "x") and kind != "curves"
+        return has(kind, "x") and not is_fixed(kind, "x")
     return has(kind, name)
 
 
@@ -82,8 +82,8 @@ def settled(form: Mapping[str, Any], offer: Offer) -> dict[str, Any]:
     """Return a form with something in each control that must have it, and nothing unknown."""
     found = dict(form)
     if not isinstance(found.get("kind"), str) or found["kind"] not in FIGURES:
-        found["kind"] = "curves"
-    if found["kind"] == "heatmap" and isinstance(found.get("y"), str):
+        found["kind"] = default_kind()
+    if names_setting(found["kind"], "y") and isinstance(found.get("y"), str):
         found["y_setting"], found["y"] = found["y"], []
     if isinstance(found.get("at"), int):
         found["at"] = str(found["at"])
@@ -110,10 +110,11 @@ def _pairs(control: Control, form: Mapping[str, Any], offer: Offer) -> list[tupl
     kind, name = str(form.get("kind")), control.name
     settings = [each for each in offer.settings if each != "seed"]
     if name == "kind":
-        names = [each for each in FIGURES if each not in DRAWN] + list(DRAWN)
+        names = list(FIGURES)
     elif name == "x":
-        numbers = [each for each in settings if _is_number(offer.settings[each])]
-        names = [*offer.observables, *numbers] if kind == "scatter" else settings
+        numbers = [each for each in settings if all(map(is_number, offer.settings[each]))]
+        both = FIGURES[kind].described and not names_setting(kind, "x")
+        names = [*offer.observables, *numbers] if both else settings
     elif name in ("y", "value"):
         names = offer.observables
     elif name == "y_setting":
@@ -134,13 +135,9 @@ def _pairs(control: Control, form: Mapping[str, Any], offer: Offer) -> list[tupl
         names = list(get_args(Band))
     else:
         scales = list(get_args(AutoScale))
-        default = FIGURES[kind].model_fields[name].default if has(kind, name) else "log"
+        default = FIGURES[kind].settings.model_fields[name].default if has(kind, name) else "log"
         names = scales if default == "auto" else [each for each in scales if each != "auto"]
     return [(each, each) for each in names]
-
-
-def _is_number(values: list[Any]) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
 def _label(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from dash import dcc, html
 
+from dlnsweep.contracts.figure import default_kind
 from dlnsweep.errors import DlnsweepError
 from dlnsweep.view.forms import CONTROLS, Control, options_of, settled, shown
 from dlnsweep.view.sweeps import Sweeps
@@ -136,7 +137,7 @@ def _first(sweeps: Sweeps) -> dict[str, Any]:
     try:
         return sweeps.all[0].figure()
     except DlnsweepError:
-        return {"kind": "curves"}
+        return {"kind": default_kind()}
 
 
 def _control(control: Control, form: Mapping[str, Any], options: list[dict[str, Any]]) -> Any:

@@ -11,7 +11,6 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, html,
 
 from dlnsweep.errors import DlnsweepError, SpecError
 from dlnsweep.results.joined import SWEEP, concat
-from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.sentences import printable
 from dlnsweep.view.address import MORE, SWEEPS, SWITCHES, address_of, form_in, read_address
 from dlnsweep.view.forms import CONTROLS, options_of, settled, shown
@@ -19,7 +18,7 @@ from dlnsweep.view.layout import EMPTY, layout, switches_of
 from dlnsweep.view.night import colour_by_night, turn
 from dlnsweep.view.picture import Picture, dtick, picture, sentence, stack
 from dlnsweep.view.sweeps import Sweeps
-from dlnsweep.view.tables import figure_toml, table_of
+from dlnsweep.view.tables import figure_toml, names_setting, table_of, takes_several
 
 
 def make_app(sweeps: Sweeps) -> Dash:
@@ -254,13 +253,10 @@ def read_form(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the form's controls say, by the keys of a `[figure]`."""
     form = dict(values)
     kind = str(form.get("kind"))
-    if kind == "heatmap":
+    if names_setting(kind, "y"):
         form["y"] = form.get("y_setting")
-    elif kind in FIGURES and isinstance(form.get("y"), list):
-        annotation = str(FIGURES[kind].model_fields["y"].annotation) \
-            if "y" in FIGURES[kind].model_fields else ""  # fmt: skip
-        if "tuple" not in annotation:
-            form["y"] = (form["y"] or [None])[0]
+    elif isinstance(form.get("y"), list) and not takes_several(kind, "y"):
+        form["y"] = (form["y"] or [None])[0]
     at = form.get("at")
     if isinstance(at, str) and at.isdigit():
         form["at"] = int(at)

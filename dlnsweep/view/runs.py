@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from dlnsweep.contracts.figure import kind_of
 from dlnsweep.figures.labels import format_settings, format_value, setting_label, with_symbol
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.statistics import (
@@ -41,6 +42,8 @@ class Hover:
         # As it was drawn: runs of several sweeps are numbered.
         results = Numbered(results) if isinstance(results, Joined) else results
         self.results, self.settings = results, settings
+        self._kind = kind_of(settings)
+        self._across = self._kind.axis(settings)
         self.selection = select(results, settings.where)
         varying = [name for name in self.selection.varying if name != "seed"]
         self._is_joined = isinstance(results, Numbered)
@@ -53,7 +56,7 @@ class Hover:
 
     def are_runs(self, line: Any) -> bool:
         """Return whether each point of a line is one run."""
-        return self.settings.kind == "scatter" and line in self._curve_of
+        return self._kind.mixes == "points" and line in self._curve_of
 
     def line(self, panel: Panel, line: Any, most: int | None) -> dict[str, Any]:
         """Return the texts of a line's points."""
@@ -70,7 +73,7 @@ class Hover:
         total = left + num_diverged(self.selection, curve.where)
         number = f"{left} of {total} runs left" if left < total else f"{left} runs"
         head = [*_named(curve.where), number]
-        if self.settings.kind == "curves":
+        if self._across == "step":
             # One template for all points of a curve: its name may hold no variables of Plotly's.
             moved = panel.moved("x")(x) is not x and panel.ax.get_xscale() not in ("linear", "log")
             step = "%{customdata:.6g}" if moved else "%{x:.6g}"
@@ -83,7 +86,7 @@ class Hover:
 
     def _place(self, x: float) -> str:
         """Return what stands at a place of a horizontal axis."""
-        if self.settings.kind != "final":
+        if self._across != "setting":
             return f"x {x:.6g}"
         name = self.settings.x
         places = levels(self.selection.runs, name)
@@ -111,7 +114,7 @@ class Hover:
     def single(self, panel: Panel) -> tuple[list[dict[str, Any]], list[str]]:
         """Return some runs of a panel by themselves, diverged ones dotted, and what they are."""
         place = self._panels.get(panel.ax)
-        if place is None or self.settings.kind not in ("curves", "final"):
+        if place is None or not self._kind.shows_single_runs:
             return [], []
         if getattr(self.settings, "quantity", "value") != "value":
             return [], ["single runs are not shown as rates"]
@@ -126,7 +129,7 @@ class Hover:
         chosen = runs.iloc[kept]
         some = f"{len(kept)} of {len(there)} runs" if len(kept) < len(there) else "all runs"
         told = f"thin: {some}{' a panel' if len(self._panels) > 1 else ''}, dotted where diverged"
-        make = self._curves if self.settings.kind == "curves" else self._finals_of
+        make = self._curves if self._across == "step" else self._finals_of
         return make(panel, place.observable, chosen), [f"{told} (on this page only)"]
 
     def _curves(self, panel: Panel, name: str, chosen: pd.DataFrame) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dlnsweep.contracts.figure import default_kind
 from dlnsweep.errors import DlnsweepError, StoreError
 from dlnsweep.figures.folder import stored_figures
 from dlnsweep.figures.statistics import levels, setting_columns
@@ -113,7 +114,7 @@ class Sweep:
                 "kind": stored[0].kind
             }
         offer = self.offer()
-        table: dict[str, Any] = {"kind": "curves", "y": offer.observables[:1]}
+        table: dict[str, Any] = {"kind": default_kind(), "y": offer.observables[:1]}
         hues = [name for name in offer.settings if name != "seed"]
         return {**table, "hue": hues[0]} if hues else table
 

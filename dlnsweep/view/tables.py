@@ -6,10 +6,10 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
+from dlnsweep.contracts.figure import FIGURES, default_kind
 from dlnsweep.errors import SpecError
-from dlnsweep.settings.figures import FIGURES
 from dlnsweep.settings.sentences import printable
 
 # Keys that stand for a setting, which the form offers where a kind has them.
@@ -21,12 +21,29 @@ _LONGEST_MORE = 4000
 
 def has(kind: str, key: str) -> bool:
     """Return whether a kind of figure has a key."""
-    return kind in FIGURES and key in FIGURES[kind].model_fields
+    return kind in FIGURES and FIGURES[kind].has(key)
 
 
 def takes_several(kind: str, key: str) -> bool:
     """Return whether a key takes a list of names."""
-    return has(kind, key) and "tuple" in str(FIGURES[kind].model_fields[key].annotation)
+    return has(kind, key) and "tuple" in str(_field(kind, key).annotation)
+
+
+def is_fixed(kind: str, key: str) -> bool:
+    """Return whether a key can have one value only."""
+    if not has(kind, key):
+        return False
+    annotation = _field(kind, key).annotation
+    return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
+
+
+def names_setting(kind: str, key: str) -> bool:
+    """Return whether a key of an axis names a setting in every figure of a kind."""
+    return kind in FIGURES and key in FIGURES[kind].setting_keys
+
+
+def _field(kind: str, key: str) -> Any:
+    return FIGURES[kind].settings.model_fields[key]
 
 
 def table_of(form: Mapping[str, Any], more: str = "") -> dict[str, Any]:
@@ -40,13 +57,13 @@ def table_of(form: Mapping[str, Any], more: str = "") -> dict[str, Any]:
     Raises:
         SpecError: If that is no TOML.
     """
-    kind = str(form.get("kind") or "curves")
+    kind = str(form.get("kind") or default_kind())
     table: dict[str, Any] = {"kind": kind}
     for key in FORM[1:]:
         value = form.get(key)
-        if value in (None, "", [], ()) or not has(kind, key) or (kind, key) == ("curves", "x"):
+        if value in (None, "", [], ()) or not has(kind, key) or is_fixed(kind, key):
             continue
-        if value == FIGURES[kind].model_fields[key].default:
+        if value == _field(kind, key).default:
             continue
         if key == "where":
             table[key] = _where(value)
@@ -60,7 +77,7 @@ def table_of(form: Mapping[str, Any], more: str = "") -> dict[str, Any]:
 def form_of(table: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the form that stands for the table of a `[figure]`, and its further keys as TOML."""
     form = {key: table.get(key) for key in FORM}
-    kind = str(table.get("kind", "curves"))
+    kind = str(table.get("kind", default_kind()))
     for key in ("y",):
         value = form[key]
         if takes_several(kind, key) and isinstance(value, str):

@@ -17,11 +17,11 @@ import dlnsweep
 from dlnsweep.analysis.intervals import intervals_text, progress, stands
 from dlnsweep.analysis.sequential import looks, median_of
 from dlnsweep.cli.app import app
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import Interrupted, SpecError, StoreError
 from dlnsweep.execution.rounds import progress as told_by_status
 from dlnsweep.figures.draw import draw
 from dlnsweep.plan.plan import make_plan
-from dlnsweep.settings.figures import read_figure
 from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.until import Until
 from dlnsweep.store import Store

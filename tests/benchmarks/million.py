@@ -144,8 +144,8 @@ def figure_final(root: Path, *_: int) -> dict[str, Any]:
 
 
 def _figure(root: Path, keys: dict[str, Any]) -> dict[str, Any]:
+    from dlnsweep.contracts.figure import read_figure
     from dlnsweep.figures.folder import draw_figures
-    from dlnsweep.settings.figures import read_figure
 
     table = {"kind": "curves", "y": ["off_subspace_error"], "formats": ["png"], **keys}
     return {"paths": [str(p) for p in draw_figures(root, [read_figure(table)])]}

@@ -10,10 +10,10 @@ import store_samples as samples
 from figure_samples import make_tables
 from spec_samples import problems, sweep
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.folder import draw_figures
-from dlnsweep.settings.figures import read_figure
 from dlnsweep.store import Store
 
 DECAY, DEPTH, INIT = "training.weight_decay", "network.depth", "network.initializer"

@@ -11,9 +11,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from spec_samples import problems, sweep
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
-from dlnsweep.settings.figures import read_figure
 
 DECAY, DEPTH = "training.weight_decay", "network.depth"
 # Depth 2 trains without a divergence up to 0.01, depth 3 nowhere but at 0.001.

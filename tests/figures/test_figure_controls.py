@@ -10,10 +10,10 @@ from figure_samples import DECAY, DECAYS, DEPTH, DEPTHS, INIT, KINDS, make_table
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from dlnsweep.contracts.figure import FIGURES, read_figure
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.looks import MARKERS, OKABE_ITO
 from dlnsweep.settings.figure_look import WIDTHS
-from dlnsweep.settings.figures import DRAWN, FIGURES, read_figure
 from dlnsweep.spec.figures.reading import read_table
 
 
@@ -22,7 +22,7 @@ def drawn(kind: str, **keys: Any) -> Figure:
 
 
 def test_every_kind_of_this_package_is_among_them() -> None:
-    assert set(KINDS) == set(FIGURES) - set(DRAWN)
+    assert set(KINDS) == {name for name, kind in FIGURES.items() if kind.described}
 
 
 def texts(figure: Figure) -> str:
@@ -73,7 +73,7 @@ def test_the_frame_labels_widths_and_settings_of_matplotlib(kind: str) -> None:
     assert drawn(kind, x_label="", y_label="").axes[0].get_xlabel() == ""
 
 
-HUED = [kind for kind in KINDS if "hue" in FIGURES[kind].model_fields]
+HUED = [kind for kind in KINDS if "hue" in FIGURES[kind].settings.model_fields]
 
 
 def measured(figure: Figure) -> list[Any]:
@@ -146,7 +146,7 @@ def test_lines_and_markers_stand_for_another_setting(kind: str) -> None:
     assert handle.get_marker() == MARKERS[named[-2:].index("B")]
 
 
-PANELLED = [kind for kind in KINDS if "row_by" in FIGURES[kind].model_fields]
+PANELLED = [kind for kind in KINDS if "row_by" in FIGURES[kind].settings.model_fields]
 
 
 @pytest.mark.parametrize("kind", PANELLED)
@@ -205,7 +205,7 @@ def test_axes_of_several_observables_end_where_each_is_told_to() -> None:
     assert second[0] != 2e-5
 
 
-LIMITED = [kind for kind in KINDS if "y_min" in FIGURES[kind].model_fields]
+LIMITED = [kind for kind in KINDS if "y_min" in FIGURES[kind].settings.model_fields]
 
 
 @pytest.mark.parametrize("kind", LIMITED)
@@ -246,8 +246,8 @@ def test_without_a_hue_one_colour_may_be_given() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_kind_cannot_honour_is_refused_by_one_sentence(kind: str) -> None:
     """Whatever another kind has a key for: none is taken and ignored."""
-    known = set(FIGURES[kind].model_fields)
-    others = {key for each in KINDS for key in FIGURES[each].model_fields} - known
+    known = set(FIGURES[kind].settings.model_fields)
+    others = {key for each in KINDS for key in FIGURES[each].settings.model_fields} - known
     assert others
     for key in others:
         settings, found = read_table({"kind": kind, **KINDS[kind], key: 1}, "figure")

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 import dlnsweep
 from dlnsweep.analysis.logistic import fit_power_law
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.kinds.heatmap import draw_transition
-from dlnsweep.settings.figures import HeatmapFigure, read_figure
+from dlnsweep.settings.figures import HeatmapFigure
 from dlnsweep.spec.sweep import Sweep
 
 

@@ -16,10 +16,10 @@ from sweep_samples import BARE, PATIENCE, write
 from test_figures import drawn, texts
 
 import dlnsweep
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import FigureError, SpecError
 from dlnsweep.figures import folder as drawing
 from dlnsweep.figures.draw import draw, save
-from dlnsweep.settings.figures import read_figure
 from dlnsweep.spec.figures.wording import why_not, words_of_text
 
 REPOSITORY = Path(__file__).parents[2]

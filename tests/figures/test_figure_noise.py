@@ -10,12 +10,12 @@ import pytest
 from figure_samples import DECAYS, NUM_SEEDS, Tables, make_tables
 from spec_samples import problems, sweep
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.preparing import stored_plan
 from dlnsweep.figures.draw import draw
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings.figure_files import file_stems
-from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 # As a file may give them: in no order.

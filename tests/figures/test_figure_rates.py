@@ -10,11 +10,11 @@ import pytest
 from figure_samples import DECAYS, STEPS, make_tables
 from matplotlib.figure import Figure
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.rates import decay_rates
-from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 # Differences of logarithms of order one, in float64.

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.figures import records
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.statistics import select
-from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 ENDED_EARLY = {

@@ -9,11 +9,11 @@ import pytest
 from figure_samples import of_every_kind
 from matplotlib.figure import Figure as Canvas
 
+from dlnsweep.contracts.figure import FIGURES, read_figure, register_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
 from dlnsweep.settings.figure_keys import Panelled
 from dlnsweep.settings.figure_look import Figure
-from dlnsweep.settings.figures import DRAWN, FIGURES, read_figure, register_figure
 
 
 class Plain(Figure):
@@ -49,7 +49,7 @@ def known() -> Iterator[Callable[..., Any]]:
     before = set(FIGURES)
     yield register_figure
     for kind in set(FIGURES) - before:
-        del FIGURES[kind], DRAWN[kind]
+        del FIGURES[kind]
 
 
 def drawn(**keys: Any) -> Any:

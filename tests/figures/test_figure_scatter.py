@@ -9,10 +9,10 @@ import pytest
 from figure_samples import DECAYS, make_tables
 from matplotlib.figure import Figure
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.overlays import Overlay
-from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 

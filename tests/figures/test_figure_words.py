@@ -10,10 +10,10 @@ import pytest
 from figure_samples import make_tables
 from matplotlib.figure import Figure
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.labels import observable_label, words_of
-from dlnsweep.settings.figures import read_figure
 from dlnsweep.theory.curves import THEORY_CURVES
 
 

@@ -18,13 +18,14 @@ from matplotlib.patches import Rectangle
 
 from dlnsweep.analysis.bootstrap import median_interval
 from dlnsweep.analysis.success import succeeded_in_the_end
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.labels import format_value, format_values, math_symbol, setting_label
 from dlnsweep.figures.looks import colours
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.style import cut_x
-from dlnsweep.settings.figures import HeatmapFigure, read_figure
+from dlnsweep.settings.figures import HeatmapFigure
 from dlnsweep.settings.success import Success
 
 DEPTH = "network.depth"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from figure_samples import DECAYS, NUM_SEEDS, STEPS, Tables, make_tables
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
-from dlnsweep.settings.figures import read_figure
 from dlnsweep.spec.explain import explain
 from dlnsweep.theory import formulas as theory
 from dlnsweep.theory.checks import check_theory
@@ -210,8 +210,8 @@ def test_what_cannot_be_drawn_has_a_sentence(table: dict[str, Any], sentence: st
 
 
 def test_what_is_not_known_is_not_checked():
-    assert not list(check_theory(["phase_1"], "curves", ["regression_error"], {}))
-    found = list(check_theory(["phase_1"], "curves", ["regression_error"], {
+    assert not list(check_theory(["phase_1"], "step", ["regression_error"], {}))
+    found = list(check_theory(["phase_1"], "step", ["regression_error"], {
         "training.step_rule": ["uniform", "fan_in"], "training.data_fit_scale": [0.5, 0.25]
     }))  # fmt: skip
     assert found == [
@@ -234,10 +234,10 @@ GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" i
 def test_formulas_of_factorizations_are_refused_elsewhere(name: str):
     curve = THEORY_CURVES[name]
     settings = {"problem.kind": ["subspace"]}
-    (ending,) = check_theory([name], "curves", curve.observables, settings)
+    (ending,) = check_theory([name], "step", curve.observables, settings)
     assert ending.startswith(f"theory[0] is '{name}', which is for problem.kind = 'matrix_approx")
     known = {"problem.kind": ["matrix_approximation"]}
-    assert not list(check_theory([name], "curves", curve.observables, known))
+    assert not list(check_theory([name], "step", curve.observables, known))
 
 
 @pytest.mark.parametrize("name", THEORY_CURVES)
@@ -304,7 +304,7 @@ def test_the_limit_of_the_jacobian(activation, slope):
     values = curve.values(Setup({"network.activation": activation}, 1.0), np.zeros(2))
     np.testing.assert_allclose(values, expected, rtol=1e-6)
     (ending,) = check_theory(
-        ["jacobian_limit"], "final", ["jacobian_min"], {"network.trained_layers": ["both"]}
+        ["jacobian_limit"], "setting", ["jacobian_min"], {"network.trained_layers": ["both"]}
     )
     assert "which is for network.trained_layers = 'first'" in ending
 
@@ -323,10 +323,10 @@ def test_lines_of_the_sharpness():
     assert level("least_sharpness") == 10.0
     for setting, value in [("minibatch_size", 8), ("optimizer", "adam"), ("sam_radius", 0.1)]:
         known = {f"training.{setting}": [value]}
-        (ending,) = check_theory(["stability_threshold"], "curves", ["sharpness"], known)
+        (ending,) = check_theory(["stability_threshold"], "step", ["sharpness"], known)
         assert f"which is for training.{setting} = " in ending
     (ending,) = check_theory(
-        ["least_sharpness"], "final", ["sharpness"], {"training.weight_decay": [1e-3]}
+        ["least_sharpness"], "setting", ["sharpness"], {"training.weight_decay": [1e-3]}
     )
     assert "which is for training.weight_decay = 0" in ending
 
@@ -342,7 +342,7 @@ def test_lines_of_the_margin():
         ("random", "relu", 1.0), strict=True,
     ):  # fmt: skip
         known = {setting: [value]}
-        (ending,) = check_theory([name], "curves", THEORY_CURVES[name].observables, known)
+        (ending,) = check_theory([name], "step", THEORY_CURVES[name].observables, known)
         assert f"which is for {setting} = " in ending
 
 
@@ -361,7 +361,7 @@ def test_lines_of_neural_collapse():
     np.testing.assert_allclose(found, [2, 2 * exp(-1)], rtol=1e-14)
     for name, loss in (("nc3_rate", "squared"), ("nc3_limit", "cross_entropy")):
         known = {"training.loss": [loss]}
-        (ending,) = check_theory([name], "curves", ["nc3"], known)
+        (ending,) = check_theory([name], "step", ["nc3"], known)
         assert "which is for training.loss = " in ending
 
 
@@ -381,7 +381,7 @@ def test_the_plateau_of_committees_is_drawn_for_those_that_it_is_about():
     np.testing.assert_allclose(larger - grown, 44.35, atol=0.01)
     for setting, value in (("trained_layers", "both"), ("readouts", "signs"), ("kind", "mlp")):
         known = {f"network.{setting}": [value]}
-        (ending,) = check_theory(["symmetric_plateau"], "curves", ["generalization_error"], known)
+        (ending,) = check_theory(["symmetric_plateau"], "step", ["generalization_error"], known)
         assert f"which is for network.{setting} = " in ending
 
 
@@ -406,7 +406,7 @@ def test_formulas_are_for_the_measurements_that_they_assume(name: str):
 
     def refusal(**settings: str) -> str:
         dotted = {f"problem.{key}": [value] for key, value in settings.items()}
-        found = list(check_theory([name], "curves", curve.observables, dotted))
+        found = list(check_theory([name], "step", curve.observables, dotted))
         return "".join(found).partition("which is for ")[2]
 
     ending = "; no run of this sweep has that."
@@ -420,7 +420,7 @@ def test_formulas_are_for_the_measurements_that_they_assume(name: str):
     assert bool(refusal(kind="union_of_subspaces")) == (name in GAUSSIAN)
     # Together with others that it is for, it is drawn for those.
     both = {"problem.operator": ["dct", "gaussian"], "problem.kind": ["subspace"]}
-    assert not list(check_theory([name], "curves", curve.observables, both))
+    assert not list(check_theory([name], "step", curve.observables, both))
 
 
 def test_a_run_older_than_a_setting_had_its_default():
@@ -484,12 +484,12 @@ def test_a_limit_is_refused_where_it_says_nothing():
         draw(of_rates([0.5, 1.0], **{"network.width": 3}), asked)
     with pytest.raises(SpecError, match=r"which is for training.optimizer = 'gradient_descent'"):
         draw(of_rates([0.5, 1.0], **{"training.optimizer": "adam"}), asked)
-    (ending,) = check_theory(["stability_limit"], "heatmap", [], {}, (DECAY, "network.depth"))
+    (ending,) = check_theory(["stability_limit"], "cells", [], {}, (DECAY, "network.depth"))
     assert ending.endswith(f"a value of {RATE}: a line over the cells of kind = 'heatmap' with "
                            "that as x or y.")  # fmt: skip
-    (ending,) = check_theory(["stability_limit"], "curves", ["loss"], {})
+    (ending,) = check_theory(["stability_limit"], "step", ["loss"], {})
     assert f"a value of {RATE}: a line" in ending
-    (ending,) = check_theory(["plateau"], "heatmap", [], {}, (RATE, DECAY))
+    (ending,) = check_theory(["plateau"], "cells", [], {}, (RATE, DECAY))
     assert ending.endswith("which stands beside regression_error in figures of other kinds.")
 
 

@@ -13,8 +13,9 @@ import pytest
 from spec_samples import problems, sweep
 
 from dlnsweep.contracts import plugins
+from dlnsweep.contracts.figure import register_figure
 from dlnsweep.settings.figure_look import Figure
-from dlnsweep.settings.figures import HeatmapFigure, register_figure
+from dlnsweep.settings.figures import HeatmapFigure
 
 REPOSITORY = Path(__file__).parents[2]
 HEADING = "A problem of your own"

@@ -13,12 +13,12 @@ from figure_samples import make_tables
 from spec_samples import problems
 
 import dlnsweep
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
 from dlnsweep.results.chosen_records import Chosen
 from dlnsweep.results.summary_table import summary_table
 from dlnsweep.settings.at import Minimise, words
-from dlnsweep.settings.figures import read_figure
 
 DECAY = "training.weight_decay"
 LENGTHS = (1, 4, 7, 3, 5)

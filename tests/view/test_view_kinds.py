@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from figure_samples import DECAY, DECAYS, DEPTH, KINDS, STEPS, of_every_kind
 
+from dlnsweep.contracts.figure import read_figure
 from dlnsweep.figures.draw import draw
-from dlnsweep.settings.figures import read_figure
 from dlnsweep.view.picture import picture
 
 

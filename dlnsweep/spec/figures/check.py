@@ -10,10 +10,10 @@ from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
+from dlnsweep.contracts.figure import FIGURES, FigureKind, kind_of
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.settings.at import Minimise
 from dlnsweep.settings.figure_keys import ends_of, shown_by
-from dlnsweep.settings.figures import DRAWN, FigureSettings
 from dlnsweep.settings.sentences import show
 from dlnsweep.spec.figures.chosen import Axes, chosen
 from dlnsweep.spec.figures.controls import check_controls
@@ -23,7 +23,7 @@ from dlnsweep.theory.checks import check_theory
 
 
 def check(
-    figure: FigureSettings,
+    figure: Any,
     observables: Sequence[str],
     settings: Sequence[str],
     vector_observables: Sequence[str] = (),
@@ -45,14 +45,16 @@ def check(
         values: The values of the settings, as far as they are known.
         axes: The settings that vary, as far as they are known; those in one tuple move together.
     """
-    if figure.kind in DRAWN:
+    kind = kind_of(figure)
+    if not kind.described:
         # Only its own drawing knows what its other keys mean.
         return [f"{prefix}.{sentence}" for sentence in check_controls(figure, {})]
-    sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure)]
+    sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure, kind)]
     left, problems = chosen(figure.where, values or {}, axes)
     theory = getattr(figure, "theory", ())
-    cells = (figure.x, figure.y) if figure.kind == "heatmap" else ()
-    ends = check_theory(theory, figure.kind, getattr(figure, "y", ()), left, cells)
+    across = kind.axis(figure)
+    cells = [getattr(figure, key) for key in kind.axes(figure)] if across == "cells" else []
+    ends = check_theory(theory, across, kind.drawn(figure), left, cells)
     ends = [*problems, *ends, *check_values(figure, left), *check_controls(figure, left)]
     sentences += [f"{prefix}.{end}" for end in ends]
     if varying is not None:
@@ -63,15 +65,15 @@ def check(
             f"{prefix}.quantity is 'decay_rate', which has the weight decay as its unit; leave "
             'runs without it out: where = { "training.weight_decay" = [...] }.'
         )
-    for key, name in _observables_of(figure):
-        sentence = _check_observable(figure.kind, name, observables, vector_observables)
+    for key, name in _observables_of(figure, kind):
+        sentence = _check_observable(kind, name, observables, vector_observables)
         if sentence:
             sentences.append(f"{prefix}.{key} is '{name}'; {sentence}")
-    for key, name in _settings_of(figure):
+    for key, name in _settings_of(figure, kind):
         if name not in settings:
             ending = _ending(_nearest(name, settings))
             sentences.append(f"{prefix}.{key} is '{name}', which is not a setting{ending}")
-        elif varying is not None and key in _axes_of(figure) and name not in varying:
+        elif varying is not None and key in kind.axes(figure) and name not in varying:
             others = ", ".join(varying) or "none"
             sentences.append(
                 f"{prefix}.{key} is '{name}', which has one value in this sweep; "
@@ -80,40 +82,20 @@ def check(
     return sentences
 
 
-def _contradictions(figure: Any) -> Iterator[str]:
+def _contradictions(figure: Any, kind: FigureKind) -> Iterator[str]:
     """Yield what two keys of a figure say against each other."""
-    named = {key: name for key, name in _settings_of(figure) if key != "where"}
+    named = {key: name for key, name in _settings_of(figure, kind) if key != "where"}
     for first, second in combinations(named, 2):
         if named[first] == named[second]:
             yield f"{first} and {second} are both '{named[first]}'; name two different settings."
-    if figure.kind == "heatmap":
-        if figure.value == "success" and figure.success is None:
-            yield (
-                "value is 'success'; say when a run succeeds: "
-                "success = { observable = 'regression_error', below = 1e-3 }."
-            )
-        if figure.value != "success" and figure.success is not None:
-            yield f"success is given, but value is '{figure.value}'; set value = 'success'."
-        if figure.transition and figure.value != "success":
-            yield f"transition is given, but value is '{figure.value}'; set value = 'success'."
-    elif figure.kind == "curves":
-        for observable in figure.beside:
-            if observable not in figure.y:
-                yield f"beside names '{observable}', which is not drawn; y is {list(figure.y)}."
-    elif figure.kind == "scatter" and figure.x in figure.y:
-        yield f"x and y are both '{figure.x}'; name two different observables."
-    elif figure.kind == "scatter" and figure.partial_dependence:
-        if not figure.x_is_setting:
-            yield f"partial_dependence is of a setting, but x is '{figure.x}'; name a sampled one."
-        elif figure.bins is None:
-            yield "partial_dependence is averaged in bins along x; say how many, such as bins = 8."
-    of_observables = figure.kind != "heatmap" and getattr(figure, "theory", ())
+    yield from kind.contradictions(figure)
+    of_observables = kind.drawn(figure) and getattr(figure, "theory", ())
     if getattr(figure, "at", None) == "argmin" and of_observables:
         yield "at is 'argmin', a step, but theory is of the observables; leave one of them out."
     low, high = getattr(figure, "quantiles", (0.0, 1.0))
     if not low < high:
         yield f"quantiles is {list(figure.quantiles)}; the first must be smaller than the second."
-    yield from _wrong_limits(figure)
+    yield from _wrong_limits(figure, kind)
     texts = {"title": figure.title or ""}
     for name in ("marks", "levels"):
         given = getattr(figure, name, ())
@@ -128,7 +110,7 @@ def _contradictions(figure: Any) -> Iterator[str]:
             yield f"{key} is {show(text)}; {reason}"
         elif key != "title" and (not text.strip() or text.startswith("_")):
             yield f"{key} is {show(text)}; a legend does not show names that are empty or begin so."
-    for _, name in _observables_of(figure):
+    for _, name in _observables_of(figure, kind):
         # Ours are drawn by the tests.
         own = name not in OBSERVABLES or _is_ours(OBSERVABLES[name].compute)
         if not own and (reason := why_not(OBSERVABLES[name].label)):
@@ -139,34 +121,27 @@ def _is_ours(function: Any) -> bool:
     return str(getattr(function, "__module__", "")).partition(".")[0] == "dlnsweep"
 
 
-def _wrong_limits(figure: Any) -> Iterator[str]:
+def _wrong_limits(figure: Any, kind: FigureKind) -> Iterator[str]:
     x_min, x_max = (getattr(figure, key, None) for key in ("x_min", "x_max"))
-    yield from _wrong_ends(figure, "x", "", x_min, x_max)
+    yield from _wrong_ends(figure, kind, "x", "", x_min, x_max)
     tables = {key: getattr(figure, key, None) for key in ("y_min", "y_max")}
     tables = {key: given for key, given in tables.items() if isinstance(given, dict)}
-    drawn = _of_own_axes(figure)
+    drawn = kind.drawn(figure)
     for key, given in tables.items():
         if not drawn:
-            yield f"{key} is a table, but kind = '{figure.kind}' has one axis; give a number."
+            yield f"{key} is a table, but kind = '{kind.name}' has one axis; give a number."
             return
         for name in given:
             if name not in drawn:
                 yield f"{key} names {show(name)}, which is not drawn; y is {list(drawn)}."
     for name in [each for each in drawn if any(each in given for given in tables.values())]:
-        yield from _wrong_ends(figure, "y", f".{name}", *ends_of(figure, name))
+        yield from _wrong_ends(figure, kind, "y", f".{name}", *ends_of(figure, name))
     if not tables:
-        yield from _wrong_ends(figure, "y", "", *ends_of(figure, None))
-
-
-def _of_own_axes(figure: Any) -> tuple[str, ...]:
-    """Return the observables of a figure that have a vertical axis each."""
-    if figure.kind in ("heatmap", "boundary"):
-        return ()
-    return (figure.y,) if isinstance(figure.y, str) else tuple(figure.y)
+        yield from _wrong_ends(figure, kind, "y", "", *ends_of(figure, None))
 
 
 def _wrong_ends(
-    figure: Any, axis: str, of: str, low: float | None, high: float | None
+    figure: Any, kind: FigureKind, axis: str, of: str, low: float | None, high: float | None
 ) -> Iterator[str]:
     """Yield what is wrong with the two ends of an axis, called by `of` where it is one of many."""
     if low is not None and high is not None and low >= high:
@@ -176,7 +151,7 @@ def _wrong_ends(
         )
     scale = getattr(figure, f"{axis}_scale", "linear")
     # Steps and noise levels have a zero at the left end of a logarithmic axis.
-    with_zero = axis == "x" and figure.kind in ("curves", "spectrum", "noise")
+    with_zero = axis == "x" and kind.axis(figure) in ("step", "noise")
     for key, value in ((f"{axis}_min", low), (f"{axis}_max", high)):
         if value is None or scale != "log" or value > 0:
             continue
@@ -187,63 +162,49 @@ def _wrong_ends(
             )
 
 
-def _observables_of(figure: FigureSettings) -> Iterator[tuple[str, str]]:
+def _observables_of(figure: Any, kind: FigureKind) -> Iterator[tuple[str, str]]:
     at = getattr(figure, "at", None)
     if isinstance(at, Minimise):
         yield "at.minimise", at.minimise
-    if figure.kind == "scatter" and not figure.x_is_setting:
-        yield "x", figure.x
-    if figure.kind == "heatmap":
-        conditions = figure.success or ()
-        for index, each in enumerate(conditions):
-            place = "success" if len(conditions) == 1 else f"success[{index}]"
-            yield f"{place}.observable", each.observable
-        if figure.success is None and figure.value != "success":
-            yield "value", figure.value
-    elif figure.kind == "boundary":
-        return
-    elif isinstance(figure.y, str):
-        yield "y", figure.y
-    else:
-        yield from ((f"y[{index}]", name) for index, name in enumerate(figure.y))
-        yield from ((f"beside.{at}", name) for at, name in getattr(figure, "beside", {}).items())
+    yield from kind.observables(figure)
 
 
-def _settings_of(figure: Any) -> Iterator[tuple[str, str]]:
+def _settings_of(figure: Any, kind: FigureKind) -> Iterator[tuple[str, str]]:
     yield from shown_by(figure).items()
-    yield from ((key, getattr(figure, key)) for key in _axes_of(figure))
+    yield from ((key, getattr(figure, key)) for key in kind.axes(figure))
     yield from (("where", name) for name in figure.where)
 
 
-def _axes_of(figure: FigureSettings) -> tuple[str, ...]:
-    if figure.kind == "scatter":
-        return ("x",) if figure.x_is_setting else ()
-    return {"heatmap": ("x", "y"), "final": ("x",), "boundary": ("x",)}.get(figure.kind, ())
-
-
 def _check_observable(
-    kind: str, name: str, observables: Sequence[str], vectors: Sequence[str]
+    kind: FigureKind, name: str, observables: Sequence[str], vectors: Sequence[str]
 ) -> str:
     """Return the end of a sentence about one observable, or nothing if it can be drawn."""
-    if kind == "noise":
-        drawable = [each for each in vectors if _is_over_noise_levels(each)]
-    else:
-        drawable = [each for each in observables if (each in vectors) == (kind == "spectrum")]
+    drawable = [each for each in observables if _may_draw(kind, each, vectors)]
     if name not in observables:
         # A misspelt name should lead to one that this kind can draw, if there is one.
         nearest = _nearest(name, drawable) or _nearest(name, observables)
         return f"the sweep recorded {_listed(observables)}{_ending(nearest)}"
-    if kind == "noise":
+    if name in drawable:
+        return ""
+    if kind.entries == "noise levels":
         listed = _listed(drawable)
-        wanted = f"kind = 'noise' draws what has one value a noise level: {listed}."
-        return "" if name in drawable else wanted
-    if name in vectors and _is_over_noise_levels(name) and kind != "spectrum":
-        return f"it has one value a noise level, which kind = '{kind}' cannot draw; use 'noise'."
-    if name in vectors and kind != "spectrum":
-        return f"it is a vector, which kind = '{kind}' cannot draw; use kind = 'spectrum'."
-    if name not in vectors and kind == "spectrum":
-        return f"it is one number a step; kind = 'spectrum' draws vectors: {_listed(drawable)}."
-    return ""
+        return f"kind = '{kind.name}' draws what has one value a noise level: {listed}."
+    if name not in vectors:
+        return f"it is one number a step; kind = '{kind.name}' draws vectors: {_listed(drawable)}."
+    over_noise = _is_over_noise_levels(name)
+    what = "has one value a noise level" if over_noise else "is a vector"
+    wanted = "noise levels" if over_noise else "vector"
+    use = next(each.name for each in FIGURES.values() if each.entries == wanted)
+    other = f"use '{use}'." if over_noise else f"use kind = '{use}'."
+    return f"it {what}, which kind = '{kind.name}' cannot draw; {other}"
+
+
+def _may_draw(kind: FigureKind, name: str, vectors: Sequence[str]) -> bool:
+    if not kind.described:
+        return False
+    if kind.entries == "noise levels":
+        return name in vectors and _is_over_noise_levels(name)
+    return (name in vectors) == (kind.entries == "vector")
 
 
 def _is_over_noise_levels(name: str) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dlnsweep.contracts.figure import FigureKind, kind_of
 from dlnsweep.settings.figure_keys import shown_by
-from dlnsweep.settings.figures import DRAWN
 
 Values = Mapping[str, Sequence[Any]]
 Axes = Sequence[tuple[str, ...]]
@@ -80,27 +80,28 @@ def notes(
         told: For settings that are computed of others, and differ wherever one of those does:
             what these are.
     """
-    if figure.kind in DRAWN or figure.kind == "boundary":
-        # A boundary is of one combination.
+    kind = kind_of(figure)
+    if not kind.mixes:
         return []
     left, _ = chosen(figure.where, values, axes)
     return [
-        f"{prefix}: {sentence}" for sentence in _notes(figure, left, axes, prescribed, told or {})
+        f"{prefix}: {sentence}"
+        for sentence in _notes(figure, kind, left, axes, prescribed, told or {})
     ]
 
 
 def _notes(
-    figure: Any, left: Values, axes: Axes, prescribed: bool, told: Mapping[str, Sequence[str]]
+    figure: Any,
+    kind: FigureKind,
+    left: Values,
+    axes: Axes,
+    prescribed: bool,
+    told: Mapping[str, Sequence[str]],
 ) -> Iterator[str]:
     # It loads NumPy.
     from dlnsweep.theory.prescription import READS, SETS
 
-    shown = set(shown_by(figure).values())
-    # Elsewhere these are observables, or the step.
-    if figure.kind in ("final", "heatmap", "scatter"):
-        shown.add(figure.x)
-    if figure.kind == "heatmap":
-        shown.add(figure.y)
+    shown = {*shown_by(figure).values(), *(getattr(figure, key) for key in kind.axes(figure))}
     for key, name in shown_by(figure).items():
         follows = prescribed and name in SETS
         if not follows and len(left.get(name, (0, 0))) == 1:
@@ -115,8 +116,7 @@ def _notes(
     if prescribed and shown & {*SETS}:
         hidden = [name for name in hidden if name not in READS]
     if hidden:
-        what = "points" if figure.kind == "scatter" else "medians"
         listed = ", ".join(f"{name} ({len(left[name])} values)" for name in hidden)
-        keys = {"heatmap": "x nor y", "final": "x, hue nor panel_by"}
-        of = keys.get(figure.kind, "hue nor panel_by")
-        yield f"its {what} mix runs of every {listed}, which neither {of} shows."
+        *most, last = [*kind.setting_keys, *filter(kind.has, ("hue", "panel_by"))]
+        of = f"{', '.join(most)} nor {last}"
+        yield f"its {kind.mixes} mix runs of every {listed}, which neither {of} shows."

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dlnsweep.contracts.figure import FigureKind, kind_of
 from dlnsweep.settings.figure_keys import panel_settings, shown_by
 from dlnsweep.settings.figure_look import Framed
-from dlnsweep.settings.figures import DRAWN
 from dlnsweep.settings.named import is_spelling
 from dlnsweep.settings.sentences import show
 from dlnsweep.spec.figures.styles import wrong_colours, wrong_settings
@@ -32,36 +32,35 @@ def check_controls(figure: Any, values: Values) -> Iterator[str]:
     yield from wrong_settings(figure.rc)
     if not isinstance(figure, Framed):
         return
+    kind = kind_of(figure)
     yield from wrong_colours(figure.colours)
     if figure.width is not None and figure.width_inches is not None:
         yield (
             f"width is '{figure.width}' and width_inches is {figure.width_inches:g}; give one of "
             "them."
         )
-    yield from _labels(figure)
-    yield from _panels(figure)
-    yield from _colours(figure, values)
+    yield from _labels(figure, kind)
+    yield from _panels(figure, kind)
+    yield from _colours(figure, kind, values)
     yield from _styles(figure, values)
     yield from _legend(figure, values)
 
 
-def _labels(figure: Any) -> Iterator[str]:
+def _labels(figure: Any, kind: FigureKind) -> Iterator[str]:
     texts = {"x_label": figure.x_label}
     texts |= {key: getattr(figure, key, None) for key in ("value_label", "legend_title")}
-    drawn = getattr(figure, "y", ())
-    several = figure.kind not in ("heatmap", "boundary")
-    observables = [drawn] if isinstance(drawn, str) else list(drawn)
+    observables = list(kind.drawn(figure))
     if isinstance(figure.y_label, dict):
         for name, text in figure.y_label.items():
             texts[f"y_label.{name}"] = text
-            if not several:
-                yield f"y_label is a table, but kind = '{figure.kind}' has one label; give a text."
+            if not observables:
+                yield f"y_label is a table, but kind = '{kind.name}' has one label; give a text."
                 break
             if name not in observables:
                 yield f"y_label names {show(name)}, which is not drawn; y is {observables}."
     else:
         texts["y_label"] = figure.y_label
-        if figure.y_label and several and len(observables) > 1:
+        if figure.y_label and len(observables) > 1:
             yield (
                 f"y_label is one text, but y has {len(observables)} observables; give a table, "
                 f'such as {{ {observables[0]} = "..." }}.'
@@ -79,33 +78,30 @@ def _labels(figure: Any) -> Iterator[str]:
             )
 
 
-def _panels(figure: Any) -> Iterator[str]:
+def _panels(figure: Any, kind: FigureKind) -> Iterator[str]:
     names = shown_by(figure, ("row_by", "column_by"))
     if names and getattr(figure, "panel_by", None):
         yield f"panel_by is given beside {' and '.join(names)}; use row_by and column_by alone."
-    if len(names) == 2 and _many(figure):
+    many = len(kind.drawn(figure)) > 1
+    if len(names) == 2 and many:
         yield (
             f"row_by and column_by are given, but y has {len(figure.y)} observables, which need "
             "the rows or the columns; leave one of them out, or draw a figure each."
         )
-    # How many panels a registered kind has, only who draws it knows.
-    several = panel_settings(figure) or _many(figure) or figure.kind in DRAWN
+    # How many panels a kind has that is not described, only its drawing knows.
+    several = panel_settings(figure) or many or not kind.described
     if getattr(figure, "letters", None) and not several:
         yield "letters is true, but there is one panel only; leave it out."
 
 
-def _many(figure: Any) -> bool:
-    drawn = getattr(figure, "y", "")
-    return not isinstance(drawn, str) and len(drawn) > 1
-
-
-def _colours(figure: Any, values: Values) -> Iterator[str]:
-    if figure.colours is None or figure.kind == "heatmap":
+def _colours(figure: Any, kind: FigureKind, values: Values) -> Iterator[str]:
+    if figure.colours is None or kind.axis(figure) == "cells":
         if isinstance(figure.colours, tuple) and len(figure.colours) < 2:
             yield "colours has one colour; give two or more, or the name of a colour map."
         return
     if not figure.hue:
-        if figure.kind == "spectrum":
+        if kind.entries == "vector":
+            # They are of its entries.
             return
         if isinstance(figure.colours, str) or len(figure.colours) > 1:
             yield "colours is given, but no hue; set hue, or give one colour: colours = ['black']."

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dlnsweep.contracts.figure import FIGURES, FigureKind, default_kind
 from dlnsweep.errors import SpecError
 from dlnsweep.settings.sentences import nearest_key, show, show_key
 
 # Tables of settings and texts, whose keys may have dots and signs in them.
 _TABLES = ("where", "rc", "legend_names", "y_label", "beside")
-# What stands in y of a figure of these kinds are observables, one or several.
-_OF_SEVERAL = ("curves", "final", "scatter", "noise")
 # In the place of a value: the key is as if it were not written.
 TAKEN_OUT = object()
 # Words for readers, whose quotes a shell has taken away.
@@ -87,32 +86,34 @@ def of_new_kinds(before: Any, after: Any) -> Any:
 def _of_new_kind(before: Any, after: Any, place: str) -> Any:
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return after
-    old, kind, drawn = before.get("kind", "curves"), after.get("kind"), before.get("y")
+    old, new = _known(before.get("kind", default_kind())), _known(after.get("kind"))
+    if old is None or new is None or not old.several_in or not new.one_in:
+        return after
+    several, key = old.several_in, new.one_in
+    drawn = before.get(several)
     names = drawn if isinstance(drawn, list) else [drawn]
-    if old not in _OF_SEVERAL or not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) for name in names):
         return after
-    kept = {key: value for key, value in after.items() if key != "y" or value != drawn}
-    if kind == "heatmap":
-        taken, key = "value" not in kept, "value"
-    elif kind == "spectrum":
-        taken, key = "y" not in kept, "y"
-    else:
-        return after
-    if not taken:
+    kept = {name: value for name, value in after.items() if name != several or value != drawn}
+    if key in kept:
         return kept
     if len(names) != 1:
-        more = f", and the setting of its rows as {place}.y" if kind == "heatmap" else ""
+        rows = several in new.setting_keys
+        more = f", and the setting of its rows as {place}.{several}" if rows else ""
         raise SpecError(
-            f"{place}.y is {show(drawn)}, and a figure of kind '{kind}' shows one observable: say "
-            f"which, such as --set {place}.{key}={names[0] if names else 'loss'}{more}."
+            f"{place}.{several} is {show(drawn)}, and a figure of kind '{new.name}' shows one "
+            "observable: say which, such as "
+            f"--set {place}.{key}={names[0] if names else 'loss'}{more}."
         )
     return {**kept, key: names[0]}
 
 
-def _check_known(key: str, tables: Sequence[dict[str, Any]]) -> None:
-    from dlnsweep.settings.figures import FIGURES
+def _known(kind: Any) -> FigureKind | None:
+    return FIGURES.get(kind) if isinstance(kind, str) else None
 
-    known = {name for settings in FIGURES.values() for name in settings.model_fields}
+
+def _check_known(key: str, tables: Sequence[dict[str, Any]]) -> None:
+    known = {name for kind in FIGURES.values() for name in kind.settings.model_fields}
     if key not in known.union(*tables):
         near = nearest_key(key, sorted(known))
         hint = f"did you mean figure.{near}?" if near else "`dlnsweep explain figure` lists them."

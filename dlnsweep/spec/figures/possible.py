@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any
 
-from dlnsweep.settings.figure_keys import shown_by
+from dlnsweep.contracts.figure import FIGURES, FigureKind, kind_of
+from dlnsweep.settings.figure_keys import is_number, shown_by
 from dlnsweep.settings.figure_look import WIDTHS
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import show
@@ -34,23 +35,13 @@ def check_values(figure: Any, values: Values) -> Iterator[str]:
         figure: The figure's settings.
         values: The values of the settings in the runs that it draws, as far as they are known.
     """
-    yield from _steps(figure, values)
-    yield from _horizontal(figure, values)
-    yield from _until(figure, values)
-    yield from _size(figure, values)
+    kind = kind_of(figure)
+    yield from _steps(figure, kind, values)
+    yield from _horizontal(figure, kind, values)
+    yield from _until(figure, kind, values)
+    yield from _size(figure, kind, values)
     yield from _panels_of_levels(figure, values)
-    if figure.kind == "heatmap" and figure.transition:
-        for key in ("x", "y"):
-            found = values.get(getattr(figure, key), ())
-            if not all(_is_number(each) and each > 0 for each in found):
-                yield (
-                    f"transition needs positive numbers on both axes; {key} is "
-                    f"'{getattr(figure, key)}'."
-                )
-    if figure.kind == "noise" and figure.amplification:
-        levels = values.get("record.noise_levels", ([1.0],))[0]
-        if levels and not any(levels):
-            yield "amplification divides by the noise, but record.noise_levels has 0 only."
+    yield from kind.wrong_values(figure, values)
 
 
 def _panels_of_levels(figure: Any, values: Values) -> Iterator[str]:
@@ -64,7 +55,7 @@ def _panels_of_levels(figure: Any, values: Values) -> Iterator[str]:
             )
 
 
-def _steps(figure: Any, values: Values) -> Iterator[str]:
+def _steps(figure: Any, kind: FigureKind, values: Values) -> Iterator[str]:
     ends = values.get("training.num_steps")
     if not ends:
         return
@@ -81,7 +72,7 @@ def _steps(figure: Any, values: Values) -> Iterator[str]:
                 'it: record.spacing = "explicit", record.steps).'
             )
     x_min = getattr(figure, "x_min", None)
-    if figure.kind in ("curves", "spectrum") and x_min is not None and x_min >= last:
+    if kind.axis(figure) == "step" and x_min is not None and x_min >= last:
         yield f"x_min is {x_min:g}, but the last step (training.num_steps) is {last}."
 
 
@@ -102,31 +93,22 @@ def _recorded(values: Values) -> set[int]:
     return found
 
 
-def _horizontal(figure: Any, values: Values) -> Iterator[str]:
+def _horizontal(figure: Any, kind: FigureKind, values: Values) -> Iterator[str]:
     """Yield what is wrong with limits, marks and scale of an axis of a setting or of noise."""
-    if figure.kind == "boundary":
-        yield from _boundary(figure, values)
-    of_setting = figure.kind == "boundary" or (figure.kind == "scatter" and figure.x_is_setting)
-    if of_setting and not all(map(_is_number, values.get(figure.x, ()))):
-        yield f"x is '{figure.x}', whose values are no numbers; use it as hue or panel_by."
-        return
-    if figure.kind == "scatter" and of_setting and figure.partial_dependence:
-        count = len({*values.get(figure.x, ())})
-        if figure.bins is not None and 0 < count <= figure.bins:
-            yield (
-                f"partial_dependence has {figure.bins} bins along '{figure.x}', which has {count} "
-                "values; give fewer bins, or kind = 'final', which has each value's median."
-            )
-    if figure.kind == "final" or of_setting:
+    across = kind.axis(figure)
+    if across == "setting":
         name, found = figure.x, list(values.get(figure.x, ()))
-    elif figure.kind == "noise":
+        if kind.of_numbers and not all(map(is_number, found)):
+            yield f"x is '{figure.x}', whose values are no numbers; use it as hue or panel_by."
+            return
+    elif across == "noise":
         name, found = "record.noise_levels", list(values.get("record.noise_levels", ([],))[0])
     else:
         return
     if not found:
         return
     limits = {key: getattr(figure, key) for key in ("x_min", "x_max")}
-    if not all(map(_is_number, found)):
+    if not all(map(is_number, found)):
         given = [key for key, value in limits.items() if value is not None]
         given += ["marks"] if getattr(figure, "marks", ()) else []
         given += ["x_scale"] if figure.x_scale != "auto" else []
@@ -142,21 +124,12 @@ def _horizontal(figure: Any, values: Values) -> Iterator[str]:
         yield f"x_max is {limits['x_max']:g}, but the smallest value of {name} is {low:g}."
 
 
-def _boundary(figure: Any, values: Values) -> Iterator[str]:
-    # A folder says so itself.
-    refine = values.get("sweep.refine", ("unknown",))[0]
-    if refine is None:
-        yield "kind is 'boundary', but nothing is refined: add [sweep.refine], or use 'heatmap'."
-    elif refine != "unknown" and refine.between in (figure.x, figure.hue):
-        key = "x" if refine.between == figure.x else "hue"
-        yield f"{key} is '{refine.between}', which is refined and stands on the vertical axis."
-
-
-def _until(figure: Any, values: Values) -> Iterator[str]:
+def _until(figure: Any, kind: FigureKind, values: Values) -> Iterator[str]:
     if getattr(figure, "band", "") != "until":
         return
-    if figure.kind != "final":
-        yield f"band is 'until', which figures of kind 'final' have; kind is '{figure.kind}'."
+    if not kind.has_intervals:
+        with_them = " or ".join(f"'{each.name}'" for each in FIGURES.values() if each.has_intervals)
+        yield f"band is 'until', which figures of kind {with_them} have; kind is '{kind.name}'."
         return
     if figure.at != "final":
         yield "band is 'until', whose intervals are of the runs' ends; leave `at` out."
@@ -168,8 +141,8 @@ def _until(figure: Any, values: Values) -> Iterator[str]:
         yield sentence
 
 
-def _size(figure: Any, values: Values) -> Iterator[str]:
-    rows, columns, many = _shape(figure, values)
+def _size(figure: Any, kind: FigureKind, values: Values) -> Iterator[str]:
+    rows, columns, many = _shape(figure, kind, values)
     named = shown_by(figure, ("panel_by", "row_by", "column_by"))
     if many > MOST_PANELS:
         which = " and ".join(f"{key} is '{name}'" for key, name in named.items())
@@ -200,15 +173,13 @@ def _size(figure: Any, values: Values) -> Iterator[str]:
         )
 
 
-def _shape(figure: Any, values: Values) -> tuple[int, int, int]:
+def _shape(figure: Any, kind: FigureKind, values: Values) -> tuple[int, int, int]:
     """Return how many rows and columns of panels there are, and how many panels."""
 
     def count(key: str) -> int:
         return len(values.get(getattr(figure, key, None) or "", (0,)))
 
-    drawn = getattr(figure, "y", ())
-    of_several = figure.kind in ("curves", "final", "scatter", "noise")
-    many = len(drawn) if of_several else 1
+    many = len(kind.drawn(figure)) or 1
     if getattr(figure, "row_by", None) or getattr(figure, "column_by", None):
         rows, columns = count("row_by"), count("column_by")
         if figure.column_by:
@@ -220,7 +191,3 @@ def _shape(figure: Any, values: Values) -> tuple[int, int, int]:
     rows = places if many > 1 else -(-places // 4)
     columns = many if many > 1 else min(places, 4 if places != 5 else 3)
     return rows, columns, places * many
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dlnsweep.settings.figures import DRAWN, FIGURES
+from dlnsweep.contracts.figure import FIGURES, wrong_kind
 from dlnsweep.settings.sentences import sentences, show
 
 
@@ -30,10 +30,10 @@ def read_table(table: Any, place: str) -> tuple[Any, list[str]]:
     if not isinstance(table, dict):
         return None, [f"{place} is {show(table)}; it must be a table, [figure]."]
     kind = table.get("kind")
-    if not isinstance(kind, str) or kind not in FIGURES:
-        found = "missing" if kind is None else show(kind)
-        return None, [f"{place}.kind is {found}; it must be one of {', '.join(FIGURES)}."]
-    not_here = {key: _kinds_with(key) for key in table if key not in FIGURES[kind].model_fields}
+    if problem := wrong_kind(kind):
+        return None, [f"{place}.{problem}"]
+    own = FIGURES[str(kind)]
+    not_here = {key: _kinds_with(key) for key in table if not own.has(key)}
     elsewhere = {key: kinds for key, kinds in not_here.items() if kinds}
     problems = [
         f"{place}.{key} is a key of figures of kind {_listed(kinds)}; kind = '{kind}' cannot "
@@ -42,9 +42,9 @@ def read_table(table: Any, place: str) -> tuple[Any, list[str]]:
     ]
     try:
         kept = {key: value for key, value in table.items() if key not in elsewhere}
-        settings = FIGURES[kind].model_validate(kept)
+        settings = own.settings.model_validate(kept)
     except ValidationError as error:
-        return None, [*problems, *sentences(error, place, FIGURES[kind])]
+        return None, [*problems, *sentences(error, place, own.settings)]
     if settings.style is None:
         return (None if problems else settings), problems
     settings, wrong = with_style(settings)
@@ -58,12 +58,8 @@ def _set_key(place: str, key: str) -> str:
 
 
 def _kinds_with(key: str) -> list[str]:
-    """Return the kinds of figures of this package that have a key."""
-    return [
-        kind
-        for kind, settings in FIGURES.items()
-        if kind not in DRAWN and key in settings.model_fields
-    ]
+    """Return the kinds of figures, of those that are described, that have a key."""
+    return [name for name, kind in FIGURES.items() if kind.described and kind.has(key)]
 
 
 def _listed(kinds: Sequence[str]) -> str:

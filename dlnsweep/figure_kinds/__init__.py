@@ -1,0 +1,1 @@
+"""The kinds of figures that this package brings: what each asks of a sweep. No matplotlib."""
