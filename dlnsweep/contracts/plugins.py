@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -117,7 +117,12 @@ def load() -> tuple[str, ...]:
 
     One that names a function is called. JAX is imported only if such a module imports it itself.
     """
-    return tuple(filter(None, map(_load, sorted(_points(), key=lambda point: point.name))))
+    return load_points(_points())
+
+
+def load_points(points: Iterable[EntryPoint]) -> tuple[str, ...]:
+    """Load some entry points, by their names' order; return a sentence for each that is broken."""
+    return tuple(filter(None, map(_load, sorted(points, key=lambda point: point.name))))
 
 
 def _points() -> tuple[EntryPoint, ...]:

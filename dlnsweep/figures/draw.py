@@ -62,6 +62,8 @@ def draw(results: Results, figure: Any, overlays: Sequence[Overlay] = ()) -> Fig
     results = ready_to_draw(results, figure)
     kind = kind_of(figure)
     if not kind.described:
+        if sentences := check(figure, (), ()):
+            raise SpecError(*sentences)
         return draw_registered(results, figure)
     selection = _checked_selection(results, figure)
     draw_kind = kind.drawing()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -49,8 +49,17 @@ def newest_change() -> float:
 @cache
 def code_of_libraries() -> str:
     """Return a text that is another one where a file of JAX or optax has been changed."""
+    return code_of_packages(_TRACED)
+
+
+def code_of_packages(names: Iterable[str]) -> str:
+    """Return a text that is another one where a file of some packages has been changed.
+
+    Args:
+        names: Their names, as they are imported.
+    """
     digest = hashlib.sha256()
-    for name in _TRACED:
+    for name in names:
         spec = importlib.util.find_spec(name)
         for home in sorted((spec and spec.submodule_search_locations) or ()):
             for place, found in sorted(_found_in(Path(home))):

@@ -195,19 +195,18 @@ def _one_away(numbers: Float[np.ndarray, " 5"], size: int) -> Float[np.ndarray, 
 
 
 @lru_cache(maxsize=256)
-def spurious_student(size: int) -> tuple[tuple[float, ...], ...]:
+def spurious_student(size: int, least: int = LEAST_SPURIOUS) -> tuple[tuple[float, ...], ...]:
     """Return W of the minimum with one ReLU neuron away from its teacher, row by row.
 
     Args:
         size: M, of student and teacher.
+        least: From which M on the point is asked for; below 6 it is a saddle.
 
     Raises:
-        SpecError: If M is below 6, where it is no minimum.
+        SpecError: If M is below `least`.
     """
-    if size < LEAST_SPURIOUS:
-        raise SpecError(
-            f"a ReLU student of {size} neurons has no such minimum; it needs {LEAST_SPURIOUS}."
-        )
+    if size < least:
+        raise SpecError(f"a ReLU student of {size} neurons has no such minimum; it needs {least}.")
 
     def reduced(numbers: Float[np.ndarray, " 5"]) -> tuple[float, Float[np.ndarray, " 5"]]:
         value, slope = _error_and_gradient("relu", _one_away(numbers, size), size)

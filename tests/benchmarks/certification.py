@@ -42,8 +42,7 @@ def measure(table: Table, number: int) -> float:
     """Add a row for each run of a group; return the largest error beside what is allowed."""
     group = draw(number)
     with mock.patch.object(cases, "draw", draw):
-        found = cases.outcomes(number)
-    cases.outcomes.cache_clear()
+        found = cases.outcomes.__wrapped__(number)
     for lane, case in enumerate(found):
         table.add(
             number, lane, len(group.dims) - 1, case.tolerance, group.momentum,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from dlnsweep.contracts.figure import FIGURES, read_figure, register_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
-from dlnsweep.settings.figure_keys import Panelled
+from dlnsweep.settings.figure_keys import Panelled, ends_of
 from dlnsweep.settings.figure_look import Figure
 
 
@@ -21,6 +21,13 @@ class Plain(Figure):
 
     kind: Literal["plain"] = "plain"
     value: str = "loss"
+
+
+class WithY(Panelled):
+    """The same, of observables."""
+
+    kind: Literal["with_y"] = "with_y"
+    y: tuple[str, ...] = ("loss",)
 
 
 class Rich(Panelled):
@@ -77,6 +84,26 @@ def test_what_the_drawing_does_not_look_at_is_put_on_its_axes(known: Any) -> Non
         assert ax.get_ylim() == (1, 9)
 
 
+def test_tables_of_ends_are_of_observables_that_are_drawn(known: Any) -> None:
+    def cut(results: Any, keys: Any) -> Canvas:
+        canvas = panels(results, keys)
+        canvas.axes[0].set_ylim(*ends_of(keys, "loss"))
+        return canvas
+
+    # Its drawing looks at the ends, and would not know what to do with a table.
+    known(Rich, lambda results, keys: panels(results, keys).axes[0].set_ylim(keys.y_min))
+    known(WithY, cut)
+    for key in ("y_min", "y_max"):
+        with pytest.raises(SpecError, match=rf"^figure.{key} is a table, but kind = 'rich' has"):
+            drawn(kind="rich", **{key: {"loss": 1.0}})
+        with pytest.raises(SpecError, match=rf"^figure.{key} names 'error', which is not drawn"):
+            drawn(kind="with_y", **{key: {"error": 1.0}})
+    with pytest.raises(SpecError, match="the first must be smaller than the second"):
+        drawn(kind="rich", x_min=2.0, x_max=1.0)
+    figure = drawn(kind="with_y", y_min={"loss": 1.0}, y_max={"loss": 5.0})
+    assert figure.axes[0].get_ylim() == (1, 5)
+
+
 def test_what_it_looks_at_is_its_own_business(known: Any) -> None:
     known(Plain, titled)
     figure = drawn(kind="plain", title="Mine")
@@ -91,15 +118,15 @@ def test_what_it_looks_at_is_its_own_business(known: Any) -> None:
     [
         ({"kind": "plain", "where": {"network.depth": 3}}, ["where"]),
         ({"kind": "rich", "hue": "network.depth", "footer": False}, ["footer", "hue"]),
-        ({"kind": "rich", "y_min": {"loss": 1.0}}, ["y_min"]),
+        ({"kind": "with_y", "y_min": {"loss": 1.0}}, ["y_min"]),
         ({"kind": "rich", "legend": "right"}, ["legend"]),
     ],
 )
 def test_what_nobody_can_carry_out_is_refused(
     known: Any, keys: dict[str, Any], named: list[str]
 ) -> None:
-    known(Plain, panels)
-    known(Rich, panels)
+    for settings in (Plain, Rich, WithY):
+        known(settings, panels)
     with pytest.raises(SpecError) as raised:
         drawn(**keys)
     told = str(raised.value)

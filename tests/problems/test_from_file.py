@@ -45,7 +45,6 @@ CLASSES = np.array([0, 1, 2, 1, 0, 2, 2, 0, 1, 1])
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     np.savez("a.npz", inputs=INPUTS, targets=TARGETS, classes=CLASSES)
-    arrays.read_arrays.cache_clear()
 
 
 def document_of(**keys: Any) -> dict[str, Any]:

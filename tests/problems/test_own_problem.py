@@ -109,31 +109,24 @@ def test_the_example_runs_in_workers_as_an_entry_point(folder: Path):
 
 def test_a_broken_entry_point_is_said_where_something_is_wrong(monkeypatch: pytest.MonkeyPatch):
     broken = EntryPoint("mine", "no_such_module", plugins.GROUP)
-    monkeypatch.setattr(plugins, "_points", lambda: (broken,))
-    plugins.load.cache_clear()
-    try:
-        # What does not need it is not disturbed.
-        assert sweep().num_runs == 1
-        sentences = problems(problem__kind="mine")
-        assert sentences[-1] == (
-            "the entry point 'mine' = 'no_such_module' of the group dlnsweep.problems cannot be "
-            "loaded (ModuleNotFoundError: No module named 'no_such_module'); mend its package, or "
-            "uninstall it."
-        )
-    finally:
-        plugins.load.cache_clear()
+    monkeypatch.setattr(plugins, "load", lambda: plugins.load_points([broken]))
+    # What does not need it is not disturbed.
+    assert sweep().num_runs == 1
+    sentences = problems(problem__kind="mine")
+    assert sentences[-1] == (
+        "the entry point 'mine' = 'no_such_module' of the group dlnsweep.problems cannot be "
+        "loaded (ModuleNotFoundError: No module named 'no_such_module'); mend its package, or "
+        "uninstall it."
+    )
 
 
-def test_an_entry_point_that_names_a_function_is_called(monkeypatch: pytest.MonkeyPatch):
+def test_an_entry_point_that_names_a_function_is_called():
     called = []
-    monkeypatch.setattr(plugins, "_points", lambda: (Point(lambda: called.append(1)),))
-    plugins.load.cache_clear()
-    try:
-        assert plugins.load() == ()
-        assert plugins.load() == ()
-    finally:
-        plugins.load.cache_clear()
+    points: Any = [Point(lambda: called.append(1))]
+    assert plugins.load_points(points) == ()
     assert called == [1]
+    # Of the packages that are installed, once a process.
+    assert plugins.load() is plugins.load()
 
 
 class Point:

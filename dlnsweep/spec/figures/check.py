@@ -13,7 +13,7 @@ from typing import Any
 from dlnsweep.contracts.figure import FIGURES, FigureKind, kind_of
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.settings.at import Minimise
-from dlnsweep.settings.figure_keys import ends_of, shown_by
+from dlnsweep.settings.figure_keys import Limited, ends_of, shown_by
 from dlnsweep.settings.sentences import show
 from dlnsweep.spec.figures.chosen import Axes, chosen
 from dlnsweep.spec.figures.controls import check_controls
@@ -48,7 +48,8 @@ def check(
     kind = kind_of(figure)
     if not kind.described:
         # Only its own drawing knows what its other keys mean.
-        return [f"{prefix}.{sentence}" for sentence in check_controls(figure, {})]
+        limits = _wrong_limits(figure, kind) if isinstance(figure, Limited) else ()
+        return [f"{prefix}.{each}" for each in (*limits, *check_controls(figure, {}))]
     sentences = [f"{prefix}.{sentence}" for sentence in _contradictions(figure, kind)]
     left, problems = chosen(figure.where, values or {}, axes)
     theory = getattr(figure, "theory", ())
