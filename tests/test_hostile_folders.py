@@ -248,6 +248,18 @@ def test_a_malformed_description_is_told(change: dict[str, object], tmp_path: Pa
         Store.open(store.root)
 
 
+def test_a_text_with_half_of_a_character_is_told(tmp_path: Path) -> None:
+    """Python takes it for a text; nothing can draw or write it."""
+    store = samples.complete(tmp_path / "s")
+    path = store.root / "sweep.json"
+    good = json.loads(path.read_text())
+    for half, whole in (("\\ud800", False), ("\\uD83D\\uDE00", True)):
+        text = json.dumps({**good, "note": "@@"})
+        path.write_text(text.replace("@@", half))
+        with contextlib.nullcontext() if whole else pytest.raises(StoreError, match="JSON object"):
+            store.files.read_json("sweep.json")
+
+
 def sealed(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", compression) as file:

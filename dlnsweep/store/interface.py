@@ -18,6 +18,7 @@ from dlnsweep.errors import StoreError
 from dlnsweep.store.address import Location, join
 from dlnsweep.store.bounds import Unfit, check_columns, check_rows, read
 from dlnsweep.store.packing import DIGITS, HEAD, looks_intact
+from dlnsweep.store.seals import render_json
 from dlnsweep.store.system import Data
 
 # Of what is not whole yet, and of locks.
@@ -26,6 +27,8 @@ MAX_JSON_BYTES = 16 * 2**20
 _CHUNK = 8 * 2**20
 # How a Parquet file begins and ends.
 _PARQUET = b"PAR1"
+# How JSON may hold half of a character, a surrogate, which is no text that can be written.
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -192,7 +195,9 @@ class Files(ABC):
             StoreError: If it cannot be read or is not a JSON object.
         """
         try:
-            value = json.loads(self.read_bytes(name, most))
+            value = json.loads(data := self.read_bytes(name, most))
+            if _HALF.search(data):
+                render_json(value)
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
