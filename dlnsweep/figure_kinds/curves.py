@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from dlnsweep.contracts.figure import Axis, FigureKind
 from dlnsweep.settings.figures import CurvesFigure
+from dlnsweep.settings.sentences import show
 
 
 class Curves(FigureKind):
@@ -33,7 +34,7 @@ class Curves(FigureKind):
         """Yield what stands beside nothing."""
         for observable in figure.beside:
             if observable not in figure.y:
-                yield f"beside names '{observable}', which is not drawn; y is {list(figure.y)}."
+                yield f"beside names {show(observable)}, which is not drawn; y is {list(figure.y)}."
 
 
 CURVES = Curves(CurvesFigure, "dlnsweep.figures.kinds.curves:draw_curves")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlnsweep.errors import SpecError
-from dlnsweep.settings.sentences import show
+from dlnsweep.settings.sentences import show, show_key
 
 _LONGEST = 10_000_000
 _DEEPEST = 16
@@ -22,10 +22,13 @@ def plain(value: Any, place: str = "", depth: int = 0) -> Any:
         depth: How deep it lies.
 
     Raises:
-        SpecError: If it is longer than any axis may be, or a key is no string.
+        SpecError: If it is longer than any axis may be or nested deeper than any setting, or a
+            key is no string.
     """
-    if depth > _DEEPEST:
-        return value
+    if depth > _DEEPEST and isinstance(value, Mapping | list | tuple):
+        raise SpecError(
+            f"{show_key(place)} is nested deeper than {_DEEPEST}; no setting needs that."
+        )
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
@@ -44,4 +47,4 @@ def plain(value: Any, place: str = "", depth: int = 0) -> Any:
 
 def _check_length(length: int, place: str) -> None:
     if length > _LONGEST:
-        raise SpecError(f"{place} has {length} values; at most {_LONGEST} are allowed.")
+        raise SpecError(f"{show_key(place)} has {length} values; at most {_LONGEST} are allowed.")

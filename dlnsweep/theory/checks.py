@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from dlnsweep.settings.sentences import show
 from dlnsweep.theory.curves import THEORY_CURVES
 
 
@@ -26,7 +27,7 @@ def check_theory(
         axes: The settings on the axes of a heatmap.
     """
     for index, name in enumerate(names):
-        place = f"theory[{index}] is '{name}'"
+        place = f"theory[{index}] is {show(name)}"
         curve = THEORY_CURVES.get(name)
         if curve is None:
             close = get_close_matches(name, THEORY_CURVES, n=1)

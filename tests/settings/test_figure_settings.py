@@ -216,6 +216,15 @@ def test_sentences(table: dict, sentence: str) -> None:
     assert sentences(**table) == [sentence]
 
 
+@pytest.mark.parametrize("key", ["y", "hue", "panel_by", "theory", "beside"])
+def test_a_long_value_is_cut(key: str) -> None:
+    name = "a" * 5000
+    value = [name] if key in ("y", "theory") else {name: "loss"} if key == "beside" else name
+    (sentence,) = sentences(**{"kind": "curves", "y": ["loss"], key: value})
+    assert "aaa..." in sentence
+    assert len(sentence) < 1000
+
+
 def test_the_prefix_says_which_figure() -> None:
     figure = read_figure({"kind": "curves", "y": ["los"]})
     (sentence,) = check(figure, ["loss"], SETTINGS, prefix="figure[2]")

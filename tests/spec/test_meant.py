@@ -96,6 +96,17 @@ def test_keys_are_strings() -> None:
         Sweep.from_dict(document(network={3: 1}))
 
 
+def test_what_is_nested_without_end_is_told() -> None:
+    itself: list[Any] = []
+    itself.append(itself)
+    deep: Any = 3
+    for _ in range(5000):
+        deep = {"a": deep}
+    for value in (itself, deep):
+        with pytest.raises(SpecError, match=r"^sweep: network\.depth.* nested deeper than 16; no"):
+            Sweep.from_dict(document(network__depth=value))
+
+
 # Zips.
 
 

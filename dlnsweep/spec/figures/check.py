@@ -69,11 +69,11 @@ def check(
     for key, name in _observables_of(figure, kind):
         sentence = _check_observable(kind, name, observables, vector_observables)
         if sentence:
-            sentences.append(f"{prefix}.{key} is '{name}'; {sentence}")
+            sentences.append(f"{prefix}.{key} is {show(name)}; {sentence}")
     for key, name in _settings_of(figure, kind):
         if name not in settings:
             ending = _ending(_nearest(name, settings))
-            sentences.append(f"{prefix}.{key} is '{name}', which is not a setting{ending}")
+            sentences.append(f"{prefix}.{key} is {show(name)}, which is not a setting{ending}")
         elif varying is not None and key in kind.axes(figure) and name not in varying:
             others = ", ".join(varying) or "none"
             sentences.append(

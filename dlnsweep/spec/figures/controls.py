@@ -12,7 +12,7 @@ from dlnsweep.contracts.figure import FigureKind, kind_of
 from dlnsweep.settings.figure_keys import panel_settings, shown_by
 from dlnsweep.settings.figure_look import Framed
 from dlnsweep.settings.named import is_spelling
-from dlnsweep.settings.sentences import show
+from dlnsweep.settings.sentences import show, show_key
 from dlnsweep.spec.figures.styles import wrong_colours, wrong_settings
 from dlnsweep.spec.figures.wording import why_not
 
@@ -52,7 +52,7 @@ def _labels(figure: Any, kind: FigureKind) -> Iterator[str]:
     observables = list(kind.drawn(figure))
     if isinstance(figure.y_label, dict):
         for name, text in figure.y_label.items():
-            texts[f"y_label.{name}"] = text
+            texts[f"y_label.{show_key(name)}"] = text
             if not observables:
                 yield f"y_label is a table, but kind = '{kind.name}' has one label; give a text."
                 break
@@ -66,7 +66,7 @@ def _labels(figure: Any, kind: FigureKind) -> Iterator[str]:
                 f'such as {{ {observables[0]} = "..." }}.'
             )
     names = getattr(figure, "legend_names", {})
-    texts |= {f"legend_names.{name}": text for name, text in names.items()}
+    texts |= {f"legend_names.{show_key(name)}": text for name, text in names.items()}
     for key, text in texts.items():
         if text and (reason := why_not(text)):
             yield f"{key} is {show(text)}; {reason}"
