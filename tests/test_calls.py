@@ -115,6 +115,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dlnsweep.Results:
         (lambda r: r.summary("depth"), "'depth' is no setting of this sweep; did you mean 'network.depth'?"),
         (lambda r: r.summary("wd"), "did you mean 'training.weight_decay'?"),
         (lambda r: r.summary("seed", at=None), "at is None; it must be 'final', 'min', 'argmin', { minimise = OBSERVABLE } or a recorded step"),
+        (lambda r: r.summary("seed", at=2**63), "at is 9223372036854775808; it must be 'final'"),
+        (lambda r: r.summary("seed", at=2**63 - 1), "at is 9223372036854775807, but no run has a record at that step"),
         (lambda r: dlnsweep.open_results(cast(Any, 3)), "the folder is 3; it must be a path"),
     ],
 )  # fmt: skip

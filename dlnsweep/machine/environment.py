@@ -147,8 +147,9 @@ def threads(num_cores: int, environment: Mapping[str, str] = os.environ) -> list
     def first(*names: str) -> int:
         for name in names:
             text = environment.get(name, "").split(",")[0].strip()
-            if text.isdigit() and int(text):
-                return int(text)
+            # More digits than any machine has cores are as good as nine.
+            if text.isdecimal() and (number := int(text[:9])):
+                return number
         return num_cores
 
     xla = first("PJRT_NPROC", "NPROC")

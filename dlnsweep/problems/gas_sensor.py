@@ -129,7 +129,7 @@ def _parse_line(line: str, number: int) -> tuple[int, list[float]]:
     """Return the class of a line, and its concentration and features."""
     fields = line.split()
     head = fields[0].split(";") if fields else []
-    if len(head) != 2 or not head[0].isdigit():
+    if len(head) != 2 or not head[0].isdecimal():
         raise ValueError(
             f"line {number} begins with '{line.strip()[:_LONGEST_SHOWN]}'; it must be "
             f"CLASS;CONCENTRATION 1:VALUE ... {NUM_FEATURES}:VALUE."

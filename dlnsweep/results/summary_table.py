@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.results.joined import SWEEP, Joined
+from dlnsweep.settings.at import typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +37,8 @@ def summary_table(
     if pivot and pivot not in groups:
         groups.append(pivot)
     key, _, name = at.partition("=")
-    when: Any = {"minimise": name.strip()} if key.strip() == "minimise" and name else at
-    table = results.summary(
-        by=groups, observable=list(of) or None, at=int(at) if at.isdecimal() else when
-    )
+    when: Any = {"minimise": name.strip()} if key.strip() == "minimise" and name else typed(at)
+    table = results.summary(by=groups, observable=list(of) or None, at=when)
     kept = [*groups, "num_runs", "num_diverged", "num_planned_missing"]
     kept += [name for name in table.columns if name.endswith(("_q25", "_median", "_q75"))]
     return table.loc[:, [name for name in kept if name in table.columns]]

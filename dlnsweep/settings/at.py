@@ -8,6 +8,8 @@ from pydantic import BeforeValidator
 
 from dlnsweep.settings.base import Describe, Settings
 
+# Steps are counted in 64 bits.
+_LAST = 2**63 - 1
 ALLOWED = "'final', 'min', 'argmin', { minimise = OBSERVABLE } or a recorded step"
 
 
@@ -27,7 +29,7 @@ def read_at(value: Any) -> int | str | Minimise:
         return value
     if isinstance(value, dict) and [*value] == ["minimise"] and isinstance(value["minimise"], str):
         return Minimise(minimise=value["minimise"])
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LAST:
         return value
     if isinstance(value, str) and value in ("final", "min", "argmin"):
         return value
@@ -35,6 +37,11 @@ def read_at(value: Any) -> int | str | Minimise:
 
 
 At = Annotated[int | Literal["final", "min", "argmin"] | Minimise, BeforeValidator(read_at)]
+
+
+def typed(text: str) -> int | str:
+    """Return what was typed for `at`: the step that its digits say, or the text as it is."""
+    return int(text) if text.isdecimal() and len(text) <= len(str(_LAST)) else text
 
 
 def words(at: int | str | Minimise) -> str:

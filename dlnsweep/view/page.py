@@ -11,6 +11,7 @@ from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, html,
 
 from dlnsweep.errors import DlnsweepError, SpecError
 from dlnsweep.results.joined import SWEEP, concat
+from dlnsweep.settings.at import typed
 from dlnsweep.settings.sentences import printable
 from dlnsweep.view.address import MORE, SWEEPS, SWITCHES, address_of, form_in, read_address
 from dlnsweep.view.forms import CONTROLS, options_of, settled, shown
@@ -257,9 +258,8 @@ def read_form(values: Mapping[str, Any]) -> dict[str, Any]:
         form["y"] = form.get("y_setting")
     elif isinstance(form.get("y"), list) and not takes_several(kind, "y"):
         form["y"] = (form["y"] or [None])[0]
-    at = form.get("at")
-    if isinstance(at, str) and at.isdigit():
-        form["at"] = int(at)
+    if isinstance(at := form.get("at"), str):
+        form["at"] = typed(at)
     where = form.get("where") or []
     try:
         form["where"] = [json.loads(each) for each in where]

@@ -95,6 +95,8 @@ def test_threads_are_those_of_the_libraries() -> None:
     assert threads(8, {"OMP_NUM_THREADS": "2", "NPROC": "3"}) == [3, 2]
     assert threads(8, {"OPENBLAS_NUM_THREADS": "64", "OMP_NUM_THREADS": "2"}) == [8, 8]
     assert threads(8, {"OMP_NUM_THREADS": "4,2", "OPENBLAS_NUM_THREADS": "none"}) == [8, 4]
+    # A digit that is no number, and more digits than Python reads.
+    assert threads(8, {"OMP_NUM_THREADS": "²", "OPENBLAS_NUM_THREADS": "9" * 5000}) == [8, 8]
 
 
 def test_settings_that_jax_reads_once_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,6 +110,10 @@ def test_summaries_on_the_command_line_and_in_python(tmp_path: Path) -> None:
         SpecError, match=r"at is .*; it must be 'final', 'min', 'argmin', { minimise"
     ):
         results.summary(DECAY, at={"least": "error"})
+    # More digits than Python reads, or than a step has; a digit that is no number.
+    for typed in ("9" * 5000, "9" * 26, "²"):
+        with pytest.raises(SpecError, match="it must be 'final', 'min', 'argmin'"):
+            summary_table(results, [DECAY], typed)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +121,7 @@ def test_summaries_on_the_command_line_and_in_python(tmp_path: Path) -> None:
     [
         ({"at": {"minimise": "los"}}, "figure.at.minimise is 'los'; the sweep recorded"),
         ({"at": {"least": "loss"}}, "figure.at is {'least': 'loss'}; it must be 'final', 'min'"),
+        ({"at": 10**19}, "figure.at is 10000000000000000000; it must be 'final', 'min'"),
         ({"at": "argmin", "theory": "plateau"}, "figure.at is 'argmin', a step, but theory is of"),
     ],
 )
