@@ -17,7 +17,8 @@ from dlnsweep.numerics.lanes import Layout, choose_layout
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
-from dlnsweep.settings.training import TrainingSettings, switched_on
+from dlnsweep.settings.switches import switched_on
+from dlnsweep.settings.training import TrainingSettings
 
 # Among the arguments of a run: its initial weights, float64, in a tree like that of
 # `Kernel.weights`, where they are given and not drawn.

@@ -20,7 +20,8 @@ from dlnsweep.errors import StoreError
 from dlnsweep.settings.base import Constraint, Settings
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import show
-from dlnsweep.settings.training import OF_NETWORK, STEP_RULE_WORDS, SWITCHES, are_on
+from dlnsweep.settings.switches import are_on
+from dlnsweep.settings.training import OF_NETWORK, STEP_RULE_WORDS, SWITCHES
 from dlnsweep.settings.warm_start import WARM_START
 
 

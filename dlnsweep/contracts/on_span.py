@@ -36,6 +36,12 @@ def why_not_on_span(values: Mapping[str, Sequence[Any]]) -> Iterator[str]:
                 f"training.optimizer is {show(name)}, whose steps depend on the coordinates, entry "
                 f'by entry: take one of {allowed}, or "generic".'
             )
+    flows = [value for value in values.get("training.flow_tolerance", ()) if value]
+    if flows:
+        yield (
+            f"training.flow_tolerance is {show(flows[0])}, whose substeps go with the mean over "
+            'all parameters: leave it out, or take "generic".'
+        )
     if "one_pass" in values.get("training.minibatch_order", ()):
         yield (
             "training.minibatch_order is 'one_pass', by which fresh samples leave it at every "

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 from dlnsweep.settings.by_layer import ByLayer
+from dlnsweep.settings.flow import FLOW, NEEDS_OF_FLOW
 from dlnsweep.settings.layer_factors import not_one_a_layer, one_a_layer
 from dlnsweep.settings.stop_when import StopWhen
 from dlnsweep.settings.words import Words
@@ -61,6 +62,7 @@ BY_LAYER = ("learning_rate_factors", "weight_decay_factors")
 # runs with it and runs without are trained by two programs.
 SWITCHES: dict[str, Any] = {
     **dict.fromkeys(("warmup_steps", "label_noise", "sam_radius", "clip_norm", "ema_decay"), 0),
+    FLOW: 0,
     **dict.fromkeys(BY_LAYER, ""),
 }
 # What the generic way alone carries out: keys of [training], and the values that ask for nothing.
@@ -238,6 +240,16 @@ class TrainingSettings(Settings):
             zero="none",
         ),
     ] = 0.0
+    flow_tolerance: Annotated[
+        Fraction,
+        Describe(
+            "traced",
+            "gradient flow in place of gradient descent: weights of step t are those of time η t, "
+            "integrated with a local error of at most this share of their root mean square",
+            "ε",
+            zero="gradient descent",
+        ),
+    ] = 0.0
     divergence_factor: Annotated[
         Annotated[float, Field(gt=1)],
         Describe(
@@ -374,27 +386,6 @@ class TrainingSettings(Settings):
             )
             for key in BY_LAYER
         ),
+        *NEEDS_OF_FLOW,
     )
     used_by: ClassVar[Mapping[str, UsedBy]] = used_by()
-
-
-def switched_on(training: TrainingSettings) -> tuple[str, ...]:
-    """Return which of `SWITCHES` a run has on."""
-    return tuple(key for key, off in SWITCHES.items() if getattr(training, key) != off)
-
-
-def are_on(key: str, values: Any) -> Any:
-    """Return whether one of `SWITCHES` is on, of one run's value or of a column of them.
-
-    A run that is older than the setting has NaN or None: it is off.
-    """
-    if key not in BY_LAYER:
-        return values > 0
-    import numpy as np
-
-    texts = np.asarray(values, object)
-    # Of long columns mostly nobody has any: then they are not looked at one by one in Python.
-    if texts.ravel().tolist().count("") == texts.size:
-        return False
-    given = np.frompyfunc(lambda value: isinstance(value, str) and value != "", 1, 1)
-    return np.asarray(given(texts), bool)

@@ -38,6 +38,8 @@ USED: dict[tuple[str, Any], tuple[str, ...]] = {
     ("training.prescription", "theorem_2_3"): ("2502.15522",),
     ("training.schedule", "cosine"): ("1608.03983",),
     ("training.sam_radius", None): ("2010.01412",),
+    # That of diffrax.
+    ("training.flow_tolerance", None): ("2202.02435",),
     ("network.parametrization", "ntk"): ("1806.07572",),
     ("network.parametrization", "mean_field"): ("1804.06561", "2205.09653"),
     ("network.parametrization", "mup"): ("2203.03466", "2011.14522"),

@@ -20,7 +20,7 @@ from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.streams import gaussian, keys_of
 from dlnsweep.settings.base import static_text
 from dlnsweep.settings.run_settings import RunSettings
-from dlnsweep.settings.training import switched_on
+from dlnsweep.settings.switches import switched_on
 
 # Lanes of a call on a CPU, one after another: one that has ended costs nothing.
 _LANES = 16

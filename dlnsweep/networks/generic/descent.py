@@ -11,8 +11,9 @@ factors on eta and lambda, one a layer (`factors.py`). In float32 what a step
 rounds off is kept beside the parameters (`compensated.py`), so that plateaus at small eta lambda
 are right.
 
-What else [training] makes of a step, of minibatches to schedules, is in `steps.py`; the average
-that it may ask to be recorded in place of the parameters is in `averages.py`. Where a step draws
+What else [training] makes of a step, of minibatches to schedules, is in `steps.py`; the flow that
+it may ask for in place of steps is in `flow.py`, the average that it may ask to be recorded in
+place of the parameters in `averages.py`. Where a step draws
 numbers, a run has diverged at it only if its loss is not finite, and by the factor where it is
 recorded.
 """
@@ -31,7 +32,7 @@ from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.view import View
-from dlnsweep.networks.generic import averages, steps
+from dlnsweep.networks.generic import averages, flow, steps
 from dlnsweep.networks.generic.factors import by_leaf, decays_of
 from dlnsweep.networks.generic.state import Constants, Samples, State, is_none, whole
 from dlnsweep.networks.generic.view import GenericView
@@ -42,7 +43,7 @@ from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.training import BY_LAYER, HYPERPARAMETERS, OF_NETWORK, TrainingSettings
 
-_NUMBERS = ("learning_rate", "weight_decay", "ema_decay", *steps.NUMBERS)
+_NUMBERS = ("learning_rate", "weight_decay", "ema_decay", "flow_tolerance", *steps.NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,9 @@ class GenericKernel(Kernel):
         constants = constants._replace(rates=rates, decays=decays)
         none = -jnp.ones((), jnp.int64)
         optimizer = None
-        if self.training.optimizer != "gradient_descent":
+        if self.training.flow_tolerance:
+            optimizer = flow.begun()
+        elif self.training.optimizer != "gradient_descent":
             optimizer = self._direction(numbers).init(params)
         leaves = tuple(jax.tree.leaves(params))
         average = averages.begun(params) if self.training.ema_decay else None
@@ -277,13 +280,28 @@ class GenericKernel(Kernel):
         decay = numbers["weight_decay"] * couples_decay(self.training.optimizer)
         scale = numbers["data_fit_scale"]
         decays = decays_of(decay, constants.decays, params)
-        directions = jax.tree.map(lambda g, p, d: scale * g + d * p, gradients, params, decays)
-        optimizer = state.optimizer
-        if optimizer is not None:
-            directions, optimizer = self._direction(numbers).update(directions, optimizer, params)
+
+        def with_decay(gradients: Any, params: Any) -> Any:
+            return jax.tree.map(lambda g, p, d: scale * g + d * p, gradients, params, decays)
+
         rates = steps.rates_at(self.training, constants.rates, constants.numbers, now)
-        moves = jax.tree.map(lambda eta, d: -eta.astype(dtype) * d, rates, directions)
-        moved, lost = add_all(params, state.lost, moves)
+        if self.training.flow_tolerance:
+
+            def velocity(params: Any) -> Any:
+                gradients = jax.grad(lambda p: objective(p)[0])(params)
+                downhill = with_decay(gradients, params)
+                return jax.tree.map(lambda eta, d: -eta * d, rates, downhill)
+
+            tolerance = numbers["flow_tolerance"]
+            moved, optimizer = flow.moved(velocity, params, state.optimizer, tolerance)
+            lost = state.lost
+        else:
+            directions, optimizer = with_decay(gradients, params), state.optimizer
+            if optimizer is not None:
+                direction = self._direction(numbers)
+                directions, optimizer = direction.update(directions, optimizer, params)
+            moves = jax.tree.map(lambda eta, d: -eta.astype(dtype) * d, rates, directions)
+            moved, lost = add_all(params, state.lost, moves)
         average = state.average
         if average is not None:
             average = averages.moved(average, moved, constants.numbers["ema_decay"])
