@@ -171,7 +171,7 @@ def run(
         with stoppable() as should_stop:
             tell = lambda text: _say(text, quiet)  # noqa: E731
             whole = not by_rounds or met(prepared, 60 * wait, tell, should_stop)
-        return Computed(prepared.store, whole)
+        return Computed(prepared.store, whole, prepared.run_ids)
 
     with begun_ahead(execute, root):
         computed = rounds(sweep, compute, lambda text: _say(text, quiet))

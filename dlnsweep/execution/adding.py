@@ -22,7 +22,7 @@ from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.until import Row, compared_with
 
 
-def look(sweep: Sweep, results: Results, _number: int) -> Look:
+def look(sweep: Sweep, results: Results, _number: int, _planned: np.ndarray | None = None) -> Look:
     """Look at the intervals after a round.
 
     Args:

@@ -29,6 +29,7 @@ from dlnsweep.simd.llvm import ASKED, check_installed
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import Store, StoredPlan
+from dlnsweep.store.among import among
 from dlnsweep.store.description import environment_of
 from dlnsweep.store.records import integers
 from dlnsweep.version import NUMERICS_VERSION
@@ -52,6 +53,7 @@ class Prepared:
         shard: The share of the batches that is to be computed; None for all.
         note: What the user should know before it begins; may be empty.
         batch_bytes: What a worker of this machine needs for a batch, beside itself.
+        run_ids: The ids of the sweep's runs, in the order of its plan.
         elsewhere: Numbers of the batches of other shards that are not done, with their number of
             runs.
     """
@@ -65,6 +67,7 @@ class Prepared:
     note: str = ""
     batch_bytes: int = 0
     elsewhere: dict[int, int] = field(default_factory=dict)
+    run_ids: np.ndarray | None = None
 
 
 def prepare(
@@ -133,7 +136,7 @@ def prepare(
         note = "; ".join(filter(None, (note, origins.sentence)))
     if plan.starts is not None:
         note = "; ".join(filter(None, (note, *told(plan.starts))))
-    prepared = replace(remaining(store, shard, plan.run_ids), note=note)
+    prepared = replace(remaining(store, shard, plan.run_ids), note=note, run_ids=plan.run_ids)
     if elsewhere or not prepared.todo:
         return prepared
     first = [rows[0] for number, rows in store.batches() if number in prepared.todo]
@@ -205,7 +208,7 @@ def remaining(
     steps = integers(store.runs_table(["training.num_steps"])["training.num_steps"])
     done = store.done()
     known = store.known_run_ids()
-    asked = np.ones(len(known), bool) if run_ids is None else np.isin(known, run_ids)
+    asked = np.ones(len(known), bool) if run_ids is None else among(known, run_ids)
     todo: dict[int, int] = {}
     elsewhere: dict[int, int] = {}
     run_steps = runs = runs_done = 0

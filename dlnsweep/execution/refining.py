@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from dlnsweep.analysis.boundaries import succeeded
+import numpy as np
+
 from dlnsweep.analysis.boundary import Bracket, brackets, values_between
+from dlnsweep.analysis.success import succeeded
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.looks import Look
 from dlnsweep.execution.warm_start import expanded_ids_of
 from dlnsweep.results import Results
+from dlnsweep.results.recorded import Recorded
 from dlnsweep.settings.refine import Refine
 from dlnsweep.spec.refine import Row, as_blocks
 from dlnsweep.spec.space import Space
 from dlnsweep.spec.sweep import Sweep
+from dlnsweep.store.among import among
+from dlnsweep.store.records import FINAL
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,13 @@ class Found:
         ]
 
 
-def found_of(sweep: Sweep, results: Results) -> Found:
+def found_of(sweep: Sweep, results: Results, planned: np.ndarray | None = None) -> Found:
     """Return what is known of a sweep's boundaries.
 
     Args:
         sweep: A round's sweep.
         results: Its results; only runs of this sweep are looked at.
+        planned: The ids of its runs, in the order of its plan, where they are known.
 
     Raises:
         SpecError: If runs of it are not done.
@@ -60,20 +65,30 @@ def found_of(sweep: Sweep, results: Results) -> Found:
     refine = _refine(sweep)
     keys = tuple(itertools.chain.from_iterable(sweep.axes))
     rows = list(Space(sweep.values, sweep.axes, sweep.derived).rows(keys))
-    ids = expanded_ids_of(sweep).reshape(len(rows), len(sweep.seeds))
-    runs: Any = results.runs(unused=True)
-    runs = runs[runs["status"] != "planned"]
-    passed = dict(zip(runs["run_id"].tolist(), succeeded(runs, refine).tolist(), strict=True))
-    if missing := sum(int(each) not in passed for each in ids.ravel()):
+    # With as many runs as combinations each is a run of its own.
+    if planned is None or len(planned) != len(rows) * len(sweep.seeds):
+        planned = expanded_ids_of(sweep)
+    done, passed = _ended(results, refine)
+    if missing := int((~among(planned, done)).sum()):
         raise SpecError(f"{missing} runs of the boundary's sweep are not done.")
+    own = passed[np.searchsorted(done, planned)].reshape(len(rows), len(sweep.seeds))
     place = keys.index(refine.between)
     shares: dict[Row, dict[float, float]] = {}
-    for row, own in zip(rows, ids.tolist(), strict=True):
+    for row, share in zip(rows, own.mean(axis=1).tolist(), strict=True):
         combination = (*row[:place], *row[place + 1 :])
-        shares.setdefault(combination, {})[row[place]] = sum(map(passed.__getitem__, own)) / len(
-            own
-        )
+        shares.setdefault(combination, {})[row[place]] = share
     return Found(tuple(key for key in keys if key != refine.between), shares)
+
+
+def _ended(results: Results, refine: Refine) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ids of the runs that are done, in ascending order, and which of them succeeded."""
+    store = results.store
+    finals = list(dict.fromkeys(each.observable for each in refine.success))
+    ended = Recorded(store).outcomes(store.runs_table(["run_id", "batch"]), finals)
+    ended = ended.filter(ended["status"].is_valid()).sort_by("run_id")
+    status = ended["status"].to_numpy()
+    passed = succeeded(status, refine.success, lambda name: ended[FINAL + name].to_numpy())
+    return ended["run_id"].to_numpy(), passed
 
 
 def next_round(sweep: Sweep, found: Found) -> Sweep | None:
@@ -90,21 +105,22 @@ def next_round(sweep: Sweep, found: Found) -> Sweep | None:
     return Sweep.from_dict(as_blocks(sweep.document, keys, [*rows, *more], refine.between))
 
 
-def look(sweep: Sweep, results: Results, number: int) -> Look:
+def look(sweep: Sweep, results: Results, number: int, planned: np.ndarray | None = None) -> Look:
     """Look at the boundaries after a round.
 
     Args:
         sweep: The sweep of the round.
         results: Its results.
         number: The number of the round that would follow, from 1.
+        planned: The ids of its runs, in the order of its plan, where they are known.
     """
-    refine, found = _refine(sweep), found_of(sweep, results)
+    refine, found = _refine(sweep), found_of(sweep, results, planned)
     following = next_round(sweep, found) if number <= refine.max_rounds else None
-    ended = "" if following is not None else _ended(found, refine, number)
+    ended = "" if following is not None else _why_ended(found, refine, number)
     return Look(f"{told(found, refine)}{ended}", following, refine.max_rounds)
 
 
-def _ended(found: Found, refine: Refine, number: int) -> str:
+def _why_ended(found: Found, refine: Refine, number: int) -> str:
     """Return what ends the rounds before all boundaries are known; empty where they are."""
     if not found.untried(refine):
         return ""

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dlnsweep.execution.looks import Look
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 _KINDS = ("refine", "until")
 
 
-def _look(kind: str, sweep: Sweep, results: Results, number: int) -> Look:
+def _look(kind: str, sweep: Sweep, done: Computed, number: int) -> Look:
     """Look at the ends of a round's runs."""
     # Statistics bring pandas, which a sweep without rounds does not wait for.
     from dlnsweep.execution import adding, refining
+    from dlnsweep.results import open_results
 
-    return {"refine": refining.look, "until": adding.look}[kind](sweep, results, number)
+    look = {"refine": refining.look, "until": adding.look}[kind]
+    return look(sweep, open_results(done.store.root), number, done.run_ids)
 
 
 def _kind(sweep: Sweep) -> str:
@@ -55,10 +59,12 @@ class Computed:
     Attributes:
         store: The folder.
         whole: Whether all runs of the round are done: those of other shards, too.
+        run_ids: The ids of the round's runs, in the order of its plan, where they are known.
     """
 
     store: Store
     whole: bool = True
+    run_ids: np.ndarray | None = None
 
 
 def has_rounds(sweep: Sweep) -> bool:
@@ -81,8 +87,6 @@ def rounds(
     kind, done = _kind(sweep), compute(sweep)
     if not kind:
         return done
-    from dlnsweep.results import open_results
-
     for number in itertools.count(1):
         if not done.whole:
             tell(
@@ -90,7 +94,7 @@ def rounds(
                 "follows from all of them: once they are done the same command goes on"
             )
             break
-        found = _look(kind, sweep, open_results(done.store.root), number)
+        found = _look(kind, sweep, done, number)
         following = found.following
         if following is None:
             tell(found.told)

@@ -91,7 +91,7 @@ def run(
 
                 work(prepared, execute, how, on_event=tell, should_stop=wished)
             whole = not by_rounds or met(prepared, wait_seconds, say, wished)
-        return Computed(prepared.store, whole)
+        return Computed(prepared.store, whole, prepared.run_ids)
 
     with begun_ahead(execute, root):
         done = rounds(sweep, compute, say)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
+from dlnsweep.store.among import among
 from dlnsweep.store.description import is_receipt
 from dlnsweep.store.interface import Files
 from dlnsweep.store.layout import (
@@ -78,7 +79,7 @@ def write_more(
     """
     accepted = _intact_hashes(files)
     table = pa.concat_tables(replace(plan, batch=np.asarray(plan.batch) + first).runs_tables())
-    new = ~np.isin(plan.run_ids, integers(stored["run_id"]))
+    new = ~among(plan.run_ids, integers(stored["run_id"]))
     whole = pa.concat_tables([stored, table.filter(pa.array(new))], promote_options="permissive")
     pieces = (whole.slice(i, ROWS_AT_ONCE) for i in range(0, whole.num_rows, ROWS_AT_ONCE))
     sweep = plan.description(environment)

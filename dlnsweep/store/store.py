@@ -17,6 +17,7 @@ import pyarrow as pa
 from dlnsweep.errors import StoreError
 from dlnsweep.store import run_table
 from dlnsweep.store.address import location
+from dlnsweep.store.among import among
 from dlnsweep.store.checkpoints import CheckpointFile, verify_checkpoints
 from dlnsweep.store.contents import check_rows, check_types
 from dlnsweep.store.description import check_sweep
@@ -143,7 +144,7 @@ class Store:
 
     def missing_rows(self, run_ids: np.ndarray) -> np.ndarray:
         """Return the places in `run_ids` of runs that are not planned here yet."""
-        return np.flatnonzero(~np.isin(run_ids, self._run_ids))
+        return np.flatnonzero(~among(run_ids, self._run_ids))
 
     def extend(
         self, plan: StoredPlan, environment: dict[str, Any], whole: StoredPlan | None = None

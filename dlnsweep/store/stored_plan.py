@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dlnsweep.errors import StoreError
 from dlnsweep.store.address import Location
+from dlnsweep.store.among import among
 from dlnsweep.store.records import settings_schema, settings_table
 
 FORMAT = 1
@@ -145,7 +146,7 @@ def check_compatible(
             "another folder with --out DIR or give the sweep another name, and declare a version "
             "(version=...) where a change is none to the numbers."
         )
-    if np.isin(run_ids, plan.run_ids).all() or np.isin(plan.run_ids, run_ids).all():
+    if among(run_ids, plan.run_ids).all() or among(plan.run_ids, run_ids).all():
         return
     differences = differing_settings(runs(), settings_table(plan.settings))
     asked = [each["sweep"].get("warm_start") for each in (stored, {"sweep": plan.record})]

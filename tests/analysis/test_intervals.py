@@ -179,8 +179,6 @@ def test_on_the_command_line(done: Any, capsys: Any, tmp_path: Path) -> None:
         .read_text()
         .startswith(f"{DECAY},num_seeds,num_values,estimate,low,high,ended")
     )
-    with pytest.raises(SpecError, match=r"a shard of a sweep with \[sweep.until\] is asked for"):
-        dlnsweep.run(asks(ASKED), tmp_path, shard="1/2")
 
 
 UNTIL = Until.model_validate({"observable": "error", "width": 0.5, "most_seeds": 9})

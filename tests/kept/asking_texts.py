@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -11,14 +12,16 @@ import numpy as np
 
 from dlnsweep.analysis.sequential import looks, ranks
 from dlnsweep.settings.until import Until
-from kept import sequential
+from kept import coverage, sequential
 from kept.asking import ERRORS, SAMPLED
 from kept.limits import BELOW
 from kept.plans import planned
+from kept.scripts import script
 from kept.tables import sweep, table
 from kept.text import Part, Statement, says
 
 FILE = "results/kept/asking/README.md"
+refined = script("refined")
 
 
 def _boundary() -> Iterator[Statement]:
@@ -48,6 +51,33 @@ def _boundary() -> Iterator[Statement]:
     middle = [math.log(low[depth] * high[depth]) / 2 for depth in depths]
     slope = np.polyfit(np.log(depths), middle, 1)[0]
     yield says("to the power of {}, a fit", float(slope))
+
+
+def _rounds() -> Iterator[Statement]:
+    found = table("asking/coverage.csv")
+    (repeats,) = {*found.column("repeats")}
+    assert (repeats, tuple(found.column("seeds"))) == (coverage.REPEATS, coverage.SEEDS)
+    yield says("{} % interval over the seeds holds the truth, in {} simulated sweeps", 95, repeats)
+    names = ("seeds", "covered", "brackets_right", "most_values")
+    cells = list(zip(*map(found.column, names), strict=True))
+    rows = " ".join(["| {} | {} | {} | {} |"] * len(cells))
+    yield says(f"most values tried | |---|---|---|---| {rows}", *itertools.chain(*cells))
+    assert {*found.column("brackets_right")} == {repeats}
+    least = min(found.column("covered")) / repeats
+    assert 0.85 < least < 0.95
+    yield says("in the {} of {} that it is called by", round(0.95 * repeats), repeats)
+    yield says("take it as one of {} %", round(100 * least))
+    costs = table("asking/planning.csv")
+    runs = costs.column("runs")
+    combinations = refined.DEPTHS * refined.DECAYS
+    yield says(
+        "the rounds end with {} runs ({} combinations, {} seeds)",
+        runs[-1], combinations, refined.SEEDS,
+    )  # fmt: skip
+    cells = list(zip(*map(costs.column, ("round", "runs", "look", "prepare")), strict=True))
+    assert all(look + prepare < 1 for _, _, look, prepare in cells)
+    rows = " ".join(["| {} | {} | {} | {} |"] * len(cells))
+    yield says(f"plan and write the next | |---|---|---|---| {rows}", *itertools.chain(*cells))
 
 
 def _limit() -> Iterator[Statement]:
@@ -237,7 +267,11 @@ def _stopping() -> Iterator[Statement]:
 
 PARTS = [
     Part(FILE, "As many seeds as it takes", _seeds),
-    Part(FILE, "The largest stable learning rate over the depth", _boundary),
+    Part(
+        FILE,
+        "The largest stable learning rate over the depth",
+        lambda: itertools.chain(_boundary(), _rounds()),
+    ),
     Part(FILE, "Three settings, sampled", _samples),
     Part(FILE, "Where gradient descent can stay", _limit),
     Part(FILE, "Where to stop", _stopping),
