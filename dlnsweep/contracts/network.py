@@ -18,6 +18,7 @@ from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.structure import Structure
 from dlnsweep.errors import StoreError
 from dlnsweep.settings.base import Constraint, Settings
+from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.switches import are_on
@@ -112,7 +113,7 @@ class StepCost:
 # of the samples.
 REDUCED_INPUTS = "reduced_inputs"
 # What outcomes say of the kernel of runs that begin with given weights.
-_GIVEN = "its initial weights are given"
+GIVEN = Reason("given", "its initial weights are given")
 # The values of sweep.kernel by which a network is trained as its pure functions say: the generic
 # way, the same steps as vector instructions, time jumps over them, and that.
 BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
@@ -219,17 +220,17 @@ class NetworkKind(ABC):
             return self.on_span
         return self.generic if row["sweep.kernel"] in BY_DEFINITION else self.drawing
 
-    def why_full(self, row: RunSettings, width: int) -> str:
-        """Return why a run is not for the reduced kernel; empty if that is to try."""
+    def why_full(self, row: RunSettings, width: int) -> Reason | None:
+        """Return why a run is not for the reduced kernel; None if that is to try."""
         if row["sweep.kernel"] in ("dense", *BY_DEFINITION):
-            return "asked for"
+            return Reason("asked", "asked for", {"sweep.kernel": "auto"})
         if row.get(WARM_START):
-            return _GIVEN
+            return GIVEN
         return self.why_not_reducible(row, width)
 
-    def why_not_reducible(self, row: RunSettings, width: int) -> str:
-        """Return why the reduced kernel is not to try a run that asks for no other; else empty."""
-        return f"{self.kind} is not linear"
+    def why_not_reducible(self, row: RunSettings, width: int) -> Reason | None:
+        """Return why the reduced kernel is not to try a run that asks for no other; else None."""
+        return Reason("not_linear", f"{self.kind} is not linear")
 
     def must_reduce(self, row: RunSettings) -> bool:
         """Return whether a run is trained by the reduced kernel whatever the pilot finds."""

@@ -77,7 +77,7 @@ def _train_batch(
     began = time.perf_counter()
     reason = network_of(row).why_full(row, padded_width)
     if reason:
-        parts = [_train_dense(rows, row, padded_width, [reason] * count, watch)]
+        parts = [_train_dense(rows, row, padded_width, [reason.sentence] * count, watch)]
         order = np.arange(count)
     else:
         # Nothing goes on there: what the kernel may leave out it finds from all steps.

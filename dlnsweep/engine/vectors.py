@@ -59,7 +59,8 @@ def program_where_it_pays(
     """
     check_installed(BEGUN)
     # Why it is not on the span of its samples, where its network could be.
-    why_not = f"{network_of(row).why_full(row, padded_width)}; not simd"
+    whole = network_of(row).why_full(row, padded_width)
+    why_not = f"{whole.sentence}; not simd" if whole else "not simd"
     return _program(row, padded_width, lanes, device, "it pays", why_not, PAYS_UP_TO)
 
 

@@ -1,4 +1,4 @@
-"""Why something is not done: a word that code can go by, a clause for people, and what helps."""
+"""Why something is not done, or so: a word for code, a clause for people, and what helps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something is not done.
+    """Why something is not done, or done so.
 
     Attributes:
         code: A word for it, the same whatever it is said of.
         sentence: A clause that says it, without a full stop.
-        remedy: What to set, by dotted key; None where the key is to be left out. Empty where
-            nothing helps.
+        remedy: What to set so that it is otherwise, by dotted key; None where the key is to be
+            left out. Empty where nothing helps.
     """
 
     code: str

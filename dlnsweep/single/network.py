@@ -97,7 +97,8 @@ def run(
         found = reasons_not_reduced(training.optimizer, depth, record.observables)
         reason = next((each.sentence for each in found), "")
     if not reason and kernel == "auto":
-        reason = why_not_worth(problem.dims, problem.rank, training.num_steps)
+        short = why_not_worth(problem.dims, problem.rank, training.num_steps)
+        reason = short.sentence if short else ""
     if not reason:
         ran, reason = _reduced(problem, training, record, precision, kernel, tolerance)
         if ran:

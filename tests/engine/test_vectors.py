@@ -249,9 +249,10 @@ def test_what_it_cannot_another_program_does(monkeypatch: pytest.MonkeyPatch):
     )  # fmt: skip
     # Beside it stands why it is not on the span of its samples, as where nothing was tried.
     row = planned(CASES["tanh, adam"], kernel="auto").row(0)
+    whole = network_of(row).why_full(row, 3)
+    assert whole is not None
     assert vectors.program_where_it_pays(row, 3, 2, on_cpu)[-1] == (  # type: ignore[index]
-        f"{network_of(row).why_full(row, 3)}; not simd: its step has the operation 'sort', which "
-        "is not known here"
+        f"{whole.sentence}; not simd: its step has the operation 'sort', which is not known here"
     )
     refused: Any = vectors.program_of_vectors(RunSettings({}), 3, 2, on_gpu)
     assert refused[-1] == ("simd cannot: it computes on the CPU, and JAX's device here is a gpu")

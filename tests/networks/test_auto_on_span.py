@@ -33,7 +33,9 @@ def planned(**changes: Any) -> Any:
 
 
 def way(row: RunSettings) -> tuple[str, str]:
-    return network_of(row).kernel_of(row), network_of(row).why_full(row, 4)
+    why = network_of(row).why_full(row, 4)
+    assert why is not None
+    return network_of(row).kernel_of(row), why.sentence
 
 
 def test_it_is_taken_where_it_pays_and_a_number_of_steps_has_its_own_program():

@@ -27,7 +27,13 @@ SHORT = "too short or too narrow for a pilot to pay"
 def reason(**changes: Any) -> str:
     plan = make_plan(sweep(**changes))
     row = plan.row(0)
-    return network_of(row).why_full(row, plan.program_widths[0])
+    found = network_of(row).why_full(row, int(plan.program_widths[0]))
+    if found is None:
+        return ""
+    # What helps is a key of a file, and the word is one.
+    assert found.code.isidentifier()
+    assert all("." in key for key in found.remedy)
+    return found.sentence
 
 
 # What a sweep asks for

@@ -15,6 +15,7 @@ from dlnsweep.contracts.network import NetworkKind, StepCost
 from dlnsweep.contracts.observable import Dimensions
 from dlnsweep.problems.deep_prior import PADDABLE
 from dlnsweep.settings.base import Describe, Settings
+from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
 
 # One core: the dispatch of a step's operations, phi and phi' of a neuron, and small products.
@@ -114,9 +115,9 @@ class DeepPrior(NetworkKind):
         """Return the sizes that the length of an observable can depend on."""
         return Dimensions(row["problem.signal_dim"], row["problem.measurement_dim"], 2)
 
-    def why_not_reducible(self, row: RunSettings, width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> Reason:
         """Return why a run gets its kernel: that is exact, and small."""
-        return "trained on z = W u, exactly"
+        return Reason("exact", "trained on z = W u, exactly")
 
     def paddable(self, row: RunSettings) -> bool:
         """Return that narrow networks can stand in wider, zero-padded arrays."""

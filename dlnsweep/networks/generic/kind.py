@@ -25,6 +25,7 @@ from dlnsweep.contracts.problem import PROBLEMS, is_by_law, with_drawn_inputs
 from dlnsweep.contracts.registry import Registry
 from dlnsweep.contracts.sources import source_of
 from dlnsweep.networks.generic import on_span
+from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import LOSS_WORDS, OF_NETWORK
 from dlnsweep.settings.words import words_of
@@ -96,15 +97,16 @@ class GenericKind(NetworkKind):
         drawn = 16 * row["problem.measurement_dim"] * (2 * rank + layer)
         return replace(cost, draw_bytes=drawn + cost.state_bytes)
 
-    def why_full(self, row: RunSettings, width: int) -> str:
+    def why_full(self, row: RunSettings, width: int) -> Reason | None:
         """Return why a run is not for the reduced kernel; where inputs are, that they are."""
         if self.kernel_of(row) != REDUCED_INPUTS:
             return super().why_full(row, width)
         law = ", drawn by their law" if is_by_law(row) else ""
         found = f"inputs in the {on_span.rank_of(row):,} dimensions of their span{law}"
         if row["sweep.kernel"] == REDUCED_INPUTS:
-            return f"asked for; {found}"
-        return found if law else f"{found}, exactly, of {row['problem.measurement_dim']:,}"
+            return Reason("asked", f"asked for; {found}", {"sweep.kernel": "generic"})
+        whole = found if law else f"{found}, exactly, of {row['problem.measurement_dim']:,}"
+        return Reason("on_span", whole, {} if law else {"sweep.kernel": "generic"})
 
     def kernel_of(self, row: RunSettings) -> str:
         """Return the kernel; "auto" reduces inputs to their span where that is exact and pays."""
@@ -112,10 +114,10 @@ class GenericKind(NetworkKind):
         taken = asked == "auto" and ((self.on_span and is_by_law(row)) or not self._why_whole(row))
         return REDUCED_INPUTS if taken else asked
 
-    def _why_whole(self, row: RunSettings) -> str:
-        """Return why "auto" leaves a run its inputs as they are; empty if it does not."""
+    def _why_whole(self, row: RunSettings) -> Reason | None:
+        """Return why "auto" leaves a run its inputs as they are; None if it does not."""
         if not self.on_span:
-            return "there is only the generic way"
+            return Reason("generic", "there is only the generic way")
         return on_span.why_not(row) or on_span.why_not_worth(row, self.step_cost)
 
     def run_class(self, row: RunSettings, numbers: Mapping[str, Any]) -> Any:
@@ -143,7 +145,7 @@ class GenericKind(NetworkKind):
         sizes = row["problem.signal_dim"], row["problem.measurement_dim"]
         return Dimensions(*sizes, int(row.get("network.depth") or 0), len(levels))
 
-    def why_not_reducible(self, row: RunSettings, width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> Reason | None:
         """Return why "auto" takes the generic way for a run."""
         return self._why_whole(row)
 

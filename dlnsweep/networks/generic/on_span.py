@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dlnsweep.contracts.network import REDUCED_INPUTS, StepCost
+from dlnsweep.contracts.network import GIVEN, REDUCED_INPUTS, StepCost
 from dlnsweep.contracts.on_span import AUTO_KNOWS, why_not_on_span
 from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.warm_start import WARM_START
 
@@ -31,25 +32,33 @@ def rank_of(row: RunSettings) -> int:
     return problem.rank_of(row.section("problem", problem.settings))
 
 
-def why_not(row: RunSettings) -> str:
-    """Return why a run is not the same on the span, or is to keep its way; else nothing."""
+def why_not(row: RunSettings) -> Reason | None:
+    """Return why a run is not the same on the span, or is to keep its way; else None."""
     if REDUCED_INPUTS not in (row.get(AUTO_KNOWS) or ()):
-        return "the generic way, as in all of a folder that was begun before auto knew another"
+        return Reason(
+            "begun_before",
+            "the generic way, as in all of a folder that was begun before auto knew another",
+        )
     if row.get(WARM_START):
-        return "its initial weights are given"
+        return GIVEN
     known = row.get("problem.num_samples") or PROBLEMS[row["problem.kind"]].rank
     if not known or rank_of(row) >= row["problem.measurement_dim"]:
-        return "its inputs span all their dimensions"
+        return Reason("all_spanned", "its inputs span all their dimensions")
     for why in why_not_on_span({key: [value] for key, value in row.items()}):
-        return f"not the same on the span of its inputs: {why.partition(',')[0].rstrip('.')}"
-    return ""
+        first = why.partition(",")[0].rstrip(".")
+        return Reason("not_exact", f"not the same on the span of its inputs: {first}")
+    return None
 
 
-def why_not_worth(row: RunSettings, cost: Callable[[RunSettings, int], StepCost]) -> str:
-    """Return why it does not pay; else nothing."""
+def why_not_worth(row: RunSettings, cost: Callable[[RunSettings, int], StepCost]) -> Reason | None:
+    """Return why it does not pay; else None."""
     if is_worth(row, cost, row["training.num_steps"]):
-        return ""
-    return "too short or too small for inputs on their span to pay"
+        return None
+    return Reason(
+        "not_worth",
+        "too short or too small for inputs on their span to pay",
+        {"sweep.kernel": REDUCED_INPUTS},
+    )
 
 
 def is_worth(row: RunSettings, cost: Callable[[RunSettings, int], StepCost], num_steps: Any) -> Any:

@@ -20,6 +20,7 @@ from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS, INITIALIZERS
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.settings.base import Constraint, Describe, Settings
+from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
 
 Width = Annotated[int, Field(ge=1, le=10**12)]
@@ -158,8 +159,8 @@ def dense_flops(dims: Sequence[int], rank: int) -> int:
     return 6 * rank * sum(a * b for a, b in zip(inputs, dims[1:], strict=False))
 
 
-def why_not_worth(dims: Sequence[int], rank: int, num_steps: int) -> str:
-    """Return why a run is not worth a pilot; empty if it is.
+def why_not_worth(dims: Sequence[int], rank: int, num_steps: int) -> Reason | None:
+    """Return why a run is not worth a pilot; None if it is.
 
     Args:
         dims: The layer sizes m, d_1, ..., d.
@@ -167,8 +168,10 @@ def why_not_worth(dims: Sequence[int], rank: int, num_steps: int) -> str:
         num_steps: The number of steps.
     """
     if num_steps < _FEWEST_STEPS or num_steps * dense_flops(dims, rank) < _LEAST_FLOPS:
-        return "too short or too narrow for a pilot to pay"
-    return ""
+        return Reason(
+            "not_worth", "too short or too narrow for a pilot to pay", {"sweep.kernel": "reduced"}
+        )
+    return None
 
 
 def _relu_costs(dims: Sequence[int], rank: int, num_samples: int) -> tuple[int, int]:
@@ -233,8 +236,8 @@ class DeepLinear(NetworkKind):
         sizes = row["problem.signal_dim"], row["problem.measurement_dim"]
         return Dimensions(*sizes, row["network.depth"], len(levels))
 
-    def why_not_reducible(self, row: RunSettings, width: int) -> str:
-        """Return why a run gets the dense kernel; empty if the reduced one is to try.
+    def why_not_reducible(self, row: RunSettings, width: int) -> Reason | None:
+        """Return why a run gets the dense kernel; None if the reduced one is to try.
 
         The rule reads the settings alone, never the machine, so that a run gets the same kernel
         anywhere. What the settings leave open the pilot decides: under "auto" a run that it cannot
@@ -249,7 +252,7 @@ class DeepLinear(NetworkKind):
             # A folder of an earlier version has no such setting.
             row.get("record.weights"),
         )
-        reason = next((each.sentence for each in reasons), "")
+        reason = next(iter(reasons), None)
         if reason or self.must_reduce(row):
             return reason
         return why_not_worth(layer_sizes(row, width), problem_rank(row), row["training.num_steps"])
@@ -328,7 +331,7 @@ class LinearThenRelu(DeepLinear):
         state = linear.state_bytes + item * held
         return StepCost(flops, state, seconds, linear.record_seconds, linear.draw_bytes)
 
-    def why_not_reducible(self, row: RunSettings, width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> Reason | None:
         """Return why a run gets the dense kernel: always."""
         return NetworkKind.why_not_reducible(self, row, width)
 

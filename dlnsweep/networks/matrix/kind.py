@@ -24,6 +24,7 @@ from dlnsweep.networks.layered.kind import (
     RelativeInitScale,
 )
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
+from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.words import Words
 
@@ -276,9 +277,10 @@ class Factorization(NetworkKind):
         d, m = matrix_shape(row)
         return Dimensions(d, m, row["network.depth"], 0)
 
-    def why_not_reducible(self, row: RunSettings, width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> Reason:
         """Return why a run gets the dense kernel."""
-        return f"the loss of {row['problem.kind']} is not one of few reduced samples"
+        found = f"the loss of {row['problem.kind']} is not one of few reduced samples"
+        return Reason("loss", found)
 
     def why_not_trainable(self, row: RunSettings) -> str:
         """Return what is wrong with a stranger's initializer; else nothing."""

@@ -10,6 +10,7 @@ from dlnsweep.contracts.observable import Dimensions
 from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.networks.population.settings import CommitteeSettings
 from dlnsweep.problems.population import TASK
+from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
 
 # One core: the dispatch of a step's operations, and a moment of a pair with its derivatives.
@@ -57,9 +58,9 @@ class Committee(NetworkKind):
         """Return the sizes that the length of an observable can depend on: M and K."""
         return Dimensions(row["problem.num_teacher_neurons"], row["network.width"], 2)
 
-    def why_not_reducible(self, row: RunSettings, width: int) -> str:
+    def why_not_reducible(self, row: RunSettings, width: int) -> Reason:
         """Return why a run gets its way: there is no other."""
-        return "trained in the span of student and teacher, exactly"
+        return Reason("exact", "trained in the span of student and teacher, exactly")
 
     def label(self, name: str, label: str) -> str:
         """Return the label of an observable that all networks have, in the symbols of this one."""
