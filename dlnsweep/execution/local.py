@@ -74,28 +74,29 @@ class LocalExecutor:
 
     Raises:
         RunError: If the environment asks for GPUs and there is none.
+
+    Attributes:
+        num_workers: Number of worker processes, if there are as many batches.
     """
 
     def __init__(self, workers: int | None = None, checkpoint_seconds: float | None = None) -> None:
         self._options = worker_options(checkpoint_seconds)
-        gpus = accelerators()
-        cores = usable_cores()
-        if gpus:
-            count = min(len(gpus), workers or len(gpus))
-            self._places = [({"CUDA_VISIBLE_DEVICES": gpus[i]}, None) for i in range(count)]
+        self._gpus, self._cores = accelerators(), usable_cores()
+        if self._gpus:
+            self.num_workers = min(len(self._gpus), workers or len(self._gpus))
         else:
             check_platforms()
             fitting = max(1, available_memory() // WORKER_BYTES)
-            count = workers or min(len(cores), fitting)
-            # The first that no other worker of this machine has taken, so that two runners
-            # beside each other use different cores.
-            self._places = [({}, _from(cores, i)) for i in range(count)]
+            self.num_workers = workers or min(len(self._cores), fitting)
         self._early: Worker | None = None
 
-    @property
-    def num_workers(self) -> int:
-        """Number of worker processes, if there are as many batches."""
-        return len(self._places)
+    def _place(self, index: int) -> tuple[dict[str, str], list[int] | None]:
+        """Return the variables of a worker process, and the cores that it may be pinned to."""
+        if self._gpus:
+            return {"CUDA_VISIBLE_DEVICES": self._gpus[index]}, None
+        # The first that no other worker of this machine has taken, so that two runners beside each
+        # other use different cores.
+        return {}, _from(self._cores, index)
 
     @contextlib.contextmanager
     def begun(self, root: str | Path) -> Iterator[None]:
@@ -107,7 +108,7 @@ class LocalExecutor:
         Args:
             root: The results folder, which need not be there yet.
         """
-        place, cores = self._places[0]
+        place, cores = self._place(0)
         try:
             # Told by what needs it, where it is needed.
             with contextlib.suppress(OSError):
@@ -153,7 +154,7 @@ class LocalExecutor:
         crew = Crew(root, numbers, on_event, self._options)
         if ignored := changing():
             on_event(Event("note", text=f"worker processes do without {told(ignored)}"))
-        places = self._places[: len(numbers)]
+        places = [self._place(i) for i in range(min(self.num_workers, len(numbers)))]
         if places[0][1] is not None:
             count, fewer = workers_that_fit(len(places), batch_bytes)
             if fewer:

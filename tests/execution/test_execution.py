@@ -144,7 +144,7 @@ def test_a_worker_that_began_early_takes_the_first_batch(
 
 
 def test_no_more_workers_than_batches(executor, tmp_path: Path) -> None:
-    executor("def work(batch): done(batch)", range(1), workers=5)
+    executor("def work(batch): done(batch)", range(1), workers=10**11)
     assert len(list(tmp_path.glob("worker-*"))) == 1
 
 
