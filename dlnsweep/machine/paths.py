@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,31 @@ def user_path(given: Any, what: str = "the path") -> Path:
             f"{what} is {_shown(text)}, but no home folder is known for {_shown(head)}; write "
             f"./~... for a name that begins with ~."
         )
+    if _is_too_long(expanded):
+        raise SpecError(
+            f"{what} is {_shown(text)}, which is longer than the system takes; shorten it."
+        )
     return Path(expanded)
+
+
+def is_special(path: Path) -> bool:
+    """Tell whether a device, a pipe or the like stands there, which no file may replace."""
+    try:
+        found = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(found) and not stat.S_ISDIR(found)
+
+
+def _is_too_long(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    except ValueError:
+        # Not even a name for this system; told where it is used.
+        return False
+    return False
 
 
 def absolute(given: Any, what: str = "the path") -> Path:

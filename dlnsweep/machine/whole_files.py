@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dlnsweep.errors import SpecError
+from dlnsweep.machine.paths import is_special
 
 
 @contextlib.contextmanager
@@ -25,6 +26,8 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
     """
     if not force:
         _check_free(path)
+    if is_special(path):
+        raise SpecError(f"{path}: is a device or a pipe, which a file cannot replace; name a file.")
     try:
         descriptor, made = tempfile.mkstemp(".part", f".{path.name[:100]}.", path.parent)
     except OSError as error:

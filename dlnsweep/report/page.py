@@ -24,6 +24,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dlnsweep.errors import StoreError
+from dlnsweep.machine.paths import is_special
 from dlnsweep.report.colours import rules_by_night
 from dlnsweep.report.content import Content, content_of
 from dlnsweep.results import Results, open_results
@@ -51,6 +52,10 @@ def write_report(results: str | Path | Results, out: str | Path | None = None) -
     path = Path(f"{results.name}.html" if out is None else out).expanduser()
     if path.is_dir():
         raise StoreError(f"{path}: is a folder; give the name of a file, such as report.html.")
+    if is_special(path):
+        raise StoreError(
+            f"{path}: is a device or a pipe, which a page cannot replace; name a file."
+        )
     _write(path, page(results).encode())
     return path
 

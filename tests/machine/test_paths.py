@@ -63,6 +63,8 @@ def test_a_path_is_taken_as_it_is_written(given: str, expected: str) -> None:
         ("~nosuchuser/x", "no home folder is known for '~nosuchuser'; write ./~"),
         ("", "it must name a file or folder"),
         ("a\0b", "it must name a file or folder"),
+        ("a" * 5000, "which is longer than the system takes; shorten it"),
+        ("b/" * 5000, "which is longer than the system takes; shorten it"),
         (3, "it must be a path"),
         (None, "it must be a path"),
         (b"x", "it must be a path"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import tomllib
 from collections import Counter
@@ -295,6 +296,11 @@ def test_a_page_of_10000_runs_is_small_and_says_what_it_leaves_out(tmp_path: Pat
 def test_what_cannot_be_written_is_told(folder: Path, tmp_path: Path):
     with pytest.raises(StoreError, match="is a folder; give the name of a file"):
         write_report(folder, tmp_path)
+    # A device would be replaced for all of the system.
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StoreError, match="is a device or a pipe, which a page cannot replace"):
+        write_report(folder, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="the page cannot be written"):
         write_report(folder, tmp_path / "file" / "page.html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,11 @@ def test_a_file_that_is_there_is_kept(results: Results, tmp_path: Path):
     assert path.read_text() == "mine"
     export(results, path, force=True)
     assert len(read(path)) == len(results.curves())
+    # A device would be replaced for all of the system.
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(SpecError, match="is a device or a pipe, which a file cannot replace"):
+        export(results, tmp_path / "pipe.csv", "curves", force=True)
+    assert (tmp_path / "pipe.csv").is_fifo()
 
 
 def test_one_that_appears_meanwhile_is_kept(tmp_path: Path):
