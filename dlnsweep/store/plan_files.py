@@ -92,8 +92,13 @@ def write_more(
 
 def _check_free(files: Files) -> None:
     names = set(files.names())
-    if not names or SWEEP in names:
+    if not names or files.exists(SWEEP):
         return
+    if SWEEP in names:
+        raise StoreError(
+            f"{files.path(SWEEP)}: is no file (a folder, a pipe or a device); restore it, or give "
+            "another folder with --out DIR."
+        )
     # A creation that was killed leaves its own files, but never a file of curves or outcomes; and
     # where a folder was moved away under a runner, earlier versions left signs of life.
     receipts = set(files.names("receipts")) if "receipts" in names else set()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -363,6 +364,13 @@ def test_results_without_sweep_json_are_not_overwritten(tmp_path):
     root = samples.complete(tmp_path / "a").root
     (root / "sweep.json").unlink()
     refused(lambda: Store.create(root, samples.plan(), {}), "holds no sweep.json", "--out DIR")
+    assert (root / "curves/batch-000000.parquet").exists()
+    # Nor where something stands that is no file: it was taken for a sweep of no runs.
+    os.mkfifo(root / "sweep.json")
+    refused(lambda: Store.create(root, samples.plan(), {}), "sweep.json: is no file", "--out DIR")
+    (root / "sweep.json").unlink()
+    (root / "sweep.json").mkdir()
+    refused(lambda: Store.create(root, samples.plan(), {}), "sweep.json: is no file", "--out DIR")
     assert (root / "curves/batch-000000.parquet").exists()
 
 
