@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import jax
@@ -9,11 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from batch_samples import drawn, plan_of, train_rows
+from jax.interpreters.partial_eval import dce_jaxpr
 
+from dlnsweep.contracts.drawing import drawing_of
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
+from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import purpose_key, step_gaussian
+from dlnsweep.settings.training import BY_LAYER, SWITCHES
 
 STEPS = 40
 # Roundings of forty steps, 1e-16 each.
@@ -187,3 +192,44 @@ def test_only_the_generic_way_carries_it_out():
             "sweep: training.label_noise is 0.1, which the generic way alone carries out; set "
             'sweep.kernel = "generic".',
         )
+
+
+def traced_step(**training: Any) -> tuple[set[str], int, int]:
+    """Return the numbers of [training] that a step reads, its operations and the state's leaves."""
+    plan = plan_with(1, **training)
+    row = plan.row(0)
+    drawing: Any = drawing_of(row, 5)
+    kernel = drawing.kernel(Layout(1))
+    arguments = drawing.example_arguments()
+    with numerics():
+        inputs, carry = jax.eval_shape(
+            lambda given: drawing.start(kernel, given, lambda array: array), arguments
+        )
+        now = jax.ShapeDtypeStruct((), jnp.int64)
+        given = inputs.constants, carry.state, now
+        step = jax.make_jaxpr(kernel.step)(*given).jaxpr
+        pruned, read = dce_jaxpr(step, [True] * len(step.outvars))
+    paths = jax.tree_util.tree_flatten_with_path(given)[0]
+    names = {
+        path[2].key
+        for (path, _), used in zip(paths, read, strict=True)
+        if used and path[0].idx == 0 and getattr(path[1], "name", "") == "numbers"
+    }
+    return names, len(pruned.eqns), len(jax.tree.leaves(carry.state))
+
+
+def test_what_is_off_is_not_in_a_step_and_keeps_nothing():
+    """No operation reads its number, and no state is there for it: it cannot cost anything."""
+    plain, operations, leaves = traced_step()
+    assert plain == {"data_fit_scale", "weight_decay"}
+    # Weights, whether it goes on, and where it diverged.
+    assert leaves == 2 + 2
+    for key in SWITCHES:
+        if key == "flow_tolerance" and importlib.util.find_spec("diffrax") is None:
+            continue
+        value = "1, 0.5" if key in BY_LAYER else 0.5
+        found, more, kept = traced_step(**{key: value})
+        # Factors by layer are in the rates and decays from the start.
+        assert key in BY_LAYER or key in found, key
+        assert more > operations or key == "learning_rate_factors", key
+        assert kept - leaves == {"ema_decay": 2, "flow_tolerance": 1}.get(key, 0), key
