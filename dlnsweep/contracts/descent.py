@@ -90,6 +90,21 @@ class Kernel:
         """Return the state after the steps `step`, ..., `stop` - 1."""
         raise NotImplementedError
 
+    def step(self, constants: Any, state: Any, now: Int[Array, ""]) -> Any:
+        """Return the state after one step, of which `advance` takes many; not all kernels have it.
+
+        Args:
+            constants: The run's `Inputs.constants`.
+            state: The state at step `now`.
+            now: The number of the step.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_step(self) -> bool:
+        """Whether it has a step by itself."""
+        return type(self).step is not Kernel.step
+
     def bounded(
         self,
         inputs: Inputs,

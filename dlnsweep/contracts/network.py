@@ -122,6 +122,9 @@ BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
 AUTO_TAKES = "sweep.auto_takes"
 # Of vector instructions, one core.
 _SIMD_FLOPS_A_SECOND = 20e9
+# A step of a network with a kernel of its own that "auto" does not try to make vector
+# instructions of: most of it are multiply-adds, of which `engine/vectors.py` has the border.
+_MOST_OWN_FLOPS = 80_000
 
 
 class NetworkKind(ABC):
@@ -182,7 +185,7 @@ class NetworkKind(ABC):
     @property
     def kernels(self) -> tuple[str, ...]:
         """The values of sweep.kernel with which it is trained."""
-        own = ("dense",) if self.drawing != self.generic else ()
+        own = ("dense",) if self.has_own_kernel else ()
         reduced = ("reduced",) if self.reducible else ()
         defined = [k for k in BY_DEFINITION if k != REDUCED_INPUTS or self.on_span]
         return ("auto", *own, *reduced, *(defined if self.generic else ()))
@@ -209,10 +212,24 @@ class NetworkKind(ABC):
             return cost
         return replace(cost, seconds=cost.flops / _SIMD_FLOPS_A_SECOND)
 
-    def takes_vectors(self, row: RunSettings) -> bool:
-        """Tell whether a run is trained by vector instructions where they pay, unasked."""
-        unasked = row["sweep.kernel"] == "auto" and row.get(AUTO_TAKES) == "simd"
-        return unasked and self.drawing == self.generic and self.kernel_of(row) == "auto"
+    @property
+    def has_own_kernel(self) -> bool:
+        """Whether a kernel of its own trains it, and not the generic way alone."""
+        return self.drawing != self.generic
+
+    def takes_vectors(self, row: RunSettings, width: int) -> bool:
+        """Tell whether a run is trained by vector instructions where they pay, unasked.
+
+        Args:
+            row: The run's settings.
+            width: The width of its arrays.
+        """
+        if row["sweep.kernel"] != "auto" or row.get(AUTO_TAKES) != "simd":
+            return False
+        if self.kernel_of(row) != "auto":
+            return False
+        # Of a kernel of its own it is known beforehand that a step is far too long.
+        return not self.has_own_kernel or self.step_cost(row, width).flops <= _MOST_OWN_FLOPS
 
     def drawing_for(self, row: RunSettings) -> str:
         """Return what draws a run, which is the generic way's if that is asked for."""

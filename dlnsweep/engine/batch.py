@@ -121,7 +121,7 @@ def _train_dense(
             some = {key: column[group[piece]] for key, column in rows.items()}
             return program.start(program.arguments(some))
 
-        outcome = [(program.way, program.reason or reasons[i], np.nan) for i in group]
+        outcome = [(program.way, program.reason_for(reasons[i]), np.nan) for i in group]
         parts.append(_train_pieces(program, row, start, outcome, watch))
     watch.compile_seconds += program.late_seconds
     program.late_seconds = 0.0

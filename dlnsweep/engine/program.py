@@ -35,6 +35,7 @@ class Program:
         lanes: The number of runs that the batch has.
         device: What `runtime.device_description` says.
         reason: Why it is this program, where that is known; as outcomes have it.
+        refusal: Why it is not another one, which was tried first.
 
     Attributes:
         late_seconds: What compiling has taken after it was made, for what it was given.
@@ -50,8 +51,9 @@ class Program:
         lanes: int,
         device: Mapping[str, Any],
         reason: str = "",
+        refusal: str = "",
     ) -> None:
-        self.reason = reason
+        self.reason, self._refusal = reason, refusal
         self.late_seconds = 0.0
         self.drawing = drawing_of(row, padded_width)
         self.precision = row["sweep.precision"]
@@ -75,6 +77,14 @@ class Program:
     def way(self) -> str:
         """The name of the way of descent, as outcomes have it."""
         return self.drawing.way
+
+    def reason_for(self, otherwise: str) -> str:
+        """Return why it is this program, as outcomes have it.
+
+        Args:
+            otherwise: Why a run is not for another kernel, where the program knows nothing.
+        """
+        return "; ".join(filter(None, (self.reason or otherwise, self._refusal)))
 
     @property
     def goes_on(self) -> bool:
@@ -223,7 +233,7 @@ class Program:
 
 def _key(drawing: str, layout: Layout, row: RunSettings, padded_width: int) -> str:
     way = f"{row['sweep.kernel']} " if row["sweep.kernel"] in ("simd", "jumps") else ""
-    way += "simd if it pays " if network_of(row).takes_vectors(row) else ""
+    way += "simd if it pays " if network_of(row).takes_vectors(row, padded_width) else ""
     way += "given " if row.get(WARM_START) else ""
     return f"{way}{drawing} {row['sweep.precision']} {padded_width} {layout}"
 

@@ -61,7 +61,7 @@ class Programs:
         device = device_description()
         key = Program.key(row, padded_width, lanes, device)
         make = {"simd": program_of_vectors, "jumps": JumpProgram}.get(row["sweep.kernel"], Program)
-        if network_of(row).takes_vectors(row):
+        if network_of(row).takes_vectors(row, padded_width):
             make = program_where_it_pays
         return self.once(key, lambda: make(row, padded_width, lanes, device))
 

@@ -1,9 +1,9 @@
 """The program of a batch whose steps are vector instructions, one run a lane.
 
-Runs are drawn as by the generic way, and records are its own: only the steps between them are
-taken by machine code that `simd/` makes of the same function. A run has the same bits in whatever
-lane and batch, as far as its draw and its records have them. Nothing in the code depends on the
-processor but how many runs a vector holds, which no bit does.
+Runs are drawn, and recorded, as by the kernel whose step it is, the generic way or a network's own:
+only the steps between records are taken by machine code that `simd/` makes of the same function. A
+run has the same bits in whatever lane and batch, as far as its draw and its records have them.
+Nothing in the code depends on the processor but how many runs a vector holds, which no bit does.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from dlnsweep.simd.translate import MOST_OPERATIONS
 # results/kept/speed/simd_border.csv. Another border would change the kernel of begun folders, so it
 # needs another word than "simd" in them (execution/auto_kernel.py).
 PAYS_UP_TO = 40_000
+# The same of the steps of a network's own kernel, beside that kernel:
+# results/kept/speed/simd_dense.csv.
+PAYS_BESIDE_DENSE = 10_000
 # Leaves of fewer entries are not worth another program where the runs have them in common.
 _LEAST_SHARED = 2
 
@@ -44,7 +47,10 @@ def program_of_vectors(
         RunError: If llvmlite is not installed.
     """
     check_installed(ASKED)
-    return _program(row, padded_width, lanes, device, "asked for", "simd cannot")
+    try:
+        return _of_vectors(row, padded_width, lanes, device, "asked for", MOST_OPERATIONS)
+    except Refused as why:
+        return Program(row, padded_width, lanes, device, f"simd cannot: {why}")
 
 
 def program_where_it_pays(
@@ -52,34 +58,34 @@ def program_where_it_pays(
 ) -> Program:
     """Return the program for a batch that has vector instructions where they pay.
 
+    Of a network with a kernel of its own they take that kernel's steps.
+
     How many runs it has does not matter: a run has the same bits whatever others are beside it.
 
     Raises:
         RunError: If llvmlite is not installed.
     """
     check_installed(BEGUN)
-    # Why it is not on the span of its samples, where its network could be.
-    whole = network_of(row).why_full(row, padded_width)
-    why_not = f"{whole.sentence}; not simd" if whole else "not simd"
-    return _program(row, padded_width, lanes, device, "it pays", why_not, PAYS_UP_TO)
+    own = network_of(row).has_own_kernel
+    why = "it pays; the dense kernel's steps" if own else "it pays"
+    most = PAYS_BESIDE_DENSE if own else PAYS_UP_TO
+    try:
+        return _of_vectors(row, padded_width, lanes, device, why, most)
+    except Refused as refusal:
+        return Program(row, padded_width, lanes, device, refusal=f"not simd: {refusal}")
 
 
-def _program(
+def _of_vectors(
     row: RunSettings,
     padded_width: int,
     lanes: int,
     device: Mapping[str, Any],
     why: str,
-    why_not: str,
-    most: int = MOST_OPERATIONS,
-) -> Program:
-    refusal = why_not_here(device["platform"])
-    if not refusal:
-        try:
-            return VectorProgram(row, padded_width, lanes, device, why, most)
-        except Refused as reason:
-            refusal = str(reason)
-    return Program(row, padded_width, lanes, device, f"{why_not}: {refusal}")
+    most: int,
+) -> VectorProgram:
+    if refusal := why_not_here(device["platform"]):
+        raise Refused(refusal)
+    return VectorProgram(row, padded_width, lanes, device, why, most)
 
 
 class VectorProgram(Program):
@@ -120,6 +126,8 @@ class VectorProgram(Program):
     def _compile_segment(self, inputs: Any, carry: Any) -> Any:
         if self.drawing.one_seed:
             raise Refused("its runs share an operator")
+        if not self.kernel.has_step:
+            raise Refused("its kernel has no step by itself")
         one = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype),
             (inputs.constants, carry.state),

@@ -15,6 +15,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import AUTO_TAKES, network_of
 from dlnsweep.errors import StoreError
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.llvm import BEGUN, check_installed, is_usable
 from dlnsweep.store import Store
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 # What a folder's record says of it.
 _RECORD = "auto_takes"
+# Beside a network's own kernel: the seconds that it takes of one core, a program, and what it makes
+# of a step that is small (simd_dense.csv). Most of them are saved, and to compile vector
+# instructions takes a second or two in each worker.
+_LEAST_SECONDS = 5.0
+_DENSE_FLOPS_A_SECOND = 4e9
 # Runs of the widest vector.
 _VECTOR = {"float64": 8, "float32": 16}
 
@@ -48,15 +54,23 @@ def settings_in(record: Mapping[str, Any]) -> dict[str, str]:
     return {AUTO_TAKES: "simd"} if _of_record(record) else {}
 
 
-def least_runs(plan: Plan, taken: Mapping[str, str]) -> int:
-    """Return how many runs a batch should have: those of a vector, for fewer take as long.
+def least_runs(plan: Plan, taken: Mapping[str, str]) -> np.ndarray:
+    """Return how many runs a batch of each program should have.
+
+    Those of a vector, for fewer take as long; one where it does not matter.
 
     Args:
         plan: The plan.
         taken: What the folder's record has of it.
     """
-    by_vectors = taken or plan.sweep.options.kernel == "simd"
-    return _VECTOR[plan.sweep.options.precision] if by_vectors else 1
+    found, widths = np.ones(plan.num_programs, np.int64), plan.program_widths
+    if plan.sweep.options.kernel == "simd":
+        found[:] = _VECTOR[plan.sweep.options.precision]
+    elif taken:
+        # What the reduced kernel may train is batched as for that.
+        full = [p for p, row in _by_vectors(plan) if network_of(row).why_full(row, widths[p])]
+        found[full] = _VECTOR[plan.sweep.options.precision]
+    return found
 
 
 def check_here(store: Store) -> None:
@@ -73,11 +87,32 @@ def _of_record(record: Mapping[str, Any]) -> dict[str, str]:
     return {_RECORD: "simd"} if record.get(_RECORD) == "simd" else {}
 
 
+def _by_vectors(plan: Plan) -> list[tuple[int, RunSettings]]:
+    """Return which programs would be of vector instructions, and a run of each."""
+    programs, firsts = np.unique(plan.programs, return_index=True)
+    rows = [plan.row(first) | {AUTO_TAKES: "simd"} for first in firsts.tolist()]
+    return [
+        (program, row)
+        for program, row in zip(programs.tolist(), rows, strict=True)
+        if network_of(row).takes_vectors(row, plan.program_widths[program])
+    ]
+
+
 def _has_use(plan: Plan) -> bool:
-    """Tell whether runs of any program would be trained by vector instructions."""
-    _, firsts = np.unique(plan.programs, return_index=True)
-    rows = (plan.row(int(index)) | {AUTO_TAKES: "simd"} for index in firsts)
-    return any(network_of(row).takes_vectors(row) for row in rows)
+    """Tell whether runs of any program would be trained by vector instructions.
+
+    Where a kernel of the network's own would train them, too, that must save more than it costs
+    to compile them.
+    """
+    found = _by_vectors(plan)
+    if not found or not network_of(found[0][1]).has_own_kernel:
+        return bool(found)
+    seconds = 0.0
+    for program, row in found:
+        cost = network_of(row).step_cost(row, plan.program_widths[program])
+        steps = plan.settings["training.num_steps"][plan.programs == program].sum(dtype=float)
+        seconds += float(steps) * cost.flops / _DENSE_FLOPS_A_SECOND
+    return seconds >= _LEAST_SECONDS * len(found)
 
 
 def _fills_vectors(plan: Plan) -> bool:

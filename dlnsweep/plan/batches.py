@@ -58,7 +58,7 @@ def make_batches(
     rows: np.ndarray,
     first_number: int = 0,
     begin_at: np.ndarray | None = None,
-    least: int = 1,
+    least: np.ndarray | None = None,
 ) -> list[Batch]:
     """Cut some of a plan's runs into batches.
 
@@ -67,8 +67,8 @@ def make_batches(
         rows: Rows of the run table that have no batch yet.
         first_number: The number of the first new batch.
         begin_at: The step that each run of the plan goes on from, if not all begin at step 0.
-        least: How many runs a batch should have at least, however long they take: fewer would
-            take as long together.
+        least: How many runs a batch of each program should have at least, however long they take:
+            fewer would take as long together. By default one.
     """
     if not len(rows):
         return []
@@ -81,12 +81,13 @@ def make_batches(
     wanted = max(wanted, work / _MOST_BATCHES)
     batches: list[Batch] = []
     for group, cost in groups:
-        width = plan.program_widths[plan.programs[group[0]]]
+        program = plan.programs[group[0]]
+        width, fewest = plan.program_widths[program], 1 if least is None else int(least[program])
         # Every batch of reduced runs may need a program of its own, for the sizes that it finds.
         seconds = max(wanted, _LEAST_REDUCED_SECONDS) if cost.reduced else wanted
         # Runs that share what their seed draws have batches of their own seed.
         for part in parts_of(plan.settings["seed"][group] * cost.shares):
-            pieces = -(-len(part) // _most_lanes(cost, seconds, least))
+            pieces = -(-len(part) // _most_lanes(cost, seconds, fewest))
             for piece in np.array_split(group[part], pieces):
                 batches.append(Batch(first_number + len(batches), piece, width))
     return batches

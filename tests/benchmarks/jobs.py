@@ -16,10 +16,12 @@ from tests.benchmarks.ours import Direct, SweepRow, matrix_products, plan_of, ra
 from tests.benchmarks.timing import read_bandwidth, update_bandwidth
 
 
-def train(document: dict[str, Any], plugin: str = "") -> dict[str, float]:
+def train(
+    document: dict[str, Any], plugin: str = "", told: dict[str, Any] | None = None
+) -> dict[str, float]:
     """Train a whole sweep with `train_batch`, as a worker does; return its seconds.
 
-    `core` is the time of this process on its core.
+    `core` is the time of this process on its core. `told` is what a folder's record says of it.
     """
     from dlnsweep.contracts.plugins import load_plugin
     from dlnsweep.engine.batch import train_batch
@@ -28,7 +30,7 @@ def train(document: dict[str, Any], plugin: str = "") -> dict[str, float]:
         load_plugin(plugin)
     plan = plan_of(document)
     began = time.process_time()
-    trained = train_batch(plan.settings, plan.shared, plan.program_widths[0])
+    trained = train_batch(plan.settings, plan.shared | (told or {}), plan.program_widths[0])
     core = time.process_time() - began
     assert np.all(trained.diverged_step < 0)
     return {"training": trained.seconds, "compiling": trained.compile_seconds, "core": core}

@@ -249,11 +249,11 @@ def test_what_it_cannot_another_program_does(monkeypatch: pytest.MonkeyPatch):
     )  # fmt: skip
     # Beside it stands why it is not on the span of its samples, as where nothing was tried.
     row = planned(CASES["tanh, adam"], kernel="auto").row(0)
-    whole = network_of(row).why_full(row, 3)
-    assert whole is not None
-    assert vectors.program_where_it_pays(row, 3, 2, on_cpu)[-1] == (  # type: ignore[index]
-        f"{whole.sentence}; not simd: its step has the operation 'sort', which is not known here"
+    monkeypatch.setattr(vectors, "Program", lambda *given, refusal: refusal)
+    assert vectors.program_where_it_pays(row, 3, 2, on_cpu) == (
+        "not simd: its step has the operation 'sort', which is not known here"
     )
+    monkeypatch.setattr(vectors, "Program", lambda *given: given)
     refused: Any = vectors.program_of_vectors(RunSettings({}), 3, 2, on_gpu)
     assert refused[-1] == ("simd cannot: it computes on the CPU, and JAX's device here is a gpu")
 
@@ -267,13 +267,15 @@ def test_unasked_it_takes_what_pays_alone(monkeypatch: pytest.MonkeyPatch):
         with numerics():
             return Programs().dense(row, 3, 2)
 
-    monkeypatch.setattr(vectors, "Program", lambda *given: given[-1])
+    whole = network_of(row).why_full(row, 3)
+    assert whole is not None
+    why = whole.sentence
     monkeypatch.setattr(vectors, "PAYS_UP_TO", 0)
-    said = program(row | folder)
+    said = program(row | folder).reason_for(why)
     count = int(said.partition(" operations, more than 0")[0].rpartition(" ")[2].replace(",", ""))
     # A step of one operation more than pays is the generic way's, which says why.
     monkeypatch.setattr(vectors, "PAYS_UP_TO", count - 1)
-    assert program(row | folder) == (
+    assert program(row | folder).reason_for(why) == (
         f"its inputs span all their dimensions; not simd: its step has {count:,} operations, more "
         f"than {count - 1:,}"
     )
@@ -284,10 +286,11 @@ def test_unasked_it_takes_what_pays_alone(monkeypatch: pytest.MonkeyPatch):
     assert paid.reason.endswith(f", {count:,} operations a step")
     # A folder that says nothing of it, one that says something else, and a kernel asked for.
     for other in (row, row | {AUTO_TAKES: "other"}, row | folder | {"sweep.kernel": "generic"}):
-        assert not network_of(other).takes_vectors(other)
-    # What has a kernel by hand is trained by that.
+        assert not network_of(other).takes_vectors(other, 3)
+    # Of what has a kernel by hand, a step that is far too long is not tried.
     dense = planned(CASES["linear"], kernel="auto").row(0) | folder
-    assert not network_of(dense).takes_vectors(dense)
+    assert network_of(dense).takes_vectors(dense, 3)
+    assert not network_of(dense).takes_vectors(dense, 300)
 
 
 @pytest.mark.slow

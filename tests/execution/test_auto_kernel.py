@@ -121,7 +121,7 @@ def test_runs_that_go_on_have_the_kernel_that_began_them(
 
 def test_it_is_taken_where_it_can_pay_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert would_take(make_plan(tiny())) == TAKEN
-    # Too few runs for a vector; another kernel asked for; a kernel by hand.
+    # Too few runs for a vector; another kernel asked for; too few steps beside a kernel by hand.
     assert would_take(make_plan(tiny(7))) == {}
     assert would_take(make_plan(tiny(kernel="generic"))) == {}
     assert would_take(make_plan(sweep(sweep={"seeds": 8}))) == {}
@@ -162,6 +162,36 @@ def test_long_runs_have_batches_that_fill_a_vector(tmp_path: Path, monkeypatch: 
     assert sizes(tmp_path / "new") == [8, 8, 8]
     prepare(tiny(**{**long, "seeds": 24}), tmp_path / "without")
     assert sizes(tmp_path / "without") == [1] * 24
+
+
+def linear(seeds: int = 8, width: Any = 2, num_steps: Any = 10**8) -> Sweep:
+    return sweep(
+        problem=TEACHER,
+        network={"kind": "deep_linear", "depth": 2, "width": width},
+        training={"learning_rate": 0.1, "num_steps": num_steps, "minibatch_size": 1},
+        sweep={"seeds": seeds},
+    )
+
+
+def test_beside_a_kernel_by_hand_it_is_taken_where_it_saves_more_than_to_compile_it(
+    tmp_path: Path,
+):
+    assert would_take(make_plan(linear())) == TAKEN
+    assert would_take(make_plan(linear(num_steps=10**5))) == {}
+    assert would_take(make_plan(linear(7))) == {}
+    # Many runs of few steps.
+    assert would_take(make_plan(linear(10**4, num_steps=10**6))) == TAKEN
+    # Wide ones have steps of too many operations, and batches as they would have without.
+    assert would_take(make_plan(linear(width=10**4))) == {}
+    prepare(linear(16, [2, 10**4]), tmp_path / "both")
+    assert taken(tmp_path / "both") == TAKEN
+    assert sizes(tmp_path / "both") == [8, 8] + [1] * 16
+    # Which kernel trains such runs only a pilot can tell: they are batched as for that.
+    pilot = sweep(
+        problem=TEACHER, network={"kind": "deep_linear", "depth": 2, "width": 2},
+        training={"learning_rate": 0.1, "num_steps": 10**10}, sweep={"seeds": 8},
+    )  # fmt: skip
+    assert would_take(make_plan(pilot)) == TAKEN
 
 
 @pytest.mark.parametrize("value", [True, 1, "Simd", ["simd"], {"simd": 1}, None])

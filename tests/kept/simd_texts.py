@@ -18,11 +18,6 @@ def _beside_the_dense_kernel() -> Iterator[Statement]:
     assert len(rows) == 2
     faster = [row["otherwise / simd"] for row in rows]
     yield says("takes steps {} to {} times as fast as the dense kernel", min(faster), max(faster))
-    # The same operations in more time are a smaller share of the peak.
-    shares = [row["share of the peak"] / row["otherwise / simd"] for row in rows]
-    yield says("multiplies at {} to {} of the cores' peak", min(shares), max(shares))
-    most = [1 / share for share in shares]
-    yield says("can be more than {} to {} times as fast", min(most), max(most))
 
 
 def _border() -> Iterator[Statement]:

@@ -121,6 +121,14 @@ class DenseKernel(Kernel):
         """Return W_1, ..., W_L."""
         return self.view(inputs, carry).weights
 
+    def step(self, constants: Any, state: Any, now: Array) -> Any:
+        """Return the state after one step."""
+        size = self.training.minibatch_size
+        if isinstance(constants, gradient_descent.Constants):
+            return gradient_descent.step(constants, state, now, minibatch_size=size)
+        name = self.training.optimizer
+        return optax_descent.step(constants, state, now, name=name, minibatch_size=size)
+
     def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
         """Return the state after the steps `step`, ..., `stop` - 1."""
         if isinstance(inputs.constants, gradient_descent.Constants):

@@ -149,10 +149,7 @@ def advance(
         # Under `vmap` the condition must not depend on the run: see `step` above.
         return within & carry[1].active if early_exit else within
 
-    def source(residual: Float[Array, "d r"], now: Int[Array, ""]) -> Float[Array, "d r"]:
-        if constants.minibatches is None:
-            return residual
-        return stochastic(constants.minibatches, residual, now, minibatch_size)
+    source = _source(constants, minibatch_size)
 
     def fold(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
         now, state = carry
@@ -164,6 +161,22 @@ def advance(
     if delay == 1 and constants.data.inputs.shape[0] <= _LARGEST_OUTER:
         return _lagging_steps(constants, state, step, stop, source, early_exit=early_exit)
     return lax.while_loop(unfinished, fold, (step, state))[1]
+
+
+def step(
+    constants: Constants, state: State, now: Int[Array, ""], *, minibatch_size: int = 0
+) -> State:
+    """Return the state after one step, with its update made at once; see `advance`."""
+    return _single_step(constants, state, now, _source(constants, minibatch_size))
+
+
+def _source(constants: Constants, minibatch_size: int) -> Source:
+    def source(residual: Float[Array, "d r"], now: Int[Array, ""]) -> Float[Array, "d r"]:
+        if constants.minibatches is None:
+            return residual
+        return stochastic(constants.minibatches, residual, now, minibatch_size)
+
+    return source
 
 
 def rescale(

@@ -81,14 +81,35 @@ def view(constants: Constants, state: State) -> LinearView:
 def advance(
     constants: Constants,
     state: State,
-    step: Int[Array, ""],
+    begin: Int[Array, ""],
     stop: Int[Array, ""],
     *,
     name: str,
     early_exit: bool,
     minibatch_size: int = 0,
 ) -> State:
-    """Carry out the steps `step`, ..., `stop` - 1; see `gradient_descent.advance`."""
+    """Carry out the steps `begin`, ..., `stop` - 1; see `gradient_descent.advance`."""
+
+    def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
+        within = carry[0] < stop
+        return within & carry[1].active if early_exit else within
+
+    def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
+        now, state = carry
+        return now + 1, step(constants, state, now, name=name, minibatch_size=minibatch_size)
+
+    return lax.while_loop(unfinished, one_step, (begin, state))[1]
+
+
+def step(
+    constants: Constants,
+    state: State,
+    now: Int[Array, ""],
+    *,
+    name: str,
+    minibatch_size: int = 0,
+) -> State:
+    """Return the state after one step; see `advance`."""
     data, dtype = constants.data, state.weights[0].dtype
     numbers = {key: value.astype(dtype) for key, value in constants.numbers.items()}
     rates = constants.learning_rates.astype(dtype)
@@ -97,7 +118,7 @@ def advance(
     coupled_decay = numbers["weight_decay"] if couples_decay(name) else 0.0
 
     def objective(
-        weights: tuple[Float[Array, "..."], ...], now: Int[Array, ""]
+        weights: tuple[Float[Array, "..."], ...],
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         output = measurements
         for weight in weights:
@@ -114,27 +135,19 @@ def advance(
         loss = 0.5 * (numbers["data_fit_scale"] * fit + coupled_decay * decay)
         return loss, squared_error
 
-    def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
-        within = carry[0] < stop
-        return within & carry[1].active if early_exit else within
+    gradients, squared_error = jax.grad(objective, has_aux=True)(state.weights)
+    within = squared_error <= constants.limit
+    active = state.active & within
+    diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
+    updates, optimizer = transformation.update(gradients, state.optimizer, state.weights)
+    directions: Any = updates
+    scaled = tuple(-rate * d for rate, d in zip(rates, directions, strict=True))
+    weights, lost = add_all(state.weights, state.lost, scaled)
 
-    def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
-        now, state = carry
-        gradients, squared_error = jax.grad(objective, has_aux=True)(state.weights, now)
-        within = squared_error <= constants.limit
-        active = state.active & within
-        diverged_step = jnp.where(state.active & ~within, now, state.diverged_step)
-        updates, optimizer = transformation.update(gradients, state.optimizer, state.weights)
-        directions: Any = updates
-        scaled = tuple(-rate * d for rate, d in zip(rates, directions, strict=True))
-        weights, lost = add_all(state.weights, state.lost, scaled)
+    def keep(new: Array, old: Array) -> Array:
+        return jnp.where(active, new, old)
 
-        def keep(new: Array, old: Array) -> Array:
-            return jnp.where(active, new, old)
-
-        weights, optimizer, lost = jax.tree.map(
-            keep, (weights, optimizer, lost), (state.weights, state.optimizer, state.lost)
-        )
-        return now + 1, State(weights, optimizer, active, diverged_step, lost)
-
-    return lax.while_loop(unfinished, one_step, (step, state))[1]
+    weights, optimizer, lost = jax.tree.map(
+        keep, (weights, optimizer, lost), (state.weights, state.optimizer, state.lost)
+    )
+    return State(weights, optimizer, active, diverged_step, lost)

@@ -192,6 +192,10 @@ class ReluKernel(Kernel):
         """Return W_1, ..., W_L."""
         return self.view(inputs, carry).weights
 
+    def step(self, constants: Constants, state: State, now: Array) -> State:
+        """Return the state after one step."""
+        return _step(constants, state, now)
+
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
 
@@ -200,7 +204,7 @@ class ReluKernel(Kernel):
             return within & carry[1].active if self.early_exit else within
 
         def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
-            return carry[0] + 1, _step(inputs.constants, carry[1], carry[0])
+            return carry[0] + 1, self.step(inputs.constants, carry[1], carry[0])
 
         return lax.while_loop(unfinished, one_step, (step, state))[1]
 

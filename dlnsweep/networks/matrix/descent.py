@@ -182,11 +182,12 @@ class FactorizationKernel(Kernel):
             return within & carry[1].active if self.early_exit else within
 
         def one_step(carry: tuple[Int[Array, ""], Any]) -> tuple[Int[Array, ""], Any]:
-            return carry[0] + 1, self._step(inputs.constants, carry[1], carry[0])
+            return carry[0] + 1, self.step(inputs.constants, carry[1], carry[0])
 
         return lax.while_loop(unfinished, one_step, (step, state))[1]
 
-    def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
+    def step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
+        """Return the state after one step."""
         weights, dtype = state.weights, state.weights[0].dtype
         numbers = {name: value.astype(dtype) for name, value in constants.numbers.items()}
         factor = jnp.where(state.active, numbers["data_fit_scale"], 0.0)

@@ -97,7 +97,8 @@ class EndToEndKernel(FactorizationKernel):
         del inputs
         return {"weights": carry.state.weights, "matrix": carry.state.matrix}
 
-    def _step(self, constants: Constants, state: Any, now: Int[Array, ""]) -> Any:
+    def step(self, constants: Constants, state: Any, now: Int[Array, ""]) -> Any:
+        """Return the state after one step."""
         matrix, dtype = state.matrix, state.matrix.dtype
         factor = constants.numbers["data_fit_scale"].astype(dtype)
         gradient, residual = constants.fit.gradient(matrix, self.power, streamed=self.streamed)
@@ -107,7 +108,7 @@ class EndToEndKernel(FactorizationKernel):
             active=state.active & within,
             diverged_step=jnp.where(state.active & ~within, now, state.diverged_step),
         )
-        deep = super()._step(constants, _network(ended), now)
+        deep = super().step(constants, _network(ended), now)
         gradient = factor * gradient
         rate = constants.learning_rates[0].astype(dtype)
         change = -rate * preconditioned(matrix, gradient, len(state.weights))
