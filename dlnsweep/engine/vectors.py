@@ -31,7 +31,7 @@ from dlnsweep.simd.translate import MOST_OPERATIONS
 PAYS_UP_TO = 40_000
 # The same of the steps of a network's own kernel, beside that kernel:
 # results/kept/speed/simd_dense.csv.
-PAYS_BESIDE_DENSE = 10_000
+PAYS_BESIDE_DENSE = 32_000
 # Leaves of fewer entries are not worth another program where the runs have them in common.
 _LEAST_SHARED = 2
 

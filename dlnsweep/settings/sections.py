@@ -99,7 +99,7 @@ class SweepSettings(Settings):
             "how gradient descent is carried out; generic: by value-and-grad of the loss as it is "
             "defined, slowly; simd: the same steps of a small network as vector instructions, one "
             "run a lane, on a CPU with llvmlite; what cannot be made of them the generic "
-            "way trains, and of networks without a kernel by hand auto has them where they pay; "
+            "way trains; auto has them where they pay, of a kernel by hand of that kernel's steps; "
             "jumps: full-batch gradient descent, momentum or nesterov of a smooth network with few "
             "outputs on all samples, over any number of steps, jumping over most, to "
             "sweep.tolerance; "
