@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dlnsweep.engine.vectors import PAYS_UP_TO
+from dlnsweep.engine.vectors import PAYS_BESIDE_DENSE, PAYS_UP_TO
 from kept.tables import table
 from kept.text import GUIDES, Part, Statement, says
 
@@ -18,6 +18,23 @@ def _beside_the_dense_kernel() -> Iterator[Statement]:
     assert len(rows) == 2
     faster = [row["otherwise / simd"] for row in rows]
     yield says("takes steps {} to {} times as fast as the dense kernel", min(faster), max(faster))
+
+
+def _of_the_dense_kernel() -> Iterator[Statement]:
+    rows = [
+        (int(row["operations"]), row["dense / simd"]) for row in table("speed/simd_dense.csv").rows
+    ]
+    most = max(count for count, _ in rows)
+    assert most <= PAYS_BESIDE_DENSE
+    small, large = ([r for r in rows if (r[0] < 5000) == few] for few in (True, False))
+    yield says(
+        "takes {} to {} times as long for networks of up to {} operations",
+        min(ratio for _, ratio in small),
+        max(ratio for _, ratio in small),
+        max(count for count, _ in small),
+    )
+    least, longest = (f(ratio for _, ratio in large) for f in (min, max))
+    yield says("and {} to {} times for those of up to {}", least, longest, most)
 
 
 def _border() -> Iterator[Statement]:
@@ -40,7 +57,7 @@ PARTS = [
     Part(
         f"{GUIDES}/kernels.md",
         "Small networks as vector instructions",
-        lambda: (*_border(), *_beside_the_dense_kernel()),
+        lambda: (*_border(), *_of_the_dense_kernel(), *_beside_the_dense_kernel()),
         settings=("linear networks of 5×5 and",),
     )
 ]
