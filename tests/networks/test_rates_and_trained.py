@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import planned_runs
 import pytest
 from generic_samples import trained_from
 from spec_samples import sweep
@@ -59,6 +60,29 @@ def chain() -> Iterator[Callable[..., Any]]:
 
     yield make
     NETWORKS.pop(("samples", "chain"), None)
+
+
+def over_fan_in(params: Any, settings: Any, optimizer: str) -> Any:
+    (first,) = params["first"]
+    found = {name: 1 / params[name].shape[1] for name in ("middle", "last")}
+    return found | {"first": (1 / first.shape[1],)}
+
+
+def test_rates_over_the_fan_in_are_the_step_rule_of_deep_linear_networks(chain: Any):
+    """The chain is drawn as `fan_in_normal` is."""
+    given = {"record__observables": ["regression_error"], "sweep__kernel": "generic"}
+    training = {"learning_rate": 0.1, "weight_decay": 1e-2, "num_steps": 40}
+    own, theirs, plain = (
+        planned_runs.train(make_plan(sweep(**given, **changes))).observables["regression_error"]
+        for changes in (
+            chain(rates=over_fan_in) | {"training": training},
+            {"network": {"depth": 3, "width": 6}, "training": {**training, "step_rule": "fan_in"}},
+            {"network": {"depth": 3, "width": 6}, "training": training},
+        )
+    )
+    # The same operations, but for their order.
+    assert own == pytest.approx(theirs, rel=1e-12)
+    assert own[0, -1] != pytest.approx(plain[0, -1], rel=1e-2)
 
 
 def test_what_is_not_trained_is_a_constant_and_each_leaf_has_its_rate(chain: Any):
