@@ -135,7 +135,9 @@ def _apart(found: Any, judge: Any, run: int) -> tuple[str, float]:
     """Return the observable that is farthest apart, and how far.
 
     Differences are over the largest value of the run, and those of 1 - cos, which are squares of
-    distances of unit matrices, are of these distances.
+    distances of unit matrices, are of these distances. The noise of gradients, which is a square,
+    is rounding where it is below that of `ALLOWED` of the gradient: a network that is zero whatever
+    it learns has none.
     """
     worst, farthest, rows = "", 0.0, int(judge.num_rows[run])
     for name, values in judge.observables.items():
@@ -143,7 +145,11 @@ def _apart(found: Any, judge: Any, run: int) -> tuple[str, float]:
         if name == "layer_rotation":
             apart = np.max(np.abs(np.sqrt(a) - np.sqrt(b)))
         else:
-            apart = np.max(np.abs(a - b)) / np.max(np.abs(b))
+            scale = np.max(np.abs(b))
+            if name == "gradient_noise":
+                gradient = np.max(judge.observables["gradient_norm"][run, :rows])
+                scale = max(scale, (ALLOWED * gradient) ** 2)
+            apart = np.max(np.abs(a - b)) / scale
         # NaN is the farthest of all.
         if not apart <= farthest:
             worst, farthest = name, float(apart)
