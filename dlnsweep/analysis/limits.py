@@ -9,14 +9,18 @@ as it is in the width of networks whose weights are independent: the corrections
 are powers of 1/width (Dyer and Gur-Ari 2020, arXiv:1909.11304; Yaida 2020). Polynomials of degree 1
 and 2 are fitted by least squares with weights 1/h, as fluctuations of narrow networks are larger;
 both are linear in y, so that every seed, which has the same data at all sizes, has a limit of its
-own, and Student's t makes an interval of those. What is left out is estimated beside it:
+own. Their mean y_2(0), of degree 2, is the limit. Errors are skewed over the data that seeds draw,
+which makes Student's interval too short on the side of the rare large ones. So its quantiles +-t go
+through the inverse of Hall's transformation (Hall 1992), with g the skewness of the n seeds' limits
+and s their standard deviation:
 
-    half-width = t s / sqrt(n) + |y_1(0) - y_2(0)| h_k
+    q(t) = (3 / a) ((1 + a (t - a / 6))^(1/3) - 1),   a = g / sqrt(n)
+    low, high = y_2(0) - s q(+t) / sqrt(n) - left,  y_2(0) - s q(-t) / sqrt(n) + left
 
-with the limits y_q(0) of degree q, s and the limit itself of degree 2: degree 1 errs by some a_2
-h_1 h_k, and what degree 2 leaves out is smaller by another factor of the order h_k (derived).
+What the polynomials leave out is estimated by left = |y_1(0) - y_2(0)| h_k: degree 1 errs by some
+a_2 h_1 h_k, and what degree 2 leaves out is smaller by another factor of the order h_k (derived).
 
-Student's interval of few seeds is too short where values are skewed over the data that seeds draw
+Few seeds of very skewed errors hide their tail, and the interval stays too short for the mean
 (measured: results/kept/population).
 
 That corrections fall as 1/w is checked, not assumed: p with
@@ -57,6 +61,8 @@ _SEARCHED = (0.05, 8.0)
 _UNKNOWN = 0.05
 _FEWEST_SIZES, _FEWEST_SEEDS = 3, 3
 _CLEAR = 5.0
+# Below this a, what the first order leaves out, some a^2 t^3, is rounding.
+_SYMMETRIC = 1e-8
 
 
 def extrapolate(
@@ -147,34 +153,56 @@ def _limit_of(group: pd.DataFrame, setting: str, column: str) -> dict[str, Any]:
     # pivot_table sorts by size.
     places = np.asarray(whole.columns, dtype=float)
     values = np.asarray(whole, dtype=float)
-    limit, half = limit_and_half(places, values)
+    limit, low, high = limit_and_ends(places, values)
     order = orders(places, values)
     known = np.isfinite(order[0])
     right = not known or (order[1] <= ORDERS[1] and order[2] >= ORDERS[0])
     if not right:
-        limit, half = np.nan, np.nan
+        limit, low, high = np.nan, np.nan, np.nan
         verdict = f"falls as another power than 1/{setting.rpartition('.')[2]}: no limit"
     else:
         verdict = "order 1" if known else "order not told by these seeds"
-    numbers = (values[:, -1].mean(), limit, limit - half, limit + half, *order)
+    numbers = (values[:, -1].mean(), limit, low, high, *order)
     return found | dict(zip(names, map(float, numbers), strict=True)) | {"verdict": verdict}
 
 
-def limit_and_half(sizes: Numbers, values: Numbers) -> tuple[float, float]:
-    """Return the limit of means and half of the length of its interval; see the module's head.
+def limit_and_ends(sizes: Numbers, values: Numbers) -> tuple[float, float, float]:
+    """Return the limit of means and the ends of its interval; see the module's head.
 
     Args:
         sizes: The values of the setting (k,), ascending.
         values: y (n, k), a row a seed.
     """
+    first, second = limits_of_seeds(sizes, values)
+    low, high = mean_interval(second)
+    left = abs(float(first.mean() - second.mean())) * sizes[0] / sizes[-1]
+    return float(second.mean()), low - left, high + left
+
+
+def limits_of_seeds(sizes: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
+    """Return y_1(0) and y_2(0) of each seed; arguments as of `limit_and_ends`."""
     small = sizes[0] / sizes
-    first, second = (values @ _at_zero(small, degree) for degree in (1, 2))
-    seeds = len(values)
-    spread = float(np.std(second, ddof=1)) / seeds**0.5
+    return values @ _at_zero(small, 1), values @ _at_zero(small, 2)
+
+
+def mean_interval(values: Numbers) -> tuple[float, float]:
+    """Return the ends of the interval of a mean whose values (n,) may be skewed; n >= 3."""
+    count, spread = len(values), float(np.std(values, ddof=1))
+    # Of equal values there is no skewness.
+    skewness: Any = stats.skew(values, bias=False) if spread > 0 else 0.0
+    a = float(skewness) / count**0.5
     student: Any = stats.t
-    quantile = float(student.ppf((1 + LEVEL) / 2, seeds - 1))
-    left = abs(float(first.mean() - second.mean())) * small[-1]
-    return float(second.mean()), quantile * spread + left
+    t = float(student.ppf((1 + LEVEL) / 2, count - 1))
+
+    def untransformed(x: float) -> float:
+        # To first order in a where the cube root would cancel.
+        if abs(a) < _SYMMETRIC:
+            return x - a / 6 - a * x**2 / 3
+        return 3 / a * (float(np.cbrt(1 + a * (x - a / 6))) - 1)
+
+    reach = spread / count**0.5
+    mean = float(values.mean())
+    return mean - reach * untransformed(t), mean - reach * untransformed(-t)
 
 
 def _at_zero(small: Numbers, degree: int) -> Numbers:

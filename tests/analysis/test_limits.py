@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from dlnsweep.analysis import limits
 from dlnsweep.errors import SpecError
@@ -38,12 +39,54 @@ def drawn(seeds: int, rng: Any, slope: float = 20.0, order: float = 1.0) -> np.n
 
 def test_a_polynomial_of_degree_two_is_extrapolated_exactly():
     values = 3 + 5 / SIZES - 70 / SIZES**2 + np.array([[-0.1], [0.0], [0.1]])
-    limit, half = limits.limit_and_half(SIZES, values)
+    limit, low, high = limits.limit_and_ends(SIZES, values)
     assert limit == pytest.approx(3, abs=1e-12)
     # Student's t of two degrees of freedom, and the step from degree one to two.
     straight = [np.polynomial.Polynomial.fit(1 / SIZES, row, 1, w=SIZES**0.5)(0) for row in values]
     left = abs(np.mean(straight) - 3) * 64 / 512
-    assert half == pytest.approx(4.302652729696142 * 0.1 / 3**0.5 + left, rel=1e-9)
+    half = 4.302652729696142 * 0.1 / 3**0.5 + left
+    assert (low, high) == pytest.approx((3 - half, 3 + half), rel=1e-9)
+
+
+def halls(values: np.ndarray, mean: float) -> float:
+    """Return Hall's statistic of a mean, which is nearly normal: sqrt(n) (W + g W^2 / 3 + ...)."""
+    count, away = len(values), values - values.mean()
+    variance = np.sum(away**2) / (count - 1)
+    skewness = count * np.sum(away**3) / ((count - 1) * (count - 2) * variance**1.5)
+    w = (values.mean() - mean) / variance**0.5
+    cubic = w + skewness * w**2 / 3 + skewness**2 * w**3 / 27 + skewness / (6 * count)
+    return float(count**0.5 * cubic)
+
+
+@pytest.mark.parametrize("kind", ["symmetric", "normal", "log-normal", "very skewed"])
+def test_at_the_ends_halls_statistic_is_students_quantile(kind: str):
+    drawn = np.random.default_rng(3).standard_normal(11)
+    values = {
+        "symmetric": np.arange(-5.0, 6.0),
+        "normal": drawn,
+        "log-normal": np.exp(drawn / 2),
+        "very skewed": np.exp(2 * drawn),
+    }[kind]
+    low, high = limits.mean_interval(values)
+    student: Any = stats.t
+    t = student.ppf(0.975, 10)
+    assert halls(values, low) == pytest.approx(t, rel=1e-7)
+    assert halls(values, high) == pytest.approx(-t, rel=1e-7)
+    assert limits.mean_interval(np.full(5, 2.0)) == (2.0, 2.0)
+
+
+def test_the_mean_of_skewed_values_is_covered_more_often_than_by_students_interval():
+    """Of 1 000 samples of twelve log-normal values, which has a standard error of 1 %."""
+    rng = np.random.default_rng(4)
+    ours = students = 0
+    student: Any = stats.t
+    for values in np.exp(0.8 * rng.standard_normal((1000, 12))):
+        low, high = limits.mean_interval(values)
+        ours += low <= np.exp(0.32) <= high
+        half = student.ppf(0.975, 11) * values.std(ddof=1) / 12**0.5
+        students += abs(values.mean() - np.exp(0.32)) <= half
+    assert ours >= students + 30
+    assert ours >= 910
 
 
 @pytest.mark.parametrize("order", [0.5, 1.0, 2.0])
@@ -71,8 +114,8 @@ def test_the_interval_covers_the_limit_as_often_as_it_says():
     rng = np.random.default_rng(1)
     covered = 0
     for _ in range(400):
-        limit, half = limits.limit_and_half(SIZES, drawn(10, rng))
-        covered += abs(limit - 3) <= half
+        _, low, high = limits.limit_and_ends(SIZES, drawn(10, rng))
+        covered += low <= 3 <= high
     assert covered >= 367
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 import dlnsweep
-from dlnsweep.analysis.limits import LEVEL, limit_and_half, orders
+from dlnsweep.analysis.limits import LEVEL, limits_of_seeds, orders
 from dlnsweep.theory.online import online_overlaps
 
 # Below this error all neurons of the teacher are found; a run that misses one ends above 0.01.
@@ -133,10 +133,10 @@ def limits(results: dlnsweep.Results) -> pd.DataFrame:
             values, law = table.to_numpy()[:, :-1], table.to_numpy()[:, -1]
             for first in range(0, len(values), SEEDS):
                 own = values[first : first + SEEDS]
-                limit, half = limit_and_half(sizes, own)
+                limit, half = _limit_and_half(sizes, own)
                 order, low, high = orders(sizes, own)
                 there = law[first : first + SEEDS]
-                apart, within = limit_and_half(sizes, own - there[:, None])
+                apart, within = _limit_and_half(sizes, own - there[:, None])
                 student: Any = stats.t
                 reach = student.ppf((1 + LEVEL) / 2, len(there) - 1) / len(there) ** 0.5
                 rows.append(
@@ -160,6 +160,15 @@ def limits(results: dlnsweep.Results) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def _limit_and_half(sizes: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """Return the limit of means and half of its interval by Student's t alone."""
+    first, second = limits_of_seeds(sizes, values)
+    student: Any = stats.t
+    reach = student.ppf((1 + LEVEL) / 2, len(values) - 1) / len(values) ** 0.5
+    left = abs(float(first.mean() - second.mean())) * sizes[0] / sizes[-1]
+    return float(second.mean()), reach * float(second.std(ddof=1)) + left
 
 
 def main() -> None:
