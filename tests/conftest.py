@@ -8,6 +8,13 @@ import shutil
 import sys
 import tempfile
 
+from dlnsweep.machine.environment import changing
+
+# Before NumPy starts. What a machine sets for its own sake, as OPENBLAS_CORETYPE, would be what
+# folders are begun with.
+for name in changing():
+    if name != "XLA_FLAGS":
+        del os.environ[name]
 # Before NumPy starts: threads that wait for each other make small products many times slower.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")

@@ -403,7 +403,7 @@ def test_settings_that_no_sweep_can_have_are_told(
     prepare(Sweep.from_file(sweep), root)
     changed(key, pa.array([value]))(root / "runs.parquet")
     with pytest.raises(StoreError) as caught:
-        dlnsweep.run(sweep, tmp_path / "out", workers=0)
+        execute_batch(root, 0)
     assert f"settings that no sweep can have: {key} {said}" in str(caught.value)
 
 
@@ -437,7 +437,7 @@ def test_a_table_of_runs_that_lacks_what_a_run_needs_is_told(column: str, tmp_pa
     prepare(Sweep.from_file(sweep), root)
     without(column, root)
     with pytest.raises(StoreError, match=re.escape(f"has no column '{column}', which every sweep")):
-        dlnsweep.run(sweep, tmp_path / "out", workers=0)
+        execute_batch(root, 0)
 
 
 @pytest.mark.parametrize("environment", [5e-324, {"variables": "x"}, {"versions": None}])

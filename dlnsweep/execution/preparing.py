@@ -13,6 +13,7 @@ import numpy as np
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
+from dlnsweep.execution.as_planned import check_as_planned
 from dlnsweep.execution.auto_kernel import check_here, least_runs, of_new, of_store
 from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
 from dlnsweep.execution.shards import Shard
@@ -94,7 +95,7 @@ def prepare(
         plan = replace(plan, auto_as_before=AUTO_KNOWS not in known)
     check_network(plan)
     check_weights(plan, root)
-    rows = np.arange(plan.num_runs)
+    rows, created = np.arange(plan.num_runs), store is None
     elsewhere = how.startswith(DASK) or bool(accelerators())
     if sweep.options.kernel == "simd" and not how.startswith(DASK):
         check_installed(ASKED)
@@ -137,6 +138,8 @@ def prepare(
     if plan.starts is not None:
         note = "; ".join(filter(None, (note, *told(plan.starts))))
     prepared = replace(remaining(store, shard, plan.run_ids), note=note, run_ids=plan.run_ids)
+    if not created:
+        check_as_planned(store, plan, prepared.todo)
     if elsewhere or not prepared.todo:
         return prepared
     first = [rows[0] for number, rows in store.batches() if number in prepared.todo]

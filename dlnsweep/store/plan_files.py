@@ -136,6 +136,18 @@ def _receipt(
     return PLAN_RECEIPT, seal({"created": now(), "files": hashes})
 
 
+def check_intact(files: Files) -> None:
+    """Refuse to compute what a folder plans if the plan is not as it was written.
+
+    Where its receipt is lost nobody can tell, and the runs' settings are held against the sweep.
+
+    Raises:
+        StoreError: If it was changed.
+    """
+    if files.exists(PLAN_RECEIPT):
+        _accepted(files, "nothing is computed by it")
+
+
 def _intact_hashes(files: Files) -> dict[str, list[str]]:
     if not files.exists(PLAN_RECEIPT):
         raise StoreError(
@@ -143,13 +155,18 @@ def _intact_hashes(files: Files) -> dict[str, list[str]]:
             "was written, and no runs are added to it; restore it, give another folder with --out "
             "DIR, or run the sweep that the folder holds."
         )
+    return _accepted(files, "no runs are added to it")
+
+
+def _accepted(files: Files, consequence: str) -> dict[str, list[str]]:
+    """Return the hashes of the receipt, all of which the files have."""
     receipt = files.read_json(PLAN_RECEIPT)
     sealed = is_sealed(files.read_bytes(PLAN_RECEIPT)) and is_receipt(receipt, of_plan=True)
     accepted = receipt["files"] if sealed else {}
     for name in (RUNS, SWEEP):
         if files.committed_sha256(name) not in accepted.get(name, []):
             raise StoreError(
-                f"{files.path(name)}: was changed after it was written, so no runs are added to "
-                "it; restore it, or give another folder with --out DIR."
+                f"{files.path(name)}: was changed after it was written, so {consequence}; restore "
+                "it, or give another folder with --out DIR."
             )
     return accepted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,13 @@ def read(files: Files, columns: list[str] | None = None) -> pa.Table:
     with files.refusing(RUNS):
         check_settings(table.schema)
     return table if columns is None else table.select(columns)
+
+
+def pieces(files: Files) -> Iterator[pa.Table]:
+    """Yield the whole table in pieces, so that a million runs need little memory."""
+    with files.parquet(RUNS) as file:
+        for piece in file.iter_batches(_ROWS_AT_ONCE, use_threads=False):
+            yield pa.Table.from_batches([piece])
 
 
 def count_runs(files: Files) -> dict[int, int]:
