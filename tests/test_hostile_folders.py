@@ -26,7 +26,6 @@ import store_samples as samples
 from damage import listening
 from sweep_samples import start, write
 
-import dlnsweep
 from dlnsweep.errors import StoreError
 from dlnsweep.execution import heartbeat
 from dlnsweep.execution.runner import prepare
