@@ -16,6 +16,20 @@ from dlnsweep.simd.entries import FUNCTIONS, Emitter, Refused, is_known
 Function = Callable[..., Any]
 
 ELEMENTWISE: dict[str, Function] = {}
+
+
+def _one_minus_square(emit: Emitter, dtype: np.dtype, x: Any) -> Any:
+    one = dtype.type(1)
+    return emit.multiply(emit.add(one, x, dtype), emit.subtract(one, x, dtype), dtype)
+
+
+def _polynomial(emit: Emitter, dtype: np.dtype, x: Any, *coefficients: Any) -> Any:
+    *rest, found = coefficients
+    for each in reversed(rest):
+        found = emit.add(emit.multiply(found, x, dtype), each, dtype)
+    return found
+
+
 # Those of one type of numbers, and what they make of two entries.
 SIMPLE: dict[str, Function] = {
     "add": lambda e, t, a, b: e.add(a, b, t),
@@ -26,6 +40,9 @@ SIMPLE: dict[str, Function] = {
     "max": lambda e, t, a, b: e.larger(a, b, t),
     "min": lambda e, t, a, b: e.larger(a, b, t, "<"),
     "square": lambda e, t, a: e.multiply(a, a, t),
+    # These two are of later versions of JAX; the first keeps digits where x is near 1.
+    "one_minus_square": _one_minus_square,
+    "polynomial": _polynomial,
     "gt": lambda e, t, a, b: e.compared(">", a, b, t),
     "lt": lambda e, t, a, b: e.compared("<", a, b, t),
     "ge": lambda e, t, a, b: e.compared(">=", a, b, t),
@@ -49,6 +66,9 @@ SIMPLE: dict[str, Function] = {
 _COSTS = {
     **dict.fromkeys(("copy", "copy_p", "stop_gradient", "optimization_barrier"), 0),
     "convert_element_type": 0,
+    "bitcast_convert_type": 0,
+    "one_minus_square": 3,
+    "polynomial": 10,
     **dict.fromkeys(("div", "sqrt", "rsqrt", "integer_pow"), 4),
     **dict.fromkeys(FUNCTIONS, 40),
     **dict.fromkeys(("pow", "erf_inv"), 80),
@@ -137,6 +157,14 @@ def _integer_power(emit: Emitter, params: Any, types: Sequence[np.dtype], a: Any
 @_function_of_entries("convert_element_type")
 def _converted(emit: Emitter, params: Any, types: Sequence[np.dtype], a: Any) -> Any:
     return emit.convert(a, types[0], np.dtype(params["new_dtype"]))
+
+
+@_function_of_entries("bitcast_convert_type")
+def _same_bits(emit: Emitter, params: Any, types: Sequence[np.dtype], a: Any) -> Any:
+    new = np.dtype(params["new_dtype"])
+    if types[0].itemsize != new.itemsize or "b" in (types[0].kind, new.kind):
+        raise Refused(f"its step takes the bits of {types[0]} for {new}")
+    return emit.same_bits(a, types[0], new)
 
 
 @_function_of_entries("select_n")

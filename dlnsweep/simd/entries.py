@@ -246,6 +246,13 @@ class Emitter:
             return entry
         return builder.sext(entry, kind) if old.kind == "i" else builder.zext(entry, kind)
 
+    def same_bits(self, entry: Entry, old: Any, new: Any) -> Entry:
+        """Return the number of another type, as large, that has the same bits."""
+        old, new = np.dtype(old), np.dtype(new)
+        if is_known(entry):
+            return old.type(entry).view(new)
+        return self.builder.bitcast(entry, self.kind(new))
+
 
 _COMPARISONS: dict[str, Callable[..., Any]] = {
     ">": np.greater,

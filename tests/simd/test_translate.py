@@ -113,6 +113,8 @@ def many_things(c: Any, state: Any, now: Any) -> Any:
     """A step with most primitives in it."""
     x, y = c["x"], c["y"]
     positive = jnp.abs(x) + 0.1
+    whole = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
+    each = lambda function: jax.vmap(jax.vmap(jax.grad(function)))  # noqa: E731
     batched = jnp.einsum("bij,bjk->bik", y.reshape(2, 3, 2), x[:2, :2].reshape(2, 2, 1))
     pieces = [
         jnp.sum(x, axis=0), jnp.max(x, axis=1), jnp.min(x), jnp.prod(x[:1], axis=1),
@@ -131,6 +133,11 @@ def many_things(c: Any, state: Any, now: Any) -> Any:
         jnp.maximum(x, x[0, 0]),
         jnp.any(x > 2).astype(x.dtype), jnp.all(x == x).astype(x.dtype),
         jnp.split(x, 2)[1], (now + 3).astype(x.dtype) * x,
+        # Derivatives have primitives of their own in later versions of JAX.
+        *(each(function)(x) for function in (jnp.tanh, lax.erf, jax.nn.sigmoid, jax.nn.softplus)),
+        getattr(lax, "one_minus_square", lambda v: (1 + v) * (1 - v))(x),
+        getattr(lax, "polynomial", lambda v, c: c[0] + v * (c[1] + v * c[2]))(x, [0.5, 2, 3]),
+        lax.bitcast_convert_type(lax.bitcast_convert_type(x, whole) & whole(-4096), x.dtype),
         ((now.astype(jnp.uint32) << 3 ^ jnp.uint32(5)) >> 1).astype(x.dtype),
     ]  # fmt: skip
     vector = jnp.concatenate([jnp.ravel(piece).astype(x.dtype) for piece in pieces])
