@@ -31,6 +31,8 @@ _LARGEST_INTEGER = 2**53
 _FLOATS = ("float16", "float32", "float64")
 _PICKLED = "it holds Python objects, which are never unpickled; save plain numbers."
 # What reading a damaged or foreign file raises.
+# What is said where Python cannot read a header: its own words differ from version to version.
+HEADLESS = "its header is none that numpy.save writes"
 _ERRORS = (
     OSError, ValueError, EOFError, RuntimeError, ArithmeticError, zipfile.BadZipFile, zlib.error,
     lzma.LZMAError, tokenize.TokenError, SyntaxError,
@@ -137,6 +139,8 @@ def _load(name: str) -> dict[str, Any]:
                 return dict(_members(file))
     except _ERRORS as error:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if isinstance(error, tokenize.TokenError | SyntaxError):
+            text = HEADLESS
         raise ValueError(f"it cannot be read: {text.rstrip('.')}.") from None
     raise ValueError("it is no .npy or .npz file; write one with numpy.save or numpy.savez.")
 

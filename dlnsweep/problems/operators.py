@@ -26,6 +26,7 @@ from pydantic import Field
 from dlnsweep.errors import SpecError
 from dlnsweep.machine.paths import user_path
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.arrays import HEADLESS
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def _mapped(path: Path) -> Any:
         # A header that promises more than the file holds is refused, not allocated.
         with np.errstate(over="raise"):
             return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, ArithmeticError, EOFError, TokenError, SyntaxError) as error:
+    except (TokenError, SyntaxError):
+        raise ValueError(f"it cannot be read: {HEADLESS}.") from None
+    except (ValueError, ArithmeticError, EOFError) as error:
         raise ValueError(f"it cannot be read: {str(error).rstrip('.')}.") from None
 
 

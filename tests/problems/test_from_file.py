@@ -217,7 +217,7 @@ A_CLASS = "for problem.labels = 'one_hot' it must hold a class, an integer, a ro
         (lambda: truncate("a.npz", 300), f"{FILE}it cannot be read: File is not a zip file."),
         (flipped, f"{FILE}it cannot be read: Bad CRC-32 for file 'inputs.npy'."),
         (lambda: promise((2**40, 2**20)), f"{FILE}it cannot be read: its header says {2**63} bytes of numbers, and it holds 0."),
-        (lambda: headed("{'descr': '<f8', 'shape': ("), f"{FILE}it cannot be read: ('EOF in multi-line statement', (2, 0))."),
+        (lambda: headed("{'descr': '<f8', 'shape': ("), f"{FILE}it cannot be read: its header is none that numpy.save writes."),
         (twice, f"{FILE}it cannot be read: it holds several arrays named 'inputs'."),
         (lambda: write(targets=np.array([{}] * 10)), f"{OUT}; it holds Python objects, which are never unpickled; save plain numbers."),
         (lambda: write(inputs=INPUTS > 0), f"{IN}; it has dtype bool; it must hold integers, or floats of at most 64 bits."),
