@@ -16,12 +16,16 @@ import pyarrow as pa
 from dlnsweep.errors import StoreError
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.sentences import show
+from dlnsweep.settings.warm_start import WARM_START
 from dlnsweep.store import Store, run_table
 from dlnsweep.store.arrow_arrays import values_of
 from dlnsweep.store.layout import RUNS
 from dlnsweep.store.plan_files import check_intact
 from dlnsweep.store.records import integers
+from dlnsweep.theory import prescription
 
+# How others were found, and where the weights lie whose content the id has.
+_NO_PART_OF_THE_ID = (*prescription.HOW, WARM_START)
 _WIDTH, _PADDED = "network.width", "padded_width"
 
 
@@ -55,7 +59,7 @@ def check_as_planned(store: Store, plan: Plan, numbers: Collection[int]) -> None
         runs, found = order[place[known]], rows.take(pa.array(known))
         for name, column in plan.settings.items():
             # Settings that a later version added have the default that keeps what was done before.
-            if name in found.column_names:
+            if name in found.column_names and name not in _NO_PART_OF_THE_ID:
                 _check(store, name, found, column, runs)
         if _PADDED in rows.column_names and not np.isin(integers(rows[_PADDED]), widths).all():
             raise StoreError(

@@ -10,9 +10,9 @@ import pytest
 from planned_runs import train
 from scipy.integrate import solve_ivp
 
+from dlnsweep.engine.programs import Programs
 from dlnsweep.errors import RunError, SpecError
 from dlnsweep.networks.generic import flow
-from dlnsweep.numerics import executables
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.spec.sweep import Sweep
 
@@ -176,17 +176,15 @@ def test_what_cannot_be_carried_out_is_refused():
 
 def test_what_no_substeps_reach_has_diverged(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flow, "MOST_SUBSTEPS", 2)
-    monkeypatch.setattr(executables, "once", lambda name, arguments, make: make())
-    found = train(plan_of("deep_linear"), [0])
+    found = train(plan_of("deep_linear"), [0], programs=Programs())
     assert found.status == ["diverged"]
     assert found.diverged_step.tolist() == [1]
 
 
 def test_without_diffrax_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     known = importlib.util.find_spec
-    monkeypatch.setattr(executables, "once", lambda name, arguments, make: make())
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "diffrax" else known(name)
     )
     with pytest.raises(RunError, match=r"install it \(pip install 'dlnsweep\[flow\]'\)"):
-        train(plan_of("mlp"), [0])
+        train(plan_of("mlp"), [0], programs=Programs())
