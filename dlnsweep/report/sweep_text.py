@@ -145,8 +145,8 @@ def _seeds(seeds: list[Any]) -> str:
 def _figure(table: Mapping[str, Any]) -> str:
     """Return a figure's table with what differs from what it is by default."""
     kind = table.get("kind")
-    known = isinstance(kind, str) and kind in FIGURES
-    fields = FIGURES[kind].settings.model_fields if known else {}
+    found = FIGURES[kind] if isinstance(kind, str) and kind in FIGURES else None
+    fields = found.settings.model_fields if found else {}
 
     def lines() -> Iterator[str]:
         for key, value in table.items():
