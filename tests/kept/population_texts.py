@@ -151,6 +151,33 @@ def _limits() -> Iterator[Statement]:
     yield says("covered in {} of {} groups", right, len(rows.rows))
 
 
+def _coverage() -> Iterator[Statement]:
+    rows, bench = table("population/limit_coverage.csv"), script("width_limits")
+    assert sum(rows.column("order_told")) == sum(rows.column("no_limit")) == 0
+    yield says("of two layers in {} settings", len(rows.rows))
+    yield says("at widths {}, {}, {} and {}, beside the mean of {} seeds",
+               *bench.WIDTHS, bench.DRAWS)  # fmt: skip
+    assert (bench.SWEEPS, bench.SEEDS, len(bench.FAMILIES)) == (5, 10, 4)
+    yield says("The {} % interval", round(100 * bench.LEVEL))
+    cells, held, skewed = [], {}, {}
+    for sizes in bench.FAMILIES:
+        own = rows.where(**dict(zip("dmsn", sizes, strict=True)))
+        count, told, plain = (
+            sum(own.column(name)) for name in ("sweeps", "held", "held_by_student")
+        )
+        cells += [*sizes, told, count, plain, count]
+        held[sizes] = told / count
+        skewed[sizes] = median(own.column("law_skewness"))
+    whole = [sum(rows.column(name)) for name in ("held", "sweeps", "held_by_student", "sweeps")]
+    line = "| {}, {}, {}, {} | {} of {} | {} of {} |"
+    yield says(" ".join([line] * len(bench.FAMILIES)), *cells)
+    yield says("| all | {} of {} | {} of {} |", *whole)
+    yield says("is {} % of the limit in the median", 100 * median(rows.column("half_over_law")))
+    first, *others = bench.FAMILIES
+    assert held[first] < bench.LEVEL <= min(held[sizes] for sizes in others)
+    assert all(abs(skewed[sizes] / skewed[first] - 1) < 0.2 for sizes in others[::2])
+
+
 PARTS = [
     Part(
         f"{GUIDES}/kernels.md",
@@ -196,6 +223,7 @@ PARTS = [
             "the ten values at 10⁹ themselves",
         ),
     ),
+    Part(FILE, "How often an extrapolated interval holds a known limit", _coverage),
     Part(
         FILE,
         "One pass through samples: the ODE, and the expected loss",
