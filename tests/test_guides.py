@@ -236,6 +236,15 @@ def test_the_readme_is_a_door():
         assert f"(dlnsweep/guide/{name}.md" in text, f"the README does not name the guide {name}"
 
 
+def test_the_design_names_every_folder_of_the_house():
+    house = guides()["design"].partition("```")[2].partition("\nsweeps/")[0]
+    lines = [line.strip() for line in house.splitlines() if re.match(r"  \S", line)]
+    named = {name for line in lines for name in re.findall(r"(\w+)/", line.partition("  ")[0])}
+    package = Path(dlnsweep.__file__).parent
+    folders = {each.name for each in package.iterdir() if each.is_dir()} - {"__pycache__"}
+    assert named == folders
+
+
 def test_guides_have_a_title_and_end_with_a_line():
     for name, text in guides().items():
         assert text.startswith("# "), name

@@ -88,7 +88,8 @@ def run(
         typer.Option(
             metavar="MINUTES",
             min=0,
-            help="A shard whose share of a round is done waits while others work, and so long.",
+            help="A shard whose share of a round is done waits while others work, and so long "
+            "after.",
         ),
     ] = 1.0,
     dask: Annotated[

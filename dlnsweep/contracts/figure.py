@@ -93,7 +93,11 @@ class FigureKind:
     def drawn(self, figure: Any) -> tuple[str, ...]:
         """Return the observables of a figure that have a vertical axis each."""
         found = getattr(figure, self.several_in or self.one_in or "y", ())
-        return (found,) if isinstance(found, str) else tuple(found)
+        if isinstance(found, str):
+            return (found,)
+        # What y is in a kind that is not described, only its drawing knows.
+        names = isinstance(found, list | tuple) and all(isinstance(each, str) for each in found)
+        return tuple(found) if names else ()
 
     def observables(self, figure: Any) -> Iterator[tuple[str, str]]:
         """Yield the observables that a figure reads, each after the key that names it."""

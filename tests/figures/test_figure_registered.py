@@ -36,6 +36,13 @@ class Rich(Panelled):
     kind: Literal["rich"] = "rich"
 
 
+class Odd(Panelled):
+    """The same, whose y is what only its drawing knows."""
+
+    kind: Literal["odd"] = "odd"
+    y: float | dict[str, int] | tuple[int, ...] | None = None
+
+
 def panels(_: Any, keys: Any) -> Canvas:
     canvas = Canvas(figsize=(3, 2))
     for ax in canvas.subplots(1, 2):
@@ -102,6 +109,14 @@ def test_tables_of_ends_are_of_observables_that_are_drawn(known: Any) -> None:
         drawn(kind="rich", x_min=2.0, x_max=1.0)
     figure = drawn(kind="with_y", y_min={"loss": 1.0}, y_max={"loss": 5.0})
     assert figure.axes[0].get_ylim() == (1, 5)
+
+
+@pytest.mark.parametrize("y", [None, 3.0, {"a": 1}, (1, 2)])
+def test_y_may_be_anything_but_observables(known: Any, y: Any) -> None:
+    known(Odd, panels)
+    assert drawn(kind="odd", y=y, y_max=9.0).axes[0].get_ylim()[1] == 9
+    with pytest.raises(SpecError, match="y_max is a table, but kind = 'odd' has one axis"):
+        drawn(kind="odd", y=y, y_max={"loss": 9.0})
 
 
 def test_what_it_looks_at_is_its_own_business(known: Any) -> None:
