@@ -187,9 +187,9 @@ def limits_of_seeds(sizes: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
 
 def mean_interval(values: Numbers) -> tuple[float, float]:
     """Return the ends of the interval of a mean whose values (n,) may be skewed; n >= 3."""
-    count, spread = len(values), float(np.std(values, ddof=1))
-    # Of equal values there is no skewness.
-    skewness: Any = stats.skew(values, bias=False) if spread > 0 else 0.0
+    count, spread, mean = len(values), float(np.std(values, ddof=1)), float(values.mean())
+    # Of equal values there is no skewness; of those that differ by rounding SciPy would have none.
+    skewness: Any = stats.skew((values - mean) / spread, bias=False) if spread > 0 else 0.0
     a = float(skewness) / count**0.5
     student: Any = stats.t
     t = float(student.ppf((1 + LEVEL) / 2, count - 1))
@@ -201,7 +201,6 @@ def mean_interval(values: Numbers) -> tuple[float, float]:
         return 3 / a * (float(np.cbrt(1 + a * (x - a / 6))) - 1)
 
     reach = spread / count**0.5
-    mean = float(values.mean())
     return mean - reach * untransformed(t), mean - reach * untransformed(-t)
 
 

@@ -181,6 +181,29 @@ def test_what_no_substeps_reach_has_diverged(monkeypatch: pytest.MonkeyPatch):
     assert found.diverged_step.tolist() == [1]
 
 
+@pytest.mark.parametrize(("start", "active"), [(np.nan, False), (0.0, True)])
+def test_what_has_ended_or_rests_arrives_at_once(start: float, active: bool):
+    """Else it takes as many substeps as there are, in each step, and runs beside it wait."""
+    import jax
+
+    from dlnsweep.numerics.runtime import numerics
+
+    def step(params: Any, active: Any) -> Any:
+        return flow.moved(lambda p: -p, params, flow.begun(), 1e-9 * flow.begun(), active)
+
+    with numerics():
+        after, length = jax.jit(step)(np.full(3, start), np.asarray(active))
+    assert np.asarray(after).tolist() == [0, 0, 0]
+    assert float(length) == 1
+
+
+def test_the_next_step_of_a_flow_does_not_raise_the_loss():
+    observed = {"observables": ["loss", "loss_increase"]}
+    found = train(plan_of("mlp", record=observed), [0])
+    assert (found.observables["loss_increase"] == 0).all()
+    assert (np.diff(found.observables["loss"][0]) < 0).all()
+
+
 def test_without_diffrax_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     known = importlib.util.find_spec
     monkeypatch.setattr(

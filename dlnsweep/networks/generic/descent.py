@@ -293,7 +293,7 @@ class GenericKernel(Kernel):
                 return jax.tree.map(lambda eta, d: -eta * d, rates, downhill)
 
             tolerance = numbers["flow_tolerance"]
-            moved, optimizer = flow.moved(velocity, params, state.optimizer, tolerance)
+            moved, optimizer = flow.moved(velocity, params, state.optimizer, tolerance, active)
             lost = state.lost
         else:
             directions, optimizer = with_decay(gradients, params), state.optimizer

@@ -19,7 +19,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Any
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from dlnsweep.errors import RunError
 from dlnsweep.numerics.lazy import jax, jnp
@@ -37,8 +37,9 @@ def begun() -> Float[Array, ""]:
 def moved(
     velocity: Callable[[Any], Any],
     params: Any,
-    length: Float[Array, ""] | None,
+    length: Float[Array, ""],
     tolerance: Float[Array, ""],
+    active: Bool[Array, ""],
 ) -> tuple[Any, Float[Array, ""]]:
     """Return the parameters after a step, and the mean length of its substeps.
 
@@ -47,21 +48,30 @@ def moved(
     Args:
         velocity: Takes parameters; returns their derivatives by s.
         params: The parameters before it.
-        length: That of the first substep; None where it is not known.
+        length: That of the first substep.
         tolerance: The local error, relative.
+        active: Whether the run goes on. What has ended takes one substep, of nothing: runs beside
+            it would wait for each of its own.
 
     Raises:
         RunError: diffrax is missing.
     """
     diffrax = _integrators()
+
+    def field(_: Any, params: Any, __: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.where(active, leaf, 0.0), velocity(params))
+
+    params = jax.tree.map(lambda leaf: jnp.where(active, leaf, 0.0), params)
     size = _root_mean_square(params)
-    size = jnp.where(size > 0, size, _root_mean_square(velocity(params)))
+    size = jnp.where(size > 0, size, _root_mean_square(field(0.0, params, None)))
+    # Where nothing moves any tolerance is met, but none of zero.
+    size = jnp.where(size > 0, size, 1.0)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda _, params, __: velocity(params)),
+        diffrax.ODETerm(field),
         diffrax.Tsit5(),
         t0=0.0,
         t1=1.0,
-        dt0=begun() if length is None else length,
+        dt0=jnp.where(active, length, begun()),
         y0=params,
         stepsize_controller=diffrax.PIDController(0.0, tolerance * size, norm=_error),
         # It is not differentiated.

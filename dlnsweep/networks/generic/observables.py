@@ -191,6 +191,7 @@ def _gradient_noise(view: GenericView, record: RecordSettings) -> Float[Array, "
 )
 def _loss_increase(view: GenericView, record: RecordSettings) -> Float[Array, ""]:
     from dlnsweep.contracts.descent import Inputs
+    from dlnsweep.networks.generic import flow
     from dlnsweep.networks.generic.state import State
     from dlnsweep.numerics.compensated import nothing_lost
 
@@ -209,7 +210,8 @@ def _loss_increase(view: GenericView, record: RecordSettings) -> Float[Array, ""
             "one of them out."
         )
     none, leaves = -jnp.ones((), jnp.int64), tuple(jax.tree.leaves(params))
-    state = State(params, None, jnp.ones((), bool), none, nothing_lost(leaves))
+    length = flow.begun() if kernel.training.flow_tolerance else None
+    state = State(params, length, jnp.ones((), bool), none, nothing_lost(leaves))
     inputs = Inputs(view.constants, view.constants.numbers["weight_decay"], {}, None)
     moved = kernel.advance(inputs, state, view.step, view.step + 1).params
     return view.landscape.objective(moved) > view.loss

@@ -61,7 +61,8 @@ class State(NamedTuple):
 
     Attributes:
         params: The parameters.
-        optimizer: The state of the optimizer's direction; None for gradient descent.
+        optimizer: The state of the optimizer's direction; None for gradient descent, of its flow
+            the length that a substep begins with.
         active: Whether the run has neither diverged nor met `stop_when`.
         diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
         lost: What has been rounded off the parameters so far; see `compensated.py`.
