@@ -7,6 +7,7 @@ one that no memory can hold.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 
@@ -14,9 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from dlnsweep.errors import StoreError
+from dlnsweep.plan.expansion import plain_value
 from dlnsweep.plan.plan import Plan
+from dlnsweep.plan.run_ids import default_text
+from dlnsweep.settings.run_settings import ALWAYS
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.warm_start import WARM_START
+from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store, run_table
 from dlnsweep.store.arrow_arrays import values_of
 from dlnsweep.store.layout import RUNS
@@ -60,7 +65,7 @@ def check_as_planned(store: Store, plan: Plan, numbers: Collection[int]) -> None
         for name, column in plan.settings.items():
             # Settings that a later version added have the default that keeps what was done before.
             if name in found.column_names and name not in _NO_PART_OF_THE_ID:
-                _check(store, name, found, column, runs)
+                _check(store, plan.sweep, name, found, column, runs)
         if _PADDED in rows.column_names and not np.isin(integers(rows[_PADDED]), widths).all():
             raise StoreError(
                 f"{store.files.path(RUNS)}: its column {_PADDED!r} holds no width of a run, "
@@ -77,7 +82,9 @@ def _widths(store: Store, plan: Plan) -> np.ndarray:
     return np.unique(np.concatenate(found))
 
 
-def _check(store: Store, name: str, rows: pa.Table, column: np.ndarray, runs: np.ndarray) -> None:
+def _check(
+    store: Store, sweep: Sweep, name: str, rows: pa.Table, column: np.ndarray, runs: np.ndarray
+) -> None:
     """Refuse rows of the table where a setting is not that of the runs whose ids they have."""
     here = column[runs]
     if column.dtype != object:
@@ -92,13 +99,21 @@ def _check(store: Store, name: str, rows: pa.Table, column: np.ndarray, runs: np
         wrong = np.array(
             [b not in (None, "") and a != b for a, b in zip(there, values, strict=True)]
         )
-    if places := np.flatnonzero(wrong).tolist():
-        first, run_id = places[0], integers(rows["run_id"])[places[0]]
+    default = default_text(sweep, name)
+    for first in np.flatnonzero(wrong).tolist():
+        if name not in ALWAYS and _plain(there[first]) is None and _text(here[first]) == default:
+            # Planned by a version that had no such setting; then this one added runs.
+            continue
+        run_id = integers(rows["run_id"])[first]
         raise StoreError(
             f"{store.files.path(RUNS)}: says {name} = {show(there[first])} of run {run_id}, whose "
             f"id is of {show(here[first])}: it was changed after it was written, so nothing is "
             "computed by it; restore it, or give another folder with --out DIR."
         )
+
+
+def _text(value: Any) -> str:
+    return json.dumps(plain_value(value.item() if isinstance(value, np.generic) else value))
 
 
 def _plain(value: Any) -> Any:

@@ -34,7 +34,7 @@ def run_ids(sweep: Sweep, settings: Mapping[str, Setting]) -> np.ndarray:
     constant = {"numerics_version": str(NUMERICS_VERSION)}
     for key in NOT_COLUMNS:
         text = json.dumps(plain_value(sweep.values[key][0]))
-        if text != _default_text(sweep, key):
+        if text != default_text(sweep, key):
             constant[key] = text
     kinds = RunSettings({key: sweep.values[key][0] for key in DEFAULT_KINDS})
     if version := network_of(kinds).version:
@@ -42,7 +42,7 @@ def run_ids(sweep: Sweep, settings: Mapping[str, Setting]) -> np.ndarray:
     head = "".join(f"{key}={constant[key]}\n" for key in sorted(constant))
     varying: list[tuple[list[str], np.ndarray]] = []
     for key, setting in sorted(settings.items(), key=lambda item: item[0]):
-        default = _default_text(sweep, key)
+        default = default_text(sweep, key)
         # "null" is a hyperparameter that the run does not use: it says nothing of the run.
         silent = (default, "null")
         words = words_at(sweep, key)
@@ -86,7 +86,8 @@ def _version(words: Words, text: str) -> str:
     return f" version {version}" if version else ""
 
 
-def _default_text(sweep: Sweep, dotted: str) -> str | None:
+def default_text(sweep: Sweep, dotted: str) -> str | None:
+    """Return a setting's default as the text that ids are made of; None if it has none."""
     if dotted in DEFAULT_KINDS:
         # The default of every kind's own class, but only one can go without saying.
         return json.dumps(DEFAULT_KINDS[dotted])

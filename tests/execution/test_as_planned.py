@@ -15,6 +15,7 @@ from sweep_samples import BARE, write
 from dlnsweep.errors import StoreError
 from dlnsweep.execution.preparing import Prepared, prepare
 from dlnsweep.spec.sweep import Sweep
+from dlnsweep.store.interface import Files
 
 SWEEP = BARE.replace(
     "width = 8", 'kind = "mlp"\nwidth = [4, 9]\nactivation = ["tanh", "relu"]'
@@ -91,6 +92,51 @@ def test_a_table_as_it_was_written_is_taken_without_a_receipt(tmp_path: Path) ->
     again, root = begun(tmp_path)
     lost(root)
     assert len(again().todo) == len(prepare(Sweep.from_file(tmp_path / "sweep.toml"), root).todo)
+
+
+@pytest.mark.parametrize(
+    "name", ["network.layer_init_scale", "network.biases", "network.parametrization"]
+)
+def test_a_folder_of_a_version_that_lacked_a_setting_is_enlarged_and_gone_on_with(
+    name: str, tmp_path: Path
+) -> None:
+    _, root = begun(tmp_path)
+    table = pq.read_table(root / "runs.parquet")
+    pq.write_table(table.drop_columns([name]), root / "runs.parquet")
+    damage.reseal(root)
+    more = Sweep.from_file(write(tmp_path, SWEEP.replace("seeds = 2", "seeds = 3")))
+    todo = prepare(more, root).todo
+    assert pq.read_table(root / "runs.parquet")[name].null_count == table.num_rows
+    assert prepare(more, root).todo == todo
+    changed(root, name, None)
+    damage.reseal(root)
+    assert prepare(more, root).todo == todo
+
+
+def test_what_is_lost_of_a_setting_beside_its_default_is_refused(tmp_path: Path) -> None:
+    again, root = begun(tmp_path)
+    changed(root, "network.width", None)
+    damage.reseal(root)
+    with pytest.raises(StoreError, match=r"says network\.width = nan of run"):
+        again()
+
+
+def test_runs_that_another_runner_adds_meanwhile_are_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again, root = begun(tmp_path)
+    more = Sweep.from_file(write(tmp_path, SWEEP.replace("seeds = 2", "seeds = 3")))
+    hashed, added = Files.committed_sha256, []
+
+    def after_them(files: Files, name: str) -> str | None:
+        if not added:
+            added.append(name)
+            prepare(more, root)
+        return hashed(files, name)
+
+    monkeypatch.setattr(Files, "committed_sha256", after_them)
+    assert again().todo
+    assert added
 
 
 @pytest.mark.parametrize("line", ['optimizer = ["gradient_descent", "adam"]'])
