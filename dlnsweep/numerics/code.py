@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 
 # What traces, lowers and compiles; the rest of them are numbers' libraries by their versions alone.
-_TRACED = ("jax", "jaxlib", "optax")
+# Programs of gradient flow call back, and so are not kept: with a diffrax that does not, they are.
+_TRACED = ("jax", "jaxlib", "optax", "diffrax", "equinox", "lineax", "optimistix")
 
 # The rooms that may decide about a batch's numbers: the engine's, and those below it.
 ROOMS_OF_NUMBERS = frozenset(
@@ -48,7 +49,7 @@ def newest_change() -> float:
 
 @cache
 def code_of_libraries() -> str:
-    """Return a text that is another one where a file of JAX or optax has been changed."""
+    """Return a text that is another one where a file of JAX, optax or diffrax has been changed."""
     return code_of_packages(_TRACED)
 
 

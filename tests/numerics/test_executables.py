@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +180,16 @@ def test_a_library_is_known_by_its_files(tmp_path: Path, monkeypatch: pytest.Mon
     (library / "notes.txt").write_text("nothing that counts")
     assert code.code_of_packages(["lib"]) == found[-1]
     assert len(set(found)) == 3
-    assert code.code_of_libraries() == code.code_of_packages(["jax", "jaxlib", "optax"])
+
+
+def test_what_traces_is_among_them_with_what_it_is_made_of() -> None:
+    """Of diffrax, which traces gradient flow, no version stands in a program's key."""
+    asked = [need for need in requires("diffrax") or () if "extra ==" not in need]
+    needed = {re.split(r"[^\w-]", need)[0].replace("-", "_") for need in asked}
+    traces = needed - {"jaxtyping", "typing_extensions", "wadler_lindig"}
+    assert {"equinox", "jax"} <= traces
+    assert traces | {"jaxlib", "optax", "diffrax"} <= set(code._TRACED)
+    assert code.code_of_libraries() == code.code_of_packages(code._TRACED)
 
 
 def test_what_calls_back_is_left_to_jaxs_own_cache(folder: Path) -> None:
