@@ -42,6 +42,7 @@ from dlnsweep.figures.statistics import (
     setting_columns,
 )
 from dlnsweep.settings.figure_look import WIDTHS, Framed
+from dlnsweep.settings.flow import FLOW
 from dlnsweep.settings.training import OF_NETWORK, SWITCHES
 from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
 from dlnsweep.theory.prescription import HOW, SETS
@@ -188,7 +189,8 @@ def constants(selection: Selection) -> list[str]:
             continue
         if _is_constant(name, values):
             somewhere = " where used" if None in values else ""
-            shared.append(with_symbol(name, _of_few_digits(values[0])) + somewhere)
+            said = with_symbol(name, _of_few_digits(values[0])) + somewhere
+            shared.append(f"gradient flow, {said}" if name == f"training.{FLOW}" else said)
         elif name in _WORDS and len(values) == 1 and values[0] != _WORDS[name][0]:
             shared.append(f"{format_value(values[0])}{_WORDS[name][1]}")
     return shared

@@ -30,7 +30,7 @@ def said(richness: float = 1.0, **training: object) -> list[str]:
 def test_what_is_usual_or_off_is_not_said():
     found = said()
     assert "tanh activation" in found
-    silent = ("γ", "σ", "ρ", "schedule")
+    silent = ("γ", "σ", "ρ", "ε", "flow", "schedule")
     assert not [each for each in found if any(word in each for word in silent)]
     assert not [each for each in found if "loss" in each or "gradient" in each]
 
@@ -42,6 +42,7 @@ def test_what_is_chosen_is_said():
         schedule_end=0.1, sam_radius=0.05,
     )  # fmt: skip
     assert "epochs of minibatches" in said(minibatch_size=3, minibatch_order="epochs")
+    assert "gradient flow, $ε$ = $10^{-6}$" in said(flow_tolerance=1e-6)
     assert {"adamw", "cross entropy loss", "cosine schedule", "$ρ$ = 0.05"} <= set(found)
 
 
