@@ -90,6 +90,15 @@ def _split(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
     return found
 
 
+@_rule("unstack")
+def _unstacked(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
+    view = at.in_memory(at.array(values[0], equation.inputs[0].dtype))
+    axis = equation.params["axis"]
+    # A place alone would be a copy of a number, where there is one axis.
+    cuts = [(slice(None),) * axis + (slice(i, i + 1),) for i in range(len(equation.outputs))]
+    return [view.moved(lambda seen, cut=cut: np.squeeze(seen[cut], axis)) for cut in cuts]
+
+
 @_rule("concatenate")
 def _joined(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
     axis = equation.params["dimension"]

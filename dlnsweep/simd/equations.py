@@ -64,7 +64,7 @@ class Equation:
 # What only moves entries.
 MOVES = {
     "broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "slice", "rev",
-    "concatenate", "stack", "split", "pad", "iota", "copy", "copy_p", "stop_gradient",
+    "concatenate", "stack", "unstack", "split", "pad", "iota", "copy", "copy_p", "stop_gradient",
     "optimization_barrier", "convert_element_type",
 }  # fmt: skip
 

@@ -159,6 +159,11 @@ def _split(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> li
     return np.split(arrays[0][0], np.cumsum(params["sizes"])[:-1], axis=params["axis"])
 
 
+@_rule("unstack")
+def _unstacked(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
+    return list(np.moveaxis(arrays[0][0], params["axis"], 0))
+
+
 @_rule("pad")
 def _padded(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
     (x, _), (fill, _) = arrays

@@ -115,6 +115,7 @@ def many_things(c: Any, state: Any, now: Any) -> Any:
     positive = jnp.abs(x) + 0.1
     whole = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
     each = lambda function: jax.vmap(jax.vmap(jax.grad(function)))  # noqa: E731
+    (first, second, *_), (left, *_, right) = x, x[0]
     batched = jnp.einsum("bij,bjk->bik", y.reshape(2, 3, 2), x[:2, :2].reshape(2, 2, 1))
     pieces = [
         jnp.sum(x, axis=0), jnp.max(x, axis=1), jnp.min(x), jnp.prod(x[:1], axis=1),
@@ -130,7 +131,7 @@ def many_things(c: Any, state: Any, now: Any) -> Any:
         jnp.where(x > 0.2, x, -x), jnp.where((x < 0) | ~(x <= 1) & (x != 3), 1.0, x),
         jnp.floor(3 * x), jnp.ceil(3 * x), batched, x / positive, lax.stop_gradient(x),
         jnp.arange(4.0)[:, None] * x, jnp.isfinite(x / (x - x)).astype(x.dtype),
-        jnp.maximum(x, x[0, 0]),
+        jnp.maximum(x, x[0, 0]), first * second, left / right,
         jnp.any(x > 2).astype(x.dtype), jnp.all(x == x).astype(x.dtype),
         jnp.split(x, 2)[1], (now + 3).astype(x.dtype) * x,
         # Derivatives have primitives of their own in later versions of JAX.
