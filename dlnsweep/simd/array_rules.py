@@ -95,8 +95,11 @@ def _unstacked(at: Looped, equation: Equation, values: list[Value]) -> list[Valu
     view = at.in_memory(at.array(values[0], equation.inputs[0].dtype))
     axis = equation.params["axis"]
     # A place alone would be a copy of a number, where there is one axis.
-    cuts = [(slice(None),) * axis + (slice(i, i + 1),) for i in range(len(equation.outputs))]
-    return [view.moved(lambda seen, cut=cut: np.squeeze(seen[cut], axis)) for cut in cuts]
+    found = []
+    for place in range(len(equation.outputs)):
+        cut = (slice(None),) * axis + (slice(place, place + 1),)
+        found.append(view.moved(lambda seen, cut=cut: np.squeeze(seen[cut], axis)))
+    return found
 
 
 @_rule("concatenate")
