@@ -39,7 +39,7 @@ from dlnsweep.cli.results import (
 )
 from dlnsweep.cli.summary import summary
 from dlnsweep.cli.view import view
-from dlnsweep.errors import DlnsweepError, Interrupted, StoreError
+from dlnsweep.errors import DlnsweepError, Interrupted, SpecError, StoreError
 from dlnsweep.machine import console
 from dlnsweep.machine.stopping import handled, stoppable
 from dlnsweep.version import __version__
@@ -84,14 +84,14 @@ def run(
         typer.Option(metavar="I/N", help="Compute only the I-th of N shares of the batches."),
     ] = None,
     wait: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="MINUTES",
             min=0,
             help="A shard whose share of a round is done waits while others work, and so long "
-            "after.",
+            "after; 1 by default.",
         ),
-    ] = 1.0,
+    ] = None,
     dask: Annotated[
         str | None,
         typer.Option(
@@ -114,6 +114,8 @@ def run(
 
     console.only_reports()
     share = Shard.read(shard) if shard is not None else None
+    if wait is not None and share is None:
+        raise SpecError("--wait is how long a shard waits for others; give --shard I/N, too.")
     sweep = Sweep.from_file(file, overrides or ())
     for note in sweep.figure_notes if figure else ():
         _say(note, quiet)
@@ -129,7 +131,7 @@ def run(
 
     execute, how = executor_for(workers, dask, 60 * checkpoint or float("inf"))
     root = results_folder(out, sweep.name)
-    by_rounds = has_rounds(sweep)
+    by_rounds, seconds = has_rounds(sweep), None if wait is None else 60 * wait
 
     def compute(sweep: Sweep) -> Computed:
         prepared = prepare(sweep, root, share, how=how)
@@ -171,7 +173,7 @@ def run(
         )
         with stoppable() as should_stop:
             tell = lambda text: _say(text, quiet)  # noqa: E731
-            whole = not by_rounds or met(prepared, 60 * wait, tell, should_stop)
+            whole = not by_rounds or met(prepared, seconds, tell, should_stop)
         return Computed(prepared.store, whole, prepared.run_ids)
 
     with begun_ahead(execute, root):

@@ -123,7 +123,8 @@ AUTO_TAKES = "sweep.auto_takes"
 # Of vector instructions, one core.
 _SIMD_FLOPS_A_SECOND = 20e9
 # A step of a network with a kernel of its own that "auto" does not try to make vector
-# instructions of: most of it are multiply-adds, of which `engine/vectors.py` has the border.
+# instructions of: most of it are multiply-adds, of which `engine/vectors.py` has the border. As
+# there, another number, or another count of a kind's operations, changes folders that are begun.
 _MOST_OWN_FLOPS = 80_000
 
 

@@ -175,6 +175,7 @@ def own_cache() -> CompileCache | None:
     return found if isinstance(found, CompileCache) else None
 
 
+_NOT_INSTALLED = "not installed"
 # Versions of these decide about the numbers.
 LIBRARIES = ("jax", "jaxlib", "numpy", "optax")
 
@@ -184,7 +185,10 @@ def versions() -> dict[str, str]:
     names = ("jax", "jaxlib", "optax", "numpy", "pyarrow")
     # Of an editable installation the metadata tell the version that it once was installed as.
     found = {"python": platform.python_version(), "dlnsweep": __version__}
-    return found | {name: _version_of(name) for name in names}
+    found |= {name: _version_of(name) for name in names}
+    # The flow's integrator, where there is one.
+    flow = _version_of("diffrax")
+    return found if flow == _NOT_INSTALLED else {**found, "diffrax": flow}
 
 
 @cache
@@ -193,7 +197,7 @@ def _version_of(name: str) -> str:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return _NOT_INSTALLED
 
 
 def surroundings() -> dict[str, Any]:

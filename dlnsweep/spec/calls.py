@@ -71,5 +71,7 @@ def check_call(
             f"wait_seconds is {show(wait_seconds)}; it must be a number from 0 (math.inf to wait "
             "however long it takes), or None."
         )
+    elif wait_seconds is not None and shard is None:
+        problems.append("wait_seconds is how long a shard waits for others; give a shard, too.")
     if problems:
         raise SpecError(*problems)

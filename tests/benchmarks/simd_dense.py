@@ -1,32 +1,24 @@
 """Where vector instructions pay beside a kernel by hand: `python -m tests.benchmarks.simd_dense`.
 
 Networks that have a dense kernel, trained by it and by its own steps as vector instructions, as
-`sweep.kernel = "auto"` has them: in turns, in a process on one core, as a worker is; float64, a
-vector of runs, and eight vectors. Steps alone are timed, as the difference of two lengths, by the
-time of the process on its core: what other programs take of it does not count.
+`sweep.kernel = "auto"` has them; float64. How they are timed says `steps_in_turns`.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dlnsweep.contracts.network import AUTO_TAKES
-from dlnsweep.numerics.runtime import usable_cores
-from tests.benchmarks.pinned import Pinned
-from tests.benchmarks.tables import Table, machine
-from tests.benchmarks.timing import in_turns
+from tests.benchmarks.steps_in_turns import Job, main, operations
 
-_SHORT = 20
 # What a sweep asks for, and what its folder says.
 KERNELS: dict[str, tuple[str, dict[str, str]]] = {
     "simd": ("auto", {AUTO_TAKES: "simd"}),
     "dense": ("dense", {}),
 }
-RUNS = (8, 64)
 
 
 def _linear(depth: int, size: int, samples: int, **more: Any) -> dict[str, Any]:
@@ -87,75 +79,23 @@ def document(case: str, kernel: str, steps: int, runs: int) -> dict[str, Any]:
     }
 
 
-def operations(case: str) -> int:
-    """Return the operations of a step, as outcomes have them."""
-    from dlnsweep.engine.batch import train_batch
-    from tests.benchmarks.ours import plan_of
+def _job(case: str, name: str, steps: int, runs: int) -> dict[str, Any]:
+    kernel, told = KERNELS[name]
+    return {"document": document(case, kernel, steps, runs), "told": told}
 
+
+def _cases() -> Iterator[tuple[str, int, dict[str, Job]]]:
     kernel, told = KERNELS["simd"]
-    plan = plan_of(document(case, kernel, 1, 1))
-    trained = train_batch(plan.settings, plan.shared | told, plan.program_widths[0])
-    assert trained.kernel == ["simd"], trained.kernel_reason
-    return int(trained.kernel_reason[0].rpartition(", ")[2].split()[0].replace(",", ""))
-
-
-def measured(
-    process: Pinned, case: str, runs: int, rounds: int, seconds: float
-) -> dict[str, float]:
-    """Return the seconds a run-step of each kernel."""
-
-    def take(name: str, steps: int) -> float:
-        kernel, told = KERNELS[name]
-        job = {"document": document(case, kernel, steps, runs), "told": told}
-        (one,) = process.call("train", [job])
-        return one["answer"]["core"]
-
-    def length(name: str) -> int:
-        steps = 500
-        while True:
-            # The first call of a process compiles.
-            take(name, _SHORT)
-            taken = take(name, _SHORT + steps) - take(name, _SHORT)
-            if taken > seconds / 2:
-                return steps
-            steps *= 2 if taken > seconds / 8 else 5
-
-    def a_run_step(name: str, steps: int) -> float:
-        return (take(name, _SHORT + steps) - take(name, _SHORT)) / steps / runs
-
-    return in_turns({k: partial(a_run_step, k, length(k)) for k in KERNELS}, rounds)
-
-
-def main() -> int:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="for trying the script, not numbers")
-    parser.add_argument("--markdown", action="store_true")
-    parser.add_argument("--csv", type=Path, help="write the table to this file, too")
-    arguments = parser.parse_args()
-    rounds, seconds = (1, 0.05) if arguments.quick else (3, 0.2)
-    where = machine()
-    print(where, flush=True)
-    table = Table(
-        "vector instructions beside kernels by hand, float64, one core: microseconds of the "
-        "process a run-step",
-        ["step", "operations", "runs", *KERNELS, "dense / simd"],
-    )
-    core = usable_cores()[-1]
-    with Pinned([core]) as process:
-        for case in CASES:
-            count = operations(case)
-            for runs in RUNS:
-                found = measured(process, case, runs, rounds, seconds)
-                table.add(
-                    case, count, runs, *(1e6 * found[k] for k in KERNELS),
-                    found["dense"] / found["simd"],
-                )  # fmt: skip
-                if arguments.csv:
-                    table.write_csv(arguments.csv, where)
-    print(table.markdown() if arguments.markdown else table.text())
-    return 0
+    for case in CASES:
+        count = operations(document(case, kernel, 1, 1), told)
+        yield case, count, {name: partial(_job, case, name) for name in KERNELS}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        main(
+            "vector instructions beside kernels by hand, float64, one core: microseconds of the "
+            "process a run-step",
+            _cases(), ("simd", "dense"), first=500, rounds=3, seconds=0.2,
+        )
+    )  # fmt: skip

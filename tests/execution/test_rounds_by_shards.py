@@ -125,6 +125,17 @@ def test_a_wrong_wait_is_refused(wait: object, tmp_path: Path) -> None:
         dlnsweep.run(write(tmp_path, BARE), tmp_path, wait_seconds=wait)  # pyright: ignore
 
 
+def test_who_is_no_shard_waits_for_nobody(tmp_path: Path) -> None:
+    path = write(tmp_path, BARE)
+    with pytest.raises(SpecError, match=r"^wait_seconds is how long a shard waits"):
+        dlnsweep.run(path, tmp_path, wait_seconds=5)
+    with start("run", path, "--out", tmp_path, "--wait", "5", cwd=tmp_path) as process:
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert "--wait is how long a shard waits for others; give --shard I/N, too." in said
+    assert not (tmp_path / "small").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("text", [REFINE, UNTIL], ids=["refine", "until"])
 def test_shards_side_by_side_that_are_killed(text: str, tmp_path: Path) -> None:

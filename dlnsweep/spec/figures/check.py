@@ -201,8 +201,6 @@ def _check_observable(
 
 
 def _may_draw(kind: FigureKind, name: str, vectors: Sequence[str]) -> bool:
-    if not kind.described:
-        return False
     if kind.entries == "noise levels":
         return name in vectors and _is_over_noise_levels(name)
     return (name in vectors) == (kind.entries == "vector")
