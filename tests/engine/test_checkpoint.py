@@ -127,6 +127,11 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "record": {"spacing": "linear", "count": 5, "weights": [0, 100, 300, 400]},
     },
+    # The length of a substep is kept between the steps.
+    "gradient flow": {
+        "training": {"learning_rate": [0.5, 2.0], "num_steps": 150, "flow_tolerance": 1e-6},
+        "sweep": {"kernel": "generic"},
+    },
     "adam on minibatches, float32": {
         "network": {"depth": 2},
         "training": {"optimizer": "adam", "minibatch_size": 3},
