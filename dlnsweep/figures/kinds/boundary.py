@@ -14,12 +14,14 @@ from dlnsweep.analysis.transitions import fit_transitions
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import layout, legends, looks, style
 from dlnsweep.figures.labels import setting_label
+from dlnsweep.figures.selected import of_selected_runs
 from dlnsweep.figures.statistics import Results, Selection, levels
 from dlnsweep.settings.figure_keys import ends_of, shown_by
 from dlnsweep.settings.figures import BoundaryFigure
 from dlnsweep.settings.refine import Refine
 
 
+@of_selected_runs
 def draw_boundary(results: Results, keys: BoundaryFigure, selection: Selection) -> Figure:
     """Draw one point for each boundary: the middle of the values between which it lies.
 

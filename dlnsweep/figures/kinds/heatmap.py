@@ -32,6 +32,7 @@ from dlnsweep.figures.labels import (
 from dlnsweep.figures.measure import text_width
 from dlnsweep.figures.panels import network_of
 from dlnsweep.figures.records import Records
+from dlnsweep.figures.selected import of_selected_runs
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
 from dlnsweep.figures.survivors import share
 from dlnsweep.settings.at import words
@@ -41,6 +42,7 @@ from dlnsweep.spec.figures.wording import drawable
 MOST_ANNOTATED = 80
 
 
+@of_selected_runs
 def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) -> Figure:
     """Draw one cell for each pair of values of the settings `x` and `y`."""
     columns, rows = levels(selection.runs, keys.x), levels(selection.runs, keys.y)
