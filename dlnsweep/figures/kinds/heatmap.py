@@ -24,9 +24,9 @@ from dlnsweep.figures.labels import (
     format_value,
     format_values,
     math_symbol,
-    observable_label,
     setting_label,
     setting_symbol,
+    told_conditions,
     value_label,
 )
 from dlnsweep.figures.measure import text_width
@@ -240,11 +240,7 @@ def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:
         return [f"median of {runs} a cell"]
     if not keys.success:
         return ["success: the run did not diverge", f"{runs} a cell"]
-    conditions = [
-        f"{observable_label(each.observable).partition(' $')[0]} < {format_value(each.below)}"
-        for each in keys.success
-    ]
-    return [f"success: {' and '.join(conditions)}", f"{runs} a cell"]
+    return [f"success: {told_conditions(keys.success)}", f"{runs} a cell"]
 
 
 def draw_transition(
@@ -279,9 +275,8 @@ def draw_transition(
     level, exponent = fit_power_law(y[inside], halves[inside])
     law = np.exp(level) * y**exponent
     shown = (law >= x[0]) & (law <= x[-1])
-    ax.plot(
-        np.interp(np.log(law[shown]), np.log(x), places), np.flatnonzero(shown), "--", color="red"
-    )
+    along = np.interp(np.log(law[shown]), np.log(x), places)
+    ax.plot(along, np.flatnonzero(shown), "--", color="black", path_effects=[looks.halo(3.2)])
     # A line has two points at least.
     where = "dashed" if shown.sum() > 1 else "not within the axes"
     wide, high = (
