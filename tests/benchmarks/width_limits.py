@@ -188,7 +188,7 @@ def beside_the_law() -> Table:
         ["d", "m", "s", "n", "by_law", "by_law_error", "limit", "limit_error", "apart_in_errors"],
     )
     for number in range(len(FAMILIES)):
-        own = settings_of(number)[:1]
+        own = settings_of(number)[:2]
         made = document(number, LAW_WIDTH, own, network={"initial_weights": "law"},
                         kernel="reduced", seeds=LAW_SEEDS)  # fmt: skip
         by_law = errors(made, own)[0]
