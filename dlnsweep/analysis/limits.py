@@ -28,9 +28,12 @@ That corrections fall as 1/w is checked, not assumed: p with
     (y_1 - y_2) / (y_2 - y_3) = (h_1^p - h_2^p) / (h_2^p - h_3^p)
 
 over the three largest sizes is 1 up to O(h) then. Its interval is the percentile bootstrap's over
-the seeds. Where that has nothing from 3/4 to 5/4 no limit is given. The random numbers of a seed at
-several sizes may be the same ones, whose effect falls as w^(-1/2) in each seed and has no mean: so
-p is looked at only where the mean of y_1 - y_3 is beyond five standard errors.
+the seeds. Where that has nothing from 3/4 to 5/4 no limit is given. Order 1 is told where it has
+something of that and lies between 1/2 and 2, the orders next to 1 (of fluctuations, and of
+corrections whose first term vanishes). Sizes eight times apart tell it by fewer seeds than sizes
+twice apart. The random numbers of a seed at several sizes may be the same ones, whose effect falls
+as w^(-1/2) in each seed and has no mean: so p is looked at only where the mean of y_1 - y_3 is
+beyond five standard errors.
 """
 
 from __future__ import annotations
@@ -42,7 +45,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.optimize import brentq
 
 from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.bootstrap import resamples
@@ -56,8 +58,13 @@ Numbers = NDArray[np.float64]
 LEVEL = 0.95
 # A limit is given where the order's interval has something of this.
 ORDERS = (0.75, 1.25)
+# It is told to be 1 where it is none of these.
+_NEXT = (0.5, 2.0)
+ONE, ANOTHER, UNTOLD = "order 1", "another order", "order not told by these seeds"
 # The orders that are looked for; a share of resamples without one leaves it unknown.
 _SEARCHED = (0.05, 8.0)
+# To rounding.
+_HALVINGS = 55
 _UNKNOWN = 0.05
 _FEWEST_SIZES, _FEWEST_SEEDS = 3, 3
 _CLEAR = 5.0
@@ -155,15 +162,22 @@ def _limit_of(group: pd.DataFrame, setting: str, column: str) -> dict[str, Any]:
     values = np.asarray(whole, dtype=float)
     limit, low, high = limit_and_ends(places, values)
     order = orders(places, values)
-    known = np.isfinite(order[0])
-    right = not known or (order[1] <= ORDERS[1] and order[2] >= ORDERS[0])
-    if not right:
+    verdict = verdict_on(order)
+    if verdict == ANOTHER:
         limit, low, high = np.nan, np.nan, np.nan
         verdict = f"falls as another power than 1/{setting.rpartition('.')[2]}: no limit"
-    else:
-        verdict = "order 1" if known else "order not told by these seeds"
     numbers = (values[:, -1].mean(), limit, low, high, *order)
     return found | dict(zip(names, map(float, numbers), strict=True)) | {"verdict": verdict}
+
+
+def verdict_on(order: tuple[float, float, float]) -> str:
+    """Return what p and the ends of its interval say: ONE, ANOTHER or UNTOLD."""
+    own, low, high = order
+    if not np.isfinite(own):
+        return UNTOLD
+    if low > ORDERS[1] or high < ORDERS[0]:
+        return ANOTHER
+    return ONE if _NEXT[0] < low and high < _NEXT[1] else UNTOLD
 
 
 def limit_and_ends(sizes: Numbers, values: Numbers) -> tuple[float, float, float]:
@@ -222,30 +236,36 @@ def orders(sizes: Numbers, values: Numbers) -> tuple[float, float, float]:
     across = ends[:, 0] - ends[:, -1]
     if abs(across.mean()) * len(across) ** 0.5 < _CLEAR * np.std(across, ddof=1):
         return np.nan, np.nan, np.nan
-    found = np.array([_order(last, ends[chosen].mean(axis=0)) for chosen in resamples(len(ends))])
-    own = _order(last, ends.mean(axis=0))
+    found = _order(last, np.stack([ends[chosen].mean(axis=0) for chosen in resamples(len(ends))]))
+    (own,) = _order(last, ends.mean(axis=0, keepdims=True))
     known = np.isfinite(found)
     if not np.isfinite(own) or np.mean(~known) > _UNKNOWN:
         return np.nan, np.nan, np.nan
     low, high = np.quantile(found[known], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return own, float(low), float(high)
+    return float(own), float(low), float(high)
 
 
-def _order(sizes: Numbers, means: Numbers) -> float:
-    """Return p of three sizes; NaN where the means do not fall (or rise) by less and less."""
-    near, far = means[0] - means[1], means[1] - means[2]
-    if near * far <= 0:
-        return np.nan
-    small = sizes[0] / sizes
+def _order(sizes: Numbers, means: Numbers) -> Numbers:
+    """Return p of three sizes (3,) for each row of means (n, 3), by bisection.
 
-    def apart(p: float) -> float:
+    NaN where the means do not fall (or rise) by less and less, or by another power than is looked
+    for.
+    """
+    near, far = means[:, 0] - means[:, 1], means[:, 1] - means[:, 2]
+    small = (sizes[0] / sizes)[:, None]
+
+    def apart(p: Numbers) -> Numbers:
+        """Return what rises through 0 at the order."""
         a, b, c = small**p
-        return float((a - b) * abs(far) - (b - c) * abs(near))
+        return (a - b) * np.abs(far) - (b - c) * np.abs(near)
 
-    low, high = _SEARCHED
-    if apart(low) * apart(high) > 0:
-        return np.nan
-    return float(brentq(apart, low, high))  # pyright: ignore[reportArgumentType]
+    low, high = (np.full(len(means), p) for p in _SEARCHED)
+    found = (near * far > 0) & (apart(low) <= 0) & (apart(high) >= 0)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        below = apart(middle) < 0
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.where(found, (low + high) / 2, np.nan)
 
 
 def limits_text(table: pd.DataFrame, setting: str, width: int = 10**6) -> str:

@@ -115,6 +115,42 @@ def test_another_order_has_no_limit_and_noise_leaves_it_open():
     assert flat["low"] < 3 < flat["high"]
 
 
+@pytest.mark.parametrize(
+    ("order", "verdict"),
+    [
+        ((1.02, 0.8, 1.3), limits.ONE),
+        ((0.8, 0.55, 1.1), limits.ONE),
+        ((0.8, 0.45, 1.1), limits.UNTOLD),
+        ((1.3, 1.0, 2.1), limits.UNTOLD),
+        ((0.5, 0.4, 0.6), limits.ANOTHER),
+        ((2.0, 1.5, 2.5), limits.ANOTHER),
+        ((np.nan, np.nan, np.nan), limits.UNTOLD),
+    ],
+)
+def test_an_order_is_told_where_its_neighbours_are_excluded(order: Any, verdict: str):
+    assert limits.verdict_on(order) == verdict
+
+
+def test_sizes_far_apart_tell_the_order_where_sizes_near_each_other_do_not():
+    """20 simulated sweeps of 100 seeds whose means fall as w^-1 and as w^(-1/2)."""
+    rng = np.random.default_rng(2)
+    told = {}
+    for sizes in (np.array([16.0, 32.0, 64.0]), np.array([4.0, 32.0, 256.0])):
+        for order in (0.5, 1.0):
+            verdicts = []
+            for _ in range(20):
+                own = rng.standard_normal((100, len(sizes))) * 0.4 / sizes**0.5
+                data = 0.2 * rng.standard_normal((100, 1))
+                values = 3 + 2 * sizes**-order + data + own
+                verdicts.append(limits.verdict_on(limits.orders(sizes, values)))
+            told[sizes[0], order] = verdicts
+    assert told[4.0, 1.0].count(limits.ONE) >= 17
+    assert limits.ANOTHER not in told[4.0, 1.0]
+    assert told[4.0, 0.5].count(limits.ANOTHER) >= 17
+    assert limits.ONE not in told[4.0, 0.5]
+    assert told[16.0, 1.0].count(limits.ONE) <= 10
+
+
 def test_the_interval_covers_the_limit_as_often_as_it_says():
     """400 simulated sweeps of ten seeds; three standard errors below 95 % are 91.7 %."""
     rng = np.random.default_rng(1)
