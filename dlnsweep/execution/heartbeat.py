@@ -1,7 +1,8 @@
 """Signs of life: what a working runner says of itself in the results folder, and who reads it.
 
 A runner writes `runners/<id>.json` every few seconds and removes it when it ends. One that was
-killed leaves its file behind; readers tell by its age, or, on the same machine, by its process.
+killed leaves its file behind; readers tell by its age, or, where processes have the same numbers,
+by its process: containers may share the name of a host, and each has numbers of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from dlnsweep.errors import DlnsweepError
@@ -58,6 +61,7 @@ class _Pulse:
         value = {
             "host": socket.gethostname(),
             "process": os.getpid(),
+            "namespace": _namespace(),
             "how": self.how,
             "began": _stamp(self.began),
             "beat": _stamp(time.time()),
@@ -115,7 +119,8 @@ class Runner:
         how: How it works.
         seconds: Age of the sign by this machine's clock; below zero where the clocks differ.
         batches: The batches that it was computing, with the place of each where it is known.
-        gone: Whether its process is known to have ended (told only on its own machine).
+        gone: Whether its process is known to have ended (told only on its own machine, and in a
+            container only of its own runners).
     """
 
     host: str
@@ -170,7 +175,7 @@ def runners(store: Store) -> list[Runner]:
                     str(value["how"])[:_LONGEST],
                     _age(value),
                     batches,
-                    host == socket.gethostname() and not _is_alive(process),
+                    _is_known(value) and not _is_alive(process),
                 )
             )
     return sorted(found, key=lambda runner: runner.seconds)
@@ -181,6 +186,28 @@ def _unless_malformed() -> contextlib.AbstractContextManager[None]:
     return contextlib.suppress(
         DlnsweepError, OSError, ValueError, TypeError, KeyError, OverflowError, AttributeError
     )
+
+
+def _is_known(value: dict[str, Any]) -> bool:
+    """Return whether the number of a sign's process is that of a process of ours.
+
+    A sign of a version that told no namespace is not known: its age says whether it is alive.
+    """
+    return value["host"] == socket.gethostname() and value.get("namespace") == _namespace()
+
+
+@lru_cache(maxsize=1)
+def _namespace() -> str:
+    """Return what tells apart where processes have numbers of their own.
+
+    On Linux the start of the system and the namespace of its processes; elsewhere, where containers
+    are none of the system's own, the address of a network card.
+    """
+    try:
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{start}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except (OSError, UnicodeDecodeError):
+        return f"{uuid.getnode():x}"
 
 
 def _is_alive(process: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -102,13 +103,31 @@ def test_an_old_sign_is_no_sign_of_life(store: Store, seconds: float, words: str
 
 
 def test_a_dead_process_of_this_machine_is_known_to_be_dead(store: Store) -> None:
-    import socket
-
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    place(store, 1, host=socket.gethostname(), process=dead.pid)
+    known = {"host": socket.gethostname(), "namespace": heartbeat._namespace()}
+    place(store, 1, process=dead.pid, **known)
     assert not only(store).is_alive
     assert only(store).sentence.endswith("has died, with batch 1; the next run computes that again")
+
+
+@pytest.mark.parametrize("other", [{"namespace": "another start/4026531836"}, {}])
+def test_a_process_of_a_container_of_the_same_name_is_not_looked_for(
+    store: Store, other: dict[str, str]
+) -> None:
+    """Its number says nothing here; nor does one of a version that told no namespace."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    place(store, 1, host=socket.gethostname(), process=dead.pid, **other)
+    assert only(store).is_alive
+    place(store, 61, host=socket.gethostname(), process=dead.pid, **other)
+    assert [each.is_alive for each in runners(store)] == [True, False]
+
+
+def test_processes_of_one_namespace_tell_the_same(store: Store) -> None:
+    code = "from dlnsweep.execution import heartbeat; print(heartbeat._namespace())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == heartbeat._namespace()
 
 
 def test_many_batches_are_not_all_named(store: Store) -> None:
