@@ -27,6 +27,8 @@ from dlnsweep.engine.motion import motion_of, rule_of
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
+from dlnsweep.jumps.euler import dearer
+from dlnsweep.jumps.extrapolation import ROWS_WANTED
 from dlnsweep.jumps.flow import TERMS, weights_of
 from dlnsweep.jumps.walk import Walk, begun, walked
 from dlnsweep.networks.generic.descent import GenericKernel
@@ -114,7 +116,7 @@ class JumpKernel(Kernel):
         inputs, carry = self.of.start(*arguments)
         constants, params = inputs.constants, carry.state.params
         given = Given(constants, self._compressed(constants), constants.limit)
-        _check_outputs(self._outputs(params, given.steps).size)
+        _check_outputs(self.outputs(params, given.steps).size)
         walk = begun(rule_of(self.of, constants), flat(params))
         both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), walk)
         signs = 1 - 2 * (jnp.arange(walk.point.size) % 2)
@@ -175,7 +177,8 @@ class JumpKernel(Kernel):
         there = jnp.all((walks.now >= step) | ~walks.active) | ~carry.state.active
         return super()._recorded(inputs, carry, step, record & there)
 
-    def _outputs(self, params: Any, constants: Constants) -> Any:
+    def outputs(self, params: Any, constants: Constants) -> Any:
+        """Return the shape of the outputs on all samples that a step needs."""
         return jax.eval_shape(self.of.predict, params, constants.samples.inputs, constants)
 
     def _compressed(self, constants: Constants) -> Constants:
@@ -248,6 +251,17 @@ class JumpProgram(Program):
         state = carry.state
         there = (np.asarray(state.walks.now) >= step) | ~np.asarray(state.walks.active)
         return bool(np.all(there | ~np.asarray(state.active)[:, None]))
+
+    def price(self, inputs: Any, carry: Any) -> float:
+        """Return what a jump that follows the fast part costs, over a plain one."""
+        given, params = (
+            jax.tree.map(lambda leaf: leaf[0], each)
+            for each in (inputs.constants.steps, carry.state.params)
+        )
+        kernel = self._kernel()
+        if not rule_of(kernel.of, given).follows:
+            return np.inf
+        return dearer(kernel.outputs(params, given).size, ROWS_WANTED)
 
     def reached(self, carry: Any) -> int:
         """Return the step that both walks have come to."""

@@ -7,6 +7,8 @@ the extrapolation converges while a h (h eta lambda)^2 is small, which gives
 
     h eta lambda = c (eta lambda)^(1/3),    c = 0.5 to 1.5 where measured, with a of some tenths.
 
+A jump that follows the fast part (`jumps/euler.py`) costs more and is some tenths of a time
+constant long, whatever the decay: of both that is made by which one is faster.
 After two time constants of the decay what moves has faded, and jumps are some ten times as long.
 """
 
@@ -28,6 +30,8 @@ from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings
 
+# What a jump that follows takes of a time constant of the decay.
+_FOLLOWED = 0.3
 # c, the time constants after which what moves has faded, and how much longer jumps are then.
 _LONGEST, _FADED, _LONGER = 1.0, 2.0, 10.0
 # A finer walk of a run is looked at for this share of the time, if the others took all of it.
@@ -79,9 +83,9 @@ def paced(program: JumpProgram, row: RunSettings, run: dict[str, np.ndarray], mo
     seconds, began, walked = 0.0, time.perf_counter(), 0
     for rung in tolerances(tolerance):
         left = max(most - (time.perf_counter() - began), _LEAST_SHARE * most)
-        trail, records, done = _walked(program, run, rung, steps, left)
+        trail, records, done, price = _walked(program, run, rung, steps, left)
         walked = len(steps) if done else len(records)
-        seconds += trail[-1].seconds + (0.0 if done else seconds_left(trail, last, rate))
+        seconds += trail[-1].seconds + (0.0 if done else seconds_left(trail, last, rate, price))
         names = records[0] if records else {}
         found = {name: np.concatenate([each[name][0] for each in records]) for name in names}
         if not estimate_of(found) > tolerance:
@@ -89,13 +93,14 @@ def paced(program: JumpProgram, row: RunSettings, run: dict[str, np.ndarray], mo
     return Paced(seconds, walked, len(steps))
 
 
-def seconds_left(trail: list[Mark], last: int, rate: float) -> float:
+def seconds_left(trail: list[Mark], last: int, rate: float, price: float) -> float:
     """Return the seconds that the rest of a walk takes.
 
     Args:
         trail: How far it has come, mark by mark, from its first step.
         last: Its last step.
         rate: eta lambda, a step.
+        price: What a jump that follows costs, over a plain one; infinite if there is none.
     """
     now = trail[-1]
     if now.step <= 0:
@@ -104,7 +109,8 @@ def seconds_left(trail: list[Mark], last: int, rate: float) -> float:
     pace = (now.step - before.step) / max(now.seconds - before.seconds, 1e-9)
     fastest = faded = math.inf
     if rate > 0:
-        fastest = max(pace, _LONGEST * rate ** (-2 / 3) / _seconds_a_jump(trail))
+        length = max(_LONGEST * rate ** (-2 / 3), _FOLLOWED / rate / price)
+        fastest = max(pace, length / _seconds_a_jump(trail))
         faded = max(_FADED / rate, now.step)
     until = min(float(last), faded)
     grown = min(now.step * fastest / pace, until)
@@ -127,14 +133,16 @@ def _walked(
     tolerance: float,
     steps: np.ndarray,
     most: float,
-) -> tuple[list[Mark], list[dict[str, np.ndarray]], bool]:
+) -> tuple[list[Mark], list[dict[str, np.ndarray]], bool, float]:
     """Walk from record to record for some seconds.
 
     Returns:
-        How far it came, mark by mark; the records; whether it came to its end.
+        How far it came, mark by mark; the records; whether it came to its end; what a jump costs
+        that follows the fast part.
     """
     began = time.perf_counter()
     inputs, carry = program.begin(program.arguments(run), tolerance)
+    price = program.price(inputs, carry)
     segments = Segments(steps, STOPS_A_SEGMENT, program.grain, ends=steps.tolist())
     trail, records = [Mark(0.0, 0, 0, 0)], []
     call, arrived = program.segment, program.arrived
@@ -150,9 +158,9 @@ def _walked(
         if passed.arrived:
             records.append(passed.records)
         if seconds > most:
-            return trail, records, segments.finished
+            return trail, records, segments.finished, price
     # A run that has diverged ends before its last record.
-    return trail, records, True
+    return trail, records, True, price
 
 
 def _decay_of(row: RunSettings) -> float:

@@ -1,7 +1,7 @@
-"""One jump: Euler steps with a frozen fast part, extrapolated.
+"""One jump: Euler steps, extrapolated.
 
-Row n of the table divides the jump of length h into n steps y <- y + Phi(h / n) F(y) and
-extrapolates with the rows before by the harmonic sequence (Aitken and Neville),
+Row n of the table divides the jump of length h into n steps of `euler.py` and extrapolates with
+the rows before by the harmonic sequence (Aitken and Neville),
 
     T[n, q+1] = T[n, q] + (T[n, q] - T[n-1, q]) / (n / (n - q) - 1),
 
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.jumps.flow import TERMS, Vector
+from dlnsweep.jumps.flow import Vector
 from dlnsweep.numerics.lazy import jnp, lax
 
 Table = Float[Array, "R N"]
@@ -26,7 +26,7 @@ Table = Float[Array, "R N"]
 # Rows of the table: the highest order.
 ROWS = 9
 # The rows that a jump is to take, and how much longer the next one is for each that it did not.
-_ROWS_WANTED, _GROWTH, _LONGEST = 7, 1.5, 5.0
+ROWS_WANTED, _GROWTH, _LONGEST = 7, 1.5, 5.0
 # Of a jump that failed the next one is as long as the best of its rows allows, and no shorter.
 _SAFETY, _SHORTEST = 0.8, 0.1
 
@@ -38,42 +38,29 @@ class Jump(NamedTuple):
         point: Where it ends.
         accepted: Whether its error is small enough.
         following: The length of the next one, by its errors.
-        gradients: How many it took.
+        rows: How many it took.
     """
 
     point: Vector
     accepted: Bool[Array, ""]
     following: Float[Array, ""]
-    gradients: Int[Array, ""]
+    rows: Int[Array, ""]
 
 
 def jump(
-    velocity_of: Callable[[Vector], Vector],
+    euler: Callable[[Int[Array, ""]], Vector],
     error_of: Callable[[Vector], Float[Array, ""]],
-    carrier: Callable[[Float[Array, ""]], Callable[[Vector], Vector]],
     point: Vector,
-    velocity: Vector,
     length: Float[Array, ""],
 ) -> Jump:
     """Try a jump.
 
     Args:
-        velocity_of: F in y.
+        euler: Takes n; returns what n Euler steps of length h / n add to the point (`euler.py`).
         error_of: Takes a difference; returns its size over what is allowed.
-        carrier: Takes k; returns Phi(k) of `fast.py`, of the fast part at the point.
         point: y.
-        velocity: F(y).
         length: h.
     """
-
-    # Tables magnify what is rounded off a thousand times: they have what is added to the point.
-    def euler(n: Int[Array, ""]) -> Vector:
-        carried = carrier(length / n)
-
-        def once(_: Int[Array, ""], y: Vector) -> Vector:
-            return y + carried(velocity_of(point + y))
-
-        return lax.fori_loop(1, n, once, carried(velocity))
 
     def unfinished(state: tuple[Array, ...]) -> Bool[Array, ""]:
         n, _, error, before, _ = state
@@ -104,7 +91,6 @@ def jump(
     n, table, error, _, wanted = lax.while_loop(unfinished, row, start)
     accepted, rows = error <= 1, n - 1
     # Accepted with few rows, a jump was too short for what the derivatives cost.
-    grown = length * jnp.minimum(_GROWTH ** (_ROWS_WANTED - rows), _LONGEST)
+    grown = length * jnp.minimum(_GROWTH ** (ROWS_WANTED - rows), _LONGEST)
     following = jnp.where(accepted, grown, jnp.minimum(wanted, 0.6 * length))
-    gradients = TERMS * (rows * (rows - 1) // 2)
-    return Jump(point + table[rows - 1], accepted, following, gradients)
+    return Jump(point + table[rows - 1], accepted, following, rows)

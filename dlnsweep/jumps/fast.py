@@ -75,11 +75,21 @@ def carried(fast: Fast, length: Float[Array, ""], velocity: Vector) -> Vector:
         length: k.
         velocity: g, in y.
     """
+    return carried_within(fast, length, velocity) + carried_beside(fast, length, velocity)
+
+
+def carried_within(fast: Fast, length: Float[Array, ""], velocity: Vector) -> Vector:
+    """Return the part of Phi(k) g on the span; see `carried`."""
     along = multiply(fast.rows, velocity)
-    moved = multiply(along * length / (1 + length * fast.fast), fast.rows)
+    return multiply(along * length / (1 + length * fast.fast), fast.rows)
+
+
+def carried_beside(fast: Fast, length: Float[Array, ""], velocity: Vector) -> Vector:
+    """Return the part of Phi(k) g off the span; see `carried`."""
+    along = multiply(fast.rows, velocity)
     aside = (velocity - multiply(along, fast.rows)) * _phi(fast.slow, length)
     # What the diagonal puts back into the span would be fast there.
-    return moved + aside - multiply(multiply(fast.rows, aside), fast.rows)
+    return aside - multiply(multiply(fast.rows, aside), fast.rows)
 
 
 def _phi(rate: Float[Array, "..."], length: Float[Array, ""]) -> Float[Array, "..."]:

@@ -124,6 +124,7 @@ class Momentum:
 
     beta: Float[Array, ""]
     nesterov: bool
+    follows = False
 
     @property
     def _matrix(self) -> tuple[Any, Any]:
@@ -201,6 +202,14 @@ class Momentum:
             return (moved + aside - multiply(multiply(aside, rows.T), rows)).reshape(-1)
 
         return carry
+
+    def within(self, fast: Doubled, length: Float[Array, ""]) -> Callable[[State], State]:
+        """It does not follow."""
+        raise NotImplementedError
+
+    def beside(self, fast: Doubled, length: Float[Array, ""]) -> Callable[[State], State]:
+        """It does not follow."""
+        raise NotImplementedError
 
     def holds(self, fast: Doubled, length: Float[Array, ""]) -> Bool[Array, ""]:
         """Return whether all of it is stable, and fades by the flow as it does by steps."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Bool, Float
 
-from dlnsweep.jumps.fast import carried, fast_part
+from dlnsweep.jumps.fast import carried, carried_beside, carried_within, fast_part
 from dlnsweep.jumps.flow import Move, State, Vector
 from dlnsweep.numerics.lazy import jnp
 
@@ -28,6 +28,11 @@ class Rule(Protocol):
     @property
     def limit(self) -> Any:
         """The limit of stability: what gradient descent may take away of a part, in one step."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether jumps may follow the fast part as it turns; see `euler.py`."""
+        ...
 
     def begun(self, parameters: Vector) -> State:
         """Return z at step 0."""
@@ -58,6 +63,14 @@ class Rule(Protocol):
         """Return Phi(k) of `fast.py`, as a function of a velocity of z."""
         ...
 
+    def within(self, fast: Any, length: Float[Array, ""]) -> Callable[[State], State]:
+        """Return the part of Phi(k) on the span, where the rule follows it."""
+        ...
+
+    def beside(self, fast: Any, length: Float[Array, ""]) -> Callable[[State], State]:
+        """Return the part of Phi(k) off the span, where the rule follows it."""
+        ...
+
     def holds(self, fast: Any, length: Float[Array, ""]) -> Bool[Array, ""]:
         """Return whether the fast part fades in a jump of that length, by the flow."""
         ...
@@ -84,6 +97,7 @@ class GradientDescent:
     """z = y, and a step adds f(y)."""
 
     limit = 2.0
+    follows = True
 
     def begun(self, parameters: Vector) -> State:
         """Return y."""
@@ -114,6 +128,14 @@ class GradientDescent:
     def carrier(self, fast: Any, length: Float[Array, ""]) -> Callable[[State], State]:
         """Return that of `fast.py`."""
         return partial(carried, fast, length)
+
+    def within(self, fast: Any, length: Float[Array, ""]) -> Callable[[State], State]:
+        """Return that of `fast.py`."""
+        return partial(carried_within, fast, length)
+
+    def beside(self, fast: Any, length: Float[Array, ""]) -> Callable[[State], State]:
+        """Return that of `fast.py`."""
+        return partial(carried_beside, fast, length)
 
     def holds(self, fast: Any, length: Float[Array, ""]) -> Bool[Array, ""]:
         """Return whether all of it is below the limit: there terms of a logarithm decay."""

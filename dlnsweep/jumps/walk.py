@@ -24,7 +24,10 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.jumps.extrapolation import jump
+from dlnsweep.jumps import choice
+from dlnsweep.jumps.choice import FOLLOWING, Choice
+from dlnsweep.jumps.euler import dearer, euler
+from dlnsweep.jumps.extrapolation import ROWS_WANTED, jump
 from dlnsweep.jumps.flow import TERMS, Move, Vector, flow
 from dlnsweep.jumps.rules import STEEPEST, Rule
 from dlnsweep.numerics.lazy import jax, jnp, lax
@@ -47,8 +50,7 @@ class Walk(NamedTuple):
         active: Whether it has not diverged.
         diverged_step: First step at which it had, or -1.
         now: The step.
-        length: The length that the next jump is to have.
-        landing: That of the last one before a step that is recorded.
+        choice: The lengths that jumps are to have.
         burst: How many real steps follow the next trial that fails.
         trial: No jump is tried before this step.
         landed: Where the last jump came to.
@@ -62,8 +64,7 @@ class Walk(NamedTuple):
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
     now: Int[Array, ""]
-    length: Float[Array, ""]
-    landing: Float[Array, ""]
+    choice: Choice
     burst: Int[Array, ""]
     trial: Int[Array, ""]
     landed: Int[Array, ""]
@@ -71,6 +72,22 @@ class Walk(NamedTuple):
     steps: Int[Array, ""]
     jumps: Int[Array, ""]
     trials: Int[Array, ""]
+
+
+class Planned(NamedTuple):
+    """A jump of some kind, and what is left by it.
+
+    Attributes:
+        lands: Whether it, or one after it without another between, ends at a recorded step.
+        share: What its outputs may be wrong by, over the square root of twice the loss.
+        length: Its length.
+        jumps: How many jumps there are to the recorded step.
+    """
+
+    lands: Bool[Array, ""]
+    share: Float[Array, ""]
+    length: Float[Array, ""]
+    jumps: Float[Array, ""]
 
 
 @dataclass(frozen=True)
@@ -102,6 +119,12 @@ class Motion:
         """The steps that a jump costs: some twenty velocities, and the derivatives."""
         return 20 * TERMS + self.outputs
 
+    @property
+    def prices(self) -> Float[Array, " kinds"]:
+        """What a jump of each kind costs, over a plain one."""
+        own = [1.0, dearer(self.outputs, ROWS_WANTED)]
+        return jnp.asarray(own if self.rule.follows else own[:1])
+
 
 def begun(rule: Rule, parameters: Vector) -> Walk:
     """Return a walk at step 0."""
@@ -113,8 +136,7 @@ def begun(rule: Rule, parameters: Vector) -> Walk:
         jnp.ones((), bool),
         none,
         zero,
-        jnp.ones((), point.dtype),
-        jnp.ones((), point.dtype),
+        choice.begun(point.dtype),
         one,
         zero,
         none,
@@ -182,6 +204,10 @@ def _tried(
     point, parameters = walk.point / scales, rule.parameters(walk.point)
     derivatives = motion.derivatives(parameters)
     fast = rule.fast_part(derivatives, motion.decays, weights)
+
+    def fast_part_at(y: Vector) -> Any:
+        return rule.fast_part(motion.derivatives(scales * y), motion.decays, weights)
+
     fit = motion.size(parameters)
     allowed = (tolerance + _ROUNDING) * jnp.linalg.norm(parameters)
     rounding = _ROUNDING * jnp.linalg.norm(multiply(derivatives, rule.parameters(point)))
@@ -211,21 +237,33 @@ def _tried(
         velocity, left_out = lax.cond(quiet, velocity_of, lambda _: (velocity, left_out), still)
         walk = walk._replace(point=jnp.where(quiet, scales * point, walk.point))
     left = (stop - walk.now).astype(point.dtype)
-    landing, length = jnp.maximum(walk.landing, least), jnp.maximum(walk.length, least)
-    lands = left <= jnp.maximum(1.5 * landing, landing + least)
-    wanted = jnp.where(lands, landing, jnp.minimum(length, left - landing))
-    # Outputs that change by their own size are followed, not slaves of what is slow. By how much
-    # they will: what a looser jump was wrong by moves fast, and no farther than it is wrong.
-    moved = rule.parameters(rule.carrier(fast, wanted)(velocity))
-    change = jnp.linalg.norm(multiply(derivatives, moved))
-    follows = ~(change <= _SLAVED * fit)
-    strict = lands | follows
-    share = jnp.where(strict, tolerance, jnp.minimum(_LOOSER * tolerance, _LOOSEST))
-    # The flow's own error grows with the length.
-    wanted = wanted * jnp.minimum(1.0, 0.9 / error_of(rule.carrier(fast, wanted)(left_out), share))
-    until = jnp.where(lands, left, left - landing)
-    # Parts of one length end at the step that is to be reached.
-    length = jnp.floor(until / jnp.ceil(until / jnp.maximum(wanted, 1.0)))
+
+    def planned(length: Float[Array, ""], landing: Float[Array, ""]) -> Planned:
+        landing, length = jnp.maximum(landing, least), jnp.maximum(length, least)
+        lands = left <= jnp.maximum(1.5 * landing, landing + least)
+        wanted = jnp.where(lands, landing, jnp.minimum(length, left - landing))
+        # Outputs that change by their own size are followed, not slaves of what is slow. By how
+        # much they will: what a looser jump was wrong by moves fast, no farther than it is wrong.
+        moved = rule.parameters(rule.carrier(fast, wanted)(velocity))
+        change = jnp.linalg.norm(multiply(derivatives, moved))
+        follows = ~(change <= _SLAVED * fit)
+        looser = jnp.minimum(_LOOSER * tolerance, _LOOSEST)
+        share = jnp.where(lands | follows, tolerance, looser)
+        # The flow's own error grows with the length.
+        error = error_of(rule.carrier(fast, wanted)(left_out), share)
+        wanted = jnp.maximum(wanted * jnp.minimum(1.0, 0.9 / error), 1.0)
+        until = jnp.where(lands, left, left - landing)
+        # Parts of one length end at the step that is to be reached.
+        parts = jnp.ceil(until / wanted)
+        return Planned(lands, share, jnp.floor(until / parts), jnp.where(lands, parts, parts + 1))
+
+    prices = motion.prices
+    hoped = walk.choice.hoped(prices) if rule.follows else walk.choice.lengths
+    landings = walk.choice.landings
+    plans = [planned(hoped[each], landings[each]) for each in range(prices.size)]
+    kind = jnp.argmin(prices * jnp.stack([plan.jumps for plan in plans]))
+    chosen = jax.tree.map(lambda *each: jnp.stack(each)[kind], *plans)
+    lands, share, length = chosen.lands, chosen.share, chosen.length
     smooth = (error_of(rule.carrier(fast, length)(left_out), share) <= 1) & (length >= least / 2)
     smooth &= rule.holds(fast, length)
     burst = jnp.maximum(walk.burst, least // 2)
@@ -239,25 +277,26 @@ def _tried(
         wait = jnp.where(swings > 1, needed, burst)
 
     def jumped(walk: Walk) -> tuple[Walk, Bool[Array, ""]]:
-        made = jump(
+        steps = euler(
+            rule,
             lambda y: velocity_of(y)[0],
-            lambda difference: error_of(difference, share),
-            lambda length: rule.carrier(fast, length),
+            fast_part_at,
             point,
             velocity,
+            fast,
             length,
+            kind == FOLLOWING,
         )
+        made = jump(steps, lambda difference: error_of(difference, share), point, length)
         end, largest = rule.parameters(made.point), fast.rows[jnp.argmax(fast.rates)]
         rate, steepest = _steepest(motion, end, walk.steepest, largest)
         done = made.accepted & (rate < STEEPEST * rule.limit)
         # A jump that was cut short says less than the one before it.
-        before = jnp.where(lands, walk.landing, walk.length)
+        known = walk.choice.landings, walk.choice.lengths
+        before = jnp.where(lands, *(each[kind] for each in known))
         cut = done & (length < before)
         following = jnp.where(cut, jnp.maximum(made.following, before), made.following)
-        walk = walk._replace(
-            length=jnp.where(lands, walk.length, following),
-            landing=jnp.where(lands, following, walk.landing),
-        )
+        walk = walk._replace(choice=walk.choice.tried(kind, lands, following))
         now = walk.now + length.astype(jnp.int64)
         after = walk._replace(
             point=scales * made.point,

@@ -18,9 +18,8 @@ from dlnsweep.simd.indices import ZERO, Index, loop
 from dlnsweep.simd.looped import CHEAP, Looped, Rule, Value
 from dlnsweep.simd.nests import over, reduced, write
 from dlnsweep.simd.primitives import MOVED
-from dlnsweep.simd.sorting import SORTS
 
-ARRAY_RULES: dict[str, Rule] = {**GATHERS, **SORTS}
+ARRAY_RULES: dict[str, Rule] = {**GATHERS}
 
 
 def _rule(*names: str) -> Callable[[Rule], Rule]:

@@ -1,6 +1,7 @@
 """Errors of time jumps and their estimates: `python -m tests.benchmarks.time_jumps [--csv FILE]`.
 
-With `--momentum` the same runs by momentum and Nesterov's, of 0.5 to 0.99.
+With `--momentum` the same runs by momentum and Nesterov's, of 0.5 to 0.99. With `--following` all
+jumps follow the fast part as it turns (`jumps/euler.py`), which elsewhere few of so short runs do.
 
 The random runs of tests/samples/jump_samples.py: how far records by `sweep.kernel = "jumps"` are
 from the generic way, step by step in float64, and what the estimate said of that. One row a run,
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 
 import jump_samples as samples  # noqa: E402
 
+from dlnsweep.jumps import walk  # noqa: E402
 from tests.benchmarks.tables import Table, machine  # noqa: E402
 
 
@@ -30,6 +32,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--families", type=int, default=32)
     parser.add_argument("--momentum", action="store_true")
+    parser.add_argument("--following", action="store_true")
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     where = machine()
@@ -44,8 +48,12 @@ def main() -> int:
         f"(tolerance {samples.TOLERANCE:g})",
         columns,
     )
+    if arguments.following:
+        # As if they were for nothing.
+        walk.dearer = lambda *_: 1e-3
     worst = 0.0
-    for number in range(arguments.first, arguments.first + arguments.families):
+    numbers = range(arguments.first, arguments.first + arguments.families, arguments.every)
+    for number in numbers:
         document = family(number)
         optimizer = document["training"].get("optimizer")
         for case in samples.outcomes(document):

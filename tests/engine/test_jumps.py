@@ -114,13 +114,13 @@ def test_outcomes_say_how_many_steps_were_jumped_over(grid: tuple[Plan, Trained]
 
 
 def test_what_a_looser_jump_was_wrong_by_is_not_followed():
-    """Two time constants of a decay of 1e-8, for which 51,491 steps had been taken."""
+    """Two time constants of a decay of 1e-8: once 51,491 steps, then some 1,500 jumps."""
     training = {"learning_rate": 0.1, "weight_decay": 1e-8, "num_steps": 2 * 10**9}
     found = train(planned(GRID | {"training": training, "record": {"count": 20}}, seeds=2))
     for reason in found.kernel_reason:
         taken, _, count = _counts(reason)
         assert taken < 2000, reason
-        assert count < 2000, reason
+        assert count < 200, reason
     assert max(found.truncation_error) < samples.TOLERANCE
 
 

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlnsweep.jumps import choice
+from dlnsweep.jumps.euler import dearer, euler
 from dlnsweep.jumps.extrapolation import jump
 from dlnsweep.jumps.fast import carried, fast_part
 from dlnsweep.jumps.flow import TERMS, flow, logarithm, weights_of
+from dlnsweep.jumps.rules import GradientDescent
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 
@@ -95,6 +98,78 @@ def test_what_has_a_decay_alone_is_exact_however_long_the_step():
     assert end[2] / start[2] == pytest.approx((1 - 1e-3) ** 5000, rel=1e-10)
 
 
+def rows(velocity: Any, fast_part_at: Any, start: Any, length: Any, follows: bool) -> Any:
+    """Return the rows of a jump of gradient descent."""
+    return euler(
+        GradientDescent(),
+        velocity,
+        fast_part_at,
+        start,
+        velocity(start),
+        fast_part_at(start),
+        length,
+        jnp.asarray(follows),
+    )
+
+
+def test_a_jump_that_follows_the_fast_part_is_as_right_however_fast_it_is():
+    """Round a circle, half a unit of angle, held to it by a force of any rate."""
+    quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
+    ends = {}
+    with numerics():
+        weights = jnp.asarray([1.0, 0.0, 0.0, 0.0])
+        start, length = jnp.asarray([1.0, 0.0]), jnp.asarray(0.5)
+
+        @partial(jax.jit, static_argnums=1)
+        def tried(rate: jax.Array, follows: bool) -> Any:
+            def velocity(y: Any) -> Any:
+                return jnp.asarray(quarter) @ y - rate * (y @ y - 1) * y
+
+            def fast_part_at(y: Any) -> Any:
+                return fast_part(jnp.sqrt(2 * rate) * y[None], jnp.zeros(2), weights)
+
+            steps = rows(velocity, fast_part_at, start, length, follows)
+            made = jump(steps, lambda d: jnp.linalg.norm(d) / 1e-7, start, length)
+            return made.point, made.accepted
+
+        for rate in (1e3, 1e6, 1e9, 1e12):
+            for follows in (True, False):
+                made = tried(jnp.asarray(rate), follows)
+                ends[rate, follows] = [np.asarray(each) for each in made]
+    wanted = np.array([math.cos(0.5), math.sin(0.5)])
+    for rate in (1e3, 1e6, 1e9, 1e12):
+        point, accepted = ends[rate, True]
+        assert accepted, rate
+        # The estimate is a difference of two rows, and no bound.
+        assert np.linalg.norm(point - wanted) < 5e-7
+    # One that does not follow is far off, and is known to be.
+    assert not any(ends[rate, False][1] for rate in (1e6, 1e9, 1e12))
+
+
+def test_that_kind_of_jump_is_made_by_which_the_next_record_is_nearer():
+    """The other one is tried after eight, then after sixteen, if nothing is known of it."""
+    with numerics():
+        prices = jnp.asarray([1.0, dearer(24, 7)])
+        assert prices[1] == pytest.approx(28 * 36 / (28 * 4 + 24))
+        known, no = choice.begun(jnp.dtype("float64")), jnp.zeros((), bool)
+        plain, following = jnp.asarray(choice.PLAIN), jnp.asarray(choice.FOLLOWING)
+        tried = []
+        for jumps in range(40):
+            hoped = known.hoped(prices)
+            if hoped[1] > 1:
+                # Twice as cheap as what the plain ones are; it fails.
+                assert hoped[1] == pytest.approx(2 * 50.0 * prices[1])
+                known = known.tried(following, no, jnp.asarray(0.5))
+                tried.append(jumps)
+            else:
+                known = known.tried(plain, no, jnp.asarray(50.0))
+        assert tried == [8, 8 + 1 + 16]
+        assert known.lengths.tolist() == [50.0, 0.5]
+        known = known.tried(plain, jnp.ones((), bool), jnp.asarray(7.0))
+        assert known.lengths.tolist() == [50.0, 0.5]
+        assert known.landings.tolist() == [7.0, 1.0]
+
+
 def test_a_jump_finds_its_order_and_says_when_it_has_not():
     """Down 15 (y_2 - y_1^2)^2 + y_2: along the parabola, whose walls are steep."""
 
@@ -112,14 +187,12 @@ def test_a_jump_finds_its_order_and_says_when_it_has_not():
         @jax.jit
         def tried(length: jax.Array, allowed: jax.Array) -> tuple[jax.Array, ...]:
             made = jump(
-                velocity,
+                rows(velocity, lambda y: fast, start, length, follows=False),
                 lambda difference: jnp.linalg.norm(difference) / allowed,
-                lambda length: partial(carried, fast, length),
                 start,
-                velocity(start),
                 length,
             )
-            return made.point, made.accepted, made.following, made.gradients
+            return made.point, made.accepted, made.following, made.rows
 
         wanted = np.array([1.0, 1.0])
         for _ in range(4000):
