@@ -73,6 +73,8 @@ class Network:
             by. By default those of two layers. No JAX.
         structure: What some observables need to know of it: see `Structure`.
         task: Which problems it is trained on, as `Problem.task` has it: "samples" or "matrix".
+        lower_precision: Whether predict and loss may round in between to fewer digits than the
+            run's precision has, as mixed precision does. By default a run is refused that does.
     """
 
     kind: str
@@ -88,6 +90,7 @@ class Network:
     multiplications: Callable[[Any, int, int], int] | None = None
     structure: Structure = field(default_factory=Structure)
     task: str = "samples"
+    lower_precision: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.generic.draw import GenericDrawing
+from dlnsweep.networks.generic.lower_precision import rounding_of
 from dlnsweep.networks.generic.state import Samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
@@ -87,6 +88,7 @@ def _try(row: RunSettings, computed: bool) -> None:
         return with_numbers(sections.network, numbers)
 
     _check_declared(network, params, settings, traced, sections.training.optimizer)
+    seen: dict[str, Any] = {}
     outputs = _traced(
         "predict",
         lambda p, x, n: network.predict(p, x, settings(n)),
@@ -94,6 +96,7 @@ def _try(row: RunSettings, computed: bool) -> None:
         data.inputs,
         traced,
         after="with the parameters that init returns",
+        seen=seen,
     )
     if not hasattr(outputs, "dtype"):
         raise _Wrong(f"predict returns a {type(outputs).__name__}; it must return one array.")
@@ -115,10 +118,12 @@ def _try(row: RunSettings, computed: bool) -> None:
     place = "loss" if named == OF_NETWORK else f"training.loss '{named}'"
     loss = _traced(
         place, lambda o, t, n: function(o, t, settings(n)), outputs, data.targets, traced,
-        after=f"with outputs {_shape(outputs)} and targets {_shape(data.targets)}",
+        after=f"with outputs {_shape(outputs)} and targets {_shape(data.targets)}", seen=seen,
     )  # fmt: skip
     if not hasattr(loss, "dtype") or loss.shape != () or loss.dtype != dtype:
         raise _Wrong(f"{place} returns {_shape(loss)}; it must return one {dtype} number.")
+    for name, jaxpr in seen.items():
+        _check_rounding(network, name, jaxpr, dtype)
     if computed:
         _compute(drawing, row, arguments, dtype)
     _observe(drawing, arguments, dtype)
@@ -177,6 +182,16 @@ def _check_declared(
             number = isinstance(leaf, int | float) and not isinstance(leaf, bool)
             if not number and getattr(leaf, "shape", None) != ():
                 raise _Wrong(f"rates returns {_shape(leaf)} for a leaf; it must be one number.")
+
+
+def _check_rounding(network: Any, name: str, jaxpr: Any, dtype: Any) -> None:
+    """Refuse what computes with fewer digits than the run has, unless that is declared."""
+    if network.lower_precision or not (found := rounding_of(jaxpr, dtype)):
+        return
+    raise _Wrong(
+        f"{name} rounds to {found}, and a {dtype} run would have its digits in name alone; compute "
+        "in the inputs' dtype, or declare Network(..., lower_precision=True)."
+    )
 
 
 def _check_layers(leaves: Sequence[Any], depth: int) -> None:
@@ -257,9 +272,13 @@ def _compute(
     own = {k: v if isinstance(v, tuple) else row.number(k, v) for k, v in arguments.items()}
     given = {k: jnp.asarray(v, jnp.asarray(arguments[k]).dtype) for k, v in own.items()}
 
+    seen: list[Any] = []
+
     @jax.jit
     def begun(given: Any) -> tuple[Any, Any, Any]:
         inputs, carry = drawing.start(kernel, given, _converter(dtype))
+        both = jax.jit(jax.value_and_grad(kernel.fit)).trace(carry.state.params, inputs.constants)
+        seen.append(both.jaxpr)
         fit, gradients = jax.value_and_grad(kernel.fit)(carry.state.params, inputs.constants)
         return fit, gradients, inputs.constants.rates
 
@@ -267,6 +286,7 @@ def _compute(
         fit, gradients, rates = begun(given)
     except Exception as error:
         raise _Wrong(f"its loss has no gradient ({raised(error)}).") from error
+    _check_rounding(drawing.network, "the gradient of its loss", seen[0], dtype)
     if not jnp.isfinite(fit):
         raise _Wrong(f"{place} is {fit} at the initial parameters; it must be finite.")
     if fit < 0:
@@ -288,12 +308,22 @@ def _compute(
         )
 
 
-def _traced(name: str, function: Callable[..., Any], *arguments: Any, after: str = "") -> Any:
+def _traced(
+    name: str,
+    function: Callable[..., Any],
+    *arguments: Any,
+    after: str = "",
+    seen: dict[str, Any] | None = None,
+) -> Any:
+    """Return the shapes that a function returns; `seen` is given its operations, by its name."""
     try:
-        return jax.eval_shape(function, *arguments)
+        jaxpr, found = jax.make_jaxpr(function, return_shape=True)(*arguments)
     except Exception as error:
         where = f" {after}" if after else ""
         raise _Wrong(f"{name} fails{where} ({raised(error)}).") from error
+    if seen is not None:
+        seen[name] = jaxpr
+    return found
 
 
 def _shape(value: Any) -> str:
