@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -176,7 +178,10 @@ def run(
             whole = not by_rounds or met(prepared, seconds, tell, should_stop)
         return Computed(prepared.store, whole, prepared.run_ids)
 
-    with begun_ahead(execute, root):
+    planned = (
+        f"runs were planned; the same command begins again, and goes on from what {root} keeps"
+    )
+    with _told_where(planned), begun_ahead(execute, root):
         computed = rounds(sweep, compute, lambda text: _say(text, quiet))
     root, status = computed.store.root, computed.store.status()
     others = status.planned - status.done
@@ -193,7 +198,8 @@ def run(
     elif figure and sweep.figures:
         from dlnsweep.figures.folder import draw_missing_figures
 
-        paths, drawn = draw_missing_figures(root)
+        with _told_where(f"figures were drawn: the runs are kept; `dlnsweep figure {root}` draws"):
+            paths, drawn = draw_missing_figures(root)
         if not drawn:
             _say(f"the figures are up to date; `dlnsweep figure {root}` draws them again", quiet)
         for path in paths:
@@ -307,10 +313,22 @@ def main() -> None:
             print(f"dlnsweep: {error}" if str(error) else "", file=sys.stderr)
             sys.exit(error.exit_status)
         except SystemExit as ended:
+            if ended.code == Interrupted.exit_status:
+                # Typer ends so after a Ctrl-C that no command has told anything about.
+                _say("stopped.")
             if not ended.code and (reason := console.lost_output()):
                 _say(f"what there was to say could not all be written ({reason}); say it elsewhere")
                 sys.exit(_NOT_SAID)
             raise
+
+
+@contextmanager
+def _told_where(doing: str) -> Iterator[None]:
+    """Make a sentence of a Ctrl-C: while what it came, and what is to be done now."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped while {doing}.") from None
 
 
 def _interrupt(number: int, _frame: object) -> None:

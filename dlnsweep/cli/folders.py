@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlnsweep.errors import Interrupted
 from dlnsweep.machine.paths import user_path
+from dlnsweep.settings.sentences import printable
+
+if TYPE_CHECKING:
+    from dlnsweep.execution.folders import Overview, Search
 
 _DIFFERENT = 1
+# Seconds until a search says where it is, and how many folders that it passes over it names.
+_FIRST_WORD, _MOST_NAMED = 3.0, 6
 
 
 def ls(
@@ -23,10 +32,11 @@ def ls(
 ) -> None:
     """List the results folders below a folder: runs done, diverged, size, age.
 
-    A folder that cannot be read is told in a sentence, and stops nothing.
+    A folder that cannot be read is told in a sentence, and stops nothing. Hidden folders, links and
+    other file systems are not looked into. Ctrl-C lists what was found until then.
     """
-    from dlnsweep.execution.folders import Overview, overviews
-    from dlnsweep.settings.sentences import printable, shorten
+    from dlnsweep.execution.folders import Search, overviews
+    from dlnsweep.settings.sentences import shorten
 
     def cells(each: Overview) -> list[str]:
         own = each.path.relative_to(folder) if each.path != folder else each.path
@@ -35,9 +45,27 @@ def ls(
         age = _ago(each.age)
         return [printable(str(own)), each.state, runs, diverged, f"{shorten(each.size)}B", age]
 
-    found = list(overviews(folder))
+    found: list[Overview] = []
+    search, stopped = Search(_patience()), False
+    try:
+        # A list that grows, so that a Ctrl-C leaves what there is.
+        found.extend(overviews(folder, search))
+    except KeyboardInterrupt:
+        stopped = True
+    _list(found, cells)
+    for each in found:
+        if each.problem:
+            print(f"dlnsweep: {each.problem}", file=sys.stderr)
+    for text in _passed_over(search):
+        print(f"dlnsweep: {text}", file=sys.stderr)
+    if stopped:
+        raise Interrupted(f"stopped: {search.num_folders} folders had been looked into.")
     if not found:
         print(f"{folder}: no results folders; `dlnsweep run FILE` makes one")
+
+
+def _list(found: Sequence[Overview], cells: Callable[[Overview], list[str]]) -> None:
+    if not found:
         return
     rows = [["sweep", "state", "runs", "diverged", "size", "changed"], *map(cells, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -46,9 +74,39 @@ def ls(
         aligned = (t.rjust(w) if place > 1 else t.ljust(w) for place, (t, w) in enumerate(texts))
         print("  ".join(aligned).rstrip())
     sys.stdout.flush()
-    for each in found:
-        if each.problem:
-            print(f"dlnsweep: {each.problem}", file=sys.stderr)
+
+
+def _patience() -> Callable[[Path], None]:
+    """Return what says, after seconds and then more and more seldom, where a search is."""
+    begun, next_at, looked_at = time.monotonic(), _FIRST_WORD, 0
+
+    def look(place: Path) -> None:
+        nonlocal next_at, looked_at
+        looked_at += 1
+        if time.monotonic() - begun >= next_at:
+            next_at *= 2
+            where = printable(str(place), 120)
+            print(
+                f"dlnsweep: {looked_at} folders looked into, now {where}; Ctrl-C lists what was "
+                "found until then",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    return look
+
+
+def _passed_over(search: Search) -> Iterator[str]:
+    if search.elsewhere:
+        names = ", ".join(printable(str(path), 80) for path in search.elsewhere[:_MOST_NAMED])
+        more = len(search.elsewhere) - _MOST_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        yield f"other file systems were not looked into: {names}{rest}; name one to list it"
+    if search.given_up:
+        yield (
+            f"{search.num_folders} folders were looked into, and no more; name one that is nearer "
+            "to the results"
+        )
 
 
 def _ago(seconds: float) -> str:

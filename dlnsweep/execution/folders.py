@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlnsweep.errors import DlnsweepError, SpecError
@@ -45,10 +45,31 @@ class Overview:
     problem: str = ""
 
 
-def overviews(folder: Path) -> Iterator[Overview]:
+@dataclass
+class Search:
+    """How far a search for results folders is, and what it passes over.
+
+    Attributes:
+        on_folder: Called with each folder that is looked into.
+        num_folders: Folders looked into.
+        elsewhere: Folders that are other file systems, such as /proc, which are passed over.
+        given_up: Whether there were more folders than are looked into.
+    """
+
+    on_folder: Callable[[Path], None] = lambda _: None
+    num_folders: int = 0
+    elsewhere: list[Path] = field(default_factory=list)
+    given_up: bool = False
+
+
+def overviews(folder: Path, search: Search | None = None) -> Iterator[Overview]:
     """Yield each results folder in or below a folder, by name; what is wrong with one stops none.
 
-    Links are not followed, and nothing hidden is looked into.
+    Links are not followed, nothing hidden is looked into, nor are other file systems.
+
+    Args:
+        folder: Where to look.
+        search: Is told what the search does.
 
     Raises:
         SpecError: If the folder cannot be read.
@@ -60,7 +81,7 @@ def overviews(folder: Path) -> Iterator[Overview]:
             f"{folder}: no results can be looked for there ({error.strerror or error}); name a "
             "folder, such as results."
         ) from None
-    for path in _found(folder):
+    for path in _found(folder, search or Search()):
         yield overview(path)
 
 
@@ -80,12 +101,19 @@ def overview(path: Path) -> Overview:
     return Overview(path, state, status.planned, status.done, status.diverged, size, age)
 
 
-def _found(folder: Path) -> Iterator[Path]:
-    looked_at = 0
+def _found(folder: Path, search: Search) -> Iterator[Path]:
+    system = _system(folder)
     todo = [(folder, 0)]
-    while todo and looked_at < _MOST_FOLDERS:
+    while todo:
+        if search.num_folders >= _MOST_FOLDERS:
+            search.given_up = True
+            return
         place, depth = todo.pop()
-        looked_at += 1
+        if _system(place) != system:
+            search.elsewhere.append(place)
+            continue
+        search.num_folders += 1
+        search.on_folder(place)
         try:
             with os.scandir(place) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -97,6 +125,13 @@ def _found(folder: Path) -> Iterator[Path]:
         elif depth < _DEEPEST:
             below = [e.name for e in found if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
             todo += [(place / name, depth + 1) for name in reversed(below)]
+
+
+def _system(path: Path) -> int | None:
+    try:
+        return os.lstat(path).st_dev
+    except OSError:
+        return None
 
 
 def _extent(path: Path) -> tuple[int, float]:

@@ -230,8 +230,8 @@ def sentences(
 
 
 def shorten(number: float) -> str:
-    """Return a number with three digits and k, M or G."""
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    """Return a number with three digits and k, M, G or T."""
+    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= limit:
             return f"{number / limit:.3g} {suffix}"
     return f"{number:.3g}"

@@ -524,8 +524,42 @@ def test_an_interruption_outside_a_run_ends_with_130(
 
     monkeypatch.setattr("dlnsweep.spec.sweep.Sweep.from_file", interrupted)
     ended = command("check", "a.toml")
+    assert (ended.status, ended.err) == (130, "dlnsweep: stopped.\n")
+
+
+def test_an_interruption_before_and_after_the_runs_says_what_is_kept(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    path = write(tmp_path, QUICK)
+    arguments = ("run", path, "--workers", "0", "--out", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("dlnsweep.execution.preparing.prepare", interrupted)
+        ended = command(*arguments)
     assert ended.status == 130
-    assert "Traceback" not in ended.err
+    assert "stopped while runs were planned; the same command begins again, and" in ended.err
+    with monkeypatch.context() as patch:
+        patch.setattr(drawing, "draw_missing_figures", interrupted)
+        ended = command(*arguments)
+    assert ended.status == 130
+    kept = f"stopped while figures were drawn: the runs are kept; `dlnsweep figure {tmp_path}/"
+    assert kept in ended.err
+
+
+def test_control_c_while_runs_are_planned_says_a_sentence(tmp_path: Path) -> None:
+    """Before anybody can know how many runs there are to do."""
+    path = write(tmp_path, LONG)
+    arguments = ("run", path, "--workers", "1", "--out", tmp_path)
+    with on_a_terminal(*arguments, cwd=tmp_path) as (process, keyboard, shown):
+        wait_until((tmp_path / "long").exists)
+        os.write(keyboard, CONTROL_C)
+        wait_until(lambda: (shown(), process.poll())[1] is not None)
+        text = ANSI.sub("", shown())
+    assert process.returncode == 130
+    assert re.search(r"dlnsweep: (stopped|ended at once)", text)
+    assert "Traceback" not in text
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from dlnsweep.cli.app import app
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.differences import differences, side
-from dlnsweep.execution.folders import overviews
+from dlnsweep.execution.folders import Overview, Search, overview, overviews
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
@@ -81,6 +82,39 @@ def test_the_command_lists_them(below: Path, tmp_path: Path):
     assert len(ended.stderr.splitlines()) == 4
     empty = CliRunner().invoke(app, ["ls", str(tmp_path)], catch_exceptions=False)
     assert "no results folders" in empty.stdout
+
+
+def test_other_file_systems_are_passed_over_and_named(below: Path, monkeypatch: pytest.MonkeyPatch):
+    def system(path: Path) -> int:
+        return 2 if path == below / "deeper" else 1
+
+    monkeypatch.setattr("dlnsweep.execution.folders._system", system)
+    ended = CliRunner().invoke(app, ["ls", str(below)], catch_exceptions=False)
+    assert "deeper/half" not in ended.stdout
+    assert f"other file systems were not looked into: {below / 'deeper'};" in ended.stderr
+
+
+def test_a_search_ends_and_says_so(below: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("dlnsweep.execution.folders._MOST_FOLDERS", 3)
+    ended = CliRunner().invoke(app, ["ls", str(below)], catch_exceptions=False)
+    assert "3 folders were looked into, and no more; name one" in ended.stderr
+
+
+def test_a_long_search_says_where_it_is_and_a_ctrl_c_lists_what_it_found(
+    below: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def found(folder: Path, search: Search) -> Iterator[Overview]:
+        search.num_folders = 7
+        search.on_folder(folder)
+        yield overview(below / "whole")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dlnsweep.execution.folders.overviews", found)
+    monkeypatch.setattr("dlnsweep.cli.folders._FIRST_WORD", 0.0)
+    ended = CliRunner().invoke(app, ["ls", str(below)])
+    assert ended.stdout.splitlines()[1].split()[:2] == ["whole", "done"]
+    assert f"1 folders looked into, now {below}; Ctrl-C lists" in ended.stderr
+    assert str(ended.exception) == "stopped: 7 folders had been looked into."
 
 
 def told(left: object, right: object) -> dict[str, tuple[str, str]]:
