@@ -53,7 +53,9 @@ def compare(
 
     The reduced kernel is checked by the dense one, the dense kernel of any network by the generic
     way: by value-and-grad of the loss as it is defined, on all samples. So are the generic way's
-    own steps as vector instructions (simd), and on the span of the samples (reduced_inputs).
+    own steps as vector instructions (simd), and on the span of the samples (reduced_inputs). Of
+    auto it is what a folder begun here would have: simd_dense are the dense kernel's own steps as
+    vector instructions.
 
     The deviation is relative to the judge, the largest over all recorded steps. Both compute in
     float64: rounding in float32 would hide what is looked for. A regression error that differs
@@ -78,9 +80,11 @@ def compare(
     seconds = max(1.0, comparison.seconds_of(planned, chosen, kernels[1]))
     these = "1 run" if len(chosen) == 1 else f"{len(chosen)} runs"
     note = "" if sweep.options.precision == "float64" else ", in float64 (see --help)"
+    way = "as auto takes their steps, by vector instructions where they pay,"
+    way = way if kernels[0] == comparison.AS_AUTO else f"by the {kernels[0]} kernel"
     _say(
-        f"{these} by the {kernels[0]} kernel and by the {kernels[1]} one{note}, which will take "
-        f"about {duration(seconds)}"
+        f"{these} {way} and by the {kernels[1]} one{note}, which will take about "
+        f"{duration(seconds)}"
     )
     tolerance = sweep.options.tolerance
     tally = Tally(2 * len(chosen), 0, comparison.run_steps(planned, chosen))

@@ -29,14 +29,13 @@ class FigureKind:
     Attributes:
         settings: Its keys; the default of the field `kind` is its name.
         draw: What draws it, or where that stands, as "module:function", which is imported when a
-            figure is drawn. It takes `Results` and the settings; of a described kind also the
-            selection of runs, and the overlays if `takes_overlays`. It returns a matplotlib figure.
+            figure is drawn. It takes `Results` and the settings, and returns a matplotlib figure.
     """
 
     settings: type[Figure]
     draw: Callable[..., Any] | str
 
-    # Whether its keys are checked here; else its drawing is watched for those that it looks at.
+    # Whether its keys are checked here; else only its drawing knows most of them.
     described: ClassVar[bool] = False
     # Whether it can be of one sweep only.
     of_one_sweep: ClassVar[bool] = True

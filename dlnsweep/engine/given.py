@@ -16,6 +16,7 @@ from dlnsweep.contracts.drawing import Drawing
 from dlnsweep.errors import StoreError
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax
+from dlnsweep.numerics.trees import name_of
 
 PREFIX = "initial_weights:"
 
@@ -74,18 +75,3 @@ def weight_tree(drawing: Drawing) -> WeightTree:
 
     leaves, structure = jax.tree_util.tree_flatten_with_path(jax.eval_shape(made, arguments))
     return WeightTree({name_of(path): leaf.shape for path, leaf in leaves}, structure)
-
-
-def name_of(path: Any) -> str:
-    """Return the name of a leaf of a tree of parameters by the way to it.
-
-    What is no dictionary or record at the top is called "weights".
-    """
-    text = ""
-    for key in path:
-        if hasattr(key, "idx"):
-            text = f"{text or 'weights'}[{key.idx}]"
-        else:
-            own = getattr(key, "key", getattr(key, "name", key))
-            text = f"{text}.{own}" if text else str(own)
-    return text or "weights"

@@ -11,13 +11,14 @@ import numpy as np
 
 from dlnsweep.contracts.drawing import GIVEN, Drawing, drawing_of
 from dlnsweep.contracts.network import network_of
-from dlnsweep.engine.given import name_of, weight_tree
+from dlnsweep.engine.given import weight_tree
 from dlnsweep.errors import RunError
 from dlnsweep.machine.memory import said
 from dlnsweep.numerics import executables
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.trees import name_of
 from dlnsweep.settings.by_layer import numbers_of
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.warm_start import WARM_START

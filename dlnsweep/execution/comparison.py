@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import BY_DEFINITION
+from dlnsweep.contracts.network import AUTO_TAKES, BY_DEFINITION, NetworkKind, network_of
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.events import Event
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 # What keeps the sweep's tolerance, and says by how much.
 ESTIMATED = ("reduced", "jumps")
+# Not a kernel but what "auto" makes of runs that it does not try to reduce, in a folder that has
+# vector instructions. Pairs have the names of what it was: vector instructions of the generic way's
+# steps or of the dense kernel's (`DENSE_STEPS`), or that kernel where they do not pay.
+AS_AUTO = "as auto"
+DENSE_STEPS = "simd_dense"
 # Kernels that take the same steps differ by rounding alone, which a run can magnify.
 _EXACT = 1e-8
 # The estimate is no bound: a deviation of more than so many times it is a finding.
@@ -115,13 +120,13 @@ def compare_runs(
     Args:
         plan: The sweep's plan.
         chosen: Rows of its run table.
-        kernels: The kernel and its judge.
+        kernels: The kernel and its judge; of `AS_AUTO` the pairs say what it was.
         on_event: Called with what happens; each training counts as a batch of one run.
         should_stop: Asked after every segment.
 
     Raises:
         Interrupted: If `should_stop` said so.
-        SpecError: If the kernel has left a run to its judge.
+        SpecError: If the kernel has left a run to its judge; `AS_AUTO` all of them.
     """
     load_jax()
     trained: dict[str, list[Trained]] = {kernel: [] for kernel in kernels}
@@ -131,17 +136,35 @@ def compare_runs(
         for index in chosen:
             found = _train(plan, index, kernel, number, on_event, should_stop)
             if kernel == "simd" != found.kernel[0]:
-                reason = found.kernel_reason[0]
-                raise SpecError(
-                    f"there is nothing to compare: the generic way trains this: {reason}."
-                )
+                raise _nothing_to_compare(found)
             trained[kernel].append(found)
             number += 1
+        if kernel == AS_AUTO:
+            kernels = _what_auto_took(network_of(plan.row(chosen[0])), trained[kernel]), kernels[1]
     labels = _labels(plan, chosen)
     return [
         compare(label, one, judge, kernels)
         for label, one, judge in zip(labels, *trained.values(), strict=True)
     ]
+
+
+def _what_auto_took(network: NetworkKind, trained: Sequence[Trained]) -> str:
+    """Return the name of what "auto" trained some runs by: vectors if it was that for one of them.
+
+    Raises:
+        SpecError: If it was the judge.
+    """
+    ways = {one.kernel[0] for one in trained}
+    if "simd" in ways:
+        return DENSE_STEPS if network.has_own_kernel else "simd"
+    if ways == {"generic"}:
+        raise _nothing_to_compare(trained[0])
+    return "dense"
+
+
+def _nothing_to_compare(trained: Trained) -> SpecError:
+    reason = trained.kernel_reason[0]
+    return SpecError(f"there is nothing to compare: the generic way trains this: {reason}.")
 
 
 def _train(
@@ -156,7 +179,9 @@ def _train(
     from dlnsweep.engine.batch import train_batch
 
     columns = {key: column[[index]] for key, column in plan.settings.items()}
-    columns |= {"sweep.kernel": np.array([kernel]), "sweep.precision": np.array(["float64"])}
+    asked = {AUTO_TAKES: "simd", "sweep.kernel": "auto"}
+    asked = asked if kernel == AS_AUTO else {"sweep.kernel": kernel}
+    columns |= {k: np.array([v]) for k, v in (asked | {"sweep.precision": "float64"}).items()}
     told = 0
 
     def report(progress: Progress) -> None:
@@ -274,7 +299,7 @@ def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
     cells[kernel] = f"{own:.3g} s"
     cells[judge] = f"{others:.3g} s"
     cells[f"{judge}/{kernel}"] = f"{others / own:.2g}" if own > 0 else "-"
-    if kernel in ESTIMATED:
+    if kernel in (*ESTIMATED, "simd", DENSE_STEPS):
         cells["bases" if kernel == "reduced" else "outcome"] = pair.kernel_reason
     return cells
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.auto_kernel import of_new
+from dlnsweep.execution.auto_kernel import of_new, settings_in
+from dlnsweep.execution.comparison import AS_AUTO
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
@@ -18,7 +19,9 @@ from dlnsweep.spec.spans import check_spans
 from dlnsweep.spec.warm_start import NOT_BY
 
 # What judges a kernel if nothing else is asked for.
-JUDGES = {"reduced": "dense"} | dict.fromkeys(("dense", "simd", "jumps", REDUCED_INPUTS), "generic")
+JUDGES = {"reduced": "dense"} | dict.fromkeys(
+    ("dense", "simd", "jumps", REDUCED_INPUTS, AS_AUTO), "generic"
+)
 
 
 def choose_kernels(
@@ -30,8 +33,8 @@ def choose_kernels(
         plan: The sweep's plan.
         chosen: Rows of its run table.
         kernel: One of `JUDGES`. Empty: the one that `sweep.kernel` names; for
-            "auto" the one that it takes: the reduced one where it can train the runs, and vector
-            instructions where a new folder would have them.
+            "auto" the one that it takes in a new folder: the reduced one where it tries that on one
+            of the runs, vector instructions where it has them (`AS_AUTO`), else the dense one.
         judge: "dense" or "generic". Empty: the dense kernel for the reduced one, the generic way
             for the others.
 
@@ -47,10 +50,7 @@ def choose_kernels(
             "another kernel with --kernel dense."
         )
     if not kernel:
-        given = any(row.get(WARM_START) for row in rows)
-        reducible = not given and not any(map(_why_not_reducible, rows))
-        usual = "reduced" if reducible else "simd" if of_new(plan) else "dense"
-        kernel = asked if asked in JUDGES else usual
+        kernel = asked if asked in JUDGES else _taken_by_auto(plan, chosen)
     judge = judge or JUDGES[kernel]
     if judge == kernel:
         raise SpecError(f"the {kernel} kernel cannot judge itself; take --judge generic.")
@@ -60,10 +60,25 @@ def choose_kernels(
     return kernel, judge
 
 
+def _taken_by_auto(plan: Plan, chosen: Sequence[int]) -> str:
+    """Return the kernel that "auto" takes for some runs in a folder that is begun here now."""
+    rows = [plan.row(i) for i in chosen]
+    widths = [plan.program_widths[plan.programs[i]] for i in chosen]
+    each = list(zip(rows, widths, strict=True))
+    if any(not network_of(row).why_full(row, width) for row, width in each):
+        return "dense" if any(map(_why_not_reducible, rows)) else "reduced"
+    told = settings_in(of_new(plan))
+    by_vectors = any(network_of(row).takes_vectors(row | told, width) for row, width in each)
+    return AS_AUTO if by_vectors else "dense"
+
+
 def _problems(row: RunSettings, kernel: str, judge: str) -> list[str]:
     """Return why two kernels cannot be compared on a run; each reason by itself."""
     network = network_of(row)
     kind = f"network.kind = {show(network.kind)}"
+    if kernel == AS_AUTO:
+        # Of which steps they are.
+        kernel = "dense" if network.has_own_kernel else "simd"
     if "dense" not in network.kernels and kernel not in BY_DEFINITION:
         return [f"there is nothing to compare: {kind} is trained by the generic way alone."]
     if judge not in network.kernels:

@@ -49,40 +49,21 @@ def draw(results: Results, figure: Any, overlays: Sequence[Overlay] = ()) -> Fig
         StoreError: No run is done yet.
     """
     load_matplotlib()
-    from dlnsweep.figures import looks
+    from dlnsweep.figures.carrying_out import carried_out
     from dlnsweep.figures.joining import ready_to_draw
-    from dlnsweep.figures.labels import words_of
-    from dlnsweep.figures.legends import named_overlays
-    from dlnsweep.figures.registered import draw_registered
+    from dlnsweep.figures.selected import Overlaid
 
     if figure.style is not None:
         figure, problems = with_style(figure)
         if problems:
             raise SpecError(*(f"figure.{problem}" for problem in problems))
-    results = ready_to_draw(results, figure)
+    ready = ready_to_draw(results, figure)
     kind = kind_of(figure)
-    if not kind.described:
-        if sentences := check(figure, (), ()):
-            raise SpecError(*sentences)
-        return draw_registered(results, figure)
-    selection = _checked_selection(results, figure)
-    draw_kind = kind.drawing()
-    if not kind.takes_overlays:
-        if overlays:
+    if overlays:
+        if not kind.takes_overlays:
             raise SpecError(f"A figure of kind '{kind.name}' has no place for theory curves.")
-        with looks.styled(figure.rc), words_of(selection.runs):
-            return draw_kind(results, figure, selection)
-    if getattr(figure, "theory", ()):
-        from dlnsweep.figures.theory import theory_overlays
-
-        overlays = [*overlays, *theory_overlays(results, figure, selection)]
-    if getattr(figure, "beside", None):
-        from dlnsweep.figures.beside import beside_overlays
-
-        overlays = [*overlays, *beside_overlays(results, figure, selection)]
-    overlays = named_overlays(figure, overlays)
-    with looks.styled(figure.rc), words_of(selection.runs):
-        return draw_kind(results, figure, selection, overlays)
+        ready = Overlaid(ready, overlays)
+    return carried_out(kind, ready, figure)
 
 
 def save(
@@ -127,28 +108,3 @@ def save(
                 partial.unlink()
         paths.append(path)
     return paths
-
-
-def _checked_selection(results: Results, figure: Any) -> Any:
-    from dlnsweep.figures.statistics import levels, select, setting_columns
-
-    runs = results.runs(unused=True)
-    settings = setting_columns(runs)
-    unknown = [name for name in figure.where if name not in settings]
-    everything = select(results, {} if unknown else figure.where, runs)
-    finals = {
-        name.removeprefix("final_"): everything.runs[name]
-        for name in everything.runs.columns
-        if name.startswith("final_")
-    }
-    vectors = [
-        name
-        for name, column in finals.items()
-        if column.dtype == object
-        and any(hasattr(value, "__len__") and not isinstance(value, str) for value in column)
-    ]
-    values = {name: levels(runs, name) for name in settings}
-    sentences = check(figure, list(finals), settings, vectors, everything.varying, values=values)
-    if sentences:
-        raise SpecError(*sentences)
-    return everything

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -42,6 +43,14 @@ def value_label(name: str, network: NetworkKind | None, at: Any) -> str:
     """Return the label of an observable as a figure takes it: it, or the step where it is least."""
     label = observable_label(name, network)
     return f"step of the least {label.partition(' $')[0]}" if at == "argmin" else label
+
+
+def told_conditions(conditions: Sequence[Any]) -> str:
+    """Return conditions of success in words: "loss < $10^{-3}$ and test error < 0.1"."""
+    return " and ".join(
+        f"{observable_label(each.observable).partition(' $')[0]} < {format_value(each.below)}"
+        for each in conditions
+    )
 
 
 def _kinds() -> tuple[str, str] | None:
@@ -98,6 +107,10 @@ def _words(name: str) -> str:
 
 # Not the hyphen of a keyboard, as in Matplotlib's own ticks.
 _MINUS = "\u2212"
+# Whole numbers from here on have powers of ten.
+_MOST_WHOLE = 1e7
+# Digits that every number of up to so many has all of.
+_EXACT = 15
 _SHORT = {
     "num": "number of",
     "dim": "dimension",
@@ -111,6 +124,9 @@ _SHORT = {
 def setting_label(name: str) -> str:
     """Return the words, symbol and unit of a setting, such as "weight decay $λ$"."""
     symbol, label, unit = setting_symbol(name)
+    if len(symbol) == 1 and unicodedata.name(symbol).lower().endswith(f" {label}"):
+        # "gamma γ" says it twice.
+        label = ""
     return " ".join(filter(None, [label, math_symbol(symbol), f"[{unit}]" if unit else ""]))
 
 
@@ -146,20 +162,22 @@ def format_settings(name: str, values: Sequence[Any]) -> list[str]:
 def format_values(values: Sequence[Any]) -> list[str]:
     """Return the values as one writes them beside each other: all as powers of ten, or none.
 
-    Numbers of more than four digits, as those of a logarithmic grid, with as few as tell them
-    apart, three at least; whole numbers with all of theirs.
+    Those that are alike are written alike: 0.001 beside 0.01, and 10⁻² beside 3·10⁻⁴. Numbers of
+    more than four digits, as those of a logarithmic grid, with as few as tell them apart, three at
+    least; whole numbers with all of theirs.
     """
     numbers = [v for v in values if _is_number(v) and math.isfinite(v) and v != 0]
     powers = all(_split(number)[0] == "1" for number in numbers)
     if powers and any(not 0.01 <= abs(number) < 1e4 for number in numbers):
         return [_scientific(value) if value in numbers else format_value(value) for value in values]
-    exact = [format_value(value) for value in values]
+    ends = plain_ends(numbers) if len(numbers) > 1 else None
+    exact = [format_value(value, ends=ends) for value in values]
     if len(values) == 1 or all(float(f"{number:.4g}") == number for number in numbers):
         return exact
     whole = [_is_number(value) and value % 1 == 0 for value in values]
     for digits in (3, 4, 5):
         made = [
-            text if kept else format_value(value, digits)
+            text if kept else format_value(value, digits, ends)
             for value, text, kept in zip(values, exact, whole, strict=True)
         ]
         if len(set(made)) == len(set(exact)):
@@ -167,12 +185,26 @@ def format_values(values: Sequence[Any]) -> list[str]:
     return exact
 
 
-def format_value(value: Any, digits: int = 6) -> str:
+def plain_ends(numbers: Sequence[float]) -> tuple[float, float]:
+    """Return from where to where numbers beside each other have no power of ten.
+
+    Args:
+        numbers: They; none of them is 0.
+    """
+    sizes = [abs(number) for number in numbers]
+    low = 1e-3 if min(sizes) >= 1e-3 else 0.1
+    whole = all(number % 1 == 0 for number in numbers)
+    return low, _MOST_WHOLE if whole and min(sizes) < 1e5 and max(sizes) < _MOST_WHOLE else 1e4
+
+
+def format_value(value: Any, digits: int = 6, ends: tuple[float, float] | None = None) -> str:
     """Return one value: 1e-3 as $10^{-3}$, 0.25 as 0.25, an unused setting as "none".
 
     Args:
         value: The value.
         digits: Significant digits at most.
+        ends: From where to where numbers have no power of ten; as is usual of one that stands
+            alone if None.
     """
     if value is None:
         return "none"
@@ -182,11 +214,17 @@ def format_value(value: Any, digits: int = 6) -> str:
         return plain(printable(words))
     if not math.isfinite(value):
         return str(value)
-    if value == 0 or 0.01 <= abs(value) < 1e4:
-        return f"{value:.{digits}g}".replace("-", _MINUS)
-    if isinstance(value, int) and abs(value) < 1e5:
+    low, high = ends or (0.01, 1e4)
+    if isinstance(value, int) and (abs(value) < high or (ends is None and _is_short(value))):
         return str(value).replace("-", _MINUS)
+    if value == 0 or low <= abs(value) < high:
+        return f"{float(f'{value:.{digits}g}'):.{_EXACT}g}".replace("-", _MINUS)
     return _scientific(value, digits)
+
+
+def _is_short(value: int) -> bool:
+    """Return whether a whole number is no longer than with a power of ten: 254197, not 200000."""
+    return abs(value) < 1e5 or (abs(value) < _MOST_WHOLE and len(str(abs(value)).strip("0")) > 2)
 
 
 def _is_number(value: Any) -> bool:

@@ -6,6 +6,7 @@ figure grows downwards so that the panels keep their size.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -179,6 +180,10 @@ def constants(selection: Selection) -> list[str]:
     silent = _parts_of_another_loss(selection) | {
         f"training.{key}": off for key, off in SWITCHES.items()
     }
+    moving = (
+        name for name in selection.varying if not _is_constant(name, levels(selection.runs, name))
+    )
+    symbols = Counter(setting_symbol(name)[0] for name in moving)
     for name in setting_columns(selection.runs):
         if name.startswith("record."):
             continue
@@ -190,10 +195,17 @@ def constants(selection: Selection) -> list[str]:
         if _is_constant(name, values):
             somewhere = " where used" if None in values else ""
             said = with_symbol(name, _of_few_digits(values[0])) + somewhere
-            shared.append(f"gradient flow, {said}" if name == f"training.{FLOW}" else said)
+            shared.append((name, f"gradient flow, {said}" if name == f"training.{FLOW}" else said))
+            symbols[setting_symbol(name)[0]] += 1
         elif name in _WORDS and len(values) == 1 and values[0] != _WORDS[name][0]:
-            shared.append(f"{format_value(values[0])}{_WORDS[name][1]}")
-    return shared
+            shared.append(("", f"{format_value(values[0])}{_WORDS[name][1]}"))
+    # Of two settings with one symbol only words tell which is which.
+    return [
+        f"{setting_symbol(name)[1]} {said}"
+        if name and symbols[setting_symbol(name)[0]] > 1
+        else said
+        for name, said in shared
+    ]
 
 
 def _is_constant(name: str, values: Sequence[Any]) -> bool:
@@ -296,8 +308,8 @@ def _divergence_rule(selection: Selection) -> str:
     # Results of an earlier version have no such column.
     if key not in selection.runs:
         return ""
-    least, most = (f"{value:g}" for value in selection.runs[key].agg(["min", "max"]))
-    size = least if least == most else f"{least} to {most}"
+    least, most = map(float, selection.runs[key].agg(["min", "max"]))
+    size = " to ".join(format_settings(key, [least] if least == most else [least, most]))
     return f" (error over {size} × its start)"
 
 

@@ -16,6 +16,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
+from matplotlib.patheffects import withStroke
 
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.statistics import is_ordered
@@ -100,6 +101,11 @@ def title_size() -> float:
 def tick_size() -> float:
     """Return the size of the numbers at an axis, in points."""
     return float(FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points())
+
+
+def halo(width: float) -> withStroke:
+    """Return the white edge of what lies over lines or colours that must not swallow it."""
+    return withStroke(linewidth=width, foreground="white")
 
 
 def colours(levels: Sequence[Any], wanted: str | Sequence[str] | None = None) -> list[Any]:

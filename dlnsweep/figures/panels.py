@@ -247,7 +247,7 @@ def band_note(keys: Banded, summaries: Sequence[Summary], what: str = "band") ->
         return ["nothing to draw"]
     low, high = int(counts.min()), int(counts.max())
     if high == 1:
-        return ["each point is one run"]
+        return [f"each {'line' if what == 'band' else 'point'} is one run"]
     number = str(high) if low == high else f"{low} to {high}"
     note = f"median of {number} runs"
     if keys.band == "std":

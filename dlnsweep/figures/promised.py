@@ -40,7 +40,10 @@ def _promise(sweep: Mapping[str, Any], keys: Any) -> list[str]:
     record = (sweep.get("sweep") or {}).get("until")
     if not record:
         return []
-    sentence = Until.model_validate(kept_conditions(record["asked"])).sentence
+    asked_for = Until.model_validate(kept_conditions(record["asked"]))
+    sentence = asked_for.sentence
+    for name in (asked_for.observable, *(each.observable for each in asked_for.success or ())):
+        sentence = sentence.replace(name, name.replace("_", " ")) if name else sentence
     drawn = getattr(keys, "band", "none")
     rest = {"until": "", "none": ""}.get(drawn, " (the interval that is drawn is not that one)")
     most = record["asked"]["most_seeds"]

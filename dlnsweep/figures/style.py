@@ -21,7 +21,7 @@ from matplotlib.ticker import (
 )
 
 from dlnsweep.errors import SpecError
-from dlnsweep.figures.labels import format_value
+from dlnsweep.figures.labels import format_value, plain_ends
 from dlnsweep.figures.looks import tick_size
 from dlnsweep.figures.measure import label_width
 
@@ -142,8 +142,8 @@ def cut_x(ax: Axes, ends: tuple[float | None, float | None]) -> list[str]:
         # A logarithmic axis without a zero at its left end has no place for one.
         new = left, new[1]
     ax.set_xlim(*new)
-    cuts = [f"from {format_value(new[0])} on"] if new[0] > left else []
-    cuts += [f"up to {format_value(new[1])}"] if new[1] < right else []
+    cuts = [f"drawn from {format_value(new[0])} on"] if new[0] > left else []
+    cuts += [f"drawn up to {format_value(new[1])}"] if new[1] < right else []
     return cuts + _unused("x", (left, right), ends)
 
 
@@ -181,7 +181,8 @@ def set_log_ticks(axis: Axis, low: float, high: float, most: int = 7) -> None:
     else:
         choices = [LogLocator(numticks=count) for count in range(most, 1, -1)]
         axis.set_minor_locator(LogLocator(subs=tuple(range(2, 10)) if decades < most else (1,)))
-    _set_fitting(axis, choices, FuncFormatter(lambda value, _: _tick(value, decades)))
+    ends = plain_ends([low, high])
+    _set_fitting(axis, choices, FuncFormatter(lambda value, _: _tick(value, decades, ends)))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -235,11 +236,11 @@ class _Fitting(Locator):
         return bool(np.all(begins[1:] - ends[:-1] >= _CLEAR))
 
 
-def _tick(value: float, decades: float) -> str:
+def _tick(value: float, decades: float, ends: tuple[float, float] | None = None) -> str:
     power = round(np.log10(value)) if value > 0 else 0
     if decades >= 2 and value > 0 and np.isclose(value, 10.0**power, rtol=1e-6):
         return f"$10^{{{power}}}$"
-    return format_value(float(f"{value:.6g}"))
+    return format_value(float(f"{value:.6g}"), ends=ends)
 
 
 def set_linear_ticks(axis: Axis) -> None:

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
+from dlnsweep.figures import looks
 from dlnsweep.figures.measure import renderer
 from dlnsweep.figures.statistics import Selection, matches
 
@@ -139,7 +140,8 @@ def _name_apart(
     for across, up in _BESIDE:
         note = ax.annotate(
             text, at, (across, up), textcoords="offset points", fontsize=SIZE, color=colour,
-            ha="left" if across > 0 else "right", va="baseline" if up > 0 else "top",
+            ha="left" if across > 0 else "right", va="baseline" if up > 0 else "top", zorder=4,
+            path_effects=[looks.halo(1.5)],
         )  # fmt: skip
         box = note.get_window_extent(renderer(figure))
         inside = box.x0 >= ax.bbox.x0 and box.y0 >= ax.bbox.y0
@@ -183,4 +185,7 @@ def mark_ran_out(ax: Axes, line: Line2D, cut: np.ndarray) -> bool:
 
 def _name(ax: Axes, x: float, y: float, text: str, colour: Any, shift: tuple[int, int]) -> None:
     if np.isfinite(y):
-        ax.annotate(text, (x, y), shift, textcoords="offset points", fontsize=SIZE, color=colour)
+        ax.annotate(
+            text, (x, y), shift, textcoords="offset points", fontsize=SIZE, color=colour, zorder=4,
+            path_effects=[looks.halo(1.5)],
+        )  # fmt: skip

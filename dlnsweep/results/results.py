@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from dlnsweep.errors import SpecError
 from dlnsweep.results import summaries
@@ -238,6 +239,70 @@ class Results(Drawing):
             StoreError: If the file is damaged or does not fit into memory.
         """
         return self._kept.weights(run_id, step)
+
+    def predictions(self, inputs: ArrayLike, run_id: int, step: int | None = None) -> np.ndarray:
+        """Return what a run's network makes of inputs, by the weights that are kept of it.
+
+        Args:
+            inputs: (m, k), an input of the network a column.
+            run_id: The run, as `runs()` has it.
+            step: The step of the weights; the last of which any are kept by default.
+
+        Returns:
+            (d, k), in float64 whatever the precision of training.
+
+        Raises:
+            SpecError: If none are kept, there is no such run, it has none of that step, or it is of
+                no network on such inputs.
+            StoreError: If the file is damaged or does not fit into memory.
+        """
+        from dlnsweep.results.predictions import Predictor, inputs_of
+        from dlnsweep.settings.run_settings import RunSettings
+
+        given = inputs_of(inputs)
+        weights = self.weights(run_id, step)
+        (row,) = self._chosen(self.store.runs_table(), {"run_id": run_id}).to_pylist()
+        return Predictor(RunSettings(row)).outputs(weights, given)
+
+    def prediction_variance(
+        self,
+        inputs: ArrayLike,
+        by: str | Sequence[str] | None = None,
+        step: int | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Return how far the networks of several seeds differ on the same inputs.
+
+        With f_1, ..., f_S the networks of a group's runs, f their mean and y_1, ..., y_k the
+        inputs, 1/k sum_j 1/(S - 1) sum_s ||f_s(y_j) - f(y_j)||^2. A run's seed draws its data and
+        its weights; of the rows of a file (problem from_file with split = "first") all seeds have
+        the same, and the variance is that over initial weights and what training draws.
+
+        Args:
+            inputs: (m, k), an input of the networks a column.
+            by: The settings whose values make the groups; all that vary by default.
+            step: The step of the weights, at which a run that `stop_when` ended before has its
+                last ones; the last of which any are kept by default.
+            where: A value, or several, for each setting by which to choose runs.
+
+        Returns:
+            One row a group: num_runs, its planned runs; num_diverged and num_planned_missing (not
+            done yet) of them enter nothing; prediction_variance; standard_error, the jackknife's
+            over the runs; mean_square, 1/k sum_j ||f(y_j)||^2 less the share of the variance in it.
+
+        Raises:
+            SpecError: If none are kept, a name is none of this sweep's, no weights are of that
+                step, or networks are not of such inputs.
+            StoreError: If a file is damaged or the outputs would fill the memory.
+        """
+        from dlnsweep.results.prediction_variance import prediction_variance
+        from dlnsweep.results.predictions import inputs_of
+
+        keys = self.varying if by is None else listed(by, "by")
+        for key in keys:
+            check_name(self.path, key, self.settings, "setting")
+        given, runs = inputs_of(inputs), self.runs(where, unused=True)
+        return prediction_variance(self.store, self._kept, runs, given, keys, step)
 
     @cached_property
     def _kept(self) -> KeptWeights:

@@ -47,7 +47,8 @@ def typed(text: str) -> int | str:
 def words(at: int | str | Minimise) -> str:
     """Return which record is taken, for a caption."""
     if isinstance(at, Minimise):
-        return f"at the recorded step with the least {at.minimise} of each run"
+        least = at.minimise.replace("_", " ")
+        return f"at the recorded step with the least {least} of each run"
     names = {
         "final": "at the end",
         "min": "smallest value over the steps",

@@ -18,8 +18,9 @@ from dlnsweep.simd.indices import ZERO, Index, loop
 from dlnsweep.simd.looped import CHEAP, Looped, Rule, Value
 from dlnsweep.simd.nests import over, reduced, write
 from dlnsweep.simd.primitives import MOVED
+from dlnsweep.simd.sorting import SORTS
 
-ARRAY_RULES: dict[str, Rule] = {**GATHERS}
+ARRAY_RULES: dict[str, Rule] = {**GATHERS, **SORTS}
 
 
 def _rule(*names: str) -> Callable[[Rule], Rule]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.simd import integers
 from dlnsweep.simd.entries import FUNCTIONS, Emitter, Refused, is_known
 
 Function = Callable[..., Any]
@@ -69,8 +70,8 @@ _COSTS = {
     "bitcast_convert_type": 0,
     "one_minus_square": 3,
     "polynomial": 10,
-    **dict.fromkeys(("div", "sqrt", "rsqrt", "integer_pow"), 4),
-    **dict.fromkeys(FUNCTIONS, 40),
+    **dict.fromkeys(("div", "rem", "sqrt", "rsqrt", "integer_pow"), 4),
+    **dict.fromkeys((*FUNCTIONS, "atan"), 40),
     **dict.fromkeys(("pow", "erf_inv"), 80),
 }
 
@@ -80,11 +81,22 @@ def cost(name: str) -> int:
     return _COSTS.get(name, 1)
 
 
-def _of_one_type(name: str, function: Function, *, floating: bool = False) -> None:
+# Of integers, those that are another function of them.
+_OF_INTEGERS: dict[str, Function] = {
+    "div": integers.quotient,
+    "rem": integers.rest,
+    "sign": integers.sign,
+    "abs": integers.size,
+}
+
+
+def _of_one_type(name: str, function: Function | None, *, floating: bool = False) -> None:
     """Make a primitive known that has one type of numbers, or floating-point ones alone."""
 
     def entry(emit: Emitter, params: Any, types: Sequence[np.dtype], *entries: Any) -> Any:
-        if floating and types[0].kind != "f":
+        if name in _OF_INTEGERS and types[0].kind in "iu":
+            return _OF_INTEGERS[name](emit, types[0], *entries)
+        if function is None or (floating and types[0].kind != "f"):
             raise Refused(f"its step has {name!r} of {types[0]}")
         return function(emit, types[0], *entries)
 
@@ -109,6 +121,8 @@ for _name, _function in SIMPLE.items():
     _of_one_type(_name, _function)
 for _name, _function in {
     "div": lambda e, t, a, b: e.divide(a, b, t),
+    "rem": None,
+    "atan": lambda e, t, a: e.function("atan2", t, a, t.type(1)),
     "abs": lambda e, t, a: e.call("llvm.fabs", t, a),
     "sqrt": lambda e, t, a: e.call("llvm.sqrt", t, a),
     "rsqrt": lambda e, t, a: e.divide(t.type(1), e.call("llvm.sqrt", t, a), t),
@@ -171,6 +185,10 @@ def _same_bits(emit: Emitter, params: Any, types: Sequence[np.dtype], a: Any) ->
 def _selected(
     emit: Emitter, params: Any, types: Sequence[np.dtype], which: Any, *cases: Any
 ) -> Any:
-    if types[0].kind != "b" or len(cases) != 2:
-        raise Refused("its step chooses among more than two arrays")
-    return emit.select(which, cases[1], cases[0], types[1])
+    if types[0].kind == "b":
+        return emit.select(which, cases[1], cases[0], types[1])
+    found = cases[0]
+    for number, case in enumerate(cases[1:], 1):
+        here = emit.compared("==", which, types[0].type(number), types[0])
+        found = emit.select(here, case, found, types[1])
+    return found

@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from dlnsweep.simd.comparators import comparators
+
+# Operations of a comparison that sorts: of two numbers and their places, which may change.
+_OF_A_COMPARISON = 8
 _CALLS = {
     "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_jvp_call",
     "custom_vjp_call", "custom_vjp_call_jaxpr",
@@ -58,6 +62,10 @@ class Equation:
             return entries * math.prod(self.inputs[0].shape[i] for i in axes)
         if self.name.startswith("reduce_"):
             return self.inputs[0].size
+        if self.name == "sort":
+            size = self.inputs[0].shape[self.params["dimension"]]
+            rows = entries // size if size else 0
+            return _OF_A_COMPARISON * rows * len(comparators(size))
         return entries
 
 

@@ -16,7 +16,12 @@ from test_checkpoint import assert_same, in_pieces
 from dlnsweep.contracts.network import AUTO_TAKES
 from dlnsweep.engine import descent, vectors
 from dlnsweep.engine.trained import Trained
+from dlnsweep.errors import SpecError
+from dlnsweep.execution import auto_kernel
+from dlnsweep.execution.comparison import AS_AUTO, compare_runs, summary, table
+from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.simd.entries import Emitter, is_known
 
 # Both take the same steps in float64 and round apart; of the largest value of an observable.
 ROUNDING = 1e-13
@@ -139,3 +144,71 @@ def test_a_step_of_too_many_operations_is_the_dense_kernel_s_which_says_so(
     why, _, said = reason.partition("; not simd: ")
     assert why == "too short or too narrow for a pilot to pay"
     assert said.endswith("operations, more than 100")
+
+
+def of_auto(case: dict[str, Any], runs: list[int]) -> tuple[str, str]:
+    return choose_kernels(planned(case, seeds=8), runs)
+
+
+def test_compare_holds_the_very_steps_that_auto_takes(monkeypatch: pytest.MonkeyPatch):
+    case = CASES["several widths in arrays of one"]
+    # Eight runs of 40 steps are not worth their compiling: that kernel trains them itself.
+    assert of_auto(case, [0]) == ("dense", "generic")
+    monkeypatch.setattr(auto_kernel, "_LEAST_SECONDS", 0.0)
+    assert of_auto(case, [0, 5]) == (AS_AUTO, "generic")
+    assert choose_kernels(planned(case, seeds=8), [0], judge="dense") == (AS_AUTO, "dense")
+    # Too few runs for a vector, and a folder where nothing can be compiled.
+    assert choose_kernels(planned(case, seeds=1), [0]) == ("dense", "generic")
+    pairs = compare_runs(planned(case, seeds=8), [0, 31], kernels=(AS_AUTO, "generic"))
+    assert [pair.kernels for pair in pairs] == [("simd_dense", "generic")] * 2
+    assert all(pair.is_right(1e-6) for pair in pairs)
+    assert all(d.largest <= ROUNDING for pair in pairs for d in pair.deviations.values())
+    _, line, _ = table(pairs).splitlines()
+    assert "it pays; the dense kernel's steps; " in line
+    said = "right: on 2 runs the simd_dense kernel agrees with the generic way to rounding."
+    assert summary(pairs, 1e-6).endswith(said)
+    monkeypatch.setattr(auto_kernel, "is_usable", lambda: False)
+    assert of_auto(case, [0]) == ("dense", "generic")
+
+
+@pytest.mark.slow
+def test_compare_finds_a_step_of_vectors_that_is_wrong_by_a_millionth(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    right = Emitter.subtract
+
+    def wrong(emit: Any, a: Any, b: Any, dtype: Any) -> Any:
+        found = right(emit, a, b, dtype)
+        bend = np.dtype(dtype).kind == "f" and not is_known(found)
+        return emit.multiply(found, np.float64(1 + 1e-6), dtype) if bend else found
+
+    monkeypatch.setattr(Emitter, "subtract", wrong)
+    # A width that no other test has, so that the wrong program serves no other.
+    plan = planned({"network": {**LINEAR, "width": 6}}, seeds=8)
+    (pair,) = compare_runs(plan, [0], kernels=(AS_AUTO, "generic"))
+    assert pair.kernels == ("simd_dense", "generic")
+    assert not pair.is_right(1e-6)
+
+
+def test_compare_says_which_runs_auto_leaves_to_another_kernel(monkeypatch: pytest.MonkeyPatch):
+    # Of a width and depths that no other test has: what is made here serves no other.
+    plan = planned({"network": {**LINEAR, "width": 7, "depth": [2, 4]}}, seeds=8)
+    last = plan.num_runs - 1
+    monkeypatch.setattr(vectors, "PAYS_BESIDE_DENSE", 1000)
+    pairs = compare_runs(plan, [0, last], kernels=(AS_AUTO, "dense"))
+    assert [pair.kernels[0] for pair in pairs] == ["simd_dense"] * 2
+    reasons = [pair.kernel_reason for pair in pairs]
+    assert reasons[0].startswith("it pays; the dense kernel's steps; ")
+    assert reasons[1].endswith("operations, more than 1,000")
+    # Of a run alone that has none it is that kernel, told by its name.
+    (pair,) = compare_runs(plan, [last], kernels=(AS_AUTO, "generic"))
+    assert pair.kernels == ("dense", "generic")
+
+
+def test_what_auto_leaves_to_the_generic_way_has_no_other_judge(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(vectors, "PAYS_UP_TO", 10)
+    tanh = {"network": {"kind": "mlp", "depth": 2, "width": 7, "activation": "tanh"}}
+    plan = planned({**tanh, "training": {"learning_rate": 0.1, "num_steps": 20}}, seeds=8)
+    assert choose_kernels(plan, [0]) == (AS_AUTO, "generic")
+    with pytest.raises(SpecError, match=r"the generic way trains this: .*, more than 10\."):
+        compare_runs(plan, [0], kernels=(AS_AUTO, "generic"))

@@ -325,12 +325,12 @@ def test_a_wrong_kernel_ends_with_1(
     capsys: pytest.CaptureFixture[str],
 ):
     path = write(tmp_path, TINY)
-    status, out, err = said_by(monkeypatch, capsys, path)
+    status, out, err = said_by(monkeypatch, capsys, path, "--kernel", "reduced")
     assert status == 1
     assert "NOT right: on 2 of 4 runs" in out
     assert "seed 1, weight_decay 0.001" in out
     assert "NOT right" not in err
-    status, out, _ = said_by(monkeypatch, capsys, path, "--runs", "1")
+    status, out, _ = said_by(monkeypatch, capsys, path, "--kernel", "reduced", "--runs", "1")
     assert (status, len(out.splitlines())) == (0, 4)
 
 
@@ -352,9 +352,8 @@ def test_a_wish_to_stop_ends_with_130(
 def test_the_kernels_agree_on_a_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    status, out, err = said_by(
-        monkeypatch, capsys, write(tmp_path, TINY), "--runs", "2", "--set", "sweep.seeds=1"
-    )
+    asked = ("--kernel", "reduced", "--runs", "2", "--set", "sweep.seeds=1")
+    status, out, err = said_by(monkeypatch, capsys, write(tmp_path, TINY), *asked)
     assert status == 0
     lines = out.splitlines()
     assert re.split(r"  +", lines[0])[:2] == ["seed", "weight_decay"]

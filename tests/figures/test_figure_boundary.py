@@ -67,7 +67,7 @@ def test_each_value_of_a_hue_has_its_colour() -> None:
     assert first.get_color() != second.get_color()
     assert [float(np.asarray(line.get_xdata())[0]) for line in (first, second)] == [32, 64]
     text = "\n".join(each.get_text() for each in figure.texts)
-    assert "where loss < 1e+09 in half of the seeds" in text
+    assert "where loss < $10^{9}$ in half of the seeds" in text
 
 
 def test_a_combination_without_a_boundary_is_told() -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import pytest
-from figure_samples import of_every_kind
+from figure_samples import KINDS, of_every_kind
 from matplotlib.figure import Figure as Canvas
 
 from dlnsweep.contracts.figure import FIGURES, read_figure, register_figure
 from dlnsweep.errors import SpecError
+from dlnsweep.figures import carrying_out, looks
+from dlnsweep.figures.canvas import encoded
 from dlnsweep.figures.draw import draw
 from dlnsweep.settings.figure_keys import Panelled, ends_of
 from dlnsweep.settings.figure_look import Figure
@@ -147,3 +149,26 @@ def test_what_nobody_can_carry_out_is_refused(
     told = str(raised.value)
     assert told.count("does not look at it; leave it out.") == len(named)
     assert all(f"figure.{key} is given, but what draws figures of kind" in told for key in named)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_of_this_package_are_drawn_as_a_strangers_are(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = read_figure({"kind": kind, "dpi": 50, **KINDS[kind]})
+    looked_at: list[set[str]] = []
+    watched = carrying_out._watched
+
+    def noted(settings: Any, read: set[str]) -> Any:
+        looked_at.append(read)
+        return watched(settings, read)
+
+    monkeypatch.setattr(carrying_out, "_watched", noted)
+    made = draw(of_every_kind(), keys)
+    monkeypatch.undo()
+    with looks.styled():
+        alone = FIGURES[kind].drawing()(of_every_kind(), keys)
+    assert encoded(alone, "png") == encoded(made, "png")
+    # x of curves is the step, whatever it says.
+    (read,) = looked_at
+    assert set(type(keys).model_fields) - read - carrying_out._ELSEWHERE <= {"x"}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from dlnsweep.contracts.figure import read_figure
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.figures.draw import draw
-from dlnsweep.figures.labels import observable_label, words_of
+from dlnsweep.figures.labels import observable_label, setting_label, words_of
 from dlnsweep.theory.curves import THEORY_CURVES
 
 
@@ -70,7 +70,21 @@ def test_shared_numbers_have_few_digits():
     text = small_print(drawn(tables))
     assert r"$η$ = $3.162\times10^{-4}$" in text
     # A whole number is a count.
-    assert r"$d$ = $1.23456\times10^{5}$" in text
+    assert "$d$ = 123456" in text
+
+
+def test_settings_with_one_symbol_are_told_apart_by_words() -> None:
+    tables = make_tables()
+    tables.run_table["training.label_noise"] = 0.5
+    assert "  $σ$ = 0.5" in small_print(drawn(tables))
+    tables.run_table["problem.measurement_noise"] = 0.5
+    text = small_print(drawn(tables))
+    assert "measurement noise $σ$ = 0.5" in text
+    assert "label noise $σ$ = 0.5" in text
+
+
+def test_a_letter_that_is_spelled_stands_once() -> None:
+    assert setting_label("training.gamma") == "$γ$"
 
 
 @pytest.mark.parametrize(

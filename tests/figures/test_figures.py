@@ -173,7 +173,8 @@ def test_diverged_runs_are_left_out_and_counted() -> None:
 def test_the_rule_of_divergence_stands_beside_the_count() -> None:
     tables = make_tables({(0.1, 2, 0): "diverged"})
     tables.run_table["training.divergence_factor"] = 1e6
-    expected = "30 runs: 1 diverged (error over 1e+06 × its start), left out"
+    # As other numbers of the small print are written.
+    expected = "30 runs: 1 diverged (error over $10^{6}$ × its start), left out"
     assert expected in texts(drawn(tables, kind="curves", y="loss"))
 
 
@@ -699,14 +700,23 @@ def test_values_are_written_as_one_writes_them() -> None:
     assert format_values([0.1, 0.01]) == ["0.1", "0.01"]
     assert format_values([3e-4, 0.5, None]) == [r"$3\times10^{-4}$", "0.5", "none"]
     grid = [1e-3, 5.62341325e-3, 0.0316227766, 0.17782794, 1.0, 1024.0]
-    short = ["$10^{-3}$", r"$5.62\times10^{-3}$", "0.0316", "0.178", "1", "1024"]
-    assert format_values(grid) == short
+    assert format_values(grid) == ["0.001", "0.00562", "0.0316", "0.178", "1", "1024"]
+    # What is alike is written alike.
+    tens = [rf"${m}\times10^{{{k}}}$" for m, k in ((3, -4), (3, -3), (3, -2))]
+    assert format_values([3e-4, 3e-3, 3e-2, 0.3]) == [*tens, "0.3"]
+    assert format_values([0.0, 1e-3, 3e-3, 0.01]) == ["0", "0.001", "0.003", "0.01"]
+    assert format_values([400_000, 40_000, 4000]) == ["400000", "40000", "4000"]
+    assert format_values([2.4e7, 24_000]) == [rf"$2.4\times10^{{{k}}}$" for k in (7, 4)]
+    assert format_values([200_000, 500_000]) == [rf"${m}\times10^{{5}}$" for m in (2, 5)]
+    # Fewer digits are none of an exponent.
+    assert format_values([1234.5, 0.123456]) == ["1230", "0.123"]
     assert format_values([0.12345, 0.12346, None]) == ["0.12345", "0.12346", "none"]
     assert format_values([0.1234, 0.5]) == ["0.1234", "0.5"]
     assert format_values([0.123456]) == ["0.123456"]
     assert format_values([float("nan"), 0.123456, 0.5]) == ["nan", "0.123", "0.5"]
     assert format_values(["fan_in_normal", True]) == ["fan in normal", "true"]
     assert format_value(1000) == "1000"
+    assert format_value(254_197) == "254197"
     assert format_value(200_000) == r"$2\times10^{5}$"
     assert format_value(-1e-3) == "$-10^{-3}$"
     # With the minus of Matplotlib's own ticks.
@@ -769,7 +779,7 @@ def test_a_horizontal_end_beyond_everything_is_said_to_be_unused() -> None:
     assert ax.get_xlim() == (1.0, 10.0)
     # One that lies where the axis ends by itself is used.
     assert cut_x(ax, (1.0, None)) == []
-    assert cut_x(ax, (1.0, 5.0)) == ["up to 5"]
+    assert cut_x(ax, (1.0, 5.0)) == ["drawn up to 5"]
 
 
 def test_saving_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

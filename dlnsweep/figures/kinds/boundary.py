@@ -13,13 +13,15 @@ from dlnsweep.analysis.boundaries import asked, boundaries_of, succeeded
 from dlnsweep.analysis.transitions import fit_transitions
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import layout, legends, looks, style
-from dlnsweep.figures.labels import setting_label
+from dlnsweep.figures.labels import setting_label, told_conditions
+from dlnsweep.figures.selected import of_selected_runs
 from dlnsweep.figures.statistics import Results, Selection, levels
 from dlnsweep.settings.figure_keys import ends_of, shown_by
 from dlnsweep.settings.figures import BoundaryFigure
 from dlnsweep.settings.refine import Refine
 
 
+@of_selected_runs
 def draw_boundary(results: Results, keys: BoundaryFigure, selection: Selection) -> Figure:
     """Draw one point for each boundary: the middle of the values between which it lies.
 
@@ -133,4 +135,4 @@ def _intervals(runs: pd.DataFrame, refine: Refine, axes: list[str]) -> dict[Any,
 def _success(refine: Refine) -> str:
     if not refine.success:
         return "training does not diverge"
-    return " and ".join(f"{each.observable} < {each.below:g}" for each in refine.success)
+    return told_conditions(refine.success)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from dlnsweep.figures.rates import (
     rate_window,
 )
 from dlnsweep.figures.records import Group, Records
+from dlnsweep.figures.selected import of_selected_runs, overlays_of
 from dlnsweep.figures.statistics import Results, Selection, Summary
 from dlnsweep.figures.survivors import Shares, mark_curves
 from dlnsweep.figures.theory import beyond_note
@@ -41,10 +41,10 @@ from dlnsweep.settings.figure_look import Framed
 from dlnsweep.settings.figures import CurvesFigure
 
 
-def draw_curves(
-    results: Results, keys: CurvesFigure, selection: Selection, overlays: Sequence[Overlay]
-) -> Figure:
+@of_selected_runs
+def draw_curves(results: Results, keys: CurvesFigure, selection: Selection) -> Figure:
     """Draw one panel for each observable, one curve for each value of the hue."""
+    overlays = overlays_of(results, keys, selection)
     records = Records(results, selection)
     grid = make_grid(keys, selection, keys.y)
     as_rates = keys.quantity == "decay_rate"

@@ -26,6 +26,7 @@ from dlnsweep.figures.panels import (
 )
 from dlnsweep.figures.promised import at_places, read_intervals
 from dlnsweep.figures.records import Records
+from dlnsweep.figures.selected import of_selected_runs, overlays_of
 from dlnsweep.figures.statistics import (
     Results,
     Selection,
@@ -51,10 +52,10 @@ from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import FinalFigure
 
 
-def draw_final(
-    results: Results, keys: FinalFigure, selection: Selection, overlays: Sequence[Overlay]
-) -> Figure:
+@of_selected_runs
+def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Figure:
     """Draw one panel for each observable: medians with error bars against the setting `x`."""
+    overlays = overlays_of(results, keys, selection)
     records = Records(results, selection)
     promised = read_intervals(results, keys, selection) if keys.band == "until" else None
     grid = make_grid(keys, selection, keys.y)

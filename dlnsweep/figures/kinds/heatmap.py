@@ -24,14 +24,15 @@ from dlnsweep.figures.labels import (
     format_value,
     format_values,
     math_symbol,
-    observable_label,
     setting_label,
     setting_symbol,
+    told_conditions,
     value_label,
 )
 from dlnsweep.figures.measure import text_width
 from dlnsweep.figures.panels import network_of
 from dlnsweep.figures.records import Records
+from dlnsweep.figures.selected import of_selected_runs
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
 from dlnsweep.figures.survivors import share
 from dlnsweep.settings.at import words
@@ -41,6 +42,7 @@ from dlnsweep.spec.figures.wording import drawable
 MOST_ANNOTATED = 80
 
 
+@of_selected_runs
 def draw_heatmap(results: Results, keys: HeatmapFigure, selection: Selection) -> Figure:
     """Draw one cell for each pair of values of the settings `x` and `y`."""
     columns, rows = levels(selection.runs, keys.x), levels(selection.runs, keys.y)
@@ -238,11 +240,7 @@ def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:
         return [f"median of {runs} a cell"]
     if not keys.success:
         return ["success: the run did not diverge", f"{runs} a cell"]
-    conditions = [
-        f"{observable_label(each.observable).partition(' $')[0]} < {format_value(each.below)}"
-        for each in keys.success
-    ]
-    return [f"success: {' and '.join(conditions)}", f"{runs} a cell"]
+    return [f"success: {told_conditions(keys.success)}", f"{runs} a cell"]
 
 
 def draw_transition(
@@ -277,9 +275,8 @@ def draw_transition(
     level, exponent = fit_power_law(y[inside], halves[inside])
     law = np.exp(level) * y**exponent
     shown = (law >= x[0]) & (law <= x[-1])
-    ax.plot(
-        np.interp(np.log(law[shown]), np.log(x), places), np.flatnonzero(shown), "--", color="red"
-    )
+    along = np.interp(np.log(law[shown]), np.log(x), places)
+    ax.plot(along, np.flatnonzero(shown), "--", color="black", path_effects=[looks.halo(3.2)])
     # A line has two points at least.
     where = "dashed" if shown.sum() > 1 else "not within the axes"
     wide, high = (

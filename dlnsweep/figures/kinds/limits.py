@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
 from dlnsweep.errors import SpecError
+from dlnsweep.figures import looks
 from dlnsweep.figures.overlays import dashed
 from dlnsweep.figures.statistics import Selection
 from dlnsweep.figures.theory import over_cells
@@ -40,8 +40,8 @@ def draw_limits(
         along = np.repeat(np.arange(len(other)), 2) + np.tile([-0.5, 0.5], len(other))
         stair = np.repeat(places, 2)
         look = {"color": "black", **dashed(pattern), "linewidth": 1.3}
-        halo = [withStroke(linewidth=3.2, foreground="white")]
-        ax.plot(*((stair, along) if upright else (along, stair)), path_effects=halo, **look)
+        line = (stair, along) if upright else (along, stair)
+        ax.plot(*line, path_effects=[looks.halo(3.2)], **look)
         handles.append(Line2D([], [], label=label, **look))
         outside = int(np.sum(~np.isfinite(places)))
         if outside:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -22,6 +20,7 @@ from dlnsweep.figures.panels import (
     runs_of,
     scale_y,
 )
+from dlnsweep.figures.selected import of_selected_runs, overlays_of
 from dlnsweep.figures.statistics import (
     Results,
     Selection,
@@ -35,10 +34,10 @@ from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import NoiseFigure
 
 
-def draw_noise(
-    results: Results, keys: NoiseFigure, selection: Selection, overlays: Sequence[Overlay]
-) -> Figure:
+@of_selected_runs
+def draw_noise(results: Results, keys: NoiseFigure, selection: Selection) -> Figure:
     """Draw one panel for each observable, one curve over the noise levels for each hue."""
+    overlays = overlays_of(results, keys, selection)
     levels = noise_levels(results)
     grid = make_grid(keys, selection, keys.y)
     # A level of zero amplifies nothing.

@@ -10,12 +10,14 @@ from dlnsweep.figures.kinds.final import missing_note
 from dlnsweep.figures.labels import setting_label, value_label
 from dlnsweep.figures.panels import groups, legend_of, make_grid, network_of
 from dlnsweep.figures.records import Records
+from dlnsweep.figures.selected import of_selected_runs
 from dlnsweep.figures.statistics import Results, Selection, column_of
 from dlnsweep.settings.at import words
 from dlnsweep.settings.figure_keys import ends_of, shown_by
 from dlnsweep.settings.figures import ScatterFigure
 
 
+@of_selected_runs
 def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) -> Figure:
     """Draw one panel for each observable of `y`: its value in each run against that of `x`."""
     records = Records(results, selection)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -25,16 +23,17 @@ from dlnsweep.figures.panels import (
     scale_y,
 )
 from dlnsweep.figures.records import Group, Records
+from dlnsweep.figures.selected import of_selected_runs, overlays_of
 from dlnsweep.figures.statistics import Results, Selection, Summary
 from dlnsweep.figures.survivors import Shares, mark_curves
 from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import SpectrumFigure
 
 
-def draw_spectrum(
-    results: Results, keys: SpectrumFigure, selection: Selection, overlays: Sequence[Overlay]
-) -> Figure:
+@of_selected_runs
+def draw_spectrum(results: Results, keys: SpectrumFigure, selection: Selection) -> Figure:
     """Draw one line for each entry; coloured by its place, or by the hue if there is one."""
+    overlays = overlays_of(results, keys, selection)
     records = Records(results, selection)
     grid = make_grid(keys, selection, [keys.y])
     per_panel: list[list[Summary]] = []

@@ -1,19 +1,21 @@
-"""Figures of kinds that others register: what their drawing leaves of the controls is carried out.
+"""Figures of every kind are drawn here: what their drawing leaves of the controls is carried out.
 
-A stranger's drawing need not know that a figure can be given a title, a size, or ends of its axes.
-What was asked for and not looked at is put on the axes that it returns, or refused in a sentence:
-nothing that stands in a file is without effect.
+A drawing, this package's own or a stranger's, takes results and settings. It need not know that a
+figure can be given a title, a size, or ends of its axes. What was asked for and not looked at is
+put on the axes that it returns, or refused in a sentence: nothing that stands in a file is without
+effect.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from dlnsweep.contracts.figure import kind_of
+from dlnsweep.contracts.figure import FigureKind
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import looks
 from dlnsweep.settings.figure_keys import Banded, ends_of
 from dlnsweep.settings.figure_look import WIDTHS
+from dlnsweep.spec.figures.check import check
 from dlnsweep.spec.figures.wording import drawable
 
 # What others see to: where files go and what is in them, and the settings of Matplotlib's.
@@ -21,19 +23,22 @@ _ELSEWHERE = {"kind", "file", "formats", "style", "rc"}
 _COLOUR_BAR = "<colorbar>"
 
 
-def draw_registered(results: Any, settings: Any) -> Any:
-    """Return what a registered kind's drawing returns, with the controls that it leaves.
+def carried_out(kind: FigureKind, results: Any, settings: Any) -> Any:
+    """Return what a kind's drawing returns, with the controls that it leaves.
 
     Args:
+        kind: The kind.
         results: The results of a sweep.
-        settings: The figure's settings, of a registered kind.
+        settings: The figure's settings, of this kind.
 
     Raises:
         SpecError: A control is asked for that neither the drawing nor this honours.
     """
+    if not kind.described and (sentences := check(settings, (), ())):
+        raise SpecError(*sentences)
     read: set[str] = set()
     with looks.styled(settings.rc):
-        made = kind_of(settings).drawing()(results, _watched(settings, read))
+        made = kind.drawing()(results, _watched(settings, read))
         if not hasattr(made, "savefig"):
             # Refused where it is to be saved.
             return made
