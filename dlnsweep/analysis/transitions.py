@@ -6,8 +6,9 @@ In each group of runs the probability of success p is fitted to the setting x,
 
 by maximum likelihood with a weak prior on the slope (see logistic.py); a run that diverged has
 failed. Over the groups a power law is fitted, ln x_half = a + sum_k e_k ln(g_k), by least squares.
-Intervals are percentile bootstrap ones over the seeds, which all groups share: a resample takes a
-seed with all its runs.
+The interval of x_half is that of sign tests at the values that were tried (see half.py), which
+supposes no law of p but that it rises or falls. Those of the exponents are percentile bootstrap
+ones over the seeds, which all groups share: a resample takes a seed with all its runs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.bootstrap import resamples
+from dlnsweep.analysis.half import fewest_tries, half_interval
 from dlnsweep.analysis.logistic import logistic_half
 from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError
@@ -32,7 +34,7 @@ from dlnsweep.settings.sentences import did_you_mean, no_setting
 
 Numbers = NDArray[np.float64]
 
-_LEVEL = 0.95
+LEVEL = 0.95
 _CONDITION = re.compile(r"\s*([a-z_0-9]+)\s*<\s*([-+0-9.eE]+)\s*")
 
 
@@ -76,16 +78,19 @@ class Transitions:
 
     Attributes:
         table: One row a group: the settings of the group, `num_runs`, of them `num_diverged`
-            (failures), `x_half` with the ends `low` and `high` of its 95 % interval. 0 and infinity
-            stand for "below the smallest" and "above the largest" value of x that the group has.
+            (failures), `x_half` with the ends `low` and `high` of its 95 % interval, two of the
+            values that were tried. 0 and infinity stand for "below the smallest" and "above the
+            largest" value of x that the group has; with fewer than 6 runs a value no end is known.
         exponents: One row a setting of the power law: `setting`, `exponent`, `low`, `high`; empty
             if too few groups have a transition inside their range, or the settings move together.
         left_out: How many groups the power law leaves out, for want of such a transition.
+        too_few: How many groups have no interval, for want of runs at any value.
     """
 
     table: pd.DataFrame
     exponents: pd.DataFrame
     left_out: int
+    too_few: int = 0
 
 
 def transitions(
@@ -136,47 +141,52 @@ def fit_transitions(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
     """
     seeds = np.unique(runs["seed"])
     # Row 0 is the sample itself, the others are resamples: how often each seed is taken.
-    drawn = np.stack([np.bincount(row, minlength=len(seeds)) for row in resamples(len(seeds))])
-    counts = np.concatenate([np.ones((1, len(seeds)), np.int64), drawn])
-    rows, halves = [], []
+    counts = np.ones((1, len(seeds)), np.int64)
+    if by:
+        drawn = [np.bincount(row, minlength=len(seeds)) for row in resamples(len(seeds))]
+        counts = np.concatenate([counts, np.stack(drawn)])
+    rows, halves, too_few = [], [], 0
     groups: Any = runs.groupby(by, dropna=False) if by else [((), runs)]
     for key, group in groups:
-        half = _halves(group, x, seeds, counts)
-        low, high = _ends(half[1:])
+        places, wins, tries = _tallies(group, x, seeds)
+        half = logistic_half(np.log(places), counts @ wins, counts @ tries)
+        low, high = half_interval(places, wins.sum(axis=0), tries.sum(axis=0), LEVEL)
+        too_few += bool(tries.sum(axis=0).max() < fewest_tries(LEVEL))
         rows.append(
             {
                 **dict(zip(by, key, strict=True)),
                 "num_runs": len(group),
                 "num_diverged": int((group["status"] == "diverged").sum()),
                 "x_half": half[0],
-                "low": low,
-                "high": high,
+                # A fit that does not suit the runs may lie beyond what the tests leave.
+                "low": min(low, half[0]),
+                "high": max(high, half[0]),
             }
         )
         halves.append(half)
     table = pd.DataFrame(rows)
     inside = np.isfinite(table["x_half"]) & (table["x_half"] > 0)
     exponents = _power_law(table.loc[inside], np.array(halves)[np.asarray(inside)], by)
-    return Transitions(table, exponents, int((~inside).sum()))
+    return Transitions(table, exponents, int((~inside).sum()), too_few)
 
 
 def _ends(values: Numbers) -> tuple[float, float]:
     # Infinities may be among them, between which nothing can be interpolated.
-    shares = ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
+    shares = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     low, high = np.quantile(values, shares, method="inverted_cdf")
     return float(low), float(high)
 
 
-def _halves(
-    group: pd.DataFrame, x: str, seeds: NDArray[np.int64], counts: NDArray[np.int64]
-) -> Numbers:
-    """Return x_half of the sample and of each resample of the seeds."""
+def _tallies(
+    group: pd.DataFrame, x: str, seeds: NDArray[np.int64]
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Return the values of x, and for each seed how often it succeeds at each, and of how often."""
     places, column = np.unique(np.asarray(group[x], dtype=float), return_inverse=True)
     lane = np.searchsorted(seeds, np.asarray(group["seed"]))
     tries, wins = (np.zeros((len(seeds), len(places))) for _ in range(2))
     np.add.at(tries, (lane, column), 1.0)
     np.add.at(wins, (lane, column), np.asarray(group["succeeded"], dtype=float))
-    return logistic_half(np.log(places), counts @ wins, counts @ tries)
+    return places, wins, tries
 
 
 def _power_law(table: pd.DataFrame, halves: Numbers, by: list[str]) -> pd.DataFrame:
@@ -216,9 +226,12 @@ def transitions_text(found: Transitions, x: str, width: int = 10**6) -> str:
     shown = found.table.copy()
     for name in ("x_half", "low", "high"):
         shown[name] = [_shown(value) for value in shown[name]]
-    lines = [f"{x} at which half of the runs succeed (95 % bootstrap interval)", ""]
+    lines = [f"{x} at which half of the runs succeed (95 % interval by sign tests)", ""]
     keys = [name for name in shown.columns if "." in name]
     lines += [fitted(shown, keys, width)]
+    if found.too_few:
+        least = fewest_tries(LEVEL)
+        lines += ["", f"groups with fewer than {least} runs a value, too few: {found.too_few}"]
     diverged = int(np.sum(shown["num_diverged"].to_numpy()))
     if diverged:
         total = int(np.sum(shown["num_runs"].to_numpy()))

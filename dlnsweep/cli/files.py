@@ -227,6 +227,8 @@ def plan(
         print(f"{'weights':<18} {told_weights(planned, weights)}")
         if too_many := weights.why_not():
             print(f"not possible: {too_many}")
+            # What is refused has no time, and its networks may be larger than this machine.
+            probe = False
         elif lacking := _no_room(weights, sweep.name):
             print(f"not enough room here: {lacking}")
     for line in [*sweep.computed, *_going_on(planned), *told_records(planned)]:

@@ -220,8 +220,8 @@ def _asked(results: Results) -> Iterator[Section]:
         lead = "Between low and high lies a boundary of the seeds that were run."
         yield _table_section("boundary", "Boundary", lead, lambda: boundaries(results))
         lead = (
-            "The value at which half of the runs succeed, by logistic regression, with 95 % "
-            "bootstrap intervals over the seeds."
+            "The value at which half of the runs succeed, by logistic regression, with its 95 % "
+            "interval over the seeds, by sign tests."
         )
         yield _table_section("transition", "Transition", lead, lambda: _transition(results))
     if record.get("until"):

@@ -205,6 +205,15 @@ def test_plan_measures_the_time(command, tmp_path: Path) -> None:
     )
 
 
+def test_plan_measures_nothing_of_what_is_refused(command, tmp_path: Path) -> None:
+    wide = ("--set=network.depth=3", "--set=network.width=23000", '--set=record.weights="final"')
+    ended = command("plan", write(tmp_path), *wide, "--workers", "1")
+    assert (ended.status, ended.err) == (0, "")
+    assert "not possible: record.weights keeps " in ended.out
+    assert "of weights of one run; at most 4 GB are allowed: keep fewer steps" in ended.out
+    assert "\ntime " not in ended.out
+
+
 def test_what_is_done_waits_for_nothing_heavy(command, finished: Path) -> None:
     """Neither for JAX, nor for what reads and draws: the figures are as they were drawn."""
     sweep = finished.parent / "sweep.toml"

@@ -357,6 +357,54 @@ def test_rounds_going_on_and_warm_starts_by_dask_have_the_same_bytes(tmp_path: P
                 assert {each["went_on_from_step"] for each in receipts} == {30}
 
 
+# Two decay rates, two seeds, rounds between two learning rates of which one diverges.
+ROUNDS = BARE.replace("[30, 40, 50]", "40_000").replace("= 0.05", "= [0.01, 30.0]") + (
+    'refine = { between = "training.learning_rate", tolerance = 0.05 }\n'
+)
+
+
+@needs_dask
+@pytest.mark.slow
+def test_rounds_by_dask_killed_in_between_have_the_same_bytes(tmp_path: Path) -> None:
+    """Killed with -9 in the first round and after it, client and Dask worker: nothing is lost."""
+    path = write(tmp_path, ROUNDS)
+    reference = trained_apart(path, tmp_path / "reference")
+    root = tmp_path / "out" / "small"
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+            host="127.0.0.1", memory_limit=0,
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):  # fmt: skip
+        arguments = ("run", path, "--out", tmp_path / "out", "--no-figure", "--dask")
+
+        def files() -> int:
+            return len(list((root / "curves").iterdir())) if (root / "curves").exists() else 0
+
+        counts = []
+        for _ in range(3):
+            before = files()
+            process = start(*arguments, cluster.scheduler_address, cwd=tmp_path)
+            wait_until(lambda before=before: files() > before)
+            process.kill()
+            process.wait()
+            wait_until(lambda: not any(client.processing().values()))
+            counts.append(files())
+        last = start(*arguments, cluster.scheduler_address, cwd=tmp_path)
+        wait_until(lambda: any(client.processing().values()) or last.poll() is not None)
+        for info in client.run(pid_and_tasks).values():
+            if info["tasks"]:
+                os.kill(info["pid"], signal.SIGKILL)
+                break
+        _, said = last.communicate(timeout=PATIENCE)
+        assert last.returncode == 0, said
+    assert data_files(root) == data_files(reference)
+    # The kills fell into rounds, of which there was more to do.
+    assert counts[-1] < files()
+    assert dlnsweep.open_results(root).store.verify() == []
+
+
 @needs_dask
 def test_ctrl_c_and_a_killed_dask_worker(tmp_path: Path) -> None:
     """Stopped, resumed, a Dask worker killed in the middle: the same bytes as undisturbed."""

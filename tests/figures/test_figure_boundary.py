@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from figure_samples import make_tables
 from matplotlib.collections import LineCollection
@@ -37,26 +38,37 @@ def drawn(found: Any, **table: Any) -> Figure:
 
 
 def test_each_boundary_is_a_point_with_its_interval() -> None:
-    (ax,) = (figure := drawn(tables())).axes
+    found = tables()
+    # Ten seeds, of which each second one does as the one before it: five have no interval.
+    again = found.run_table.assign(
+        run_id=found.run_table["run_id"] + 1, seed=found.run_table["seed"] + 5
+    )
+    found.run_table = pd.concat([found.run_table, again], ignore_index=True)
+    (ax,) = (figure := drawn(found)).axes
     (points,) = ax.get_lines()
     np.testing.assert_array_equal(np.asarray(points.get_xdata()), [2, 3])
     # Of the neighbours 0.01 and 0.1, 0.001 and 0.01; a mean of logarithms.
     middle = [10**-1.5, 10**-2.5]
     np.testing.assert_allclose(np.asarray(points.get_ydata()), middle, rtol=1e-14)
     (bars,) = [each for each in ax.collections if isinstance(each, LineCollection)]
-    for segment, (left, right) in zip(
-        bars.get_segments(), ((0.01, 0.1), (0.001, 0.01)), strict=True
-    ):
+    # Two of ten successes at 0.01 do not tell that less than half succeed: 0.1 does.
+    for segment, ends in zip(bars.get_segments(), ((0.01, 0.1), (0.001, 0.1)), strict=True):
         low, high = segment[:, 1]
-        # By a fit on three values the interval is about where shares change.
-        assert left / 2 < low <= high < right * 2
+        np.testing.assert_allclose((low, high), ends, rtol=1e-14)
         assert ax.get_ylim()[0] <= low <= high <= ax.get_ylim()[1]
     text = "\n".join(each.get_text() for each in figure.texts)
     assert "where training does not diverge in half of the seeds, to 1 %" in text
-    assert "bars: 95 % bootstrap interval over the seeds" in text
-    assert "14 diverged" in text
+    assert "bars: 95 % interval over the seeds" in text
+    assert "28 diverged" in text
     assert "counted as failures" in text
     assert "weight decay" in ax.get_ylabel()
+
+
+def test_too_few_seeds_for_an_interval_are_told() -> None:
+    figure = drawn(tables())
+    assert not [each for each in figure.axes[0].collections if isinstance(each, LineCollection)]
+    text = "\n".join(each.get_text() for each in figure.texts)
+    assert "no interval of fewer than 6 seeds" in text
 
 
 def test_each_value_of_a_hue_has_its_colour() -> None:

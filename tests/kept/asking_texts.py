@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from statistics import median
 
 import numpy as np
+from scipy.stats import binomtest
 
+from dlnsweep.analysis import transitions
 from dlnsweep.analysis.sequential import looks, ranks
 from dlnsweep.settings.until import Until
 from kept import coverage, sequential
@@ -56,17 +58,20 @@ def _boundary() -> Iterator[Statement]:
 def _rounds() -> Iterator[Statement]:
     found = table("asking/coverage.csv")
     (repeats,) = {*found.column("repeats")}
-    assert (repeats, tuple(found.column("seeds"))) == (coverage.REPEATS, coverage.SEEDS)
-    yield says("{} % interval over the seeds holds the truth, in {} simulated sweeps", 95, repeats)
-    names = ("seeds", "covered", "brackets_right", "most_values")
+    names = ("law", "spread", "seeds", "covered", "median_ratio")
     cells = list(zip(*map(found.column, names), strict=True))
-    rows = " ".join(["| {} | {} | {} | {} |"] * len(cells))
-    yield says(f"most values tried | |---|---|---|---| {rows}", *itertools.chain(*cells))
-    assert {*found.column("brackets_right")} == {repeats}
-    least = min(found.column("covered")) / repeats
-    assert 0.85 < least < 0.95
-    yield says("in the {} of {} that it is called by", round(0.95 * repeats), repeats)
-    yield says("take it as one of {} %", round(100 * least))
+    assert (repeats, [cell[:3] for cell in cells]) == (coverage.REPEATS, coverage.SETTINGS)
+    yield says("How often the {} % interval", 100 * transitions.LEVEL)
+    yield says("holds the truth, in {} simulated sweeps each", repeats)
+    rows = " ".join(f"| {law} | {{}} | {{}} | {{}} | {{}} |" for law, *_ in cells)
+    numbers = itertools.chain.from_iterable(cell[1:] for cell in cells)
+    yield says(f"in the median | |---|---|---|---|---| {rows}", *numbers)
+    called = round(transitions.LEVEL * repeats)
+    assert min(found.column("covered")) >= called
+    yield says("{} of {} are called for", called, repeats)
+    rounds = [row for row in found.rows if row["law"] != coverage.CHANCE]
+    assert {row["brackets_right"] for row in rounds} == {repeats}
+    yield says("with {} values at most", max(row["most_values"] for row in rounds))
     costs = table("asking/planning.csv")
     runs = costs.column("runs")
     combinations = refined.DEPTHS * refined.DECAYS
@@ -118,6 +123,39 @@ def _limit() -> Iterator[Statement]:
 def flattest(depth: int) -> float:
     """Return 2 over the sharpness of the flattest minimiser."""
     return 2 / depth
+
+
+def _points() -> Iterator[Statement]:
+    rows, file = table("asking/random_points.csv"), sweep("random_points")
+    limit = sweep("stability_limit")
+    for section in ("problem", "record"):
+        assert file[section] == limit[section]
+    depths, rates = file["network"]["depth"], file["training"]["learning_rate"]
+    count = file["sweep"]["samples"]
+    assert (len(rows.rows), planned("random_points")[0]) == (count, count)
+    yield says("{} points drawn at random, independent of each other,", count)
+    yield says(
+        "a depth from {} to {}, a learning rate from {} to {}, one seed each, {} steps",
+        depths["from"], depths["to"], rates["from"], rates["to"], file["training"]["num_steps"],
+    )  # fmt: skip
+    known = range(depths["from"], depths["to"] + 1)
+    derived = sum(math.log(flattest(depth) / rates["from"]) for depth in known)
+    derived /= len(known) * math.log(rates["to"] / rates["from"])
+    yield says("{} % of the range lies below `2/L`", 100 * derived)
+    converged = sum(rows.column("converged"))
+    ends = binomtest(converged, count).proportion_ci(0.95, method="exact")
+    assert ends.low < derived < ends.high
+    yield says(
+        "{} points converge, {} % (95 % interval of Clopper and Pearson: {} to {} %)",
+        converged, 100 * converged / count, 100 * ends.low, 100 * ends.high,
+    )  # fmt: skip
+    below = [row["learning_rate"] < flattest(row["depth"]) for row in rows.rows]
+    wrong = [row for row, low in zip(rows.rows, below, strict=True) if low != row["converged"]]
+    assert not wrong
+    beyond = [row for row, low in zip(rows.rows, below, strict=True) if not low]
+    yield says(
+        "of the {} beyond it {} stay bounded", len(beyond), sum(row["finished"] for row in beyond)
+    )
 
 
 def _samples() -> Iterator[Statement]:
@@ -273,6 +311,7 @@ PARTS = [
         lambda: itertools.chain(_boundary(), _rounds()),
     ),
     Part(FILE, "Three settings, sampled", _samples),
+    Part(FILE, "How much of a range can be trained", _points),
     Part(FILE, "Where gradient descent can stay", _limit),
     Part(FILE, "Where to stop", _stopping),
 ]

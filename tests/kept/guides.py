@@ -41,7 +41,7 @@ def bounds_of(annotated: Any) -> tuple[int, int]:
 
 
 def _commands() -> Iterator[Statement]:
-    yield says("settings of `--by`; {} % bootstrap intervals", 100 * transitions._LEVEL)
+    yield says("with a {} % interval by sign tests", 100 * transitions.LEVEL)
 
 
 def _stopping() -> Iterator[Statement]:

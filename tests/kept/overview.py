@@ -43,13 +43,14 @@ def _runs_and_steps() -> Iterator[Statement]:
             f"| {folder} | {{}} to {{}} each | up to {{}} |",
             min(runs), max(runs), max(most for _, _, most in found),
         )  # fmt: skip
-    four = [planned(name) for name in
-            ("stability_boundary", "enough_seeds", "random_search", "stability_limit")]  # fmt: skip
+    five = [planned(name) for name in
+            ("stability_boundary", "enough_seeds", "random_search", "random_points",
+             "stability_limit")]  # fmt: skip
     ended = [planned(name) for name in ("early_stopping", "patience")]
     assert ended[0] == ended[1]
     yield says(
-        "| asking | {} and {}, and more by rounds; {}; {}; {} twice | {}; {}; {}; {}; {} |",
-        *(runs for runs, _, _ in (*four, ended[0])), *(most for _, _, most in (*four, ended[0])),
+        "| asking | {} and {}, and more by rounds; {}; {}; {}; {} twice | {}; {}; {}; {}; {}; {} |",
+        *(runs for runs, _, _ in (*five, ended[0])), *(most for _, _, most in (*five, ended[0])),
     )  # fmt: skip
     runs, steps, _ = planned("balance")
     yield says("| balance | {} | {}; {} |", runs, steps, LONGER)

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dlnsweep.analysis.boundaries import asked, boundaries_of, succeeded
-from dlnsweep.analysis.transitions import fit_transitions
+from dlnsweep.analysis.half import fewest_tries
+from dlnsweep.analysis.transitions import LEVEL, fit_transitions
 from dlnsweep.errors import SpecError
 from dlnsweep.figures import layout, legends, looks, style
 from dlnsweep.figures.labels import setting_label, told_conditions
@@ -25,15 +26,15 @@ from dlnsweep.settings.refine import Refine
 def draw_boundary(results: Results, keys: BoundaryFigure, selection: Selection) -> Figure:
     """Draw one point for each boundary: the middle of the values between which it lies.
 
-    Bars are the 95 % bootstrap interval over the seeds of the value at which half of the runs
-    succeed, by logistic regression on all values that were tried.
+    Bars are the 95 % interval over the seeds of the value at which half of the runs succeed, by
+    sign tests at all values that were tried.
     """
     refine, axes = asked(results.sweep, [*selection.runs.columns])
     runs: Any = selection.runs[selection.runs["status"] != "planned"]
     axes = [*axes, *_beside(runs, refine, axes, keys)]
     table = boundaries_of(runs, refine, axes)
     found: Any = table[np.isfinite(table["low"].to_numpy(dtype=float))]
-    intervals = _intervals(runs, refine, axes)
+    intervals, too_few = _intervals(runs, refine, axes)
     figure, panels = layout.new_figure(keys, 1, 1, row_height=2.8)
     ax = panels[0, 0]
     hues = levels(runs, keys.hue) if keys.hue else [None]
@@ -77,7 +78,8 @@ def draw_boundary(results: Results, keys: BoundaryFigure, selection: Selection) 
     without = len(table) - len(found)
     small = [
         f"where {_success(refine)} in half of the seeds, to {100 * refine.tolerance:g} %",
-        *(["bars: 95 % bootstrap interval over the seeds"] if barred else []),
+        *(["bars: 95 % interval over the seeds"] if barred else []),
+        *([f"no interval of fewer than {fewest_tries(LEVEL)} seeds"] if too_few else []),
         *layout.not_shown(selection, keys.x, *shown_by(keys).values(), points=refine.between),
         *([f"{without} combination{'s' * (without > 1)} without a boundary"] if without else []),
         *notes,
@@ -121,15 +123,20 @@ def _middle(table: pd.DataFrame, refine: Refine) -> np.ndarray:
     return np.sqrt(low * high) if refine.spacing == "log" else (low + high) / 2
 
 
-def _intervals(runs: pd.DataFrame, refine: Refine, axes: list[str]) -> dict[Any, Any]:
-    """Return the ends of the interval of each combination; none where x is not positive."""
+def _intervals(runs: pd.DataFrame, refine: Refine, axes: list[str]) -> tuple[dict[Any, Any], int]:
+    """Return the ends of each combination's interval, and how many have too few seeds for one.
+
+    There are none where x is not positive.
+    """
     if not (runs[refine.between].to_numpy(dtype=float) > 0).all():
-        return {}
+        return {}, 0
     frame = runs.assign(succeeded=succeeded(runs, refine))
-    fitted: Any = fit_transitions(frame, refine.between, axes).table
+    found = fit_transitions(frame, refine.between, axes)
+    fitted: Any = found.table
     ends = fitted[["low", "high"]].to_numpy(dtype=float)
     ends = np.where(ends > 0, ends, np.nan)
-    return dict(zip(fitted[axes].itertuples(index=False, name=None), ends, strict=True))
+    rows = fitted[axes].itertuples(index=False, name=None)
+    return dict(zip(rows, ends, strict=True)), found.too_few
 
 
 def _success(refine: Refine) -> str:
