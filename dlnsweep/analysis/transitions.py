@@ -230,8 +230,8 @@ def transitions_text(found: Transitions, x: str, width: int = 10**6) -> str:
     keys = [name for name in shown.columns if "." in name]
     lines += [fitted(shown, keys, width)]
     if found.too_few:
-        least = fewest_tries(LEVEL)
-        lines += ["", f"groups with fewer than {least} runs a value, too few: {found.too_few}"]
+        least = f"{fewest_tries(LEVEL)} runs a value, too few for an interval"
+        lines += ["", f"groups with fewer than {least}: {found.too_few}"]
     diverged = int(np.sum(shown["num_diverged"].to_numpy()))
     if diverged:
         total = int(np.sum(shown["num_runs"].to_numpy()))

@@ -78,6 +78,15 @@ def fitted(monkeypatch: pytest.MonkeyPatch, fake: Fake, by: Any = ("network.dept
     return transitions("x", "network.width", [Condition("regression_error", 0.1)], by)
 
 
+def test_too_few_seeds_for_an_interval_are_told(monkeypatch: pytest.MonkeyPatch):
+    found = fitted(monkeypatch, Fake(1.5, depths=(2, 3), seeds=5))
+    assert found.too_few == 2
+    assert found.table["low"].to_list() == [0.0, 0.0]
+    assert found.table["high"].to_list() == [np.inf, np.inf]
+    text = transitions_text(found, "network.width")
+    assert "groups with fewer than 6 runs a value, too few for an interval: 2" in text
+
+
 def test_a_known_power_law_is_found(monkeypatch: pytest.MonkeyPatch):
     found = fitted(monkeypatch, Fake(1.5))
     (row,) = found.exponents.to_dict("records")
