@@ -17,7 +17,7 @@ from dlnsweep.simd.gathers import GATHERS
 from dlnsweep.simd.indices import ZERO, Index, loop
 from dlnsweep.simd.looped import CHEAP, Looped, Rule, Value
 from dlnsweep.simd.nests import over, reduced, write
-from dlnsweep.simd.primitives import MOVED
+from dlnsweep.simd.primitives import MOVED, padding
 from dlnsweep.simd.sorting import SORTS
 
 ARRAY_RULES: dict[str, Rule] = {**GATHERS, **SORTS}
@@ -134,19 +134,31 @@ def _put_together(
 @_rule("pad")
 def _padded(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
     (made,), (given, filling) = equation.outputs, equation.inputs
-    places = []
-    for size, (low, high, inner) in zip(
-        given.shape, equation.params["padding_config"], strict=True
-    ):
-        if low < 0 or high < 0:
-            raise Refused("its step pads by fewer entries than none")
-        places.append(slice(low, low + size + max(0, size - 1) * inner, inner + 1))
-    found = at.workspace.view(made.shape, made.dtype)
+    shape, places, kept = padding(given.shape, equation.params["padding_config"])
+    found = at.workspace.view(shape, made.dtype)
     fill = at.array(values[1], filling.dtype)
-    write(at.emit, Array(made.shape, made.dtype, lambda memo, _: fill.at(memo, ())), found)
-    target = found.moved(lambda seen: seen[tuple(places)])
+    write(at.emit, Array(shape, made.dtype, lambda memo, _: fill.at(memo, ())), found)
+    target = found.moved(lambda seen: seen[places])
     assert target is not None
     write(at.emit, at.array(values[0], given.dtype), target)
+    return _seen(found, lambda seen: seen[kept])
+
+
+@_rule("tile")
+def _tiled(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
+    (given,), (made,) = equation.inputs, equation.outputs
+    view, reps = at.in_memory(at.array(values[0], given.dtype)), equation.params["reps"]
+    split = [size for pair in zip(reps, given.shape, strict=True) for size in pair]
+    once = [size for n in given.shape for size in (1, n)]
+    spread = view.moved(lambda seen: np.broadcast_to(seen.reshape(once), split))
+    assert spread is not None
+    copy = at.in_memory(Array(spread.shape, spread.dtype, spread.at, [spread], moved=True))
+    return _seen(copy, lambda seen: seen.reshape(made.shape))
+
+
+def _seen(view: View, function: Callable[[Any], Any]) -> list[Value]:
+    found = view.moved(function)
+    assert found is not None
     return [found]
 
 

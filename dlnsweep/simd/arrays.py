@@ -8,7 +8,7 @@ become one loop. What a place in memory is seen as (transposed, cut, repeated) i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,42 +145,61 @@ class View(Array):
             value = emit.splat(value)
         return emit.convert(value, stored, self.dtype)
 
-    def of_runs(self, place: Place, axis: int, indices: Any) -> Entry:
-        """Return the entries at indices that each run has of its own on one axis.
+    def of_runs(self, place: Place, chosen: Mapping[int, Any]) -> Entry:
+        """Return the entries at indices that each run has of its own on some axes.
 
         Args:
-            place: The indices on the other axes.
-            axis: The axis.
-            indices: A vector of int64, all within the axis.
+            place: The indices on the other axes; on these what is added.
+            chosen: Vectors of int64 by axis, all within it.
         """
         emit, slot, builder = self._emit, self.slot, self._emit.builder
-        kind, byte = ir.IntType(64), ir.IntType(8)
-        stride = self._seen.strides[axis] * slot.entry_bytes
-        base = self._address((*place[:axis], Index(), *place[axis + 1 :]))
         element = emit.element(slot.stored)
         found = ir.Constant(emit.kind(slot.stored), ir.Undefined)
+        for lane, address in enumerate(self._addresses(place, chosen)):
+            value = builder.load(address, typ=element)
+            value.align = slot.stored.itemsize
+            found = builder.insert_element(found, value, ir.Constant(ir.IntType(32), lane))
+        return emit.convert(found, slot.stored, self.dtype)
+
+    def store_of_runs(self, place: Place, chosen: Mapping[int, Any], entry: Entry) -> None:
+        """Write entries there, as `of_runs` reads them."""
+        value, builder = self._stored(entry), self._emit.builder
+        for lane, address in enumerate(self._addresses(place, chosen)):
+            one = builder.extract_element(value, ir.Constant(ir.IntType(32), lane))
+            builder.store(one, address).align = self.slot.stored.itemsize
+
+    def _addresses(self, place: Place, chosen: Mapping[int, Any]) -> list[Any]:
+        """Return where the number of each run lies."""
+        emit, slot, builder = self._emit, self.slot, self._emit.builder
+        kind, byte, base = ir.IntType(64), ir.IntType(8), self._address(place)
+        found = []
         for lane in range(emit.lanes):
             number = ir.Constant(ir.IntType(32), lane)
-            offset = builder.mul(
-                builder.extract_element(indices, number), ir.Constant(kind, stride)
-            )
-            if slot.lanes > 1:
-                offset = builder.add(offset, ir.Constant(kind, lane * slot.stored.itemsize))
-            value = builder.load(builder.gep(base, [offset], source_etype=byte), typ=element)
-            value.align = slot.stored.itemsize
-            found = builder.insert_element(found, value, number)
-        return emit.convert(found, slot.stored, self.dtype)
+            offset = ir.Constant(kind, lane * slot.stored.itemsize if slot.lanes > 1 else 0)
+            for axis, indices in chosen.items():
+                stride = ir.Constant(kind, self._seen.strides[axis] * slot.entry_bytes)
+                part = builder.mul(builder.extract_element(indices, number), stride)
+                offset = builder.add(offset, part)
+            found.append(builder.gep(base, [offset], source_etype=byte))
+        return found
+
+    def _stored(self, entry: Entry) -> Any:
+        """Return an entry as a vector of what lies in memory."""
+        value = self._emit.vector(entry, self.dtype)
+        if self.dtype.kind != "b":
+            return value
+        wide = self._emit.kind(self.slot.stored)
+        extended = (
+            self._emit.builder.sext if self.slot.stored.itemsize > 1 else (self._emit.builder.zext)
+        )
+        return extended(value, wide)
 
     def store(self, place: Place, entry: Entry) -> None:
         """Write an entry."""
-        emit, stored = self._emit, self.slot.stored
-        value = emit.vector(entry, self.dtype)
+        emit, value = self._emit, self._stored(entry)
         if self.dtype.kind == "f" and getattr(value, "opname", "") == "select":
             # Else it becomes a masked store, for which some processors take ten times as long.
             value = emit.call("llvm.arithmetic.fence", self.dtype, value)
-        if self.dtype.kind == "b":
-            wide = emit.kind(stored)
-            value = (emit.builder.sext if stored.itemsize > 1 else emit.builder.zext)(value, wide)
         emit.builder.store(value, self._address(place)).align = math.gcd(
             self.slot.entry_bytes, ALIGNMENT
         )

@@ -67,6 +67,7 @@ SIMPLE: dict[str, Function] = {
 _COSTS = {
     **dict.fromkeys(("copy", "copy_p", "stop_gradient", "optimization_barrier"), 0),
     "convert_element_type": 0,
+    "round": 2,
     "bitcast_convert_type": 0,
     "one_minus_square": 3,
     "polynomial": 10,
@@ -171,6 +172,13 @@ def _integer_power(emit: Emitter, params: Any, types: Sequence[np.dtype], a: Any
 @_function_of_entries("convert_element_type")
 def _converted(emit: Emitter, params: Any, types: Sequence[np.dtype], a: Any) -> Any:
     return emit.convert(a, types[0], np.dtype(params["new_dtype"]))
+
+
+@_function_of_entries("round")
+def _rounded(emit: Emitter, params: Any, types: Sequence[np.dtype], a: Any) -> Any:
+    # Half a unit goes to the even number, or away from zero.
+    even = int(params["rounding_method"]) == 1
+    return emit.call("llvm.roundeven" if even else "llvm.round", types[0], a)
 
 
 @_function_of_entries("bitcast_convert_type")

@@ -22,7 +22,7 @@ from dlnsweep.simd import (
     logarithms,
 )
 from dlnsweep.simd.llvm import ir
-from dlnsweep.simd.wide import Wide, compare, intrinsic
+from dlnsweep.simd.wide import Wide, compare, converting, intrinsic
 
 Entry = Any
 
@@ -228,8 +228,7 @@ class Emitter:
         if old == new:
             return entry
         if is_known(entry):
-            with np.errstate(all="ignore"):
-                return new.type(entry)
+            return _known_as(entry, new)
         kind, builder = self.kind(new), self.builder
         if new.kind == "b":
             return self.compared("!=", entry, old.type(0), old)
@@ -239,7 +238,8 @@ class Emitter:
             signed = old.kind == "i"
             return builder.sitofp(entry, kind) if signed else builder.uitofp(entry, kind)
         if old.kind == "f":
-            raise Refused("its step makes integers of numbers that are none")
+            name = f"llvm.fpto{'s' if new.kind == 'i' else 'u'}i.sat"
+            return converting(builder, name, entry, kind)
         if old.itemsize > new.itemsize:
             return builder.trunc(entry, kind)
         if old.itemsize == new.itemsize and old.kind != "b":
@@ -267,6 +267,18 @@ _COMPARISONS: dict[str, Callable[..., Any]] = {
 def is_known(entry: Entry) -> bool:
     """Tell whether an entry is the same number whatever the run."""
     return isinstance(entry, np.generic | bool | int | float)
+
+
+def _known_as(entry: Entry, dtype: np.dtype) -> Entry:
+    """Return a known number as one of another type; as an integer the nearest one towards zero."""
+    if isinstance(entry, float | np.floating) and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        whole = 0 if np.isnan(entry) else limits.max if entry > 0 else limits.min
+        return dtype.type(
+            min(max(int(entry), limits.min), limits.max) if np.isfinite(entry) else whole
+        )
+    with np.errstate(all="ignore"):
+        return np.asarray(entry).astype(dtype)[()]
 
 
 def _same(a: Entry, b: Entry) -> bool:

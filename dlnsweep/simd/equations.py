@@ -1,5 +1,7 @@
 """A jaxpr as one list of equations: what it calls stands in it, and what nothing needs is left out.
 
+So do short loops (`lax.scan`), as often as they are carried out.
+
 Of a choice (`lax.cond`, `lax.switch`) all branches stand in it, for each lane makes its own, and
 what they return is chosen entry by entry. Each variable is made once, by one equation, whatever is
 called twice.
@@ -18,6 +20,10 @@ from dlnsweep.simd.comparators import comparators
 
 # Operations of a comparison that sorts: of two numbers and their places, which may change.
 _OF_A_COMPARISON = 8
+# Of an entry that is written for each run alone.
+_AT_AN_INDEX = 10
+# Longer loops are not written out.
+_LONGEST_SCAN = 64
 _CALLS = {
     "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_jvp_call",
     "custom_vjp_call", "custom_vjp_call_jaxpr",
@@ -62,9 +68,11 @@ class Equation:
             return entries * math.prod(self.inputs[0].shape[i] for i in axes)
         if self.name.startswith("reduce_"):
             return self.inputs[0].size
-        if self.name == "sort":
-            size = self.inputs[0].shape[self.params["dimension"]]
-            rows = entries // size if size else 0
+        if self.name.startswith("scatter"):
+            return self.inputs[0].size + _AT_AN_INDEX * self.inputs[2].size
+        if self.name in ("sort", "top_k"):
+            size = self.inputs[0].shape[self.params.get("dimension", -1)]
+            rows = self.inputs[0].size // size if size else 0
             return _OF_A_COMPARISON * rows * len(comparators(size))
         return entries
 
@@ -72,8 +80,8 @@ class Equation:
 # What only moves entries.
 MOVES = {
     "broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "slice", "rev",
-    "concatenate", "stack", "unstack", "split", "pad", "iota", "copy", "copy_p", "stop_gradient",
-    "optimization_barrier", "convert_element_type",
+    "concatenate", "stack", "unstack", "split", "pad", "iota", "empty", "empty2", "tile", "copy",
+    "copy_p", "stop_gradient", "optimization_barrier", "convert_element_type",
 }  # fmt: skip
 
 
@@ -144,6 +152,8 @@ def _inlined(
             made = _inlined(equations, getattr(inner, "jaxpr", inner), closed, given)
         elif name == "cond":
             made = _chosen(equations, params["branches"], given)
+        elif name == "scan" and 0 < params["length"] <= _LONGEST_SCAN:
+            made = _repeated(equations, params, given)
         else:
             made = [_made(v) for v in equation.outvars]
             equations.append(Equation(name, params, tuple(given), tuple(made)))
@@ -176,6 +186,49 @@ def _chosen(
             equations.append(Equation("select_n", {}, (here, other, own), (one,)))
             found[i] = one
     return found
+
+
+def _repeated(
+    equations: list[Equation], params: dict[str, Any], inputs: Sequence[Variable]
+) -> list[Variable]:
+    """Add a loop of known length (`lax.scan`) to some equations, as often as it is carried out.
+
+    Args:
+        equations: The equations.
+        params: Of the loop.
+        inputs: What it reads, what it carries, and arrays of which each time has an entry.
+    """
+    body, length = params["jaxpr"], params["length"]
+    first, second = params["num_consts"], params["num_consts"] + params["num_carry"]
+    constants, carried, rows = inputs[:first], list(inputs[first:second]), inputs[second:]
+    made: list[list[Variable]] = []
+
+    def add(name: str, given: Sequence[Variable], shape: Sequence[int], **more: Any) -> Variable:
+        found = Variable(tuple(shape), given[0].dtype)
+        equations.append(Equation(name, more, tuple(given), (found,)))
+        return found
+
+    for turn in range(length):
+        place = length - 1 - turn if params["reverse"] else turn
+        given = []
+        for row in rows:
+            rest = row.shape[1:]
+            start, stop = (place, *(0 for _ in rest)), (place + 1, *rest)
+            cut = add(
+                "slice", [row], (1, *rest), start_indices=start, limit_indices=stop, strides=None
+            )
+            given.append(add("squeeze", [cut], rest, dimensions=(0,)))
+        found = _inlined(equations, body.jaxpr, body.consts, [*constants, *carried, *given])
+        carried = found[: second - first]
+        made.append(found[second - first :])
+    made = made[::-1] if params["reverse"] else made
+    whole = []
+    for parts in zip(*made, strict=True):
+        shape = parts[0].shape
+        each = [add("reshape", [p], (1, *shape), new_sizes=(1, *shape), dimensions=None)
+                for p in parts]  # fmt: skip
+        whole.append(add("concatenate", each, (length, *shape), dimension=0))
+    return [*carried, *whole]
 
 
 def _needed(equations: Sequence[Equation], outputs: Sequence[Variable]) -> list[Equation]:

@@ -167,16 +167,36 @@ def _unstacked(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -
 @_rule("pad")
 def _padded(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
     (x, _), (fill, _) = arrays
-    shape, places = [], []
-    for size, (low, high, inner) in zip(x.shape, params["padding_config"], strict=True):
-        if low < 0 or high < 0:
-            raise Refused("its step pads by fewer entries than none")
-        shape.append(low + size + max(0, size - 1) * inner + high)
-        places.append(slice(low, low + size + max(0, size - 1) * inner, inner + 1))
+    shape, places, kept = padding(x.shape, params["padding_config"])
     found = np.empty(shape, object)
     found[...] = fill[()]
-    found[tuple(places)] = x
-    return [found]
+    found[places] = x
+    return [found[kept]]
+
+
+def padding(
+    shape: Sequence[int], config: Sequence[tuple[int, int, int]]
+) -> tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]:
+    """Return the shape of what is filled, where an array stands in it, and what is left of that.
+
+    Args:
+        shape: The array's.
+        config: What JAX says of each axis: how many entries are put before it and behind it, of
+            fewer than none those are left out, and between its entries.
+    """
+    whole, places, kept = [], [], []
+    for size, (low, high, inner) in zip(shape, config, strict=True):
+        first, long = max(low, 0), size + max(0, size - 1) * inner
+        whole.append(first + long + max(high, 0))
+        places.append(slice(first, first + long, inner + 1))
+        kept.append(slice(max(-low, 0), whole[-1] - max(-high, 0)))
+    return tuple(whole), tuple(places), tuple(kept)
+
+
+@_rule("empty", "empty2")
+def _empty(emit: Emitter, params: dict[str, Any], arrays: Sequence[Array]) -> list[Entries]:
+    # Of no meaning before it is written: zeros.
+    return [as_entries(np.zeros(params.get("shape", ()), params["dtype"]))]
 
 
 @_rule("iota")

@@ -26,16 +26,27 @@ _UNROLLED = 200
 _COST = 10
 
 
-def _ordered(emit: Emitter, entry: Entry, dtype: np.dtype) -> tuple[Entry, np.dtype]:
-    """Return an integer in the order of a number: -0 is 0, and what is no number comes last."""
+def _ordered(
+    emit: Emitter, entry: Entry, dtype: np.dtype, total: bool = False
+) -> tuple[Entry, np.dtype]:
+    """Return an integer in the order of a number.
+
+    Args:
+        emit: What emits.
+        entry: The number.
+        dtype: Its type.
+        total: Whether -0 comes before 0, and what is no number by its sign; else -0 is 0, and what
+            is no number comes last.
+    """
     if dtype.kind == "b":
         return emit.convert(entry, dtype, np.int32), np.dtype(np.int32)
     if dtype.kind != "f":
         return entry, dtype
     whole = np.dtype(f"i{dtype.itemsize}")
-    zero, none = dtype.type(0), emit.compared("!=", entry, entry, dtype)
-    entry = emit.select(emit.compared("==", entry, zero, dtype), zero, entry, dtype)
-    entry = emit.select(none, dtype.type(np.nan), entry, dtype)
+    if not total:
+        zero, none = dtype.type(0), emit.compared("!=", entry, entry, dtype)
+        entry = emit.select(emit.compared("==", entry, zero, dtype), zero, entry, dtype)
+        entry = emit.select(none, dtype.type(np.nan), entry, dtype)
     bits = emit.vector(emit.same_bits(entry, dtype, whole), whole)
     sign = emit.shifted("ashr", bits, whole.type(8 * dtype.itemsize - 1), whole)
     below = emit.bitwise("and", sign, whole.type(np.iinfo(whole).max), whole)
@@ -44,20 +55,9 @@ def _ordered(emit: Emitter, entry: Entry, dtype: np.dtype) -> tuple[Entry, np.dt
 
 def _sort(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
     axis, count = equation.params["dimension"], equation.params["num_keys"]
-    shape = equation.inputs[0].shape
     given = [at.array(v, g.dtype) for v, g in zip(values, equation.inputs, strict=True)]
     keys = [_keys(at, array) for array in given[:count]]
-    # Where an entry stood, in numbers as long as the first key's.
-    places = at.workspace.view(shape, f"i{max(4, keys[0].dtype.itemsize)}")
-    counted = Array(shape, places.dtype, lambda _, place: _number(at.emit, place[axis], places))
-    write(at.emit, counted, places)
-    others = [1 if i == axis else size for i, size in enumerate(shape)]
-
-    def body(rows: list[Place]) -> None:
-        for row in rows:
-            _sort_row(at.emit, [*keys, places], row, axis)
-
-    over(at.emit.builder, others, 1, body)
+    places = _sorted(at, keys, axis)
     found: list[Value] = []
     for number, array in enumerate(given):
         if number < count and keys[number].dtype == array.dtype:
@@ -69,13 +69,44 @@ def _sort(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
     return found
 
 
-def _keys(at: Looped, array: Array) -> View:
-    """Return what an array is sorted by, in memory of its own."""
+def _top_k(at: Looped, equation: Equation, values: list[Value]) -> list[Value]:
+    (given,), params = equation.inputs, equation.params
+    axis = params.get("axis", params.get("dimension", -1)) % len(given.shape)
+    array = at.array(values[0], given.dtype)
+    places = _sorted(at, [_keys(at, array, backward=True)], axis)
+    cut = (*(slice(None),) * axis, slice(params.get("k", equation.outputs[0].shape[axis])))
+    first = places.moved(lambda seen: seen[cut])
+    assert first is not None
+    found = _at_places(at, array, first, axis)
+    return [found, _converted(at.emit, first, np.dtype(equation.outputs[1].dtype))]
+
+
+def _sorted(at: Looped, keys: list[View], axis: int) -> View:
+    """Sort by keys; return where the entries stood, in numbers as long as the first key's."""
+    shape = keys[0].shape
+    places = at.workspace.view(shape, f"i{max(4, keys[0].dtype.itemsize)}")
+    counted = Array(shape, places.dtype, lambda _, place: _number(at.emit, place[axis], places))
+    write(at.emit, counted, places)
+    others = [1 if i == axis else size for i, size in enumerate(shape)]
+
+    def body(rows: list[Place]) -> None:
+        for row in rows:
+            _sort_row(at.emit, [*keys, places], row, axis)
+
+    over(at.emit.builder, others, 1, body)
+    return places
+
+
+def _keys(at: Looped, array: Array, backward: bool = False) -> View:
+    """Return what an array is sorted by, the largest first or last, in memory of its own."""
     kind = _ordered(at.emit, array.dtype.type(0), array.dtype)[1]
     keys = at.workspace.view(array.shape, kind)
 
     def entry(memo: Memo, place: Place) -> Entry:
-        return _ordered(at.emit, array.at(memo, place), array.dtype)[0]
+        key = _ordered(at.emit, array.at(memo, place), array.dtype, total=backward)[0]
+        # All bits turned over, the largest is the smallest.
+        most = kind.type(-1) if kind.kind == "i" else np.iinfo(kind).max
+        return at.emit.bitwise("xor", key, most, kind) if backward else key
 
     write(at.emit, Array(array.shape, kind, entry, [array], 6), keys)
     return keys
@@ -145,7 +176,7 @@ def _table(builder: Any, pairs: tuple[tuple[int, int], ...]) -> Any:
     if name not in module.globals:
         numbers = [ir.Constant(kind, place) for pair in pairs for place in pair]
         whole = ir.ArrayType(kind, len(numbers))
-        table = ir.GlobalVariable(module, whole, name)
+        table: Any = ir.GlobalVariable(module, whole, name)
         table.initializer = ir.Constant(whole, numbers)
         table.global_constant, table.linkage = True, "internal"
     return module.globals[name]
@@ -177,7 +208,7 @@ def _at_places(at: Looped, array: Array, places: View, axis: int) -> Array:
 
     def entry(memo: Memo, place: Place) -> Entry:
         chosen = at.emit.convert(places.at(memo, place), places.dtype, np.int64)
-        return source.of_runs(_inside(place, axis, ZERO), axis, chosen)
+        return source.of_runs(_inside(place, axis, ZERO), {axis: chosen})
 
     return Array(array.shape, array.dtype, entry, [source, places], _COST, moved=True)
 
@@ -228,5 +259,5 @@ def _written(at: Looped, array: Array) -> Value:
 
 
 SORTS: dict[str, Callable[..., list[Value]]] = {
-    "sort": _sort, "argmax": _place_of(">"), "argmin": _place_of("<"),
+    "sort": _sort, "top_k": _top_k, "argmax": _place_of(">"), "argmin": _place_of("<"),
 }  # fmt: skip

@@ -179,6 +179,17 @@ def intrinsic(builder: Any, name: str, arguments: list[Any]) -> Any:
     return builder.call(function, arguments)
 
 
+def converting(builder: Any, name: str, argument: Any, kind: Any) -> Any:
+    """Return a call of one of LLVM's own functions that makes numbers of another type."""
+    given = argument.type
+    full = f"{name}.v{kind.count}{kind.element}.v{given.count}{_LETTERS[str(given.element)]}"
+    module = builder.module
+    function = module.globals.get(full)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(kind, [given]), full)
+    return builder.call(function, [argument])
+
+
 def two_sum(a: Wide, b: Wide) -> tuple[Wide, Wide]:
     """Return a + b rounded, and what that has rounded off."""
     total = a + b

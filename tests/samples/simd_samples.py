@@ -13,6 +13,8 @@ import numpy as np
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.simd.steps import Steps
 
+RUNS = 11
+
 
 def steps_of(step: Callable[..., Any], constants: Any, state: Any, **options: Any) -> Steps:
     """Return the machine code of a step.
@@ -40,6 +42,20 @@ def called(
     memory = steps.state(leaves)
     steps.take(memory, steps.constants(jax.tree.leaves(constants)), start, stop)
     return jax.tree.unflatten(structure, steps.arrays(memory, len(leaves[0])))
+
+
+def assert_as_xla(step: Any, constants: Any, now: int = 5) -> None:
+    """Assert that a function of constants and of a step's number gives the bits that XLA gives."""
+
+    def whole(c: Any, state: Any, now: Any) -> Any:
+        return {"active": state["active"], "made": step(c, now)}
+
+    with numerics():
+        each = jax.jit(jax.vmap(step, in_axes=(0, None)))
+        wanted = jax.tree.map(np.asarray, each(constants, np.int64(now)))
+    state = {"active": np.ones(RUNS, bool), "made": jax.tree.map(np.zeros_like, wanted)}
+    found = called(whole, constants, state, now, now + 1)["made"]
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,27 +11,10 @@ import pytest
 pytest.importorskip("llvmlite")
 
 from jax import lax
-from simd_samples import called
+from simd_samples import RUNS, assert_as_xla
 
 from dlnsweep.networks.layered.minibatches import draw_in_epochs
-from dlnsweep.numerics.runtime import numerics
 from dlnsweep.simd.comparators import comparators
-
-RUNS = 11
-
-
-def assert_as_xla(step: Any, constants: Any, now: int = 5) -> None:
-    """Assert that a function of constants and of a step's number gives what XLA makes of it."""
-
-    def whole(c: Any, state: Any, now: Any) -> Any:
-        return {"active": state["active"], "made": step(c, now)}
-
-    with numerics():
-        each = jax.jit(jax.vmap(step, in_axes=(0, None)))
-        wanted = jax.tree.map(np.asarray, each(constants, np.int64(now)))
-    state = {"active": np.ones(RUNS, bool), "made": jax.tree.map(np.zeros_like, wanted)}
-    found = called(whole, constants, state, now, now + 1)["made"]
-    jax.tree.map(np.testing.assert_array_equal, found, wanted)
 
 
 @pytest.mark.parametrize("count", range(1, 11))
