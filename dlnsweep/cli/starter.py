@@ -35,6 +35,7 @@ learning_rate = 0.05
 weight_decay = [1e-1, 1e-2, 1e-3]
 step_rule = "uniform"            # or "fan_in": layer i uses learning_rate / fan_in_i
 num_steps = 10_000
+# stop_when = { observable = "regression_error", patience = 20 }   # ends what improves no more
 
 [record]
 spacing = "log"                  # or "linear", or "explicit" with steps = [...]
@@ -52,9 +53,11 @@ precision = "float64"
 # fail: `dlnsweep explain until`, refine.
 
 [figure]
-kind = "curves"                  # or "final", "heatmap", "spectrum"
+kind = "curves"                  # or "final", "heatmap", "spectrum"; "scatter" of what is sampled,
+                                 # "boundary" of [sweep.refine]
 y = ["regression_error", "off_subspace_error"]
 hue = "training.weight_decay"
+# of kind "final": at = "min", "argmin" (its step), or { minimise = "test_error" } of each run
 """
 
 

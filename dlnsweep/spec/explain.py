@@ -18,6 +18,7 @@ from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.sections import SECTIONS
 from dlnsweep.settings.sentences import did_you_mean, show
+from dlnsweep.settings.stop_when import StopWhen
 from dlnsweep.settings.until import Until
 from dlnsweep.settings.warm_start import WarmStart
 from dlnsweep.settings.words import words_of
@@ -25,6 +26,15 @@ from dlnsweep.spec.formulas import ALLOWED
 from dlnsweep.theory.curves import THEORY_CURVES
 
 _WIDTH = 96
+# Tables within sections, whose keys come after those of the sections: `width` is a network's.
+_TABLES: Mapping[str, type[Settings]] = {
+    "sweep.refine": Refine,
+    "sweep.until": Until,
+    "sweep.warm_start": WarmStart,
+    "training.stop_when": StopWhen,
+}
+# Words of a value that is no list of words.
+_ALSO = {"minimise": "figure.at", "finished": "success"}
 
 
 def explain(word: str) -> str:
@@ -48,18 +58,22 @@ def explain(word: str) -> str:
         return textwrap.fill(f"{word}: {OBSERVABLES[word].text}", _WIDTH, subsequent_indent="    ")
     if word in THEORY_CURVES:
         return "\n".join(_theory_lines(word))
-    section, dot, key = word.rpartition(".")
+    section, dot, key = _ALSO.get(word, word).rpartition(".")
+    section = next((name for name in _TABLES if name.endswith(f".{section}")), section)
     sections = {
         name: list(dict.fromkeys(c for each in kinds[name].values() for c in each))
         for name in ("problem", "network", "figure")
     }
-    sections |= {name: [settings] for name, settings in SECTIONS.items()}
+    sections |= {name: [settings] for name, settings in {**SECTIONS, **_TABLES}.items()}
     # A key of one kind: curves.hue, subspace.signal_dim.
     for named in kinds.values():
         for kind, own in named.items():
             sections.setdefault(kind, own)
     chosen = sections.get(section, []) if dot else [c for each in sections.values() for c in each]
-    found = {"\n".join(_explain_key(c, key)) for c in chosen if key in c.model_fields}
+    inner = {*_TABLES.values()}
+    having = [c for c in chosen if key in c.model_fields]
+    having = [c for c in having if c not in inner] or having
+    found = {"\n".join(_explain_key(c, key)) for c in having}
     if found:
         return "\n".join(sorted(found))
     choices = _explain_choice(word, sections)
@@ -159,7 +173,7 @@ def _explain_choice(word: str, sections: Mapping[str, Sequence[type[Settings]]])
     for section, classes in sections.items():
         for settings in classes:
             for key, field in settings.model_fields.items():
-                known = words_of(field.metadata) or get_args(field.annotation)
+                known = words_of(field.metadata) or _literals(field.annotation)
                 if word in known and section not in _kinds_of_all():
                     text = "\n".join(_explain_key(settings, key))
                     lines.setdefault(text, []).append(f"{section}.{key}")
@@ -167,6 +181,13 @@ def _explain_choice(word: str, sections: Mapping[str, Sequence[type[Settings]]])
         f"'{word}' is a value of {', '.join(dict.fromkeys(places))}:\n{text}"
         for text, places in lines.items()
     )
+
+
+def _literals(annotation: Any) -> set[Any]:
+    """Return the values that a type names, such as those of at: 'final', 'min', 'argmin'."""
+    if get_origin(annotation) in (Union, UnionType):
+        return {value for each in get_args(annotation) for value in _literals(each)}
+    return {*get_args(annotation)} if get_origin(annotation) is Literal else set()
 
 
 def _kinds_of_all() -> set[str]:

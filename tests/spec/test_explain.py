@@ -90,6 +90,16 @@ def test_observables_of_the_default_network_come_first():
         ("deep_linear.depth", "number of weight matrices"),
         ("range", 'spacing = "log"'),
         ("adam", "'adam' is a value of training.optimizer"),
+        ("argmin", "'argmin' is a value of figure.at"),
+        ("minimise", "another observable"),
+        ("finished", "every run that did not diverge"),
+        ("patience", "records in a row without an improvement"),
+        ("stop_when.patience", "records in a row without an improvement"),
+        ("training.stop_when.threshold", "by more than this share of the best value"),
+        ("between", "the axis that is refined"),
+        ("sweep.refine.tolerance", "the two ends of a boundary"),
+        ("until.width", "an interval is narrow enough"),
+        ("sweep.until.most_seeds", "where rounds end in any case"),
         *((name, THEORY_CURVES[name].text.split()[0]) for name in THEORY_CURVES),
     ],
 )
@@ -108,6 +118,11 @@ def test_a_key_is_found_with_and_without_its_section():
     assert "an integer or a list of integers" in explain("sweep.seeds")
     assert "a list of lists of strings" in explain("sweep.zip")
     assert "a list of integers" in explain("record.steps")
+
+
+def test_a_key_of_a_section_comes_before_one_of_a_table_within():
+    assert "interval" not in explain("width")
+    assert "boundary" not in explain("tolerance")
 
 
 def test_what_a_choice_needs_has_no_default():
