@@ -73,9 +73,21 @@ def load_plugin(path: str | Path) -> None:
         del sys.modules[name]
         raise SpecError(
             f"the plug-in {shown} cannot be loaded{_line_of(error, file)} "
-            f"({type(error).__name__}: {printable(str(error), _LONGEST)}); mend it."
+            f"({type(error).__name__}: {printable(str(error), _LONGEST)}); {_remedy(error)}."
         ) from error
     _files[file] = module
+
+
+def _remedy(error: Exception) -> str:
+    relative = "attempted relative import" in str(error) or (
+        isinstance(error, ImportError) and str(error.name).partition(".")[0] == _OF_FILES
+    )
+    if relative:
+        return (
+            "a plug-in is a file in no package, and has no relative imports: import what lies "
+            "beside it by its own name, as in import helper"
+        )
+    return "mend it"
 
 
 def _line_of(error: Exception, file: Path) -> str:

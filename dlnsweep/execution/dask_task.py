@@ -15,7 +15,8 @@ from typing import Any
 
 from dlnsweep.errors import DlnsweepError, Interrupted, RunError
 from dlnsweep.execution.events import Event
-from dlnsweep.execution.local import Crew, Worker
+from dlnsweep.execution.local import Crew
+from dlnsweep.execution.worker_process import Worker
 from dlnsweep.machine.places import Place, claim
 from dlnsweep.numerics.runtime import accelerators, usable_cores
 from dlnsweep.version import NUMERICS_VERSION, __version__

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import selectors
-import signal
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from dlnsweep.contracts.plugins import plugin_files
 from dlnsweep.errors import Interrupted, RunError, StoreError
 from dlnsweep.execution.events import NOT_BEGUN, Event
-from dlnsweep.machine.environment import changing, for_workers, told
+from dlnsweep.execution.worker_process import (
+    POLL_SECONDS,
+    Worker,
+    close,
+    death,
+    is_alive,
+    receive,
+    send,
+    start,
+    wait_until_ready,
+)
+from dlnsweep.machine.environment import changing, told
 from dlnsweep.machine.memory import WORKER_BYTES, available_memory, workers_that_fit
-from dlnsweep.numerics.runtime import accelerators, check_platforms, python_command, usable_cores
+from dlnsweep.numerics.runtime import accelerators, check_platforms, usable_cores
 
-_POLL_SECONDS = 0.2
 # Workers end at their next segment, but a program may be compiling, and a state large.
 _STOP_SECONDS = 300.0
 _TRIES = 2
@@ -30,27 +35,6 @@ NOT_KEPT = "not kept now: its process did not end in time; it goes on from an ol
 _CHECKPOINT = "--checkpoint-seconds"
 # A worker that ends before it is ready has had no batch: something is wrong with all of them.
 _MOST_FAILED_STARTS = 3
-
-
-@dataclass
-class Worker:
-    """A worker process and the batch that it has."""
-
-    process: subprocess.Popen[bytes]
-    place: dict[str, str]
-    cores: list[int] | None
-    ready: bool = False
-    batch: int | None = None
-    buffer: bytes = b""
-    # Of its batch: run-steps that it did, and whether it was asked to end and told how far it is.
-    steps: int = 0
-    kept: bool = False
-
-    @property
-    def output(self) -> IO[bytes]:
-        """Its end of the pipe through which it speaks."""
-        assert self.process.stdout is not None
-        return self.process.stdout
 
 
 def worker_options(checkpoint_seconds: float | None) -> list[str]:
@@ -112,15 +96,24 @@ class LocalExecutor:
         try:
             # Told by what needs it, where it is needed.
             with contextlib.suppress(OSError):
-                self._early = _start(root, place, cores, self._options)
+                self._early = start(root, place, cores, self._options)
             yield
         finally:
             if early := self._taken():
                 # It has had no batch.
                 early.process.kill()
                 early.process.wait()
-                _close(early.process.stdin)
-                _close(early.output)
+                close(early.process.stdin)
+                close(early.output)
+
+    def check_plugins(self) -> None:
+        """Wait until the worker that was started ahead, if one was, has loaded the plug-ins.
+
+        Raises:
+            SpecError: If it cannot, as where a module is found by this process alone.
+        """
+        if self._early is not None and plugin_files():
+            wait_until_ready(self._early)
 
     def _taken(self) -> Worker | None:
         early, self._early = self._early, None
@@ -223,12 +216,14 @@ class Crew:
 
     def hire(self, place: dict[str, str], cores: list[int] | None) -> None:
         """Start a worker; see `LocalExecutor` for its place."""
-        self.adopt(_start(self._root, place, cores, self._options))
+        self.adopt(start(self._root, place, cores, self._options))
 
     def adopt(self, worker: Worker) -> None:
         """Take a worker that another crew has released; it must be of the same folder."""
         self._workers.append(worker)
         self._selector.register(worker.output, selectors.EVENT_READ, worker)
+        heard, worker.unheard = worker.unheard, []
+        self._listen_to(worker, heard)
 
     def release(self) -> list[Worker]:
         """Let the idle workers go on living, without this crew."""
@@ -244,11 +239,11 @@ class Crew:
             if worker.ready and worker.batch is None and self._waiting:
                 worker.batch = self._waiting.popleft()
                 self._tries[worker.batch] += 1
-                _send(worker, {"batch": worker.batch})
+                send(worker, {"batch": worker.batch})
 
     def listen(self) -> None:
         """Hear what workers say, for a moment at most."""
-        for key, _ in self._selector.select(_POLL_SECONDS):
+        for key, _ in self._selector.select(POLL_SECONDS):
             self._hear(key.data)
 
     def replace_dead(self) -> None:
@@ -258,8 +253,8 @@ class Crew:
             self._hear(worker)
             self._selector.unregister(worker.output)
             self._workers.remove(worker)
-            _close(worker.process.stdin)
-            _close(worker.output)
+            close(worker.process.stdin)
+            close(worker.output)
             self._take_back(worker)
             if len(self._workers) < len(self._waiting) + self._num_busy:
                 self.hire(worker.place, worker.cores)
@@ -273,9 +268,9 @@ class Crew:
         try:
             for worker in self._workers:
                 worker.process.terminate()
-                _close(worker.process.stdin)
-            while any(map(_is_alive, self._workers)) and time.monotonic() < deadline:
-                self._hear_last_words(_POLL_SECONDS)
+                close(worker.process.stdin)
+            while any(map(is_alive, self._workers)) and time.monotonic() < deadline:
+                self._hear_last_words(POLL_SECONDS)
             self._hear_last_words(0.0)
             for worker in self._workers:
                 if worker.batch is not None and not worker.kept:
@@ -288,8 +283,8 @@ class Crew:
             for worker in self._workers:
                 worker.process.kill()
                 worker.process.wait()
-                _close(worker.process.stdin)
-                _close(worker.output)
+                close(worker.process.stdin)
+                close(worker.output)
 
     def _hear_last_words(self, seconds: float) -> None:
         for key, _ in self._selector.select(seconds):
@@ -298,7 +293,10 @@ class Crew:
                 self._hear(key.data)
 
     def _hear(self, worker: Worker) -> None:
-        for message in _receive(worker):
+        self._listen_to(worker, receive(worker))
+
+    def _listen_to(self, worker: Worker, messages: Sequence[dict[str, Any]]) -> None:
+        for message in messages:
             if message["kind"] == "refused":
                 # The folder cannot be written (a full disk, say): no other batch will fare better.
                 raise StoreError(message["text"])
@@ -318,7 +316,7 @@ class Crew:
 
     def _take_back(self, worker: Worker) -> None:
         """Try the batch of a dead worker again, or give it up."""
-        number, reason = worker.batch, _death(worker.process.returncode)
+        number, reason = worker.batch, death(worker.process.returncode)
         if number is not None and worker.kept and worker.steps:
             # It was asked to end, and another one goes on from where it was: that is no failure.
             self._tries[number] -= 1
@@ -336,65 +334,3 @@ class Crew:
         elif number is not None:
             self.failures[number] = f"its worker process {reason}, {_TRIES} times"
             self._on_event(Event("failed", number, text=self.failures[number]))
-
-
-def _start(
-    root: str | Path, place: dict[str, str], cores: list[int] | None, options: Sequence[str]
-) -> Worker:
-    environment = for_workers(os.environ, on_cpu=cores is not None) | place
-    command = [*python_command("dlnsweep.worker", str(root)), *options]
-    if cores is not None:
-        command += ["--cores", ",".join(map(str, cores))]
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        # A Ctrl-C of the terminal reaches us alone; we tell the workers.
-        start_new_session=True,
-    )
-    worker = Worker(process, place, cores)
-    os.set_blocking(worker.output.fileno(), False)
-    return worker
-
-
-def _send(worker: Worker, message: dict[str, Any]) -> None:
-    assert worker.process.stdin is not None
-    # If it has died, its batch is taken back when its end is noticed.
-    with contextlib.suppress(BrokenPipeError):
-        worker.process.stdin.write(json.dumps(message).encode() + b"\n")
-        worker.process.stdin.flush()
-
-
-def _receive(worker: Worker) -> list[dict[str, Any]]:
-    """Return the messages that have come in whole; never wait for more."""
-    chunk = worker.output.read()
-    if not chunk:
-        # End of file comes a moment before the process can be waited for.
-        time.sleep(0.01)
-        return []
-    worker.buffer += chunk
-    *lines, worker.buffer = worker.buffer.split(b"\n")
-    return [json.loads(line) for line in lines if line]
-
-
-def _close(stream: IO[bytes] | None) -> None:
-    if stream is not None:
-        with contextlib.suppress(BrokenPipeError):
-            stream.close()
-
-
-def _is_alive(worker: Worker) -> bool:
-    try:
-        worker.process.wait(0.0)
-    except subprocess.TimeoutExpired:
-        return True
-    return False
-
-
-def _death(code: int) -> str:
-    if code >= 0:
-        return f"ended with status {code}"
-    name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else code
-    hint = " (out of memory? Try fewer --workers)" if -code == signal.SIGKILL else ""
-    return f"was killed by {name}{hint}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,12 @@ class Prepared:
 
 
 def prepare(
-    sweep: Sweep, root: str | Path, shard: Shard | None = None, *, how: str = ""
+    sweep: Sweep,
+    root: str | Path,
+    shard: Shard | None = None,
+    *,
+    how: str = "",
+    check_workers: Callable[[], None] = lambda: None,
 ) -> Prepared:
     """Write the plan into the results folder, or add what is new to a folder that has one.
 
@@ -81,6 +86,7 @@ def prepare(
         root: The folder, or its address.
         shard: The share of the batches that is to be computed; all by default.
         how: What is to compute it; of `executor_for`.
+        check_workers: Called before a folder is made; raises SpecError if they cannot compute it.
 
     Raises:
         SpecError: If a run cannot fit into this machine's memory, or kept weights on its disk.
@@ -124,6 +130,7 @@ def prepare(
         taken = {} if elsewhere else of_new(plan)
         batches = _batches(plan, rows, origins, taken)
         whole = _with(taken, stored_plan(plan, rows, batches, origins))
+        check_workers()
         store = Store.create(root, whole, here)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
         missing = store.missing_rows(plan.run_ids)

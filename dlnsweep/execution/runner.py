@@ -74,12 +74,13 @@ def run(
     execute, how = executor_for(workers, dask, checkpoint_seconds)
     root = results_folder(DEFAULT_OUT if out is None else out, sweep.name)
     by_rounds = has_rounds(sweep)
+    ready = execute.check_plugins if isinstance(execute, LocalExecutor) else _nothing
 
     def say(text: str) -> None:
         on_event(Event("note", text=text))
 
     def compute(sweep: Sweep) -> Computed:
-        prepared = prepare(sweep, root, share, how=how)
+        prepared = prepare(sweep, root, share, how=how, check_workers=ready)
         watched = watch(prepared, sweep) if watch and prepared.todo else nullcontext(on_event)
         with delayed(should_stop) as wished:
             with watched as seen:
@@ -190,6 +191,10 @@ def begun_ahead(execute: Execute, root: str | Path) -> AbstractContextManager[No
     if isinstance(execute, LocalExecutor) and isinstance(root, Path) and not root.exists():
         return execute.begun(root)
     return nullcontext()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _work_here(
