@@ -29,6 +29,7 @@ from sweep_samples import (
 import dlnsweep
 from dlnsweep.errors import Interrupted, RunError, StoreError
 from dlnsweep.execution import local as execution
+from dlnsweep.execution import worker_process
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.local import LocalExecutor
 from dlnsweep.numerics import runtime
@@ -72,7 +73,7 @@ def executor(
     ) -> tuple[dict[int, str], list[Event]]:
         script = STAND_IN.replace("{body}", textwrap.dedent(body))
         monkeypatch.setattr(
-            execution,
+            worker_process,
             "python_command",
             lambda module, root: [sys.executable, "-c", script, root],
         )
@@ -114,18 +115,18 @@ def test_a_worker_that_began_early_takes_the_first_batch(
 ) -> None:
     script = STAND_IN.replace("{body}", "def work(batch): done(batch)")
     monkeypatch.setattr(
-        execution, "python_command", lambda _, root: [sys.executable, "-c", script, root]
+        worker_process, "python_command", lambda _, root: [sys.executable, "-c", script, root]
     )
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     started: list[int] = []
-    begin = execution._start
+    begin = execution.start
 
     def counted(*given: Any) -> Any:
         worker = begin(*given)
         started.append(worker.process.pid)
         return worker
 
-    monkeypatch.setattr(execution, "_start", counted)
+    monkeypatch.setattr(execution, "start", counted)
     executor, events = LocalExecutor(2), list[Event]()
     with executor.begun(tmp_path):
         assert len(started) == 1
