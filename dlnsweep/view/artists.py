@@ -261,13 +261,15 @@ def notes_at_points(panel: Panel) -> list[dict[str, Any]]:
     return found
 
 
-def _dash(line: Line2D) -> str:
+def dashes_of(line: Line2D) -> tuple[float, ...]:
+    """Return the pixels on and off, by turns, of a dashed line; none of a solid one."""
     offset_and_dashes: Any = getattr(line, "_unscaled_dash_pattern", (0, None))
-    dashes = offset_and_dashes[1]
-    if not dashes:
-        return "solid"
     width = max(line.get_linewidth(), 0.5)
-    return ",".join(f"{1.5 * width * float(each):.3g}px" for each in dashes)
+    return tuple(1.5 * width * float(each) for each in offset_and_dashes[1] or ())
+
+
+def _dash(line: Line2D) -> str:
+    return ",".join(f"{each:.3g}px" for each in dashes_of(line)) or "solid"
 
 
 def _is_white(colour: Any) -> bool:

@@ -17,7 +17,7 @@ from dlnsweep.view.address import MORE, SWEEPS, SWITCHES, address_of, form_in, r
 from dlnsweep.view.forms import CONTROLS, options_of, settled, shown
 from dlnsweep.view.layout import EMPTY, layout, switches_of
 from dlnsweep.view.night import colour_by_night, turn
-from dlnsweep.view.picture import Picture, dtick, picture, sentence, stack
+from dlnsweep.view.picture import Entry, Picture, dtick, picture, sentence, stack
 from dlnsweep.view.sweeps import Sweeps
 from dlnsweep.view.tables import figure_toml, names_setting, table_of, takes_several
 
@@ -234,20 +234,24 @@ def _legend(made: Picture, *, night: bool) -> list[Any]:
         *(
             html.Span(
                 [
-                    html.I(
-                        style={
-                            "borderTopColor": colour_by_night(entry.colour)
-                            if night
-                            else entry.colour,
-                            "borderTopStyle": "dashed" if entry.dashed else "solid",
-                        }
-                    ),
+                    html.I(style={"background": _stroke(entry, night=night)}),
                     entry.words,
                 ]
             )
             for entry in entries
         ),
     ]
+
+
+def _stroke(entry: Entry, *, night: bool) -> str:
+    """Return the background of a legend's line: its colour, in its dashes."""
+    colour = colour_by_night(entry.colour) if night else entry.colour
+    stops, at = [], 0.0
+    for place, length in enumerate(entry.dashes):
+        ink = "transparent" if place % 2 else colour
+        stops += [f"{ink} {at:.1f}px", f"{ink} {at + length:.1f}px"]
+        at += length
+    return f"repeating-linear-gradient(to right, {', '.join(stops)})" if stops else colour
 
 
 def read_form(values: Mapping[str, Any]) -> dict[str, Any]:

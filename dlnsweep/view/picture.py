@@ -24,11 +24,11 @@ _ROW, _TOP, _BOTTOM = 330, 34, 60
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a legend: its words, its colour, and whether its line is dashed."""
+    """An entry of a legend: its words, its colour, and the pixels on and off of a dashed line."""
 
     words: str
     colour: str
-    dashed: bool
+    dashes: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -227,15 +227,15 @@ def _legend(drawn: Any) -> tuple[str, list[Entry]]:
     """Return the title of the legend, and its entries."""
     from matplotlib.colors import to_hex
 
+    from dlnsweep.view.artists import dashes_of
+
     entries, title = [], ""
     for box in drawn.legends:
         title = title or plain_words(box.get_title().get_text())
         for handle, text in zip(box.legend_handles, box.get_texts(), strict=False):
             if hasattr(handle, "is_dashed"):
-                dashed = handle.is_dashed()
-                entries.append(
-                    Entry(plain_words(text.get_text()), to_hex(handle.get_color()), dashed)
-                )
+                colour = to_hex(handle.get_color())
+                entries.append(Entry(plain_words(text.get_text()), colour, dashes_of(handle)))
     return title, entries
 
 

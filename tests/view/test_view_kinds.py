@@ -89,3 +89,14 @@ def test_diverged_single_runs_are_dotted() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("curves", "final")])
 def test_kinds_without_single_runs_show_none(kind: str) -> None:
     assert page_of(kind, single=True).figure == page_of(kind).figure
+
+
+def test_a_legend_has_the_dashes_of_its_lines() -> None:
+    """Two formulas would be told apart by nothing else."""
+    page = page_of("curves", style_by=DEPTH, band="none")
+    entries = page.legend[1]
+    patterns = {entry.words: entry.dashes for entry in entries if entry.words in ("2", "3")}
+    assert patterns["2"] == ()
+    assert len(patterns["3"]) == 2
+    drawn = {each["line"]["dash"] for each in page.figure["data"]}
+    assert drawn == {"solid", ",".join(f"{each:.3g}px" for each in patterns["3"])}
