@@ -114,7 +114,7 @@ def finish(
     above += [(line, little, looks.GREY) for line in _broken(figure, [source], little, width)]
     small = [
         constants(selection),
-        [*notes, *promise_note(results, keys), *counts(selection, left_out)],
+        [*notes, *promise_note(results, keys, selection), *counts(selection, left_out)],
     ]
     if isinstance(figure, DrawnFigure):
         figure.caption = "; ".join(", ".join(filter(None, chunks)) for chunks in small if chunks)

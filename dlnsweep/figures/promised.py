@@ -1,4 +1,4 @@
-"""What a figure says and draws of the intervals that a sweep with [sweep.until] asks for."""
+"""What a figure says of rounds: of [sweep.until], whose intervals it draws, and [sweep.refine]."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from dlnsweep.analysis.intervals import asked, intervals_of
 from dlnsweep.errors import SpecError
+from dlnsweep.figures.labels import setting_label
 from dlnsweep.figures.statistics import Results, Selection, Summary
 from dlnsweep.results.joined import SWEEP
 from dlnsweep.settings.figure_keys import shown_by
@@ -19,16 +20,20 @@ from dlnsweep.settings.until import Until
 from dlnsweep.spec.figures.wording import plain
 
 
-def promise_note(results: Results, keys: Any) -> list[str]:
-    """Return until when seeds were added; nothing where none were.
+def promise_note(results: Results, keys: Any, selection: Selection) -> list[str]:
+    """Return until when seeds were added, and where values were; nothing where none were.
 
     Of several sweeps, for each that is drawn; once where it is the same of all.
     """
+
+    def told_of(sweep: Mapping[str, Any]) -> list[str]:
+        return [*_promise(sweep, keys), *_refined(sweep, keys, selection)]
+
     joined = getattr(results, "joined", None)
     if joined is None:
-        return _promise(results.sweep, keys)
+        return told_of(results.sweep)
     drawn = keys.where.get(SWEEP, joined.parts)
-    told = {name: _promise(part.sweep, keys) for name, part in joined.parts.items()}
+    told = {name: told_of(part.sweep) for name, part in joined.parts.items()}
     notes = {name: each for name, each in told.items() if name in drawn}
     alike = len({tuple(each) for each in notes.values()}) == 1
     if alike and notes:
@@ -48,6 +53,15 @@ def _promise(sweep: Mapping[str, Any], keys: Any) -> list[str]:
     rest = {"until": "", "none": ""}.get(drawn, " (the interval that is drawn is not that one)")
     most = record["asked"]["most_seeds"]
     return [f"seeds added, {most} at most, until {sentence}{rest}"]
+
+
+def _refined(sweep: Mapping[str, Any], keys: Any, selection: Selection) -> list[str]:
+    """Return which axis has more values where outcomes change: medians over it weigh those more."""
+    record = (sweep.get("sweep") or {}).get("refine")
+    # A boundary is what these values are for.
+    if not record or keys.kind == "boundary" or record["between"] not in selection.varying:
+        return []
+    return [f"values of {setting_label(record['between'])} added in rounds, close to its boundary"]
 
 
 def read_intervals(results: Results, keys: FinalFigure, selection: Selection) -> pd.DataFrame:

@@ -71,6 +71,18 @@ def test_too_few_seeds_for_an_interval_are_told() -> None:
     assert "no interval of fewer than 6 seeds" in text
 
 
+def test_other_figures_tell_that_values_were_added_in_rounds() -> None:
+    note = "values of weight decay λ added in rounds, close to its boundary"
+
+    def caption(**table: Any) -> str:
+        figure = draw(tables(), read_figure({"y": ["regression_error"], **table}))
+        return " ".join(" ".join(each.get_text() for each in figure.texts).split())
+
+    assert note.replace(" λ", "") in caption(kind="scatter", x=DEPTH).replace(" $λ$", "")
+    assert "in rounds" in caption(kind="final", x=DECAY, hue=DEPTH)
+    assert "in rounds" not in caption(kind="final", x=DEPTH, where={DECAY: 0.01})
+
+
 def test_each_value_of_a_hue_has_its_colour() -> None:
     found = tables(success=[{"observable": "loss", "below": 1e9}])
     found.run_table["problem.signal_dim"] = np.where(found.run_table[DEPTH] == 2, 32, 64)
