@@ -128,6 +128,17 @@ def asked(sweep: Mapping[str, Any], settings: Collection[str]) -> tuple[Refine, 
     return refine, [key for key in axes if key != refine.between]
 
 
+def refined_axis(sweep: Mapping[str, Any]) -> str | None:
+    """Return the axis to whose values rounds have added, of the content of `sweep.json`, if any.
+
+    Values near the boundary are many: what is taken over all of them weighs those more.
+    """
+    record = (sweep.get("sweep") or {}).get("refine")
+    # What is damaged is told where it is read for its own sake: `asked`.
+    between = record.get("between") if isinstance(record, dict) else None
+    return between if isinstance(between, str) else None
+
+
 def progress(results: Results) -> str:
     """Return how well the boundaries are known, as a part of a sentence."""
     refine, _ = asked(results.sweep, results.settings)

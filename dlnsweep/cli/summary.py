@@ -83,6 +83,8 @@ def summary(
 
     Quartiles stand in brackets behind the median where they share a cell. Runs that diverged enter
     no statistic and are counted; so are those that are not done.
+
+    Where rows are over the values of a refined axis, a line on the standard error says so.
     """
     from dlnsweep.results import open_results
     from dlnsweep.results.csv_files import write_text
@@ -100,6 +102,22 @@ def summary(
         sys.stdout.write(exact(table, keys, pivot, form.value))
     else:
         sys.stdout.write(_to_read(results, table, keys, pivot, form, digits))
+    for axis in _refined(results):
+        if axis not in (*keys, pivot):
+            print(
+                f"note: {axis} is refined: rows are over its values, most of them close to the "
+                "boundary",
+                file=sys.stderr,
+            )
+
+
+def _refined(results: Results | Joined) -> list[str]:
+    """Return the axes to which rounds have added values."""
+    from dlnsweep.analysis.boundaries import refined_axis
+    from dlnsweep.results.joined import Joined
+
+    parts = results.parts.values() if isinstance(results, Joined) else [results]
+    return list(dict.fromkeys(filter(None, (refined_axis(each.sweep) for each in parts))))
 
 
 def _to_read(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dlnsweep.analysis.boundaries import refined_axis
 from dlnsweep.analysis.intervals import asked, intervals_of
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.labels import setting_label
@@ -57,11 +58,11 @@ def _promise(sweep: Mapping[str, Any], keys: Any) -> list[str]:
 
 def _refined(sweep: Mapping[str, Any], keys: Any, selection: Selection) -> list[str]:
     """Return which axis has more values where outcomes change: medians over it weigh those more."""
-    record = (sweep.get("sweep") or {}).get("refine")
+    axis = refined_axis(sweep)
     # A boundary is what these values are for.
-    if not record or keys.kind == "boundary" or record["between"] not in selection.varying:
+    if axis is None or keys.kind == "boundary" or axis not in selection.varying:
         return []
-    return [f"values of {setting_label(record['between'])} added in rounds, close to its boundary"]
+    return [f"values of {setting_label(axis)} added in rounds, close to its boundary"]
 
 
 def read_intervals(results: Results, keys: FinalFigure, selection: Selection) -> pd.DataFrame:

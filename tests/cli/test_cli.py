@@ -678,6 +678,18 @@ def test_a_limit_of_two_sizes_is_refused(command, finished: Path) -> None:
     assert "in is 'training.weight_decay', which has " in ended.err
 
 
+def test_a_summary_over_a_refined_axis_says_so(
+    command, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axis = "training.weight_decay"
+    monkeypatch.setattr("dlnsweep.analysis.boundaries.refined_axis", lambda sweep: axis)
+    note = f"note: {axis} is refined: rows are over its values, most of them close to the boundary"
+    assert command("summary", finished, "--by", "training.num_steps").err == f"{note}\n"
+    for shown in ([], ["--by", "seed", "--pivot", axis]):
+        ended = command("summary", finished, *shown)
+        assert (ended.status, ended.err) == (0, "")
+
+
 def test_a_summary_in_other_formats(command, finished: Path, tmp_path: Path) -> None:
     ended = command("summary", finished, "--format", "csv", "--csv", tmp_path / "a.csv")
     assert (ended.status, ended.err) == (0, "")
