@@ -53,6 +53,8 @@ class FigureKind:
     of_numbers: ClassVar[bool] = False
     # Whether it has the intervals that [sweep.until] asks for.
     has_intervals: ClassVar[bool] = False
+    # Whether it shows the boundary that [sweep.refine] finds.
+    shows_boundary: ClassVar[bool] = False
     # Whether the runs behind a median can be drawn beside it by themselves.
     shows_single_runs: ClassVar[bool] = False
 

@@ -15,6 +15,7 @@ class Boundary(FigureKind):
     described: ClassVar = True
     setting_keys: ClassVar = ("x",)
     of_numbers: ClassVar = True
+    shows_boundary: ClassVar = True
 
     def axis(self, figure: Any) -> Axis:
         """Return what stands on the horizontal axis."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dlnsweep.analysis.boundaries import refined_axis
 from dlnsweep.analysis.intervals import asked, intervals_of
+from dlnsweep.contracts.figure import kind_of
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.labels import setting_label
 from dlnsweep.figures.statistics import Results, Selection, Summary
@@ -60,7 +61,7 @@ def _refined(sweep: Mapping[str, Any], keys: Any, selection: Selection) -> list[
     """Return which axis has more values where outcomes change: medians over it weigh those more."""
     axis = refined_axis(sweep)
     # A boundary is what these values are for.
-    if axis is None or keys.kind == "boundary" or axis not in selection.varying:
+    if axis is None or kind_of(keys).shows_boundary or axis not in selection.varying:
         return []
     return [f"values of {setting_label(axis)} added in rounds, close to its boundary"]
 

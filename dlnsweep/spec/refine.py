@@ -7,6 +7,8 @@ combination of the other axes. It is written as blocks, and read as any sweep.
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -58,6 +60,34 @@ def check_refine(
                 f"sweep.refine.success names {show(each.observable)}; it must be a recorded "
                 f"scalar observable: {', '.join(scalars) or 'none is recorded'}."
             )
+
+
+def most_rounds(values: Sequence[float], refine: Refine) -> int:
+    """Return after how many rounds a boundary between any two neighbours is known at the latest.
+
+    Args:
+        values: Those of the file.
+        refine: How finely it is asked for.
+    """
+    known = sorted({*values})
+    needed = 0
+    for low, high in itertools.pairwise(known):
+        rounds = 0
+        while rounds < refine.max_rounds and _width(low, high, rounds, refine) > refine.tolerance:
+            rounds += 1
+        needed = max(needed, rounds)
+    return needed
+
+
+def _width(low: float, high: float, rounds: int, refine: Refine) -> float:
+    """Return the relative width of a bracket within two values after so many rounds, at most."""
+    parts = float(refine.points + 1) ** rounds
+    if refine.spacing == "log":
+        return -math.expm1(-math.log(high / low) / parts)
+    piece = (high - low) / parts
+    # The one that is nearest to zero has the smallest numbers.
+    nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return piece / (nearest + piece)
 
 
 def as_blocks(

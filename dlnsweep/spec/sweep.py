@@ -14,6 +14,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.machine.paths import user_path
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.html_card import html_card
+from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.sections import SweepSettings
 from dlnsweep.settings.sentences import (
     bounded,
@@ -26,6 +27,7 @@ from dlnsweep.spec import file as sweepfile
 from dlnsweep.spec.derived import shown_values
 from dlnsweep.spec.documents import plain
 from dlnsweep.spec.reader import Reader
+from dlnsweep.spec.refine import most_rounds
 from dlnsweep.spec.repeats import num_combinations
 from dlnsweep.spec.samples import Sample
 from dlnsweep.spec.space import Derived
@@ -108,17 +110,34 @@ class Sweep:
         ]
         refine = own.refine
         if refine is not None:
-            samples.append(
-                f"{refine.between} is refined: up to {refine.max_rounds} rounds of "
-                f"{refine.points} values a boundary, to {100 * refine.tolerance:g} %"
-            )
+            samples.append(self._told_refine(refine))
         if own.until is not None:
             samples.append(self._told_until(own.until))
+        if any(self.values.get("training.stop_when", ())):
+            samples.append("training.stop_when may end runs early: what is told is the most")
         return samples + [
             f"{key} = {printable(own.text)}: {shown_values(self.values[key])}"
             for key, own in self.derived.items()
             if own.text
         ]
+
+    def _told_refine(self, refine: Refine) -> str:
+        told = (
+            f"{refine.between} is refined: up to {refine.max_rounds} rounds of {refine.points} "
+            f"values a boundary, to {100 * refine.tolerance:g} %"
+        )
+        values = self.values[refine.between]
+        if refine.between in self.blocks:
+            # Each block has values of its own, and as many rounds.
+            return told
+        combinations = self.num_runs // (len(self.seeds) * len({*values}))
+        more = most_rounds(values, refine) * refine.points * combinations * len(self.seeds)
+        runs = min(self.num_runs + more, self.options.max_runs)
+        steps = max(self.values["training.num_steps"])
+        return (
+            f"{told}; with one in each combination at most {runs} runs, "
+            f"{shorten(runs * steps)} run-steps"
+        )
 
     def _told_until(self, until: Until) -> str:
         combinations = self.num_runs // len(self.seeds)

@@ -19,6 +19,8 @@ from dlnsweep.analysis.boundary import Bracket, brackets, values_between
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.execution.refining import Found, next_round
 from dlnsweep.plan.plan import make_plan
+from dlnsweep.settings.refine import Refine
+from dlnsweep.spec.refine import most_rounds
 from dlnsweep.spec.sweep import Sweep
 
 RATE = "training.learning_rate"
@@ -75,6 +77,47 @@ def test_rounds_close_in_on_a_threshold_with_a_tenth_of_the_grid() -> None:
         # log(10 / 1.01) / log(4): four rounds of three values.
         assert rounds == 4
         assert len(shares) == 4 + 12 < grid / 10
+
+
+def test_check_tells_what_the_rounds_take_at_most() -> None:
+    """With one boundary in each of three combinations, wherever it lies."""
+    document = refined(sweep={"seeds": 2, "refine": {"between": RATE, "tolerance": 0.03}})
+    document["training"]["learning_rate"] = {"from": 1e-2, "to": 10, "count": 4, "spacing": "log"}
+    document["network"]["depth"] = [1, 2, 3]
+    sweep = Sweep.from_dict(document)
+    (told,) = [line for line in sweep.computed if "refined" in line]
+    # Gaps of a factor of 10: 10^(1/64) is 1.037, 10^(1/256) 1.009; four rounds of three values.
+    assert told.endswith("with one in each combination at most 96 runs, 9.6 k run-steps")
+    most = 0
+    for threshold in np.logspace(-1.99, 0.99, 40):
+        shares = {value: float(value < threshold) for value in sweep.values[RATE]}
+        found = Found(("network.depth",), {(depth,): shares for depth in (1, 2, 3)})
+        last = more = next_round(sweep, found)
+        while more is not None:
+            last = more
+            shares = {v: float(v < threshold) for v in more.values[RATE]}
+            found = Found(("network.depth",), {(depth,): shares for depth in (1, 2, 3)})
+            more = next_round(more, found)
+        assert last is not None
+        most = max(most, last.num_runs)
+    assert most == 96
+
+
+@pytest.mark.parametrize("values", [(1.0, 2.0), (-3.0, -1.0), (10.0, 1.0, 2.0)])
+def test_rounds_of_equal_differences_are_as_many_as_are_told(values: tuple[float, ...]) -> None:
+    refine = Refine.model_validate({"between": RATE, "spacing": "linear", "tolerance": 0.02})
+    needed = 0
+    for threshold in np.linspace(min(values), max(values), 200)[1:-1]:
+        known, rounds = [*values], 0
+        while True:
+            (bracket,) = brackets({v: float(v < threshold) for v in known})
+            more = values_between(bracket, 3, "linear", 0.02, whole=False)
+            if not more:
+                break
+            known, rounds = [*known, *more], rounds + 1
+        needed = max(needed, rounds)
+    assert most_rounds(values, refine) == needed
+    assert most_rounds((-1.0, 1.0), refine) == refine.max_rounds
 
 
 def test_each_combination_has_its_own_values_and_keeps_those_it_has() -> None:
