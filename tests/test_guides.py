@@ -29,6 +29,7 @@ ELSEWHERE = {
         "networks/test_own_matrices.py",
     ("own_networks", "A matrix as a function of parameters", "toml"):
         "networks/test_own_matrices.py",
+    ("own_networks", "A statement of your own", "python"): "analysis/test_registered_claims.py",
     ("own_networks", "Models of flax and equinox", "python"): "networks/test_libraries.py",
     ("own_networks", "An optimizer, an initializer or a loss of your own", "python"):
         "contracts/test_registered.py",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dlnsweep.cli.files import Plugins, use
 from dlnsweep.machine.paths import user_path
 
 
@@ -48,8 +49,10 @@ def claims(
     any_decay: Annotated[
         bool, typer.Option("--any-decay", help="Judge more weight decay than (29) allows, too.")
     ] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Test Theorem A.2 of arXiv:2502.15522 and its proof, statement by statement, run by run."""
+    use(plugin)
     from dlnsweep.analysis.claims import Demands, claims_table, claims_text
     from dlnsweep.results.csv_files import write_csv
     from dlnsweep.results.wide_tables import terminal_width

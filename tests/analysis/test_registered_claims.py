@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import guides
 import numpy as np
+import pandas as pd
 import pytest
 import store_samples as samples
+from sweep_samples import write
 
 import dlnsweep
 from dlnsweep.analysis.claims import claims_table, claims_text
+from dlnsweep.cli.app import app
 from dlnsweep.contracts.claim import CLAIMS, Claim, Records
 from dlnsweep.errors import SpecError
 
@@ -57,6 +61,34 @@ def test_without_a_claim_about_them_runs_are_the_theorems(tmp_path: Path):
     samples.complete(tmp_path / "results")
     with pytest.raises(SpecError, match=r"did not record regression_error and off_subspace_error"):
         claims_table(tmp_path / "results")
+
+
+def test_the_guides_statement_by_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, guides.block("own_networks", "A statement of your own", "python"), "falls.py")
+    training = {"num_steps": 20, "optimizer": ["gradient_descent", "adam"]}
+    document = {
+        "name": "falling",
+        "problem": {"kind": "separable", "measurement_dim": 3, "num_samples": 8, "margin": 0.5},
+        "network": {"kind": "mlp", "depth": 1, "width": 1},
+        # One rate below 2 / L, L the largest eigenvalue of Y Y^T, and one far above it.
+        "training": training | {"learning_rate": [1e-4, 10.0]},
+        "record": {"observables": ["loss"], "count": 21, "spacing": "linear"},
+        "sweep": {"seeds": 2},
+    }
+    dlnsweep.run(dlnsweep.Sweep.from_dict(document), workers=0)
+    try:
+        app(["claims", "results/falling", "--plugin", "falls.py", "--csv", "told.csv"],
+            standalone_mode=False)  # fmt: skip
+        table = pd.read_csv("told.csv")
+    finally:
+        CLAIMS.pop("the loss falls from record to record", None)
+    assert "the loss falls from record to record" in capsys.readouterr().out
+    counts = table[["satisfied", "violated", "not_applicable"]].sum()
+    assert counts["satisfied"] == 2
+    assert "training.optimizer is not gradient_descent" in " ".join(table["why_not"])
 
 
 def test_a_name_stands_for_one_claim(registered: Claim):

@@ -2,9 +2,8 @@
 
 The tanh network of tests/samples/own_networks.py (d = 20, m = 10, k = 64) by the generic way,
 trained twice with the same records: of the loss alone, and of the sharpness beside it. A record's
-cost is counted in steps: 60 log-spaced records may take 20 % of 10^5 steps, 333 steps each. And so
-is the average of the weights (`training.ema_decay`), which each step moves. Time is that on a core,
-which other programs hardly change.
+cost is counted in steps: 60 log-spaced records may take 20 % of 10^5 steps, 333 steps each. Time is
+that on a core, which other programs hardly change.
 """
 
 from __future__ import annotations
@@ -22,11 +21,8 @@ from tests.benchmarks.timing import in_turns
 _RECORDS, _STEPS, _MOST = 60, 10**5, 0.2
 
 
-def training(samples: int, precision: str, steps: int, observables: list[str], **more: Any) -> Any:
-    """Return a function that trains two runs and returns the seconds on a core that it took.
-
-    `more` are keys of [training].
-    """
+def training(samples: int, precision: str, steps: int, observables: list[str]) -> Any:
+    """Return a function that trains two runs and returns the seconds on a core that it took."""
     import numpy as np
 
     from dlnsweep.engine.batch import train_batch
@@ -37,7 +33,6 @@ def training(samples: int, precision: str, steps: int, observables: list[str], *
     made["problem"]["num_samples"] = samples
     made["record"] = {"observables": observables, "count": _RECORDS}
     made["sweep"]["precision"] = precision
-    made["training"] |= more
     plan = make_plan(Sweep.from_dict(made))
     columns = {key: column[np.arange(2)] for key, column in plan.settings.items()}
 
@@ -72,7 +67,6 @@ def main() -> int:
             "a record",
             "in steps",
             "share of 10^5 steps",
-            "a step with an average",
         ],
     )
     worst = 0.0
@@ -82,8 +76,6 @@ def main() -> int:
                 "few": training(samples, precision, few, ["loss"]),
                 "many": training(samples, precision, steps, ["loss"]),
                 "sharp": training(samples, precision, steps, ["loss", "sharpness"]),
-                "few averaged": training(samples, precision, few, ["loss"], ema_decay=0.999),
-                "averaged": training(samples, precision, steps, ["loss"], ema_decay=0.999),
             },
             rounds,
         )
@@ -92,9 +84,7 @@ def main() -> int:
         record = (found["sharp"] - found["many"]) / records_of(steps)
         share = _RECORDS * record / step / _STEPS
         worst = max(worst, share)
-        averaged = (found["averaged"] - found["few averaged"]) / (steps - few)
-        table.add(samples, precision, 1e6 * step / 2, 1e6 * record / 2, record / step, share,
-                  1e6 * averaged / 2)  # fmt: skip
+        table.add(samples, precision, 1e6 * step / 2, 1e6 * record / 2, record / step, share)
     table.notes.append(f"Allowed over the largest share: {verdict(_MOST / worst, 1.0)}.")
     print(table.markdown() if arguments.markdown else table.text())
     if arguments.csv:

@@ -21,7 +21,7 @@ from dlnsweep.settings.sizes import SIZES
 from dlnsweep.settings.training import TrainingSettings
 from dlnsweep.spec import file as sweepfile
 from dlnsweep.store import bounds
-from kept.numbers import AtLeast
+from kept.numbers import AtLeast, AtMost
 from kept.plans import planned
 from kept.scripts import script, stated
 from kept.tables import sweep, table
@@ -133,6 +133,35 @@ def _survival() -> Iterator[Statement]:
     )  # fmt: skip
 
 
+def _step_settings() -> Iterator[Statement]:
+    bench = script("step_settings")
+    sizes = [(samples, precision) for samples, precision, _ in bench.SIZES]
+    own = [table("speed/step_settings.csv", samples=n, precision=p) for n, p in sizes]
+    times = [each.by("setting", "a step") for each in own]
+    ratios = [each.by("setting", "beside none") for each in own]
+    assert [list(each) for each in ratios] == [list(bench.CASES)] * len(sizes)
+    made = bench.document(*bench.SIZES[0], {})
+    yield says(
+        "tanh network of width {}, {} inputs and {} outputs by the generic way",
+        made["network"]["width"], made["problem"]["measurement_dim"],
+        made["problem"]["signal_dim"],
+    )  # fmt: skip
+    head = [word for n, p in sizes for word in (f"{{}} samples, {p}", "|")][:-1]
+    yield says(" ".join(head), *(n for n, _ in sizes))
+    row = " | {}" * len(sizes)
+    yield says("the plain step" + row.replace("{}", "{} µs"), *(each["none"] for each in times))
+    for name, words in {
+        "ema_decay": "`ema_decay`",
+        "clip_norm": "`clip_norm`",
+        "sam_radius": "`sam_radius`, a second gradient",
+        "label_noise": "`label_noise`, a random number for each target",
+    }.items():
+        yield says(f"with {words}{row}", *(each[name] for each in ratios))
+    few = ("schedule", "warmup_steps", "learning_rate_factors", "weight_decay_factors")
+    most = [AtMost(max(each[name] for name in few)) for each in ratios]
+    yield says(f"or factors a layer, at most{row}", *most)
+
+
 def _speed() -> Iterator[Statement]:
     alone = table("speed/before_after.csv").by("what", "now")
     milli, micro = 1e3, 1e6
@@ -209,8 +238,15 @@ def _speed() -> Iterator[Statement]:
         holes += [AtLeast(row[f"{who} / ours"])
                   for who in script("field_networks").PEERS]  # fmt: skip
     yield says("\n".join(lines), *holes)
-    second = table("speed/field_networks.csv").rows[1]
-    yield says("it multiplies at {} Gflop/s on two cores", AtLeast(second["Gflop/s"]))
+    products, tanh, _, own, theirs, large = table("speed/step_parts.csv").rows
+    assert own["what"].startswith("ours")
+    assert theirs["what"].startswith("jit(vmap(scan))")
+    yield says(
+        "of {} µs that a run-step takes on a core, its two products with the samples (at {} "
+        "Gflop/s; a large\nproduct by the same library: {}) take {} and its `tanh` {} by "
+        "themselves, and `jit(vmap(scan))` takes {} of all",
+        own["us"], products["Gflop/s"], large["Gflop/s"], products["us"], tanh["us"], theirs["us"],
+    )  # fmt: skip
     sharp, bench = table("speed/sharpness.csv", precision="float64"), script("sharpness")
     shares = sharp.by("samples", "share of 10^5 steps")
     yield says(
@@ -218,6 +254,7 @@ def _speed() -> Iterator[Statement]:
         "{} % on {} (float64",
         bench._RECORDS, 100 * shares[20], 20, 100 * shares[200], 200,
     )  # fmt: skip
+    yield from _step_settings()
     small, paper, single = table("speed/tangent_kernel.csv").rows
     bench = script("tangent_kernel")
     assert bench.CORES == 2

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from math import log
+from typing import Any
+
+import numpy as np
 
 from dlnsweep.theory.sharpness import least_sharpness, stability_threshold
+from kept import predictions
 from kept.numbers import About, AtMost, Value
 from kept.plans import planned
 from kept.stability import NEAR
@@ -127,6 +131,40 @@ def _minima() -> Iterator[Statement]:
     )  # fmt: skip
 
 
+def _variance() -> Iterator[Statement]:
+    rows, script = table("networks/prediction_variance.csv"), predictions
+    yield says("on the same {} samples by {} steps, {} seeds a width",
+               script.SAMPLES, script.STEPS, script.SEEDS)  # fmt: skip
+    yield says("on {} fresh points of the same law", script.POINTS)
+    widths = rows.column("network.width")
+    assert widths == list(script.WIDTHS)
+    assert set(rows.column("num_runs")) == {script.SEEDS}
+    assert set(rows.column("num_diverged")) == {0}
+    names = ("prediction_variance", "standard_error", "mean_square")
+    variances, errors, squares = (rows.column(name) for name in names)
+    cells = [
+        value
+        for h, own, error, square in zip(widths, variances, errors, squares, strict=True)
+        for value in (h, own, error, h * own, square)
+    ]
+    yield says("\n".join(["| {} | {} | {} | {} | {} |"] * len(widths)), *cells)
+    exponent, error = _exponent(widths, variances, errors)
+    yield says("h^{}, with a standard error of {}", exponent, error)
+    assert 2.5 < (exponent + 1) / error < 3.5, "three standard errors"
+    first, *others = rows.column("largest_loss")
+    yield says("at width {} one network has not fitted its samples (a loss of {}, at the other\n"
+               "widths {} at most)", widths[0], first, AtMost(max(others)))  # fmt: skip
+
+
+def _exponent(widths: list[Any], values: list[Any], errors: list[Any]) -> tuple[float, float]:
+    """Return the slope of the logarithms, weighted by their errors, and its standard error."""
+    x, y = np.log(widths), np.log(values)
+    weights = (np.array(values) / np.array(errors)) ** 2
+    apart = x - np.average(x, weights=weights)
+    spread = np.sum(weights * apart**2)
+    return float(np.sum(weights * apart * y) / spread), float(spread**-0.5)
+
+
 PARTS = [
     Part(
         FILE,
@@ -149,11 +187,17 @@ PARTS = [
         "Flat minima (arXiv:2405.13456)",
         _minima,
         settings=(
-            "L = 10, width 5,", "32 seeds", "steps) in 4 minutes",
+            "L = 10, width 5,", "32 seeds", "in 1 min 33 s, figure",
             "½‖W_L ... W_1 − x‖² with ‖x‖ = 1", "W_{k+1}, B_k = W_{k−1} ... W_1",
             "uᵀA_{k−1}B_k v ≤ p_{k−1}‖B_k", "p_{k−1}² ≥ σ₁² L (p_L/p_0)^(2/L), p_L = 1, p_0",
             "(loss below 1e-12)", "how many of 32 do", "at up to 2/η and not above",
             "for η = 0.04, 0.08, 0.16", "At η = 0.02", "At η = 0.16 the", "At η = 0.22, 2/η",
         ),
+    ),
+    Part(
+        FILE,
+        "Variance over seeds (arXiv:1901.01608)",
+        _variance,
+        settings=("N^(−1/4)", "as 1/h. Fitted", "errors from −1 is"),
     ),
 ]  # fmt: skip
