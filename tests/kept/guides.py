@@ -11,7 +11,7 @@ from dlnsweep import errors
 from dlnsweep.analysis import transitions
 from dlnsweep.cli import app as cli
 from dlnsweep.cli import outermost
-from dlnsweep.execution import checkpoint
+from dlnsweep.execution import checkpoint, folders
 from dlnsweep.networks.layered import kind as layered
 from dlnsweep.networks.layered.kind import Depth
 from dlnsweep.numerics import compile_cache, krylov
@@ -42,6 +42,10 @@ def bounds_of(annotated: Any) -> tuple[int, int]:
 
 def _commands() -> Iterator[Statement]:
     yield says("with a {} % interval by sign tests", 100 * transitions.LEVEL)
+
+
+def _folders() -> Iterator[Statement]:
+    yield says("nor are more than {} folders", folders._MOST_FOLDERS)
 
 
 def _stopping() -> Iterator[Statement]:
@@ -324,6 +328,7 @@ PARTS = [
         settings=("95 % intervals by Student", "the order 1/width is checked"),
     ),
     Part(f"{GUIDES}/commands.md", "Stopping and going on", _stopping),
+    Part(f"{GUIDES}/tables.md", "What lies where", _folders),
     Part(
         f"{GUIDES}/commands.md",
         "Exit status",
