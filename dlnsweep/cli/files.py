@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dlnsweep.errors import DlnsweepError
+from dlnsweep.errors import DlnsweepError, RunError, StoreError
 from dlnsweep.machine.paths import user_path
 
 _MOST_TIMES = 2.5
@@ -132,6 +132,7 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
                 more.append(f"not enough room here: {lacking}")
         more += _going_on(planned)
         more += told_records(planned)
+    more += _vectors_here(sweep)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
         print(
@@ -152,6 +153,33 @@ def _no_room(weights: Any, name: str) -> str:
     from dlnsweep.store import results_folder
 
     return weights.why_not(results_folder(DEFAULT_OUT, name))
+
+
+def _vectors_here(sweep: Any) -> list[str]:
+    """Return what is told where this processor lacks the vector instructions that are wanted."""
+    if sweep.options.kernel == "simd":
+        from dlnsweep.execution.auto_kernel import told_here
+
+        return [said] if (said := told_here(sweep)) else []
+    if sweep.options.kernel != "auto":
+        return []
+    from dlnsweep.execution.runner import DEFAULT_OUT
+    from dlnsweep.store.layout import results_folder
+
+    try:
+        folder = results_folder(DEFAULT_OUT, sweep.name)
+        if not folder.exists():
+            return []
+        from dlnsweep.execution.auto_kernel import check_here
+        from dlnsweep.store import Store
+
+        check_here(Store.open(folder))
+    except RunError as error:
+        return [f"not possible here: {error}"]
+    except StoreError:
+        # Whatever is there, `run` says it.
+        pass
+    return []
 
 
 def _plan_of(sweep: Any) -> Any:

@@ -14,13 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlnsweep.contracts.network import AUTO_TAKES, network_of
-from dlnsweep.errors import StoreError
+from dlnsweep.errors import RunError, StoreError
 from dlnsweep.settings.run_settings import RunSettings
-from dlnsweep.simd.llvm import BEGUN, check_installed, is_usable
+from dlnsweep.simd.llvm import (
+    BEGUN,
+    check_installed,
+    is_installed,
+    is_usable,
+    why_not_here,
+)
 from dlnsweep.store import Store
 
 if TYPE_CHECKING:
     from dlnsweep.plan.plan import Plan
+    from dlnsweep.spec.sweep import Sweep
 
 # What a folder's record says of it.
 _RECORD = "auto_takes"
@@ -77,10 +84,28 @@ def check_here(store: Store) -> None:
     """Refuse to go on with a folder whose kernel cannot be compiled here.
 
     Raises:
-        RunError: If llvmlite is missing.
+        RunError: If llvmlite is missing, or the processor lacks what its code needs.
     """
-    if of_store(store):
-        check_installed(BEGUN)
+    if not of_store(store):
+        return
+    check_installed(BEGUN)
+    if why := why_not_here():
+        raise RunError(
+            f'{store.root}: was begun where sweep.kernel = "auto" takes vector instructions, and '
+            f"{why}: another kernel would train what is left, and round otherwise. Go on where "
+            "there is one, or take the same steps in another folder with --set "
+            "sweep.kernel=generic."
+        )
+
+
+def told_here(sweep: Sweep) -> str:
+    """Return what is told of a sweep that asks for vector instructions where there are none."""
+    if sweep.options.kernel != "simd" or not is_installed() or not (why := why_not_here()):
+        return ""
+    return (
+        f'sweep.kernel is "simd", and {why}: the generic way trains what is computed here, which '
+        "rounds otherwise than vector instructions; outcomes say which it was"
+    )
 
 
 def _of_record(record: Mapping[str, Any]) -> dict[str, str]:

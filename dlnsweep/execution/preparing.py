@@ -14,7 +14,7 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
 from dlnsweep.execution.as_planned import check_as_planned
-from dlnsweep.execution.auto_kernel import check_here, least_runs, of_new, of_store
+from dlnsweep.execution.auto_kernel import check_here, least_runs, of_new, of_store, told_here
 from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
 from dlnsweep.execution.shards import Shard
 from dlnsweep.execution.trial import check_network
@@ -90,7 +90,8 @@ def prepare(
 
     Raises:
         SpecError: If a run cannot fit into this machine's memory, or kept weights on its disk.
-        RunError: If a package is missing here that the kernel asked for needs.
+        RunError: If a package is missing here that the kernel needs, or what it needs of a
+            processor.
         StoreError: If the folder cannot be used.
     """
     plan, here, note = plan_of(sweep), environment(in_process=how == IN_PROCESS), ""
@@ -144,6 +145,8 @@ def prepare(
         note = "; ".join(filter(None, (note, origins.sentence)))
     if plan.starts is not None:
         note = "; ".join(filter(None, (note, *told(plan.starts))))
+    if not elsewhere:
+        note = "; ".join(filter(None, (note, told_here(sweep))))
     prepared = replace(remaining(store, shard, plan.run_ids), note=note, run_ids=plan.run_ids)
     if not created:
         check_as_planned(store, plan, prepared.todo)

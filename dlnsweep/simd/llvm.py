@@ -24,6 +24,7 @@ __all__ = [
     "features",
     "instruction_set",
     "ir",
+    "is_installed",
     "is_usable",
     "why_not_here",
 ]

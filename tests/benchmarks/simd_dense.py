@@ -58,6 +58,7 @@ CASES: dict[str, dict[str, Any]] = {
     "linear, depth 10, 5 x 5, rank 1": _subspace(10, 5),
     "completion, depth 2, 2 x 2": _completion(2, 2),
     "linear, depth 3, 5 x 5, rank 5": _linear(3, 5, 10),
+    "linear, depth 10, 5 x 5, rank 5": _linear(10, 5, 10),
     "linear, depth 3, 5 x 5, rank 5, adam": _linear(3, 5, 10, **_ADAM),
     "one ReLU, depth 3, 5 x 5, n = 10": {
         **_linear(3, 5, 10),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from spec_samples import sweep
 
+from dlnsweep.cli.files import _vectors_here
 from dlnsweep.contracts.network import AUTO_TAKES, network_of
 from dlnsweep.errors import RunError
 from dlnsweep.execution import auto_kernel
@@ -32,6 +33,14 @@ def llvm(monkeypatch: pytest.MonkeyPatch) -> None:
 def use(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     monkeypatch.setattr(auto_kernel, "is_usable", lambda: there)
     monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: there)
+    monkeypatch.setattr(auto_kernel, "is_installed", lambda: there)
+    has(monkeypatch, "AVX2", "avx2", "fma")
+
+
+def has(monkeypatch: pytest.MonkeyPatch, instructions: str, *features: str) -> None:
+    """Feign what the processor can do."""
+    monkeypatch.setattr("dlnsweep.simd.llvm.features", lambda: frozenset(features))
+    monkeypatch.setattr("dlnsweep.simd.llvm.instruction_set", lambda: instructions)
 
 
 TEACHER = {"kind": "teacher", "signal_dim": 1, "measurement_dim": 2, "num_samples": 3}
@@ -105,6 +114,44 @@ def test_without_llvm_such_a_folder_is_not_gone_on_with(
         "folder with --set sweep.kernel=generic."
     )
     assert taken(root) == TAKEN
+
+
+def test_on_a_processor_without_fma_such_a_folder_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = tmp_path / "results" / tiny().name
+    prepare(tiny(), root)
+    has(monkeypatch, "", "sse2", "avx")
+    with pytest.raises(RunError) as caught:
+        prepare(tiny(10), root)
+    said = (
+        f'{root}: was begun where sweep.kernel = "auto" takes vector instructions, and this '
+        "processor has no fused multiply-add: another kernel would train what is left, and round "
+        "otherwise. Go on where there is one, or take the same steps in another folder with --set "
+        "sweep.kernel=generic."
+    )
+    assert str(caught.value) == said
+    # Nothing was added to it.
+    assert len(Store.open(root).known_run_ids()) == 8
+    monkeypatch.chdir(tmp_path)
+    assert _vectors_here(tiny()) == [f"not possible here: {said}"]
+
+
+def test_where_vectors_are_asked_for_and_there_are_none_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sweep = tiny(kernel="simd")
+    assert prepare(sweep, tmp_path / "here").note == ""
+    assert _vectors_here(sweep) == []
+    has(monkeypatch, "", "sse2", "avx")
+    said = (
+        'sweep.kernel is "simd", and this processor has no fused multiply-add: the generic way '
+        "trains what is computed here, which rounds otherwise than vector instructions; outcomes "
+        "say which it was"
+    )
+    assert prepare(sweep, tmp_path / "here").note == said
+    assert prepare(sweep, tmp_path / "new").note == said
+    assert _vectors_here(sweep) == [said]
 
 
 def test_runs_that_go_on_have_the_kernel_that_began_them(

@@ -35,6 +35,16 @@ def _of_the_dense_kernel() -> Iterator[Statement]:
     )
     least, longest = (f(ratio for _, ratio in large) for f in (min, max))
     yield says("and {} to {} times for those of up to {}", least, longest, most)
+    full: dict[str, list[float]] = {}
+    for row in table("speed/simd_dense.csv").rows:
+        name = str(row["step"])
+        if name.endswith("5 x 5, rank 5"):
+            full.setdefault(name, []).append(row["dense / simd"])
+    (few, many) = (full[f"linear, depth {depth}, 5 x 5, rank 5"] for depth in (3, 10))
+    yield says(
+        "five samples of full rank {} to {} times at depth 3, {} to {} at depth 10",
+        min(few), max(few), min(many), max(many),
+    )  # fmt: skip
 
 
 def _border() -> Iterator[Statement]:
