@@ -161,23 +161,19 @@ def _vectors_here(sweep: Any) -> list[str]:
         from dlnsweep.execution.auto_kernel import told_here
 
         return [said] if (said := told_here(sweep)) else []
-    if sweep.options.kernel != "auto":
+    # Where `run` puts it; nothing else is imported where nothing is there.
+    folder = Path("results") / sweep.name
+    if sweep.options.kernel != "auto" or not (folder / "sweep.json").is_file():
         return []
-    from dlnsweep.execution.runner import DEFAULT_OUT
-    from dlnsweep.store.layout import results_folder
+    from dlnsweep.execution.auto_kernel import check_here
+    from dlnsweep.store import Store
 
     try:
-        folder = results_folder(DEFAULT_OUT, sweep.name)
-        if not folder.exists():
-            return []
-        from dlnsweep.execution.auto_kernel import check_here
-        from dlnsweep.store import Store
-
         check_here(Store.open(folder))
     except RunError as error:
         return [f"not possible here: {error}"]
     except StoreError:
-        # Whatever is there, `run` says it.
+        # Whatever is wrong with it, `run` says it.
         pass
     return []
 
