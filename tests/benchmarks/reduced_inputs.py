@@ -3,8 +3,9 @@
 `--exact` trains the random runs of tests/samples/span_samples.py by `sweep.kernel =
 "reduced_inputs"` and by the generic way, and says how far apart their records are: families of one
 program a way, each with several sets of numbers and seeds; a row is the farthest run of a set.
-Without it steps are timed, both ways in one process, in turns: a step's time is the difference of
-two lengths.
+Without it steps are timed, both ways in one process on one core, as a worker is, in turns: a step's
+time is the difference of two lengths, by the time of the process, so that what other programs take
+does not count; the median of the turns.
 `--law` times those of one program at two dimensions.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ import span_samples as samples  # noqa: E402
 
 from dlnsweep.engine.program import Program  # noqa: E402
 from dlnsweep.numerics.lazy import jax, jnp  # noqa: E402
-from dlnsweep.numerics.runtime import device_description, numerics  # noqa: E402
+from dlnsweep.numerics.runtime import device_description, numerics, usable_cores  # noqa: E402
 from tests.benchmarks.ours import plan_of  # noqa: E402
 from tests.benchmarks.tables import Table, machine, verdict  # noqa: E402
 from tests.benchmarks.timing import in_turns, timed  # noqa: E402
@@ -79,7 +81,7 @@ class Way:
             self.inputs, self.carry = self.program.start(arguments)
 
     def seconds(self, steps: int) -> float:
-        """Return the seconds of one call of so many steps."""
+        """Return the processor's seconds of one call of so many steps."""
         with numerics():
             # The carry is given away.
             carry = jax.block_until_ready(jax.tree.map(jnp.copy, self.carry))
@@ -90,7 +92,9 @@ class Way:
                     self.program.segment(self.inputs, carry, 0, stops, stops < 0)
                 )
 
-            return timed(call)
+            began = time.process_time()
+            call()
+            return time.process_time() - began
 
     def a_step(self, steps: int) -> float:
         """Return the seconds of a step."""
@@ -189,13 +193,15 @@ def main() -> int:
     parser.add_argument("--law", action="store_true")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--families", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     where = machine()
     if arguments.exact:
         exact_table(arguments.first, arguments.families, arguments.csv, where)
         return 0
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {usable_cores()[-1]})
     table = (law_table if arguments.law else steps_table)(arguments.rounds)
     print(table.text())
     if arguments.csv:

@@ -1,10 +1,10 @@
 """How often the error bar of `dlnsweep extrapolate` holds the limit: 100 settings.
 
-python -m tests.benchmarks.width_limits [--csv FILE]
+python -m tests.benchmarks.width_limits [--law | --orders] [--csv FILE]
 
 Deep linear networks of two layers, fan-in steps, of settings drawn at random: dimensions, numbers
-of samples, condition numbers, learning rates and weight decays. Of each setting 50 seeds at four
-widths, the same seeds in all settings of a family, make five sweeps of ten, of which each
+of samples, condition numbers, learning rates and weight decays. Of each setting 200 seeds at four
+widths, the same seeds in all settings of a family, make twenty sweeps of ten, of which each
 extrapolates the regression error and says an interval and an order. The limit of the mean is known
 by the law of infinite width: of entries of variance 1/m and 1/k
 
@@ -18,7 +18,7 @@ and with G = (P Y - X) Y^T and rho = 1 - eta lambda / m a step of both layers is
 its part in W_2's rows). `descent_in_the_limit` makes these steps in NumPy on data drawn by it. The
 reduced kernel with its weights by their law stands beside that at widths of 10^6 and 10^9
 (`--law`), of 20 seeds in each setting: from the same starts, of which what is apart falls as
-1/sqrt(k), and in their means.
+1/sqrt(k), and in their means. `--orders` asks for the order at widths eight times apart.
 """
 
 from __future__ import annotations
@@ -36,7 +36,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 
 from planned_runs import train
 
-from dlnsweep.analysis.limits import LEVEL, ORDERS, limit_and_ends, limits_of_seeds, orders
+from dlnsweep.analysis.limits import (
+    ANOTHER,
+    LEVEL,
+    ONE,
+    limit_and_ends,
+    limits_of_seeds,
+    orders,
+    verdict_on,
+)
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.reduced.program import ReducedDraw
@@ -50,9 +58,12 @@ FAMILIES = ((3, 3, 1, 2), (4, 3, 2, 8), (6, 4, 3, 12), (8, 4, 2, 30))
 STEPS = (30, 120, 60, 90)
 SETTINGS = 25
 # Of a sweep, and sweeps of a setting.
-SEEDS, SWEEPS = 10, 5
+SEEDS, SWEEPS = 10, 20
 # Runs of the limit of each setting.
 DRAWS = 10_000
+# Of which the order is asked, what of each setting, and of how many settings of a family.
+FAR_WIDTHS = (4, 32, 256)
+ORDER_SEEDS, ORDER_SWEEP, ORDER_SETTINGS = 1000, 100, 4
 # Beside the law, of each setting.
 LAW_SEEDS, LAW_WIDTHS = 20, (10**6, 10**9)
 
@@ -207,9 +218,9 @@ def coverage(families: int) -> Table:
             for first in range(0, len(values), SEEDS):
                 seeds = values[first : first + SEEDS]
                 limit, low, high = limit_and_ends(sizes, seeds)
-                order = orders(sizes, seeds)
-                told += bool(np.isfinite(order[0]))
-                none += bool(order[1] > ORDERS[1] or order[2] < ORDERS[0])
+                verdict = verdict_on(orders(sizes, seeds))
+                told += verdict == ONE
+                none += verdict == ANOTHER
                 held += low <= law.mean() <= high
                 one, two = limits_of_seeds(sizes, seeds)
                 half = (
@@ -227,6 +238,45 @@ def coverage(families: int) -> Table:
             )  # fmt: skip
         ours, students = (sum(int(row[i]) for row in table.rows[-SETTINGS:]) for i in (15, 16))
         print(f"{FAMILIES[number]}: {ours}, by Student's {students}, of {SETTINGS * SWEEPS} sweeps")
+    return table
+
+
+def told_orders(families: int) -> Table:
+    """Return what 1000 seeds at widths eight times apart, and sweeps of 100 of them, tell."""
+    table = Table(
+        f"What {ORDER_SEEDS} seeds at widths {', '.join(map(str, FAR_WIDTHS))} tell of the order "
+        f"in which regression errors near their limit, and sweeps of {ORDER_SWEEP} of them; beside "
+        f"the limit of infinite width of {DRAWS} seeds",
+        ["d", "m", "s", "n", "learning_rate", "weight_decay", "condition_number", "num_steps",
+         "order", "order_low", "order_high", "verdict", "law", "law_error", "limit", "low", "high",
+         "sweeps", "one", "another", "held"],
+    )  # fmt: skip
+    sizes = np.asarray(FAR_WIDTHS, dtype=float)
+    for number in range(families):
+        own = settings_of(number)[:ORDER_SETTINGS]
+        rng = np.random.default_rng([2029, number])
+        ends = [
+            errors(document(number, width, own, kernel="generic", seeds=ORDER_SEEDS), own)
+            for width in FAR_WIDTHS
+        ]
+        for place, setting in enumerate(own):
+            values = np.stack([each[place] for each in ends], axis=1)
+            drawn = drawn_in_the_limit(number, setting, DRAWS, rng)
+            law = descent_in_the_limit(setting, drawn)
+            order = orders(sizes, values)
+            sweeps = values.reshape(-1, ORDER_SWEEP, len(sizes))
+            verdicts = [verdict_on(orders(sizes, each)) for each in sweeps]
+            held = 0
+            for seeds, verdict in zip(sweeps, verdicts, strict=True):
+                _, low, high = limit_and_ends(sizes, seeds)
+                held += verdict != ANOTHER and low <= law.mean() <= high
+            table.add(
+                *FAMILIES[number], *(setting[key] for key in list(table.columns[4:8])), *order,
+                verdict_on(order), float(law.mean()), float(law.std() / DRAWS**0.5),
+                *map(float, limit_and_ends(sizes, values)), len(sweeps), verdicts.count(ONE),
+                verdicts.count(ANOTHER), held,
+            )  # fmt: skip
+        print(table.text(), flush=True)
     return table
 
 
@@ -274,11 +324,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--law", action="store_true", help="the limit beside the reduced kernel's")
+    parser.add_argument("--orders", action="store_true", help="what the order is told to be")
     parser.add_argument("--families", type=int, default=len(FAMILIES), help="the first few only")
     parser.add_argument("--csv", type=Path, help="write the table to this file, too")
     arguments = parser.parse_args()
     where = machine()
-    table = beside_the_law(arguments.families) if arguments.law else coverage(arguments.families)
+    made = beside_the_law if arguments.law else told_orders if arguments.orders else coverage
+    table = made(arguments.families)
     print(table.text())
     if arguments.csv:
         table.write_csv(arguments.csv, where)

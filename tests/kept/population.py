@@ -4,6 +4,7 @@ python -m tests.kept.population plateau results/soft_committee --csv FILE
 python -m tests.kept.population minima results/relu_minima --csv FILE
 python -m tests.kept.population one_pass results/one_pass --csv FILE
 python -m tests.kept.population limits results/width_limits --csv FILE
+python -m tests.kept.population all_seeds results/width_limits --csv FILE
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 import dlnsweep
-from dlnsweep.analysis.limits import LEVEL, limits_of_seeds, orders
+from dlnsweep.analysis.limits import limit_and_ends, mean_interval, orders, verdict_on
 from dlnsweep.theory.online import online_overlaps
 
 # Below this error all neurons of the teacher are found; a run that misses one ends above 0.01.
@@ -117,10 +117,10 @@ def _apart(one: np.ndarray, other: np.ndarray) -> float:
 def limits(results: dlnsweep.Results) -> pd.DataFrame:
     """Return extrapolations of widths up to 512 by ten seeds each, beside the mean at 10^9.
 
-    The seeds are cut into groups of ten. `there` is the mean of the group's own seeds at a width of
-    10^9, with half of its interval by Student's t; `apart` the limit of what its seeds are above
-    their own values there, which is zero; `law` the mean over all seeds there, and `law_error` its
-    standard error.
+    The seeds are cut into groups of ten. `there_limit` is the mean of the group's own seeds at a
+    width of 10^9; `apart_limit` the limit of what its seeds are above their own values there, which
+    is zero; each with the ends of its interval. `law` is the mean over all seeds there, and
+    `law_error` its standard error.
     """
     runs = results.runs()
     rows = []
@@ -133,28 +133,19 @@ def limits(results: dlnsweep.Results) -> pd.DataFrame:
             values, law = table.to_numpy()[:, :-1], table.to_numpy()[:, -1]
             for first in range(0, len(values), SEEDS):
                 own = values[first : first + SEEDS]
-                limit, half = _limit_and_half(sizes, own)
-                order, low, high = orders(sizes, own)
+                order = orders(sizes, own)
                 there = law[first : first + SEEDS]
-                apart, within = _limit_and_half(sizes, own - there[:, None])
-                student: Any = stats.t
-                reach = student.ppf((1 + LEVEL) / 2, len(there) - 1) / len(there) ** 0.5
                 rows.append(
                     {
                         "network.depth": depth,
                         "observable": name,
                         "first_seed": first,
                         "largest": own[:, -1].mean(),
-                        "limit": limit,
-                        "low": limit - half,
-                        "high": limit + half,
-                        "order": order,
-                        "order_low": low,
-                        "order_high": high,
-                        "there": there.mean(),
-                        "there_half": reach * there.std(ddof=1),
-                        "apart": apart,
-                        "apart_half": within,
+                        **_named("", limit_and_ends(sizes, own)),
+                        **dict(zip(("order", "order_low", "order_high"), order, strict=True)),
+                        "verdict": verdict_on(order),
+                        **_named("there_", (there.mean(), *mean_interval(there))),
+                        **_named("apart_", limit_and_ends(sizes, own - there[:, None])),
                         "law": law.mean(),
                         "law_error": law.std(ddof=1) / len(law) ** 0.5,
                     }
@@ -162,13 +153,14 @@ def limits(results: dlnsweep.Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _limit_and_half(sizes: np.ndarray, values: np.ndarray) -> tuple[float, float]:
-    """Return the limit of means and half of its interval by Student's t alone."""
-    first, second = limits_of_seeds(sizes, values)
-    student: Any = stats.t
-    reach = student.ppf((1 + LEVEL) / 2, len(values) - 1) / len(values) ** 0.5
-    left = abs(float(first.mean() - second.mean())) * sizes[0] / sizes[-1]
-    return float(second.mean()), reach * float(second.std(ddof=1)) + left
+def all_seeds(results: dlnsweep.Results) -> pd.DataFrame:
+    """Return the extrapolations of widths up to 512 by all seeds."""
+    names = ["regression_error", "off_subspace_error"]
+    return dlnsweep.extrapolate(results, "network.width", names, at_most=512)
+
+
+def _named(prefix: str, found: tuple[float, float, float]) -> dict[str, float]:
+    return {prefix + n: x for n, x in zip(("limit", "low", "high"), found, strict=True)}
 
 
 def main() -> None:
@@ -176,11 +168,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", choices=["plateau", "minima", "one_pass", "limits"])
+    makers = (plateau, minima, one_pass, limits, all_seeds)
+    tables = {make.__name__: make for make in makers}
+    parser.add_argument("table", choices=list(tables))
     parser.add_argument("results")
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
-    tables = {"plateau": plateau, "minima": minima, "one_pass": one_pass, "limits": limits}
     found = tables[arguments.table](dlnsweep.open_results(arguments.results))
     found.to_csv(arguments.csv, index=False, float_format="%.6g")
 

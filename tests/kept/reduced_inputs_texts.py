@@ -108,7 +108,7 @@ PARTS = [
         FILE,
         "Beside the generic way",
         _beside,
-        settings=("(n = 40, k = 50): a step", "as at d = 100"),
+        settings=("(n = 40, k = 50): a step", "as at d = 100", "medians of 25 turns"),
     ),
     Part(FILE, "One ReLU neuron of many inputs", _neuron),
     Part(FILE, "Data of the shape of CIFAR", _shape),
