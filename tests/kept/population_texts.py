@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from statistics import median
 
-from dlnsweep.analysis.limits import ONE
+from dlnsweep.analysis.limits import ANOTHER, ONE, UNTOLD
 from dlnsweep.problems.population import PopulationSettings
 from dlnsweep.theory.committee import plateau_slope, spurious_error
 from kept.numbers import AtLeast, AtMost
@@ -192,6 +192,42 @@ def _coverage() -> Iterator[Statement]:
     yield says("is {} % of the limit in the median", 100 * median(rows.column("half_over_law")))
 
 
+def _orders() -> Iterator[Statement]:
+    rows, bench = table("population/width_orders.csv"), script("width_limits")
+    yield says("eight times apart, {}, {} and {}, {} of these settings, {} seeds",
+               *bench.FAR_WIDTHS, len(rows.rows), bench.ORDER_SEEDS)  # fmt: skip
+    verdicts = rows.column("verdict")
+    (odd,) = rows.where(verdict=ANOTHER).rows
+    yield says(
+        "told of {}, nothing of {}, and of one (order {}, {} to {}; d = {}, weight decay {})",
+        verdicts.count(ONE), verdicts.count(UNTOLD), odd["order"], odd["order_low"],
+        odd["order_high"], odd["d"], odd["weight_decay"],
+    )  # fmt: skip
+    assert sum(rows.column("another")) == odd["another"]
+    yield says("Sweeps of {} of the seeds tell order 1 in {} of {}, and another in {}",
+               bench.ORDER_SWEEP, sum(rows.column("one")), sum(rows.column("sweeps")),
+               odd["another"])  # fmt: skip
+
+
+def _nonlinear() -> Iterator[Statement]:
+    rows, bench = table("population/mlp_limits.csv"), script("mlp_limits")
+    own = rows.where(parametrization="ntk").rows
+    yield says("{} steps on eight samples", bench.STEPS)
+    assert bench.SAMPLES == 8
+    yield says("{} seeds at widths {}, {} and {}, and {} sweeps of ten",
+               bench.SEEDS, *bench.WIDTHS["ntk"], own[0]["sweeps"])  # fmt: skip
+    cells = []
+    for row in own:
+        cells += [row["depth"], row["mean_at_largest"], row["law"], row["limit"], row["low"],
+                  row["high"], row["order"], row["order_low"], row["order_high"], row["held"],
+                  row["sweeps"]]  # fmt: skip
+        assert row["verdict"] == (ONE if row["activation"] == "erf" else ANOTHER)
+    line = "| %s | {} | {} | {} | {}, {} to {} | {}, {} to {} | {} of {} |"
+    yield says(" ".join(line % row["activation"] for row in own), *cells)
+    held = [row["low"] <= row["law"] <= row["high"] for row in own]
+    assert held == [True, True, True, False]
+
+
 PARTS = [
     Part(
         f"{GUIDES}/kernels.md",
@@ -242,6 +278,18 @@ PARTS = [
         "How often an extrapolated interval holds a known limit",
         _coverage,
         settings=("the first row held 91 %",),
+    ),
+    Part(
+        FILE,
+        "The order in which a limit is neared",
+        _orders,
+        settings=("order 1 is told of",),
+    ),
+    Part(
+        FILE,
+        "A nonlinear network beside its limit",
+        _nonlinear,
+        settings=("| loss at 256 |", "Of erf order 1 is told"),
     ),
     Part(
         FILE,
