@@ -203,6 +203,31 @@ def _by_decay() -> Iterator[Statement]:
     yield says("tolerance and three estimates: {}; none", max(map(_allowed, known)))
 
 
+def _floors() -> Iterator[Statement]:
+    rows = table("long_runs/floors.csv")
+    found = {row["work"]: row for row in rows.rows}
+    cells, lines = [], []
+    for work, steps in (("one run, 1e6 steps", ()), ("one run, 2000 steps", (2000,))):
+        for tolerance in ("1e-4", "1e-6"):
+            row = found[f"{work}, {tolerance}"]
+            lines.append(
+                f"| one run, {'{}' if steps else 'a million'} steps, to {{}} | {{}} | {{}} |"
+            )
+            cells += [*steps, float(tolerance), row["floor"], row["seconds"]]
+    for depth in (2, 3):
+        short, long = (found[f"depth {depth}, {case}"]["seconds"]
+                       for case in ("1e+06 steps at 0.0001", "1e+09 steps at 1e-07"))  # fmt: skip
+        lines.append(f"| depth {depth}, a million steps at λ = {{}} | | {{}} |")
+        lines.append(f"| depth {depth}, a billion steps at λ = {{}} | twice that | {{}} |")
+        cells += [1e-4, short, 1e-7, long]
+        assert long < 2 * short
+    yield says(" ".join(lines), *cells)
+    by_decay = table("long_runs/jumps_by_decay.csv")
+    (walk,) = by_decay.where(kind="both", depth=2, steps=10**6).rows
+    assert 3.5 < found["depth 2, 1e+06 steps at 0.0001"]["seconds"] - walk["seconds"] < 4.2
+    assert 6 < found["one run, 2000 steps, 1e-4"]["seconds"] < 7
+
+
 def _plan() -> Iterator[Statement]:
     rows = table("long_runs/plan_times.csv")
     one, few = (rows.where(**{"walked for": most}) for most in (1.0, 0.3))
@@ -240,6 +265,12 @@ PARTS = [
         "Jumps where weight decay vanishes",
         _by_decay,
         settings=("λ^(−1/3)", "(h η λ)²", "Medians of 4 networks"),
+    ),
+    Part(
+        FILE,
+        "Beside the floors that were set",
+        _floors,
+        settings=("(L = 3, d_w = 1000)", "of 100 by 100 entries"),
     ),
     Part(FILE, "What `plan` says of their time", _plan, settings=("first 0.3 s",)),
 ]
