@@ -62,20 +62,23 @@ def check_refine(
             )
 
 
-def most_rounds(values: Sequence[float], refine: Refine) -> int:
-    """Return after how many rounds a boundary between any two neighbours is known at the latest.
+def most_values(values: Sequence[float], refine: Refine) -> int:
+    """Return how many values the rounds try at most for a boundary between two neighbours.
 
     Args:
         values: Those of the file.
         refine: How finely it is asked for.
     """
     known = sorted({*values})
+    whole = all(isinstance(value, int) for value in known)
     needed = 0
     for low, high in itertools.pairwise(known):
         rounds = 0
         while rounds < refine.max_rounds and _width(low, high, rounds, refine) > refine.tolerance:
             rounds += 1
-        needed = max(needed, rounds)
+        tried = rounds * refine.points
+        # Between two integers there are no more.
+        needed = max(needed, min(tried, int(high - low) - 1) if whole else tried)
     return needed
 
 

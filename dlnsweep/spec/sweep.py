@@ -27,7 +27,7 @@ from dlnsweep.spec import file as sweepfile
 from dlnsweep.spec.derived import shown_values
 from dlnsweep.spec.documents import plain
 from dlnsweep.spec.reader import Reader
-from dlnsweep.spec.refine import most_rounds
+from dlnsweep.spec.refine import most_values
 from dlnsweep.spec.repeats import num_combinations
 from dlnsweep.spec.samples import Sample
 from dlnsweep.spec.space import Derived
@@ -131,7 +131,7 @@ class Sweep:
             # Each block has values of its own, and as many rounds.
             return told
         combinations = self.num_runs // (len(self.seeds) * len({*values}))
-        more = most_rounds(values, refine) * refine.points * combinations * len(self.seeds)
+        more = most_values(values, refine) * combinations * len(self.seeds)
         runs = min(self.num_runs + more, self.options.max_runs)
         steps = max(self.values["training.num_steps"])
         return (

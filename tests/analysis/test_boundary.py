@@ -20,7 +20,7 @@ from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.execution.refining import Found, next_round
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings.refine import Refine
-from dlnsweep.spec.refine import most_rounds
+from dlnsweep.spec.refine import most_values
 from dlnsweep.spec.sweep import Sweep
 
 RATE = "training.learning_rate"
@@ -116,8 +116,10 @@ def test_rounds_of_equal_differences_are_as_many_as_are_told(values: tuple[float
                 break
             known, rounds = [*known, *more], rounds + 1
         needed = max(needed, rounds)
-    assert most_rounds(values, refine) == needed
-    assert most_rounds((-1.0, 1.0), refine) == refine.max_rounds
+    assert most_values(values, refine) == 3 * needed
+    assert most_values((-1.0, 1.0), refine) == 3 * refine.max_rounds
+    # Between integers there are no more than there are.
+    assert [most_values(ends, refine) for ends in ((2, 3), (2, 6), (1, 1000))] == [0, 3, 24]
 
 
 def test_each_combination_has_its_own_values_and_keeps_those_it_has() -> None:
