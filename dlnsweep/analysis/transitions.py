@@ -8,7 +8,8 @@ by maximum likelihood with a weak prior on the slope (see logistic.py); a run th
 failed. Over the groups a power law is fitted, ln x_half = a + sum_k e_k ln(g_k), by least squares.
 The interval of x_half is that of sign tests at the values that were tried (see half.py), which
 supposes no law of p but that it rises or falls. Those of the exponents are percentile bootstrap
-ones over the seeds, which all groups share: a resample takes a seed with all its runs.
+ones over the seeds, which all groups share: a resample takes a seed with all its runs. In refined
+sweeps these are a little too short: they held 272 of 300 simulated exponents, of 20 seeds.
 """
 
 from __future__ import annotations
