@@ -334,6 +334,8 @@ def program_class(row: RunSettings, numbers: Mapping[str, Any]) -> Any:
 
 
 NETWORKS: Registry[tuple[str, str], NetworkKind] = Registry()
+# The tasks of a `Network`; the problems of the others draw what only their own kinds know.
+OWN_TASKS = ("samples", "matrix")
 
 
 def register(network: NetworkKind) -> NetworkKind:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlnsweep.contracts.keys import sweep_classes
-from dlnsweep.contracts.network import NETWORKS, find_network
+from dlnsweep.contracts.network import NETWORKS, OWN_TASKS, find_network
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.sections import SECTIONS
@@ -51,6 +51,13 @@ def unknown_network(kind: str, document: Mapping[str, Any]) -> str:
         said += f"with problem.kind = {show(named)} "
     *others, last = map(show, allowed)
     said += f"it must be {', '.join(others)} or {last}" if others else f"it must be {last}"
+    # One that is not known is of a plug-in, most likely; this package's own have no version.
+    strange = kind not in kinds or any(n.version for (_, k), n in NETWORKS.items() if k == kind)
+    if strange and registered is not None and registered.task not in OWN_TASKS:
+        return (
+            f"{said}: networks of one's own are trained on samples, or make a matrix, and this "
+            "problem has neither."
+        )
     # Most of those who name a kind that is not known have written it themselves.
     own = "" if kind in kinds else ", or the kind of a plug-in that is named, --plugin FILE"
     return f"{said}{own}."

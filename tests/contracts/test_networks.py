@@ -10,10 +10,11 @@ import pytest
 from spec_samples import problems, sweep
 
 from dlnsweep.contracts.drawing import Drawing
-from dlnsweep.contracts.network import NETWORKS, find_network, network_of, register
+from dlnsweep.contracts.network import NETWORKS, OWN_TASKS, find_network, network_of, register
 from dlnsweep.contracts.observable import OBSERVABLES, VIEWS, Observable
 from dlnsweep.contracts.observable import register as register_observable
 from dlnsweep.contracts.problem import PROBLEMS, Problem
+from dlnsweep.networks.generic.kind import TASKS
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.training import STEP_RULE_WORDS, UNIFORM
 
@@ -109,3 +110,10 @@ def test_a_problem_need_not_know_its_rank():
     assert (known.rank_of(settings), known.has_certain_rank(settings)) == (2, True)
     unknown = Problem("unknown", whole.settings, whole.draw)
     assert (unknown.rank_of(settings), unknown.has_certain_rank(settings)) == (3, False)
+
+
+def test_the_tasks_of_own_networks_are_those_that_are_told():
+    assert set(TASKS) == set(OWN_TASKS)
+    assert {problem.task for problem in PROBLEMS.values()} - set(OWN_TASKS) == {
+        "inverse", "population",
+    }  # fmt: skip

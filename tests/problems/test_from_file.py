@@ -16,11 +16,11 @@ from typing import Any
 
 import guides
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from batch_samples import assert_follows, train_rows
 from spec_samples import document
+from worker_samples import told_by_a_worker
 
 import dlnsweep
 from dlnsweep.errors import SpecError, StoreError
@@ -309,14 +309,9 @@ def test_the_content_is_part_of_a_run(tmp_path: Path):
     assert plan().run_ids != first.run_ids
     with pytest.raises(StoreError, match="another sweep"):
         prepare(sweep(), tmp_path / "results")
-    # A worker process that was told of the first one.
-    arrays.read_arrays.cache_clear()
-    from_file.read_table.cache_clear()
-    settings = from_file.FromFileSettings(
-        data_file=name, num_samples=10, signal_dim=2, measurement_dim=3
-    )
-    with pytest.raises(SpecError, match=r"but the arrays in the file have .* Restore the file, or"):
-        from_file.draw(settings, partial(purpose_key, jnp.asarray(0)))
+    (failed,) = [e for e in told_by_a_worker(tmp_path / "results") if e["kind"] == "failed"]
+    assert failed["text"].startswith(f"problem.data_file is '{name}'; but the arrays in the file")
+    assert "Restore the file, or run the changed one into another folder" in failed["text"]
     with pytest.raises(ValueError, match="it was changed"):
         arrays.resolve_file(name)
 

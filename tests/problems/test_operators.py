@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 import scipy.fft
 from batch_samples import plan_of, train_rows
+from worker_samples import told_by_a_worker
 
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.engine.programs import PROGRAMS
-from dlnsweep.errors import SpecError
+from dlnsweep.execution.preparing import prepare
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import gaussian, purpose_key
-from dlnsweep.problems.operators import draw_operator, has_full_rank, read_file, resolve_file
+from dlnsweep.problems.operators import draw_operator, has_full_rank, resolve_file
 from dlnsweep.problems.subspace import SubspaceSettings
 from dlnsweep.settings.base import static_text, with_numbers
 
@@ -147,7 +148,7 @@ def test_a_file_is_used_as_it_is(file: str):
     assert np.array_equal(operator(4, 6, "file", 3, file=resolved), np.load(file))
 
 
-def test_a_sweep_measures_with_its_file_and_notices_a_change(file: str):
+def test_a_sweep_measures_with_its_file_and_notices_a_change(file: str, tmp_path: Path):
     problem = {"operator": "file", "operator_file": file}
     made = plan_of(problem=problem, training={"num_steps": 20})
     row = made.row(0)
@@ -162,10 +163,11 @@ def test_a_sweep_measures_with_its_file_and_notices_a_change(file: str):
     again = plan_of(problem=problem, training={"num_steps": 20})
     # Compiled programs are kept in the process; this one is not the first sweep's.
     assert not np.any(train_rows(again).observables["regression_error"][:, 1:] == first[:, 1:])
-    read_file.cache_clear()
+    prepare(again.sweep, tmp_path / "results")
     np.save(file, 3 * np.load(file))
-    with pytest.raises(SpecError, match="it was changed"):
-        train_rows(plan_of_row(again))
+    (failed,) = [e for e in told_by_a_worker(tmp_path / "results") if e["kind"] == "failed"]
+    assert failed["text"].startswith("problem.operator_file is '")
+    assert "it was changed. Restore the file, or run the changed one into" in failed["text"]
 
 
 def test_runs_planned_before_there_were_operators_go_on():
@@ -179,9 +181,3 @@ def test_runs_planned_before_there_were_operators_go_on():
     row = made.row(0)
     with numerics():
         assert PROGRAMS.draw(row, 8)._arguments(row)["problem.blur_width"] == 1.0
-
-
-def plan_of_row(made):
-    """Return the plan with another number of samples, so that its program is compiled afresh."""
-    made.settings["problem.num_samples"] = made.settings["problem.num_samples"] + 1
-    return made

@@ -86,6 +86,10 @@ def networks(task: str | None = None) -> str:
         ({"problem__kind": None}, [f"problem.kind is missing; known are {KINDS}."]),
         ({"network__kind": "mpl"}, [f"network.kind is 'mpl'; with problem.kind = 'subspace' it must be {networks('samples')}{PLUGIN}"]),
         ({"network__kind": "deep_prior"}, [f"network.kind is 'deep_prior'; with problem.kind = 'subspace' it must be {networks('samples')}."]),
+        *[
+            ({"problem": {"kind": task, **sizes}, "network": {"kind": "mpl", "width": 4}, "record": {"observables": ["loss"]}}, [f"network.kind is 'mpl'; with problem.kind = '{task}' it must be '{kind}': networks of one's own are trained on samples, or make a matrix, and this problem has neither."])
+            for task, kind, sizes in (("deep_prior", "deep_prior", {"signal_dim": 6, "measurement_dim": 4}), ("population", "committee", {"input_dim": 10, "num_teacher_neurons": 2}))
+        ],
         ({"problem__kind": None, "network__kind": "\x07"}, [f"problem.kind is missing; known are {KINDS}.", f"network.kind is '\\x07'; it must be {networks()}{PLUGIN}"]),
         # Observables and recording.
         ({"record__observables": ["regresion_error"]}, ["record.observables[0] is 'regresion_error', which is not known; did you mean 'regression_error'?"]),
