@@ -226,6 +226,14 @@ def _nonlinear() -> Iterator[Statement]:
     yield says(" ".join(line % row["activation"] for row in own), *cells)
     held = [row["low"] <= row["law"] <= row["high"] for row in own]
     assert held == [True, True, True, False]
+    erf, relu = rows.where(parametrization="standard").rows
+    assert (erf["activation"], relu["activation"]) == ("erf", "relu")
+    assert {row["verdict"] for row in (erf, relu)} == {ANOTHER}
+    yield says("at a learning rate of {} / width", erf["learning_rate"])
+    orders = [row[name] for row in (erf, relu) for name in ("order", "order_low", "order_high")]
+    yield says("at widths {}, {} and {} the order is {} ({} to {}; erf) and {} ({} to {}; relu)",
+               *bench.WIDTHS["standard"], *orders)  # fmt: skip
+    yield says("would have ended at {} and {}", erf["limit"], relu["limit"])
 
 
 PARTS = [
@@ -289,7 +297,10 @@ PARTS = [
         FILE,
         "A nonlinear network beside its limit",
         _nonlinear,
-        settings=("| loss at 256 |", "Of erf order 1 is told"),
+        settings=(
+            "| loss at 256 |", "Of erf order 1 is told", "theory has the order 1/2",
+            "goes to 0, it", "polynomials in 1/width",
+        ),
     ),
     Part(
         FILE,
