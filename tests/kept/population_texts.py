@@ -189,6 +189,22 @@ def _coverage() -> Iterator[Statement]:
     line = "| {}, {}, {}, {} | {} of {} | {} of {} |"
     yield says(" ".join([line] * len(bench.FAMILIES)), *cells)
     yield says("| all | {} of {} | {} of {} |", *whole)
+    law = table("population/law_limits.csv")
+    assert bench.LAW_WIDTHS == (10**6, 10**9)
+    near, far = (law.column(name) for name in ("apart_1e6", "apart_1e9"))
+    factors = [a / b for a, b in zip(near, far, strict=True)]
+    yield says("of {} seeds in {} of these settings", bench.LAW_SEEDS, len(law.rows))
+    yield says("at most {} of the limit's apart at a width of 10⁶, and {} at 10⁹",
+               AtMost(max(near)), AtMost(max(far)))  # fmt: skip
+    yield says("by factors of {} to {} a setting less (√{} = {})",
+               min(factors), max(factors), 1000, 1000**0.5)  # fmt: skip
+    *whole, last = ([abs(z) for z in law.where(d=sizes[0]).column("apart_in_errors")]
+                    for sizes in bench.FAMILIES)  # fmt: skip
+    three = [z for each in whole for z in each]
+    yield says("Means of these {} seeds are {} to {} of their errors from that of {} in three",
+               bench.LAW_SEEDS, min(three), max(three), bench.DRAWS)  # fmt: skip
+    assert max(law.where(d=8).column("apart_in_errors")) < 0
+    yield says("and in the fourth {} to {} below", min(last), max(last))
     yield says("is {} % of the limit in the median", 100 * median(rows.column("half_over_law")))
 
 
@@ -285,7 +301,7 @@ PARTS = [
         FILE,
         "How often an extrapolated interval holds a known limit",
         _coverage,
-        settings=("the first row held 91 %",),
+        settings=("the first row held 91 %", "falls as 1/√width"),
     ),
     Part(
         FILE,
