@@ -221,6 +221,9 @@ def _floors() -> Iterator[Statement]:
         lines.append(f"| depth {depth}, a billion steps at λ = {{}} | twice that | {{}} |")
         cells += [1e-4, short, 1e-7, long]
         assert long < 2 * short
+    figure = found["Figure 4 whole"]
+    lines.append("| Figure 4 whole | {} | {} |")
+    cells += [figure["floor"], figure["seconds"]]
     yield says(" ".join(lines), *cells)
     by_decay = table("long_runs/jumps_by_decay.csv")
     (walk,) = by_decay.where(kind="both", depth=2, steps=10**6).rows
