@@ -87,7 +87,7 @@ def test_the_guides_statement_by_its_command(
         CLAIMS.pop("the loss falls from record to record", None)
     assert "the loss falls from record to record" in capsys.readouterr().out
     counts = table[["satisfied", "violated", "not_applicable"]].sum()
-    assert counts["satisfied"] == 2
+    assert counts.to_dict()["satisfied"] == 2
     assert "training.optimizer is not gradient_descent" in " ".join(table["why_not"])
 
 
