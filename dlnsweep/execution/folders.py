@@ -109,7 +109,11 @@ def _found(folder: Path, search: Search) -> Iterator[Path]:
             search.given_up = True
             return
         place, depth = todo.pop()
-        if _system(place) != system:
+        own = _system(place)
+        if own is None:
+            # It went away, or is somebody else's.
+            continue
+        if own != system:
             search.elsewhere.append(place)
             continue
         search.num_folders += 1
@@ -118,7 +122,6 @@ def _found(folder: Path, search: Search) -> Iterator[Path]:
             with os.scandir(place) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError:
-            # It went away, or is somebody else's.
             continue
         if any(entry.name == SWEEP for entry in found):
             yield place
@@ -128,8 +131,9 @@ def _found(folder: Path, search: Search) -> Iterator[Path]:
 
 
 def _system(path: Path) -> int | None:
+    """Return the file system of a folder; of the first, which may be a link, where it leads."""
     try:
-        return os.lstat(path).st_dev
+        return path.stat().st_dev
     except OSError:
         return None
 

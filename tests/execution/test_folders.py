@@ -94,6 +94,26 @@ def test_other_file_systems_are_passed_over_and_named(below: Path, monkeypatch: 
     assert f"other file systems were not looked into: {below / 'deeper'};" in ended.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs another file system")
+def test_the_folder_that_is_named_may_be_a_link_to_another_file_system(tmp_path: Path):
+    (tmp_path / "results").symlink_to("/proc/self/task")
+    search = Search()
+    assert list(overviews(tmp_path / "results", search)) == []
+    assert search.elsewhere == []
+    assert search.num_folders > 1
+
+
+def test_a_folder_that_went_away_is_no_other_file_system(
+    below: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "dlnsweep.execution.folders._system", lambda path: None if path.name == "deeper" else 1
+    )
+    search = Search()
+    assert below / "deeper" / "half" not in [each.path for each in overviews(below, search)]
+    assert search.elsewhere == []
+
+
 def test_a_search_ends_and_says_so(below: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dlnsweep.execution.folders._MOST_FOLDERS", 3)
     ended = CliRunner().invoke(app, ["ls", str(below)], catch_exceptions=False)
