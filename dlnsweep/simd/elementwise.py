@@ -193,6 +193,8 @@ def _same_bits(emit: Emitter, params: Any, types: Sequence[np.dtype], a: Any) ->
 def _selected(
     emit: Emitter, params: Any, types: Sequence[np.dtype], which: Any, *cases: Any
 ) -> Any:
+    if len(cases) == 1:
+        return cases[0]
     if types[0].kind == "b":
         return emit.select(which, cases[1], cases[0], types[1])
     found = cases[0]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd.comparators import comparators
+from dlnsweep.simd.comparators import num_comparators
 
 # Operations of a comparison that sorts: of two numbers and their places, which may change.
 _OF_A_COMPARISON = 8
@@ -73,7 +73,7 @@ class Equation:
         if self.name in ("sort", "top_k"):
             size = self.inputs[0].shape[self.params.get("dimension", -1)]
             rows = self.inputs[0].size // size if size else 0
-            return _OF_A_COMPARISON * rows * len(comparators(size))
+            return _OF_A_COMPARISON * rows * num_comparators(size)
         return entries
 
 

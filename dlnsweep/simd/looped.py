@@ -63,6 +63,8 @@ class Looped:
         for equation in step.equations:
             found = self._made(equation, [read(v) for v in equation.inputs])
             for variable, value in zip(equation.outputs, found, strict=True):
+                # What is larger than it is said to be is written beyond its memory.
+                assert value.shape == variable.shape, equation.name
                 known[variable] = self._settled(value, left.get(variable, 0))
             for variable in equation.inputs:
                 left[variable] -= 1
@@ -83,6 +85,8 @@ class Looped:
             return list(
                 RULES[name](self.emit, equation.params, list(zip(at_hand, types, strict=True)))
             )
+        if not all(v.size for v in (*equation.inputs, *equation.outputs)):
+            raise Refused(f"its step has {name!r} of an array that has no entries")
         if name in ELEMENTWISE:
             return [self._elementwise(equation, values)]
         if name not in self._rules:

@@ -210,7 +210,7 @@ def _at_places(at: Looped, array: Array, places: View, axis: int) -> Array:
         chosen = at.emit.convert(places.at(memo, place), places.dtype, np.int64)
         return source.of_runs(_inside(place, axis, ZERO), {axis: chosen})
 
-    return Array(array.shape, array.dtype, entry, [source, places], _COST, moved=True)
+    return Array(places.shape, array.dtype, entry, [source, places], _COST, moved=True)
 
 
 def _place_of(operator: str) -> Rule:

@@ -77,6 +77,7 @@ def test_pieces_are_padded_cut_and_repeated():
             jnp.round(2 * x),
             jnp.select([x > 1, x > 0], [x, 2 * x], -x),
             lax.select_n(jnp.clip(jnp.abs(3 * x), 0, 2).astype(jnp.int32), x, 2 * x, -x),
+            lax.select_n(x > 3, x),
         )
 
     assert_as_xla(step, X)

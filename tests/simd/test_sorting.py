@@ -14,7 +14,7 @@ from jax import lax
 from simd_samples import RUNS, assert_as_xla
 
 from dlnsweep.networks.layered.minibatches import draw_in_epochs
-from dlnsweep.simd.comparators import comparators
+from dlnsweep.simd.comparators import comparators, num_comparators
 
 
 @pytest.mark.parametrize("count", range(1, 11))
@@ -25,6 +25,11 @@ def test_a_network_of_comparisons_sorts_all_numbers(count: int):
         for a, b in comparators(count):
             row[a], row[b] = sorted((row[a], row[b]))
         assert row == sorted(row)
+
+
+def test_comparisons_are_counted_without_being_made():
+    counted = [num_comparators(count) for count in range(150)]
+    assert counted == [len(comparators(count)) for count in range(150)]
 
 
 @pytest.mark.parametrize("count", [5, 70])
@@ -40,7 +45,9 @@ def test_sorting_is_that_of_xla(count: int):
         small, positive = x.astype(jnp.float32), whole.astype(jnp.uint32)
         pairs = lax.sort((whole, x, positive), num_keys=2)
         found = jnp.argmax(x), jnp.argmin(x), jnp.argmax(whole), jnp.argmin(small)
-        return jnp.sort(x), jnp.argsort(x), jnp.sort(small), jnp.argsort(positive), pairs, found
+        largest = lax.top_k(x, 3), lax.top_k(whole, 1)
+        sorts = jnp.sort(x), jnp.argsort(x), jnp.sort(small), jnp.argsort(positive)
+        return sorts, pairs, found, largest
 
     assert_as_xla(step, (x, whole))
 

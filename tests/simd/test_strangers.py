@@ -229,6 +229,11 @@ def a_long_loop(p: Any, c: Any, now: Any) -> Any:
     return error(lax.fori_loop(0, 1000, lambda _, v: 0.999 * v, outputs(p, c["x"])), c)
 
 
+@refused("of an array that has no entries")
+def an_empty_piece(p: Any, c: Any, now: Any) -> Any:
+    return error(jnp.tanh(jnp.pad(outputs(p, c["x"])[:0], ((2, 4), (0, 0)))), c)
+
+
 def step_on(loss: Loss) -> Callable[..., Any]:
     def step(c: Any, state: Any, now: Any) -> Any:
         slopes = jax.grad(loss)(state["p"], c, now)
