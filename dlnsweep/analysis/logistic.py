@@ -13,7 +13,7 @@ _PRIOR = 5.0
 _NEWTON_STEPS = 60
 
 
-def logistic_half(x: Numbers, wins: Numbers, tries: Numbers) -> Numbers:
+def logistic_half(x: Numbers, wins: Numbers, tries: Numbers, *, falling: bool = False) -> Numbers:
     """Return e to the power of where the fitted probability of success is one half.
 
     Maximises sum_j [k_j ln p_j + (n_j - k_j) ln(1 - p_j)] - (b h)^2 / (2 * 5^2) over c and b,
@@ -23,10 +23,11 @@ def logistic_half(x: Numbers, wins: Numbers, tries: Numbers) -> Numbers:
         x: ln of the setting's values, ascending, (values,).
         wins: k, how many succeed at each value, (samples, values).
         tries: n, of how many, (samples, values).
+        falling: Whether success is known to be rarer at larger values.
 
     Returns:
         One number a sample; 0 where it lies below the values or all runs succeed, infinity where
-        it lies above or none does.
+        it lies above or none does; if falling, the other way round of all and none.
     """
     # Centred and scaled, both parameters are of order one: z = (x - mean) / h.
     spacing = (x[-1] - x[0]) / max(len(x) - 1, 1) or 1.0
@@ -70,7 +71,8 @@ def logistic_half(x: Numbers, wins: Numbers, tries: Numbers) -> Numbers:
     with np.errstate(divide="ignore", invalid="ignore"):
         half = x.mean() - level / slope * spacing
         share = wins.sum(axis=1) / tries.sum(axis=1)
-    half = np.select([share == 0, share == 1, np.isnan(half)], [np.inf, -np.inf, x.mean()], half)
+    side = -np.inf if falling else np.inf
+    half = np.select([share == 0, share == 1, np.isnan(half)], [side, -side, x.mean()], half)
     return np.exp(np.where(half < x[0], -np.inf, np.where(half > x[-1], np.inf, half)))
 
 

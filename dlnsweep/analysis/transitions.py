@@ -6,10 +6,11 @@ In each group of runs the probability of success p is fitted to the setting x,
 
 by maximum likelihood with a weak prior on the slope (see logistic.py); a run that diverged has
 failed. Over the groups a power law is fitted, ln x_half = a + sum_k e_k ln(g_k), by least squares.
-The interval of x_half is that of sign tests at the values that were tried (see half.py), which
-supposes no law of p but that it rises or falls. Those of the exponents are percentile bootstrap
-ones over the seeds, which all groups share: a resample takes a seed with all its runs. In refined
-sweeps these are a little too short: they held 272 of 300 simulated exponents, of 20 seeds.
+The interval of x_half is that of sign tests of the seeds at the values that were tried (see
+half.py), which supposes no law of p but that it rises or falls. Those of the exponents are
+percentile bootstrap ones over the seeds, which all groups share: a resample takes a seed with all
+its runs. In refined sweeps these are a little too short: they held 272 of 300 simulated exponents,
+of 20 seeds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.bootstrap import resamples
-from dlnsweep.analysis.half import fewest_tries, half_interval
+from dlnsweep.analysis.half import fewest_tries, half_interval, trend
 from dlnsweep.analysis.logistic import logistic_half
 from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError
@@ -81,17 +82,21 @@ class Transitions:
         table: One row a group: the settings of the group, `num_runs`, of them `num_diverged`
             (failures), `x_half` with the ends `low` and `high` of its 95 % interval, two of the
             values that were tried. 0 and infinity stand for "below the smallest" and "above the
-            largest" value of x that the group has; with fewer than 6 runs a value no end is known.
+            largest" value of x that the group has; with fewer than 6 seeds a value no end is known.
+            Where all runs of a group end alike the other groups tell on which side half of them
+            succeed; where those of all groups do, x_half is as if success rose with x, without end.
         exponents: One row a setting of the power law: `setting`, `exponent`, `low`, `high`; empty
             if too few groups have a transition inside their range, or the settings move together.
         left_out: How many groups the power law leaves out, for want of such a transition.
-        too_few: How many groups have no interval, for want of runs at any value.
+        too_few: How many groups have no interval, for want of seeds at any value.
+        sided: Whether any group tells whether success rises or falls with x.
     """
 
     table: pd.DataFrame
     exponents: pd.DataFrame
     left_out: int
     too_few: int = 0
+    sided: bool = True
 
 
 def transitions(
@@ -147,12 +152,17 @@ def fit_transitions(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
         drawn = [np.bincount(row, minlength=len(seeds)) for row in resamples(len(seeds))]
         counts = np.concatenate([counts, np.stack(drawn)])
     rows, halves, too_few = [], [], 0
-    groups: Any = runs.groupby(by, dropna=False) if by else [((), runs)]
-    for key, group in groups:
-        places, wins, tries = _tallies(group, x, seeds)
-        half = logistic_half(np.log(places), counts @ wins, counts @ tries)
-        low, high = half_interval(places, wins.sum(axis=0), tries.sum(axis=0), LEVEL)
-        too_few += bool(tries.sum(axis=0).max() < fewest_tries(LEVEL))
+    groups: Any = list(runs.groupby(by, dropna=False)) if by else [((), runs)]
+    tallies = [_tallies(group, x, seeds) for _, group in groups]
+    trends = [trend(places, *map(_total, counted)) for places, *counted in tallies]
+    common = sum(trends)
+    for (key, group), (places, wins, tries), own in zip(groups, tallies, trends, strict=True):
+        logs, slope = np.log(places), own or common
+        half = logistic_half(logs, counts @ wins, counts @ tries, falling=slope < 0)
+        tried = tries > 0
+        told = (_total(tried & (wins == tries)), _total(tried & (wins == 0)), _total(tried))
+        low, high = half_interval(places, *told, LEVEL, slope)
+        too_few += bool(told[2].max() < fewest_tries(LEVEL))
         rows.append(
             {
                 **dict(zip(by, key, strict=True)),
@@ -168,7 +178,11 @@ def fit_transitions(runs: pd.DataFrame, x: str, by: list[str]) -> Transitions:
     table = pd.DataFrame(rows)
     inside = np.isfinite(table["x_half"]) & (table["x_half"] > 0)
     exponents = _power_law(table.loc[inside], np.array(halves)[np.asarray(inside)], by)
-    return Transitions(table, exponents, int((~inside).sum()), too_few)
+    return Transitions(table, exponents, int((~inside).sum()), too_few, common != 0)
+
+
+def _total(counted: NDArray[Any]) -> Numbers:
+    return counted.sum(axis=0, dtype=float)
 
 
 def _ends(values: Numbers) -> tuple[float, float]:
@@ -231,8 +245,11 @@ def transitions_text(found: Transitions, x: str, width: int = 10**6) -> str:
     keys = [name for name in shown.columns if "." in name]
     lines += [fitted(shown, keys, width)]
     if found.too_few:
-        least = f"{fewest_tries(LEVEL)} runs a value, too few for an interval"
+        least = f"{fewest_tries(LEVEL)} seeds a value, too few for an interval"
         lines += ["", f"groups with fewer than {least}: {found.too_few}"]
+    if not found.sided:
+        lines += ["", f"these runs do not tell whether success rises or falls with {x}: x_half is"]
+        lines[-1] += " as if it rose"
     diverged = int(np.sum(shown["num_diverged"].to_numpy()))
     if diverged:
         total = int(np.sum(shown["num_runs"].to_numpy()))

@@ -84,7 +84,30 @@ def test_too_few_seeds_for_an_interval_are_told(monkeypatch: pytest.MonkeyPatch)
     assert found.table["low"].to_list() == [0.0, 0.0]
     assert found.table["high"].to_list() == [np.inf, np.inf]
     text = transitions_text(found, "network.width")
-    assert "groups with fewer than 6 runs a value, too few for an interval: 2" in text
+    assert "groups with fewer than 6 seeds a value, too few for an interval: 2" in text
+
+
+def test_many_runs_of_few_seeds_are_too_few(monkeypatch: pytest.MonkeyPatch):
+    found = fitted(monkeypatch, Fake(1.5, depths=(2, 3), seeds=5), by=())
+    assert found.table["num_runs"].to_list() == [2 * 5 * len(WIDTHS)]
+    assert found.too_few == 1
+    assert found.table[["low", "high"]].to_numpy().tolist() == [[0.0, np.inf]]
+
+
+def test_groups_that_end_alike_lie_where_the_others_tell(monkeypatch: pytest.MonkeyPatch):
+    fake = Fake(1.0)
+    error, depth = fake.frame["final_regression_error"], fake.frame["network.depth"]
+    # Success falls with the width: a depth at which all succeed has its half above.
+    fake.frame["final_regression_error"] = np.where(depth == 6, 0.01, 1.01 - error)
+    fake.frame.loc[depth == 2, "final_regression_error"] = 1.0
+    table = fitted(monkeypatch, fake).table.set_index("network.depth")
+    ends = table.loc[[2, 6], ["x_half", "low", "high"]].to_numpy().tolist()
+    assert ends == [[0.0, 0.0, 4.0], [np.inf, 128.0, np.inf]]
+    fake.frame["final_regression_error"] = 0.01
+    found = fitted(monkeypatch, fake)
+    assert found.table[["low", "high"]].to_numpy().tolist() == [[0.0, np.inf]] * 4
+    text = transitions_text(found, "network.width")
+    assert "do not tell whether success rises or falls with network.width" in text
 
 
 def test_a_known_power_law_is_found(monkeypatch: pytest.MonkeyPatch):
