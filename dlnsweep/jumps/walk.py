@@ -186,7 +186,10 @@ def walked(
             lambda w: motion.advance(w, until),
             walk,
         )
-        return after, left - jnp.where(tries, motion.least, until - walk.now)
+        # A jump that follows is paid for by its price.
+        price = motion.prices[after.choice.kind]
+        paid = jnp.ceil(motion.least * price).astype(left.dtype)
+        return after, left - jnp.where(tries, paid, until - walk.now)
 
     return lax.while_loop(unfinished, onward, (start, gradients))
 
