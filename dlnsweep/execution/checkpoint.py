@@ -102,6 +102,8 @@ class Checkpoint:
             return "not kept, for want of checkpoints (--checkpoint 0)"
         if not done:
             return "kept before its first step"
+        if done > total:
+            return "kept, with some of its runs trained once more, to keep the tolerance"
         # Not rounded up: what is not quite done shall not seem to be.
         percent = math.floor(1000 * done / total) / 10
         return f"kept at {f'{percent:g}' if percent else 'less than 0.1'} % of its steps"
