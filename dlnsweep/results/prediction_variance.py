@@ -15,6 +15,7 @@ which are without bias: of independent runs their means are those of E ||f_s - E
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dlnsweep.results.weights import KeptWeights
 
 _FEWEST = 2
+_STATISTICS = ("prediction_variance", "standard_error", "mean_square")
 # Runs whose settings are held as dictionaries.
 _AT_ONCE = 1000
 
@@ -43,7 +45,7 @@ def variance_of(outputs: np.ndarray) -> dict[str, float]:
     """
     runs, *_, points = outputs.shape
     if runs < _FEWEST:
-        return dict.fromkeys(("prediction_variance", "standard_error", "mean_square"), np.nan)
+        return dict.fromkeys(_STATISTICS, np.nan)
     mean = outputs.mean(axis=0)
     squares = np.sum((outputs - mean) ** 2, axis=(1, 2)) / points
     total = squares.sum()
@@ -83,6 +85,10 @@ def prediction_variance(
         SpecError: If runs have no such weights, or are of no network on such inputs.
         StoreError: If a file is damaged, or the outputs would fill the memory.
     """
+    if step is not None and not isinstance(step, Real):
+        raise SpecError(
+            f"{store.root}: step is {show(step)}; it must be a step at which weights are kept."
+        )
     _check_room(store, runs, inputs)
     outputs: dict[int, np.ndarray] = {}
     predictors: dict[tuple[Any, ...], Predictor] = {}
@@ -95,7 +101,8 @@ def prediction_variance(
             predictors[place] = Predictor(RunSettings(row))
         outputs[row["run_id"]] = predictors[place].outputs(weights, inputs)
     runs = runs.assign(lost=lost)
-    groups: Any = runs.groupby(list(keys), dropna=False) if keys else [((), runs)]
+    all_runs = [((), runs)] if len(runs) else []
+    groups: Any = runs.groupby(list(keys), dropna=False) if keys else all_runs
     rows = []
     for values, group in groups:
         own = [outputs[each] for each in group["run_id"] if each in outputs]
@@ -113,7 +120,8 @@ def prediction_variance(
                 **variance_of(np.stack(own) if own else np.zeros((0, 1, 1))),
             }
         )
-    return pd.DataFrame(rows)
+    columns = [*keys, "num_runs", "num_diverged", "num_planned_missing", *_STATISTICS]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _lost(runs: Any, step: int | None) -> np.ndarray:
@@ -134,7 +142,9 @@ def _by_batch(store: Store, runs: Any) -> Iterator[dict[str, Any]]:
 
 def _check_room(store: Store, runs: Any, inputs: np.ndarray) -> None:
     """Refuse outputs that would fill the memory."""
-    widest = runs["problem.signal_dim"].max() if "problem.signal_dim" in runs else 1
+    # Not every problem has the setting, and no runs have no largest one.
+    known = runs["problem.signal_dim"].dropna() if "problem.signal_dim" in runs else ()
+    widest = max(known, default=1)
     needed, free = 8 * len(runs) * inputs.shape[1] * int(widest), available_memory()
     if needed > free:
         raise StoreError(

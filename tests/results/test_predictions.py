@@ -160,6 +160,13 @@ def test_too_few_runs_have_no_variance_and_two_no_error(two_seeds):
     assert one[["prediction_variance", "mean_square"]].isna().all(axis=None)
 
 
+@pytest.mark.parametrize("by", [None, []])
+def test_no_runs_are_a_table_without_rows(two_seeds, by):
+    table = two_seeds.prediction_variance(POINTS, by=by, where={"seed": 99})
+    assert table.empty
+    assert list(table) == list(two_seeds.prediction_variance(POINTS, by=by))
+
+
 def test_runs_that_diverged_are_counted_and_stopped_ones_have_their_last_weights():
     # The larger rate diverges; the loss falls below the bound on the way.
     results = trained(
@@ -198,6 +205,7 @@ def test_runs_that_diverged_are_counted_and_stopped_ones_have_their_last_weights
         (POINTS, {"by": "network.widht"}, "did you mean 'network.width'"),
         (POINTS, {"step": 7}, "has no weights; they are kept at 0, 20"),
         (POINTS, {"step": True}, "step is true"),
+        (POINTS, {"step": "final"}, "step is 'final'; it must be a step at which weights are kept"),
     ],
 )
 def test_what_does_not_fit_is_told(two_seeds, inputs, keys, sentence):
