@@ -31,6 +31,7 @@ def _runs_and_steps() -> Iterator[Statement]:
         "conventions: fig2, fig3, fig4 | {}, {}, {} | {}; {}; {} |",
         *(runs for runs, _, _ in three), *(most for _, _, most in three),
     )  # fmt: skip
+    yield says("linear_networks: scalar_chains | {} | {} |", *planned("scalar_chains")[:2])
     for folder, patterns in (
         ("open_questions", ["open_*.toml"]), ("deep_prior", ["prior_*.toml"]),
         ("linear_networks", LINEAR),
