@@ -36,7 +36,8 @@ def _runs_and_steps() -> Iterator[Statement]:
         ("open_questions", ["open_*.toml"]), ("deep_prior", ["prior_*.toml"]),
         ("linear_networks", LINEAR),
         ("classification", ("max_margin.toml", "neural_collapse.toml", "grokking.toml")),
-        ("feature_learning", ("sparse_recovery*.toml", "lazy_rich.toml", "get_rich_quick.toml")),
+        ("feature_learning", ("sparse_recovery*.toml", "diagonal_map.toml", "lazy_rich.toml",
+                              "get_rich_quick.toml")),
     ):  # fmt: skip
         found = planned_all(*patterns)
         runs = [n for n, _, _ in found]
