@@ -106,14 +106,18 @@ class LocalExecutor:
                 close(early.process.stdin)
                 close(early.output)
 
-    def check_plugins(self) -> None:
+    def check_plugins(self, should_stop: Callable[[], bool]) -> None:
         """Wait until the worker that was started ahead, if one was, has loaded the plug-ins.
+
+        Args:
+            should_stop: Asked while it waits.
 
         Raises:
             SpecError: If it cannot, as where a module is found by this process alone.
+            Interrupted: If `should_stop` said so.
         """
         if self._early is not None and plugin_files():
-            wait_until_ready(self._early)
+            wait_until_ready(self._early, should_stop)
 
     def _taken(self) -> Worker | None:
         early, self._early = self._early, None

@@ -74,7 +74,10 @@ def run(
     execute, how = executor_for(workers, dask, checkpoint_seconds)
     root = results_folder(DEFAULT_OUT if out is None else out, sweep.name)
     by_rounds = has_rounds(sweep)
-    ready = execute.check_plugins if isinstance(execute, LocalExecutor) else _nothing
+
+    def ready() -> None:
+        if isinstance(execute, LocalExecutor):
+            execute.check_plugins(should_stop)
 
     def say(text: str) -> None:
         on_event(Event("note", text=text))
@@ -191,10 +194,6 @@ def begun_ahead(execute: Execute, root: str | Path) -> AbstractContextManager[No
     if isinstance(execute, LocalExecutor) and isinstance(root, Path) and not root.exists():
         return execute.begun(root)
     return nullcontext()
-
-
-def _nothing() -> None:
-    pass
 
 
 def _work_here(

@@ -9,12 +9,12 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from dlnsweep.errors import SpecError
+from dlnsweep.errors import Interrupted, SpecError
 from dlnsweep.machine.environment import for_workers
 from dlnsweep.numerics.runtime import python_command
 
@@ -118,16 +118,23 @@ def death(code: int) -> str:
     return f"was killed by {name}{hint}"
 
 
-def wait_until_ready(worker: Worker) -> None:
+def wait_until_ready(worker: Worker, should_stop: Callable[[], bool]) -> None:
     """Wait until a worker has loaded the plug-ins; one that ends is for a crew to notice.
+
+    Args:
+        worker: It; a plug-in may take long, or for ever.
+        should_stop: Asked all the while.
 
     Raises:
         SpecError: If it cannot load what this process has loaded.
+        Interrupted: If `should_stop` said so.
     """
     with selectors.DefaultSelector() as selector:
         selector.register(worker.output, selectors.EVENT_READ)
         ended = False
         while not (worker.unheard or ended):
+            if should_stop():
+                raise Interrupted("stopped while worker processes loaded plug-ins.")
             selector.select(POLL_SECONDS)
             # What it said last may still lie in the pipe.
             ended = worker.process.poll() is not None

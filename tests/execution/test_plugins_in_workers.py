@@ -57,6 +57,16 @@ def test_a_module_that_this_process_alone_finds(
     assert set(results.runs()["status"]) == {"finished"}
 
 
+def test_a_plug_in_that_never_ends_in_a_worker_is_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "plugin_slow.py"
+    slow = "import sys, time\nif 'dlnsweep.worker' in ' '.join(sys.orig_argv): time.sleep(600)\n"
+    path.write_text(slow + NETWORK)
+    told = "while worker processes loaded plug-ins"
+    with loaded(path), pytest.raises(dlnsweep.Interrupted, match=told):
+        dlnsweep.run(OWN, tmp_path / "out", workers=1, should_stop=lambda: True)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "line", ["from . import helper", "from .helper import scale", "from ..far import scale"]
 )
