@@ -22,7 +22,8 @@ from dlnsweep.simd.comparators import num_comparators
 _OF_A_COMPARISON = 8
 # Of an entry that is written for each run alone.
 _AT_AN_INDEX = 10
-# Longer loops are not written out.
+# Loops of more turns, with those of the loops around them, are not written out: some hundred turns
+# are compiled within seconds, and a thousand within minutes.
 _LONGEST_SCAN = 64
 _CALLS = {
     "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint", "custom_jvp_call",
@@ -131,9 +132,13 @@ def _constant(value: Any, dtype: Any) -> Variable:
 
 
 def _inlined(
-    equations: list[Equation], jaxpr: Any, constants: Sequence[Any], inputs: Sequence[Variable]
+    equations: list[Equation],
+    jaxpr: Any,
+    constants: Sequence[Any],
+    inputs: Sequence[Variable],
+    turns: int = 1,
 ) -> list[Variable]:
-    """Add what a jaxpr does to some equations; return what it makes."""
+    """Add what a jaxpr does, in so many turns of loops, to some equations; return what it makes."""
     known = dict(zip(jaxpr.invars, inputs, strict=True))
     for variable, value in zip(jaxpr.constvars, constants, strict=True):
         known[variable] = _constant(value, variable.aval.dtype)
@@ -149,11 +154,11 @@ def _inlined(
         if name in _CALLS:
             inner = params.get("jaxpr", params.get("call_jaxpr", params.get("fun_jaxpr")))
             closed = getattr(inner, "consts", ())
-            made = _inlined(equations, getattr(inner, "jaxpr", inner), closed, given)
+            made = _inlined(equations, getattr(inner, "jaxpr", inner), closed, given, turns)
         elif name == "cond":
-            made = _chosen(equations, params["branches"], given)
-        elif name == "scan" and 0 < params["length"] <= _LONGEST_SCAN:
-            made = _repeated(equations, params, given)
+            made = _chosen(equations, params["branches"], given, turns)
+        elif name == "scan" and 0 < turns * params["length"] <= _LONGEST_SCAN:
+            made = _repeated(equations, params, given, turns)
         else:
             made = [_made(v) for v in equation.outvars]
             equations.append(Equation(name, params, tuple(given), tuple(made)))
@@ -162,7 +167,7 @@ def _inlined(
 
 
 def _chosen(
-    equations: list[Equation], branches: Sequence[Any], inputs: Sequence[Variable]
+    equations: list[Equation], branches: Sequence[Any], inputs: Sequence[Variable], turns: int
 ) -> list[Variable]:
     """Add all branches of a choice to some equations, and the choice; return what it makes.
 
@@ -170,11 +175,12 @@ def _chosen(
         equations: The equations.
         branches: Closed jaxprs.
         inputs: The number of the branch, which is one of them, and what they are given.
+        turns: Those of the loops around it.
     """
     number, *given = inputs
     found: list[Variable] = []
     for place, branch in enumerate(branches):
-        made = _inlined(equations, branch.jaxpr, branch.consts, given)
+        made = _inlined(equations, branch.jaxpr, branch.consts, given, turns)
         if not place:
             found = made
             continue
@@ -189,7 +195,7 @@ def _chosen(
 
 
 def _repeated(
-    equations: list[Equation], params: dict[str, Any], inputs: Sequence[Variable]
+    equations: list[Equation], params: dict[str, Any], inputs: Sequence[Variable], turns: int
 ) -> list[Variable]:
     """Add a loop of known length (`lax.scan`) to some equations, as often as it is carried out.
 
@@ -197,6 +203,7 @@ def _repeated(
         equations: The equations.
         params: Of the loop.
         inputs: What it reads, what it carries, and arrays of which each time has an entry.
+        turns: Those of the loops around it.
     """
     body, length = params["jaxpr"], params["length"]
     first, second = params["num_consts"], params["num_consts"] + params["num_carry"]
@@ -218,7 +225,8 @@ def _repeated(
                 "slice", [row], (1, *rest), start_indices=start, limit_indices=stop, strides=None
             )
             given.append(add("squeeze", [cut], rest, dimensions=(0,)))
-        found = _inlined(equations, body.jaxpr, body.consts, [*constants, *carried, *given])
+        given = [*constants, *carried, *given]
+        found = _inlined(equations, body.jaxpr, body.consts, given, turns * length)
         carried = found[: second - first]
         made.append(found[second - first :])
     made = made[::-1] if params["reverse"] else made

@@ -229,6 +229,14 @@ def a_long_loop(p: Any, c: Any, now: Any) -> Any:
     return error(lax.fori_loop(0, 1000, lambda _, v: 0.999 * v, outputs(p, c["x"])), c)
 
 
+@refused("scan")
+def loops_within_loops(p: Any, c: Any, now: Any) -> Any:
+    def often(_: Any, v: Any) -> Any:
+        return lax.fori_loop(0, 9, lambda _, w: 0.999 * w, v)
+
+    return error(lax.fori_loop(0, 9, often, outputs(p, c["x"])), c)
+
+
 @refused("of an array that has no entries")
 def an_empty_piece(p: Any, c: Any, now: Any) -> Any:
     return error(jnp.tanh(jnp.pad(outputs(p, c["x"])[:0], ((2, 4), (0, 0)))), c)
