@@ -125,7 +125,7 @@ def run(
     from dlnsweep.execution.meeting import met
     from dlnsweep.execution.preparing import prepare
     from dlnsweep.execution.rounds import Computed, has_rounds, rounds
-    from dlnsweep.execution.runner import begun_ahead, executor_for, work
+    from dlnsweep.execution.runner import begun_ahead, check_of_workers, executor_for, work
     from dlnsweep.numerics.compile_cache import problem
     from dlnsweep.progress.reporting import reporting, tally_of
     from dlnsweep.settings.sentences import duration
@@ -136,7 +136,8 @@ def run(
     by_rounds, seconds = has_rounds(sweep), None if wait is None else 60 * wait
 
     def compute(sweep: Sweep) -> Computed:
-        prepared = prepare(sweep, root, share, how=how)
+        ready = check_of_workers(execute)
+        prepared = prepare(sweep, root, share, how=how, check_workers=ready)
         left = prepared.runs - prepared.runs_done
         mine = f" of shard {share}" if share else ""
         ahead = None

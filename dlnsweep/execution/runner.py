@@ -74,10 +74,7 @@ def run(
     execute, how = executor_for(workers, dask, checkpoint_seconds)
     root = results_folder(DEFAULT_OUT if out is None else out, sweep.name)
     by_rounds = has_rounds(sweep)
-
-    def ready() -> None:
-        if isinstance(execute, LocalExecutor):
-            execute.check_plugins(should_stop)
+    ready = check_of_workers(execute, should_stop)
 
     def say(text: str) -> None:
         on_event(Event("note", text=text))
@@ -182,6 +179,15 @@ def executor_for(
     local = LocalExecutor(workers, checkpoint_seconds)
     count = local.num_workers
     return local, "1 worker" if count == 1 else f"{count} workers"
+
+
+def check_of_workers(
+    execute: Execute, should_stop: Callable[[], bool] = lambda: False
+) -> Callable[[], None]:
+    """Return what is to be called before a folder is made; see `LocalExecutor.check_plugins`."""
+    if isinstance(execute, LocalExecutor):
+        return lambda: execute.check_plugins(should_stop)
+    return lambda: None
 
 
 def begun_ahead(execute: Execute, root: str | Path) -> AbstractContextManager[None]:

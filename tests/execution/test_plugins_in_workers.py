@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,31 @@ def test_a_plug_in_that_never_ends_in_a_worker_is_stopped(tmp_path: Path) -> Non
     with loaded(path), pytest.raises(dlnsweep.Interrupted, match=told):
         dlnsweep.run(OWN, tmp_path / "out", workers=1, should_stop=lambda: True)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_tells_it_before_a_folder_is_made(tmp_path: Path) -> None:
+    (tmp_path / "far_away.py").write_text("scale = 1.0\n")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "plugin_cli.py").write_text("import far_away\n" + NETWORK)
+    sections = [
+        f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in keys.items())
+        for name, keys in OWN.items()
+        if name != "name"
+    ]
+    (tmp_path / "own.toml").write_text('name = "own"\n' + "".join(sections))
+    # By -m the folder that one is in is on sys.path here, and not in workers.
+    command = [sys.executable, "-m", "dlnsweep", "run", "own.toml", "--workers", "1"]
+    done = subprocess.run(
+        [*command, "--plugin", "deeper/plugin_cli.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "a worker process cannot load what this one has loaded" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize(
