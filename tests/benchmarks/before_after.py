@@ -35,6 +35,10 @@ def _training(**changes: Any) -> Measure:
     document = sweep_document(depth=3, width=100, steps=20_000, precision="float64", seeds=2)
     for section, values in changes.items():
         document[section] = {**document[section], **values}
+    return _training_of(document)
+
+
+def _training_of(document: dict[str, Any]) -> Measure:
     return lambda core: core.call("train", [{"document": document}])[0]["answer"]["training"]
 
 
@@ -79,6 +83,16 @@ def measures(folder: str) -> dict[str, Measure]:
             sweep={"kernel": "reduced", "tolerance": 1e-4},
             network={"width": 400},
             training={"num_steps": 200_000},
+        ),
+        "training, 8 runs, deep prior": _training_of(
+            {
+                "name": "deep_prior",
+                "problem": {"kind": "deep_prior", "signal_dim": 50, "measurement_dim": 20},
+                "network": {"width": 400},
+                "training": {"learning_rate": 0.1, "num_steps": 2_000},
+                "record": {"count": 2, "observables": ["loss"]},
+                "sweep": {"seeds": 8, "precision": "float64"},
+            }
         ),
         "4 000 tiny runs with their files": _whole(folder, 20),
     }

@@ -16,6 +16,7 @@ from dlnsweep.contracts.drawing import drawing_named, drawing_of
 from dlnsweep.contracts.loss import LOSSES
 from dlnsweep.contracts.network import NETWORKS, NetworkKind, network_of
 from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.engine.batch import train_batch
 from dlnsweep.engine.trained import Trained
@@ -124,6 +125,8 @@ BY_PLACE = [
 ]  # fmt: skip
 # Differences over 2e-5 of numbers of size one, each rounded at 1e-16, and their third derivatives.
 DIFFERENCED = 1e-9
+# Ten steps of roundings of 6e-8, magnified where an entry's own history scales it.
+NEAR = 1e-3
 # Of what is recorded here nothing depends on these, for a reason.
 SILENT = {
     "training.divergence_factor": "no run diverges",
@@ -223,6 +226,38 @@ def test_float32_is_near_float64_and_a_batch_is_its_runs(place: tuple[str, str])
         if name != "numerical_rank":
             # 30 steps of roundings of 6e-8.
             np.testing.assert_allclose(values[0], both.observables[name][0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("place", DOCUMENTS, ids=" ".join)
+def test_every_optimizer_trains_in_both_precisions_or_is_refused(
+    place: tuple[str, str], optimizer: str
+):
+    """Ten steps: by sign or with normalised entries, roundings are magnified in few more."""
+    steps = {"record__steps": [0, 1, 10], "training__num_steps": 10}
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for precision in ("float64", "float32"):
+        if precision == "float32" and place in FLOAT64_ONLY:
+            continue
+        changes = steps | {"training__optimizer": optimizer, "sweep__precision": precision}
+        try:
+            sweep = sweep_of(place, **changes)
+        except SpecError:
+            # By its kind, so in both precisions.
+            with pytest.raises(SpecError, match="optimizer"):
+                sweep_of(place, **changes)
+            assert not found
+            continue
+        result = trained(make_plan(sweep), [{}, {}])
+        assert set(result.status) == {"finished"}
+        found[precision] = {name: values[0] for name, values in result.observables.items()}
+        for values in found[precision].values():
+            assert np.isfinite(values).all()
+        assert (found[precision]["loss"][-1] != found[precision]["loss"][0]).all()
+    for name, values in found.get("float32", {}).items():
+        if name != "numerical_rank":
+            np.testing.assert_allclose(values, found["float64"][name], rtol=NEAR, atol=NEAR)
 
 
 # Kinds whose weights say something beside what their seed draws only.
