@@ -12,7 +12,6 @@ import typer
 
 from dlnsweep.errors import Interrupted
 from dlnsweep.machine.paths import user_path
-from dlnsweep.settings.sentences import printable
 
 if TYPE_CHECKING:
     from dlnsweep.execution.folders import Overview, Search
@@ -36,7 +35,7 @@ def ls(
     other file systems are not looked into. Ctrl-C lists what was found until then.
     """
     from dlnsweep.execution.folders import Search, overviews
-    from dlnsweep.settings.sentences import shorten
+    from dlnsweep.settings.sentences import printable, shorten
 
     def cells(each: Overview) -> list[str]:
         own = each.path.relative_to(folder) if each.path != folder else each.path
@@ -84,6 +83,8 @@ def _patience() -> Callable[[Path], None]:
         nonlocal next_at, looked_at
         looked_at += 1
         if time.monotonic() - begun >= next_at:
+            from dlnsweep.settings.sentences import printable
+
             next_at *= 2
             where = printable(str(place), 120)
             print(
@@ -98,6 +99,8 @@ def _patience() -> Callable[[Path], None]:
 
 def _passed_over(search: Search) -> Iterator[str]:
     if search.elsewhere:
+        from dlnsweep.settings.sentences import printable
+
         names = ", ".join(printable(str(path), 80) for path in search.elsewhere[:_MOST_NAMED])
         more = len(search.elsewhere) - _MOST_NAMED
         rest = f" and {more} more" if more > 0 else ""

@@ -231,6 +231,25 @@ def test_what_is_done_waits_for_nothing_heavy(command, finished: Path) -> None:
     assert not {"jax", "pandas", "matplotlib", "scipy"} & {*loaded}
 
 
+def test_help_waits_for_nothing_that_checks_files() -> None:
+    """Pydantic took as long as all else that `--help` does."""
+    code = (
+        "import sys; from dlnsweep.cli.app import main\n"
+        "try: main()\nfinally: print(*sorted(sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "--help"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        check=True,
+    )
+    assert "verify" in ended.stdout
+    loaded = ended.stdout.splitlines()[-1].split()
+    assert "typer" in loaded
+    assert not {"pydantic", "numpy", "jax", "pandas", "matplotlib"} & {*loaded}
+
+
 def test_run_again_draws_and_says_so(command, finished: Path) -> None:
     shutil.rmtree(finished / "figures", ignore_errors=True)
     ended = command("run", finished.parent / "sweep.toml", "--out", finished.parent)
