@@ -54,6 +54,14 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+def two_processes() -> Any:
+    """Return a cluster of two Dask workers, each a process of its own."""
+    return distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+        host="127.0.0.1", memory_limit=0,
+    )  # fmt: skip
+
+
 def test_without_dask_a_sentence_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,10 +344,7 @@ def test_rounds_going_on_and_warm_starts_by_dask_have_the_same_bytes(tmp_path: P
         return results.path
 
     ended = run("ended", plain)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
-        host="127.0.0.1", memory_limit=0,
-    ) as cluster:  # fmt: skip
+    with two_processes() as cluster:
         for number, (what, asked) in enumerate(ASKED.items()):
             settings = plain | {k: v.replace("FOLDER", f'"{ended}"') for k, v in asked.items()}
             apart = run(f"apart{number}", settings)
@@ -370,13 +375,7 @@ def test_rounds_by_dask_killed_in_between_have_the_same_bytes(tmp_path: Path) ->
     path = write(tmp_path, ROUNDS)
     reference = trained_apart(path, tmp_path / "reference")
     root = tmp_path / "out" / "small"
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
-            host="127.0.0.1", memory_limit=0,
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):  # fmt: skip
+    with two_processes() as cluster, distributed.Client(cluster) as client:
         arguments = ("run", path, "--out", tmp_path / "out", "--no-figure", "--dask")
 
         def files() -> int:
@@ -411,13 +410,7 @@ def test_ctrl_c_and_a_killed_dask_worker(tmp_path: Path) -> None:
     path = write(tmp_path, LONG)
     reference = trained_apart(path, tmp_path / "reference")
     root = tmp_path / "out" / "long"
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
-            host="127.0.0.1", memory_limit=0,
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):  # fmt: skip
+    with two_processes() as cluster, distributed.Client(cluster) as client:
         arguments = ("run", path, "--out", tmp_path / "out", "--no-figure", "--dask")
         first = start(*arguments, cluster.scheduler_address, cwd=tmp_path)
         wait_until(lambda: (root / "curves").exists() and list((root / "curves").iterdir()))
