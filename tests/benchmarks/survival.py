@@ -610,7 +610,8 @@ def killers(quick: bool) -> Row:
     """A batch that kills every worker is reported, and the rest completes."""
     from test_execution import STAND_IN
 
-    from dlnsweep.execution import local as execution
+    from dlnsweep.execution import worker_process
+    from dlnsweep.execution.local import LocalExecutor
 
     tries, losses = (1 if quick else 10), 0
     ways = ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(9)", "os.abort()"]
@@ -622,11 +623,11 @@ def killers(quick: bool) -> Row:
             def command(module: str, *parts: str, script: str = script) -> list[str]:
                 return [sys.executable, "-c", script, *parts]
 
-            with mock.patch.object(execution, "python_command", command), mock.patch.dict(
+            with mock.patch.object(worker_process, "python_command", command), mock.patch.dict(
                 os.environ, {"JAX_PLATFORMS": "cpu"}
             ):  # fmt: skip
                 events: list[Any] = []
-                failures = execution.LocalExecutor(2)(home, range(4), events.append, lambda: False)
+                failures = LocalExecutor(2)(home, range(4), events.append, lambda: False)
             done = {e.batch for e in events if e.kind == "done"}
             losses += set(failures) != {k % 4} or done != set(range(4)) - {k % 4}
     return Row("a batch that kills its worker every time is reported, the rest completes", tries,

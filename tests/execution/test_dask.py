@@ -36,7 +36,7 @@ from test_execution import STAND_IN, kinds
 import dlnsweep
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution import dask as dask_execution
-from dlnsweep.execution import dask_task
+from dlnsweep.execution import dask_task, worker_process
 from dlnsweep.execution import local as execution
 from dlnsweep.execution.dask import DaskExecutor
 from dlnsweep.execution.events import Event
@@ -114,7 +114,7 @@ def executor(
     ) -> tuple[dict[int, str], list[Event]]:
         script = STAND_IN.replace("{body}", textwrap.dedent(body))
         monkeypatch.setattr(
-            execution,
+            worker_process,
             "python_command",
             lambda module, root: [sys.executable, "-c", script, root],
         )
