@@ -1,7 +1,8 @@
 """Long runs beside the floors set for them: `python -m tests.benchmarks.floors [--csv FILE]`.
 
-Processor seconds of whole commands, from the start of Python to the last file, in one process: so
-that a machine that others use does not matter much. `--only WORD` measures the rows that have it.
+Whole commands, from the start of Python to the last file: processor seconds in one process, with
+nothing compiled before and once more with what that kept; and seconds by the clock as users run it,
+with a worker a core, likewise once more. `--only WORD` measures the rows that have it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+from dlnsweep.numerics.compile_cache import VARIABLE
 from tests.benchmarks.tables import Table, machine
 
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _ONE = "network.depth=3 sweep.seeds=1"
 # Work, sweep file, what is set, the floor in seconds.
 ROWS = [
@@ -35,21 +39,30 @@ ROWS = [
 ]  # fmt: skip
 
 
-def seconds(file: str, settings: str) -> float:
-    """Return the processor seconds of a sweep, all included."""
+def seconds(file: str, settings: str) -> tuple[float, float, float]:
+    """Return the processor seconds of a sweep, at first and again, and those by the clock."""
     with tempfile.TemporaryDirectory() as folder:
         # Without figures, which may ask for what is not varied here; they are last in these files.
         text = re.split(r"\n\[+figure\]", Path(f"sweeps/{file}.toml").read_text("utf-8"))[0]
         own = Path(folder, f"{file}.toml")
         own.write_text(text, encoding="utf-8")
-        command = [sys.executable, "-m", "dlnsweep", "run", str(own), "--out", folder]
-        command += ["--workers", "0", "--quiet"]
-        command += [part for each in settings.split() for part in ("--set", each)]
-        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, check=True, env=os.environ | one)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        more = [part for each in settings.split() for part in ("--set", each)]
+        # Of its own: what another row or another day compiled would be taken from the user's.
+        cache = {VARIABLE: str(Path(folder, "compiled"))}
+
+        def run(number: int, *workers: str) -> tuple[float, float]:
+            command = [sys.executable, "-m", "dlnsweep", "run", str(own), "--quiet"]
+            command += ["--out", str(Path(folder, str(number))), *workers, *more]
+            before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            subprocess.run(command, check=True, env=os.environ | ONE_THREAD | cache)
+            clock, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, clock
+
+        in_one = "--workers", "0"
+        first, again = run(0, *in_one)[0], run(1, *in_one)[0]
+        # Workers have programs of their own.
+        run(2)
+        return first, again, run(3)[1]
 
 
 def main() -> int:
@@ -60,12 +73,12 @@ def main() -> int:
     arguments = parser.parse_args()
     where = machine()
     table = Table(
-        "Long runs beside their floors: processor seconds of whole commands",
-        ["work", "sweep", "settings", "floor", "seconds"],
+        "Long runs beside their floors: processor seconds of whole commands, and by the clock",
+        ["work", "sweep", "settings", "floor", "seconds", "seconds again", "clock"],
     )
     for work, file, settings, floor in ROWS:
         if arguments.only in work:
-            table.add(work, file, settings, floor, seconds(file, settings))
+            table.add(work, file, settings, floor, *seconds(file, settings))
             print(table.rows[-1], flush=True)
             if arguments.csv:
                 table.write_csv(arguments.csv, where)
