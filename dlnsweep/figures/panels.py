@@ -267,6 +267,11 @@ def not_finite_note(runs: int) -> list[str]:
     return [f"{runs} with values that are not finite, left out at those steps"] if runs else []
 
 
+def left_out_note(steps: int) -> list[str]:
+    """Return that there are steps at which curves would have been of some of their runs only."""
+    return ["steps that only some runs of a curve recorded: left out"] if steps else []
+
+
 def curve_style(keys: Panelled, curve: Curve) -> dict[str, Any]:
     """Return the marker and dashes of a curve; none where there is no other to tell it from."""
     return dict(curve.look) if keys.hue or keys.style_by else {}

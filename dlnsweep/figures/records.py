@@ -68,6 +68,7 @@ class Records:
         self._index = pd.Index(selection.used.index)
         self._stopped = (selection.used["status"] == "stopped").to_numpy()
         self._not_finite = np.zeros(len(self._index), dtype=bool)
+        self.num_left_out = 0
 
     @property
     def num_not_finite(self) -> int:
@@ -82,10 +83,22 @@ class Records:
     def summaries(
         self, groups: Sequence[Group], band: Band, quantiles: tuple[float, float]
     ) -> list[Summary]:
-        """Return the median and band of each group at each step that one of its runs recorded."""
+        """Return the median and band of each group at the steps that its runs recorded.
+
+        Runs of a group may have recorded other steps than its others (`training.num_steps` varies,
+        say). Medians over now these and now those would zigzag: a step is left out if at a later
+        one there are more runs. `num_left_out` counts those steps.
+        """
         of_run = self._numbered(groups)
-        steps, ends, steps_of = self._survey(of_run)
+        steps, ends, steps_of, counts_of = self._survey(of_run)
         self._ends = steps, ends
+        for number, (there, counts) in enumerate(zip(steps_of, counts_of, strict=True)):
+            stopped = np.sort(ends[self._stopped & (of_run == number)])
+            # A stopped run holds its last value.
+            present = counts + np.searchsorted(stopped, there)
+            kept = present >= np.maximum.accumulate(present[::-1])[::-1]
+            steps_of[number] = there[kept]
+            self.num_left_out += int((~kept).sum())
         numbers = [int(of_run[np.argmax(group.runs)]) for group in groups]
         # What was not stopped early holds nothing.
         last = np.where(self._stopped, ends, np.iinfo(np.int64).max)
@@ -170,11 +183,14 @@ class Records:
             of_run[runs] = number
         return of_run
 
-    def _survey(self, of_run: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-        """Return all steps, the last one of each run, and the steps of each group."""
+    def _survey(
+        self, of_run: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], list[np.ndarray]]:
+        """Return all steps, the last one of each run, each group's steps, and its runs at those."""
         steps = np.empty(0, np.int64)
         last = np.full(len(self._index), -1)
         of_group = [steps] * (of_run.max(initial=-1) + 1)
+        counts_of = [steps] * len(of_group)
         for rows in self._rows([]):
             # Few steps among many rows: to hash them takes a tenth of sorting them.
             coded = pa.array(rows.step).dictionary_encode()
@@ -185,11 +201,18 @@ class Records:
             steps = np.union1d(steps, here)
             np.maximum.at(last, rows.place, rows.step)
             group = of_run[rows.place]
-            present = np.zeros((len(of_group), len(here)), dtype=bool)
-            present[group[group >= 0], index[group >= 0]] = True
-            for number in np.flatnonzero(present.any(axis=1)):
-                of_group[number] = np.union1d(of_group[number], here[present[number]])
-        return steps, last, of_group
+            cell = group[group >= 0] * len(here) + index[group >= 0]
+            size = len(of_group) * len(here)
+            counts = np.bincount(cell, minlength=size).reshape(len(of_group), len(here))
+            for number in np.flatnonzero(counts.any(axis=1)):
+                present = counts[number] > 0
+                known, of_known = of_group[number], counts_of[number]
+                both = np.union1d(known, here[present])
+                summed = np.zeros(len(both), np.int64)
+                summed[np.searchsorted(both, known)] += of_known
+                summed[np.searchsorted(both, here[present])] += counts[number][present]
+                of_group[number], counts_of[number] = both, summed
+        return steps, last, of_group, counts_of
 
     def _blocks(self, tables: Sequence[_Table]) -> list[np.ndarray]:
         """Cut the steps into runs of neighbours whose tables fit into memory together."""
@@ -271,13 +294,13 @@ class _Table:
         """Make room for the steps of a block, and for those after it that a point looks at."""
         first, end = np.searchsorted(self.steps, [block[0], block[-1] + 1])
         self._here = self.steps[first : end + self._window]
+        # A run may have stopped at a step that is left out.
+        self._range = block[0], max([block[-1], *self._here[-1:]])
         self._values = np.full((len(self._here), self.num_runs), np.nan)
 
     def take(self, rows: _Rows, mine: np.ndarray, not_finite: np.ndarray) -> None:
         """Take the rows of this group that are of the block."""
-        if not len(self._here):
-            return
-        mine = mine & (rows.step >= self._here[0]) & (rows.step <= self._here[-1])
+        mine = mine & (rows.step >= self._range[0]) & (rows.step <= self._range[1])
         if not mine.any():
             return
         recorded = rows.values(self.observable)[mine]
@@ -286,9 +309,10 @@ class _Table:
         not_finite[place[~usable]] = True
         recorded = self._fitted(recorded)
         lane = self._lane[place]
-        self._values[np.searchsorted(self._here, step), lane] = recorded
         ends = step == self._last[lane]
         self._held[lane[ends]] = recorded[ends]
+        drawn = np.isin(step, self._here)
+        self._values[np.searchsorted(self._here, step[drawn]), lane[drawn]] = recorded[drawn]
 
     def end(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the points of the block, and their values."""

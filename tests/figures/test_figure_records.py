@@ -90,3 +90,33 @@ def test_vectors_that_grow_longer_from_batch_to_batch():
         here = np.stack(curves.loc[curves["step"] == step, "singular_values"].tolist())
         np.testing.assert_array_equal(found.median[row, : here.shape[1]], np.median(here, axis=0))
         assert np.isnan(found.median[row, here.shape[1] :]).all()
+
+
+@pytest.mark.parametrize("table_bytes", [1, records._TABLE_BYTES])
+def test_no_point_is_of_fewer_runs_than_a_later_one(table_bytes: int, monkeypatch):
+    """Half of the runs are shorter, with records of their own in between; one stopped off them."""
+    monkeypatch.setattr(records, "_TABLE_BYTES", table_bytes)
+    tables = samples.make_tables({(0.1, 2, 0): "stopped"})
+    runs, curves = tables.run_table, tables.curve_table
+    short = runs.loc[runs[DECAY] == 0.01, "run_id"]
+    stopped = runs.loc[runs["status"] == "stopped", "run_id"].item()
+    of_short = curves["run_id"].isin(short).to_numpy()
+    curves.loc[of_short, "step"] = curves.loc[of_short, "step"].replace({10: 7, 100: 40, 1000: 60})
+    ends = ((curves["run_id"] == stopped) & (curves["step"] == 10)).to_numpy()
+    curves.loc[ends, "step"] = 9
+    made = Records(tables, select(tables, {}))
+    everyone = np.ones(30, dtype=bool)
+    (found,) = made.summaries([Group("loss", everyone)], "none", (0.25, 0.75))
+    # The steps of all, then those of the longer runs; not 7, 9, 40 and 60.
+    np.testing.assert_array_equal(found.x, [0, 1, 10, 100, 1000])
+    np.testing.assert_array_equal(found.num_runs, [30, 30, 20, 20, 20])
+    assert made.num_left_out == 4
+    held = curves.loc[ends, "loss"].item()
+    for step, median in zip(found.x, found.median, strict=True):
+        here = curves.loc[curves["step"] == step, "loss"].to_numpy()
+        # The one that stopped holds its last value.
+        here = np.append(here, held) if step > 9 else here
+        assert median == np.median(here)
+    figure = draw(tables, read_figure({"kind": "curves", "y": "loss"}))
+    caption = figure.caption  # type: ignore[attr-defined]
+    assert "steps that only some runs of a curve recorded: left out" in caption

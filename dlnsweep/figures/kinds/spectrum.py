@@ -14,6 +14,7 @@ from dlnsweep.figures.panels import (
     band_note,
     curve_style,
     groups,
+    left_out_note,
     legend_of,
     make_grid,
     make_room,
@@ -72,6 +73,7 @@ def draw_spectrum(results: Results, keys: SpectrumFigure, selection: Selection) 
         *band_note(keys, [summary for shown in per_panel for summary in shown]),
         *layout.not_shown(selection, *shown_by(keys).values()),
         *not_finite_note(records.num_not_finite),
+        *left_out_note(records.num_left_out),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_curves),
     ]
