@@ -30,7 +30,8 @@ _BOOTSTRAP = (
 # while we compute, whatever the environment or the process says. A run that diverges has NaNs.
 _OURS: dict[str, Any] = {
     "jax_enable_x64": True,
-    "jax_default_matmul_precision": None,
+    # JAX's own is TF32 on a GPU and bf16 on a TPU for products of float32.
+    "jax_default_matmul_precision": "highest",
     "jax_default_prng_impl": "threefry2x32",
     "jax_threefry_partitionable": True,
     "jax_random_seed_offset": 0,

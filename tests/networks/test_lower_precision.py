@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ ROUNDS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda x: lax.reduce_precision(x, 8, 7),
         "7 bits of a mantissa (reduce_precision, at ",
     ),
+    "complex": (
+        lambda x: lax.complex(x, x).astype(jnp.complex64).real.astype(x.dtype),
+        "complex64 (convert_element_type, at ",
+    ),
+    "algorithm": (
+        lambda x: jnp.dot(x, x, precision="TF32_TF32_F32"),
+        "precision TF32_TF32_F32 (dot_general, at ",
+    ),
     # JAX's own scores are float32, whatever they are made of.
     "attention": (
         lambda x: jax.nn.dot_product_attention(*[x[None, :, None]] * 3),
@@ -83,6 +92,22 @@ def test_digits_that_are_lost_in_between_are_found(name: str) -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_what_has_no_digits_of_the_run_may_be_of_any_precision(name: str, dtype: str) -> None:
     assert looked_at(KEEPS[name], dtype) == ""
+
+
+@pytest.mark.parametrize("level", ["default", "high", lax.Precision.DEFAULT, "BF16_BF16_F32"])
+def test_a_product_of_float32_is_of_all_its_digits(level: Any) -> None:
+    """TF32 on a GPU and bf16 on a TPU, which a CPU does not show."""
+
+    def multiply(x: Any) -> Any:
+        return jnp.matmul(x, x, precision=level)
+
+    found = looked_at(multiply, "float32")
+    assert found.startswith("precision ")
+    assert f"(dot_general, at {Path(__file__).name}:" in found
+    # A level changes products of float32 only.
+    assert looked_at(multiply) == "" or level == "BF16_BF16_F32"
+    assert looked_at(lambda x: jnp.matmul(x, x, precision="highest"), "float32") == ""
+    assert looked_at(lambda x: jnp.matmul(x, x, precision="F32_F32_F32"), "float32") == ""
 
 
 def test_float32_is_not_below_a_float32_run() -> None:
@@ -147,3 +172,26 @@ def test_a_network_that_rounds_is_refused_unless_it_says_so(name: str, tmp_path:
     with loaded(path):
         results = dlnsweep.run(own, tmp_path / "out", workers=0)
     assert set(results.runs()["status"]) == {"finished"}
+
+
+def test_plain_products_are_of_the_highest_precision_where_they_are_trained(
+    tmp_path: Path,
+) -> None:
+    """JAX's own default is TF32 on a GPU and bf16 on a TPU."""
+    text = NETWORK.replace(
+        "    return params @ inputs",
+        "    made = jax.make_jaxpr(jnp.matmul)(params, inputs)\n"
+        "    SEEN.append(made.eqns[-1].params['precision'])\n"
+        "    return params @ inputs",
+    )
+    path = tmp_path / "plain.py"
+    path.write_text(f"SEEN = []\n{text}")
+    own = document(
+        network={"kind": "rounds"},
+        record={"observables": ["loss", "sharpness"]},
+        sweep={"precision": "float32"},
+    )
+    with loaded(path):
+        seen = sys.modules["dlnsweep_plugins.plain"].SEEN
+        dlnsweep.run(own, tmp_path / "out", workers=0)
+    assert {str(each) for each in seen} == {"(Precision.HIGHEST, Precision.HIGHEST)"}
