@@ -14,6 +14,7 @@ from planned_runs import assert_end_alike, train
 from spec_samples import document, problems, sweep
 from sweep_samples import PATIENCE, data_files, start, trained_apart, write
 from test_checkpoint import assert_same, in_pieces
+from vector_cases import ROUNDING, TRAINING, beside_generic, planned, random_case
 
 import dlnsweep
 from dlnsweep.contracts.network import AUTO_TAKES, network_of
@@ -25,17 +26,12 @@ from dlnsweep.execution.comparison import compare_runs
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.elementwise import ELEMENTWISE
 from dlnsweep.simd.entries import Refused
 
-# Both take the same steps in float64 and round apart: 40 steps that contract, and sums of some ten
-# terms, of numbers of size 1.
-ROUNDING = 1e-13
-TRAINING = {"learning_rate": 0.05, "num_steps": 40, "weight_decay": 0.01}
 MLP = {"kind": "mlp", "width": 3, "depth": 2}
-TEACHER = {"kind": "teacher", "signal_dim": 2, "measurement_dim": 3, "num_samples": 4}
 CASES: dict[str, dict[str, Any]] = {
     "tanh, adam": {
         "network": {**MLP, "activation": "tanh"},
@@ -102,15 +98,6 @@ CASES: dict[str, dict[str, Any]] = {
 FAST = ("tanh, adam", "minibatches in epochs")
 
 
-def planned(case: dict[str, Any], **options: Any) -> Plan:
-    whole = {
-        "problem": TEACHER,
-        "training": TRAINING,
-        "record": {"count": 5, "observables": ["loss"]},
-    }
-    return make_plan(sweep(**(whole | case), sweep={"seeds": 2, "kernel": "simd"} | options))
-
-
 @pytest.mark.parametrize(
     "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
 )
@@ -121,30 +108,12 @@ def test_the_steps_are_those_of_the_generic_way(name: str):
     assert pair.is_right(1e-6)
 
 
-def random_case(number: int) -> dict[str, Any]:
-    """Return a small network, its data and its training, drawn."""
-    random = np.random.default_rng(number)
-
-    def one(*values: Any) -> Any:
-        return values[random.integers(len(values))]
-
-    optimizer = one("gradient_descent", "momentum", "nesterov", "adam", "adamw", "rmsprop")
-    return {
-        "problem": {"kind": "teacher", "signal_dim": one(1, 2, 3), "measurement_dim": one(1, 2, 4),
-                    "num_samples": one(1, 3, 6)},
-        "network": {"kind": "mlp", "width": one(1, 2, 4, 6), "depth": one(2, 3, 4),
-                    "activation": one("linear", "tanh", "relu", "gelu", "erf", "softplus")},
-        "training": {"learning_rate": one(0.001, 0.01), "num_steps": 30, "optimizer": optimizer,
-                     "weight_decay": one(0.0, 0.02), "loss": one("squared", "mean_squared")},
-    }  # fmt: skip
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(500))
 def test_the_steps_of_random_networks_are_those_of_the_generic_way(number: int):
-    (pair,) = compare_runs(planned(random_case(number)), [0], kernels=("simd", "generic"))
-    assert pair.endings[0] == pair.endings[1]
-    assert all(deviation.largest < ROUNDING for deviation in pair.deviations.values())
+    (ending, wanted), deviation = beside_generic(random_case(number))
+    assert ending == wanted
+    assert deviation < ROUNDING
 
 
 GRID = {
