@@ -75,6 +75,7 @@ def execute_batch(
     from dlnsweep.execution.kept_weights import weights_file
     from dlnsweep.execution.warm_start import given_of
     from dlnsweep.numerics.code import code_of_numbers
+    from dlnsweep.simd.llvm import instruction_set, llvm_version
     from dlnsweep.store import Store
     from dlnsweep.store.description import environment_of
     from dlnsweep.store.records import curves_table, outcomes_table
@@ -148,6 +149,7 @@ def execute_batch(
         final=final,
     )
     device = device_description()
+    by_vectors = "simd" in trained.kernel
     receipt = {
         "seconds": checkpoint.seconds,
         "compile_seconds": trained.compile_seconds,
@@ -155,8 +157,9 @@ def execute_batch(
         "run_steps": total,
         "run_steps_taken": int(last_step.sum()),
         "device": {key: device[key] for key in ("platform", "kind")},
-        "versions": versions(),
+        "versions": versions() | (llvm_version() if by_vectors else {}),
         "surroundings": around,
+        **({"instructions": instruction_set()} if by_vectors else {}),
         **({"code": code_of_numbers()} if store.keeps_weights else {}),
         **({"went_on_from_step": int(begun.steps[-1])} if begun and not begun.refusals else {}),
         **checkpoint.receipt(),

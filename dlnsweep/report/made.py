@@ -68,6 +68,7 @@ def _counted(receipts: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         around: dict[str, Any] = surroundings if isinstance(surroundings, dict) else {}
         mine = {
             "versions": receipt.get("versions"),
+            "instructions": receipt.get("instructions"),
             "device": receipt.get("device"),
             **{key: around.get(key) for key in ("cpu", "threads", "variables")},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 from functools import cache
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ __all__ = [
     "ir",
     "is_installed",
     "is_usable",
+    "llvm_version",
     "why_not_here",
 ]
 
@@ -95,3 +97,10 @@ def features() -> frozenset[str]:
 def instruction_set() -> str:
     """Return the name of the vector instructions that are used here; empty where there are none."""
     return next((name for feature, name in _SETS if feature in features()), "")
+
+
+@cache
+def llvm_version() -> dict[str, str]:
+    """Return the versions of llvmlite and of the LLVM in it, by name."""
+    llvm = ".".join(map(str, binding.llvm_version_info))
+    return {"llvmlite": importlib.metadata.version("llvmlite"), "LLVM": llvm}

@@ -97,7 +97,7 @@ def log1p(x: Wide) -> Wide:
     return x.where(x.compare("!=", x), found)
 
 
-def _exact(x: Wide) -> tuple[Wide, Wide]:
+def log_in_two(x: Wide) -> tuple[Wide, Wide]:
     """Return log x of a positive x as a sum of two, to about 2^-65 of it."""
     normal, small = _normal(x)
     k, m = _cut(normal)
@@ -127,7 +127,7 @@ def _exact(x: Wide) -> tuple[Wide, Wide]:
 def power(x: Wide, y: Wide) -> Wide:
     """Return x^y; of a negative x for integers y alone, as C has it."""
     size = x.absolute()
-    high, low = _exact(size)
+    high, low = log_in_two(size)
     product = y * high
     rest = y.times_plus(high, -product) + y * low
     # What is beyond is infinite or zero, and has no rest.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.elementwise import ELEMENTWISE
 from dlnsweep.simd.entries import Refused
+from dlnsweep.simd.llvm import instruction_set
 
 MLP = {"kind": "mlp", "width": 3, "depth": 2}
 CASES: dict[str, dict[str, Any]] = {
@@ -197,6 +200,24 @@ def test_worker_processes_write_the_same_bytes(tmp_path: Path):
     assert process.returncode == 0, said
     assert data_files(tmp_path / "out" / "tiny") == data_files(alone)
     assert set(dlnsweep.open_results(alone).runs()["kernel"]) == {"simd"}
+    for folder in (alone, tmp_path / "out" / "tiny"):
+        for receipt in receipts(folder):
+            assert receipt["versions"]["llvmlite"] == importlib.metadata.version("llvmlite")
+            assert receipt["instructions"] == instruction_set() != ""
+
+
+def test_receipts_of_other_kernels_name_no_instructions(tmp_path: Path):
+    document = TINY.replace('"simd"', '"generic"').replace("seeds = 8", "seeds = 1")
+    dlnsweep.run(write(tmp_path, document), tmp_path / "out", workers=0)
+    for receipt in receipts(tmp_path / "out" / "tiny"):
+        assert "instructions" not in receipt
+        assert "llvmlite" not in receipt["versions"]
+
+
+def receipts(folder: Path) -> list[dict[str, Any]]:
+    paths = list(folder.glob("receipts/batch-*.json"))
+    assert paths
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def test_outcomes_name_the_instructions(grid: tuple[Plan, Trained]):

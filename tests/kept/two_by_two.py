@@ -53,7 +53,9 @@ PARTS = [
         _two_by_two,
         settings=(
             "three entries of [[∗, 1], [1, 0]]", "determinant −1, a small norm",
-            "the first layer c times and the last one 1/c times", "10¹¹ run-steps, by", "instructions in 3 min 35 s", "The folder has 283 MB", "it is 18 900 runs, 5 MB",
+            "the first layer c times and the last one 1/c times",
+            "10¹¹ run-steps, by", "instructions in 3 min 35 s",
+            "The folder has 283 MB", "it is 18 900 runs, 5 MB",
             "layers of equal scale (c = 1)", "| | rank, scale 0.1 | 0.33 | 1 |",
             "| nuclear norm, scale 0.1 | 0.33 | 1 |", "the least norm, which is 2.",
             "scales up to 0.22 are", "below 1e-20 for", "with c = 8 medians",

@@ -198,7 +198,7 @@ def decimal_sine(x: Decimal) -> Decimal:
     return total
 
 
-def test_the_inverse_of_erf_is_right_to_two_and_a_half_units_everywhere():
+def test_the_inverse_of_erf_is_right_to_two_units_everywhere():
     tiny = np.exp2(-RANDOM.uniform(1, 53, 150))
     x = np.concatenate([RANDOM.uniform(-1, 1, 200), 1 - tiny, tiny - 1, tiny, [1e-300, 5e-324]])
     x = x[np.abs(x) < 1]
@@ -209,6 +209,6 @@ def test_the_inverse_of_erf_is_right_to_two_and_a_half_units_everywhere():
             # How far y is from the root, by the slope of erf: -2 / sqrt pi e^(-y^2).
             off = complement(abs(y)) - (1 - Decimal(abs(value)))
             slope = 2 / PI.sqrt() * (-(Decimal(y) ** 2)).exp()
-            assert abs(off / slope) < Decimal("2.5") * Decimal(float(np.spacing(abs(y)))), value
+            assert abs(off / slope) < 2 * Decimal(float(np.spacing(abs(y)))), value
     ends = compiled("erf_inv")(np.array([1.0, -1.0, 1.5, NAN]))
     np.testing.assert_array_equal(ends, [INFINITY, -INFINITY, NAN, NAN])
