@@ -145,7 +145,8 @@ def _train_reduced(
     hint = None
 
     def prepare(index: int) -> Lane:
-        lane = draw.lane(RunSettings.at(rows, index), hint)
+        left = len(rows["seed"]) - index - 1
+        lane = draw.lane(RunSettings.at(rows, index), hint, left)
         # What is kept is all that is used, so that a batch which goes on has the same numbers.
         return lane.made_small(is_reduced=forced or not reason_for(lane))
 

@@ -108,6 +108,7 @@ def prepare_lane(
     *,
     forced: bool = False,
     coarser: tuple[int, ...] | None = None,
+    followers: int = 0,
 ) -> Lane:
     """Find the bases of one run.
 
@@ -119,6 +120,7 @@ def prepare_lane(
         hint: Thresholds that a similar run got.
         forced: Whether the run is reduced however large its bases are.
         coarser: See `prepare`.
+        followers: See `prepare`.
     """
     momentum = 0.0 if training.optimizer == "gradient_descent" else training.momentum
     descent = Descent(
@@ -138,6 +140,7 @@ def prepare_lane(
         hint,
         however_large=forced,
         coarser=coarser,
+        followers=followers,
     )
     return Lane(start, descent, record, prepared)
 

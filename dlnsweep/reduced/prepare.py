@@ -33,6 +33,9 @@ _FINEST_SHARE = 1e-3
 _MOMENTUM_SAFETY = 2.0
 # How the two thresholds are traded for one another: forward by the first, backward by the second.
 _TRADES = ((4.0, 1.0), (1.0, 2.0), (4.0, 0.7), (0.5, 2.0))
+# Trades were seen to spare a tenth of a step's arithmetic at most. What a rehearsal evaluates takes
+# some ten times as long as a step of compiled code, so trades pay in so many times as many steps.
+_TRADES_PAY = 10.0 * 10.0 * len(_TRADES)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def prepare(
     *,
     however_large: bool = False,
     coarser: tuple[int, ...] | None = None,
+    followers: int = 0,
 ) -> Prepared:
     """Find bases with which the run's records are right to `tolerance`.
 
@@ -105,6 +109,7 @@ def prepare(
         however_large: Do not give up on bases that hold most of a hidden layer, or cost as much.
         coarser: Of a network that is itself a truncation, the sizes of the hidden layers of the
             next coarser one: their difference tells how much this one lacks.
+        followers: How many runs will take its thresholds as their hint.
     """
     thinness = _thinness(network)
     refusal = "the measurements are nearly rank-deficient" if thinness > _THINNEST else ""
@@ -124,7 +129,8 @@ def prepare(
                 refusal = f"the compressed network is too coarse ({missing:.1e})"
                 coarse = True
                 break
-        found = _search(reduction, tolerance, hint, thinness)
+        worth = num_steps * (1 + followers) > _TRADES_PAY * reduction.evaluations
+        found = _search(reduction, tolerance, hint, thinness, trades=worth)
         if not found.refusal:
             return replace(found, estimate=max(found.estimate, missing), missing=missing)
         refusal = found.refusal
@@ -155,7 +161,12 @@ def _thinness(network: Network) -> float:
 
 
 def _search(
-    reduction: Reduction, tolerance: float, hint: Thresholds | None, thinness: float
+    reduction: Reduction,
+    tolerance: float,
+    hint: Thresholds | None,
+    thinness: float,
+    *,
+    trades: bool,
 ) -> Prepared:
     """Return the cheapest truncation tried that meets the tolerance, or the best one."""
     rank = reduction.pilot.network.first.shape[1]
@@ -188,7 +199,7 @@ def _search(
         assert nearest is not None
         text = f"the error estimate stayed at {nearest.estimate:.1e}, above the tolerance"
         return replace(nearest, refusal=text)
-    for factors in () if hint else _TRADES:
+    for factors in () if hint or not trades else _TRADES:
         assert best.thresholds is not None
         tried = attempt(best.thresholds.times(*factors))
         cheaper = tried.sizes.step_flops(rank) < best.sizes.step_flops(rank)

@@ -86,12 +86,13 @@ class ReducedDraw:
             (self._programs[levels],) = executables.once(name, example, make)
         return self._programs[levels]
 
-    def lane(self, row: RunSettings, hint: Thresholds | None = None) -> Lane:
+    def lane(self, row: RunSettings, hint: Thresholds | None = None, followers: int = 0) -> Lane:
         """Draw one run and find its bases.
 
         Args:
             row: The run's settings.
             hint: Thresholds that a similar run got.
+            followers: How many runs will take those of this one.
         """
         arguments = self._arguments(row)
         sections = self.drawing.sections.with_numbers(arguments, None)
@@ -111,6 +112,7 @@ class ReducedDraw:
                 hint,
                 forced=self.forced,
                 coarser=coarser,
+                followers=followers,
             )
             if deeper == _MOST_DEEPER or not lane.prepared.coarse:
                 return replace(lane, deeper=deeper)
@@ -195,16 +197,21 @@ class ReducedProgram:
         if self.stops_everywhere:
             flops = self.sizes.step_flops(len(lanes[0].start.data.inputs)) * layout.vectorized
             self.grain = 2 ** max(4, int(np.log2(_STOP_FLOPS / flops)))
-        arguments = self.start(lanes[:1])
+        given = self._given(lanes[:1])
         forms = f"{kernel.early_exit} {kernel.fused} {self.sizes} {layout}"
-        (self._segment,) = executables.once(
-            name and f"{type(self)} {name} {forms}",
-            arguments,
-            lambda: (self._compiled(*arguments),),
+        self._start, self._segment, self._norms = executables.once(
+            name and f"{type(self)} {name} {forms}", given, lambda: self._compiled(given)
         )
         self.call_bytes = bytes_of(self._segment)
 
-    def _compiled(self, inputs: Any, carry: Any) -> Any:
+    def _compiled(self, given: Any) -> tuple[Any, Any, Any]:
+        """Return what makes runs ready, what trains them, and what tells where they are."""
+        start, norms = jax.jit(jax.vmap(self.kernel.start)), jax.jit(jax.vmap(self._norm))
+        inputs, carry = jax.eval_shape(start, *given)
+        segment = self._compiled_segment(inputs, carry)
+        return start.lower(*given).compile(), segment, norms.lower(inputs, carry).compile()
+
+    def _compiled_segment(self, inputs: Any, carry: Any) -> Any:
         stops = np.zeros(STOPS_A_SEGMENT, np.int64)
         arguments = (inputs, carry, np.int64(0), stops, stops.astype(bool))
         largest = max(*self.sizes.forward, *self.sizes.backward)
@@ -221,6 +228,9 @@ class ReducedProgram:
 
     def start(self, lanes: Sequence[Lane]) -> tuple[Any, Any]:
         """Return the inputs and the state at step 0; missing lanes are copies of the last."""
+        return self._start(*self._given(lanes))
+
+    def _given(self, lanes: Sequence[Lane]) -> tuple[Any, Any, Any]:
         places = np.minimum(np.arange(self.layout.lanes), len(lanes) - 1)
         constants = [constants_for(lane) for lane in lanes]
         whole = stacked([*constants, self._blank(constants[0])])
@@ -229,7 +239,7 @@ class ReducedProgram:
             jax.tree.map(lambda *x: np.stack(x)[places], *items)
             for items in ([lane.record for lane in lanes], [lane.start.test for lane in lanes])
         )
-        return jax.vmap(self.kernel.start)(chosen, record, test)
+        return chosen, record, test
 
     def segment(
         self, inputs: Any, carry: Any, start: int, stops: np.ndarray, recorded: np.ndarray
@@ -239,12 +249,11 @@ class ReducedProgram:
 
     def residual_norms(self, inputs: Any, carry: Any) -> np.ndarray:
         """Return ||Phi|| of every lane now."""
+        return np.asarray(self._norms(inputs, carry))
 
-        def norm(inputs: Any, carry: Any) -> Any:
-            view = self.kernel.view(inputs, carry)
-            return jnp.sqrt(jnp.maximum(view.squared_error - view.data.residual, 0.0))
-
-        return np.asarray(jax.vmap(norm)(inputs, carry))
+    def _norm(self, inputs: Any, carry: Any) -> Any:
+        view = self.kernel.view(inputs, carry)
+        return jnp.sqrt(jnp.maximum(view.squared_error - view.data.residual, 0.0))
 
     def _blank(self, example: Any) -> Any:
         """Return constants of zeros in the program's own sizes."""

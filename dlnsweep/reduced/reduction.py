@@ -249,6 +249,11 @@ class Reduction:
         self.everything = self.sizes_for(finest, finest)
         self.records = list(self._follow(self.everything))
 
+    @property
+    def evaluations(self) -> int:
+        """How many velocities a rehearsal evaluates."""
+        return sum(max(part.stages, 1) for part in self.schedule)
+
     def _follow(self, sizes: Sizes) -> Iterator[Record]:
         """Let the leading directions repeat the pilot's schedule; yield its records."""
         chain, off, left = self.truncated(sizes)
