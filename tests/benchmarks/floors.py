@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from dlnsweep.numerics.compile_cache import VARIABLE
@@ -41,6 +42,20 @@ ROWS = [
 
 def seconds(file: str, settings: str) -> tuple[float, float, float]:
     """Return the processor seconds of a sweep, at first and again, and those by the clock."""
+    in_one = "--workers", "0"
+    (first, _), (again, _), _, (_, clock) = _timed(file, settings, [in_one, in_one, (), ()])
+    return first, again, clock
+
+
+def in_one_process(file: str, settings: str) -> tuple[float, float]:
+    """Return the processor seconds of a sweep in one process, at first and again."""
+    in_one = "--workers", "0"
+    (first, _), (again, _) = _timed(file, settings, [in_one, in_one])
+    return first, again
+
+
+def _timed(file: str, settings: str, runs: Sequence[tuple[str, ...]]) -> list[tuple[float, float]]:
+    """Return the processor seconds of a sweep and those by the clock, run after run."""
     with tempfile.TemporaryDirectory() as folder:
         # Without figures, which may ask for what is not varied here; they are last in these files.
         text = re.split(r"\n\[+figure\]", Path(f"sweeps/{file}.toml").read_text("utf-8"))[0]
@@ -58,11 +73,8 @@ def seconds(file: str, settings: str) -> tuple[float, float, float]:
             clock, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
             return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, clock
 
-        in_one = "--workers", "0"
-        first, again = run(0, *in_one)[0], run(1, *in_one)[0]
         # Workers have programs of their own.
-        run(2)
-        return first, again, run(3)[1]
+        return [run(number, *workers) for number, workers in enumerate(runs)]
 
 
 def main() -> int:

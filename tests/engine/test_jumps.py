@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,38 @@ def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPat
     assert whole.observables["loss"][:, 0].tolist() == [0, 1, 2, 3, 4]
     # The last trial is kept, and says by how much it may be wrong.
     assert whole.truncation_error.tolist() == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("trials", "estimate"),
+    [
+        # As jumps become finer.
+        ([3e-3, 1e-4, 4e-6], 4e-6),
+        ([math.inf, 3e-3, 5e-5], 5e-5),
+        # Of rounding: what is found last is a draw as the others are.
+        ([2e-3, 2e-3, 2e-3], 2e-3),
+        ([9e-4, 2e-4, 6e-4], 6e-4),
+        ([3e-3, 1e-4, 9e-5], 1e-4),
+        ([8e-3, math.inf, 6e-4], math.inf),
+        ([math.inf, math.inf, 6e-4], math.inf),
+        # What keeps the tolerance is as it was found.
+        ([8e-3, math.inf, 6e-7], 6e-7),
+        ([math.nan], math.nan),
+    ],
+)
+def test_an_estimate_that_does_not_shrink_is_the_largest(trials: list[float], estimate: float):
+    def trained(indices: list[int], tolerance: float) -> Trained:
+        del tolerance
+        found = np.array([next(left)])
+        count, none = len(indices), np.full(len(indices), -1)
+        return Trained(
+            np.array([0]), {"loss": np.zeros((count, 1))}, np.ones(count, int), none,
+            none, ["jumps"] * count, [""] * count, found, np.full(count, np.nan), 0, 0,
+        )  # fmt: skip
+
+    left = iter(trials)
+    np.testing.assert_equal(rungs.train_jumping(1, 1e-6, trained).truncation_error, [estimate])
+    assert not list(left)
 
 
 WHY = 'sweep.kernel is "jumps", which follows the flow of one smooth map; '
