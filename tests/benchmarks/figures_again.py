@@ -73,7 +73,7 @@ def trained(file: str, settings: list[str], folder: str) -> tuple[Path, float]:
     return Path(folder, file), found
 
 
-def largest(curves: pd.DataFrame, judge: pd.DataFrame, names: list[str]) -> tuple[float, str]:
+def largest(curves: Any, judge: Any, names: list[str]) -> tuple[float, str]:
     """Return the largest deviation of any of both tables' observables, and where it is."""
     error, where = 0.0, ""
     for seed, rows in curves.groupby("seed"):
@@ -107,10 +107,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             jumping = [*both, 'sweep.kernel="jumps"', f"sweep.tolerance={TOLERANCE}"]
             place, seconds = trained(file, jumping, folder)
-            results = dlnsweep.open_results(str(place))
+            results: Any = dlnsweep.open_results(str(place))
             curves, runs = results.curves(vectors="columns"), results.runs()
         if kept:
-            judge = pd.read_csv(KEPT / _QUESTIONS / f"{kept}.csv")
+            judge: Any = pd.read_csv(KEPT / _QUESTIONS / f"{kept}.csv")
             for name, value in settings.items():
                 if name in judge:
                     judge = judge[judge[name] == value]
