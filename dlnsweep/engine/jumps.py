@@ -23,7 +23,7 @@ from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.drawing import drawing_of
 from dlnsweep.contracts.view import View
 from dlnsweep.engine.deviations import deviations_of
-from dlnsweep.engine.motion import motion_of, rule_of
+from dlnsweep.engine.motion import MOST_OUTPUTS, by_layers, motion_of, outputs_of, rule_of
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
@@ -41,8 +41,6 @@ from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.vectors import flat, like
 from dlnsweep.settings.run_settings import RunSettings
 
-# The most outputs on all samples: the tangent kernel is decomposed at each jump.
-MOST_OUTPUTS = 512
 # What a jump of the coarser walk may be wrong by, over the same of the finer one.
 _COARSER = 20.0
 # A stop waits for the end of a call.
@@ -116,8 +114,9 @@ class JumpKernel(Kernel):
         inputs, carry = self.of.start(*arguments)
         constants, params = inputs.constants, carry.state.params
         given = Given(constants, self._compressed(constants), constants.limit)
-        _check_outputs(self.outputs(params, given.steps).size)
-        walk = begun(rule_of(self.of, constants), flat(params))
+        if not by_layers(self.of, given.steps, params):
+            _check_outputs(_outputs(self.of, given.steps, params))
+        walk = begun(rule_of(self.of, given.steps, params), flat(params))
         both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), walk)
         signs = 1 - 2 * (jnp.arange(walk.point.size) % 2)
         both = both._replace(point=both.point.at[1].multiply(1 + _ROUNDED * signs))
@@ -139,7 +138,7 @@ class JumpKernel(Kernel):
         """Return whether the run has not diverged, and the observables of both walks."""
         within, values = super().observe(inputs, carry, step)
         constants, params = inputs.constants.steps, carry.state.params
-        rule = rule_of(self.of, constants)
+        rule = rule_of(self.of, constants, params)
         other = like(rule.parameters(carry.state.walks.point[1]), params)
         coarse = carry._replace(state=carry.state._replace(params=other))
         _, twins = super().observe(inputs, coarse, step)
@@ -176,10 +175,6 @@ class JumpKernel(Kernel):
         # A walk that is on its way comes again.
         there = jnp.all((walks.now >= step) | ~walks.active) | ~carry.state.active
         return super()._recorded(inputs, carry, step, record & there)
-
-    def outputs(self, params: Any, constants: Constants) -> Any:
-        """Return the shape of the outputs on all samples that a step needs."""
-        return jax.eval_shape(self.of.predict, params, constants.samples.inputs, constants)
 
     def _compressed(self, constants: Constants) -> Constants:
         """Return the constants with as many samples as the inputs have rank, if that is known.
@@ -259,9 +254,9 @@ class JumpProgram(Program):
             for each in (inputs.constants.steps, carry.state.params)
         )
         kernel = self._kernel()
-        if not rule_of(kernel.of, given).follows:
+        if not rule_of(kernel.of, given, params).follows:
             return np.inf
-        return dearer(kernel.outputs(params, given).size, ROWS_WANTED)
+        return dearer(_outputs(kernel.of, given, params), ROWS_WANTED)
 
     def reached(self, carry: Any) -> int:
         """Return the step that both walks have come to."""
@@ -333,10 +328,15 @@ def _apart(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> float:
     return largest if largest <= _FARTHEST else np.inf
 
 
+def _outputs(kernel: GenericKernel, constants: Constants, params: Any) -> int:
+    return int(np.prod(outputs_of(kernel, constants, params)))
+
+
 def _check_outputs(outputs: int) -> None:
     if outputs > MOST_OUTPUTS:
         raise SpecError(
             f'sweep.kernel is "jumps", which decomposes the tangent kernel, a matrix of {outputs} '
-            f"rows, one for each output on each sample; it may have {MOST_OUTPUTS}. Take fewer "
-            'samples, or sweep.kernel = "generic".'
+            f"rows, one for each output on each sample; it may have {MOST_OUTPUTS} (any number by "
+            "gradient descent on the layers of a linear network, with squared error of samples or "
+            'of all entries of a matrix). Take fewer samples, or sweep.kernel = "generic".'
         )

@@ -10,6 +10,7 @@ from jaxtyping import Array
 from dlnsweep.contracts.descent import Inputs
 from dlnsweep.jumps.derivatives import jacobian, root
 from dlnsweep.jumps.flow import Vector
+from dlnsweep.jumps.layers import LayeredDescent, Layers, layers_of
 from dlnsweep.jumps.momentum import Momentum
 from dlnsweep.jumps.rules import GradientDescent, Rule
 from dlnsweep.jumps.walk import Motion, Walk
@@ -22,13 +23,35 @@ from dlnsweep.numerics.vectors import flat, like
 from dlnsweep.optimizers.directions import direction_of
 from dlnsweep.settings.base import with_numbers
 
+# The most outputs on all samples whose tangent kernel is decomposed at each jump.
+MOST_OUTPUTS = 512
+# What a jump by layers takes beside its gradients, in gradients.
+_BESIDE = 100
 
-def rule_of(kernel: GenericKernel, constants: Constants) -> Rule:
-    """Return how steps are made of gradients."""
+
+def rule_of(kernel: GenericKernel, constants: Constants, params: Any) -> Rule:
+    """Return how steps are made of gradients; see `motion_of` for the arguments."""
     name = kernel.training.optimizer
+    if by_layers(kernel, constants, params):
+        return LayeredDescent(tuple(layer.shape for layer in params))
     if name == "gradient_descent":
         return GradientDescent()
     return Momentum(constants.numbers["momentum"], name == "nesterov")
+
+
+def outputs_of(kernel: GenericKernel, constants: Constants, params: Any) -> tuple[int, ...]:
+    """Return the shape of the outputs on all samples that a step needs."""
+    return jax.eval_shape(kernel.predict, params, constants.samples.inputs, constants).shape
+
+
+def by_layers(kernel: GenericKernel, constants: Constants, params: Any) -> bool:
+    """Return whether the fast part is found by products (`jumps/layers.py`)."""
+    outputs = int(np.prod(outputs_of(kernel, constants, params)))
+    return (
+        outputs > MOST_OUTPUTS
+        and kernel.training.optimizer == "gradient_descent"
+        and kernel.as_layers(constants) is not None
+    )
 
 
 def motion_of(kernel: GenericKernel, constants: Constants, params: Any) -> Motion:
@@ -39,8 +62,9 @@ def motion_of(kernel: GenericKernel, constants: Constants, params: Any) -> Motio
         constants: The run's, with as few samples as steps need.
         params: Parameters, for their shapes.
     """
-    numbers, rule = constants.numbers, rule_of(kernel, constants)
+    numbers, rule = constants.numbers, rule_of(kernel, constants, params)
     scale = numbers["data_fit_scale"]
+    layered = kernel.as_layers(constants) if isinstance(rule, LayeredDescent) else None
     decay = decays_of(numbers["weight_decay"], constants.decays, params)
 
     def spread(tree: Any) -> Vector:
@@ -56,7 +80,16 @@ def motion_of(kernel: GenericKernel, constants: Constants, params: Any) -> Motio
         given = like(vector, params)
         return kernel.predict(given, constants.samples.inputs, constants).reshape(-1)
 
-    shape = jax.eval_shape(kernel.predict, params, constants.samples.inputs, constants).shape
+    shape = outputs_of(kernel, constants, params)
+
+    def products(vector: Any) -> Layers:
+        assert layered is not None
+        inputs, factor = layered
+        if inputs.shape[1] > inputs.shape[0]:
+            # No error or rate tells it from other inputs with the same Y Y^T.
+            inputs = root(multiply(inputs, inputs.T))
+        factors = scale * factor * jnp.stack(constants.rates)
+        return layers_of(like(vector, params), inputs, factors)
 
     def derivatives(vector: Any) -> Any:
         found = jacobian(outputs, vector)
@@ -90,12 +123,12 @@ def motion_of(kernel: GenericKernel, constants: Constants, params: Any) -> Motio
     return Motion(
         rule=rule,
         descent=lambda vector: -rates * (scale * jax.grad(fit)(vector) + decays * vector),
-        derivatives=derivatives,
+        derivatives=derivatives if layered is None else products,
         size=lambda vector: jnp.sqrt(2 * scale * fit(vector)),
         roots=jnp.where(rates > 0, jnp.sqrt(rates), 1.0),
         decays=rates * decays,
         advance=advance,
-        outputs=int(np.prod(shape)),
+        dearness=int(np.prod(shape)) if layered is None else _BESIDE,
     )
 
 

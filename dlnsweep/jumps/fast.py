@@ -87,12 +87,12 @@ def carried_within(fast: Fast, length: Float[Array, ""], velocity: Vector) -> Ve
 def carried_beside(fast: Fast, length: Float[Array, ""], velocity: Vector) -> Vector:
     """Return the part of Phi(k) g off the span; see `carried`."""
     along = multiply(fast.rows, velocity)
-    aside = (velocity - multiply(along, fast.rows)) * _phi(fast.slow, length)
+    aside = (velocity - multiply(along, fast.rows)) * phi(fast.slow, length)
     # What the diagonal puts back into the span would be fast there.
     return aside - multiply(multiply(fast.rows, aside), fast.rows)
 
 
-def _phi(rate: Float[Array, "..."], length: Float[Array, ""]) -> Float[Array, "..."]:
+def phi(rate: Float[Array, "..."], length: Float[Array, ""]) -> Float[Array, "..."]:
     """Return (1 - e^{-k a}) / a."""
     product = rate * length
     safe = jnp.where(product > 0, product, 1.0)

@@ -168,6 +168,10 @@ class Momentum:
         here, before = self.parameters(difference), self.displacement(difference)
         return here, here + self._matrix[1] / (1 - self.beta) * before
 
+    def along(self, derivatives: Float[Array, "K N"], difference: Vector) -> Float[Array, " K"]:
+        """Return M times a difference of y."""
+        return multiply(derivatives, difference)
+
     def fast_part(
         self, derivatives: Float[Array, "K N"], decays: Vector, weights: Float[Array, " p"]
     ) -> Doubled:
@@ -175,6 +179,10 @@ class Momentum:
         plain = fast_part(derivatives, decays, weights)
         along, beside = (self._modes(rates, weights) for rates in (plain.rates, decays))
         return Doubled(plain.rows, plain.rates, along, beside)
+
+    def steepest(self, fast: Doubled) -> Vector:
+        """Return the row of the largest rate."""
+        return fast.rows[jnp.argmax(fast.rates)]
 
     def carrier(self, fast: Doubled, length: Float[Array, ""]) -> Callable[[State], State]:
         """Return Phi(k), as a function of a velocity of z."""

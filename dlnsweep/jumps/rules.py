@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 from dlnsweep.jumps.fast import carried, carried_beside, carried_within, fast_part
 from dlnsweep.jumps.flow import Move, State, Vector
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.numerics.products import multiply
 
 # The share of the limit of stability that curvature may reach.
 STEEPEST = 0.975
@@ -54,10 +55,16 @@ class Rule(Protocol):
         """Return what a difference of z makes of y, now and in the long run."""
         ...
 
-    def fast_part(
-        self, derivatives: Float[Array, "K N"], decays: Vector, weights: Float[Array, " p"]
-    ) -> Any:
+    def along(self, derivatives: Any, difference: Vector) -> Float[Array, " K"]:
+        """Return M times a difference of y."""
+        ...
+
+    def fast_part(self, derivatives: Any, decays: Vector, weights: Float[Array, " p"]) -> Any:
         """Return the fast part; see `fast.fast_part`."""
+
+    def steepest(self, fast: Any) -> Vector:
+        """Return the direction in y along which gradient descent takes away most."""
+        ...
 
     def carrier(self, fast: Any, length: Float[Array, ""]) -> Callable[[State], State]:
         """Return Phi(k) of `fast.py`, as a function of a velocity of z."""
@@ -119,11 +126,17 @@ class GradientDescent:
         """Return the difference."""
         return (difference,)
 
-    def fast_part(
-        self, derivatives: Float[Array, "K N"], decays: Vector, weights: Float[Array, " p"]
-    ) -> Any:
+    def along(self, derivatives: Any, difference: Vector) -> Float[Array, " K"]:
+        """Return M times a difference of y."""
+        return multiply(derivatives, difference)
+
+    def fast_part(self, derivatives: Any, decays: Vector, weights: Float[Array, " p"]) -> Any:
         """Return that of `fast.py`."""
         return fast_part(derivatives, decays, weights)
+
+    def steepest(self, fast: Any) -> Vector:
+        """Return the row of the largest rate."""
+        return fast.rows[jnp.argmax(fast.rates)]
 
     def carrier(self, fast: Any, length: Float[Array, ""]) -> Callable[[State], State]:
         """Return that of `fast.py`."""

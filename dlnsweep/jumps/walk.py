@@ -31,7 +31,6 @@ from dlnsweep.jumps.extrapolation import ROWS_WANTED, jump
 from dlnsweep.jumps.flow import TERMS, Move, Vector, flow
 from dlnsweep.jumps.rules import STEEPEST, Rule
 from dlnsweep.numerics.lazy import jax, jnp, lax
-from dlnsweep.numerics.products import multiply
 
 _POWER_STEPS = 4
 # Differences of points are no better known than this, relative to the points.
@@ -97,32 +96,32 @@ class Motion:
     Attributes:
         rule: How steps are made of gradients.
         descent: f, what a step of gradient descent adds to x.
-        derivatives: M of `fast.py`, (K, N).
+        derivatives: M of `fast.py`, as the rule reads it.
         size: The square root of twice the loss, data-fit scale included.
         roots: R^{1/2}: x = R^{1/2} y; 1 where the learning rate is 0.
         decays: The diagonal of R D.
         advance: Takes a walk and a step; returns the walk there, by real steps.
-        outputs: K.
+        dearness: What derivatives cost, in gradients: K where they are made one by one.
     """
 
     rule: Rule
     descent: Move
-    derivatives: Callable[[Vector], Float[Array, "K N"]]
+    derivatives: Callable[[Vector], Any]
     size: Callable[[Vector], Float[Array, ""]]
     roots: Vector
     decays: Vector
     advance: Callable[[Walk, Int[Array, ""]], Walk]
-    outputs: int
+    dearness: int
 
     @property
     def least(self) -> int:
         """The steps that a jump costs: some twenty velocities, and the derivatives."""
-        return 20 * TERMS + self.outputs
+        return 20 * TERMS + self.dearness
 
     @property
     def prices(self) -> Float[Array, " kinds"]:
         """What a jump of each kind costs, over a plain one."""
-        own = [1.0, dearer(self.outputs, ROWS_WANTED)]
+        own = [1.0, dearer(self.dearness, ROWS_WANTED)]
         return jnp.asarray(own if self.rule.follows else own[:1])
 
 
@@ -213,14 +212,14 @@ def _tried(
 
     fit = motion.size(parameters)
     allowed = (tolerance + _ROUNDING) * jnp.linalg.norm(parameters)
-    rounding = _ROUNDING * jnp.linalg.norm(multiply(derivatives, rule.parameters(point)))
+    rounding = _ROUNDING * jnp.linalg.norm(rule.along(derivatives, rule.parameters(point)))
     move = rule.move(motion.descent)
 
     def error_of(difference: Vector, share: Float[Array, ""]) -> Float[Array, ""]:
         limits = allowed, share * fit + rounding
         found = []
         for part in rule.reached(difference):
-            sizes = jnp.linalg.norm(roots * part), jnp.linalg.norm(multiply(derivatives, part))
+            sizes = jnp.linalg.norm(roots * part), jnp.linalg.norm(rule.along(derivatives, part))
             # Weights that have decayed to zero may be as wrong as that.
             found += [
                 jnp.where(size == 0, 0.0, size / limit)
@@ -248,7 +247,7 @@ def _tried(
         # Outputs that change by their own size are followed, not slaves of what is slow. By how
         # much they will: what a looser jump was wrong by moves fast, no farther than it is wrong.
         moved = rule.parameters(rule.carrier(fast, wanted)(velocity))
-        change = jnp.linalg.norm(multiply(derivatives, moved))
+        change = jnp.linalg.norm(rule.along(derivatives, moved))
         follows = ~(change <= _SLAVED * fit)
         looser = jnp.minimum(_LOOSER * tolerance, _LOOSEST)
         share = jnp.where(lands | follows, tolerance, looser)
@@ -291,7 +290,7 @@ def _tried(
             kind == FOLLOWING,
         )
         made = jump(steps, lambda difference: error_of(difference, share), point, length)
-        end, largest = rule.parameters(made.point), fast.rows[jnp.argmax(fast.rates)]
+        end, largest = rule.parameters(made.point), rule.steepest(fast)
         rate, steepest = _steepest(motion, end, walk.steepest, largest)
         done = made.accepted & (rate < STEEPEST * rule.limit)
         # A jump that was cut short says less than the one before it.

@@ -101,8 +101,8 @@ class SweepSettings(Settings):
             "run a lane, on a CPU with llvmlite; what cannot be made of them the generic "
             "way trains; auto has them where they pay, of a kernel by hand of that kernel's steps; "
             "jumps: full-batch gradient descent, momentum or nesterov of a smooth network with few "
-            "outputs on all samples, over any number of steps, jumping over most, to "
-            "sweep.tolerance; "
+            "outputs on all samples, or gradient descent of a linear one with any, over any number "
+            "of steps, jumping over most, to sweep.tolerance; "
             "reduced_inputs: generic on the span of the samples, exactly, of networks whose first "
             "layer is linear in the inputs; auto takes reduced or reduced_inputs where they pay",
             axis=False,

@@ -1,6 +1,7 @@
 """Errors of time jumps and their estimates: `python -m tests.benchmarks.time_jumps [--csv FILE]`.
 
-With `--momentum` the same runs by momentum and Nesterov's, of 0.5 to 0.99. With `--following` all
+With `--momentum` the same runs by momentum and Nesterov's, of 0.5 to 0.99. With `--layers` runs of
+linear layers with more outputs than are decomposed (`jumps/layers.py`). With `--following` all
 jumps follow the fast part as it turns (`jumps/euler.py`), which elsewhere few of so short runs do.
 
 The random runs of tests/samples/jump_samples.py: how far records by `sweep.kernel = "jumps"` are
@@ -74,6 +75,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--families", type=int, default=32)
     parser.add_argument("--momentum", action="store_true")
+    parser.add_argument("--layers", action="store_true")
     parser.add_argument("--following", action="store_true")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--again", type=Path)
@@ -86,6 +88,8 @@ def main() -> int:
     if arguments.momentum:
         columns += ["momentum", "optimizer"]
         descent, family = "momentum and Nesterov's", samples.with_memory
+    if arguments.layers:
+        descent, family = "gradient descent of many outputs", samples.of_layers
     table = Table(
         f"Errors of time jumps beside {descent} step by step, and their estimates "
         f"(tolerance {samples.TOLERANCE:g})",

@@ -249,6 +249,28 @@ def test_too_many_outputs_are_refused_before_anything_is_written():
     check_network(planned(GRID | {"problem": GRID["problem"] | {"num_samples": 2000}}))
 
 
+def test_many_outputs_are_those_of_gradient_descent_on_linear_layers():
+    """The sentence says so; completion of some entries, and momentum, are refused."""
+    layers = samples.of_layers(1, runs=2, steps=3000)
+    case = {key: layers[key] for key in ("problem", "network", "training", "record")}
+    check_network(make_plan(sweep(**case, sweep={"kernel": "jumps"})))
+    momentum = case | {"training": {**case["training"], "optimizer": "momentum"}}
+    problem = {"kind": "matrix_completion", "num_rows": 23, "num_columns": 23, "rank": 1}
+    some = case | {"problem": problem | {"num_observed": 528}}
+    for refused in (momentum, some):
+        with pytest.raises(SpecError, match=r"it may have 512 \(any number by gradient descent on"):
+            check_network(make_plan(sweep(**refused, sweep={"kernel": "jumps"})))
+    all_of_them = case | {"problem": problem | {"num_observed": 529}}
+    check_network(make_plan(sweep(**all_of_them, sweep={"kernel": "jumps"})))
+
+
+@pytest.mark.parametrize("number", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_errors_of_runs_with_many_outputs_are_within_what_is_promised(number: int):
+    cases = samples.outcomes(samples.of_layers(number, runs=2, steps=4000))
+    assert max(case.share for case in cases) <= 1, cases
+    assert any(_counts(case.steps)[1] > 2000 for case in cases), cases
+
+
 def test_the_generic_way_is_its_judge(grid: tuple[Plan, Trained]):
     plan, _ = grid
     assert choose_kernels(plan, [0]) == ("jumps", "generic")

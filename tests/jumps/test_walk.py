@@ -45,7 +45,7 @@ def motion() -> Motion:
         roots=jnp.full(3, root),
         decays=jnp.full(3, RATE * DECAY),
         advance=advance,
-        outputs=2,
+        dearness=2,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jump_samples as samples
 
-from dlnsweep.engine import jumps
+from dlnsweep.engine import motion
 from kept.plans import planned
 from kept.tables import Table, sweep, table
 from kept.text import GUIDES, Part, Statement, says
@@ -20,7 +20,7 @@ FILE = "results/kept/long_runs/README.md"
 
 
 def _front_page() -> Iterator[Statement]:
-    yield says("with at most {} outputs on all samples", jumps.MOST_OUTPUTS)
+    yield says("with at most {} outputs on all samples", motion.MOST_OUTPUTS)
     most = planned("vanishing_decay")[2]
     yield says("each to its end: {} billion steps", most / 1e9)
 

@@ -20,6 +20,8 @@ JUDGED = 1e-12
 TOLERANCE = 1e-6
 SEEDS = 3
 RUNS = 33
+# Of large factorizations, which take longer.
+LAYERED_RUNS = 9
 
 
 class Case(NamedTuple):
@@ -119,6 +121,45 @@ def family(number: int, runs: int = RUNS // SEEDS, steps: int = 0) -> dict[str, 
         },
         "record": {"count": 40, "observables": observables},
         "sweep": {"seeds": SEEDS, "tolerance": TOLERANCE, "zip": [axes]},
+    }  # fmt: skip
+
+
+def of_layers(number: int, runs: int = LAYERED_RUNS // SEEDS, steps: int = 0) -> dict[str, Any]:
+    """Return a sweep of one program of linear layers with more outputs than are decomposed."""
+    random = np.random.default_rng([21, number])
+    size, more = (int(each) for each in random.integers((23, 0), (33, 9)))
+    # Not balanced but by name, and not square.
+    network = {"kind": "deep_linear", "depth": 2 + number % 4, "width": size + more,
+               "layer_init_scale": (10 ** random.uniform(-1.5, 0.1, runs)).tolist(),
+               "initializer": ("fan_in_normal", "balanced")[(number // 4) % 2]}  # fmt: skip
+    observables = ["loss", "singular_values"]
+    matrix = {"num_rows": size, "num_columns": size + int(random.integers(3)), "loss": "half_sum"}
+    rank = int(random.integers(1, 5))
+    # Singular values near 1 in each of them.
+    problem: dict[str, Any] = (
+        {"kind": "matrix_completion", "rank": rank, "target_norm": rank**0.5,
+         "num_observed": matrix["num_rows"] * matrix["num_columns"]} | matrix,
+        {"kind": "matrix_approximation", "condition_number": 10.0} | matrix,
+        {"kind": "subspace", "signal_dim": 2 * size, "measurement_dim": size,
+         "subspace_dim": size - 2, "num_samples": 2 * size, "condition_number": 3.0},
+    )[number % 3]  # fmt: skip
+    if problem["kind"] == "subspace":
+        network["width"] = 2 * size
+        observables = ["regression_error", "off_subspace_error", "loss", "weight_norms"]
+    decays = np.where(random.random(runs) < 0.4, 0.0, 10 ** random.uniform(-7, -2, runs))
+    return {
+        "name": "layers",
+        "problem": problem,
+        "network": network,
+        "training": {
+            "learning_rate": (10 ** random.uniform(-2.0, -0.4, runs)).tolist(),
+            "weight_decay": decays.tolist(),
+            "num_steps": steps or int(10 ** random.uniform(3.9, 4.4)),
+            "step_rule": ("uniform", "fan_in")[problem["kind"] == "subspace"],
+        },
+        "record": {"count": 20, "observables": observables},
+        "sweep": {"seeds": SEEDS, "tolerance": TOLERANCE, "zip": [
+            ["training.learning_rate", "training.weight_decay", "network.layer_init_scale"]]},
     }  # fmt: skip
 
 

@@ -88,6 +88,13 @@ class GenericKernel(Kernel):
         settings = with_numbers(self.settings, constants.network)
         return self.network.predict(whole(params, constants), inputs, settings)
 
+    def as_layers(self, constants: Constants) -> tuple[Any, Any] | None:
+        """Return Y and c where the loss is c ||W_L ... W_1 Y - X||^2 / 2 of layers W_i; else None.
+
+        The layers are the parameters, in their order.
+        """
+        del constants
+
     def fit(
         self, params: Any, constants: Constants, samples: Samples | None = None
     ) -> Float[Array, ""]:

@@ -77,6 +77,12 @@ class LayerRates(GenericKernel):
 class LayeredKernel(LayerRates):
     """The generic way on the layers of a network on samples."""
 
+    def as_layers(self, constants: Constants) -> tuple[Any, Any] | None:
+        """Return the samples' inputs and 1, of a linear network and squared error."""
+        if self.network is not DEEP_LINEAR or not self.is_squared:
+            return None
+        return constants.samples.inputs, 1.0
+
     def seen(self, *arguments: Any) -> NetworkView:
         """Return the view; `aside` holds the reduced samples."""
         return LinearView(*arguments)

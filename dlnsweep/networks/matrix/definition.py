@@ -22,7 +22,8 @@ from dlnsweep.networks.matrix.kind import FactorizationSettings, layer_sizes
 from dlnsweep.networks.matrix.view import FactorizationView
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.problems.losses import Fit
+from dlnsweep.problems.losses import Entries, Fit
+from dlnsweep.problems.losses import Samples as LinearSamples
 from dlnsweep.settings.run_settings import RunSettings
 
 
@@ -74,8 +75,27 @@ class MatrixLoss(GenericKernel):
         return squared_limit(watched, norm**2, factor, norm.dtype)
 
 
+@dataclass(frozen=True)
 class MatrixKernel(MatrixLoss, LayerRates):
-    """The generic way on the layers of a matrix."""
+    """The generic way on the layers of a matrix.
+
+    Attributes:
+        whole: Whether all entries are observed, where entries are.
+    """
+
+    whole: bool
+
+    def as_layers(self, constants: Constants) -> tuple[Any, Any] | None:
+        """Return the inputs of samples, or 1 where all entries are observed, and the loss's s."""
+        fit: Fit = constants.samples.targets
+        if self.power != 2:
+            return None
+        if isinstance(fit.observed, LinearSamples):
+            return fit.observed.inputs, fit.scale
+        if isinstance(fit.observed, Entries) and self.whole:
+            targets = fit.observed.targets
+            return jnp.eye(targets.shape[1], dtype=targets.dtype), fit.scale
+        return None
 
     def view(self, inputs: Inputs, carry: Carry) -> Any:
         """Return the view that the kind's own kernel gives observables."""
@@ -121,6 +141,15 @@ class MatrixDefinition(OnMatrix):
     def lasting_key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return f"{self.sections.static_key()} generic"
+
+    def kernel_fields(self) -> dict[str, Any]:
+        """Return what else the kernel is made with."""
+        problem = self.sections.problem
+        count = getattr(problem, "num_observed", None)
+        whole = problem.kind == "matrix_approximation" or (
+            count is not None and count == problem.num_rows * problem.num_columns
+        )
+        return super().kernel_fields() | {"whole": whole}
 
     def draw(self, arguments: Mapping[str, Any]) -> Drawn:
         """Draw a run, float64; its view looks back at the weights of step 0."""
