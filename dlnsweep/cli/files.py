@@ -217,7 +217,7 @@ def plan(
     import numpy as np
 
     from dlnsweep.execution import estimate as estimates
-    from dlnsweep.execution.auto_kernel import least_runs, of_new
+    from dlnsweep.execution.auto_kernel import least_runs, of_new, settings_in
     from dlnsweep.execution.local import LocalExecutor
     from dlnsweep.execution.record_price import told_records
     from dlnsweep.execution.weights_size import told_weights, weights_size
@@ -229,8 +229,9 @@ def plan(
 
     sweep = Sweep.from_file(file, overrides or ())
     planned = _plan_of(sweep)
-    least = least_runs(planned, of_new(planned))
-    batches = make_batches(planned, np.arange(planned.num_runs), least=least)
+    taken = of_new(planned)
+    least, told = least_runs(planned, taken), settings_in(taken)
+    batches = make_batches(planned, np.arange(planned.num_runs), least=least, told=told)
     found = estimates.estimate(planned, batches)
     need = need_of(planned)
     count = min(LocalExecutor(workers or None).num_workers, len(batches))

@@ -123,8 +123,9 @@ BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
 # Among the settings of a run, as its results folder has it: the way that "auto" takes beside the
 # generic one where it pays.
 AUTO_TAKES = "sweep.auto_takes"
-# Of vector instructions, one core.
-_SIMD_FLOPS_A_SECOND = 20e9
+# Of vector instructions, one core: within a factor of three of what is measured of networks that
+# are small enough (results/kept/speed/simd_dense.csv and simd_border.csv).
+_SIMD_FLOPS_A_SECOND = 30e9
 # A step of a network with a kernel of its own that "auto" does not try to make vector
 # instructions of: most of it are multiply-adds, of which `engine/vectors.py` has the border. As
 # there, another number, or another count of a kind's operations, changes folders that are begun.
@@ -208,13 +209,13 @@ class NetworkKind(ABC):
         return row["sweep.kernel"]
 
     def cost(self, row: RunSettings, width: int) -> StepCost:
-        """Estimate a step of a run by the kernel that its settings ask for."""
-        if self.kernel_of(row) not in BY_DEFINITION:
-            return self.step_cost(row, width)
-        cost = self.generic_cost(row, width)
-        if row["sweep.kernel"] != "simd":
-            return cost
-        return replace(cost, seconds=cost.flops / _SIMD_FLOPS_A_SECOND)
+        """Estimate a step of a run by the kernel that its settings ask for, or its folder has."""
+        defined = self.kernel_of(row) in BY_DEFINITION
+        cost = (self.generic_cost if defined else self.step_cost)(row, width)
+        taken = self.takes_vectors(row, width) and cost.flops <= _MOST_OWN_FLOPS
+        if row["sweep.kernel"] == "simd" or (taken and not self.lanes_share(row)):
+            return replace(cost, seconds=cost.flops / _SIMD_FLOPS_A_SECOND)
+        return cost
 
     @property
     def has_own_kernel(self) -> bool:

@@ -99,8 +99,10 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
     for batch in batches:
         work.setdefault((int(plan.programs[batch.runs[0]]), len(batch.runs)), []).append(batch)
 
+    told = settings_in(of_new(plan))
+
     def weight(group: list[Batch]) -> float:
-        return sum(len(b.runs) * plan.cost(int(b.runs[0])).seconds for b in group)
+        return sum(len(b.runs) * plan.cost(int(b.runs[0]), told).seconds for b in group)
 
     groups = sorted(work.values(), key=weight, reverse=True)
     measured, starting = _measured([_request(plan, group[0]) for group in groups[:_MOST_PROBED]])

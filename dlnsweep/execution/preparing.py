@@ -14,7 +14,14 @@ from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
 from dlnsweep.execution.as_planned import check_as_planned
-from dlnsweep.execution.auto_kernel import check_here, least_runs, of_new, of_store, told_here
+from dlnsweep.execution.auto_kernel import (
+    check_here,
+    least_runs,
+    of_new,
+    of_store,
+    settings_in,
+    told_here,
+)
 from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
 from dlnsweep.execution.shards import Shard
 from dlnsweep.execution.trial import check_network
@@ -162,7 +169,8 @@ def _batches(
     plan: Plan, rows: np.ndarray, origins: Origins | None, taken: Mapping[str, str]
 ) -> list[Batch]:
     begin_at = None if origins is None else origins.steps
-    return make_batches(plan, rows, begin_at=begin_at, least=least_runs(plan, taken))
+    least, told = least_runs(plan, taken), settings_in(taken)
+    return make_batches(plan, rows, begin_at=begin_at, least=least, told=told)
 
 
 def _with(taken: Mapping[str, str], plan: StoredPlan) -> StoredPlan:

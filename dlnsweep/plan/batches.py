@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +61,7 @@ def make_batches(
     first_number: int = 0,
     begin_at: np.ndarray | None = None,
     least: np.ndarray | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> list[Batch]:
     """Cut some of a plan's runs into batches.
 
@@ -69,13 +72,14 @@ def make_batches(
         begin_at: The step that each run of the plan goes on from, if not all begin at step 0.
         least: How many runs a batch of each program should have at least, however long they take:
             fewer would take as long together. By default one.
+        told: What the results folder's record says of its kernel, as settings.
     """
     if not len(rows):
         return []
     # Runs of a batch share their program and their record steps.
     begin = np.zeros(plan.num_runs, np.int64) if begin_at is None else begin_at
     parts = parts_of(plan.programs[rows], plan.settings["training.num_steps"][rows], begin[rows])
-    groups = [(rows[part], plan.cost(int(rows[part[0]]))) for part in parts]
+    groups = [(rows[part], plan.cost(int(rows[part[0]]), told)) for part in parts]
     work = sum(len(group) * cost.seconds for group, cost in groups)
     wanted = float(np.clip(work / _WANTED_BATCHES, *_BATCH_SECONDS))
     wanted = max(wanted, work / _MOST_BATCHES)

@@ -71,9 +71,15 @@ class Plan:
         """Return the settings of one run, dotted, with those that are no column."""
         return RunSettings.at(self.settings, index, self.shared)
 
-    def cost(self, index: int) -> RunCost:
-        """Return the estimated cost of one run in its program."""
-        return cost_of(self.row(index), self.program_widths[self.programs[index]])
+    def cost(self, index: int, told: Mapping[str, Any] | None = None) -> RunCost:
+        """Return the estimated cost of one run in its program.
+
+        Args:
+            index: Its row in the run table.
+            told: What the results folder's record says of its kernel, as settings.
+        """
+        row = self.row(index) | (told or {})
+        return cost_of(row, self.program_widths[self.programs[index]])
 
 
 def _expanded(sweep: Sweep) -> tuple[dict[str, Setting], np.ndarray]:

@@ -235,7 +235,8 @@ def test_beside_a_kernel_by_hand_it_is_taken_where_it_saves_more_than_to_compile
     assert would_take(make_plan(linear(width=10**4))) == {}
     prepare(linear(16, [2, 10**4]), tmp_path / "both")
     assert taken(tmp_path / "both") == TAKEN
-    assert sizes(tmp_path / "both") == [8, 8] + [1] * 16
+    # Those of vectors by what these take.
+    assert sizes(tmp_path / "both") == [16] + [1] * 16
     # Which kernel trains such runs only a pilot can tell: they are batched as for that.
     pilot = sweep(
         problem=TEACHER, network={"kind": "deep_linear", "depth": 2, "width": 2},
@@ -261,3 +262,25 @@ def test_the_ids_of_runs_are_those_of_the_generic_way_that_nothing_asks_for(
     there = make_plan(tiny()).run_ids
     use(monkeypatch, False)
     assert np.array_equal(make_plan(tiny()).run_ids, there)
+
+
+def test_batches_are_cut_by_what_vector_instructions_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sizes_by_kernel = {}
+    for there in (True, False):
+        use(monkeypatch, there)
+        root = tmp_path / str(there)
+        prepare(tiny(seeds=1000, num_steps=100_000), root)
+        sizes_by_kernel[there] = sizes(root)
+    plan = make_plan(tiny(seeds=1000, num_steps=100_000))
+    told, least = settings_in({"auto_takes": "simd"}), 2.0
+    vectors, generic = plan.cost(0, told), plan.cost(0)
+    assert vectors.step_flops == generic.step_flops
+    assert vectors.seconds < generic.seconds / 10
+    # Two seconds, or more, of each.
+    assert len(sizes_by_kernel[True]) <= max(1, 1000 * vectors.seconds // least)
+    assert len(sizes_by_kernel[False]) > len(sizes_by_kernel[True])
+    # A network whose step is longer than pays costs what it costs by the other kernel.
+    wide = make_plan(tiny(width=20_000))
+    assert wide.cost(0, told) == wide.cost(0)

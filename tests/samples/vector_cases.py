@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from planned_runs import train
 from spec_samples import sweep
 
+from dlnsweep.engine.trained import Trained
 from dlnsweep.plan.plan import Plan, make_plan
 
 # Both take the same steps in float64 and round apart: 40 steps that contract, and sums of some ten
@@ -33,8 +35,11 @@ def planned(case: dict[str, Any], **options: Any) -> Plan:
     return make_plan(sweep(**(whole | case), sweep={"seeds": 2, "kernel": "simd"} | options))
 
 
-def random_case(number: int) -> dict[str, Any]:
-    """Return a small network, its data and its training, drawn."""
+def random_family(number: int) -> dict[str, Any]:
+    """Return four small networks that a program trains, their data and their training, drawn.
+
+    They are two seeds by two decays.
+    """
     random = np.random.default_rng(number)
 
     def one(*values: Any) -> Any:
@@ -50,29 +55,46 @@ def random_case(number: int) -> dict[str, Any]:
         labels = "signs" if loss in _MARGINS else "one_hot"
         problem = {"kind": "gaussian_mixture", "num_classes": 2, "labels": labels}
     sizes = {"measurement_dim": inputs, "num_samples": samples}
+    decays = [one(0.0, 0.002), one(0.02, 0.1)]
     return {
         "problem": problem | sizes,
         "network": {"kind": "mlp", "width": one(1, 2, 4, 6), "depth": one(2, 3, 4),
                     "activation": one("linear", "tanh", "relu", "gelu", "erf", "softplus")},
         "training": {"learning_rate": one(0.001, 0.01), "num_steps": 30,
-                     "optimizer": one(*_OPTIMIZERS), "weight_decay": one(0.0, 0.02), "loss": loss},
+                     "optimizer": one(*_OPTIMIZERS), "weight_decay": decays, "loss": loss},
+        "record": {"count": 5, "observables": ["loss", "parameter_norm"]},
     }  # fmt: skip
 
 
-def beside_generic(case: dict[str, Any]) -> tuple[tuple[str, str], float]:
-    """Return how a run ends by vector instructions and by the generic way, and how far they differ.
+@dataclass(frozen=True)
+class Beside:
+    """A run by vector instructions, beside the generic way.
 
-    That is the largest difference of an observable, over the largest value that it has in the run.
+    Attributes:
+        endings: How it ends by both.
+        deviation: The largest difference of an observable, over its largest value in the run.
     """
-    case = case | {"record": {"count": 5, "observables": ["loss", "parameter_norm"]}}
-    found, judge = (train(planned(case, seeds=1, kernel=kernel)) for kernel in ("simd", "generic"))
-    assert found.kernel == ["simd"], found.kernel_reason
-    endings = found.status[0], judge.status[0]
-    if found.num_rows[0] != judge.num_rows[0]:
-        return endings, np.inf
-    rows = slice(0, int(judge.num_rows[0]))
+
+    endings: tuple[str, str]
+    deviation: float
+
+
+def beside_generic(case: dict[str, Any]) -> list[Beside]:
+    """Train a case's runs, all together, by vector instructions and by the generic way."""
+    found, judge = (train(planned(case, kernel=kernel)) for kernel in ("simd", "generic"))
+    assert set(found.kernel) == {"simd"}, found.kernel_reason
+    return [
+        Beside((found.status[run], judge.status[run]), _deviation(found, judge, run))
+        for run in range(len(found.kernel))
+    ]
+
+
+def _deviation(found: Trained, judge: Trained, run: int) -> float:
+    count = int(judge.num_rows[run])
+    if found.num_rows[run] != count:
+        return np.inf
     apart = []
     for name, values in found.observables.items():
-        wanted = judge.observables[name][0, rows]
-        apart.append(np.max(np.abs(values[0, rows] - wanted)) / np.max(np.abs(wanted)))
-    return endings, float(max(apart))
+        wanted = judge.observables[name][run, :count]
+        apart.append(np.max(np.abs(values[run, :count] - wanted)) / np.max(np.abs(wanted)))
+    return float(np.max(apart))
