@@ -156,6 +156,43 @@ def test_ten_steps_are_backpropagation_by_hand(name: str):
     assert wanted["loss"] < 0.99 * found["loss"][0]
 
 
+# Sizes whose steps are made otherwise: rows of samples, and factors that are written down.
+@pytest.mark.parametrize(("depth", "by_rows"), [(2, True), (3, False)])
+def test_steps_of_larger_networks_are_backpropagation_by_hand(
+    depth: int, by_rows: bool, monkeypatch: pytest.MonkeyPatch
+):
+    eta, drawn = 0.01, np.random.default_rng(depth)
+    sizes = [20, *[32] * (depth - 1), 3]
+    pairs = list(zip(sizes[1:], sizes, strict=False))
+    multipliers = [m**-0.5 for m in sizes[:-1]]
+    weights = [drawn.standard_normal(shape) for shape in pairs]
+    biases = [0.3 * drawn.standard_normal(size) for size in sizes[1:]]
+    x, y = drawn.standard_normal((3, 70)), drawn.standard_normal((20, 70))
+    params = {"weights": tuple(weights), "biases": tuple(biases)}
+    asked, made = [], definition._two_layers_by_rows
+    monkeypatch.setattr(
+        definition, "_two_layers_by_rows", lambda *given: asked.append(1) or made(*given)
+    )
+    found = trained_from(
+        sweep(network={"kind": "mlp", "depth": depth, "width": 32, "activation": "tanh",
+                       "biases": True, "parametrization": "ntk"},
+              training={"learning_rate": eta, "num_steps": 4},
+              record={"observables": ["loss", "parameter_norm"]}), params, x, y, 4,
+    )  # fmt: skip
+    assert bool(asked) == by_rows
+    for step in range(5):
+        zs, hs = forward(weights, biases, multipliers, "tanh", y)
+        off = zs[-1] - x
+        norm = sum(np.sum(each**2) for each in [*weights, *biases]) ** 0.5
+        for key, value in {"loss": 0.5 * np.sum(off**2), "parameter_norm": norm}.items():
+            assert found[key][step] == pytest.approx(value, rel=ROUNDING), (key, step)
+        gradients = zip(*backward(weights, multipliers, "tanh", zs, hs, off), strict=True)
+        for layer, (of_weights, of_biases) in enumerate(gradients):
+            weights[layer] = weights[layer] - eta * of_weights
+            biases[layer] = biases[layer] - eta * of_biases
+    assert found["loss"][-1] < 0.9 * found["loss"][0]
+
+
 def key(_: str) -> Any:
     raise AssertionError("nothing is drawn")
 

@@ -25,6 +25,7 @@ from jaxtyping import Array, Int
 
 from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
 from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.products import for_gradients
 from dlnsweep.numerics.streams import step_gaussian, step_keys
 from dlnsweep.optimizers import schedules
 from dlnsweep.settings.training import TrainingSettings
@@ -102,13 +103,15 @@ def value_and_gradients(
         params: theta.
         numbers: The traced numbers of [training], in the precision of training.
     """
-    (fit, beside), gradients = jax.value_and_grad(objective, has_aux=True)(params)
+    with for_gradients():
+        (fit, beside), gradients = jax.value_and_grad(objective, has_aux=True)(params)
     if training.sam_radius:
         norm = jnp.sqrt(sum_of_squares(gradients))
         # Where the gradient is zero there is no direction to go.
         reach = jnp.where(norm > 0, numbers["sam_radius"] / jnp.where(norm > 0, norm, 1), 0)
         moved = jax.tree.map(lambda p, g: p + reach * g, params, gradients)
-        gradients = jax.grad(objective, has_aux=True)(moved)[0]
+        with for_gradients():
+            gradients = jax.grad(objective, has_aux=True)(moved)[0]
     if training.clip_norm:
         norm = numbers["data_fit_scale"] * jnp.sqrt(sum_of_squares(gradients))
         longest = numbers["clip_norm"]

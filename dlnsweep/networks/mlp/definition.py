@@ -93,11 +93,42 @@ def predict(
     params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
 ) -> Float[Array, "d n"]:
     """Return f of each column of the inputs."""
-    *_, outputs = _layers(params, inputs, settings)
+    from dlnsweep.numerics.products import rows_pay
+
+    by_rows = settings.depth == 2 and rows_pay(params["weights"][0].shape, inputs.shape[1])
+    outputs = (_two_layers_by_rows if by_rows else _outputs)(params, inputs, settings)
     if settings.output == "centred":
-        *_, start = _layers(params["initial"], inputs, settings)
-        outputs = outputs - start
+        outputs = outputs - _outputs(params["initial"], inputs, settings)
     return outputs / settings.richness
+
+
+def _outputs(
+    params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
+) -> Float[Array, "d n"]:
+    return _layers(params, inputs, settings)[-1]
+
+
+def _two_layers_by_rows(
+    params: dict[str, Any], inputs: Float[Array, "m n"], settings: MlpSettings
+) -> Float[Array, "d n"]:
+    """Return z_2, made from rows of samples."""
+    from dlnsweep.numerics.products import multiply_rows, read_rows
+
+    scales = scales_of(settings.parametrization, _sizes(params["weights"]))
+    biases = params["biases"] if settings.biases else (None, None)
+    values: Any = None
+    for layer, (weight, own, bias) in enumerate(
+        zip(params["weights"], scales, biases, strict=True)
+    ):
+        if layer:
+            values = read_rows(weight, ACTIVATIONS[settings.activation](values))
+        else:
+            values = multiply_rows(weight, inputs)
+        if own.multiplier != 1:
+            values = own.multiplier * values
+        if bias is not None:
+            values = values + (bias[:, None] if layer else bias)
+    return values
 
 
 def _layers(

@@ -1,0 +1,108 @@
+"""Products that a step takes with its gradient: beside those that JAX would differentiate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dlnsweep.numerics import products
+from dlnsweep.numerics.products import for_gradients, multiply, multiply_rows, read_rows, rows_pay
+from dlnsweep.numerics.runtime import numerics
+
+# float64: sums of some ten terms in another order.
+ROUNDING = 1e-13
+_DRAWN = np.random.default_rng(0)
+FIRST, SECOND = _DRAWN.standard_normal((32, 20)), _DRAWN.standard_normal((3, 32))
+INPUTS, TARGETS = _DRAWN.standard_normal((20, 70)), _DRAWN.standard_normal((3, 70))
+
+
+def by_columns(weights: Any, inputs: Any) -> Any:
+    return multiply(weights[1], jnp.tanh(multiply(weights[0], inputs)))
+
+
+def by_rows(weights: Any, inputs: Any) -> Any:
+    return read_rows(weights[1], jnp.tanh(multiply_rows(weights[0], inputs)))
+
+
+def of_numpy(weights: Any, inputs: Any) -> Any:
+    return weights[1] @ jnp.tanh(weights[0] @ inputs)
+
+
+def loss(outputs: Any) -> Any:
+    return lambda *arrays: 0.5 * jnp.sum((outputs(*arrays) - TARGETS) ** 2)
+
+
+def same(found: Any, wanted: Any) -> None:
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        size = np.abs(np.asarray(other)).max()
+        np.testing.assert_allclose(one, other, rtol=ROUNDING, atol=ROUNDING * size)
+
+
+@pytest.mark.parametrize("outputs", [by_columns, by_rows])
+def test_gradients_are_those_of_plain_products(outputs: Any):
+    with numerics():
+        weights, inputs = (jnp.asarray(FIRST), jnp.asarray(SECOND)), jnp.asarray(INPUTS)
+        wanted = jax.value_and_grad(loss(of_numpy), argnums=(0, 1))(weights, inputs)
+        with for_gradients():
+            # By the weights alone, too: no gradient by the inputs is made then.
+            same(jax.value_and_grad(loss(outputs))(weights, inputs), (wanted[0], wanted[1][0]))
+            same(jax.value_and_grad(loss(outputs), argnums=(0, 1))(weights, inputs), wanted)
+
+
+@pytest.mark.parametrize("outputs", [by_columns, by_rows])
+def test_gradients_can_be_differentiated_along_a_direction_and_by_lanes(outputs: Any):
+    with numerics():
+        weights, inputs = (jnp.asarray(FIRST), jnp.asarray(SECOND)), jnp.asarray(INPUTS)
+        along = jax.tree.map(jnp.cos, weights)
+
+        def slopes(outputs: Any) -> Any:
+            return jax.jvp(lambda w: jax.grad(loss(outputs))(w, inputs), (weights,), (along,))
+
+        def lanes(outputs: Any) -> Any:
+            two = jax.tree.map(lambda w: jnp.stack([w, 2 * w]), weights)
+            return jax.vmap(lambda w: jax.grad(loss(outputs))(w, inputs))(two)
+
+        wanted = slopes(of_numpy), lanes(of_numpy)
+        with for_gradients():
+            same((slopes(outputs), lanes(outputs)), wanted)
+
+
+def test_a_transposed_factor_is_written_down_for_gradients_alone():
+    with numerics():
+
+        def text(rows: int, columns: int) -> str:
+            weight, values = jnp.ones((rows, 20)), jnp.ones((20, columns))
+            return str(
+                jax.make_jaxpr(jax.grad(lambda v: jnp.sum(multiply(weight, v) ** 2)))(values)
+            )
+
+        barrier = "optimization_barrier"
+        assert barrier not in text(32, 70)
+        with for_gradients():
+            assert barrier in text(32, 70)
+            # A row is its own transpose, and few columns are not worth it.
+            assert barrier not in text(1, 70)
+            assert barrier not in text(32, 5)
+
+
+def test_rows_pay_where_inputs_do_not_fill_what_is_worked_on_at_once():
+    assert not rows_pay((64, 20), 200)
+    with for_gradients():
+        assert rows_pay((64, 20), 200)
+        # Neurons that do not fill it either, inputs that do, and few samples.
+        assert not rows_pay((50, 20), 200)
+        assert not rows_pay((50, 100), 1000)
+        assert not rows_pay((64, 32), 200)
+        assert not rows_pay((64, 20), 20)
+
+
+def test_what_is_not_of_matrices_stays_a_plain_product(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(products, "_products", lambda: pytest.fail("it was not plain"))
+    with numerics(), for_gradients():
+        matrix, vector = jnp.ones((32, 20)), jnp.ones(20)
+        assert multiply(matrix, vector).shape == (32,)
+        assert multiply(jnp.stack([matrix, matrix]), jnp.ones((20, 70))).shape == (2, 32, 70)
