@@ -242,14 +242,16 @@ def _speed() -> Iterator[Statement]:
         holes += [AtLeast(row[f"{who} / ours"])
                   for who in script("field_networks").PEERS]  # fmt: skip
     yield says("\n".join(lines), *holes)
-    products, tanh, _, own, theirs, large = table("speed/step_parts.csv").rows
+    products, by_rows, tanh, _, own, theirs, large = table("speed/step_parts.csv").rows
     assert own["what"].startswith("ours")
     assert theirs["what"].startswith("jit(vmap(scan))")
     yield says(
-        "of {} µs that a run-step takes on a core, its two products with the samples (at {} "
-        "Gflop/s; a large\nproduct by the same library: {}) take {} and its `tanh` {} by "
-        "themselves, and `jit(vmap(scan))` takes {} of all",
-        own["us"], products["Gflop/s"], large["Gflop/s"], products["us"], tanh["us"], theirs["us"],
+        "of {} µs that a run-step takes on a core, its two products with the samples take {} by "
+        "rows of samples, as ours are made ({} Gflop/s; a large\nproduct by the same library: {}), "
+        "and the `tanh` between them {}. As one writes them the products take {} ({} Gflop/s), and "
+        "`jit(vmap(scan))` takes {} of all",
+        own["us"], by_rows["us"], by_rows["Gflop/s"], large["Gflop/s"], tanh["us"], products["us"],
+        products["Gflop/s"], theirs["us"],
     )  # fmt: skip
     sharp, bench = table("speed/sharpness.csv", precision="float64"), script("sharpness")
     shares = sharp.by("samples", "share of 10^5 steps")
