@@ -82,6 +82,8 @@ def compare(
     note = "" if sweep.options.precision == "float64" else ", in float64 (see --help)"
     way = "as auto takes their steps, by vector instructions where they pay,"
     way = way if kernels[0] == comparison.AS_AUTO else f"by the {kernels[0]} kernel"
+    if kernels[0] == comparison.AS_JUMPS:
+        way = "as auto takes them, by time jumps where they hold,"
     _say(
         f"{these} {way} and by the {kernels[1]} one{note}, which will take about "
         f"{duration(seconds)}"

@@ -115,6 +115,7 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
 
 
 def _check(file: Path, overrides: Sequence[str]) -> None:
+    from dlnsweep.execution import auto_jumps
     from dlnsweep.execution.record_price import told_records
     from dlnsweep.execution.trial import check_network
     from dlnsweep.execution.weights_size import check_weights, told_weights
@@ -132,6 +133,7 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
                 more.append(f"not enough room here: {lacking}")
         more += _going_on(planned)
         more += told_records(planned)
+        more += auto_jumps.told(planned)
     more += _vectors_here(sweep)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
@@ -216,6 +218,7 @@ def plan(
     use(plugin)
     import numpy as np
 
+    from dlnsweep.execution import auto_jumps
     from dlnsweep.execution import estimate as estimates
     from dlnsweep.execution.auto_kernel import least_runs, of_new, settings_in
     from dlnsweep.execution.local import LocalExecutor
@@ -224,7 +227,7 @@ def plan(
     from dlnsweep.machine.memory import workers_that_fit
     from dlnsweep.plan.batches import make_batches
     from dlnsweep.plan.fitting import need_of
-    from dlnsweep.settings.sentences import duration, shorten
+    from dlnsweep.settings.sentences import shorten
     from dlnsweep.spec.sweep import Sweep
 
     sweep = Sweep.from_file(file, overrides or ())
@@ -256,7 +259,8 @@ def plan(
             probe = False
         elif lacking := _no_room(weights, sweep.name):
             print(f"not enough room here: {lacking}")
-    for line in [*sweep.computed, *_going_on(planned), *told_records(planned)]:
+    told = [*_going_on(planned), *told_records(planned), *auto_jumps.told(planned)]
+    for line in [*sweep.computed, *told]:
         print(line)
     for note in sweep.figure_notes:
         print(f"note: {note}")
@@ -264,31 +268,53 @@ def plan(
         print(fewer)
     if unfit:
         print(f"not enough memory: {unfit}")
-    elif probe and sweep.values["sweep.kernel"][0] == "jumps":
-        walks = estimates.walk(planned, batches, count)
-        ended = walks.walked == walks.records
-        # What is left of a walk is known within a factor of two: `engine/pace.py`.
-        sure = ended and walks.runs == planned.num_runs
-        least, most = (1.0, _MOST_TIMES) if sure else (0.5, 2.0)
-        rest = walks.seconds - walks.walking_seconds
-        times = [duration(rest + factor * walks.walking_seconds) for factor in (least, most)]
-        reached = "" if ended else ", and from there on as jumps grow"
-        print(
-            f"{'time':<18} {times[0]} to {times[1]} on this machine, as busy as now, of which "
-            f"compiling {duration(walks.compile_seconds)} (how far a jump goes is found on the "
-            f"way: {walks.runs} of {planned.num_runs} runs walked, to {walks.walked} of "
-            f"{walks.records} recorded steps{reached})"
-        )
     elif probe:
-        timing = estimates.probe(planned, batches, count)
-        # Workers share memory and caches that the probe had alone, and recording is left out.
-        most = duration(_MOST_TIMES * timing.seconds)
-        print(
-            f"{'time':<18} {duration(timing.seconds)} to {most} on this machine, as busy as now, "
-            f"of which starting workers {duration(timing.start_seconds)} and compiling "
-            f"{duration(timing.compile_seconds)} (measured on {timing.probed} of "
-            f"{planned.num_programs} programs: {shorten(timing.steps_a_second)} run-steps/s)"
-        )
+        jumps = sweep.options.kernel == "jumps"
+        tried = auto_jumps.taken_by(planned) | jumps
+        walked = [batch for batch in batches if tried[batch.runs[0]]]
+        stepped = [batch for batch in batches if not tried[batch.runs[0]]]
+        both = bool(walked and stepped)
+        if walked:
+            _print_walked(planned, walked, count, "time of jumps" if both else "time")
+        if stepped:
+            _print_probed(planned, stepped, count, "time of others" if both else "time")
+
+
+def _print_walked(planned: Any, batches: list[Any], workers: int, name: str) -> None:
+    from dlnsweep.execution import estimate as estimates
+    from dlnsweep.settings.sentences import duration
+
+    runs = sum(len(batch.runs) for batch in batches)
+    walks = estimates.walk(planned, batches, workers)
+    ended = walks.walked == walks.records
+    # What is left of a walk is known within a factor of two: `engine/pace.py`.
+    sure = ended and walks.runs == runs
+    least, most = (1.0, _MOST_TIMES) if sure else (0.5, 2.0)
+    rest = walks.seconds - walks.walking_seconds
+    times = [duration(rest + factor * walks.walking_seconds) for factor in (least, most)]
+    reached = "" if ended else ", and from there on as jumps grow"
+    print(
+        f"{name:<18} {times[0]} to {times[1]} on this machine, as busy as now, of which "
+        f"compiling {duration(walks.compile_seconds)} (how far a jump goes is found on the "
+        f"way: {walks.runs} of {runs} runs walked, to {walks.walked} of "
+        f"{walks.records} recorded steps{reached})"
+    )
+
+
+def _print_probed(planned: Any, batches: list[Any], workers: int, name: str) -> None:
+    from dlnsweep.execution import estimate as estimates
+    from dlnsweep.settings.sentences import duration, shorten
+
+    programs = len({int(planned.programs[batch.runs[0]]) for batch in batches})
+    timing = estimates.probe(planned, batches, workers)
+    # Workers share memory and caches that the probe had alone, and recording is left out.
+    most = duration(_MOST_TIMES * timing.seconds)
+    print(
+        f"{name:<18} {duration(timing.seconds)} to {most} on this machine, as busy as now, "
+        f"of which starting workers {duration(timing.start_seconds)} and compiling "
+        f"{duration(timing.compile_seconds)} (measured on {timing.probed} of "
+        f"{programs} programs: {shorten(timing.steps_a_second)} run-steps/s)"
+    )
 
 
 def init(

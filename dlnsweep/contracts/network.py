@@ -123,6 +123,8 @@ BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
 # Among the settings of a run, as its results folder has it: the way that "auto" takes beside the
 # generic one where it pays.
 AUTO_TAKES = "sweep.auto_takes"
+# Likewise: how many gradients a walk by time jumps may take, which "auto" tries where it is there.
+AUTO_JUMPS = "sweep.auto_jumps"
 # Of vector instructions, one core: within a factor of three of what is measured of networks that
 # are small enough (results/kept/speed/simd_dense.csv and simd_border.csv).
 _SIMD_FLOPS_A_SECOND = 30e9

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.drawing import Sections
-from dlnsweep.contracts.network import network_of, program_class
+from dlnsweep.contracts.network import AUTO_JUMPS, network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.begun import Begun
 from dlnsweep.engine.descent import TimedBudget, descend, valid_rows
@@ -20,7 +20,7 @@ from dlnsweep.engine.journal import Call, Journal, leaves_of
 from dlnsweep.engine.jumps import JumpProgram
 from dlnsweep.engine.kept import KeptWeights
 from dlnsweep.engine.programs import PROGRAMS, Programs
-from dlnsweep.engine.rungs import train_jumping
+from dlnsweep.engine.rungs import GAVE_UP, train_jumping, why_not_kept
 from dlnsweep.engine.segments import Segments
 from dlnsweep.engine.trained import Trained, filled, joined
 from dlnsweep.engine.watch import Progress, Watch
@@ -72,20 +72,60 @@ def _train_batch(
     padded_width: int,
     watch: Watch,
 ) -> Trained:
-    count = len(rows["seed"])
     row = RunSettings.at(rows, 0, shared)
     began = time.perf_counter()
-    reason = network_of(row).why_full(row, padded_width)
-    if reason:
-        parts = [_train_dense(rows, row, padded_width, [reason.sentence] * count, watch)]
-        order = np.arange(count)
+    if row.get(AUTO_JUMPS) and watch.begun is None:
+        trained = _try_jumps(rows, row, padded_width, watch)
     else:
-        # Nothing goes on there: what the kernel may leave out it finds from all steps.
-        watch.begun = None
-        parts, order = _train_reduced(rows, row, padded_width, watch)
-    trained = joined(parts, order)
+        trained = _train_steps(rows, row, padded_width, watch)
     seconds = time.perf_counter() - began - watch.compile_seconds
     return replace(trained, compile_seconds=watch.compile_seconds, seconds=seconds)
+
+
+def _train_steps(
+    rows: Mapping[str, np.ndarray], row: RunSettings, padded_width: int, watch: Watch
+) -> Trained:
+    """Train runs step by step, by the kernel that is for them."""
+    count = len(rows["seed"])
+    if reason := network_of(row).why_full(row, padded_width):
+        return _train_dense(rows, row, padded_width, [reason.sentence] * count, watch)
+    # Nothing goes on there: what the kernel may leave out it finds from all steps.
+    watch.begun = None
+    return joined(*_train_reduced(rows, row, padded_width, watch))
+
+
+def _try_jumps(
+    rows: Mapping[str, np.ndarray], row: RunSettings, padded_width: int, watch: Watch
+) -> Trained:
+    """Train runs by time jumps, and step by step those that they do not hold for."""
+    tolerance, most = row["sweep.tolerance"], int(row[AUTO_JUMPS])
+    parts: list[Trained] = []
+    order: list[int] = []
+    left: dict[int, str] = {}
+    diverged = watch.diverged
+    # A program for each width: jumps have no padded arrays.
+    widths = np.nan_to_num(rows.get("network.width", np.ones(len(rows["seed"]))), nan=1)
+    for width in dict.fromkeys(widths.tolist()):
+        places = np.flatnonzero(widths == width)
+        some = {key: column[places] for key, column in rows.items()}
+        own = row | RunSettings.at(some, 0) | {"sweep.kernel": "jumps"}
+        part = _train_dense(some, own, int(width), ["it pays"] * len(places), watch, most)
+        reasons = [why_not_kept(part, k, tolerance, most) for k in range(len(places))]
+        left |= {int(place): why for place, why in zip(places, reasons, strict=True) if why}
+        if kept := [k for k, why in enumerate(reasons) if not why]:
+            parts.append(joined([part], np.array(kept)))
+            order += places[kept].tolist()
+    if left:
+        # Of these it is told again.
+        watch.diverged = diverged
+        rest = sorted(left)
+        some = {key: column[rest] for key, column in rows.items()}
+        part = _train_steps(some, row, padded_width, watch)
+        told = zip(part.kernel_reason, rest, strict=True)
+        reasons = [f"{reason}; no time jumps: {left[place]}" for reason, place in told]
+        parts.append(replace(part, kernel_reason=reasons))
+        order += rest
+    return joined(parts, np.argsort(np.array(order)))
 
 
 def _train_dense(
@@ -94,6 +134,7 @@ def _train_dense(
     padded_width: int,
     reasons: list[str],
     watch: Watch,
+    most: int | None = None,
 ) -> Trained:
     began = time.perf_counter()
     program = watch.programs.dense(row, padded_width, len(rows["seed"]))
@@ -108,7 +149,7 @@ def _train_dense(
                 return program.begin(program.arguments(some), tolerance)
 
             outcome = [(program.way, reasons[i], np.nan) for i in indices]
-            return _train_pieces(program, row, begin, outcome, watch)
+            return _train_pieces(program, row, begin, outcome, watch, most)
 
         return train_jumping(len(reasons), row["sweep.tolerance"], train)
     # The runs of a call have one seed where they share what it draws.
@@ -208,6 +249,7 @@ def _train_pieces(
     start: Callable[[slice], tuple[Any, Any]],
     outcome: list[tuple[str, str, float]],
     watch: Watch,
+    most: int | None = None,
 ) -> Trained:
     """Train runs, as many at a time as a call of the program takes."""
     record = Sections.from_row(row).record
@@ -217,7 +259,7 @@ def _train_pieces(
         piece = slice(first, min(len(outcome), first + program.layout.lanes))
         part = watch.journal.next_ended(len(outcome[piece]))
         if part is None:
-            part = _train_lanes(program, start(piece), outcome, piece, record, steps, watch)
+            part = _train_lanes(program, start(piece), outcome, piece, record, steps, watch, most)
             watch.journal.end_call(part)
         else:
             watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged, True))
@@ -234,6 +276,7 @@ def _train_lanes(
     record: RecordSettings,
     steps: np.ndarray,
     watch: Watch,
+    most: int | None = None,
 ) -> Trained:
     """Train as many runs as one call of the program takes."""
     outcome = outcome[piece]
@@ -260,6 +303,12 @@ def _train_lanes(
         whole = {k: np.concatenate([r[k] for r in records], axis=1) for k in records[0]}
         return Call(leaves_of(inputs, carry), segments.position, whole, *weights.values())
 
+    def gives_up(carry: Any) -> bool:
+        # A walk that has taken too many has taken no less at its end: when it is seen is the same.
+        return isinstance(program, JumpProgram) and (
+            most is not None and program.spent(carry) > most
+        )
+
     arrived = program.arrived if isinstance(program, JumpProgram) else None
     budget = TimedBudget()
     for passed in descend(program.segment, inputs, carry, segments, count, budget, arrived):
@@ -273,6 +322,8 @@ def _train_lanes(
         watch.on_progress(Progress(max(here - told, 0) * count, diverged))
         told = max(told, here)
         watch.check(present)
+        if records and gives_up(carry):
+            break
     reached = segments.position[0]
     weights.end(program, inputs, carry)
     kept_weights, kept_steps = weights.values()
@@ -298,7 +349,11 @@ def _train_lanes(
         weight_steps=kept_steps,
         state=weights.state(program, carry),
     )
-    return program.told(carry, trained) if isinstance(program, JumpProgram) else trained
+    if isinstance(program, JumpProgram):
+        trained = program.told(carry, trained)
+    if gives_up(carry):
+        return replace(trained, kernel_reason=[GAVE_UP], truncation_error=np.array([np.inf]))
+    return trained
 
 
 def _reached(program: Any, carry: Any, step: int) -> int:

@@ -76,6 +76,7 @@ class Flight(NamedTuple):
         walks: The finer walk and the coarser one.
         tolerance: Of the finer one.
         left: How many gradients each walk may still take in this call.
+        spent: How many each has taken.
     """
 
     params: Any
@@ -84,6 +85,7 @@ class Flight(NamedTuple):
     walks: Walk
     tolerance: Float[Array, ""]
     left: Int[Array, " 2"]
+    spent: Int[Array, " 2"]
 
     @property
     def recorded(self) -> Any:
@@ -121,7 +123,7 @@ class JumpKernel(Kernel):
         signs = 1 - 2 * (jnp.arange(walk.point.size) % 2)
         both = both._replace(point=both.point.at[1].multiply(1 + _ROUNDED * signs))
         tolerance, left = jnp.zeros((), walk.point.dtype), jnp.zeros(2, jnp.int64)
-        state = Flight(params, walk.active, walk.diverged_step, both, tolerance, left)
+        state = Flight(params, walk.active, walk.diverged_step, both, tolerance, left, left)
         return inputs._replace(constants=given), carry._replace(state=state)
 
     def view(self, inputs: Inputs, carry: Carry) -> View:
@@ -166,6 +168,7 @@ class JumpKernel(Kernel):
             diverged_step=jnp.where(ended, finer.diverged_step, state.diverged_step),
             walks=walks,
             left=left,
+            spent=state.spent + state.left - left,
         )
 
     def _recorded(
@@ -247,6 +250,11 @@ class JumpProgram(Program):
         there = (np.asarray(state.walks.now) >= step) | ~np.asarray(state.walks.active)
         return bool(np.all(there | ~np.asarray(state.active)[:, None]))
 
+    def spent(self, carry: Any) -> int:
+        """Return how many gradients the finer walk has taken; of the first run of a call."""
+        # What the coarser one has taken by the end of a run that diverges depends on its rests.
+        return int(np.asarray(carry.state.spent)[0, 0])
+
     def price(self, inputs: Any, carry: Any) -> float:
         """Return what a jump that follows the fast part costs, over a plain one."""
         given, params = (
@@ -279,7 +287,8 @@ class JumpProgram(Program):
                 errors.append(np.nan if ended[0] == ended[1] else np.inf)
             taken, jumps = int(counts["steps"][run, 0]), int(counts["jumps"][run, 0])
             beyond = int(counts["now"][run, 0]) - taken
-            reasons.append(f"asked for; {taken:,} steps taken, {beyond:,} in {jumps:,} jumps")
+            why = trained.kernel_reason[run]
+            reasons.append(f"{why}; {taken:,} steps taken, {beyond:,} in {jumps:,} jumps")
         return replace(
             trained,
             observables=own,

@@ -22,11 +22,32 @@ _RUNGS = (1e-2, 3e-4, 1e-5)
 _FINEST = 1e-13
 # An estimate that shrinks by less from trial to trial does not follow the tolerance.
 _SHRINKS = 3.0
+# What is said of a run whose walk has taken as many gradients as it may: a finer one takes more.
+GAVE_UP = "gave up"
 
 
 def tolerances(tolerance: float) -> list[float]:
     """Return what a jump may be wrong by, trial by trial, by the sweep's tolerance."""
     return [max(rung * tolerance, _FINEST) for rung in _RUNGS]
+
+
+def why_not_kept(trained: Trained, run: int, tolerance: float, most: int) -> str:
+    """Return why a run's jumps are not kept where it can be trained step by step; else nothing.
+
+    Args:
+        trained: Runs by jumps.
+        run: The place of one of them.
+        tolerance: The sweep's.
+        most: How many gradients its walk could take.
+    """
+    error = float(trained.truncation_error[run])
+    if trained.kernel_reason[run] == GAVE_UP:
+        return f"a walk takes more than {most:,} gradients"
+    if trained.status[run] == "diverged":
+        return "it diverges"
+    if not np.isfinite(error):
+        return "their estimate is infinite"
+    return "" if error <= tolerance else f"their estimate is {error:.1e}"
 
 
 def train_jumping(
@@ -47,7 +68,9 @@ def train_jumping(
         for index, estimate in zip(taken, part.truncation_error, strict=True):
             found[index].append(float(estimate))
         last = number == len(rungs) - 1
-        kept = [k for k, e in enumerate(part.truncation_error) if last or not e > tolerance]
+        done = [last or why == GAVE_UP for why in part.kernel_reason]
+        known = zip(part.truncation_error, done, strict=True)
+        kept = [k for k, (error, is_done) in enumerate(known) if is_done or not error > tolerance]
         if kept:
             of_all = [_of_all(found[taken[k]], tolerance) for k in kept]
             some = joined([part], np.array(kept))

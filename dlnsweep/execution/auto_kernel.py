@@ -73,7 +73,7 @@ def least_runs(plan: Plan, taken: Mapping[str, str]) -> np.ndarray:
     found, widths = np.ones(plan.num_programs, np.int64), plan.program_widths
     if plan.sweep.options.kernel == "simd":
         found[:] = _VECTOR[plan.sweep.options.precision]
-    elif taken:
+    elif _of_record(taken):
         # What the reduced kernel may train is batched as for that.
         full = [p for p, row in _by_vectors(plan) if network_of(row).why_full(row, widths[p])]
         found[full] = _VECTOR[plan.sweep.options.precision]

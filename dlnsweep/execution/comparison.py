@@ -17,9 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import AUTO_TAKES, BY_DEFINITION, NetworkKind, network_of
+from dlnsweep.contracts.network import (
+    AUTO_JUMPS,
+    AUTO_TAKES,
+    BY_DEFINITION,
+    NetworkKind,
+    network_of,
+)
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.errors import SpecError
+from dlnsweep.execution import auto_jumps
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.warm_start import read_given
 from dlnsweep.numerics.runtime import load_jax
@@ -37,6 +44,9 @@ ESTIMATED = ("reduced", "jumps")
 # steps or of the dense kernel's (`DENSE_STEPS`), or that kernel where they do not pay.
 AS_AUTO = "as auto"
 DENSE_STEPS = "simd_dense"
+# Likewise: as "auto" trains runs in a folder in which it tries time jumps. Pairs say "jumps", and
+# outcomes which of them were trained by their steps after all.
+AS_JUMPS = "jumps as auto"
 # Kernels that take the same steps differ by rounding alone, which a run can magnify.
 _EXACT = 1e-8
 # The estimate is no bound: a deviation of more than so many times it is a finding.
@@ -120,7 +130,7 @@ def compare_runs(
     Args:
         plan: The sweep's plan.
         chosen: Rows of its run table.
-        kernels: The kernel and its judge; of `AS_AUTO` the pairs say what it was.
+        kernels: The kernel and its judge; of `AS_AUTO` and `AS_JUMPS` pairs say what it was.
         on_event: Called with what happens; each training counts as a batch of one run.
         should_stop: Asked after every segment.
 
@@ -139,6 +149,8 @@ def compare_runs(
                 raise _nothing_to_compare(found)
             trained[kernel].append(found)
             number += 1
+        if kernel == AS_JUMPS:
+            kernels = "jumps", kernels[1]
         if kernel == AS_AUTO:
             kernels = _what_auto_took(network_of(plan.row(chosen[0])), trained[kernel]), kernels[1]
     labels = _labels(plan, chosen)
@@ -179,8 +191,13 @@ def _train(
     from dlnsweep.engine.batch import train_batch
 
     columns = {key: column[[index]] for key, column in plan.settings.items()}
-    asked = {AUTO_TAKES: "simd", "sweep.kernel": "auto"}
-    asked = asked if kernel == AS_AUTO else {"sweep.kernel": kernel}
+    asked: dict[str, Any] = {AUTO_TAKES: "simd", "sweep.kernel": "auto"}
+    width, given = _width(plan, index, kernel), None
+    if kernel == AS_JUMPS:
+        most = auto_jumps.gradients_allowed(plan.row(index), width)
+        asked = {AUTO_JUMPS: most, "sweep.kernel": "auto"}
+    elif kernel != AS_AUTO:
+        asked = {"sweep.kernel": kernel}
     columns |= {k: np.array([v]) for k, v in (asked | {"sweep.precision": "float64"}).items()}
     told = 0
 
@@ -189,7 +206,6 @@ def _train(
         told += progress.run_steps
         on_event(Event("progress", number, progress.run_steps, diverged=progress.diverged))
 
-    width, given = _width(plan, index, kernel), None
     if plan.starts is not None:
         starts = (column[[index]] for column in plan.starts.placement.values())
         given = read_given(plan.starts.asked, *starts)

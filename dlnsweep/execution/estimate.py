@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -149,13 +150,21 @@ def walk(plan: Plan, batches: list[Batch], workers: int) -> Walks:
     Raises:
         RunError: If the process failed.
     """
-    work: dict[int, list[Batch]] = {}
+    # Of runs that share padded arrays under "auto" each has those of its own width here.
+    widths = plan.settings.get("network.width", np.ones(plan.num_runs))
+    work: dict[tuple[int, int], list[np.ndarray]] = {}
     for batch in batches:
-        work.setdefault(int(plan.programs[batch.runs[0]]), []).append(batch)
-    groups = list(work.values())
-    chosen = [replace(group[0], runs=_spread(plan, group)) for group in groups[:_MOST_PROBED]]
-    measured, starting = _measured([_request(plan, batch) for batch in chosen])
-    runs = [sum(len(batch.runs) for batch in group) for group in groups]
+        width = np.nan_to_num(widths[batch.runs], nan=1).astype(int)
+        for own in np.unique(width).tolist():
+            place = int(plan.programs[batch.runs[0]]), own
+            work.setdefault(place, []).append(batch.runs[width == own])
+    groups = {place: np.concatenate(parts) for place, parts in work.items()}
+    chosen = [
+        Batch(0, _spread(plan, group), width)
+        for (_, width), group in itertools.islice(groups.items(), _MOST_PROBED)
+    ]
+    measured, starting = _measured([_request(plan, batch, "jumps") for batch in chosen])
+    runs = [len(group) for group in groups.values()]
     known = sum(n * r["seconds_a_run"] for n, r in zip(runs, measured, strict=False))
     # Programs that were not walked take as long as those that were.
     training = known * sum(runs) / sum(runs[: len(measured)]) / workers
@@ -166,9 +175,8 @@ def walk(plan: Plan, batches: list[Batch], workers: int) -> Walks:
     return Walks(whole, training, compiling, taken, walked, records)
 
 
-def _spread(plan: Plan, group: list[Batch]) -> np.ndarray:
+def _spread(plan: Plan, runs: np.ndarray) -> np.ndarray:
     """Return runs that stand for those of a program: by their steps, and by eta lambda."""
-    runs = np.concatenate([batch.runs for batch in group])
     names = ("learning_rate", "weight_decay")
     rate, decay = (np.asarray(plan.settings[f"training.{name}"], float)[runs] for name in names)
     totals = plan.settings["training.num_steps"][runs]
@@ -200,10 +208,12 @@ def _run_steps(plan: Plan, batch: Batch) -> int:
     return int(plan.settings["training.num_steps"][batch.runs].sum())
 
 
-def _request(plan: Plan, batch: Batch) -> dict[str, Any]:
+def _request(plan: Plan, batch: Batch, kernel: str = "") -> dict[str, Any]:
     def values(column: np.ndarray) -> list[Any]:
         return [None if v != v else v for v in column[batch.runs].tolist()]
 
     columns = {key: values(column) for key, column in plan.settings.items()}
+    if kernel:
+        columns["sweep.kernel"] = [kernel] * len(batch.runs)
     shared = plan.shared | settings_in(of_new(plan))
     return {"columns": columns, "shared": shared, "padded_width": batch.padded_width}

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
+from dlnsweep.execution import auto_jumps
 from dlnsweep.execution.auto_kernel import of_new, settings_in
-from dlnsweep.execution.comparison import AS_AUTO
+from dlnsweep.execution.comparison import AS_AUTO, AS_JUMPS
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
@@ -20,7 +21,7 @@ from dlnsweep.spec.warm_start import NOT_BY
 
 # What judges a kernel if nothing else is asked for.
 JUDGES = {"reduced": "dense"} | dict.fromkeys(
-    ("dense", "simd", "jumps", REDUCED_INPUTS, AS_AUTO), "generic"
+    ("dense", "simd", "jumps", REDUCED_INPUTS, AS_AUTO, AS_JUMPS), "generic"
 )
 
 
@@ -33,8 +34,9 @@ def choose_kernels(
         plan: The sweep's plan.
         chosen: Rows of its run table.
         kernel: One of `JUDGES`. Empty: the one that `sweep.kernel` names; for
-            "auto" the one that it takes in a new folder: the reduced one where it tries that on one
-            of the runs, vector instructions where it has them (`AS_AUTO`), else the dense one.
+            "auto" the one that it takes in a new folder: time jumps where it tries them on one of
+            the runs (`AS_JUMPS`), else the reduced one where it tries that on one,
+            vector instructions where it has them (`AS_AUTO`), else the dense one.
         judge: "dense" or "generic". Empty: the dense kernel for the reduced one, the generic way
             for the others.
 
@@ -65,6 +67,8 @@ def _taken_by_auto(plan: Plan, chosen: Sequence[int]) -> str:
     rows = [plan.row(i) for i in chosen]
     widths = [plan.program_widths[plan.programs[i]] for i in chosen]
     each = list(zip(rows, widths, strict=True))
+    if auto_jumps.of_new(plan) and any(auto_jumps.gradients_allowed(*one) for one in each):
+        return AS_JUMPS
     if any(not network_of(row).why_full(row, width) for row, width in each):
         return "dense" if any(map(_why_not_reducible, rows)) else "reduced"
     told = settings_in(of_new(plan))
@@ -79,6 +83,8 @@ def _problems(row: RunSettings, kernel: str, judge: str) -> list[str]:
     if kernel == AS_AUTO:
         # Of which steps they are.
         kernel = "dense" if network.has_own_kernel else "simd"
+    if kernel == AS_JUMPS:
+        kernel = "jumps"
     if "dense" not in network.kernels and kernel not in BY_DEFINITION:
         return [f"there is nothing to compare: {kind} is trained by the generic way alone."]
     if judge not in network.kernels:

@@ -13,6 +13,7 @@ import numpy as np
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
+from dlnsweep.execution import auto_jumps
 from dlnsweep.execution.as_planned import check_as_planned
 from dlnsweep.execution.auto_kernel import (
     check_here,
@@ -116,7 +117,7 @@ def prepare(
     if store is not None:
         if not elsewhere:
             check_here(store)
-        taken = of_store(store)
+        taken = _taken_in(store)
         whole = _with(taken, stored_plan(plan, rows, []))
         store.check_accepts(whole)
         check_same(store.root, _begun(store).get("variables", {}), here["variables"])
@@ -135,7 +136,7 @@ def prepare(
         if not elsewhere:
             need_of(plan).check()
         origins = origins_of(plan)
-        taken = {} if elsewhere else of_new(plan)
+        taken = {} if elsewhere else of_new(plan) | auto_jumps.of_new(plan)
         batches = _batches(plan, rows, origins, taken)
         whole = _with(taken, stored_plan(plan, rows, batches, origins))
         check_workers()
@@ -144,7 +145,7 @@ def prepare(
         missing = store.missing_rows(plan.run_ids)
         if len(missing):
             # Another runner made the folder at the same moment, for a smaller sweep.
-            taken = of_store(store)
+            taken = _taken_in(store)
             batches = _batches(plan, missing, origins, taken)
             more = _with(taken, stored_plan(plan, missing, batches, origins))
             store.extend(more, here, whole)
@@ -171,6 +172,10 @@ def _batches(
     begin_at = None if origins is None else origins.steps
     least, told = least_runs(plan, taken), settings_in(taken)
     return make_batches(plan, rows, begin_at=begin_at, least=least, told=told)
+
+
+def _taken_in(store: Store) -> dict[str, str]:
+    return of_store(store) | auto_jumps.of_record(store.sweep["sweep"])
 
 
 def _with(taken: Mapping[str, str], plan: StoredPlan) -> StoredPlan:

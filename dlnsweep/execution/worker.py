@@ -33,7 +33,7 @@ from dlnsweep.machine.environment import check_same
 from dlnsweep.machine.memory import out_of_memory
 from dlnsweep.machine.places import claim
 from dlnsweep.machine.stopping import POLITE, handled
-from dlnsweep.settings.run_settings import ALWAYS, Columns, no_column
+from dlnsweep.settings.run_settings import ALWAYS, Columns, RunSettings, no_column
 
 _REPORT_SECONDS = 0.2
 _WHAT_COMPUTES = (
@@ -178,6 +178,7 @@ def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
     """Return the runs' columns, the settings that are no column, and the padded width."""
+    from dlnsweep.execution import auto_jumps
     from dlnsweep.execution.auto_kernel import settings_in
     from dlnsweep.execution.origins import COLUMN
     from dlnsweep.store.arrow_arrays import values_of
@@ -195,7 +196,9 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
             "a copy, or move the folder away and run the sweep again."
         )
     shared = record["shared"] | settings_in(record)
-    return columns, shared, int(columns["padded_width"][0])
+    width = int(columns["padded_width"][0])
+    row = RunSettings.at(columns, 0, shared)
+    return columns, shared | auto_jumps.settings_in(record, row, width), width
 
 
 def main() -> int:

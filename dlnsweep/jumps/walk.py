@@ -188,7 +188,9 @@ def walked(
         # A jump that follows is paid for by its price.
         price = motion.prices[after.choice.kind]
         paid = jnp.ceil(motion.least * price).astype(left.dtype)
-        return after, left - jnp.where(tries, paid, until - walk.now)
+        # However far a walk that diverges was to go before it would rest.
+        taken = jnp.where(after.active, until, after.diverged_step) - walk.now
+        return after, left - jnp.where(tries, paid, taken)
 
     return lax.while_loop(unfinished, onward, (start, gradients))
 

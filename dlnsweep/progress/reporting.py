@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dlnsweep.execution import auto_jumps
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.preparing import Prepared
 from dlnsweep.machine.console import hurried
@@ -223,7 +224,8 @@ def tally_of(prepared: Prepared, sweep: Sweep) -> Tally:
         before.diverged,
         may_stop=sweep.values["training.stop_when"][0] is not None,
         ended=(before.run_steps_taken, before.run_steps),
-        by_runs=sweep.values["sweep.kernel"][0] == "jumps",
+        by_runs=sweep.values["sweep.kernel"][0] == "jumps"
+        or bool(auto_jumps.of_record(prepared.store.sweep["sweep"])),
     )
 
 

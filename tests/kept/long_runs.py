@@ -21,6 +21,12 @@ FILE = "results/kept/long_runs/README.md"
 
 def _front_page() -> Iterator[Statement]:
     yield says("with at most {} outputs on all samples", motion.MOST_OUTPUTS)
+    runs = table("long_runs/estimates.csv").rows
+    kept = [row for row in runs if row["ending"].startswith("finished")]
+    kept = [row for row in kept if row["estimate"] <= samples.TOLERANCE]
+    yield says("{} of {} would be kept", len(kept), len(runs))
+    worst = max(row["error"] for row in kept) / samples.TOLERANCE
+    yield says("largest error is\n{} times the tolerance", worst)
     most = planned("vanishing_decay")[2]
     yield says("each to its end: {} billion steps", most / 1e9)
 
