@@ -104,7 +104,8 @@ class SweepSettings(Settings):
             "outputs on all samples, or gradient descent of a linear one with any, over any number "
             "of steps, jumping over most, to sweep.tolerance; "
             "reduced_inputs: generic on the span of the samples, exactly, of networks whose first "
-            "layer is linear in the inputs; auto takes reduced, reduced_inputs or jumps where they pay",
+            "layer is linear in the inputs; auto takes reduced, reduced_inputs or jumps where they "
+            "pay",
             axis=False,
         ),
     ] = "auto"
