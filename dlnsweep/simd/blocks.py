@@ -17,12 +17,13 @@ from dlnsweep.simd.arrays import Array, Memo, View
 from dlnsweep.simd.entries import Emitter
 from dlnsweep.simd.indices import ZERO, Index, loop, strides
 
-# Products of fewer terms are straight-line code.
-UNROLLED = 128
+# Products of fewer terms are straight-line code; of those of 5 x 5 matrices and more, a step of ten
+# layers would be longer than the first cache of instructions.
+UNROLLED = 100
 _MOST_SUMS = 12
 _LATENCY = 4.0
 # Multiply-adds that one round of the innermost loop has, at least.
-_ROUND = 16
+_ROUND = 50
 
 
 def multiply(

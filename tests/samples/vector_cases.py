@@ -93,8 +93,10 @@ def _deviation(found: Trained, judge: Trained, run: int) -> float:
     count = int(judge.num_rows[run])
     if found.num_rows[run] != count:
         return np.inf
-    apart = []
+    apart = [0.0]
     for name, values in found.observables.items():
         wanted = judge.observables[name][run, :count]
-        apart.append(np.max(np.abs(values[run, :count] - wanted)) / np.max(np.abs(wanted)))
+        # What diverges at once has no records.
+        if count:
+            apart.append(np.max(np.abs(values[run, :count] - wanted)) / np.max(np.abs(wanted)))
     return float(np.max(apart))
