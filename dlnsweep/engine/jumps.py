@@ -117,7 +117,7 @@ class JumpKernel(Kernel):
         constants, params = inputs.constants, carry.state.params
         given = Given(constants, self._compressed(constants), constants.limit)
         if not by_layers(self.of, given.steps, params):
-            _check_outputs(_outputs(self.of, given.steps, params))
+            _check_outputs(outputs_of(self.of, given.steps, params))
         walk = begun(rule_of(self.of, given.steps, params), flat(params))
         both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), walk)
         signs = 1 - 2 * (jnp.arange(walk.point.size) % 2)
@@ -264,7 +264,7 @@ class JumpProgram(Program):
         kernel = self._kernel()
         if not rule_of(kernel.of, given, params).follows:
             return np.inf
-        return dearer(_outputs(kernel.of, given, params), ROWS_WANTED)
+        return dearer(outputs_of(kernel.of, given, params), ROWS_WANTED)
 
     def reached(self, carry: Any) -> int:
         """Return the step that both walks have come to."""
@@ -335,10 +335,6 @@ def _apart(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> float:
     ]
     largest = max(found, default=0.0)
     return largest if largest <= _FARTHEST else np.inf
-
-
-def _outputs(kernel: GenericKernel, constants: Constants, params: Any) -> int:
-    return int(np.prod(outputs_of(kernel, constants, params)))
 
 
 def _check_outputs(outputs: int) -> None:

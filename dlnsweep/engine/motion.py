@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from jaxtyping import Array
 
 from dlnsweep.contracts.descent import Inputs
@@ -21,7 +20,6 @@ from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.vectors import flat, like
 from dlnsweep.optimizers.directions import direction_of
-from dlnsweep.settings.base import with_numbers
 
 # The most outputs on all samples whose tangent kernel is decomposed at each jump.
 MOST_OUTPUTS = 512
@@ -39,16 +37,15 @@ def rule_of(kernel: GenericKernel, constants: Constants, params: Any) -> Rule:
     return Momentum(constants.numbers["momentum"], name == "nesterov")
 
 
-def outputs_of(kernel: GenericKernel, constants: Constants, params: Any) -> tuple[int, ...]:
-    """Return the shape of the outputs on all samples that a step needs."""
-    return jax.eval_shape(kernel.predict, params, constants.samples.inputs, constants).shape
+def outputs_of(kernel: GenericKernel, constants: Constants, params: Any) -> int:
+    """Return the number of outputs on all samples that a step needs."""
+    return jax.eval_shape(kernel.outputs, params, constants).size
 
 
 def by_layers(kernel: GenericKernel, constants: Constants, params: Any) -> bool:
     """Return whether the fast part is found by products (`jumps/layers.py`)."""
-    outputs = int(np.prod(outputs_of(kernel, constants, params)))
     return (
-        outputs > MOST_OUTPUTS
+        outputs_of(kernel, constants, params) > MOST_OUTPUTS
         and kernel.training.optimizer == "gradient_descent"
         and kernel.as_layers(constants) is not None
     )
@@ -77,10 +74,7 @@ def motion_of(kernel: GenericKernel, constants: Constants, params: Any) -> Motio
         return kernel.fit(like(vector, params), constants)
 
     def outputs(vector: Any) -> Any:
-        given = like(vector, params)
-        return kernel.predict(given, constants.samples.inputs, constants).reshape(-1)
-
-    shape = outputs_of(kernel, constants, params)
+        return kernel.outputs(like(vector, params), constants)
 
     def products(vector: Any) -> Layers:
         assert layered is not None
@@ -94,10 +88,9 @@ def motion_of(kernel: GenericKernel, constants: Constants, params: Any) -> Motio
     def derivatives(vector: Any) -> Any:
         found = jacobian(outputs, vector)
         if not kernel.is_squared:
-            settings = with_numbers(kernel.settings, constants.network)
 
             def loss(o: Any) -> Any:
-                return kernel.loss(o.reshape(shape), constants.samples.targets, settings)
+                return kernel.loss_of(o, params, constants)
 
             found = multiply(root(jax.hessian(loss)(outputs(vector))), found)
         return found * jnp.sqrt(scale) * jnp.sqrt(rates)
@@ -128,7 +121,7 @@ def motion_of(kernel: GenericKernel, constants: Constants, params: Any) -> Motio
         roots=jnp.where(rates > 0, jnp.sqrt(rates), 1.0),
         decays=rates * decays,
         advance=advance,
-        dearness=int(np.prod(shape)) if layered is None else _BESIDE,
+        dearness=outputs_of(kernel, constants, params) if layered is None else _BESIDE,
     )
 
 

@@ -264,6 +264,15 @@ def test_many_outputs_are_those_of_gradient_descent_on_linear_layers():
     check_network(make_plan(sweep(**all_of_them, sweep={"kernel": "jumps"})))
 
 
+def test_of_a_completion_observed_entries_count():
+    """29 x 29 entries, of which 80 are observed."""
+    layers = samples.of_layers(0, runs=2, steps=3000)
+    problem = layers["problem"] | {"num_rows": 29, "num_columns": 29, "num_observed": 80}
+    cases = samples.outcomes(layers | {"problem": problem})
+    assert max(case.share for case in cases) <= 1, cases
+    assert any(_counts(case.steps)[1] > 1000 for case in cases), cases
+
+
 @pytest.mark.parametrize("number", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_errors_of_runs_with_many_outputs_are_within_what_is_promised(number: int):
     cases = samples.outcomes(samples.of_layers(number, runs=2, steps=4000))

@@ -88,6 +88,16 @@ class GenericKernel(Kernel):
         settings = with_numbers(self.settings, constants.network)
         return self.network.predict(whole(params, constants), inputs, settings)
 
+    def outputs(self, params: Any, constants: Constants) -> Float[Array, " K"]:
+        """Return all that the loss is a function of, as one vector: the outputs on all samples."""
+        return self.predict(params, constants.samples.inputs, constants).reshape(-1)
+
+    def loss_of(self, outputs: Float[Array, " K"], params: Any, constants: Constants) -> Any:
+        """Return the loss of that; parameters are for the shape of outputs."""
+        shape = jax.eval_shape(self.predict, params, constants.samples.inputs, constants).shape
+        settings = with_numbers(self.settings, constants.network)
+        return self.loss(outputs.reshape(shape), constants.samples.targets, settings)
+
     def as_layers(self, constants: Constants) -> tuple[Any, Any] | None:
         """Return Y and c where the loss is c ||W_L ... W_1 Y - X||^2 / 2 of layers W_i; else None.
 

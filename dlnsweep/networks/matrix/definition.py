@@ -54,14 +54,30 @@ class MatrixLoss(GenericKernel):
 
     Attributes:
         power: The exponent of the loss.
+        observed: How many entries are observed, where entries are and it is known.
     """
 
     power: float
+    observed: int | None
 
     @property
     def is_squared(self) -> bool:
         """Whether the loss is half the squared error of all entries: it is the problem's own."""
         return False
+
+    def outputs(self, params: Any, constants: Constants) -> Float[Array, " K"]:
+        """Return the residual: of entries those that are observed."""
+        fit: Fit = constants.samples.targets
+        residual = fit.observed.residual(self.predict(params, None, constants)).reshape(-1)
+        if not isinstance(fit.observed, Entries) or self.observed is None:
+            return residual
+        places = jnp.nonzero(fit.observed.mask.reshape(-1), size=self.observed)[0]
+        return residual[places]
+
+    def loss_of(self, outputs: Float[Array, " K"], params: Any, constants: Constants) -> Any:
+        """Return the loss of a residual."""
+        del params
+        return constants.samples.targets.loss_of(outputs, self.power)
 
     def watched(self, fit: Any, outputs: Any, samples: Samples) -> Float[Array, ""]:
         """Return what must not exceed the limit: the sum of the squared residuals."""
@@ -75,15 +91,8 @@ class MatrixLoss(GenericKernel):
         return squared_limit(watched, norm**2, factor, norm.dtype)
 
 
-@dataclass(frozen=True)
 class MatrixKernel(MatrixLoss, LayerRates):
-    """The generic way on the layers of a matrix.
-
-    Attributes:
-        whole: Whether all entries are observed, where entries are.
-    """
-
-    whole: bool
+    """The generic way on the layers of a matrix."""
 
     def as_layers(self, constants: Constants) -> tuple[Any, Any] | None:
         """Return the inputs of samples, or 1 where all entries are observed, and the loss's s."""
@@ -92,8 +101,8 @@ class MatrixKernel(MatrixLoss, LayerRates):
             return None
         if isinstance(fit.observed, LinearSamples):
             return fit.observed.inputs, fit.scale
-        if isinstance(fit.observed, Entries) and self.whole:
-            targets = fit.observed.targets
+        targets = fit.observed.targets if isinstance(fit.observed, Entries) else None
+        if targets is not None and self.observed == targets.size:
             return jnp.eye(targets.shape[1], dtype=targets.dtype), fit.scale
         return None
 
@@ -111,7 +120,14 @@ class OnMatrix(GenericDrawing):
 
     def kernel_fields(self) -> dict[str, Any]:
         """Return what else the kernel is made with."""
-        return {"power": power_of(self.sections.problem)}
+        problem: Any = self.sections.problem
+        counts = {
+            "matrix_completion": lambda: problem.num_observed,
+            "matrix_approximation": lambda: problem.num_rows * problem.num_columns,
+            "divergent_completion": lambda: 3,
+        }
+        observed = counts.get(problem.kind, lambda: None)()
+        return {"power": power_of(problem), "observed": observed}
 
     def examples(self, sections: Sections, key: Any) -> tuple[Samples, Any]:
         """Draw a run's loss."""
@@ -141,15 +157,6 @@ class MatrixDefinition(OnMatrix):
     def lasting_key(self) -> str:
         """A text that is equal for runs which one program can train, sizes of arrays aside."""
         return f"{self.sections.static_key()} generic"
-
-    def kernel_fields(self) -> dict[str, Any]:
-        """Return what else the kernel is made with."""
-        problem = self.sections.problem
-        count = getattr(problem, "num_observed", None)
-        whole = problem.kind == "matrix_approximation" or (
-            count is not None and count == problem.num_rows * problem.num_columns
-        )
-        return super().kernel_fields() | {"whole": whole}
 
     def draw(self, arguments: Mapping[str, Any]) -> Drawn:
         """Draw a run, float64; its view looks back at the weights of step 0."""
