@@ -23,7 +23,7 @@ from tests.benchmarks.tables import Table, machine
 
 STEPS, LOOP_STEPS, FLOOR = 10**7, 200, 100_000
 # Width and way.
-ROWS = [(1000, "reduced"), (1000, "jumps"), (60, "reduced"), (60, "jumps"), (60, "dense")]
+ROWS = [(1000, "reduced"), (60, "jumps")]
 _SAMPLES, _SIGNAL, _MEASURED = 1000, 64, 32
 
 

@@ -61,6 +61,7 @@ def trained(file: str, settings: list[str], folder: str) -> tuple[Path, float]:
     # Both may name what is set to one value here.
     text = re.sub(r"\nzip = .*", "", text)
     own = Path(folder, f"{file}.toml")
+    own.parent.mkdir(exist_ok=True)
     own.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "dlnsweep", "run", str(own), "--workers", "0", "--quiet"]
     command += ["--out", folder]

@@ -153,7 +153,7 @@ def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPat
     def trained(indices: list[int], tolerance: float) -> Trained:
         asked.append((indices, tolerance))
         # The run of a place needs so many trials.
-        errors = [0.0 if len(asked) > i else 1.0 for i in indices]
+        errors = [0.0 if len(asked) > i else 1e-5 for i in indices]
         count, none = len(indices), np.full(len(indices), -1)
         return Trained(
             np.array([0]), {"loss": np.array(indices, float)[:, None]}, np.ones(count, int), none,
@@ -167,7 +167,7 @@ def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPat
     assert tolerances == sorted(tolerances, reverse=True)
     assert whole.observables["loss"][:, 0].tolist() == [0, 1, 2, 3, 4]
     # The last trial is kept, and says by how much it may be wrong.
-    assert whole.truncation_error.tolist() == [0, 0, 0, 1, 1]
+    assert whole.truncation_error.tolist() == [0, 0, 0, 1e-5, 1e-5]
 
 
 @pytest.mark.parametrize(
@@ -177,11 +177,14 @@ def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPat
         ([3e-3, 1e-4, 4e-6], 4e-6),
         ([math.inf, 3e-3, 5e-5], 5e-5),
         # Of rounding: what is found last is a draw as the others are.
-        ([2e-3, 2e-3, 2e-3], 2e-3),
-        ([9e-4, 2e-4, 6e-4], 6e-4),
+        ([2e-5, 2e-5, 2e-5], 2e-5),
+        ([9e-5, 2e-5, 6e-5], 6e-5),
         ([3e-3, 1e-4, 9e-5], 1e-4),
         ([8e-3, math.inf, 6e-4], math.inf),
         ([math.inf, math.inf, 6e-4], math.inf),
+        # Of so much nothing is known.
+        ([7e-5, 4e-4, 1e-4], math.inf),
+        ([math.inf, 9e-3, 2e-4], math.inf),
         # What keeps the tolerance is as it was found.
         ([8e-3, math.inf, 6e-7], 6e-7),
         ([math.nan], math.nan),
