@@ -281,7 +281,7 @@ class JumpProgram(Program):
         for run, rows in enumerate(trained.num_rows):
             ended = counts["diverged_step"][run]
             if trained.diverged_step[run] < 0:
-                # At step 0 a twin differs by its rounding alone, which is much of a number that is 0.
+                # At step 0 a twin differs by its rounding alone: much of a number that is 0.
                 walked = np.flatnonzero(trained.steps[:rows] > 0)
                 errors.append(estimate_of({k: each[run, walked] for k, each in values.items()}))
             else:
