@@ -1,9 +1,10 @@
 """Where `sweep.kernel = "auto"` tries time jumps: by the settings of a run, never the machine.
 
 Jumps are tried of the networks whose estimates were held against gradient descent step by step
-(results/kept/long_runs/estimates.csv), where the steps of a run would take a minute of a core and
-more by the fastest kernel there is, and ten times as long as the jumps by a guess. What a walk may
-take is a share of that; a run whose walk takes more, whose estimate is beyond the tolerance, or
+(estimates.csv and momentum.csv in results/kept/long_runs), where the steps of a run would take a
+minute of a core and more by the fastest kernel there is, and forty times as long as its walks, by a
+guess. A walk may take twice what is expected, and more where steps would take longer: a twentieth
+of their time is for both. A run whose walk takes more, whose estimate is beyond the tolerance, or
 that diverges, is trained by its steps (`engine/batch.py`). As for vector instructions, a folder
 keeps what it was begun with: another border needs another word in its record.
 """
@@ -39,10 +40,10 @@ _CERTIFIED = {
 }
 _ACTIVATIONS = ("tanh", "gelu", "erf", "softplus", "quadratic")
 _DEEPEST = 6
+_OPTIMIZERS = ("gradient_descent", "momentum", "nesterov")
 # What else must be as there: its value, where a setting has one.
 _NEEDED: dict[str, Any] = {
     "sweep.kernel": "auto",
-    "training.optimizer": "gradient_descent",
     "training.loss": OF_NETWORK,
     "training.prescription": "none",
     "network.initial_weights": "drawn",
@@ -158,6 +159,8 @@ def _is_certified(row: RunSettings) -> bool:
     if any(row.get(key, needed) != needed for key, needed in _NEEDED.items()):
         return False
     if row.get("network.activation", _ACTIVATIONS[0]) not in _ACTIVATIONS:
+        return False
+    if row["training.optimizer"] not in _OPTIMIZERS:
         return False
     if any(row.get(key) not in (None, "", [], ()) for key in _LEFT_OUT):
         return False

@@ -61,6 +61,7 @@ def tried(*cases: dict[str, Any], **changes: Any) -> list[bool]:
 def test_they_are_tried_of_long_runs_that_are_certified():
     assert tried() == [True]
     assert tried(MLP) == [True]
+    assert tried(MLP, training={"optimizer": "nesterov"}) == [True]
     assert tried(MLP, network={"kind": "diagonal_linear", "depth": 3}) == [True]
     completion = {"kind": "matrix_completion", "num_rows": 5, "num_columns": 5, "rank": 1,
                   "num_observed": 10}  # fmt: skip
@@ -82,7 +83,6 @@ def test_they_are_tried_of_long_runs_that_are_certified():
     "changes",
     [
         {"training": {"num_steps": 10**8}},
-        {"training": {"optimizer": "momentum"}},
         {"training": {"optimizer": "adam"}},
         {"training": {"minibatch_size": 4}},
         {"training": {"weight_decay_factors": "1, 2"}, "sweep": {"kernel": "generic"}},
@@ -207,6 +207,18 @@ def test_runs_that_they_hold_for_are_kept_and_others_take_their_steps(
         assert len(same) == 2
         for k in same:
             assert rows_of(both, at[k]) == rows_of(asked, k)
+
+
+def test_momentum_is_kept_where_it_holds():
+    training = {"optimizer": "momentum", "momentum": 0.6, "learning_rate": [0.05, 300.0],
+                "weight_decay": 1e-3, "num_steps": 6000}  # fmt: skip
+    case = {"network": {"depth": 2, "width": 3}, "training": training, "sweep": {"seeds": 1}}
+    found, judge = train(mixed(10**6, **case)), train(make_plan(sweep(**MIXED | case)))
+    assert found.kernel == ["jumps", "dense"]
+    assert found.status == judge.status == ["finished", "diverged"]
+    for name, values in judge.observables.items():
+        mine = found.observables[name][0]
+        assert np.max(samples.judged(name, mine, values[0])) <= samples.TOLERANCE
 
 
 def test_a_walk_that_takes_more_than_its_share_is_given_up(

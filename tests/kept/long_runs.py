@@ -21,14 +21,20 @@ FILE = "results/kept/long_runs/README.md"
 
 def _front_page() -> Iterator[Statement]:
     yield says("with at most {} outputs on all samples", motion.MOST_OUTPUTS)
-    runs = table("long_runs/estimates.csv").rows
-    kept = [row for row in runs if row["ending"].startswith("finished")]
-    kept = [row for row in kept if row["estimate"] <= samples.TOLERANCE]
-    yield says("{} of {} would be kept", len(kept), len(runs))
-    worst = max(row["error"] for row in kept) / samples.TOLERANCE
-    yield says("largest error is\n{} times the tolerance", worst)
+    (kept, runs, worst), memory = map(_kept_by_auto, ("estimates", "momentum"))
+    yield says("{} of {} would be kept", kept, runs)
+    yield says("and {} of {} by the\nother two", *memory[:2])
+    yield says("largest errors are {} and {} times the tolerance", worst, memory[2])
     most = planned("vanishing_decay")[2]
     yield says("each to its end: {} billion steps", most / 1e9)
+
+
+def _kept_by_auto(name: str) -> tuple[int, int, float]:
+    """Return how many runs `auto` would keep, of how many, and their largest error."""
+    runs = table(f"long_runs/{name}.csv").rows
+    ended = [row for row in runs if row["ending"].startswith("finished")]
+    kept = [row["error"] for row in ended if row["estimate"] <= samples.TOLERANCE]
+    return len(kept), len(runs), max(kept) / samples.TOLERANCE
 
 
 def _allowed(row: dict[str, Any]) -> float:
