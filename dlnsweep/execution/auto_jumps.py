@@ -2,7 +2,7 @@
 
 Jumps are tried of the networks whose estimates were held against gradient descent step by step
 (estimates.csv and momentum.csv in results/kept/long_runs), where the steps of a run would take a
-minute of a core and more by the fastest kernel there is, and forty times as long as its walks, by a
+minute of a core or so by the fastest kernel there is, and forty times as long as its walks, by a
 guess. A walk may take twice what is expected, and more where steps would take longer: a twentieth
 of their time is for both. A run whose walk takes more, whose estimate is beyond the tolerance, or
 that diverges, is trained by its steps (`engine/batch.py`). As for vector instructions, a folder

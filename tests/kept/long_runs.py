@@ -10,7 +10,7 @@ from typing import Any
 
 import jump_samples as samples
 
-from dlnsweep.engine import motion
+from dlnsweep.engine import motion, rungs
 from kept.plans import planned
 from kept.tables import Table, sweep, table
 from kept.text import GUIDES, Part, Statement, says
@@ -25,6 +25,9 @@ def _front_page() -> Iterator[Statement]:
     yield says("{} of {} would be kept", kept, runs)
     yield says("and {} of {} by the\nother two", *memory[:2])
     yield says("largest errors are {} and {} times the tolerance", worst, memory[2])
+    yield says("or, above {}, none", rungs._KNOWN)
+    border = [row["ratio"] for row in _fit(table("long_runs/border.csv"))[1::3]]
+    yield says("takes {} to {} times as long by its steps", min(border), max(border))
     most = planned("vanishing_decay")[2]
     yield says("each to its end: {} billion steps", most / 1e9)
 
@@ -35,6 +38,37 @@ def _kept_by_auto(name: str) -> tuple[int, int, float]:
     ended = [row for row in runs if row["ending"].startswith("finished")]
     kept = [row["error"] for row in ended if row["estimate"] <= samples.TOLERANCE]
     return len(kept), len(runs), max(kept) / samples.TOLERANCE
+
+
+def _fit(rows: Table) -> list[dict[str, Any]]:
+    """Return the runs that jumps hold for: of each network three numbers of steps."""
+    return [row for row in rows.rows if row["learning rate"] == 0.02]
+
+
+def _border() -> Iterator[Statement]:
+    rows = table("long_runs/border.csv")
+    fit = _fit(rows)
+    unfit = [row for row in rows.rows if row["learning rate"] != 0.02]
+    assert {row["kept of 3"] for row in fit} == {3}
+    # As the text has it: all of one network, and two of three of the other.
+    assert [row["kept of 3"] for row in unfit] == [0, 1]
+    names = list(dict.fromkeys(row["network"] for row in fit))
+    yield says("of {} small networks", len(names))
+    cells, tenth = [], []
+    for name in names:
+        less, border, more = (row for row in fit if row["network"] == name)
+        assert [row["tried"] for row in (less, border, more)] == ["no", "yes", "yes"]
+        cells += [border[key] for key in ("steps", "by steps", "walks", "compiling", "ratio")]
+        cells.append(more["ratio"])
+        tenth.append(less["ratio"])
+    line = f"|{' {} |' * 6}"
+    for name, at in zip(names, range(0, len(cells), 6), strict=True):
+        yield says(f"| {name} {line}", *cells[at : at + 6])
+    yield says("a tenth as long it is {} to {} times", min(tenth), max(tenth))
+    lost = [row["walks"] / row["by steps"] for row in unfit]
+    whole = [(row["walks"] + row["compiling"]) / row["by steps"] for row in unfit]
+    yield says("at most {} % of their time by steps", 100 * max(lost))
+    yield says("with compiling at most {} %", 100 * max(whole))
 
 
 def _allowed(row: dict[str, Any]) -> float:
@@ -272,6 +306,7 @@ def _jumped(text: str) -> float:
 PARTS = [
     Part(f"{GUIDES}/kernels.md", "Time jumps: any number of steps", _front_page),
     Part(FILE, "What the estimates are worth", _estimates),
+    Part(FILE, "Where auto tries them", _border),
     Part(
         FILE,
         "Momentum and Nesterov's",
