@@ -54,6 +54,11 @@ def in_one_process(file: str, settings: str) -> tuple[float, float]:
     return first, again
 
 
+def at_first(file: str, settings: str) -> float:
+    """Return the processor seconds of a sweep in one process, with nothing compiled before."""
+    return _timed(file, settings, [("--workers", "0")])[0][0]
+
+
 def _timed(file: str, settings: str, runs: Sequence[tuple[str, ...]]) -> list[tuple[float, float]]:
     """Return the processor seconds of a sweep and those by the clock, run after run."""
     with tempfile.TemporaryDirectory() as folder:

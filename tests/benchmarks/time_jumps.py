@@ -95,12 +95,12 @@ def main() -> int:
         f"(tolerance {samples.TOLERANCE:g})",
         columns,
     )
-    if arguments.again:
-        retrain(arguments.again, family, table, where, arguments.csv)
-        return 0
     if arguments.following:
         # As if they were for nothing.
         walk.dearer = lambda *_: 1e-3
+    if arguments.again:
+        retrain(arguments.again, family, table, where, arguments.csv)
+        return 0
     worst = 0.0
     numbers = range(arguments.first, arguments.first + arguments.families, arguments.every)
     for number in numbers:

@@ -210,6 +210,31 @@ def _vanishing() -> Iterator[Statement]:
     assert max(rows.where(**{"network.depth": 2}).column("ratio_deviation")) < 1e-6
 
 
+def _once_more() -> Iterator[Statement]:
+    rows = {row["what"]: row for row in table("long_runs/figures_again.csv").rows}
+    inside, longer = (
+        rows["inside all conditions"],
+        rows["inside all conditions, smaller weight decay"],
+    )
+    exact = rows["nearly low rank, exactly so"]
+    assert math.isinf(inside["estimate"])
+    yield says(
+        "| {} inside all conditions of Theorem A.2, beside the dense kernel at every record | {} | "
+        "{} | {} | infinite | {} |",
+        *(inside[name] for name in ("runs", "steps", "steps taken", "jumps", "deviation")),
+    )  # fmt: skip
+    names = ("runs", "steps", "steps taken", "jumps", "estimate")
+    yield says("| {} of the same with γ = 2e-6 | {} | {} | {} | {} | |",
+               *(longer[name] for name in names))  # fmt: skip
+    yield says("| {} of open question (d), without a tail, beside their kept last step | {} | {} | "
+               "{} | {} | {} |", *(exact[name] for name in names), exact["deviation"])  # fmt: skip
+    claims = table("theorem_inside/longer.csv").rows
+    held = [row for row in claims if row["satisfied"] + row["violated"] > 0]
+    assert all(row["satisfied"] == longer["runs"] for row in held)
+    yield says("each of its {} statements", len(held))
+    yield says("kernel of up to {} rows", motion.MOST_OUTPUTS)
+
+
 def _by_decay() -> Iterator[Statement]:
     rows = table("long_runs/jumps_by_decay.csv")
     kinds, cells, found = ("plain", "both"), [], {}
@@ -323,6 +348,23 @@ PARTS = [
         "Weight decay that vanishes",
         _vanishing,
         settings=("Σ^(2/L − 1)", "is nothing at L = 2;", "all seven decades", "Depth 3."),
+    ),
+    Part(
+        FILE,
+        "What other kernels made, once more",
+        _once_more,
+        settings=(
+            "to 1e-6",
+            "γ = 2e-6",
+            "by 5e-6",
+            "at step 0, where it is 0",
+            "Figures 2, 3 and 4",
+            "512 and 1 000 wide",
+            "9 to 32 minutes",
+            "depth 2 of Figure 3",
+            "For s = 4 and more in Figure 2",
+            "256 s,",
+        ),
     ),
     Part(
         FILE,

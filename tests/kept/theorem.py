@@ -15,6 +15,7 @@ from kept.text import GUIDES, ROOT, Part, Statement, says
 
 FILE = f"{GUIDES}/papers.md"
 INSIDE, WIDE = "theorem_inside/claims.csv", "theorem_inside/wide.csv"
+LONGER = "theorem_inside/longer.csv"
 # What the theorem concludes, of the rows' sources.
 CONCLUSIONS = ("(31), (64)", "A(t) of Theorem A.12, (59a)", "Corollary A.18", "Lemma A.26", "(74)")
 # The rows of the table of events, with what of the kept table they count: a part of the source, and
@@ -98,6 +99,13 @@ def _inside() -> Iterator[Statement]:
     yield says("{} % (Lemma A.8)", 100 * (held["Lemma A.8"] - 1))
     late = max(few.where(source="proof of Lemma A.26").column("worst_margin"))
     yield says("a factor of some {} (E(t) after τ)", About(late))
+    longer = _judged(table(LONGER))
+    (again,) = (row for row in table("long_runs/figures_again.csv").rows
+                if row["what"].endswith("smaller weight decay"))  # fmt: skip
+    assert {(row["satisfied"], row["violated"]) for row in longer.rows} == {(again["runs"], 0)}
+    yield says("(γ = 2e-6) T is {}; by time jumps {} runs take {} steps in the median, and all {} "
+               "statements hold", again["steps"], again["runs"], again["steps taken"],
+               len(longer.rows))  # fmt: skip
 
 
 def _beyond() -> Iterator[Statement]:
