@@ -306,6 +306,47 @@ def _floors() -> Iterator[Statement]:
     yield says(" ".join(lines), *cells)
 
 
+def _factorizations() -> Iterator[Statement]:
+    rows = table("long_runs/factorizations.csv").rows
+    cells, line = [], f"|{' {} |' * 9}"
+    for row in rows:
+        cells += [row[name] for name in ("depth", "weight decay", "steps", "records", "jumps",
+                                         "at first", "again", "dense", "again faster")]  # fmt: skip
+    yield says(" ".join([line] * len(rows)), *cells)
+    assert not any(row["error"] for row in rows)
+    yield says("The dense kernel took {} steps", rows[0]["until"])
+    yield says("The largest estimate is {};", max(row["estimate"] for row in rows))
+    assert all(row["again faster"] > 20 for row in rows if row["depth"] > 2)
+    yield says("and {} times with all that is compiled", rows[0]["times faster at first"])
+    first = rows[0]
+    step = first["dense"] / first["steps"]
+    walked = first["again"] - 2 * first["steps taken"] * step
+    yield says("what some {} steps of the dense", round(walked / step / 2 / first["jumps"], -1))
+    (four,) = [row for row in rows if row["depth"] == 4]
+    yield says("depth 4 took {} real steps", round(four["steps taken"], -1))
+    found = table("long_runs/layers.csv")
+    programs = sorted({*found.column("family")})
+    assert programs == list(range(len(programs)))
+    assert len(found.rows) == len(programs) * samples.LAYERED_RUNS
+    yield says("--families 11 --csv FILE`: {} random runs, {} of each of {} programs",
+               len(found.rows), samples.LAYERED_RUNS, len(programs))  # fmt: skip
+    outputs = []
+    for number in programs:
+        problem = samples.of_layers(number)["problem"]
+        names = ("num_rows", "num_columns") if "num_rows" in problem else (
+            "signal_dim", "subspace_dim")  # fmt: skip
+        outputs.append(problem[names[0]] * problem[names[1]])
+    yield says("with {} to {} outputs", min(outputs), max(outputs))
+    known = _known(found)
+    yield says("| runs that have an estimate | {} |", len(known))
+    yield says("larger one of the tolerance and three estimates | {} |", max(map(_allowed, known)))
+    yield says("| errors beyond the tolerance | {} |",
+               sum(row["error"] > samples.TOLERANCE for row in known))  # fmt: skip
+    yield says("| estimates above the tolerance | {} |",
+               sum(row["estimate"] > samples.TOLERANCE for row in known))  # fmt: skip
+    yield says("more than {} observed entries", motion.MOST_OUTPUTS)
+
+
 def _plan() -> Iterator[Statement]:
     rows = table("long_runs/plan_times.csv")
     one, few = (rows.where(**{"walked for": most}) for most in (1.0, 0.3))
@@ -376,7 +417,20 @@ PARTS = [
         FILE,
         "Beside the floors that were set",
         _floors,
-        settings=("(L = 3, d_w = 1000)", "of 100 by 100 entries"),
+        settings=("(L = 3, d_w = 1000)",),
+    ),
+    Part(
+        FILE,
+        "Factorizations of many outputs",
+        _factorizations,
+        settings=(
+            "100 by 100 entries",
+            "of rank 5,",
+            "time jumps to 1e-6",
+            "floor of 20 times",
+            "of depth 2 to 5",
+            "Depth 2 is slower",
+        ),
     ),
     Part(FILE, "What `plan` says of their time", _plan, settings=("first 0.3 s",)),
 ]
