@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from math import log
@@ -120,6 +121,10 @@ def _ends(rows: Table, name: str) -> tuple[float, float]:
     return min(found), max(found)
 
 
+def _five(value: float) -> float:
+    return float(f"{value:.4e}")
+
+
 def _norms() -> Iterator[Statement]:
     rows, file = table("linear_networks/norms_diverge.csv"), sweep("norms_diverge")
     yield says("{} runs to a loss of {}, float64.",
@@ -143,6 +148,24 @@ def _norms() -> Iterator[Statement]:
     assert "" not in gaussian.where(depth=[2, 3]).column("loss_where_lost")
     late = sorted(x for x in gaussian.where(depth=4).column("loss_where_lost") if x != "")
     yield says("at a loss of {} and {} in the two of depth 4", late[1], late[0])
+    rows, file = table("linear_networks/norms_diverge_long.csv"), sweep("norms_diverge_long")
+    most = file["training"]["num_steps"]
+    assert most == 2**53
+    yield says("the same for {} steps", most)
+    yield says("{} runs from balanced weights at depth 3 and 4, by time jumps, for {} steps",
+               len(rows.rows), most)  # fmt: skip
+    three, four = (rows.where(depth=L) for L in (3, 4))
+    assert set(four.column("loss_where_lost")) == {""}
+    loss, entry, bound = ({*map(_five, four.column(f"final_{name}"))}
+                          for name in ("loss", "free_entry", "free_entry_bound"))  # fmt: skip
+    yield says("at a loss of {}; |w_11| is {} and the bound {} (estimates from {} to {})",
+               *loss, *entry, *bound, *_ends(four, "truncation_error"))  # fmt: skip
+    yield says("at a loss of {} to {}, where the smaller", *_ends(three, "loss_where_lost"))
+    yield says("|w_11| stays at {} to {}, and", *_ends(three, "final_free_entry"))
+    assert {*three.column("truncation_error")} == {math.inf}
+    assert not any(rows.column("num_below"))
+    yield says("Of their {} recorded points {} have a positive determinant, and",
+               sum(rows.column("num_records")), sum(rows.column("num_positive")))  # fmt: skip
 
 
 _OPTIMIZERS = ("gradient_descent", "adagrad", "adadelta")
@@ -315,7 +338,12 @@ PARTS = [
             "of sensing, 30 x 30",
         ),
     ),
-    Part(FILE, "Norms diverge (arXiv:2005.06398)", _norms),
+    Part(
+        FILE,
+        "Norms diverge (arXiv:2005.06398)",
+        _norms,
+        settings=("A loss of 1e-10 was", "|w_11|^(−3/2)"),
+    ),
     Part(
         FILE,
         "Implicit acceleration (arXiv:1802.06509)",

@@ -13,7 +13,7 @@ from kept.text import Part, Statement, says
 FILE = "results/kept/README.md"
 # The folders whose README says which sweeps are theirs.
 LINEAR = ("acceleration_*.toml", "autoencoder_eventually.toml", "completion.toml",
-          "linear_*.toml", "low_rank_adaptation.toml", "norms_diverge.toml", "sensing*.toml",
+          "linear_*.toml", "low_rank_adaptation.toml", "norms_diverge*.toml", "sensing*.toml",
           "singular_values.toml")  # fmt: skip
 
 

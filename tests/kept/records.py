@@ -147,6 +147,10 @@ def main() -> None:
     settings = [name for name in curves if "." in name]
     if arguments.table == "norms":
         found = norms(curves, settings)
+        estimates = _column(results.runs(), "truncation_error")
+        if not np.isnan(estimates).all():
+            own = results.runs()[[*settings, "seed", "truncation_error"]]
+            found = found.merge(own, on=[*settings, "seed"])
     elif arguments.table == "margin":
         (learning_rate,) = set(_column(results.runs(), "training.learning_rate"))
         found = margin(curves, settings, learning_rate)
