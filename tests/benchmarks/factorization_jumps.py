@@ -84,9 +84,9 @@ def measured(case: tuple[int, float, int, int], whole: bool) -> list[Any]:
     depth, decay, steps, _ = case
     short = document(depth, decay, _STEPS, 20)
     PROGRAMS.clear()
-    first, _ = trained(document(*case), "jumps")
+    first, found = trained(document(*case), "jumps")
     # Compiled for its steps by a run of its own.
-    trained(short, "dense")
+    judge = trained(short, "dense")[1]
     times: dict[str, list[float]] = {"jumps": [], "dense": []}
     for _ in range(_TURNS):
         seconds, found = trained(document(*case), "jumps")
