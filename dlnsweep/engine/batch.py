@@ -17,6 +17,7 @@ from dlnsweep.engine.begun import Begun
 from dlnsweep.engine.descent import TimedBudget, descend, valid_rows
 from dlnsweep.engine.given import PREFIX
 from dlnsweep.engine.journal import Call, Journal, leaves_of
+from dlnsweep.engine.jumping import paces_of, train_by_jumps
 from dlnsweep.engine.jumps import JumpProgram
 from dlnsweep.engine.kept import KeptWeights
 from dlnsweep.engine.programs import PROGRAMS, Programs
@@ -26,6 +27,7 @@ from dlnsweep.engine.trained import Trained, filled, joined
 from dlnsweep.engine.watch import Progress, Watch
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.runtime import numerics
+from dlnsweep.reduced.jumps import Pace
 from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
 from dlnsweep.reduced.program import ReducedProgram
 from dlnsweep.settings.run_settings import RunSettings
@@ -214,10 +216,22 @@ def _train_reduced(
             (program.way, outcome_of(lane.prepared), lane.prepared.estimate) for lane in chosen
         ]
 
-        def start(piece: slice, program: Any = program, chosen: list[Lane] = chosen) -> Any:
-            return program.start(chosen[piece])
+        def train(
+            places: list[int],
+            paces: list[Pace] | None,
+            program: ReducedProgram = program,
+            chosen: list[Lane] = chosen,
+            outcome: list[tuple[str, str, float]] = outcome,
+        ) -> Trained:
+            some = [chosen[i] for i in places]
+            used = program.jumping() if paces else program
 
-        part = _train_pieces(program, row, start, outcome, watch)
+            def start(piece: slice) -> Any:
+                return used.start(some[piece], paces and paces[piece])
+
+            return _train_pieces(used, row, start, [outcome[i] for i in places], watch)
+
+        part = train_by_jumps(paces_of(program, row, chosen), row["sweep.tolerance"], train)
         found = [
             left_its_rehearsal(chosen[k], norm, *part.recorded_errors(k), stopped)
             for k, (norm, stopped) in enumerate(
@@ -349,7 +363,7 @@ def _train_lanes(
         weight_steps=kept_steps,
         state=weights.state(program, carry),
     )
-    if isinstance(program, JumpProgram):
+    if isinstance(program, JumpProgram | ReducedProgram):
         trained = program.told(carry, trained)
     if gives_up(carry):
         return replace(trained, kernel_reason=[GAVE_UP], truncation_error=np.array([np.inf]))

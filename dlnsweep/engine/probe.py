@@ -36,6 +36,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
     """
     from dlnsweep.contracts.network import network_of
     from dlnsweep.engine.descent import descend
+    from dlnsweep.engine.jumping import jumping_share
     from dlnsweep.engine.programs import PROGRAMS
     from dlnsweep.engine.segments import Segments
     from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
@@ -60,7 +61,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         inputs: Any = None
         carry: Any = None
         piece: Any = None
-        reduced = False
+        reduced, share = False, 1.0
         kind = network_of(row)
         if not kind.why_full(row, padded_width):
             draw = PROGRAMS.draw(row, padded_width)
@@ -70,7 +71,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
             if kind.must_reduce(row) or not (lane.prepared.refusal or draw.why_not_smaller(lane)):
                 program = PROGRAMS.reduced(row, draw, [lane])
                 inputs, carry = program.start([lane])
-                reduced = True
+                reduced, share = True, jumping_share(program, row, lane)
                 # Later runs get the first one's thresholds, and spare most of its trials.
                 began, pilot = began + pilot, pilot / 2
         if program is None:
@@ -103,7 +104,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
     return {
         "compile_seconds": compiled,
         "start_seconds": starting,
-        "seconds_a_run_step": seconds / (taken * used) + pilot / longest,
+        "seconds_a_run_step": share * seconds / (taken * used) + pilot / longest,
         "lanes": program.layout.lanes,
         "call_bytes": program.call_bytes,
     }

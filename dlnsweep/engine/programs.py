@@ -14,6 +14,7 @@ from dlnsweep.numerics.lanes import reduced_layout
 from dlnsweep.numerics.runtime import device_description
 from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.lane import Lane
+from dlnsweep.reduced.pacing import may_jump
 from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
 from dlnsweep.settings.run_settings import RunSettings
 
@@ -77,7 +78,8 @@ class Programs:
         platform = device_description()["platform"]
         sections = draw.drawing.sections
         sizes, layout = common_sizes(lanes), reduced_layout(platform, len(lanes))
-        key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout)
+        jumps = platform == "cpu" and layout.vectorized == 1 and may_jump(row)
+        key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout, jumps)
 
         def make() -> ReducedProgram:
             kernel = ReducedKernel(
@@ -86,6 +88,7 @@ class Programs:
                 early_exit=layout.vectorized == 1,
                 precision=row["sweep.precision"],
                 fused=platform == "cpu" and sections.training.optimizer == "gradient_descent",
+                jumps=jumps,
             )
             name = f"{sections.static_key()} {row['sweep.precision']}"
             return ReducedProgram(kernel, lanes, layout, name)

@@ -68,6 +68,7 @@ class Constants(NamedTuple):
         momentum: The momentum; not read by plain gradient descent.
         blocks: For recording.
         limit: See `divergence.squared_limit`.
+        pace: How far its jumps go, see `jumps.py`; None in a program without jumps.
     """
 
     data: Reduced
@@ -81,6 +82,7 @@ class Constants(NamedTuple):
     momentum: Float[Array, ""]
     blocks: Blocks
     limit: Float[Array, ""]
+    pace: Any = None
 
 
 class State(NamedTuple):
@@ -92,6 +94,7 @@ class State(NamedTuple):
         memory: The momentum's memory of the changes of D_i and c_i; empty without momentum.
         active: False once the run has diverged or was stopped; an inactive run does not change.
         diverged_step: First step at which it had diverged (see `divergence.py`), or -1.
+        counts: In a program with jumps the steps that were jumped over, and the jumps; else empty.
     """
 
     corrections: tuple[Float[Array, "..."], ...]
@@ -99,6 +102,7 @@ class State(NamedTuple):
     memory: tuple[Float[Array, "..."], ...]
     active: Bool[Array, ""]
     diverged_step: Int[Array, ""]
+    counts: Any = ()
 
 
 def activations(constants: Constants, state: State) -> list[Float[Array, "..."]]:
@@ -310,4 +314,4 @@ def advance(
         active = active & (within | (now >= stop))
     else:
         moving, active, diverged = _until_stop(fixed, moving, active, diverged, step, stop)
-    return State(moving.corrections, moving.scales, state.memory, active, diverged)
+    return State(moving.corrections, moving.scales, state.memory, active, diverged, state.counts)

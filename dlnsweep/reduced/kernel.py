@@ -21,7 +21,7 @@ from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
-from dlnsweep.reduced import compact_descent
+from dlnsweep.reduced import compact_descent, jumps
 from dlnsweep.reduced.chain import Chain, Descent
 from dlnsweep.reduced.compact_descent import Blocks, Constants, State, activations, signals
 from dlnsweep.reduced.prepare import Prepared
@@ -121,10 +121,12 @@ class ReducedKernel(Kernel):
     Attributes:
         precision: What records are rounded to; arithmetic is float64.
         fused: See `compact_descent.advance`.
+        jumps: Whether runs may jump, each at its own pace; see `jumps.py`.
     """
 
     precision: str
     fused: bool = False
+    jumps: bool = False
 
     def start(
         self,
@@ -134,6 +136,8 @@ class ReducedKernel(Kernel):
     ) -> tuple[Inputs, Carry]:
         """Make a run's inputs and its state at step 0."""
         state = compact_descent.start(constants, self.training.optimizer != "gradient_descent")
+        if self.jumps:
+            state = state._replace(counts=jnp.zeros(2, jnp.int64))
         inputs = Inputs(constants, constants.weight_decay, record, test)
         return inputs, self.carry(state)
 
@@ -147,6 +151,8 @@ class ReducedKernel(Kernel):
         """Return the state after the steps `step`, ..., `stop` - 1."""
         if state.memory:
             return self._advance_with_momentum(inputs.constants, state, step, stop)
+        if self.jumps:
+            state, step = jumps.before_record(inputs.constants, state, step, stop, fused=self.fused)
         return compact_descent.advance(
             inputs.constants, state, step, stop, early_exit=self.early_exit, fused=self.fused
         )

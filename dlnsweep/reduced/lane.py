@@ -16,7 +16,9 @@ from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.chain import Descent
 from dlnsweep.reduced.compact_descent import Constants
+from dlnsweep.reduced.jumps import Pace
 from dlnsweep.reduced.kernel import State, constants_of
+from dlnsweep.reduced.pacing import paces
 from dlnsweep.reduced.pilot import Pilot
 from dlnsweep.reduced.prepare import Prepared, Thresholds, prepare
 from dlnsweep.reduced.reduction import Reduction, Rehearsal
@@ -84,6 +86,22 @@ class Lane:
     constants: Constants | None = None
     rehearsal: Rehearsal | None = None
 
+    @property
+    def path(self) -> Rehearsal:
+        """The path it is compared with."""
+        return self.rehearsal or self.prepared.reduction.rehearsal
+
+    def paces(self, tolerance: float, steps: np.ndarray) -> list[Pace]:
+        """Return how far its jumps go, trial by trial; nothing where it takes its steps.
+
+        Args:
+            tolerance: The sweep's.
+            steps: The recorded steps.
+        """
+        if self.prepared.refusal:
+            return []
+        return paces(self.descent, self.path, tolerance, steps)
+
     def made_small(self, *, is_reduced: bool) -> Lane:
         """Return the run without its weights and bases, which it does not need any more.
 
@@ -95,8 +113,7 @@ class Lane:
         small = replace(self, start=start, prepared=replace(self.prepared, reduction=nothing))
         if not is_reduced:
             return small
-        rehearsal = self.rehearsal or self.prepared.reduction.rehearsal
-        return replace(small, constants=constants_for(self), rehearsal=rehearsal)
+        return replace(small, constants=constants_for(self), rehearsal=self.path)
 
 
 def prepare_lane(
@@ -197,7 +214,7 @@ def left_its_rehearsal(
     if lane.prepared.refusal:
         # Complete bases: there was no rehearsal, and nothing can be unstable in them.
         return ""
-    rehearsal = lane.rehearsal or lane.prepared.reduction.rehearsal
+    rehearsal = lane.path
     share, expected = _LIKENESS, float(rehearsal.errors[-1])
     if stopped >= 0:
         share, expected = _EXCURSION, float(rehearsal.at(np.array([stopped]))[0])

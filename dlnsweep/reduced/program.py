@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,15 +19,19 @@ from dlnsweep.numerics import executables
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
 from dlnsweep.numerics.lanes import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
 from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.reduced.jumps import STEP_BY_STEP, Pace
 from dlnsweep.reduced.kernel import ReducedKernel, stacked
 from dlnsweep.reduced.lane import Lane, Start, constants_for, prepare_lane, split, why_not_smaller
 from dlnsweep.reduced.law import Plan, draw_compressed, level_plan, squared_norms
+from dlnsweep.reduced.pacing import SHARE, may_jump
 from dlnsweep.reduced.prepare import Thresholds
 from dlnsweep.reduced.reduction import Sizes
 from dlnsweep.settings.run_settings import RunSettings
 
 # Floating-point operations between two stops of plain gradient descent; about a tenth of a second.
 _STOP_FLOPS = 2e9
+# Steps that no run has.
+_NEVER = 2**53
 # A compressed network that proves too coarse is drawn again up to so many levels deeper, which
 # extends it with the same numbers.
 _MOST_DEEPER = 2
@@ -97,6 +102,8 @@ class ReducedDraw:
         arguments = self._arguments(row)
         sections = self.drawing.sections.with_numbers(arguments, None)
         num_steps = int(row["training.num_steps"])
+        # Jumps have the rest of it.
+        tolerance = self.tolerance * (1 - SHARE if may_jump(row) else 1)
         training = sections.training.model_copy(update={"num_steps": num_steps})
         numbers = record_numbers(arguments)
         # Every run begins at the same level, whatever others needed: what a run gets must not
@@ -108,7 +115,7 @@ class ReducedDraw:
                 self.draw(row, deeper),
                 training,
                 numbers,
-                self.tolerance,
+                tolerance,
                 hint,
                 forced=self.forced,
                 coarser=coarser,
@@ -198,7 +205,7 @@ class ReducedProgram:
             flops = self.sizes.step_flops(len(lanes[0].start.data.inputs)) * layout.vectorized
             self.grain = 2 ** max(4, int(np.log2(_STOP_FLOPS / flops)))
         given = self._given(lanes[:1])
-        forms = f"{kernel.early_exit} {kernel.fused} {self.sizes} {layout}"
+        forms = f"{kernel.early_exit} {kernel.fused} {kernel.jumps} {self.sizes} {layout}"
         self._start, self._segment, self._norms = executables.once(
             name and f"{type(self)} {name} {forms}", given, lambda: self._compiled(given)
         )
@@ -226,13 +233,29 @@ class ReducedProgram:
         segment = jax.jit(self.layout.batch(plain.segment, 2), donate_argnums=1)
         return segment.lower(*arguments).compile()
 
-    def start(self, lanes: Sequence[Lane]) -> tuple[Any, Any]:
-        """Return the inputs and the state at step 0; missing lanes are copies of the last."""
-        return self._start(*self._given(lanes))
+    def jumping(self) -> ReducedProgram:
+        """Return the same program for runs that jump: nothing stops them before a record."""
+        other = copy.copy(self)
+        other.stops_everywhere, other.grain = False, _NEVER
+        return other
 
-    def _given(self, lanes: Sequence[Lane]) -> tuple[Any, Any, Any]:
+    def start(self, lanes: Sequence[Lane], paces: Sequence[Pace] | None = None) -> tuple[Any, Any]:
+        """Return the inputs and the state at step 0; missing lanes are copies of the last.
+
+        Args:
+            lanes: The runs.
+            paces: How far the jumps of each go; by default they take real steps alone.
+        """
+        return self._start(*self._given(lanes, paces))
+
+    def _given(
+        self, lanes: Sequence[Lane], paces: Sequence[Pace] | None = None
+    ) -> tuple[Any, Any, Any]:
         places = np.minimum(np.arange(self.layout.lanes), len(lanes) - 1)
         constants = [constants_for(lane) for lane in lanes]
+        if self.kernel.jumps:
+            chosen = paces or [STEP_BY_STEP] * len(lanes)
+            constants = [c._replace(pace=p) for c, p in zip(constants, chosen, strict=True)]
         whole = stacked([*constants, self._blank(constants[0])])
         chosen = jax.tree.map(lambda leaf: leaf[places], whole)
         record, test = (
@@ -246,6 +269,19 @@ class ReducedProgram:
     ) -> tuple[Any, dict[str, Any]]:
         """Train all lanes; see `Kernel.segment`. The carry is given away."""
         return self._segment(inputs, carry, np.int64(start), stops, recorded)
+
+    def told(self, carry: Any, trained: Any) -> Any:
+        """Return records with what outcomes say of jumps."""
+        if not self.kernel.jumps:
+            return trained
+        counts = np.asarray(carry.state.counts)
+        reasons = []
+        for run, reason in enumerate(trained.kernel_reason):
+            beyond, jumps = (int(count) for count in counts[run])
+            last = int(trained.steps[max(trained.num_rows[run] - 1, 0)])
+            text = f"; {last - beyond:,} steps taken, {beyond:,} in {jumps:,} jumps"
+            reasons.append(reason + text * (jumps > 0))
+        return replace(trained, kernel_reason=reasons)
 
     def residual_norms(self, inputs: Any, carry: Any) -> np.ndarray:
         """Return ||Phi|| of every lane now."""

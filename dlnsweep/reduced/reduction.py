@@ -112,11 +112,13 @@ class Rehearsal(NamedTuple):
         errors: ||Phi|| there.
         exact: The steps before the pilot's first one along the flow, where the rehearsal is on
             its own path.
+        stiffness: The largest eigenvalue of a step of gradient descent at each checkpoint.
     """
 
     times: Float[np.ndarray, " k"]
     errors: Float[np.ndarray, " k"]
     exact: float
+    stiffness: Float[np.ndarray, " k"]
 
     def at(self, steps: np.ndarray) -> np.ndarray:
         """Return ||Phi|| at some steps, between the checkpoints; NaN where it is not to compare."""
@@ -337,14 +339,16 @@ class Reduction:
     @property
     def rehearsal(self) -> Rehearsal:
         """The path of the whole chain."""
-        now, times = 0.0, [0.0]
+        # None is known before the first checkpoint.
+        now, times, stiffness = 0.0, [0.0], [np.inf]
         for part in self.schedule:
             now += part.steps
             if part.checked:
                 times.append(now)
+                stiffness.append(part.stiffness)
         exact = sum(part.steps for part in self.pilot.schedule if not part.stages)
         errors = [record.error for record in self.records]
-        return Rehearsal(np.array(times), np.array(errors), float(exact))
+        return Rehearsal(np.array(times), np.array(errors), float(exact), np.array(stiffness))
 
     def rehearsed(self, steps: np.ndarray) -> np.ndarray:
         """Return ||Phi|| along the rehearsal at some steps; see `Rehearsal.at`."""

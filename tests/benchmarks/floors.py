@@ -40,6 +40,12 @@ ROWS = [
 ]  # fmt: skip
 
 
+def without_figures(file: str) -> str:
+    """Return a sweep's text; figures may ask for what is not varied here."""
+    # They are last in these files.
+    return re.split(r"\n\[+figure\]", Path(f"sweeps/{file}.toml").read_text("utf-8"))[0]
+
+
 def seconds(file: str, settings: str) -> tuple[float, float, float]:
     """Return the processor seconds of a sweep, at first and again, and those by the clock."""
     in_one = "--workers", "0"
@@ -62,10 +68,8 @@ def at_first(file: str, settings: str) -> float:
 def _timed(file: str, settings: str, runs: Sequence[tuple[str, ...]]) -> list[tuple[float, float]]:
     """Return the processor seconds of a sweep and those by the clock, run after run."""
     with tempfile.TemporaryDirectory() as folder:
-        # Without figures, which may ask for what is not varied here; they are last in these files.
-        text = re.split(r"\n\[+figure\]", Path(f"sweeps/{file}.toml").read_text("utf-8"))[0]
         own = Path(folder, f"{file}.toml")
-        own.write_text(text, encoding="utf-8")
+        own.write_text(without_figures(file), encoding="utf-8")
         more = [part for each in settings.split() for part in ("--set", each)]
         # Of its own: what another row or another day compiled would be taken from the user's.
         cache = {VARIABLE: str(Path(folder, "compiled"))}

@@ -1,0 +1,283 @@
+"""Jumps of a reduced run: many steps of gradient descent at the price of a few evaluations.
+
+A run that has settled drifts: what is fast has decayed, at a rate of up to a step, and what moves
+is slow. A jump follows the flow of the map (`jumps/flow.py`, two terms of its logarithm) by the
+second-order Runge-Kutta-Chebyshev method, which is stable for steps longer by about the square of
+the number of its stages (Sommeijer, Shampine, Verwer 1998, equations 2.1 to 2.6). Weight decay is
+taken out of the flow: with c_i(t) = rho_i^t and D_i = c_i E_i a step of gradient descent is
+
+    E_i <- E_i - (eta_i / rho_i) b_i f_{i-1}^T / c_i,
+
+so that what only decays is exact, however long the jump. Such a method damps what is fast to a
+share of itself, not to nothing, and the residual is a small difference: before each record the run
+takes real steps until that has faded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from dlnsweep.numerics.lanes import as_one_function
+from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.numerics.products import multiply
+
+# Where a step takes away more of a part than this it alternates, and its flow does not.
+STEEPEST = 0.9
+# Damping of the stages, and by how much more they are stable than the linear part needs.
+_DAMPING = 2 / 13
+_STABLE = 2 / 3 * (1 - 2 / 15 * _DAMPING)
+_MORE = 1.5
+_POWER_STEPS = 12
+
+
+class Pace(NamedTuple):
+    """How far jumps go, of one run; numbers of float64.
+
+    Attributes:
+        first: No jump begins before this step.
+        stride: A jump is at most this share of the steps that were made before it.
+        decay: And at most as long as weight decay takes to make the weights smaller by this share.
+        settling: Real steps before a record, over 1 / a.
+    """
+
+    first: Any
+    stride: Any
+    decay: Any
+    settling: Any
+
+
+STEP_BY_STEP = Pace(*map(np.float64, (np.inf, 1.0, 1.0, 1.0)))
+
+
+class Chained(NamedTuple):
+    """What a gradient reads, in rows as in `compact_descent.py`: S, X^T, A_j^T, G_j and so on."""
+
+    inputs: Float[Array, "r r"]
+    targets: Float[Array, "r q"]
+    forward: tuple[Float[Array, "..."], ...]
+    mixed: tuple[Float[Array, "..."], ...]
+    backward: tuple[Float[Array, "..."], ...]
+    rates: Float[Array, " L"]
+    logs: Float[Array, " L"]
+    data_fit_scale: Float[Array, ""]
+
+
+Layers = tuple[Float[Array, "..."], ...]
+
+
+def chained(constants: Any) -> Chained:
+    """Return what gradients of a run read."""
+    return Chained(
+        jnp.diag(constants.data.inputs),
+        constants.targets.T,
+        tuple(a.T for a in constants.forward),
+        constants.mixed,
+        constants.backward,
+        constants.rates,
+        jnp.log1p(-constants.rates * constants.weight_decay),
+        constants.data_fit_scale,
+    )
+
+
+def _activations(chain: Chained, layers: Layers, scales: Float[Array, " L"]) -> list[Any]:
+    """Return f_0^T, ..., f_L^T; `layers` are D_i^T."""
+    rows = [chain.inputs]
+    for j, layer in enumerate(layers):
+        change = multiply(rows[-1], layer)
+        if j < len(layers) - 1:
+            change = multiply(change, chain.mixed[j].T)
+        rows.append(scales[j] * multiply(rows[-1], chain.forward[j]) + change)
+    return rows
+
+
+def _signals(chain: Chained, layers: Layers, scales: Float[Array, " L"], last: Any) -> list[Any]:
+    """Return b_1^T, ..., b_L^T, given the last."""
+    rows = [last]
+    for j in range(len(layers) - 1, 0, -1):
+        change = multiply(multiply(rows[0], layers[j].T), chain.mixed[j - 1])
+        rows.insert(0, scales[j] * multiply(rows[0], chain.backward[j - 1]) + change)
+    return rows
+
+
+def _move(
+    chain: Chained, scales: Float[Array, " L"], layers: Layers, time: Float[Array, ""]
+) -> Layers:
+    """Return what a step adds to the E_i^T, `time` steps after the c_i were `scales`."""
+    faded = jnp.exp(chain.logs * time)
+    here, factors = scales * faded, chain.rates / jnp.exp(chain.logs) / faded
+    whole = tuple(faded[j] * layer for j, layer in enumerate(layers))
+    forward = _activations(chain, whole, here)
+    last = chain.data_fit_scale * (forward[-1] - chain.targets)
+    backward = _signals(chain, whole, here, last)
+    return tuple(
+        -_outer(factors[j] * f, b) for j, (f, b) in enumerate(zip(forward, backward, strict=False))
+    )
+
+
+def _outer(left: Float[Array, "r p"], right: Float[Array, "r q"]) -> Float[Array, "p q"]:
+    result = left[0][:, None] * right[0][None, :]
+    for row in range(1, left.shape[0]):
+        result = result + left[row][:, None] * right[row][None, :]
+    return result
+
+
+def _correction(
+    chain: Chained, scales: Float[Array, " L"], layers: Layers, first: Layers
+) -> Layers:
+    """Return -Delta^2 / 2, the second term of the flow's logarithm, given Delta."""
+    after = tuple(x + dx for x, dx in zip(layers, first, strict=True))
+    second = _move(chain, scales, after, jnp.ones(()))
+    return tuple((a - b) / 2 for a, b in zip(first, second, strict=True))
+
+
+def _runge_kutta_chebyshev(
+    chain: Chained,
+    scales: Float[Array, " L"],
+    layers: Layers,
+    length: Float[Array, ""],
+    stages: Int[Array, ""],
+) -> Layers:
+    """Return the E_i^T a jump later; the c_i are `scales` at its beginning."""
+    epsilon = _DAMPING / stages**2
+    w0 = 1 + epsilon
+    # T_s, T_s' and T_s'' at w0 = cosh(angle).
+    sine = jnp.sqrt(epsilon * (2 + epsilon))
+    angle = jnp.log1p(epsilon + sine)
+    slope = stages * jnp.sinh(stages * angle) / sine
+    bend = (stages**2 * jnp.cosh(stages * angle) - w0 * slope) / sine**2
+    w1 = slope / bend
+    b2 = 1 / (4 * w0**2)
+    zero, one = jnp.zeros_like(w0), jnp.ones_like(w0)
+    move = _move(chain, scales, layers, zero)
+    # What is slow is all that it is about, so that it is the same in all stages.
+    correction = _correction(chain, scales, layers, move)
+    first = tuple(x + dx for x, dx in zip(move, correction, strict=True))
+    now = tuple(x + b2 * w1 * length * v for x, v in zip(layers, first, strict=True))
+
+    def stage(_: Any, carry: Any) -> Any:
+        before, now, polynomials, (b_before, b_now), place = carry
+        (t0, d0, dd0), (t1, d1, dd1) = polynomials
+        t2 = 2 * w0 * t1 - t0
+        d2 = 2 * t1 + 2 * w0 * d1 - d0
+        dd2 = 4 * d1 + 2 * w0 * dd1 - dd0
+        b = dd2 / d2**2
+        mu, nu, rate = 2 * w0 * b / b_now, -b / b_before, 2 * w1 * b / b_now
+        move = _move(chain, scales, now, place * length)
+        last = (b_now * t1 - 1) * rate * length
+        new = tuple(
+            (1 - mu - nu) * x0 + mu * x1 + nu * x + (rate * length) * (v + w) + last * v0
+            for x0, x1, x, v, w, v0 in zip(
+                layers, now, before, move, correction, first, strict=True
+            )
+        )
+        return now, new, ((t1, d1, dd1), (t2, d2, dd2)), (b_now, b), w1 * dd2 / d2
+
+    polynomials = ((one, zero, zero), (w0, one, zero))
+    carry = (layers, now, polynomials, (b2, b2), w1 / (4 * w0**2))
+    return lax.fori_loop(2, stages + 1, stage, carry)[1]
+
+
+def _jumped(
+    chain: Chained,
+    scales: Float[Array, " L"],
+    layers: Layers,
+    length: Float[Array, ""],
+    stages: Int[Array, ""],
+    jumps: Int[Array, ""],
+) -> tuple[Float[Array, " L"], Layers]:
+    """Return the c_i and the D_i^T some jumps later."""
+    faded = jnp.exp(chain.logs * length)
+
+    def once(_: Any, carry: Any) -> Any:
+        scales, layers = carry
+        made = _runge_kutta_chebyshev(chain, scales, layers, length, stages)
+        return scales * faded, tuple(faded[j] * layer for j, layer in enumerate(made))
+
+    return lax.fori_loop(0, jumps, once, (scales, layers))
+
+
+def steepest(chain: Chained, scales: Float[Array, " L"], layers: Layers) -> Float[Array, ""]:
+    """Return a, the most that a step takes away of a part of the residual, from below.
+
+    The residual changes by -sum_i eta_i c W_{L:i+1} W_{L:i+1}^T Phi f_{i-1}^T f_{i-1} a step.
+    """
+    rows = _activations(chain, layers, scales)
+    back = _signals(chain, layers, scales, jnp.eye(chain.targets.shape[1]))
+    pairs = [(multiply(f, f.T), multiply(b, b.T)) for f, b in zip(rows, back, strict=False)]
+    rates = chain.rates * chain.data_fit_scale
+
+    def once(_: Any, carry: Any) -> Any:
+        vector = carry[1]
+        image = sum(
+            rate * multiply(multiply(left, vector), right)
+            for rate, (left, right) in zip(rates, pairs, strict=True)
+        )
+        norm = jnp.sqrt(jnp.sum(image**2))
+        return norm, image / jnp.where(norm > 0, norm, 1.0)
+
+    places = jnp.arange(chain.targets.size).reshape(chain.targets.shape)
+    begun = jnp.sin(1.0 + 2.0 * places)
+    return lax.fori_loop(0, _POWER_STEPS, once, (jnp.zeros(()), begun))[0]
+
+
+def stages_for(rate: Any, length: Any, numpy: Any = jnp) -> Any:
+    """Return how many stages a jump needs in which a part decays at a rate."""
+    return numpy.maximum(2.0, numpy.ceil(numpy.sqrt(_MORE * rate * length / _STABLE + 1)))
+
+
+def before_record(
+    constants: Any,
+    state: Any,
+    step: Int[Array, ""],
+    stop: Int[Array, ""],
+    *,
+    fused: bool,
+) -> tuple[Any, Int[Array, ""]]:
+    """Return a state by jumps, as near to a record as real steps are to begin, and its step.
+
+    Args:
+        constants: The run's, with a pace.
+        state: The state at `step`.
+        step: The step.
+        stop: That of the record.
+        fused: See `lanes.as_one_function`.
+    """
+    pace = constants.pace
+    chain = chained(constants)
+
+    def there(state: Any) -> Any:
+        layers = tuple(d.T for d in state.corrections)
+        rate = steepest(chain, state.scales, layers)
+        settling = jnp.ceil(pace.settling / jnp.maximum(rate, 1e-300))
+        left = (stop - step) - settling
+        decays = jnp.max(-chain.logs)
+        longest = jnp.minimum(
+            pace.stride * step, pace.decay / jnp.where(decays > 0, decays, 1e-300)
+        )
+        count = jnp.maximum(jnp.ceil(left / longest), 1)
+        length = left / count
+        stages = stages_for(rate, length)
+        # Real steps are cheaper than so short jumps.
+        pays = (rate < STEEPEST) & (left > 0) & (length > 3 * stages)
+        jumps = jnp.where(pays, count, 0).astype(jnp.int64)
+        go = as_one_function(_jumped) if fused else _jumped
+        scales, layers = go(
+            chain,
+            state.scales,
+            layers,
+            jnp.where(pays, length, 1.0),
+            stages.astype(jnp.int64),
+            jumps,
+        )
+        begun = jnp.where(pays, (stop - settling).astype(jnp.int64), step)
+        made = state._replace(
+            corrections=tuple(layer.T for layer in layers),
+            scales=scales,
+            counts=state.counts + jnp.stack([begun - step, jumps]),
+        )
+        return made, begun
+
+    return lax.cond(state.active & (step >= pace.first), there, lambda state: (state, step), state)

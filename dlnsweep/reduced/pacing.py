@@ -1,0 +1,106 @@
+"""How far the jumps of a reduced run go, trial by trial, and whether they pay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from dlnsweep.reduced.chain import Descent
+from dlnsweep.reduced.jumps import STEEPEST, Pace, stages_for
+from dlnsweep.reduced.reduction import Rehearsal
+from dlnsweep.settings.run_settings import RunSettings
+
+# The share of the sweep's tolerance that jumps may be wrong by; the truncation has the rest.
+SHARE = 0.25
+# Shorter runs take their steps: to compile jumps, once a program, takes as long as some hundreds of
+# thousands of steps.
+_LEAST_STEPS = 200_000
+# Records are wrong by about this times the square of a jump's decay: 0.03 to 0.05 was seen.
+_ERROR = 0.05
+# One trial after the other, by the first one's length; what is compared are neighbours.
+_FINER = (1.0, 0.5, 0.2)
+_LONGEST = 0.1
+# A stride is this many times the decay of a jump, and no jump begins before so many steps.
+_STRIDE, _FIRST = 1.0, 500
+# Real steps before a record, until what is fast has faded by the share that may be wrong, take so
+# many times 1 / a more in each later trial.
+_MORE_SETTLING = 4.0
+# The flow's two terms leave out a third of the square of a rate. What decays freely is followed
+# exactly; what weight decay forces moves at its rate, for some ten e-foldings.
+_LEFT_OUT = 10.0 / 3
+# A stage's gradient is not merged as those of steps are.
+_STAGE = 2.0
+# Two trials shall take at most this share of what the steps take.
+_MOST = 0.5
+
+
+def may_jump(row: RunSettings) -> bool:
+    """Return whether runs of a batch may jump where the reduced kernel trains them."""
+    plain = row["training.optimizer"] == "gradient_descent"
+    return plain and int(row["training.num_steps"]) >= _LEAST_STEPS
+
+
+def paces(
+    descent: Descent, rehearsal: Rehearsal, tolerance: float, steps: Sequence[int] | np.ndarray
+) -> list[Pace]:
+    """Return how far jumps go, trial by trial; nothing where real steps are as cheap.
+
+    Args:
+        descent: The run's numbers.
+        rehearsal: Its path.
+        tolerance: The sweep's.
+        steps: The recorded steps.
+    """
+    decay = float(np.max(descent.rates)) * descent.weight_decay
+    later = rehearsal.stiffness[rehearsal.times > rehearsal.exact]
+    allowed = SHARE * tolerance
+    if np.max(later, initial=0.0) >= STEEPEST or _LEFT_OUT * decay**2 > allowed:
+        return []
+    longest = min(_LONGEST, float(np.sqrt(allowed / _ERROR)))
+    found = []
+    for trial, finer in enumerate(_FINER):
+        first = max(rehearsal.exact, _FIRST * (1 + trial))
+        settling = -np.log(allowed) + trial * _MORE_SETTLING
+        length = longest * finer
+        numbers = (first, _STRIDE * length, length, settling)
+        found.append(Pace(*map(np.float64, numbers)))
+    return found if share_of_steps(found, descent, rehearsal, steps) < _MOST else []
+
+
+def share_of_steps(
+    paces: Sequence[Pace],
+    descent: Descent,
+    rehearsal: Rehearsal,
+    steps: Sequence[int] | np.ndarray,
+) -> float:
+    """Return what two trials take, over what all steps take.
+
+    Args:
+        paces: Those of the trials; without any all steps are taken.
+        descent: The run's numbers.
+        rehearsal: Its path.
+        steps: The recorded steps.
+    """
+    if not paces:
+        return 1.0
+    ends = np.asarray(steps, dtype=float)
+    stiffness = np.interp(ends[1:], rehearsal.times[1:], rehearsal.stiffness[1:])
+    decay = float(np.max(descent.rates)) * descent.weight_decay
+    return sum(_cost(pace, stiffness, decay, ends) for pace in paces[:2]) / ends[-1]
+
+
+def _cost(
+    pace: Pace, stiffness: Float[np.ndarray, " k"], decay: float, steps: Float[np.ndarray, " n"]
+) -> float:
+    """Return what a run takes, in steps."""
+    begun = np.maximum(steps[:-1], pace.first)
+    gaps = np.maximum(steps[1:] - begun, 0.0)
+    settling = np.minimum(gaps, pace.settling / np.maximum(stiffness, 1e-300))
+    left = gaps - settling
+    longest = np.minimum(pace.stride * begun, pace.decay / max(decay, 1e-300))
+    count = np.ceil(left / longest)
+    length = left / np.maximum(count, 1)
+    stages = count * stages_for(stiffness, length, np)
+    return float(min(pace.first, steps[-1]) + np.sum(settling + np.minimum(_STAGE * stages, left)))

@@ -1,0 +1,135 @@
+"""Jumps of reduced runs beside steps: `python -m tests.benchmarks.reduced_jumps [--csv FILE]`.
+
+Random sweeps of deep linear networks, each trained by the reduced kernel as it does and once more
+step by step in the same bases: how far apart their records are, beside what outcomes say of jumps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from dlnsweep.engine import batch
+from dlnsweep.engine.deviations import deviations_of
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.reduced.pacing import SHARE
+from dlnsweep.spec.sweep import Sweep
+from tests.benchmarks.tables import Table, machine
+
+_JUMPS = re.compile(r"([\d,]+) steps taken, ([\d,]+) in ([\d,]+) jumps")
+_RATES, _DECAYS, _SEEDS = 2, 6, 2
+
+
+def drawn(number: int) -> dict[str, Any]:
+    """Return a random sweep: one program, with rates and decays of its own for each run."""
+    rng = np.random.default_rng([19, number])
+
+    def log(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    signal = int(rng.integers(6, 16))
+    measurements = int(rng.integers(4, signal + 1))
+    steps = int(log(2e5, 3e5))
+    return {
+        "name": "reduced_jumps",
+        "problem": {
+            "kind": "subspace",
+            "signal_dim": signal,
+            "measurement_dim": measurements,
+            "subspace_dim": int(rng.integers(1, min(4, measurements) + 1)),
+            "num_samples": 40,
+            "condition_number": log(1, 5),
+        },
+        "network": {"kind": "deep_linear", "depth": 2 + number % 4, "width": int(log(30, 80))},
+        "training": {
+            "optimizer": "gradient_descent",
+            "learning_rate": sorted(log(0.01, 0.1) for _ in range(_RATES)),
+            # Some stay far from their end, and some decay long after it.
+            "weight_decay": [0.0, *sorted(log(1e-5, 2e-3) for _ in range(_DECAYS - 1))],
+            "data_fit_scale": log(0.1, 0.6),
+            "num_steps": steps,
+        },
+        "record": {
+            "count": int(rng.integers(10, 60)),
+            "observables": ["regression_error", "off_subspace_error", "weight_norms"],
+        },
+        "sweep": {
+            "seeds": _SEEDS,
+            "tolerance": log(1e-6, 1e-3),
+            "kernel": "reduced",
+        },
+    }
+
+
+def measure(table: Table, number: int) -> float:
+    """Add a row for each run of a sweep; return the worst error beside what is allowed."""
+    settings = drawn(number)
+    plan = make_plan(Sweep.from_dict(settings))
+    worst = 0.0
+    begun = time.process_time()
+    trained = [trained_of(plan)]
+    middle = time.process_time()
+    with mock.patch.object(batch, "paces_of", lambda program, row, lanes: [[] for _ in lanes]):
+        trained.append(trained_of(plan))
+    by_jumps, by_steps = trained
+    seconds = middle - begun, time.process_time() - middle
+    tolerance = settings["sweep"]["tolerance"]
+    for run in range(plan.num_runs):
+        found = _JUMPS.search(by_jumps.kernel_reason[run])
+        taken, beyond, jumps = (
+            (int(n.replace(",", "")) for n in found.groups()) if found else [0] * 3
+        )
+        estimate = by_jumps.truncation_error[run] - by_steps.truncation_error[run]
+        error = 0.0
+        rows = min(by_jumps.num_rows[run], by_steps.num_rows[run])
+        for name, own in by_jumps.observables.items():
+            apart = deviations_of(name, own[run, :rows], by_steps.observables[name][run, :rows])
+            error = max(error, float(np.max(apart, initial=0.0)))
+        allowed = max(SHARE * tolerance, 3 * estimate)
+        if found:
+            worst = max(worst, error / allowed)
+        table.add(
+            number, run, settings["network"]["depth"], settings["training"]["num_steps"],
+            tolerance, taken, beyond, jumps, estimate, error, *seconds,
+        )  # fmt: skip
+    return worst
+
+
+def trained_of(plan: Any) -> Any:
+    """Train all runs as one batch."""
+    return batch.train_batch(
+        plan.settings, plan.shared, int(np.max(plan.settings["network.width"]))
+    )
+
+
+def main() -> int:
+    """Print the worst, and write all runs if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--sweeps", type=int, default=8)
+    parser.add_argument("--csv", type=Path)
+    arguments = parser.parse_args()
+    where = machine()
+    table = Table(
+        "Jumps of reduced runs beside the same runs step by step; processor seconds of a sweep",
+        ["sweep", "run", "depth", "num_steps", "tolerance", "steps taken", "jumped over", "jumps",
+         "estimate", "error", "seconds by jumps", "seconds by steps"],
+    )  # fmt: skip
+    worst = 0.0
+    for number in range(arguments.first, arguments.first + arguments.sweeps):
+        worst = max(worst, measure(table, number))
+        print(f"sweep {number}: worst error so far {worst:.3g} of what is allowed", flush=True)
+        if arguments.csv:
+            table.write_csv(arguments.csv, where)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,266 @@
+"""Reduced runs by jumps: against NumPy step by step, and what becomes of those that disagree."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+from batch_samples import expected, plan_of, train_rows
+
+from dlnsweep.engine import batch
+from dlnsweep.engine.jumping import train_by_jumps
+from dlnsweep.engine.trained import Trained
+from dlnsweep.numerics.lazy import jax, jnp
+from dlnsweep.numerics.runtime import numerics
+from dlnsweep.reduced import jumps, pacing
+from dlnsweep.reduced.chain import Descent
+from dlnsweep.reduced.pacing import SHARE, may_jump, paces, share_of_steps
+from dlnsweep.reduced.reduction import Rehearsal
+from dlnsweep.settings.run_settings import RunSettings
+
+TOLERANCE = 1e-4
+STEPS = 24_000
+# As of the reduced kernel: the estimate may be a third of the true error.
+SAFETY = 3.0
+NAMES = ["regression_error", "off_subspace_error", "weight_norms"]
+
+
+def plan():
+    """Two runs that settle within hundreds of steps and drift to the end."""
+    return plan_of(
+        network={"depth": 3, "width": 40},
+        training={"learning_rate": 0.03, "weight_decay": [1e-3, 3e-3], "num_steps": STEPS},
+        record={"count": 16, "observables": NAMES},
+        sweep={"seeds": 1, "tolerance": TOLERANCE, "kernel": "reduced"},
+    )
+
+
+@pytest.fixture(scope="module")
+def both():
+    made = plan()
+    with pytest.MonkeyPatch.context() as patch:
+        # As if they were long enough to pay for what is compiled.
+        patch.setattr(pacing, "_LEAST_STEPS", STEPS)
+        jumped = train_rows(made)
+        patch.setattr(batch, "paces_of", lambda program, row, lanes: [[] for _ in lanes])
+        return made, jumped, train_rows(made)
+
+
+def test_jumps_agree_with_the_plain_recursion(both):
+    made, jumped, _ = both
+    for row in range(2):
+        allowed = max(TOLERANCE, SAFETY * jumped.truncation_error[row])
+        states = expected(made, row)
+        for name in NAMES:
+            truth = np.array([oracle.OBSERVABLES[name](state) for state in states])
+            np.testing.assert_allclose(
+                jumped.observables[name][row], truth, rtol=allowed, atol=1e-14, err_msg=name
+            )
+
+
+def test_outcomes_tell_steps_and_jumps_and_estimates_hold(both):
+    _, jumped, stepped = both
+    assert stepped.kernel_reason == ["certified"] * 2
+    for row, reason in enumerate(jumped.kernel_reason):
+        found = re.fullmatch(r"certified; ([\d,]+) steps taken, ([\d,]+) in ([\d,]+) jumps", reason)
+        assert found, reason
+        taken, beyond, made = (int(number.replace(",", "")) for number in found.groups())
+        assert taken + beyond == STEPS
+        assert made < beyond / 20
+        assert taken < STEPS / 2
+        estimate = jumped.truncation_error[row] - stepped.truncation_error[row]
+        assert 0 < estimate <= SHARE * TOLERANCE
+        for name in NAMES:
+            np.testing.assert_allclose(
+                jumped.observables[name][row],
+                stepped.observables[name][row],
+                rtol=max(SHARE * TOLERANCE, SAFETY * estimate),
+            )
+    assert np.all(jumped.truncation_error <= TOLERANCE)
+
+
+def test_short_runs_and_momentum_do_not_jump():
+    columns = plan().settings
+    row = RunSettings.at(columns, 0, plan().shared)
+    assert not may_jump(row)
+    long = {**row, "training.num_steps": 1_000_000}
+    assert may_jump(RunSettings(long))
+    assert not may_jump(RunSettings({**long, "training.optimizer": "momentum"}))
+
+
+def chain_of(rng, decay):
+    """Return a chain of two layers, its c_i and D_i^T; random numbers."""
+    rates = np.array([0.02, 0.01])
+    made: Any = jumps.Chained
+    chain = made(
+        inputs=np.diag([1.0, 0.7]),
+        targets=rng.normal(size=(2, 3)) / 2,
+        forward=(rng.normal(size=(2, 4)) / 3, rng.normal(size=(4, 3)) / 3),
+        mixed=(rng.normal(size=(4, 5)) / 4,),
+        backward=(rng.normal(size=(3, 5)) / 3,),
+        rates=rates,
+        logs=np.log1p(-rates * decay),
+        data_fit_scale=np.float64(1.0),
+    )
+    layers = (rng.normal(size=(2, 5)) / 5, rng.normal(size=(4, 3)) / 5)
+    return chain, np.array([0.9, 0.8]), layers
+
+
+def one_step(chain, scales, layers):
+    """A step of gradient descent by the equations at the head of `reduced/chain.py`."""
+    rho = np.exp(chain.logs)
+    first, second = (layer.T for layer in layers)
+    f0 = chain.inputs
+    f1 = scales[0] * chain.forward[0].T @ f0 + chain.mixed[0] @ first @ f0
+    f2 = scales[1] * chain.forward[1].T @ f1 + second @ f1
+    b2 = chain.data_fit_scale * (f2 - chain.targets.T)
+    b1 = scales[1] * chain.backward[0].T @ b2 + chain.mixed[0].T @ second.T @ b2
+    first = rho[0] * first - chain.rates[0] * b1 @ f0.T
+    second = rho[1] * second - chain.rates[1] * b2 @ f1.T
+    return rho * scales, (first.T, second.T)
+
+
+def stepped(chain, scales, layers, count):
+    for _ in range(count):
+        scales, layers = one_step(chain, scales, layers)
+    return scales, layers
+
+
+def jumped(chain, scales, layers, length, stages, count):
+    with numerics():
+        chain = jumps.Chained(*(jax.tree.map(jnp.asarray, part) for part in chain))
+        found = jumps._jumped(
+            chain,
+            jnp.asarray(scales),
+            tuple(map(jnp.asarray, layers)),
+            jnp.float64(length),
+            jnp.int64(stages),
+            jnp.int64(count),
+        )
+        return np.asarray(found[0]), [np.asarray(layer) for layer in found[1]]
+
+
+def test_what_only_decays_is_exact():
+    chain, scales, layers = chain_of(np.random.default_rng(0), decay=0.1)
+    chain = chain._replace(data_fit_scale=np.float64(0.0))
+    wanted = stepped(chain, scales, layers, 3000)
+    found = jumped(chain, scales, layers, 1000.0, 20, 3)
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
+    for own, true in zip(found[1], wanted[1], strict=True):
+        np.testing.assert_allclose(own, true, rtol=1e-12)
+
+
+def test_jumps_are_of_second_order_and_followed_by_steps_come_to_where_all_steps_do():
+    chain, scales, layers = chain_of(np.random.default_rng(1), decay=0.02)
+    # Until it has settled.
+    scales, layers = stepped(chain, scales, layers, 20_000)
+    wanted = stepped(chain, scales, layers, 2000 + 8000)
+
+    def error(count):
+        # What is fast fades behind the jumps.
+        found = stepped(chain, *jumped(chain, scales, layers, 2000 / count, 8, count), 8000)
+        pairs = zip(found[1], wanted[1], strict=True)
+        return max(np.max(np.abs(own - true)) for own, true in pairs)
+
+    coarse, fine = error(16), error(32)
+    assert coarse < 1e-5
+    assert 3.5 < coarse / fine < 4.5
+
+
+def test_the_largest_rate_is_that_of_the_linearised_step():
+    chain, scales, layers = chain_of(np.random.default_rng(2), decay=0.0)
+    rows = (chain.inputs, scales[0] * chain.inputs @ chain.forward[0])
+    rows = (rows[0], rows[1] + chain.inputs @ layers[0] @ chain.mixed[0].T)
+    back = (scales[1] * chain.backward[0] + layers[1].T @ chain.mixed[0], np.eye(3))
+    kernel = sum(
+        rate * np.kron(f @ f.T, b @ b.T) for rate, f, b in zip(chain.rates, rows, back, strict=True)
+    )
+    with numerics():
+        lifted = jumps.Chained(*(jax.tree.map(jnp.asarray, part) for part in chain))
+        found = jumps.steepest(lifted, jnp.asarray(scales), tuple(map(jnp.asarray, layers)))
+    assert 0.95 < float(found) / np.linalg.eigvalsh(kernel)[-1] < 1 + 1e-9
+
+
+def descent_of(decay):
+    return Descent(np.ones(2), np.ones((3, 2)), np.full(3, 0.1), decay, 1.0)
+
+
+def rehearsal_of(stiffness):
+    times = np.geomspace(1, 1e6, 20)
+    return Rehearsal(times, np.ones(20), 200.0, np.full(20, stiffness))
+
+
+RECORDED = np.unique(np.geomspace(1, 1e6, 60).astype(int))
+
+
+def test_paces_grow_finer_and_are_none_where_jumps_do_not_hold_or_do_not_pay():
+    made = paces(descent_of(1e-4), rehearsal_of(0.1), 1e-4, RECORDED)
+    assert len(made) == 3
+    for coarse, fine in itertools.pairwise(made):
+        assert fine.decay < coarse.decay
+        assert fine.stride < coarse.stride
+        assert fine.first > coarse.first
+        assert fine.settling > coarse.settling
+    share = share_of_steps(made, descent_of(1e-4), rehearsal_of(0.1), RECORDED)
+    assert share < 0.3
+    assert share_of_steps([], descent_of(1e-4), rehearsal_of(0.1), RECORDED) == 1
+    # What alternates has no flow; large decays a step are not in two terms of it.
+    assert not paces(descent_of(1e-4), rehearsal_of(1.2), 1e-4, RECORDED)
+    assert not paces(descent_of(0.1), rehearsal_of(0.1), 1e-4, RECORDED)
+    # So fine that steps are cheaper, and so short.
+    assert not paces(descent_of(1e-4), rehearsal_of(0.1), 1e-11, RECORDED)
+    assert not paces(descent_of(1e-4), rehearsal_of(0.1), 1e-4, RECORDED[RECORDED < 2000])
+
+
+def trained_of(values, diverged=-1, rows=3):
+    count = len(values)
+    return Trained(
+        steps=np.array([0, 10, 100]),
+        observables={"regression_error": np.array([[1.0, value, value] for value in values])},
+        num_rows=np.full(count, rows),
+        diverged_step=np.full(count, diverged),
+        stopped_step=np.full(count, -1),
+        kernel=["reduced"] * count,
+        kernel_reason=["certified"] * count,
+        truncation_error=np.full(count, 1e-6),
+        residual_norm=np.ones(count),
+        compile_seconds=0.0,
+        seconds=0.0,
+    )
+
+
+def test_runs_are_trained_until_two_trials_agree_and_else_step_by_step():
+    # The first agrees at once, the second at the third trial, the third never.
+    trials = [[1.0, 1.0, 1.0], [1 + 1e-6, 1.1, 1.1], [0.0, 1.1, 1.2]]
+    asked = []
+
+    def train(places, paces):
+        asked.append((places, paces))
+        values = [7.0] * len(places)
+        if paces is not None:
+            values = [trials[paces[0]][i] for i in places]
+        return trained_of(values)
+
+    own = [[0, 1, 2]] * 3
+    found = train_by_jumps([*own, []], 1e-4, train)  # pyright: ignore [reportArgumentType]
+    assert [places for places, _ in asked] == [[0, 1, 2], [0, 1, 2], [1, 2], [2, 3]]
+    assert asked[-1][1] is None
+    np.testing.assert_allclose(
+        found.observables["regression_error"][:, -1], [1 + 1e-6, 1.1, 7.0, 7.0]
+    )
+    np.testing.assert_allclose(found.truncation_error, [2e-6, 1e-6, 1e-6, 1e-6], rtol=1e-3)
+
+
+@pytest.mark.parametrize("change", [{"diverged": 50}, {"rows": 2}])
+def test_a_run_that_diverges_or_ends_elsewhere_is_trained_step_by_step(change):
+    def train(places, paces):
+        if paces is None:
+            return trained_of([7.0])
+        return trained_of([1.0], **(change if paces == [1] else {}))
+
+    found = train_by_jumps([[0, 1]], 1e-4, train)  # pyright: ignore [reportArgumentType]
+    assert found.observables["regression_error"][0, 1] == 7
