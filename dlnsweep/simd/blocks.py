@@ -2,7 +2,8 @@
 
 A fused multiply-add takes four cycles and two begin in each, so eight sums must be under way at any
 time, and two numbers can be read in a cycle. A block of r x c sums reads r + c numbers a term, and
-its sums and factors have 16 registers.
+its sums and factors have 16 registers, or 32, of which products of few entries have use: how they
+are cut changes no bit.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from typing import Any
 from dlnsweep.simd.arrays import Array, Memo, View
 from dlnsweep.simd.entries import Emitter
 from dlnsweep.simd.indices import ZERO, Index, loop, strides
+from dlnsweep.simd.llvm import registers
 
 # Products of fewer terms are straight-line code; of those of 5 x 5 matrices and more, a step of ten
 # layers would be longer than the first cache of instructions.
 UNROLLED = 100
 _MOST_SUMS = 12
 _LATENCY = 4.0
-# Multiply-adds that one round of the innermost loop has, at least.
+# Multiply-adds that one round of the innermost loop has, at least; of larger blocks a term is
+# enough.
 _ROUND = 50
 
 
@@ -53,7 +56,7 @@ def multiply(
     terms = [left.shape[i] for i in axes[0]]
     rows = left.shape[row] if row is not None else 1
     columns = right.shape[column] if column is not None else 1
-    height, width = block_of(rows, columns)
+    height, width = block_of(rows, columns, registers())
     small = found.size * math.prod(terms) <= UNROLLED
     place: dict[tuple[str, int], Index] = {}
 
@@ -114,7 +117,8 @@ def multiply(
                     emit.builder, size, lambda k, s: summed(todo[1:], [*inner, k], s), sums, small
                 )
             parts = max(1, min(size, math.ceil(8 / len(places)))) if len(places) < 4 else 1
-            at_once = max(parts, min(size, math.ceil(_ROUND / len(places))))
+            terms_a_round = 1 if len(places) > _MOST_SUMS else math.ceil(_ROUND / len(places))
+            at_once = max(parts, min(size, terms_a_round))
             at_once -= at_once % parts
 
             def terms(k: Index, number: int, sums: list[Any]) -> list[Any]:
@@ -155,8 +159,16 @@ def _largest(array: Array, axes: Sequence[int]) -> int | None:
 
 
 @cache
-def block_of(rows: int, columns: int) -> tuple[int, int]:
-    """Return the height and width of blocks whose sums take the least time."""
+def block_of(rows: int, columns: int, count: int) -> tuple[int, int]:
+    """Return the height and width of blocks whose sums take the least time.
+
+    Args:
+        rows: Of the product.
+        columns: Likewise.
+        count: The processor's registers.
+    """
+    if count == 32 and {rows, columns} <= {4, 5}:
+        return 4, columns
 
     def cycles(height: int, width: int) -> float:
         sums, reads = height * width, height + width

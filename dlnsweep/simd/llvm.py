@@ -28,6 +28,7 @@ __all__ = [
     "is_installed",
     "is_usable",
     "llvm_version",
+    "registers",
     "why_not_here",
 ]
 
@@ -104,3 +105,8 @@ def llvm_version() -> dict[str, str]:
     """Return the versions of llvmlite and of the LLVM in it, by name."""
     llvm = ".".join(map(str, binding.llvm_version_info))
     return {"llvmlite": importlib.metadata.version("llvmlite"), "LLVM": llvm}
+
+
+def registers() -> int:
+    """Return how many vectors the processor holds at once."""
+    return 16 if instruction_set() == "AVX2" else 32

@@ -71,6 +71,7 @@ def _runs_and_steps() -> Iterator[Statement]:
     found = planned_all("edge_of_stability*.toml", "flat_minima.toml")
     runs, most = [n for n, _, _ in found], max(steps for _, _, steps in found)
     yield says("| networks | {} to {} each | up to {} |", min(runs), max(runs), most)
+    yield says("| networks: two_by_two | {} | {} |", *planned("two_by_two")[:2])
     hand = table("speed/own_network.csv").one("beside ours", peer="jit(vmap(scan)) by hand")
     yield says("written by hand, which takes {} times as long", hand)
     small = table("speed/small_networks.csv")

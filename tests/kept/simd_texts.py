@@ -8,6 +8,9 @@ from dlnsweep.engine.vectors import PAYS_BESIDE_DENSE, PAYS_UP_TO
 from kept.tables import table
 from kept.text import GUIDES, Part, Statement, says
 
+# What tests/engine/test_vectors.py holds them to.
+ROUNDING = 1e-13
+
 
 def _beside_the_dense_kernel() -> Iterator[Statement]:
     rows = [
@@ -47,6 +50,19 @@ def _of_the_dense_kernel() -> Iterator[Statement]:
     )  # fmt: skip
 
 
+def _random_networks() -> Iterator[Statement]:
+    rows = table("certification/random_networks.csv")
+    assert rows.column("simd") == rows.column("generic")
+    counts = [len(set(rows.column(name))) for name in ("activation", "loss", "optimizer")]
+    assert counts == [6, 5, 12]
+    assert {*rows.column("depth")} == {2, 3, 4}
+    apart = rows.column("deviation")
+    yield says("Of {} random small ones", len(apart))
+    yield says("within {} of the generic way's in {},", ROUNDING, sum(x < ROUNDING for x in apart))
+    assert sum(x >= ROUNDING for x in apart) == 1
+    yield says("in one they are within {}", max(apart))
+
+
 def _border() -> Iterator[Statement]:
     rows = table("speed/simd_border.csv")
     ratios: dict[int, list[float]] = {}
@@ -67,7 +83,12 @@ PARTS = [
     Part(
         f"{GUIDES}/kernels.md",
         "Small networks as vector instructions",
-        lambda: (*_border(), *_of_the_dense_kernel(), *_beside_the_dense_kernel()),
-        settings=("linear networks of 5×5 and",),
+        lambda: (
+            *_random_networks(),
+            *_border(),
+            *_of_the_dense_kernel(),
+            *_beside_the_dense_kernel(),
+        ),
+        settings=("linear networks of 5×5 and", "from itself by 3.7e-13"),
     )
 ]

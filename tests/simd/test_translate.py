@@ -16,6 +16,7 @@ from simd_samples import called, steps_of
 
 from dlnsweep.errors import RunError
 from dlnsweep.numerics.runtime import numerics
+from dlnsweep.simd import blocks
 from dlnsweep.simd.entries import Refused
 from dlnsweep.simd.llvm import ASKED, check_installed, instruction_set, why_not_here
 from dlnsweep.simd.machine import lanes_of
@@ -176,6 +177,9 @@ PRODUCTS = {
     "bij,bjk->bik": ((2, 3, 4), (2, 4, 5)),
     "ijk,lkj->il": ((3, 4, 5), (2, 5, 4)),
     "aib,bc->aic": ((2, 3, 4), (4, 5)),
+    # Cut otherwise where there are more registers.
+    "il,lk->ik": ((5, 6), (6, 5)),
+    "xy,yz->xz": ((4, 3), (3, 5)),
 }
 
 
@@ -198,6 +202,20 @@ def test_products_are_those_of_numpy():
             wanted = np.einsum(name, a[run], b[run])
             # Sums of some twenty products of numbers of size 1.
             np.testing.assert_allclose(found[name][run], wanted, rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_how_many_registers_there_are_changes_no_bit(monkeypatch: pytest.MonkeyPatch):
+    constants = {"a": drawn(1, 5, 5), "b": drawn(2, 5, 4), "c": drawn(3, 13, 5)}
+
+    def step(c: Any, state: Any, now: Any) -> Any:
+        return {"active": state["active"], "x": c["c"] @ (c["a"] @ c["a"] @ c["b"])}
+
+    found = []
+    for count in (16, 32):
+        monkeypatch.setattr(blocks, "registers", lambda count=count: count)
+        state = {"active": running(), "x": np.zeros((RUNS, 13, 4))}
+        found.append(called(step, constants, state, 0, 1)["x"])
+    np.testing.assert_array_equal(*found)
 
 
 def test_of_a_choice_each_run_has_its_own_branch():
