@@ -2,6 +2,7 @@
 
 python -m tests.kept.records norms results/norms_diverge --csv FILE
 python -m tests.kept.records margin results/linear_margin --csv FILE
+python -m tests.kept.records since results/long_factorizations --level 1e5 --csv FILE
 python -m tests.kept.records range results/linear_speed --of speed_exponent --csv FILE
 python -m tests.kept.records below results/acceleration_p4 --of loss --level 1e-4 --csv FILE
 python -m tests.kept.records success results/linear_failures --of loss --level 1e-3 --csv FILE
@@ -53,6 +54,18 @@ def norms(curves: pd.DataFrame, settings: list[str]) -> pd.DataFrame:
                 **{f"final_{name}": _column(records, name)[-1] for name in ends},
             }
         )
+    return pd.DataFrame(found)
+
+
+def since(curves: pd.DataFrame, settings: list[str], step: float) -> pd.DataFrame:
+    """Return each run's numbers at the first recorded step from a given one on, and at its end."""
+    found = []
+    for keys, records in _groups(curves, [*settings, "seed"]):
+        late = records[_column(records, "step") >= step]
+        numbers = [name for name in late.select_dtypes("number") if name not in (*keys, "run_id")]
+        first, last = late.iloc[0], late.iloc[-1]
+        ends = {f"final_{name}": last[name] for name in numbers}
+        found.append({**keys, **{name: first[name] for name in numbers}, **ends})
     return pd.DataFrame(found)
 
 
@@ -136,7 +149,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", choices=["norms", "margin", "range", "below", "success", "rates"])
+    parser.add_argument("table", choices=["norms", "margin", "since", "range", "below",
+                                          "success", "rates"])  # fmt: skip
     parser.add_argument("results", type=Path)
     parser.add_argument("--of", metavar="OBSERVABLE")
     parser.add_argument("--level", type=float)
@@ -151,6 +165,10 @@ def main() -> None:
         if not np.isnan(estimates).all():
             own = results.runs()[[*settings, "seed", "truncation_error"]]
             found = found.merge(own, on=[*settings, "seed"])
+    elif arguments.table == "since":
+        found = since(curves, settings, arguments.level)
+        own = results.runs()[[*settings, "seed", "truncation_error"]]
+        found = found.merge(own, on=[*settings, "seed"])
     elif arguments.table == "margin":
         (learning_rate,) = set(_column(results.runs(), "training.learning_rate"))
         found = margin(curves, settings, learning_rate)
