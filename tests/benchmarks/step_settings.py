@@ -2,12 +2,15 @@
 
 A tanh network (two layers, m = 20, k = 64, d = 10) by the generic way, two runs of a batch, trained
 with each setting that adds to a step beside the plain one, in turns. Steps alone are timed, as the
-difference of two lengths; time is that on a core, which other programs hardly change.
+difference of two lengths; time is that on a core, which other programs hardly change. The process
+is pinned to one core, as the engine's workers are: XLA would spread random numbers over several,
+which takes up to twice as long on them together.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,6 +79,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="for trying the script, not numbers")
     parser.add_argument("--csv", type=Path, help="write the table to this file, too")
     arguments = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     where = machine()
     print(where, flush=True)
     table = Table(

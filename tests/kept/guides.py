@@ -137,6 +137,19 @@ def _survival() -> Iterator[Statement]:
     )  # fmt: skip
 
 
+def _beside_peers(name: str) -> Statement:
+    lines: list[str] = []
+    holes: list[Any] = []
+    for row in table(f"speed/{name}.csv").rows:
+        # The name of a network has its sizes, which are those of the table.
+        network, number = str(row["step"]), r"\b\d+\b"
+        lines.append(f"| {re.sub(number, '{}', network)} | {{}} | {{}} | {{}} | {{}} |")
+        holes += [int(found) for found in re.findall(number, network)]
+        holes += [AtLeast(row[f"{who} / ours"])
+                  for who in script("field_networks").PEERS]  # fmt: skip
+    return says("\n".join(lines), *holes)
+
+
 def _step_settings() -> Iterator[Statement]:
     bench = script("step_settings")
     sizes = [(samples, precision) for samples, precision, _ in bench.SIZES]
@@ -232,16 +245,7 @@ def _speed() -> Iterator[Statement]:
         ("relu, d = 10, k = 16, n = 20", "width {}, {} samples, likewise | ", (16, 20)),
     ):
         yield says(before + words, *numbers, AtLeast(hand[row]), AtLeast(torch[row]))
-    lines: list[str] = []
-    holes: list[Any] = []
-    for row in table("speed/field_networks.csv").rows:
-        # The name of a network has its sizes, which are those of the table.
-        name, number = str(row["step"]), r"\b\d+\b"
-        lines.append(f"| {re.sub(number, '{}', name)} | {{}} | {{}} | {{}} | {{}} |")
-        holes += [int(found) for found in re.findall(number, name)]
-        holes += [AtLeast(row[f"{who} / ours"])
-                  for who in script("field_networks").PEERS]  # fmt: skip
-    yield says("\n".join(lines), *holes)
+    yield _beside_peers("field_networks")
     products, by_rows, tanh, _, own, theirs, large = table("speed/step_parts.csv").rows
     assert own["what"].startswith("ours")
     assert theirs["what"].startswith("jit(vmap(scan))")
