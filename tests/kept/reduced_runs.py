@@ -1,0 +1,71 @@
+"""results/kept/long_runs: where one reduced run's seconds go, and what its jumps are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from dlnsweep.reduced.pacing import SHARE
+from kept.tables import table
+from kept.text import Part, Statement, says
+
+FILE = "results/kept/long_runs/README.md"
+_WORKS = [
+    f"one run, {steps} steps, {tolerance}"
+    for steps in ("1e6", "2000")
+    for tolerance in ("1e-4", "1e-6")
+]
+
+
+def _one_run() -> Iterator[Statement]:
+    rows = table("long_runs/one_run.csv").rows
+    works = list(dict.fromkeys(row["work"] for row in rows))
+    assert works == _WORKS[: len(works)]
+    found = {(row["work"], row["part"]): row["seconds"] for row in rows}
+    lines, cells = [], []
+    for part in dict.fromkeys(row["part"] for row in rows):
+        lines.append(f"| {part} |" + " {} |" * len(works))
+        cells += [found[work, part] for work in works]
+    yield says(" ".join(lines), *cells)
+    for work in works:
+        largest = max(found[key] for key in found if key[0] == work and key[1] != "whole")
+        few = "2000" in work
+        assert (largest > found[work, "whole"] / 2) == few
+        assert not few or largest == found[work, "start Python, import"]
+
+
+def _reduced_jumps() -> Iterator[Statement]:
+    rows = table("long_runs/reduced_jumps.csv").rows
+    yield says("{} runs of random sweeps", len(rows))
+    jumping = [row for row in rows if row["jumps"]]
+    assert {row["sweep"] for row in rows} - {row["sweep"] for row in jumping} == {2}
+    errors, wide = [row["error"] for row in jumping], []
+    for row in jumping:
+        wide.append(max(SHARE * row["tolerance"], 3 * row["estimate"]))
+    yield says("| runs that jump | {} |", len(jumping))
+    worst = max(error / each for error, each in zip(errors, wide, strict=True))
+    yield says("three estimates | {} |", worst)
+    known = [row for row in jumping if row["estimate"] > 1e-12]
+    yield says("above rounding | {} |", max(row["error"] / row["estimate"] for row in known))
+    tolerated = max(row["error"] / row["tolerance"] for row in jumping)
+    yield says("over the sweep's tolerance | {} |", tolerated)
+    share = median(row["jumped over"] / row["num_steps"] for row in jumping)
+    yield says("jumps {} % of the steps", 100 * share)
+
+
+PARTS = [
+    Part(
+        FILE,
+        "Where the seconds of one run go",
+        _one_run,
+        settings=(
+            "a million steps, 1e-4",
+            "a million, 1e-6",
+            "2 000 steps, 1e-4",
+            "2 000, 1e-6",
+            "half of a run at 1e-6",
+            "at 1e-6 the jumps",
+        ),
+    ),
+    Part(FILE, "Jumps of reduced runs", _reduced_jumps),
+]
