@@ -372,6 +372,24 @@ def _long_factorizations() -> Iterator[Statement]:
     assert len(rows) == 6
 
 
+def _beside_a_loop() -> Iterator[Statement]:
+    rows = table("long_runs/against_loop.csv").rows
+    names = ("width", "seconds", "seconds a step of the loop", "seconds of the loop", "times")
+    lines = " ".join(f"| {{}} | {row['way']} | {{}} | {{}} | {{}} | {{}} |" for row in rows)
+    yield says(lines, *(row[name] for row in rows for name in names))
+    yield says("The floor is {} times, so the first of these runs would have to take {} s",
+               rows[0]["floor"], rows[0]["seconds of the loop"] / rows[0]["floor"])  # fmt: skip
+
+
+def _figure_2() -> Iterator[Statement]:
+    rows = table("long_runs/figure_2_times.csv").rows
+    names = ("s", "seconds", "dense", "dense over it", "estimate")
+    assert {row["trained by"] for row in rows} == {"reduced"}
+    lines = " ".join(f"|{' {} |' * len(names)}" for _ in rows)
+    yield says(lines, *(row[name] for row in rows for name in names))
+    yield says("The floor is {} times", rows[0]["floor"])
+
+
 def _plan() -> Iterator[Statement]:
     rows = table("long_runs/plan_times.csv")
     one, few = (rows.where(**{"walked for": most}) for most in (1.0, 0.3))
@@ -458,5 +476,17 @@ PARTS = [
         ),
     ),
     Part(FILE, "Completions long after they are fitted", _long_factorizations),
+    Part(
+        FILE,
+        "Ten million steps beside a loop in PyTorch",
+        _beside_a_loop,
+        settings=("(L = 3, n = 1000), 10⁷ steps to 1e-4", "50 steps are taken", "of 256 outputs"),
+    ),
+    Part(
+        FILE,
+        "Figure 2's sizes beside the dense kernel",
+        _figure_2,
+        settings=("a run of 30 000 steps to 1e-4", "of 200 and 1 400 steps"),
+    ),
     Part(FILE, "What `plan` says of their time", _plan, settings=("first 0.3 s",)),
 ]
