@@ -96,8 +96,10 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         first: tuple[int, float] | None = None
         for passed in descend(program.segment, inputs, carry, segments, 1, _growing(program.grain)):
             # What its first call compiled is no training.
-            late, program.late_seconds = program.late_seconds, 0.0
-            compiled += late
+            late = 0.0
+            if not reduced:
+                late, program.late_seconds = program.late_seconds, 0.0
+                compiled += late
             taken, seconds = max(1, passed.steps), passed.seconds - late
             first, spent = first or (taken, seconds), spent + seconds
             # What every call takes, however few its steps, is to be the smaller part of it.
