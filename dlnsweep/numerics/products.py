@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -25,7 +24,6 @@ from jaxtyping import Array, Float
 
 from dlnsweep.numerics.lazy import jax, jnp, lax
 
-_for_gradients: ContextVar[bool] = ContextVar("_for_gradients", default=False)
 # Columns of a product from which on it pays to write a transposed factor down, and samples from
 # which on rows of them pay.
 _FEWEST_COLUMNS, _FEWEST_SAMPLES = 16, 64
@@ -38,11 +36,14 @@ _LEAST_GAIN = 0.9
 @contextmanager
 def for_gradients() -> Iterator[None]:
     """Say that what is traced inside is for a gradient in reverse."""
-    token = _for_gradients.set(jax.default_backend() == "cpu")
-    try:
+    with _traced()(jax.default_backend() == "cpu"):
         yield
-    finally:
-        _for_gradients.reset(token)
+
+
+@cache
+def _traced() -> Any:
+    """Return what says so, to JAX too: what `jax.jit` or a scan keeps of a function is of one."""
+    return jax.make_user_context(default_value=False)
 
 
 def multiply(left: Float[Array, "*p q"], right: Float[Array, "q *r"]) -> Float[Array, "..."]:
@@ -53,7 +54,7 @@ def multiply(left: Float[Array, "*p q"], right: Float[Array, "q *r"]) -> Float[A
         right: A matrix or a vector.
     """
     matrices = left.ndim == right.ndim == 2 and left.dtype == right.dtype
-    if not _for_gradients.get() or not matrices or min(left.shape) == 1:
+    if not _traced().value or not matrices or min(left.shape) == 1:
         return _plain(left, right)
     return _products()[0](left, right) if right.shape[1] >= _FEWEST_COLUMNS else _plain(left, right)
 
@@ -65,7 +66,7 @@ def rows_pay(weights: tuple[int, int], samples: int) -> bool:
         weights: The number of hidden neurons and of inputs.
         samples: How many there are.
     """
-    if not _for_gradients.get() or samples < _FEWEST_SAMPLES:
+    if not _traced().value or samples < _FEWEST_SAMPLES:
         return False
     # What the columns of a product cost, beside a number of them that is worked on at once.
     neurons, inputs = (-(-size // _AT_ONCE) * _AT_ONCE / size for size in weights)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from dlnsweep.numerics import products
 from dlnsweep.numerics.products import for_gradients, multiply, multiply_rows, read_rows, rows_pay
@@ -106,3 +107,35 @@ def test_what_is_not_of_matrices_stays_a_plain_product(monkeypatch: pytest.Monke
         matrix, vector = jnp.ones((32, 20)), jnp.ones(20)
         assert multiply(matrix, vector).shape == (32,)
         assert multiply(jnp.stack([matrix, matrix]), jnp.ones((20, 70))).shape == (2, 32, 70)
+
+
+@pytest.mark.parametrize("repeated", [False, True])
+def test_a_function_that_is_kept_compiled_can_be_differentiated_forward_too(repeated: bool):
+    """JAX keeps what it traced of one, which is for gradients in reverse or is not."""
+
+    @jax.jit
+    def outputs(weight: Any, values: Any) -> Any:
+        return jnp.tanh(multiply(weight, values))
+
+    def add(carry: Any, _: Any) -> Any:
+        sums, weight, values = carry
+        return (sums + outputs(weight, values), weight, values), None
+
+    def summed(weight: Any, values: Any) -> Any:
+        if not repeated:
+            return outputs(weight, values)
+        return lax.scan(add, (jnp.zeros((32, 70)), weight, values), length=2)[0][0]
+
+    def slopes(values: Any) -> Any:
+        return jax.grad(lambda v: summed(weight, v).sum())(values)
+
+    with numerics():
+        weight, values = jnp.asarray(FIRST), jnp.asarray(INPUTS)
+        with for_gradients():
+            assert "optimization_barrier" in str(jax.make_jaxpr(slopes)(values))
+        found = jax.jvp(lambda w: summed(w, values), (weight,), (weight,))[1]
+        once = (1 - np.tanh(FIRST @ INPUTS) ** 2) * (FIRST @ INPUTS)
+        same(found, (1 + repeated) * once)
+        with for_gradients():
+            # What was traced outside is not taken here.
+            assert "optimization_barrier" in str(jax.make_jaxpr(slopes)(values))
