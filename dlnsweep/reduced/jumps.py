@@ -26,6 +26,8 @@ from dlnsweep.numerics.products import multiply
 
 # Where a step takes away more of a part than this it alternates, and its flow does not.
 STEEPEST = 0.9
+# Steps that a stage jumps over; where it is fewer, real ones are cheaper.
+LEAST_A_STAGE = 3.0
 # Damping of the stages, and by how much more they are stable than the linear part needs.
 _DAMPING = 2 / 13
 _STABLE = 2 / 3 * (1 - 2 / 15 * _DAMPING)
@@ -41,15 +43,18 @@ class Pace(NamedTuple):
         stride: A jump is at most this share of the steps that were made before it.
         decay: And at most as long as weight decay takes to make the weights smaller by this share.
         settling: Real steps before a record, over 1 / a.
+        parts: Into how many equal jumps each of those is divided, and what is left of a gap between
+            two records where that is shorter: so trials differ however close records are.
     """
 
     first: Any
     stride: Any
     decay: Any
     settling: Any
+    parts: Any
 
 
-STEP_BY_STEP = Pace(*map(np.float64, (np.inf, 1.0, 1.0, 1.0)))
+STEP_BY_STEP = Pace(*map(np.float64, (np.inf, 1.0, 1.0, 1.0, 1.0)))
 
 
 class Chained(NamedTuple):
@@ -257,11 +262,11 @@ def before_record(
         longest = jnp.minimum(
             pace.stride * step, pace.decay / jnp.where(decays > 0, decays, 1e-300)
         )
-        count = jnp.maximum(jnp.ceil(left / longest), 1)
+        count = jnp.maximum(jnp.ceil(left / longest), 1) * pace.parts
         length = left / count
         stages = stages_for(rate, length)
         # Real steps are cheaper than so short jumps.
-        pays = (rate < STEEPEST) & (left > 0) & (length > 3 * stages)
+        pays = (rate < STEEPEST) & (left > 0) & (length > LEAST_A_STAGE * stages)
         jumps = jnp.where(pays, count, 0).astype(jnp.int64)
         go = as_one_function(_jumped) if fused else _jumped
         scales, layers = go(

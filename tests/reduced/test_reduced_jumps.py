@@ -12,6 +12,7 @@ import pytest
 from batch_samples import expected, plan_of, train_rows
 
 from dlnsweep.engine import batch
+from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.engine.jumping import train_by_jumps
 from dlnsweep.engine.trained import Trained
 from dlnsweep.numerics.lazy import jax, jnp
@@ -81,6 +82,30 @@ def test_outcomes_tell_steps_and_jumps_and_estimates_hold(both):
                 rtol=max(SHARE * TOLERANCE, SAFETY * estimate),
             )
     assert np.all(jumped.truncation_error <= TOLERANCE)
+
+
+def test_trials_differ_where_records_are_closer_than_jumps_are_long():
+    """What is slow by itself, not by a decay: of two trials of the same jumps none would know."""
+    tolerance = 1e-3
+    made = plan_of(
+        problem={"signal_dim": 8, "measurement_dim": 6, "subspace_dim": 3, "num_samples": 40,
+                 "condition_number": 60.0},
+        network={"depth": 2, "width": 40},
+        training={"learning_rate": 0.1, "weight_decay": [0.0, 1e-6], "data_fit_scale": 0.5,
+                  "num_steps": 1_000_000},
+        record={"count": 400, "spacing": "linear", "observables": NAMES},
+        sweep={"seeds": 1, "tolerance": tolerance, "kernel": "reduced"},
+    )  # fmt: skip
+    jumped = train_rows(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "paces_of", lambda program, row, lanes: [[] for _ in lanes])
+        stepped = train_rows(made)
+    for row in range(2):
+        estimate = jumped.truncation_error[row] - stepped.truncation_error[row]
+        for name in NAMES:
+            apart = deviations_of(name, *(t.observables[name][row] for t in (jumped, stepped)))
+            assert np.max(apart) <= max(SHARE * tolerance, SAFETY * estimate)
+    assert " jumps" in jumped.kernel_reason[1]
 
 
 def test_short_runs_and_momentum_do_not_jump():
@@ -201,8 +226,9 @@ def test_paces_grow_finer_and_are_none_where_jumps_do_not_hold_or_do_not_pay():
     made = paces(descent_of(1e-4), rehearsal_of(0.1), 1e-4, RECORDED)
     assert len(made) == 3
     for coarse, fine in itertools.pairwise(made):
-        assert fine.decay < coarse.decay
-        assert fine.stride < coarse.stride
+        assert fine.decay == coarse.decay
+        assert fine.stride == coarse.stride
+        assert fine.parts > coarse.parts
         assert fine.first > coarse.first
         assert fine.settling > coarse.settling
     share = share_of_steps(made, descent_of(1e-4), rehearsal_of(0.1), RECORDED)
@@ -214,6 +240,8 @@ def test_paces_grow_finer_and_are_none_where_jumps_do_not_hold_or_do_not_pay():
     # So fine that steps are cheaper, and so short.
     assert not paces(descent_of(1e-4), rehearsal_of(0.1), 1e-11, RECORDED)
     assert not paces(descent_of(1e-4), rehearsal_of(0.1), 1e-4, RECORDED[RECORDED < 2000])
+    # A gap that begins where none jumps yet is taken step by step, by both trials.
+    assert not paces(descent_of(1e-4), rehearsal_of(0.1), 1e-4, np.array([0, 100, 1_000_000]))
 
 
 def trained_of(values, diverged=-1, rows=3):
