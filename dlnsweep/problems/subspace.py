@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from dlnsweep.numerics.lazy import jnp
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import (
     Dimension,
     MeasurementSettings,
@@ -49,6 +50,7 @@ class CoordinateSettings(MeasurementSettings):
     constraints: ClassVar[tuple[Constraint, ...]] = (
         *MeasurementSettings.constraints,
         DIMENSION_CONSTRAINT,
+        loss_fits("none"),
     )
 
 

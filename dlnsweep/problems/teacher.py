@@ -33,6 +33,7 @@ from pydantic import Field
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.problems.activations import activated
 from dlnsweep.problems.by_law import CONSTRAINTS, InputDimension, coordinates
+from dlnsweep.problems.labels import loss_fits
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.settings.base import Constraint, Describe, Settings
 
@@ -82,7 +83,7 @@ class TeacherSettings(Settings):
         ),
     ] = 0.0
 
-    constraints: ClassVar[tuple[Constraint, ...]] = CONSTRAINTS
+    constraints: ClassVar[tuple[Constraint, ...]] = (loss_fits("none"), *CONSTRAINTS)
 
 
 def rank(settings: TeacherSettings) -> int:

@@ -445,6 +445,7 @@ def test_what_does_not_fit_is_refused(case: str, changes: dict[str, Any], expect
         ("gaussian_mixture", "exponential", "of 1 and -1", "of 1 and 0"),
         ("multi_index", "logistic", "of 1 and -1", "that are numbers"),
         ("autoencoder", "cross_entropy", "of 1 and 0", "that are numbers"),
+        ("teacher tanh", "logistic", "of 1 and -1", "that are numbers"),
     ],
 )
 def test_a_loss_must_fit_the_targets(case: str, loss: str, needed: str, has: str):
@@ -456,6 +457,17 @@ def test_a_loss_must_fit_the_targets(case: str, loss: str, needed: str, has: str
         f"{has}."
     )
     assert expected in caught.value.problems
+
+
+@pytest.mark.parametrize("kind", ["subspace", "noisy_subspace", "union_of_subspaces"])
+def test_signals_are_no_classes(kind: str):
+    problem = {"kind": kind, "signal_dim": 8, "measurement_dim": 5, "subspace_dim": 2,
+               "num_samples": 9}  # fmt: skip
+    training = {"learning_rate": 0.1, "num_steps": 10}
+    network = {"kind": "mlp", "depth": 2, "width": 5}
+    assert sweep(problem, network=network, training=training | {"loss": "squared"}).num_runs == 1
+    with pytest.raises(SpecError, match="'logistic', which is for targets of 1 and -1; the"):
+        sweep(problem, network=network, training=training | {"loss": "logistic"})
 
 
 def test_a_relu_teacher_without_noise_has_the_id_that_it_had():

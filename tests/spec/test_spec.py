@@ -407,12 +407,14 @@ def test_any_values_are_accepted_or_refused_with_printable_sentences(changes: An
 
 
 def test_cross_entropy_of_one_output_is_refused():
-    (sentence,) = problems(
+    found = problems(
         problem={"kind": "teacher", "signal_dim": 1, "measurement_dim": 4, "num_samples": 6},
         network={"kind": "mlp", "depth": 2, "width": 5},
         training={"learning_rate": 0.1, "num_steps": 10, "loss": "cross_entropy"},
     )
-    assert sentence == (
+    assert found == [
+        "training.loss is 'cross_entropy', which is for targets of 1 and 0; the problem has targets "
+        "that are numbers.",
         "training.loss is 'cross_entropy', of a softmax over the outputs, and problem.signal_dim "
-        "is 1: a single output always has probability 1. Take another loss, or two outputs or more."
-    )
+        "is 1: a single output always has probability 1. Take another loss, or two outputs or more.",
+    ]
