@@ -79,9 +79,6 @@ _JUMP_GRADIENTS = 112
 
 def of_new(plan: Plan) -> dict[str, str]:
     """Return what the record of a folder that is begun now has of it."""
-    if plan.sweep.options.go_on_from:
-        # Runs that go on have the bits of whole ones, step by step.
-        return {}
     return {_RECORD: _WORD} if taken_by(plan).any() else {}
 
 
@@ -105,7 +102,8 @@ def settings_in(record: Mapping[str, Any], row: RunSettings, width: int) -> dict
 def taken_by(plan: Plan) -> np.ndarray:
     """Return for each run of a plan whether jumps are tried in a folder that is begun now."""
     found = np.zeros(plan.num_runs, bool)
-    if plan.sweep.options.kernel != "auto":
+    # Runs that go on have the bits of whole ones, step by step.
+    if plan.sweep.options.kernel != "auto" or plan.sweep.options.go_on_from:
         return found
     together = np.stack([plan.programs, plan.settings["training.num_steps"]])
     _, firsts, places = np.unique(together, axis=1, return_index=True, return_inverse=True)
@@ -116,7 +114,7 @@ def taken_by(plan: Plan) -> np.ndarray:
 
 def told(plan: Plan) -> list[str]:
     """Return what is told of the runs for which jumps are tried."""
-    count = int(taken_by(plan).sum()) if of_new(plan) else 0
+    count = int(taken_by(plan).sum())
     if not count:
         return []
     which = "its runs" if count == plan.num_runs else f"{count} of its {plan.num_runs} runs"

@@ -133,7 +133,11 @@ def test_a_folder_keeps_what_it_was_begun_with(tmp_path: Path, monkeypatch: pyte
     prepare(asked(2), tmp_path / "dask", how=f"{DASK}of two")
     assert told(tmp_path / "dask") == {False}
     # Runs that go on have the bits of whole ones, step by step.
-    assert auto_jumps.of_new(make_plan(asked(2, go_on_from=str(root)))) == {}
+    later = make_plan(asked(2, go_on_from=str(root)))
+    assert auto_jumps.of_new(later) == {}
+    # Nor does `plan` walk them.
+    assert not auto_jumps.taken_by(later).any()
+    assert auto_jumps.told(later) == []
     for value in (True, "simd", ["by_cost"], None):
         description = json.loads((root / "sweep.json").read_text())
         description["sweep"]["auto_jumps"] = value
