@@ -125,6 +125,8 @@ BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
 AUTO_TAKES = "sweep.auto_takes"
 # Likewise: how many gradients a walk by time jumps may take, which "auto" tries where it is there.
 AUTO_JUMPS = "sweep.auto_jumps"
+# Likewise: there in a folder that was begun before runs of the reduced kernel jumped.
+ALL_STEPS = "sweep.all_steps"
 # Of vector instructions, one core: within a factor of three of what is measured of networks that
 # are small enough (results/kept/speed/simd_dense.csv and simd_border.csv).
 _SIMD_FLOPS_A_SECOND = 30e9

@@ -13,7 +13,7 @@ import numpy as np
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
-from dlnsweep.execution import auto_jumps
+from dlnsweep.execution import auto_jumps, reduced_steps
 from dlnsweep.execution.as_planned import check_as_planned
 from dlnsweep.execution.auto_kernel import (
     check_here,
@@ -137,6 +137,7 @@ def prepare(
             need_of(plan).check()
         origins = origins_of(plan)
         taken = {} if elsewhere else of_new(plan) | auto_jumps.of_new(plan)
+        taken |= reduced_steps.of_new(plan)
         batches = _batches(plan, rows, origins, taken)
         whole = _with(taken, stored_plan(plan, rows, batches, origins))
         check_workers()
@@ -175,7 +176,8 @@ def _batches(
 
 
 def _taken_in(store: Store) -> dict[str, str]:
-    return of_store(store) | auto_jumps.of_record(store.sweep["sweep"])
+    record = store.sweep["sweep"]
+    return of_store(store) | auto_jumps.of_record(record) | reduced_steps.of_record(record)
 
 
 def _with(taken: Mapping[str, str], plan: StoredPlan) -> StoredPlan:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from dlnsweep.contracts.network import ALL_STEPS
 from dlnsweep.reduced.chain import Descent
 from dlnsweep.reduced.jumps import LEAST_A_STAGE, STEEPEST, Pace, stages_for
 from dlnsweep.reduced.reduction import Rehearsal
@@ -41,7 +42,8 @@ _MOST = 0.5
 def may_jump(row: RunSettings) -> bool:
     """Return whether runs of a batch may jump where the reduced kernel trains them."""
     plain = row["training.optimizer"] == "gradient_descent"
-    return plain and int(row["training.num_steps"]) >= _LEAST_STEPS
+    long = int(row["training.num_steps"]) >= _LEAST_STEPS
+    return plain and long and not row.get(ALL_STEPS)
 
 
 def paces(

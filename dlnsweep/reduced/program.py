@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.drawing import record_numbers
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import ALL_STEPS, network_of
 from dlnsweep.networks.layered.draw import SampleDrawing
 from dlnsweep.networks.layered.initializers import init_scales
 from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
@@ -56,6 +56,7 @@ class ReducedDraw:
     def __init__(self, row: RunSettings, padded_width: int) -> None:
         self.drawing = SampleDrawing.from_row(row, padded_width)
         self.tolerance = row["sweep.tolerance"]
+        self._all_steps = bool(row.get(ALL_STEPS))
         self.forced = network_of(row).must_reduce(row)
         law = self.drawing.sections.network.initial_weights == "law"
         self._levels = levels_for(len(self.drawing.dims) - 1, self.tolerance) if law else 0
@@ -103,7 +104,8 @@ class ReducedDraw:
         sections = self.drawing.sections.with_numbers(arguments, None)
         num_steps = int(row["training.num_steps"])
         # Jumps have the rest of it.
-        tolerance = self.tolerance * (1 - SHARE if may_jump(row) else 1)
+        jumps = may_jump(row) and not self._all_steps
+        tolerance = self.tolerance * (1 - SHARE if jumps else 1)
         training = sections.training.model_copy(update={"num_steps": num_steps})
         numbers = record_numbers(arguments)
         # Every run begins at the same level, whatever others needed: what a run gets must not

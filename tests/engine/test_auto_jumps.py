@@ -15,17 +15,20 @@ from sweep_samples import PATIENCE, data_files, start, trained_apart, write
 from test_checkpoint import assert_same, in_pieces
 
 import dlnsweep
-from dlnsweep.contracts.network import AUTO_JUMPS, AUTO_TAKES
+from dlnsweep.contracts.network import ALL_STEPS, AUTO_JUMPS, AUTO_TAKES
 from dlnsweep.engine import jumps
+from dlnsweep.engine.programs import Programs
 from dlnsweep.engine.trained import Trained
-from dlnsweep.execution import auto_jumps, auto_kernel
+from dlnsweep.execution import auto_jumps, auto_kernel, reduced_steps
 from dlnsweep.execution.comparison import AS_JUMPS, compare_runs, summary, table
 from dlnsweep.execution.estimate import probe, walk
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.preparing import DASK, prepare
 from dlnsweep.execution.worker import _inputs
+from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.batches import make_batches
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.reduced.pacing import may_jump
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
@@ -143,6 +146,37 @@ def test_a_folder_keeps_what_it_was_begun_with(tmp_path: Path, monkeypatch: pyte
         description["sweep"]["auto_jumps"] = value
         (root / "sweep.json").write_text(json.dumps(description))
         assert told(root) == {False}
+
+
+def test_reduced_runs_of_a_folder_begun_before_they_jumped_take_all_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def told(root: Path) -> set[bool]:
+        store = Store.open(root)
+        return {ALL_STEPS in _inputs(store, number)[1] for number, _ in store.batches()}
+
+    def asked(seeds: int) -> Sweep:
+        return sweep(**LINEAR, sweep={"seeds": seeds, "kernel": "reduced"})
+
+    prepare(asked(2), tmp_path / "dask", how=f"{DASK}of two")
+    assert told(tmp_path / "dask") == {False}
+    root, old = tmp_path / "new", tmp_path / "old"
+    prepare(asked(2), root)
+    prepare(asked(3), root)
+    assert told(root) == {False}
+    with monkeypatch.context() as before:
+        before.setattr(reduced_steps, "_KERNELS", ())
+        prepare(asked(2), old)
+    prepare(asked(3), old)
+    assert told(old) == {True}
+    row = make_plan(asked(1)).row(0)
+    assert may_jump(row)
+    assert not may_jump(row | {ALL_STEPS: True})
+    # Neither the bases nor the program are those of jumps.
+    programs, told_row = Programs(), row | {ALL_STEPS: True}
+    with numerics():
+        drawn = [programs.draw(each, 32) for each in (row, told_row)]
+    assert drawn[0] is not drawn[1]
 
 
 # Of the rates one has a smooth path, one is beyond the edge of stability and one diverges.

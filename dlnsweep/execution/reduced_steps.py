@@ -1,0 +1,34 @@
+"""Whether long runs of the reduced kernel jump in a results folder, or take all their steps.
+
+One that was begun before they did goes on step by step, as it was begun: `reduced/jumps.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dlnsweep.contracts.network import ALL_STEPS
+
+if TYPE_CHECKING:
+    from dlnsweep.plan.plan import Plan
+
+# What a folder's record says of it.
+_RECORD, _WORD = "reduced_jumps", "by_trials"
+# The values of sweep.kernel by which the reduced kernel may train runs.
+_KERNELS = ("auto", "reduced")
+
+
+def of_new(plan: Plan) -> dict[str, str]:
+    """Return what the record of a folder that is begun now has of it."""
+    return {_RECORD: _WORD} if plan.sweep.options.kernel in _KERNELS else {}
+
+
+def of_record(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a folder's record has of it."""
+    return {_RECORD: _WORD} if record.get(_RECORD) == _WORD else {}
+
+
+def settings_in(record: Mapping[str, Any]) -> dict[str, bool]:
+    """Return what a folder's record says of it, as settings of its runs."""
+    return {} if of_record(record) else {ALL_STEPS: True}
