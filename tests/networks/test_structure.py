@@ -21,9 +21,10 @@ from dlnsweep.plan.plan import make_plan
 ROUNDING = 1e-11
 
 
-def problem_of(outputs: int, inputs: int) -> dict[str, Any]:
+def problem_of(outputs: int, inputs: int, *, signs: bool = False) -> dict[str, Any]:
     """Return a problem of such sizes; nothing of it is drawn."""
-    return {"kind": "teacher", "signal_dim": outputs, "measurement_dim": inputs, "num_samples": 9}
+    kind = {"kind": "separable"} if signs else {"kind": "teacher", "signal_dim": outputs}
+    return {**kind, "measurement_dim": inputs, "num_samples": 9}
 
 
 def recorded(
@@ -39,7 +40,7 @@ def recorded(
     made = sweep(
         network=network,
         training=training,
-        problem=problem_of(len(x), len(y)),
+        problem=problem_of(len(x), len(y), signs="loss" in given),
         record={"observables": names},
     )
     return trained_from(made, params, x, y, steps)
