@@ -21,7 +21,7 @@ from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.engine.batch import train_batch
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.comparison import AS_AUTO, compare_runs
+from dlnsweep.execution.comparison import AS_AUTO, AS_JUMPS, compare_runs
 from dlnsweep.execution.judges import JUDGES, choose_kernels
 from dlnsweep.networks.layered.initializers import INITIALIZERS
 from dlnsweep.numerics.lanes import Layout
@@ -373,7 +373,7 @@ def test_the_gradient_is_that_of_central_differences(place: tuple[str, str]):
 def test_every_way_agrees_with_the_generic_one(place: tuple[str, str], kernel: str):
     """`dlnsweep compare` of each kind of network, by each kernel that has a judge."""
     network, plan = NETWORKS[place], make_plan(sweep_of(place))
-    known = "generic" in network.kernels and kernel in (*network.kernels, AS_AUTO)
+    known = "generic" in network.kernels and kernel in (*network.kernels, AS_AUTO, AS_JUMPS)
     if not known:
         with pytest.raises(SpecError, match=r"^there is nothing to compare: "):
             choose_kernels(plan, [0], kernel, "generic")

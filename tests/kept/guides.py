@@ -137,17 +137,28 @@ def _survival() -> Iterator[Statement]:
     )  # fmt: skip
 
 
-def _beside_peers(name: str) -> Statement:
+def _beside_peers() -> Iterator[Statement]:
     lines: list[str] = []
     holes: list[Any] = []
-    for row in table(f"speed/{name}.csv").rows:
+    tables = [table(f"speed/field_networks{of}.csv").rows for of in ("", "_jax_0_12")]
+    peers = script("field_networks").PEERS
+    for older, newer in zip(*tables, strict=True):
+        assert older["step"] == newer["step"]
         # The name of a network has its sizes, which are those of the table.
-        network, number = str(row["step"]), r"\b\d+\b"
-        lines.append(f"| {re.sub(number, '{}', network)} | {{}} | {{}} | {{}} | {{}} |")
+        network, number = str(older["step"]), r"\b\d+\b"
         holes += [int(found) for found in re.findall(number, network)]
-        holes += [AtLeast(row[f"{who} / ours"])
-                  for who in script("field_networks").PEERS]  # fmt: skip
-    return says("\n".join(lines), *holes)
+        for row, name, jax in ((older, re.sub(number, "{}", network), "0.10"), (newer, "", "0.12")):
+            lines.append(f"| {name} | `{jax}` | {{}} | {{}} | {{}} | {{}} |".replace("|  |", "| |"))
+            holes += [AtLeast(row[f"{who} / ours"]) for who in peers]
+    yield says("\n".join(lines), *holes)
+    ours, by_hand = (
+        [newer[who] / older[who] for older, newer in zip(*tables, strict=True)]
+        for who in ("ours", peers[0])
+    )
+    assert 0.9 < min(ours) <= max(ours) < 1.1
+    less = [100 * (1 - share) for share in by_hand]
+    yield says("take {} to {} % less by jax", min(less[:4]), max(less[:4]))
+    yield says("the last one {} % more", -less[4])
 
 
 def _step_settings() -> Iterator[Statement]:
@@ -245,7 +256,7 @@ def _speed() -> Iterator[Statement]:
         ("relu, d = 10, k = 16, n = 20", "width {}, {} samples, likewise | ", (16, 20)),
     ):
         yield says(before + words, *numbers, AtLeast(hand[row]), AtLeast(torch[row]))
-    yield _beside_peers("field_networks")
+    yield from _beside_peers()
     products, by_rows, tanh, _, own, theirs, large = table("speed/step_parts.csv").rows
     assert own["what"].startswith("ours")
     assert theirs["what"].startswith("jit(vmap(scan))")
