@@ -302,6 +302,7 @@ def _floors() -> Iterator[Statement]:
         if figure in found:
             lines.append(f"| {figure} | {{}} | {{}} | {{}} | {{}} |")
             row = found[figure]
+            assert row["clock"] < row["floor"]
             cells += [row["floor"], *(row[each] for each in times)]
     yield says(" ".join(lines), *cells)
 
