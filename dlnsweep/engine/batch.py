@@ -224,12 +224,12 @@ def _train_reduced(
             outcome: list[tuple[str, str, float]] = outcome,
         ) -> Trained:
             some = [chosen[i] for i in places]
-            used = program.jumping() if paces else program
+            used, own = (program.jumping(), _of_a_trial(watch)) if paces else (program, watch)
 
             def start(piece: slice) -> Any:
                 return used.start(some[piece], paces and paces[piece])
 
-            return _train_pieces(used, row, start, [outcome[i] for i in places], watch)
+            return _train_pieces(used, row, start, [outcome[i] for i in places], own)
 
         part = train_by_jumps(paces_of(program, row, chosen), row["sweep.tolerance"], train)
         found = [
@@ -255,6 +255,18 @@ def _train_reduced(
         some = {key: column[left] for key, column in rows.items()}
         parts.append(_train_dense(some, row, padded_width, [reasons[i] for i in left], watch))
     return parts, np.argsort(np.array(order + left))
+
+
+def _of_a_trial(watch: Watch) -> Watch:
+    """Return a watch of one of the two trials that a run takes: each is half of it.
+
+    A run that diverges is none of them, and told when it takes its steps.
+    """
+
+    def tell(progress: Progress) -> None:
+        watch.on_progress(replace(progress, run_steps=progress.run_steps // 2))
+
+    return replace(watch, on_progress=tell)
 
 
 def _train_pieces(

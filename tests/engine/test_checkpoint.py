@@ -205,6 +205,29 @@ def test_reduced_runs_in_pieces(kernel: str, monkeypatch: pytest.MonkeyPatch) ->
     assert max(map(len, kept)) < 10 * 30 * 30 * 8 * 3
 
 
+@pytest.mark.usefixtures("_short_segments")
+def test_reduced_runs_that_jump_in_pieces() -> None:
+    """Each of the two trials is half of what is told, before and after an interruption."""
+    plan = plan_of(
+        network={"width": 40},
+        training={"learning_rate": 0.03, "weight_decay": [1e-3, 3e-3], "num_steps": 200_000},
+        record={"count": 200},
+        sweep={"seeds": 1, "kernel": "reduced", "tolerance": 1e-4},
+    )
+    at_once: list[int] = []
+    whole = train(plan, on_progress=lambda progress: at_once.append(progress.run_steps))
+    assert all(reason.endswith(" jumps") for reason in whole.kernel_reason)
+    steps = int(plan.settings["training.num_steps"].sum())
+    # Each call's own half is rounded down.
+    assert steps - len(at_once) <= sum(at_once) <= steps
+    found, kept, told = in_pieces(plan)
+    assert_same(found, whole)
+    # Two runs made ready, and two trials of each in more than a piece.
+    assert len(kept) > 2 + 4
+    assert sorted(told) == told
+    assert steps - len(kept) - len(at_once) <= told[-1] <= steps
+
+
 # The file.
 
 
