@@ -70,9 +70,7 @@ def main() -> int:
         ours = at_first("fig3_depth", settings)
         whole = STEPS * loops[width]
         table.add(width, way, ours, loops[width], whole, whole / ours, FLOOR)
-        print(table.rows[-1], flush=True)
-        if arguments.csv:
-            table.write_csv(arguments.csv, where)
+        table.keep_last(arguments.csv, where)
     return 0
 
 

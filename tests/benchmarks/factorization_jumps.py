@@ -119,9 +119,7 @@ def main() -> int:
     )  # fmt: skip
     for number, case in enumerate(CASES):
         table.add(*measured(case, arguments.whole and number == 0))
-        print(table.rows[-1], flush=True)
-        if arguments.csv:
-            table.write_csv(arguments.csv, where)
+        table.keep_last(arguments.csv, where)
     return 0
 
 

@@ -66,9 +66,7 @@ def main() -> int:
             table.add(dimension, arguments.kernel, run["kernel"], seconds, dense, step,
                       dense / seconds, FLOOR, float(run["truncation_error"]),
                       run["kernel_reason"])  # fmt: skip
-            print(table.rows[-1], flush=True)
-            if arguments.csv:
-                table.write_csv(arguments.csv, where)
+            table.keep_last(arguments.csv, where)
     return 0
 
 

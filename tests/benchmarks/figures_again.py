@@ -141,9 +141,7 @@ def main() -> int:
         table.add(what, file, " ".join(asked), len(runs), kept or "the sweep's own kernel",
                   int(curves["step"].max()), int(taken), int(jumps),
                   max(runs["truncation_error"].to_list()), error, where, seconds)  # fmt: skip
-        print(table.rows[-1], flush=True)
-        if arguments.csv:
-            table.write_csv(arguments.csv, where_made)
+        table.keep_last(arguments.csv, where_made)
     return 0
 
 

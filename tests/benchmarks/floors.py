@@ -100,9 +100,7 @@ def main() -> int:
     for work, file, settings, floor in ROWS:
         if arguments.only in work:
             table.add(work, file, settings, floor, *seconds(file, settings))
-            print(table.rows[-1], flush=True)
-            if arguments.csv:
-                table.write_csv(arguments.csv, where)
+            table.keep_last(arguments.csv, where)
     return 0
 
 

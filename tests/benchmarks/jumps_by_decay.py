@@ -73,9 +73,7 @@ def main() -> int:
             for case in CASES:
                 found = measured(sweep(depth, *case), arguments.networks)
                 table.add(depth, *case, kind, *found)
-                print(table.rows[-1], flush=True)
-                if arguments.csv:
-                    table.write_csv(arguments.csv, where)
+                table.keep_last(arguments.csv, where)
     return 0
 
 

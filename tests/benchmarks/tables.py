@@ -32,6 +32,12 @@ class Table:
         assert len(cells) == len(self.columns)
         self.rows.append(list(cells))
 
+    def keep_last(self, path: Path | None, measured_on: str) -> None:
+        """Print the last row, and write all rows to a file if there is one: a stop loses none."""
+        print(self.rows[-1], flush=True)
+        if path:
+            self.write_csv(path, measured_on)
+
     def text(self) -> str:
         """Return the table in aligned columns."""
         cells = [self.columns, *([_cell(c) for c in row] for row in self.rows)]
