@@ -21,17 +21,21 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from dlnsweep.numerics.lanes import as_one_function
-from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 
-# Where a step takes away more of a part than this it alternates, and its flow does not.
-STEEPEST = 0.9
+# A part of which a step takes away a > 1 alternates until it has faded, by |1 - a| a step, and then
+# follows what is slow as any other: its flow goes the same way. Near 2 it does not fade.
+STEEPEST = 1.7
 # Steps that a stage jumps over; where it is fewer, real ones are cheaper.
 LEAST_A_STAGE = 3.0
 # Damping of the stages, and by how much more they are stable than the linear part needs.
 _DAMPING = 2 / 13
 _STABLE = 2 / 3 * (1 - 2 / 15 * _DAMPING)
 _MORE = 1.5
+# Where a has grown by more when a gap is jumped over, so that stages were hardly enough, real steps
+# are taken instead.
+RISE = 1.4
 _POWER_STEPS = 12
 
 
@@ -42,7 +46,7 @@ class Pace(NamedTuple):
         first: No jump begins before this step.
         stride: A jump is at most this share of the steps that were made before it.
         decay: And at most as long as weight decay takes to make the weights smaller by this share.
-        settling: Real steps before a record, over 1 / a.
+        settling: Real steps before a record, over 1 / a (see `fading`).
         parts: Into how many equal jumps each of those is divided, and what is left of a gap between
             two records where that is shorter: so trials differ however close records are.
     """
@@ -228,6 +232,11 @@ def steepest(chain: Chained, scales: Float[Array, " L"], layers: Layers) -> Floa
     return lax.fori_loop(0, _POWER_STEPS, once, (jnp.zeros(()), begun))[0]
 
 
+def fading(rate: Any, numpy: Any = jnp) -> Any:
+    """Return how fast at least what is steepest fades, a step: 1 - |1 - a| <= -log |1 - a|."""
+    return numpy.maximum(numpy.minimum(rate, 2 - rate), 1e-300)
+
+
 def stages_for(rate: Any, length: Any, numpy: Any = jnp) -> Any:
     """Return how many stages a jump needs in which a part decays at a rate."""
     return numpy.maximum(2.0, numpy.ceil(numpy.sqrt(_MORE * rate * length / _STABLE + 1)))
@@ -256,7 +265,7 @@ def before_record(
     def there(state: Any) -> Any:
         layers = tuple(d.T for d in state.corrections)
         rate = steepest(chain, state.scales, layers)
-        settling = jnp.ceil(pace.settling / jnp.maximum(rate, 1e-300))
+        settling = jnp.ceil(pace.settling / fading(rate))
         left = (stop - step) - settling
         decays = jnp.max(-chain.logs)
         longest = jnp.minimum(
@@ -269,7 +278,7 @@ def before_record(
         pays = (rate < STEEPEST) & (left > 0) & (length > LEAST_A_STAGE * stages)
         jumps = jnp.where(pays, count, 0).astype(jnp.int64)
         go = as_one_function(_jumped) if fused else _jumped
-        scales, layers = go(
+        scales, made = go(
             chain,
             state.scales,
             layers,
@@ -277,12 +286,15 @@ def before_record(
             stages.astype(jnp.int64),
             jumps,
         )
+        # What is not a number is none of these.
+        within = steepest(chain, scales, made) < jnp.minimum(RISE * rate, STEEPEST)
+        pays = pays & within
         begun = jnp.where(pays, (stop - settling).astype(jnp.int64), step)
-        made = state._replace(
-            corrections=tuple(layer.T for layer in layers),
+        after = state._replace(
+            corrections=tuple(layer.T for layer in made),
             scales=scales,
             counts=state.counts + jnp.stack([begun - step, jumps]),
         )
-        return made, begun
+        return jax.tree.map(lambda new, old: jnp.where(pays, new, old), after, state), begun
 
     return lax.cond(state.active & (step >= pace.first), there, lambda state: (state, step), state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,23 @@ from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.reduced import jumps, pacing
 from dlnsweep.reduced.chain import Descent
+from dlnsweep.reduced.compact_descent import State
 from dlnsweep.reduced.pacing import SHARE, may_jump, paces, share_of_steps
 from dlnsweep.reduced.reduction import Rehearsal
 from dlnsweep.settings.run_settings import RunSettings
 
 TOLERANCE = 1e-4
-STEPS = 24_000
+STEPS = 30_000
 # As of the reduced kernel: the estimate may be a third of the true error.
 SAFETY = 3.0
 NAMES = ["regression_error", "off_subspace_error", "weight_norms"]
 
 
 def plan():
-    """Two runs that settle within hundreds of steps and drift to the end."""
+    """Two runs that drift after hundreds of steps; a part of the second alternates at first."""
     return plan_of(
         network={"depth": 3, "width": 40},
-        training={"learning_rate": 0.03, "weight_decay": [1e-3, 3e-3], "num_steps": STEPS},
+        training={"learning_rate": [0.03, 0.065], "weight_decay": 2e-3, "num_steps": STEPS},
         record={"count": 16, "observables": NAMES},
         sweep={"seeds": 1, "tolerance": TOLERANCE, "kernel": "reduced"},
     )
@@ -210,6 +212,46 @@ def test_the_largest_rate_is_that_of_the_linearised_step():
     assert 0.95 < float(found) / np.linalg.eigvalsh(kernel)[-1] < 1 + 1e-9
 
 
+@pytest.mark.parametrize("rises", [False, True])
+def test_a_jump_is_made_only_where_stages_were_enough_to_its_end(rises):
+    chain, scales, layers = chain_of(np.random.default_rng(3), decay=1e-5)
+    if rises:
+        # Small layers that have yet to fit their targets: the rate grows as they do.
+        layers = tuple(0.01 * layer for layer in layers)
+        scales = 0.01 * scales
+    else:
+        scales, layers = stepped(chain, scales, layers, 20_000)
+    pace = jumps.Pace(*map(np.float64, (500, 1.0, 1.0, 10.0, 1.0)))
+    with numerics():
+        constants = SimpleNamespace(
+            data=SimpleNamespace(inputs=jnp.diag(chain.inputs)),
+            targets=jnp.asarray(chain.targets.T),
+            forward=tuple(jnp.asarray(a.T) for a in chain.forward),
+            mixed=tuple(map(jnp.asarray, chain.mixed)),
+            backward=tuple(map(jnp.asarray, chain.backward)),
+            rates=jnp.asarray(chain.rates),
+            weight_decay=jnp.float64(1e-5),
+            data_fit_scale=chain.data_fit_scale,
+            pace=pace,
+        )
+        state = State(
+            tuple(jnp.asarray(layer.T) for layer in layers),
+            jnp.asarray(scales),
+            (),
+            jnp.ones((), bool),
+            -jnp.ones((), jnp.int64),
+            jnp.zeros(2, jnp.int64),
+        )
+        made, begun = jumps.before_record(
+            constants, state, jnp.int64(1000), jnp.int64(21_000), fused=False
+        )
+    leaves = (jax.tree.leaves(made), jax.tree.leaves(state))
+    unchanged = [np.array_equal(a, b) for a, b in zip(*leaves, strict=True)]
+    assert all(unchanged) == rises
+    assert (int(begun) == 1000) == rises
+    assert (int(made.counts[1]) == 0) == rises
+
+
 def descent_of(decay):
     return Descent(np.ones(2), np.ones((3, 2)), np.full(3, 0.1), decay, 1.0)
 
@@ -234,14 +276,52 @@ def test_paces_grow_finer_and_are_none_where_jumps_do_not_hold_or_do_not_pay():
     share = share_of_steps(made, descent_of(1e-4), rehearsal_of(0.1), RECORDED)
     assert share < 0.3
     assert share_of_steps([], descent_of(1e-4), rehearsal_of(0.1), RECORDED) == 1
-    # What alternates has no flow; large decays a step are not in two terms of it.
-    assert not paces(descent_of(1e-4), rehearsal_of(1.2), 1e-4, RECORDED)
+    # What alternates does not fade near 2; large decays a step are not in two terms of the flow.
+    assert not paces(descent_of(1e-4), rehearsal_of(1.8), 1e-4, RECORDED)
     assert not paces(descent_of(0.1), rehearsal_of(0.1), 1e-4, RECORDED)
     # So fine that steps are cheaper, and so short.
     assert not paces(descent_of(1e-4), rehearsal_of(0.1), 1e-11, RECORDED)
     assert not paces(descent_of(1e-4), rehearsal_of(0.1), 1e-4, RECORDED[RECORDED < 2000])
     # A gap that begins where none jumps yet is taken step by step, by both trials.
     assert not paces(descent_of(1e-4), rehearsal_of(0.1), 1e-4, np.array([0, 100, 1_000_000]))
+
+
+def test_jumps_begin_where_no_part_is_too_steep_any_more_and_what_alternates_has_faded():
+    flat = rehearsal_of(1.6)
+
+    def first(stiffness):
+        changed = flat._replace(stiffness=np.array(stiffness))
+        made = paces(descent_of(1e-4), changed, 1e-4, RECORDED)
+        if not made:
+            return np.inf
+        # Real steps until then are all that a share of at least so much can be.
+        begun = made[0].first
+        share = share_of_steps(made, descent_of(1e-4), changed, RECORDED)
+        assert share > 2 * np.min(RECORDED, where=begun <= RECORDED, initial=1e6) / 1e6
+        return begun
+
+    assert first([1.6] * 20) == 500
+    # Steep until the tenth checkpoint, and once more: neither between nor at once after it.
+    until = flat.times[11]
+    faded = np.ceil(until + np.log(1e-7) / np.log(0.6))
+    assert first([1.9] * 11 + [1.6] * 9) == faded
+    assert first([1.9] * 5 + [0.1] * 5 + [1.9] + [1.6] * 9) == faded
+    assert until < first([1.9] * 11 + [0.5] * 9) <= np.ceil(until)
+    # Half of the run is more than two trials may take; at its end it is too late.
+    assert first([1.9] * 19 + [0.1]) == np.inf
+    assert first([0.1] * 19 + [1.9]) == np.inf
+
+
+def test_a_gap_in_which_the_rate_rises_costs_its_steps():
+    level, rising = np.full(20, 0.1), np.geomspace(0.001, 1.6, 20)
+    few = np.unique(np.geomspace(1, 1e6, 8).astype(int))
+    made = paces(descent_of(1e-4), rehearsal_of(0.1), 1e-4, few)
+    shares = [
+        share_of_steps(made, descent_of(1e-4), rehearsal_of(0.1)._replace(stiffness=own), few)
+        for own in (level, rising)
+    ]
+    assert shares[0] < 0.5
+    assert shares[1] > 2 * (1 - few[few >= made[0].first][0] / few[-1]) * 0.9
 
 
 def trained_of(values, diverged=-1, rows=3):
