@@ -111,9 +111,12 @@ class Wide:
 
     def power_of_two(self) -> Wide:
         """Return 2^k of integers k between -1022 and 1023."""
-        shifted = self._made(self.value) + MAGIC
-        place = integer(shifted.bits().type, 52)
-        raised = self.builder.shl(shifted.bits(), place)
+        return (self + MAGIC).lowest_as_power()
+
+    def lowest_as_power(self) -> Wide:
+        """Return 2^k of the integers k that have been added to `MAGIC`."""
+        place = integer(self.bits().type, 52)
+        raised = self.builder.shl(self.bits(), place)
         return self.from_bits(self.builder.add(raised, integer(raised.type, 1023 << 52)))
 
     def scaled(self, exponent: Wide) -> Wide:
