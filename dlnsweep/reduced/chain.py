@@ -16,10 +16,13 @@ for JAX. Lists run over the layers, so entry j belongs to layer j + 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
+
+from dlnsweep.reduced.merged import Merged
+from dlnsweep.reduced.tableau import Tableau, chebyshev, euler
 
 Matrix = Float[np.ndarray, "_ _"]
 
@@ -28,8 +31,11 @@ _STABLE_SHARE = 0.995
 # Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
 # steps are made one by one until it has fallen to this share.
 _SETTLED = 1e-7
-# Damping of the Chebyshev stages, as in the cited article.
-_DAMPING = 2 / 13
+# Stages that there is room for at first.
+_ROOM = 16
+# Changes are kept as factors where r^2 times the stages is at most so many times the layers' mean
+# size: what is done with factors grows with r^2, what is done with sums with the sizes.
+_MERGED = 10.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,7 @@ class Chain:
     memory: list[np.ndarray] | None = None
     residual_norm: float = np.nan
     _mode: np.ndarray | None = None
+    _merged: Merged | None = None
 
     @property
     def depth(self) -> int:
@@ -159,48 +166,87 @@ class Chain:
         ]
         return [*changes, -decay * self.scales]
 
-    def advance(self, steps: float, stages: int) -> None:
-        """Advance by `steps` steps of gradient descent, or along its flow.
+    def advance(self, steps: float, stages: int, times: int = 1) -> list[float]:
+        """Advance by `steps` steps of gradient descent, or along its flow; return ||Phi|| before.
 
         No stage: one step of gradient descent itself, with its momentum. One stage: a step of
-        Euler's method along the flow. More: one of the second-order Runge-Kutta-Chebyshev method,
-        which is stable for steps longer by about the square of their number (Sommeijer, Shampine,
-        Verwer 1998, equations 2.1 to 2.6).
+        Euler's method along the flow. More: one of the method of `tableau.chebyshev`.
+
+        Args:
+            steps: The length of the advance.
+            stages: See above.
+            times: So many such advances, one after the other; only of one stage at most.
         """
         if not stages:
-            self._step()
-            return
-        start = [*self.corrections, self.scales]
-        first = [steps * change for change in self._flow()]
-        if stages == 1:
-            self._set([y + change for y, change in zip(start, first, strict=True)])
-            return
-        w0, w1, values, b = _chebyshev(stages)
-        before = start
-        self._set([y + b[1] * w1 * change for y, change in zip(start, first, strict=True)])
-        for j in range(2, stages + 1):
-            now = [*self.corrections, self.scales]
-            mu, nu, rate = 2 * w0 * b[j] / b[j - 1], -b[j] / b[j - 2], 2 * w1 * b[j] / b[j - 1]
-            last = (b[j - 1] * values[j - 1] - 1) * rate
-            self._set(
-                [
-                    (1 - mu - nu) * y0 + mu * y + nu * y2 + (rate * steps) * v + last * v0
-                    for y0, y, y2, v, v0 in zip(
-                        start, now, before, self._flow(), first, strict=True
-                    )
-                ]
-            )
-            before = now
+            norms = []
+            for _ in range(times):
+                self._step()
+                norms.append(self.residual_norm)
+            return norms
+        tableau = euler(times) if stages == 1 else chebyshev(stages)
+        rates = self.descent.speeds * self.descent.rates
+        losses = rates * self.descent.weight_decay
+        if tableau.stages * len(self.descent.inputs) ** 2 > _MERGED * np.mean(self._sizes):
+            norms = self._add_up(tableau, steps, rates, losses)
+        else:
+            merged = self._merge(tableau.stages)
+            fit = self.descent.data_fit_scale
+            faded, norms = merged.step(tableau, steps, rates, losses, fit)
+            self.scales = faded * self.scales
+            self.corrections = merged.corrections
+        self.residual_norm = norms[-1]
+        return norms
 
-    def _flow(self) -> list[np.ndarray]:
-        """Return the velocity of the flow that the steps follow."""
-        *changes, scales = self.velocity()
-        speeds = self.descent.speeds
-        return [*(speed * x for speed, x in zip(speeds, changes, strict=True)), speeds * scales]
+    @property
+    def _sizes(self) -> list[int]:
+        return [n for matrix in self.corrections for n in matrix.shape]
+
+    def _add_up(
+        self,
+        tableau: Tableau,
+        length: float,
+        rates: Float[np.ndarray, " L"],
+        losses: Float[np.ndarray, " L"],
+    ) -> list[float]:
+        """Make a step as `Merged.step` does, with all changes in full."""
+        count, norms = tableau.stages, list[float]()
+        tables = [tableau.decaying(length, loss) for loss in losses.tolist()]
+        start, scales = self.corrections, self.scales
+        found = [np.empty((count, d.size)) for d in start]
+        for k in range(1, count + 1):
+            activations = self.activations()
+            residual = activations[-1] - self.descent.targets
+            norms.append(float(np.linalg.norm(residual)))
+            state = []
+            layers = zip(
+                start, tables, rates, activations, self.signals(residual), found, strict=False
+            )
+            for d, (left, weights), rate, f, b, changes in layers:
+                np.matmul(-rate * b, f.T, out=changes[k - 1].reshape(d.shape))
+                state.append(left[k] * d + (weights[k, :k] @ changes[:k]).reshape(d.shape))
+            left = np.array([table[0][k] for table in tables])
+            self._set([*state, left * scales])
+        return norms
+
+    def _merge(self, stages: int) -> Merged:
+        """Return the layers merged, with room for so many stages at least."""
+        if self._merged is None or self._merged.stages < stages:
+            self._merged = Merged(
+                self.descent.inputs,
+                self.descent.targets,
+                self.forward,
+                self.mixed,
+                self.backward,
+                self.corrections,
+                self.scales,
+                max(stages, _ROOM),
+            )
+        return self._merged
 
     def grow(self, layer: int, rows: int = 0, columns: int = 0) -> None:
         """Give the corrections of a layer, counted from 0, more rows or columns of zeros."""
         pad = ((0, rows), (0, columns))
+        self._merged = None
         self.corrections[layer] = np.pad(self.corrections[layer], pad)
         if self.memory is not None:
             self.memory[layer] = np.pad(self.memory[layer], pad)
@@ -218,6 +264,7 @@ class Chain:
         self._set(state)
 
     def _set(self, state: list[np.ndarray]) -> None:
+        self._merged = None
         *self.corrections, self.scales = state
 
     def sharpness(self, activations: list[Matrix]) -> float:
@@ -252,27 +299,6 @@ class Chain:
         # Zero says nothing of what is to come.
         self._mode = np.asarray(vector) if value else None
         return value
-
-
-@lru_cache(maxsize=1024)
-def _chebyshev(stages: int) -> tuple[float, float, list[float], list[float]]:
-    """Return w_0, w_1, T_j(w_0) and b_j of the cited method."""
-    w0 = 1 + _DAMPING / stages**2
-    t, dt, ddt = [1.0, w0], [0.0, 1.0], [0.0, 0.0]
-    for _ in range(2, stages + 1):
-        ddt.append(4 * dt[-1] + 2 * w0 * ddt[-1] - ddt[-2])
-        dt.append(2 * t[-1] + 2 * w0 * dt[-1] - dt[-2])
-        t.append(2 * w0 * t[-1] - t[-2])
-    b = [ddt[j] / dt[j] ** 2 if j > 1 else 0.0 for j in range(stages + 1)]
-    b[0] = b[1] = b[2]
-    return w0, dt[stages] / ddt[stages], t, b
-
-
-def stages_for(stiffness: float) -> int:
-    """Return how many stages a step needs whose largest eigenvalue is `stiffness`."""
-    # Half more than the linear part needs: the residual's own curvature is left out there.
-    limit = 2 / 3 * (1 - 2 / 15 * _DAMPING)
-    return max(2, int(np.ceil(np.sqrt(1.5 * stiffness / limit + 1))))
 
 
 def settling_steps(stiffness: float) -> float:

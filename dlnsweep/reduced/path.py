@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dlnsweep.reduced.chain import Descent, Matrix, stages_for
+from dlnsweep.reduced.chain import Descent, Matrix
+from dlnsweep.reduced.tableau import stages_for
 
 
 class Advance(NamedTuple):
@@ -37,6 +39,20 @@ class Sample:
     weight: float
     activations: list[Matrix]
     signals: list[Matrix]
+
+
+def grouped(schedule: list[Advance]) -> Iterator[tuple[Advance, int]]:
+    """Yield the parts of a schedule, and how often: equal ones of one stage at most come together.
+
+    A part that a checkpoint follows is the last of its kind.
+    """
+    times = 0
+    for i, part in enumerate(schedule, 1):
+        times += 1
+        alike = i < len(schedule) and part.stages <= 1 and schedule[i][:2] == part[:2]
+        if part.checked or not alike:
+            yield part, times
+            times = 0
 
 
 def coarser(schedule: list[Advance], descent: Descent) -> list[Advance]:

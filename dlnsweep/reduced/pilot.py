@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlnsweep.reduced.chain import Chain, Matrix, settling_steps, stages_for
+from dlnsweep.reduced.chain import Chain, Matrix, settling_steps
 from dlnsweep.reduced.path import Advance, Sample
 from dlnsweep.reduced.start import Network
+from dlnsweep.reduced.tableau import stages_for
 
 # Once a direction must be added, all are that leave the span by more than this share of the
 # tolerance, so that the next checkpoint does not read the matrices for the rest.
@@ -240,10 +241,11 @@ class Pilot:
                 now = num_steps if left <= steps + relaxation else now + relaxed
                 since += relaxed
 
-    def _advance(self, steps: float, stages: int) -> None:
-        self.chain.advance(steps, stages)
-        self.schedule.append(Advance(steps, stages, self._now_stiffness))
-        self.work += max(stages, 1) * self.chain.flops
+    def _advance(self, steps: float, stages: int, times: int = 1) -> list[float]:
+        norms = self.chain.advance(steps, stages, times)
+        self.schedule += times * [Advance(steps, stages, self._now_stiffness)]
+        self.work += times * max(stages, 1) * self.chain.flops
+        return norms
 
     def _decay(self, before: float, steps: float, relaxing: float) -> float:
         """Return how fast the residual decays, a step, where it is not yet rounding.
@@ -279,10 +281,7 @@ class Pilot:
         Returns:
             How fast the residual decayed in the last of them.
         """
-        norms = []
-        for _ in range(_RELAXING):
-            self._advance(steps, 1)
-            norms.append(self.chain.residual_norm)
+        norms = self._advance(steps, 1, _RELAXING)
         rest = len(norms) // 2
         decay = float(np.log(norms[rest - 1] / norms[-1])) if norms[-1] > 0 else 0.0
         return decay / (rest * steps)

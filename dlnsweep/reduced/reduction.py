@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.chain import Chain, Matrix
-from dlnsweep.reduced.path import Sample, coarser
+from dlnsweep.reduced.path import Sample, coarser, grouped
 from dlnsweep.reduced.pilot import Pilot
 
 # How much a change of an activation counts beside the largest activation, and how much a signal
@@ -260,8 +260,8 @@ class Reduction:
         """Let the leading directions repeat the pilot's schedule; yield its records."""
         chain, off, left = self.truncated(sizes)
         yield self._observe(chain, off, left)
-        for part in self.schedule:
-            chain.advance(part.steps, part.stages)
+        for part, times in grouped(self.schedule):
+            chain.advance(part.steps, part.stages, times)
             if part.checked:
                 yield self._observe(chain, off, left)
 
