@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from dlnsweep.simd.arrays import Array, Memo, Place, View
 from dlnsweep.simd.entries import Emitter
 from dlnsweep.simd.indices import ZERO, Index, loop, strides
+from dlnsweep.simd.llvm import registers
 
 # Loops of fewer operations are straight-line code.
 UNROLLED = 128
-# Entries that are computed together: their operations wait for each other less.
-_AT_ONCE, _AT_ONCE_OF_LONG = 4, 2
+# Entries that are computed together: their operations wait for each other less. Of long ones the
+# numbers under way fill 16 registers by two, and 32 by four.
+_AT_ONCE = 4
 _LONG = 20
 # Sums under way at any time.
 _SUMS = 8
@@ -69,12 +73,39 @@ def write(emit: Emitter, array: Array, target: View) -> None:
 
     def body(places: list[Place]) -> None:
         memo: Memo = {}
-        entries = [array.at(memo, place) for place in places]
+        block = emit.builder.block
+        ends, entries = [len(block.instructions)], []
+        for place in places:
+            entries.append(array.at(memo, place))
+            ends.append(len(block.instructions))
+        if array.cost >= _LONG and emit.builder.block is block:
+            _interleave(block, ends)
         for place, entry in zip(places, entries, strict=True):
             target.store(place, entry)
 
-    at_once = _AT_ONCE if array.cost < _LONG else _AT_ONCE_OF_LONG
+    at_once = _AT_ONCE if array.cost < _LONG else registers() // 8
     over(emit.builder, array.shape, at_once, body, array.size * (array.cost + 2) <= UNROLLED)
+
+
+def _interleave(block: Any, ends: Sequence[int]) -> None:
+    """Reorder a block's last instructions: one of each piece in turn, behind what it needs.
+
+    A processor looks ahead over some hundred instructions only, which is one piece or two: of
+    pieces one after another it finds few that wait for nothing.
+
+    Args:
+        block: The block.
+        ends: Where the pieces begin, and where the last one ends.
+    """
+    pieces = [deque(block.instructions[a:b]) for a, b in itertools.pairwise(ends)]
+    missing = {id(each) for piece in pieces for each in piece}
+    made = []
+    while missing:
+        for piece in pieces:
+            if piece and not any(id(each) in missing for each in piece[0].operands):
+                made.append(piece.popleft())
+                missing.discard(id(made[-1]))
+    block.instructions[ends[0] :] = made
 
 
 Combine = Callable[[Any, Any], Any]

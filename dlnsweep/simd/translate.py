@@ -17,7 +17,7 @@ from dlnsweep.simd.equations import Step
 from dlnsweep.simd.indices import Index
 from dlnsweep.simd.llvm import ir
 from dlnsweep.simd.looped import Looped
-from dlnsweep.simd.memory import Leaf, Memory
+from dlnsweep.simd.memory import ALIGNMENT, Leaf, Memory
 from dlnsweep.simd.nests import write
 from dlnsweep.simd.workspace import Workspace
 
@@ -76,6 +76,8 @@ def function(module: Any, step: Step, places: Places, active: int, itemsize: int
     pointer, integer = ir.PointerType(), ir.IntType(64)
     kinds = [pointer] * 4 + [integer] * 3
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "train")
+    # Else a vector that is put aside there may lie across two lines of the cache.
+    made.attributes.alignstack = ALIGNMENT
     for argument in made.args[:4]:
         argument.add_attribute("noalias")
     all_states, all_own, common, workspace, start, stop, groups = made.args
