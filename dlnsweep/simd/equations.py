@@ -158,7 +158,8 @@ def _inlined(
         elif name == "cond":
             made = _chosen(equations, params["branches"], given, turns)
         elif name == "scan" and 0 < turns * params["length"] <= _LONGEST_SCAN:
-            made = _repeated(equations, params, given, turns)
+            kept = [v.aval.shape for v in equation.outvars]
+            made = _repeated(equations, params, given, kept, turns)
         else:
             made = [_made(v) for v in equation.outvars]
             equations.append(Equation(name, params, tuple(given), tuple(made)))
@@ -195,7 +196,11 @@ def _chosen(
 
 
 def _repeated(
-    equations: list[Equation], params: dict[str, Any], inputs: Sequence[Variable], turns: int
+    equations: list[Equation],
+    params: dict[str, Any],
+    inputs: Sequence[Variable],
+    kept: Sequence[tuple[int, ...]],
+    turns: int,
 ) -> list[Variable]:
     """Add a loop of known length (`lax.scan`) to some equations, as often as it is carried out.
 
@@ -203,10 +208,13 @@ def _repeated(
         equations: The equations.
         params: Of the loop.
         inputs: What it reads, what it carries, and arrays of which each time has an entry.
+        kept: The shapes of what it carries at last, and of what it has made each time.
         turns: Those of the loops around it.
     """
     body, length = params["jaxpr"], params["length"]
-    first, second = params["num_consts"], params["num_consts"] + params["num_carry"]
+    # Versions of JAX say in different words how many are carried: of those no axis is taken away.
+    second = sum(v.shape == a.shape for v, a in zip(inputs, body.in_avals, strict=True))
+    first = second - sum(k == a.shape for k, a in zip(kept, body.out_avals, strict=True))
     constants, carried, rows = inputs[:first], list(inputs[first:second]), inputs[second:]
     made: list[list[Variable]] = []
 
