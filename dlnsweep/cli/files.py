@@ -115,7 +115,7 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
 
 
 def _check(file: Path, overrides: Sequence[str]) -> None:
-    from dlnsweep.execution import auto_jumps
+    from dlnsweep.execution import auto_jumps, jump_checks
     from dlnsweep.execution.record_price import told_records
     from dlnsweep.execution.trial import check_network
     from dlnsweep.execution.weights_size import check_weights, told_weights
@@ -133,7 +133,7 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
                 more.append(f"not enough room here: {lacking}")
         more += _going_on(planned)
         more += told_records(planned)
-        more += auto_jumps.told(planned)
+        more += [*auto_jumps.told(planned), *jump_checks.told(planned)]
     more += _vectors_here(sweep)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
@@ -218,7 +218,7 @@ def plan(
     use(plugin)
     import numpy as np
 
-    from dlnsweep.execution import auto_jumps
+    from dlnsweep.execution import auto_jumps, jump_checks
     from dlnsweep.execution import estimate as estimates
     from dlnsweep.execution.auto_kernel import least_runs, of_new, settings_in
     from dlnsweep.execution.local import LocalExecutor
@@ -260,6 +260,7 @@ def plan(
         elif lacking := _no_room(weights, sweep.name):
             print(f"not enough room here: {lacking}")
     told = [*_going_on(planned), *told_records(planned), *auto_jumps.told(planned)]
+    told += jump_checks.told(planned)
     for line in [*sweep.computed, *told]:
         print(line)
     for note in sweep.figure_notes:

@@ -125,6 +125,8 @@ BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
 AUTO_TAKES = "sweep.auto_takes"
 # Likewise: how many gradients a walk by time jumps may take, which "auto" tries where it is there.
 AUTO_JUMPS = "sweep.auto_jumps"
+# Likewise: at how many places of a run real steps are taken beside its jumps; at most so many each.
+CHECK_JUMPS, LONGEST_BURST = "sweep.check_jumps", 4_000
 # Likewise: there in a folder that was begun before runs of the reduced kernel jumped.
 ALL_STEPS = "sweep.all_steps"
 # Of vector instructions, one core: within a factor of three of what is measured of networks that

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.drawing import Sections
-from dlnsweep.contracts.network import AUTO_JUMPS, network_of, program_class
+from dlnsweep.contracts.network import AUTO_JUMPS, CHECK_JUMPS, network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.begun import Begun
+from dlnsweep.engine.bursts import checked, looked
 from dlnsweep.engine.descent import TimedBudget, descend, valid_rows
 from dlnsweep.engine.given import PREFIX
 from dlnsweep.engine.journal import Call, Journal, leaves_of
@@ -31,7 +32,6 @@ from dlnsweep.reduced.jumps import Pace
 from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
 from dlnsweep.reduced.program import ReducedProgram
 from dlnsweep.settings.run_settings import RunSettings
-from dlnsweep.settings.sections import RecordSettings
 
 
 def train_batch(
@@ -80,6 +80,8 @@ def _train_batch(
         trained = _try_jumps(rows, row, padded_width, watch)
     else:
         trained = _train_steps(rows, row, padded_width, watch)
+    if row.get(CHECK_JUMPS) and trained.burst_error is None:
+        trained = replace(trained, burst_error=np.full(len(trained.num_rows), np.nan))
     seconds = time.perf_counter() - began - watch.compile_seconds
     return replace(trained, compile_seconds=watch.compile_seconds, seconds=seconds)
 
@@ -144,11 +146,12 @@ def _train_dense(
     classes = program_class(row, rows)
     assert len(np.unique(classes)) == 1, "the plan keeps them apart"
     if isinstance(program, JumpProgram):
+        steps = record_steps(Sections.from_row(row).record, row["training.num_steps"])
 
         def train(indices: list[int], tolerance: float) -> Trained:
             def begin(piece: slice) -> tuple[Any, Any]:
                 some = {key: column[np.array(indices)[piece]] for key, column in rows.items()}
-                return program.begin(program.arguments(some), tolerance)
+                return program.begin(program.arguments(some), tolerance, steps)
 
             outcome = [(program.way, reasons[i], np.nan) for i in indices]
             return _train_pieces(program, row, begin, outcome, watch, most)
@@ -278,14 +281,13 @@ def _train_pieces(
     most: int | None = None,
 ) -> Trained:
     """Train runs, as many at a time as a call of the program takes."""
-    record = Sections.from_row(row).record
-    steps = record_steps(record, row["training.num_steps"])
+    steps = record_steps(Sections.from_row(row).record, row["training.num_steps"])
     parts = []
     for first in range(0, len(outcome), program.layout.lanes):
         piece = slice(first, min(len(outcome), first + program.layout.lanes))
         part = watch.journal.next_ended(len(outcome[piece]))
         if part is None:
-            part = _train_lanes(program, start(piece), outcome, piece, record, steps, watch, most)
+            part = _train_lanes(program, start(piece), outcome, piece, row, steps, watch, most)
             watch.journal.end_call(part)
         else:
             watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged, True))
@@ -299,13 +301,13 @@ def _train_lanes(
     started: tuple[Any, Any],
     outcome: list[tuple[str, str, float]],
     piece: slice,
-    record: RecordSettings,
+    row: RunSettings,
     steps: np.ndarray,
     watch: Watch,
     most: int | None = None,
 ) -> Trained:
     """Train as many runs as one call of the program takes."""
-    outcome = outcome[piece]
+    outcome, record = outcome[piece], Sections.from_row(row).record
     count, behind = len(outcome), None
     if watch.begun:
         started, behind = watch.begun.call(program, piece, steps, started)
@@ -379,6 +381,11 @@ def _train_lanes(
         trained = program.told(carry, trained)
     if gives_up(carry):
         return replace(trained, kernel_reason=[GAVE_UP], truncation_error=np.array([np.inf]))
+    if isinstance(program, JumpProgram) and program.places:
+        for looked_at in looked(program, inputs, carry, trained):
+            carry = looked_at
+            watch.check(present)
+        return checked(carry, trained, row["sweep.tolerance"])
     return trained
 
 

@@ -21,12 +21,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.drawing import drawing_of
+from dlnsweep.contracts.network import CHECK_JUMPS
 from dlnsweep.contracts.view import View
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.engine.motion import MOST_OUTPUTS, by_layers, motion_of, outputs_of, rule_of
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
+from dlnsweep.jumps import places
 from dlnsweep.jumps.euler import dearer
 from dlnsweep.jumps.extrapolation import ROWS_WANTED
 from dlnsweep.jumps.flow import TERMS, weights_of
@@ -45,7 +47,7 @@ from dlnsweep.settings.run_settings import RunSettings
 _COARSER = 20.0
 # A stop waits for the end of a call.
 _CALL_SECONDS = 1.0
-_COARSE = "coarse/"
+COARSE = "coarse/"
 # How the weights of the coarser walk are rounded at the start.
 _ROUNDED = 1e-13
 # Walks that differ by more have nothing in common, and their difference says nothing.
@@ -101,10 +103,12 @@ class JumpKernel(Kernel):
         of: The generic way of the network.
         rank: The most that the inputs can have as their rank, of a network that is linear in
             them; else 0.
+        places: At how many places a run is looked at.
     """
 
     of: GenericKernel
     rank: int = 0
+    places: int = 0
 
     @property
     def grain(self) -> int:
@@ -119,6 +123,8 @@ class JumpKernel(Kernel):
         if not by_layers(self.of, given.steps, params):
             _check_outputs(outputs_of(self.of, given.steps, params))
         walk = begun(rule_of(self.of, given.steps, params), flat(params))
+        if self.places:
+            walk = walk._replace(places=places.begun(self.places, walk))
         both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), walk)
         signs = 1 - 2 * (jnp.arange(walk.point.size) % 2)
         both = both._replace(point=both.point.at[1].multiply(1 + _ROUNDED * signs))
@@ -144,7 +150,7 @@ class JumpKernel(Kernel):
         other = like(rule.parameters(carry.state.walks.point[1]), params)
         coarse = carry._replace(state=carry.state._replace(params=other))
         _, twins = super().observe(inputs, coarse, step)
-        return within, values | {_COARSE + name: value for name, value in twins.items()}
+        return within, values | {COARSE + name: value for name, value in twins.items()}
 
     def advance(self, inputs: Inputs, state: Flight, step: Array, stop: Array) -> Flight:
         """Return the state at a step, or before it where a walk has no gradients left."""
@@ -201,6 +207,13 @@ class JumpProgram(Program):
     # What a walk may take in a call, until it is known how long that is.
     _gradients = 512
 
+    # Of how many jumps the states before them are kept; see `bursts.py`.
+    places: int
+
+    def __init__(self, row: RunSettings, *arguments: Any, **named: Any) -> None:
+        self.places = int(row.get(CHECK_JUMPS) or 0)
+        super().__init__(row, *arguments, **named)
+
     @property
     def way(self) -> str:
         """The name of the way of descent, as outcomes have it."""
@@ -212,18 +225,25 @@ class JumpProgram(Program):
         return False
 
     def _kernel(self) -> JumpKernel:
-        return kernel_of(self.drawing, self.layout)
+        return replace(kernel_of(self.drawing, self.layout), places=self.places)
 
-    def begin(self, arguments: dict[str, np.ndarray], tolerance: float) -> tuple[Any, Any]:
+    def begin(
+        self, arguments: dict[str, np.ndarray], tolerance: float, steps: np.ndarray
+    ) -> tuple[Any, Any]:
         """Return a run's inputs and its state at step 0.
 
         Args:
             arguments: See `Program.arguments`.
             tolerance: What a jump may be wrong by.
+            steps: The steps that are recorded.
         """
         inputs, carry = self.start(arguments)
-        allowed = jnp.full_like(carry.state.tolerance, tolerance)
-        return inputs, carry._replace(state=carry.state._replace(tolerance=allowed))
+        state = carry.state
+        state = state._replace(tolerance=jnp.full_like(state.tolerance, tolerance))
+        if self.places:
+            looked = places.drawn(int(arguments["seed"][0]), steps, self.places)
+            state = state._replace(walks=places.placed(state.walks, looked))
+        return inputs, carry._replace(state=state)
 
     def segment(
         self, inputs: Any, carry: Any, start: int, stops: np.ndarray, recorded: np.ndarray
@@ -273,7 +293,7 @@ class JumpProgram(Program):
     def told(self, carry: Any, trained: Trained) -> Trained:
         """Return the records of the finer walks, with what outcomes say of them."""
         values = trained.observables
-        own = {k: v for k, v in values.items() if not k.startswith(_COARSE)}
+        own = {k: v for k, v in values.items() if not k.startswith(COARSE)}
         walks = carry.state.walks
         names = ("steps", "now", "jumps", "diverged_step")
         counts = {name: np.asarray(getattr(walks, name)) for name in names}
@@ -324,8 +344,8 @@ def check_row(row: RunSettings) -> None:
 
 def estimate_of(values: Mapping[str, np.ndarray]) -> float:
     """Return by how much a run's records may be wrong; those of both walks are in `values`."""
-    own = {name: each for name, each in values.items() if not name.startswith(_COARSE)}
-    return _apart({name: (values[_COARSE + name], each) for name, each in own.items()})
+    own = {name: each for name, each in values.items() if not name.startswith(COARSE)}
+    return _apart({name: (values[COARSE + name], each) for name, each in own.items()})
 
 
 def _apart(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> float:

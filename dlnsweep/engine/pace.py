@@ -141,7 +141,7 @@ def _walked(
         that follows the fast part.
     """
     began = time.perf_counter()
-    inputs, carry = program.begin(program.arguments(run), tolerance)
+    inputs, carry = program.begin(program.arguments(run), tolerance, steps)
     price = program.price(inputs, carry)
     segments = Segments(steps, STOPS_A_SEGMENT, program.grain, ends=steps.tolist())
     trail, records = [Mark(0.0, 0, 0, 0)], []

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dlnsweep.contracts.drawing import GIVEN, Drawing, drawing_of
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import CHECK_JUMPS, network_of
 from dlnsweep.engine.given import weight_tree
 from dlnsweep.errors import RunError
 from dlnsweep.machine.memory import said
@@ -235,6 +235,7 @@ class Program:
 def _key(drawing: str, layout: Layout, row: RunSettings, padded_width: int) -> str:
     way = f"{row['sweep.kernel']} " if row["sweep.kernel"] in ("simd", "jumps") else ""
     way += "simd if it pays " if network_of(row).takes_vectors(row, padded_width) else ""
+    way += f"checked {row[CHECK_JUMPS]} " if row.get(CHECK_JUMPS) else ""
     way += "given " if row.get(WARM_START) else ""
     return f"{way}{drawing} {row['sweep.precision']} {padded_width} {layout}"
 

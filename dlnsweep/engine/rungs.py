@@ -52,6 +52,9 @@ def why_not_kept(trained: Trained, run: int, tolerance: float, most: int) -> str
     if trained.status[run] == "diverged":
         return "it diverges"
     if not np.isfinite(error):
+        bursts = np.nan if trained.burst_error is None else trained.burst_error[run]
+        if bursts > tolerance:
+            return f"bursts of steps contradict them, by {bursts:.1e}"
         return "their estimate is infinite"
     return "" if error <= tolerance else f"their estimate is {error:.1e}"
 

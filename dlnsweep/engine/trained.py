@@ -26,6 +26,8 @@ class Trained:
             are; empty where nothing is asked for.
         weight_steps: The steps that they are of, (runs, kept steps), -1 where a run had ended;
             None where nothing is asked for.
+        burst_error: What bursts of steps say that jumps may be wrong by, NaN of runs that were not
+            looked at; None where nothing is asked for. See `bursts.py`.
         state: All that changes during a run, after its last step, (runs, ...); empty where no
             final weights are kept, or nothing can go on from them.
         compile_seconds: Seconds that compiling took; 0 where the program was at hand.
@@ -45,6 +47,7 @@ class Trained:
     seconds: float
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     weight_steps: np.ndarray | None = None
+    burst_error: np.ndarray | None = None
     state: list[np.ndarray] = field(default_factory=list)
 
     @property
@@ -95,9 +98,21 @@ def joined(parts: list[Trained], order: np.ndarray) -> Trained:
         weights={name: whole([p.weights[name] for p in parts]) for name in parts[0].weights},
         **{name: whole([getattr(p, name) for p in parts]) for name in names},
         truncation_error=whole([p.truncation_error for p in parts]),
+        burst_error=_bursts(parts, order),
         compile_seconds=0.0,
         seconds=0.0,
     )
+
+
+def _bursts(parts: list[Trained], order: np.ndarray) -> np.ndarray | None:
+    """Join what bursts say, of which runs that take their steps have none."""
+    if all(part.burst_error is None for part in parts):
+        return None
+    each = [
+        np.full(len(part.num_rows), np.nan) if part.burst_error is None else part.burst_error
+        for part in parts
+    ]
+    return np.concatenate(each)[order]
 
 
 def filled(parts: list[np.ndarray], length: int) -> np.ndarray:

@@ -26,7 +26,7 @@ from dlnsweep.contracts.network import (
 )
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.errors import SpecError
-from dlnsweep.execution import auto_jumps
+from dlnsweep.execution import auto_jumps, jump_checks
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.warm_start import read_given
 from dlnsweep.numerics.runtime import load_jax
@@ -73,6 +73,7 @@ class Pair:
         deviations: One for each observable; none for a run that diverged.
         seconds: Seconds of the kernel and of its judge, compiling left out.
         kernels: Their names.
+        bursts: What bursts of steps say that its jumps may be wrong by; NaN where there were none.
     """
 
     label: dict[str, str]
@@ -82,6 +83,7 @@ class Pair:
     deviations: dict[str, Deviation]
     seconds: tuple[float, float]
     kernels: tuple[str, str] = ("reduced", "dense")
+    bursts: float = np.nan
 
     def is_right(self, tolerance: float) -> bool:
         """Return whether the kernels agree to max(tolerance, 3 x estimate), or to rounding."""
@@ -198,6 +200,8 @@ def _train(
         asked = {AUTO_JUMPS: most, "sweep.kernel": "auto"}
     elif kernel != AS_AUTO:
         asked = {"sweep.kernel": kernel}
+    if kernel in (AS_JUMPS, "jumps"):
+        asked |= jump_checks.of_run(plan)
     columns |= {k: np.array([v]) for k, v in (asked | {"sweep.precision": "float64"}).items()}
     told = 0
 
@@ -276,6 +280,7 @@ def compare(
         deviations,
         (trained.seconds, judge.seconds),
         kernels,
+        np.nan if trained.burst_error is None else float(trained.burst_error[0]),
     )
 
 
@@ -309,6 +314,8 @@ def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
         cells[name] = f"{found.largest:.1e} at {found.step}" if found else "-"
     if kernel in ESTIMATED:
         cells["estimate"] = f"{pair.estimate:.1e}"
+    if any(other.bursts >= 0 for other in pairs):
+        cells["bursts"] = f"{pair.bursts:.1e}" if pair.bursts >= 0 else "-"
     if any(ending != "finished" for other in pairs for ending in other.endings):
         a, b = pair.endings
         cells["ending"] = a if a == b else f"{a}, {judge} {b}"
@@ -334,6 +341,8 @@ def summary(pairs: Sequence[Pair], tolerance: float) -> str:
         worst = f"worst deviation {largest:.1e} ({name}, seed {seed}, step {step})"
         worst = worst if largest else "no deviation beyond rounding"
     promised = f"tolerance {tolerance:.1e}, largest estimate {estimate:.1e}"
+    if bursts := [pair.bursts for pair in pairs if pair.bursts >= 0]:
+        promised += f", by bursts of steps {max(bursts):.1e}"
     if pairs[0].kernels[0] not in ESTIMATED:
         promised = f"rounding may make {allowed('dense', tolerance):.1e}"
     return f"{worst}; {promised}\n{_verdict(pairs, tolerance)}"

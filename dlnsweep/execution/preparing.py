@@ -13,7 +13,7 @@ import numpy as np
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
-from dlnsweep.execution import auto_jumps, reduced_steps
+from dlnsweep.execution import auto_jumps, jump_checks, reduced_steps
 from dlnsweep.execution.as_planned import check_as_planned
 from dlnsweep.execution.auto_kernel import (
     check_here,
@@ -296,6 +296,7 @@ def stored_plan(
             **({"until": _until(until, sweep.options.seeds)} if until is not None else {}),
             **({ROOT: place_of(folder)} if (folder := sweep.options.go_on_from) else {}),
             **record_of(plan),
+            **jump_checks.of(plan),
         },
         observables=sweep.observables,
         placement={

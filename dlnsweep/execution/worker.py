@@ -146,6 +146,7 @@ def execute_batch(
         kernel=trained.kernel,
         kernel_reason=trained.kernel_reason,
         truncation_error=trained.truncation_error,
+        burst_error=trained.burst_error,
         final=final,
     )
     device = device_description()
@@ -178,7 +179,7 @@ def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
     """Return the runs' columns, the settings that are no column, and the padded width."""
-    from dlnsweep.execution import auto_jumps, reduced_steps
+    from dlnsweep.execution import auto_jumps, jump_checks, reduced_steps
     from dlnsweep.execution.auto_kernel import settings_in
     from dlnsweep.execution.origins import COLUMN
     from dlnsweep.store.arrow_arrays import values_of
@@ -196,6 +197,7 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
             "a copy, or move the folder away and run the sweep again."
         )
     shared = record["shared"] | settings_in(record) | reduced_steps.settings_in(record)
+    shared |= jump_checks.settings_in(record)
     width = int(columns["padded_width"][0])
     row = RunSettings.at(columns, 0, shared)
     return columns, shared | auto_jumps.settings_in(record, row, width), width

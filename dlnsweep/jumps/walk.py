@@ -29,6 +29,7 @@ from dlnsweep.jumps.choice import FOLLOWING, Choice
 from dlnsweep.jumps.euler import dearer, euler
 from dlnsweep.jumps.extrapolation import ROWS_WANTED, jump
 from dlnsweep.jumps.flow import TERMS, Move, Vector, flow
+from dlnsweep.jumps.places import Places, passed
 from dlnsweep.jumps.rules import STEEPEST, Rule
 from dlnsweep.numerics.lazy import jax, jnp, lax
 
@@ -57,6 +58,7 @@ class Walk(NamedTuple):
         steps: Real steps taken.
         jumps: Jumps made.
         trials: Jumps tried that were not made.
+        places: Where it is looked at, if anywhere; see `places.py`.
     """
 
     point: Vector
@@ -71,6 +73,8 @@ class Walk(NamedTuple):
     steps: Int[Array, ""]
     jumps: Int[Array, ""]
     trials: Int[Array, ""]
+    # Without them no leaf, so that programs and checkpoints are what they were.
+    places: Places | None = None
 
 
 class Planned(NamedTuple):
@@ -185,6 +189,9 @@ def walked(
             lambda w: motion.advance(w, until),
             walk,
         )
+        if walk.places is not None:
+            kept = passed(walk.places, walk, after, motion.least)
+            after = after._replace(places=kept)
         # A jump that follows is paid for by its price.
         price = motion.prices[after.choice.kind]
         paid = jnp.ceil(motion.least * price).astype(left.dtype)

@@ -134,6 +134,12 @@ def step_keys(key: Words, step: Int[Array, ""]) -> Keys:
     return lambda purpose: _named(words, jnp.uint32(zlib.crc32(purpose.encode())))
 
 
+def uniform(key: Words, count: int) -> Float[Array, " count"]:
+    """Draw uniform numbers in (0, 1), float64."""
+    places = jnp.arange(count, dtype=jnp.uint32)
+    return 0.5 + 0.5 * _uniform(threefry2x32(key, (places, jnp.zeros_like(places))))
+
+
 def below(key: Words, bound: int, count: int) -> Int[Array, " count"]:
     """Draw uniform integers from 0 to `bound` - 1; one is likelier by less than bound in 2^32."""
     places = jnp.arange(count, dtype=jnp.uint32)

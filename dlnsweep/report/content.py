@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dlnsweep.analysis.boundaries import boundaries
 from dlnsweep.analysis.claims import claims_table
 from dlnsweep.analysis.claims.families import claims_about
@@ -89,6 +91,7 @@ def content_of(results: Results) -> Content:
         *_failures(results, status),
         *_summary(results),
         *_endings(results, status),
+        *_jumps(results),
         *_asked(results),
     ]
     sections += _claims(results, status)
@@ -211,6 +214,27 @@ def _endings(results: Results, status: Status) -> Iterator[Section]:
             "enter no median."
         )
         yield Section("diverged", "Divergence", lead, (table_of(found, "Where runs diverged"),))
+
+
+def _jumps(results: Results) -> Iterator[Section]:
+    """Yield what bursts of real steps found of runs that jump, if the sweep asks for them."""
+    record: Any = results.sweep["sweep"]
+    runs: Any = results.runs() if record.get("check_jumps") else {}
+    if "burst_error" not in runs:
+        return
+    looked = runs[runs["burst_error"].notna()]
+    if looked.empty:
+        return
+    against = looked[np.isinf(looked["truncation_error"])]
+    lead = (
+        f"Beside jumps of {len(looked)} runs real steps were taken at random places. What they say "
+        f"that records may be wrong by is at most {looked['burst_error'].max():.1e}; the tolerance "
+        f"is {looked['sweep.tolerance'].iloc[0]:.1e}."
+    )
+    told = (
+        f"{len(against)} of these runs they contradict: nobody knows by how much those are wrong."
+    )
+    yield Section("jumps", "Time jumps", lead, notes=(told,) if len(against) else ())
 
 
 def _asked(results: Results) -> Iterator[Section]:

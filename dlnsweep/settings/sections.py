@@ -16,6 +16,9 @@ from dlnsweep.settings.training import NonNegative, TrainingSettings
 from dlnsweep.settings.until import Until
 from dlnsweep.settings.warm_start import WarmStart, read_warm_start
 
+# Of each the weights are kept twice while a run is trained.
+MOST_PLACES = 64
+
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -115,6 +118,15 @@ class SweepSettings(Settings):
             "static", "relative error that the reduced kernel, or jumps, may cause", axis=False
         ),
     ] = 1e-6
+    check_jumps: Annotated[
+        Annotated[int, Field(ge=0, le=MOST_PLACES)],
+        Describe(
+            "outside",
+            "at how many random places of a run that jumps real steps are taken beside it; what "
+            "they say is burst_error in outcomes, and a run that they contradict is not certified",
+            axis=False,
+        ),
+    ] = 0
     zip: Annotated[
         list[list[str]], Describe("outside", "lists of keys whose axes move together", axis=False)
     ] = Field(default_factory=list)

@@ -27,6 +27,20 @@ _KINKS = {"network.kind": "linear_then_relu", "network.activation": "relu"}
 _WHY = 'sweep.kernel is "jumps", which follows the flow of one smooth map'
 
 
+def check_places(values: Values) -> Iterator[str]:
+    """Check that jumps are checked only where a kernel makes such as can be."""
+    count, kernel = (values.get(f"sweep.{key}", ("",))[0] for key in ("check_jumps", "kernel"))
+    if not count or kernel in ("", "auto", "jumps"):
+        return
+    why = "which takes every step, so that there is no jump to check"
+    if kernel == "reduced":
+        why = "whose jumps it does not check (dlnsweep compare does)"
+    yield (
+        f"sweep.check_jumps is {show(count)}, and sweep.kernel is {show(kernel)}, {why}: leave it "
+        'out, or take "jumps" or "auto".'
+    )
+
+
 def check_jumps(values: Values) -> Iterator[str]:
     """Check that a sweep that asks for time jumps can have them."""
     if values.get("sweep.kernel", ("",))[0] != "jumps":

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from dlnsweep.contracts.keys import value_types
 from dlnsweep.store.bounds import Unfit
-from dlnsweep.store.records import FINAL, OUTCOMES_SCHEMA, integers
+from dlnsweep.store.records import ASKED_SCHEMA, FINAL, OUTCOMES_SCHEMA, integers
 from dlnsweep.store.stored_plan import is_setting
 
 # The columns of curves that are no observables.
@@ -66,8 +66,8 @@ def check_types(folder: str, schema: pa.Schema) -> None:
             kind = field.type.value_type if pa.types.is_nested(field.type) else field.type
             right = pa.types.is_floating(kind)
         else:
-            known = field.name in OUTCOMES_SCHEMA.names
-            right = not known or field.type == OUTCOMES_SCHEMA.field(field.name).type
+            known = [own for own in (*OUTCOMES_SCHEMA, *ASKED_SCHEMA) if own.name == field.name]
+            right = not known or field.type == known[0].type
         if not right:
             raise Unfit(f"its column {field.name[:80]!r} is of type {field.type}")
 

@@ -26,6 +26,8 @@ OUTCOMES_SCHEMA = pa.schema(
         "truncation_error": pa.float64(),
     }
 )
+# What those of a sweep have, too, that asks for it.
+ASKED_SCHEMA = pa.schema({"burst_error": pa.float64()})
 # Anything that is not a float and repeats: a dictionary makes it almost free.
 _CURVE_KEYS = ("run_id", "step")
 _OUTCOME_KEYS = ("status", "kernel", "kernel_reason")
@@ -87,6 +89,7 @@ def outcomes_table(
     kernel_reason: Sequence[str],
     truncation_error: np.ndarray,
     final: Mapping[str, np.ndarray],
+    burst_error: np.ndarray | None = None,
 ) -> pa.Table:
     """Return how the runs of a batch ended, one row a run, sorted by run_id.
 
@@ -99,6 +102,8 @@ def outcomes_table(
         kernel_reason: Why it was this kernel.
         truncation_error: What the reduced kernel may have left out; NaN (none) becomes null.
         final: The values after the last step, of shape (lanes,) or (lanes, p), by observable.
+        burst_error: What bursts of steps say that jumps may be wrong by; NaN (not looked at)
+            becomes null. None: there is no such column.
 
     Returns:
         One column an argument, and `final_<observable>` for each of `final`.
@@ -115,6 +120,9 @@ def outcomes_table(
         "kernel_reason": _strings(kernel_reason, order),
         "truncation_error": numbers(errors, np.isnan(errors)),
     }
+    if burst_error is not None:
+        bursts = np.asarray(burst_error, dtype=np.float64)[order]
+        columns["burst_error"] = numbers(bursts, np.isnan(bursts))
     for name, values in final.items():
         columns[FINAL + name] = _column(np.asarray(values)[order])
     return pa.table(columns)
