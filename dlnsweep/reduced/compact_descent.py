@@ -1,23 +1,25 @@
 """Gradient descent in coordinates: the constants, the state, and the steps.
 
-`chain.py` has the mathematics. Between two records the loop carries, beside the corrections D_i,
-the matrices that a step multiplies with, merged,
+`chain.py` has the mathematics. The bases are turned so that every G_j = F_j^T B_j is diagonal (see
+`Reduction.truncated`): a product with it scales what both spaces share, and costs nothing. A step
+puts together the matrices that it multiplies with,
 
     M_j = F_j^T W_j F_{j-1} = c_j A_j + G_j D_j,
     N_j = B_j^T W_j B_{j-1} = c_j N_j(0) + D_j G_{j-1},
 
-so that a step is a chain of single products (rows stand for columns here: everything is kept
-transposed, r rows at a time, which is what XLA multiplies fastest on a CPU),
+so that it is a chain of single products (rows stand for columns here: activations and signals are
+kept transposed, r rows at a time, which is what XLA multiplies fastest on a CPU),
 
-    f_j = M_j f_{j-1},  b_{j-1} = N_j^T b_j,  g_j = G_j b_j,  h_j = G_j^T f_j
-    M_j <- rho_j M_j - eta_j g_j f_{j-1}^T,   N_j <- rho_j N_j - eta_j b_j h_{j-1}^T
+    f_j = M_j f_{j-1},  b_{j-1} = N_j^T b_j,
     D_j <- rho_j D_j - eta_j b_j f_{j-1}^T,   c_j <- rho_j c_j.
 
-The merged matrices are made afresh after every record, so rounding does not drive them apart.
+Only the D_j are carried from step to step. In place of M_j and N_j, two products with D_j would
+read it as often, and took longer for each network measured.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
@@ -60,7 +62,7 @@ class Constants(NamedTuple):
         data: The reduced samples.
         targets: X V in the basis B_L.
         forward: A_1, ..., A_L.
-        mixed: G_1, ..., G_{L-1}.
+        mixed: The diagonals of G_1, ..., G_{L-1}.
         backward: N_2, ..., N_L.
         rates: eta_i.
         weight_decay: lambda.
@@ -105,6 +107,18 @@ class State(NamedTuple):
     counts: Any = ()
 
 
+def across(rows: Float[Array, "r p"], mixed: Float[Array, " k"], width: int) -> Array:
+    """Return rows of coordinates in one of the spaces F_j and B_j in those of the other.
+
+    Args:
+        rows: The rows.
+        mixed: The diagonal of G_j.
+        width: The other's dimension.
+    """
+    shared = rows[:, : mixed.shape[0]] * mixed
+    return jnp.pad(shared, ((0, 0), (0, width - mixed.shape[0])))
+
+
 def activations(constants: Constants, state: State) -> list[Float[Array, "..."]]:
     """Return f_0, ..., f_L in coordinates."""
     values = [jnp.diag(constants.data.inputs)]
@@ -112,7 +126,7 @@ def activations(constants: Constants, state: State) -> list[Float[Array, "..."]]
     for j in range(depth):
         change = multiply(state.corrections[j], values[-1])
         if j < depth - 1:
-            change = multiply(constants.mixed[j], change)
+            change = across(change.T, constants.mixed[j], constants.forward[j].shape[0]).T
         values.append(state.scales[j] * multiply(constants.forward[j], values[-1]) + change)
     return values
 
@@ -123,9 +137,10 @@ def signals(
     """Return b_1, ..., b_L in coordinates, for the residual Phi."""
     values = [constants.data_fit_scale * residual]
     for j in range(len(state.corrections) - 1, 0, -1):
-        change = multiply(multiply(values[0].T, state.corrections[j]), constants.mixed[j - 1]).T
-        straight = state.scales[j] * multiply(values[0].T, constants.backward[j - 1]).T
-        values.insert(0, straight + change)
+        straight = multiply(values[0].T, constants.backward[j - 1])
+        change = multiply(values[0].T, state.corrections[j])
+        change = across(change, constants.mixed[j - 1], straight.shape[1])
+        values.insert(0, (state.scales[j] * straight + change).T)
     return values
 
 
@@ -133,8 +148,8 @@ def start(constants: Constants, momentum: bool) -> State:
     """Make the state at step 0."""
     depth = len(constants.forward)
     rank = constants.data.inputs.shape[0]
-    outer = [g.shape[1] for g in constants.mixed] + [constants.targets.shape[0]]
-    inner = [rank] + [g.shape[0] for g in constants.mixed]
+    outer = [n.shape[1] for n in constants.backward] + [constants.targets.shape[0]]
+    inner = [rank] + [a.shape[1] for a in constants.forward[1:]]
     corrections = tuple(jnp.zeros(shape) for shape in zip(outer, inner, strict=True))
     scales = jnp.ones(depth)
     return State(
@@ -156,120 +171,101 @@ def _less_outer(
     return result
 
 
-def _merged(
-    constants: Constants, state: State
-) -> tuple[tuple[Float[Array, "..."], ...], tuple[Float[Array, "..."], ...]]:
-    """Return M_1^T, ..., M_L^T and N_2, ..., N_L."""
-    depth = len(state.corrections)
+def merged(
+    constants: Any, corrections: tuple[Float[Array, "..."], ...], scales: Float[Array, " L"]
+) -> tuple[list[Float[Array, "..."]], list[Float[Array, "..."]]]:
+    """Return M_1, ..., M_L and N_2, ..., N_L.
+
+    Args:
+        constants: What has `forward`, `mixed` and `backward`.
+        corrections: The D_i.
+        scales: The c_i.
+    """
     straight, back = [], []
-    for j in range(depth):
-        change = state.corrections[j]
+    for j, change in enumerate(corrections):
+        whole = scales[j] * constants.forward[j]
+        if j == len(corrections) - 1:
+            straight.append(whole + change)
+        else:
+            mixed = constants.mixed[j]
+            shared = whole[: len(mixed)] + mixed[:, None] * change[: len(mixed)]
+            straight.append(jnp.concatenate([shared, whole[len(mixed) :]]))
         if j:
-            old = state.scales[j] * constants.backward[j - 1]
-            back.append(old + multiply(change, constants.mixed[j - 1]))
-        if j < depth - 1:
-            change = multiply(constants.mixed[j], change)
-        straight.append((state.scales[j] * constants.forward[j] + change).T)
-    return tuple(straight), tuple(back)
+            whole, mixed = scales[j] * constants.backward[j - 1], constants.mixed[j - 1]
+            shared = whole[:, : len(mixed)] + change[:, : len(mixed)] * mixed
+            back.append(jnp.concatenate([shared, whole[:, len(mixed) :]], axis=1))
+    return straight, back
 
 
 class _Moving(NamedTuple):
-    """What changes from step to step: see the head of this module."""
+    """What changes from step to step: the D_i and c_i."""
 
-    straight: tuple[Float[Array, "..."], ...]
-    back: tuple[Float[Array, "..."], ...]
     corrections: tuple[Float[Array, "..."], ...]
     scales: Float[Array, " L"]
 
 
 class _Fixed(NamedTuple):
-    """What a step reads: S, X^T, G_j and G_j^T, eta_i, rho_i, c, and the limit of a run."""
+    """What a step reads: S, X^T, A_i, the diagonals of G_i, N_i, eta_i, rho_i, c, and the limit."""
 
     inputs: Float[Array, "r r"]
     targets: Float[Array, "r q"]
+    forward: tuple[Float[Array, "..."], ...]
     mixed: tuple[Float[Array, "..."], ...]
-    mixed_rows: tuple[Float[Array, "..."], ...]
+    backward: tuple[Float[Array, "..."], ...]
     rates: Float[Array, " L"]
     decays: Float[Array, " L"]
     data_fit_scale: Float[Array, ""]
     limit: Float[Array, ""]
 
 
-def _forward(fixed: _Fixed, moving: _Moving) -> tuple[list[Float[Array, "..."]], Array]:
-    """Return f_0^T, ..., f_{L-1}^T and Phi^T."""
+def _step(fixed: _Fixed, moving: _Moving) -> tuple[_Moving, Bool[Array, ""]]:
+    """Return what a step makes of the D_i and c_i, and whether its squared error was within."""
+    straight, back = merged(fixed, *moving)
     rows = [fixed.inputs]
-    for matrix in moving.straight:
-        rows.append(multiply(rows[-1], matrix))
-    return rows[:-1], rows[-1] - fixed.targets
-
-
-def _update(
-    fixed: _Fixed, moving: _Moving, rows: list[Float[Array, "..."]], residual: Array
-) -> _Moving:
-    """Return what one step makes of the moving matrices."""
-    straight, back, corrections = (list(x) for x in moving[:3])
-    rho = fixed.decays
-    depth = len(straight)
+    for matrix in straight:
+        rows.append(multiply(rows[-1], matrix.T))
+    residual = rows[-1] - fixed.targets
+    # A product with itself: XLA sums it in one pass, and its order is fixed.
+    flat = residual.reshape(-1)
+    within = jnp.dot(flat, flat, precision=lax.Precision.HIGHEST) <= fixed.limit
+    corrections = list(moving.corrections)
     signal = fixed.data_fit_scale * residual
-    for j in range(depth - 1, -1, -1):
-        scaled = fixed.rates[j] * signal
-        seen = scaled if j == depth - 1 else multiply(scaled, fixed.mixed_rows[j])
-        corrections[j] = _less_outer(corrections[j], rho[j], scaled, rows[j])
-        straight[j] = _less_outer(straight[j], rho[j], rows[j], seen)
+    for j in range(len(corrections) - 1, -1, -1):
+        scaled, below = fixed.rates[j] * signal, signal
         if j:
             below = multiply(signal, back[j - 1])
-            crossed = multiply(rows[j], fixed.mixed[j - 1])
-            # The update of N_j waits for the product that reads it (the number is never met), or
-            # XLA would copy the matrix at every step.
+            # The update of D_j waits for what reads it (the number is never met), or XLA would
+            # copy the matrix at every step.
             scaled = jnp.where(below[0, 0] == _NEVER, 0.0, scaled)
-            back[j - 1] = _less_outer(back[j - 1], rho[j], scaled, crossed)
-            signal = below
-    return _Moving(tuple(straight), tuple(back), tuple(corrections), moving.scales * rho)
+        corrections[j] = _less_outer(corrections[j], fixed.decays[j], scaled, rows[j])
+        signal = below
+    return _Moving(tuple(corrections), moving.scales * fixed.decays), within
 
 
-def _while_within(fixed: _Fixed, moving: _Moving, active: Array, step: Array, stop: Array) -> Any:
-    """Take steps until `stop`, or until the squared error is beyond its limit."""
-
-    def error(residual: Array) -> Array:
-        # A product with itself: XLA sums it in one pass, and its order is fixed.
-        flat = residual.reshape(-1)
-        return jnp.dot(flat, flat, precision=lax.Precision.HIGHEST)
-
-    rows, residual = _forward(fixed, moving)
-    # The limit is finite, so a run that is not active takes no step.
-    begun = jnp.where(active, error(residual), jnp.inf)
+def _advanced(
+    fixed: _Fixed,
+    moving: _Moving,
+    active: Array,
+    diverged: Array,
+    step: Array,
+    stop: Array,
+    *,
+    early_exit: bool,
+) -> tuple[_Moving, Array, Array]:
+    """Take all steps until `stop`; a run that is not active does not change."""
 
     def unfinished(carry: Any) -> Bool[Array, ""]:
-        return (carry[0] < stop) & (carry[1] <= fixed.limit)
-
-    def one_step(carry: Any) -> Any:
-        now, _, moving, rows, residual = carry
-        moving = _update(fixed, moving, [fixed.inputs, *rows], residual)
-        rows, residual = _forward(fixed, moving)
-        return now + 1, error(residual), moving, rows[1:], residual
-
-    carry = (step, begun, moving, rows[1:], residual)
-    now, last, moving, _, _ = lax.while_loop(unfinished, one_step, carry)
-    return now, last, moving
-
-
-def _until_stop(
-    fixed: _Fixed, moving: _Moving, active: Array, diverged: Array, step: Array, stop: Array
-) -> tuple[_Moving, Array, Array]:
-    """Take all steps until `stop`; a run that is not active does not change. For `vmap`."""
+        return (carry[0] < stop) & carry[2] if early_exit else carry[0] < stop
 
     def one_step(carry: Any) -> Any:
         now, moving, active, diverged = carry
-        rows, residual = _forward(fixed, moving)
-        within = jnp.sum(residual**2) <= fixed.limit
+        new, within = _step(fixed, moving)
         diverged = jnp.where(active & ~within, now, diverged)
         active = active & within
-        new = _update(fixed, moving, rows, residual)
         moving = jax.tree.map(lambda x, y: jnp.where(active, x, y), new, moving)
         return now + 1, moving, active, diverged
 
-    carry = (step, moving, active, diverged)
-    return lax.while_loop(lambda c: c[0] < stop, one_step, carry)[1:]
+    return lax.while_loop(unfinished, one_step, (step, moving, active, diverged))[1:]
 
 
 def advance(
@@ -292,26 +288,20 @@ def advance(
             under `vmap`.
         fused: Have XLA compile the whole loop as one function; see `lanes.as_one_function`.
     """
-    straight, back = _merged(constants, state)
     fixed = _Fixed(
         jnp.diag(constants.data.inputs),
         constants.targets.T,
+        constants.forward,
         constants.mixed,
-        tuple(g.T for g in constants.mixed),
+        constants.backward,
         constants.rates,
         1.0 - constants.rates * constants.weight_decay,
         constants.data_fit_scale,
         constants.limit,
     )
-    moving = _Moving(straight, back, state.corrections, state.scales)
-    active, diverged = state.active, state.diverged_step
-    if early_exit:
-        loop = as_one_function(_while_within) if fused else _while_within
-        now, last, moving = loop(fixed, moving, active, step, stop)
-        within = last <= constants.limit
-        # At `stop` itself the error belongs to the next step, which will find it.
-        diverged = jnp.where(active & ~within & (now < stop), now, diverged)
-        active = active & (within | (now >= stop))
-    else:
-        moving, active, diverged = _until_stop(fixed, moving, active, diverged, step, stop)
+    loop = partial(_advanced, early_exit=early_exit)
+    if fused:
+        loop = as_one_function(loop)
+    moving = _Moving(state.corrections, state.scales)
+    moving, active, diverged = loop(fixed, moving, state.active, state.diverged_step, step, stop)
     return State(moving.corrections, moving.scales, state.memory, active, diverged, state.counts)

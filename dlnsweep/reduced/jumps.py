@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int
 from dlnsweep.numerics.lanes import as_one_function
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
+from dlnsweep.reduced.compact_descent import across, merged
 
 # A part of which a step takes away a > 1 alternates until it has faded, by |1 - a| a step, and then
 # follows what is slow as any other: its flow goes the same way. Near 2 it does not fade.
@@ -61,20 +62,22 @@ class Pace(NamedTuple):
 STEP_BY_STEP = Pace(*map(np.float64, (np.inf, 1.0, 1.0, 1.0, 1.0)))
 
 
+Layers = tuple[Float[Array, "..."], ...]
+# b^T and f^T of a layer, whose product b f^T is what moves it.
+Pairs = list[tuple[Float[Array, "..."], Float[Array, "..."]]]
+
+
 class Chained(NamedTuple):
-    """What a gradient reads, in rows as in `compact_descent.py`: S, X^T, A_j^T, G_j and so on."""
+    """What a gradient reads: S, X^T, A_j, the diagonals of G_j, N_j, and numbers."""
 
     inputs: Float[Array, "r r"]
     targets: Float[Array, "r q"]
-    forward: tuple[Float[Array, "..."], ...]
-    mixed: tuple[Float[Array, "..."], ...]
-    backward: tuple[Float[Array, "..."], ...]
+    forward: Layers
+    mixed: Layers
+    backward: Layers
     rates: Float[Array, " L"]
     logs: Float[Array, " L"]
     data_fit_scale: Float[Array, ""]
-
-
-Layers = tuple[Float[Array, "..."], ...]
 
 
 def chained(constants: Any) -> Chained:
@@ -82,7 +85,7 @@ def chained(constants: Any) -> Chained:
     return Chained(
         jnp.diag(constants.data.inputs),
         constants.targets.T,
-        tuple(a.T for a in constants.forward),
+        constants.forward,
         constants.mixed,
         constants.backward,
         constants.rates,
@@ -91,39 +94,69 @@ def chained(constants: Any) -> Chained:
     )
 
 
-def _activations(chain: Chained, layers: Layers, scales: Float[Array, " L"]) -> list[Any]:
-    """Return f_0^T, ..., f_L^T; `layers` are D_i^T."""
+class _Place(NamedTuple):
+    """Where a jump stands: at the E_i of its beginning, what was added, and the time since.
+
+    Attributes:
+        straight: M_1, ..., M_L of the beginning.
+        back: N_2, ..., N_L of the beginning.
+        thin: Pairs that were added to each E_i.
+        share: So many times.
+        changes: What was added beside them; None where nothing was.
+        time: Steps since.
+    """
+
+    straight: list[Float[Array, "..."]]
+    back: list[Float[Array, "..."]]
+    thin: Pairs
+    share: Any
+    changes: Layers | None
+    time: Any
+
+
+def _forward(chain: Chained, place: _Place, faded: Float[Array, " L"]) -> list[Array]:
+    """Return f_0^T, ..., f_L^T."""
     rows = [chain.inputs]
-    for j, layer in enumerate(layers):
-        change = multiply(rows[-1], layer)
-        if j < len(layers) - 1:
-            change = multiply(change, chain.mixed[j].T)
-        rows.append(scales[j] * multiply(rows[-1], chain.forward[j]) + change)
+    for j, matrix in enumerate(place.straight):
+        change = _added(place, j, rows[-1])
+        if j < len(place.straight) - 1:
+            change = across(change, chain.mixed[j], len(matrix))
+        rows.append(faded[j] * (multiply(rows[-1], matrix.T) + change))
     return rows
 
 
-def _signals(chain: Chained, layers: Layers, scales: Float[Array, " L"], last: Any) -> list[Any]:
+def _backward(
+    chain: Chained, place: _Place, faded: Float[Array, " L"], last: Float[Array, "r q"]
+) -> list[Array]:
     """Return b_1^T, ..., b_L^T, given the last."""
     rows = [last]
-    for j in range(len(layers) - 1, 0, -1):
-        change = multiply(multiply(rows[0], layers[j].T), chain.mixed[j - 1])
-        rows.insert(0, scales[j] * multiply(rows[0], chain.backward[j - 1]) + change)
+    for j in range(len(place.straight) - 1, 0, -1):
+        matrix = place.back[j - 1]
+        change = across(
+            _added(place, j, rows[0], transposed=True), chain.mixed[j - 1], matrix.shape[1]
+        )
+        rows.insert(0, faded[j] * (multiply(rows[0], matrix) + change))
     return rows
 
 
-def _move(
-    chain: Chained, scales: Float[Array, " L"], layers: Layers, time: Float[Array, ""]
-) -> Layers:
-    """Return what a step adds to the E_i^T, `time` steps after the c_i were `scales`."""
-    faded = jnp.exp(chain.logs * time)
-    here, factors = scales * faded, chain.rates / jnp.exp(chain.logs) / faded
-    whole = tuple(faded[j] * layer for j, layer in enumerate(layers))
-    forward = _activations(chain, whole, here)
+def _added(place: _Place, j: int, rows: Array, *, transposed: bool = False) -> Array:
+    """Return the product of what was added to a layer, or its transpose, with rows."""
+    right, left = place.thin[j] if transposed else place.thin[j][::-1]
+    change = place.share * multiply(multiply(rows, right.T), left)
+    if place.changes is None:
+        return change
+    matrix = place.changes[j] if transposed else place.changes[j].T
+    return change + multiply(rows, matrix)
+
+
+def _move(chain: Chained, place: _Place) -> Pairs:
+    """Return what a step adds to the E_i, as pairs."""
+    faded = jnp.exp(chain.logs * place.time)
+    factors = -chain.rates / jnp.exp(chain.logs) / faded
+    forward = _forward(chain, place, faded)
     last = chain.data_fit_scale * (forward[-1] - chain.targets)
-    backward = _signals(chain, whole, here, last)
-    return tuple(
-        -_outer(factors[j] * f, b) for j, (f, b) in enumerate(zip(forward, backward, strict=False))
-    )
+    backward = _backward(chain, place, faded, last)
+    return [(factors[j] * b, f) for j, (b, f) in enumerate(zip(backward, forward, strict=False))]
 
 
 def _outer(left: Float[Array, "r p"], right: Float[Array, "r q"]) -> Float[Array, "p q"]:
@@ -133,15 +166,6 @@ def _outer(left: Float[Array, "r p"], right: Float[Array, "r q"]) -> Float[Array
     return result
 
 
-def _correction(
-    chain: Chained, scales: Float[Array, " L"], layers: Layers, first: Layers
-) -> Layers:
-    """Return -Delta^2 / 2, the second term of the flow's logarithm, given Delta."""
-    after = tuple(x + dx for x, dx in zip(layers, first, strict=True))
-    second = _move(chain, scales, after, jnp.ones(()))
-    return tuple((a - b) / 2 for a, b in zip(first, second, strict=True))
-
-
 def _runge_kutta_chebyshev(
     chain: Chained,
     scales: Float[Array, " L"],
@@ -149,7 +173,13 @@ def _runge_kutta_chebyshev(
     length: Float[Array, ""],
     stages: Int[Array, ""],
 ) -> Layers:
-    """Return the E_i^T a jump later; the c_i are `scales` at its beginning."""
+    """Return the E_i a jump later; the c_i are `scales` at its beginning.
+
+    With v_j what a step adds at stage j, and the flow's second term w taken from the first,
+    x_j = x_0 + t_j h (v_0 + w) + z_j: what is linear in time is followed exactly, and of the others
+
+        z_j = mu_j z_{j-1} + nu_j z_{j-2} + mu'_j h (v_{j-1} - v_0).
+    """
     epsilon = _DAMPING / stages**2
     w0 = 1 + epsilon
     # T_s, T_s' and T_s'' at w0 = cosh(angle).
@@ -160,33 +190,50 @@ def _runge_kutta_chebyshev(
     w1 = slope / bend
     b2 = 1 / (4 * w0**2)
     zero, one = jnp.zeros_like(w0), jnp.ones_like(w0)
-    move = _move(chain, scales, layers, zero)
-    # What is slow is all that it is about, so that it is the same in all stages.
-    correction = _correction(chain, scales, layers, move)
-    first = tuple(x + dx for x, dx in zip(move, correction, strict=True))
-    now = tuple(x + b2 * w1 * length * v for x, v in zip(layers, first, strict=True))
+    straight, back = merged(chain, layers, scales)
+    nothing = [(jnp.zeros((1, x.shape[0])), jnp.zeros((1, x.shape[1]))) for x in layers]
+    place = _Place(straight, back, nothing, zero, None, zero)
+    first = _move(chain, place)
+    second = _move(chain, place._replace(thin=first, share=one, time=one))
+    # v_0 + w, w = -Delta^2 / 2 = (v_0 - v(x_0 + v_0)) / 2: what is slow is all that it is about, so
+    # that it is the same in all stages.
+    thin = [
+        (jnp.concatenate([1.5 * b0, -0.5 * b1]), jnp.concatenate([f0, f1]))
+        for (b0, f0), (b1, f1) in zip(first, second, strict=True)
+    ]
+    moved = tuple(_outer(*pair) for pair in first)
 
-    def stage(_: Any, carry: Any) -> Any:
-        before, now, polynomials, (b_before, b_now), place = carry
+    def stage(before: Layers, now: Layers, numbers: Any) -> tuple[Layers, Any]:
+        polynomials, (b_before, b_now), time = numbers
         (t0, d0, dd0), (t1, d1, dd1) = polynomials
         t2 = 2 * w0 * t1 - t0
         d2 = 2 * t1 + 2 * w0 * d1 - d0
         dd2 = 4 * d1 + 2 * w0 * dd1 - dd0
         b = dd2 / d2**2
         mu, nu, rate = 2 * w0 * b / b_now, -b / b_before, 2 * w1 * b / b_now
-        move = _move(chain, scales, now, place * length)
-        last = (b_now * t1 - 1) * rate * length
+        move = _move(chain, _Place(straight, back, thin, time, now, time))
         new = tuple(
-            (1 - mu - nu) * x0 + mu * x1 + nu * x + (rate * length) * (v + w) + last * v0
-            for x0, x1, x, v, w, v0 in zip(
-                layers, now, before, move, correction, first, strict=True
-            )
+            mu * z1 + nu * z0 + (rate * length) * (_outer(*pair) - v0)
+            for z1, z0, pair, v0 in zip(now, before, move, moved, strict=True)
         )
-        return now, new, ((t1, d1, dd1), (t2, d2, dd2)), (b_now, b), w1 * dd2 / d2
+        polynomials = ((t1, d1, dd1), (t2, d2, dd2))
+        return new, (polynomials, (b_now, b), w1 * dd2 / d2 * length)
 
+    def two_stages(_: Any, carry: Any) -> Any:
+        # Each takes the place of the one before the last; if they changed places, XLA would copy
+        # both at every stage.
+        even, odd, numbers = carry
+        even, numbers = stage(even, odd, numbers)
+        odd, numbers = stage(odd, even, numbers)
+        return even, odd, numbers
+
+    still = tuple(jnp.zeros_like(x) for x in layers)
     polynomials = ((one, zero, zero), (w0, one, zero))
-    carry = (layers, now, polynomials, (b2, b2), w1 / (4 * w0**2))
-    return lax.fori_loop(2, stages + 1, stage, carry)[1]
+    numbers = polynomials, (b2, b2), w1 / (4 * w0**2) * length
+    changes = lax.fori_loop(0, (stages - 1) // 2, two_stages, (still, still, numbers))[1]
+    return tuple(
+        x + length * _outer(*pair) + z for x, pair, z in zip(layers, thin, changes, strict=True)
+    )
 
 
 def _jumped(
@@ -197,7 +244,7 @@ def _jumped(
     stages: Int[Array, ""],
     jumps: Int[Array, ""],
 ) -> tuple[Float[Array, " L"], Layers]:
-    """Return the c_i and the D_i^T some jumps later."""
+    """Return the c_i and the D_i some jumps later."""
     faded = jnp.exp(chain.logs * length)
 
     def once(_: Any, carry: Any) -> Any:
@@ -213,9 +260,13 @@ def steepest(chain: Chained, scales: Float[Array, " L"], layers: Layers) -> Floa
 
     The residual changes by -sum_i eta_i c W_{L:i+1} W_{L:i+1}^T Phi f_{i-1}^T f_{i-1} a step.
     """
-    rows = _activations(chain, layers, scales)
-    back = _signals(chain, layers, scales, jnp.eye(chain.targets.shape[1]))
-    pairs = [(multiply(f, f.T), multiply(b, b.T)) for f, b in zip(rows, back, strict=False)]
+    straight, back = merged(chain, layers, scales)
+    rows, signals = [chain.inputs], [jnp.eye(chain.targets.shape[1])]
+    for matrix in straight[:-1]:
+        rows.append(multiply(rows[-1], matrix.T))
+    for matrix in reversed(back):
+        signals.insert(0, multiply(signals[0], matrix))
+    pairs = [(multiply(f, f.T), multiply(b, b.T)) for f, b in zip(rows, signals, strict=True)]
     rates = chain.rates * chain.data_fit_scale
 
     def once(_: Any, carry: Any) -> Any:
@@ -238,8 +289,9 @@ def fading(rate: Any, numpy: Any = jnp) -> Any:
 
 
 def stages_for(rate: Any, length: Any, numpy: Any = jnp) -> Any:
-    """Return how many stages a jump needs in which a part decays at a rate."""
-    return numpy.maximum(2.0, numpy.ceil(numpy.sqrt(_MORE * rate * length / _STABLE + 1)))
+    """Return how many stages a jump needs in which a part decays at a rate; an odd number."""
+    least = numpy.sqrt(_MORE * rate * length / _STABLE + 1)
+    return 1 + 2 * numpy.maximum(1.0, numpy.ceil((least - 1) / 2))
 
 
 def before_record(
@@ -263,7 +315,7 @@ def before_record(
     chain = chained(constants)
 
     def there(state: Any) -> Any:
-        layers = tuple(d.T for d in state.corrections)
+        layers = state.corrections
         rate = steepest(chain, state.scales, layers)
         settling = jnp.ceil(pace.settling / fading(rate))
         left = (stop - step) - settling
@@ -291,7 +343,7 @@ def before_record(
         pays = pays & within
         begun = jnp.where(pays, (stop - settling).astype(jnp.int64), step)
         after = state._replace(
-            corrections=tuple(layer.T for layer in made),
+            corrections=made,
             scales=scales,
             counts=state.counts + jnp.stack([begun - step, jumps]),
         )

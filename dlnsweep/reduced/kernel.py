@@ -208,7 +208,7 @@ def constants_of(prepared: Prepared, sizes: Sizes, data: Reduced, descent: Desce
         descent: The numbers of the run.
     """
     reduction = prepared.reduction
-    chain, off, left = reduction.truncated(sizes)
+    chain, off, left = reduction.truncated(sizes, aligned=True)
     network = reduction.pilot.network
     # NumPy arrays stand in for JAX's until the program takes them.
     array: Any = Constants
@@ -217,7 +217,7 @@ def constants_of(prepared: Prepared, sizes: Sizes, data: Reduced, descent: Desce
         data=data,
         targets=chain.descent.targets,
         forward=tuple(chain.forward),
-        mixed=tuple(chain.mixed),
+        mixed=tuple(np.diagonal(g).copy() for g in chain.mixed),
         backward=tuple(chain.backward[1:]),
         rates=descent.rates,
         weight_decay=np.float64(descent.weight_decay),

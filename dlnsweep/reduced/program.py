@@ -305,7 +305,7 @@ class ReducedProgram:
         return jax.tree.map(np.zeros_like, example)._replace(
             targets=zeros((backward[-1], rank)),
             forward=tuple(zeros((above[j], inner[j])) for j in range(depth)),
-            mixed=tuple(zeros((forward[j], backward[j])) for j in range(depth - 1)),
+            mixed=tuple(zeros(min(forward[j], backward[j])) for j in range(depth - 1)),
             backward=tuple(zeros((backward[j], backward[j - 1])) for j in range(1, depth)),
             blocks=example.blocks._replace(
                 output_basis=zeros((outputs, backward[-1])),

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from dlnsweep.reduced.alignment import aligned as aligned_bases
 from dlnsweep.reduced.chain import Chain, Matrix
 from dlnsweep.reduced.path import Sample, coarser, grouped
 from dlnsweep.reduced.pilot import Pilot
@@ -44,7 +45,9 @@ class Sizes:
     backward: tuple[int, ...]
 
     def step_flops(self, rank: int) -> int:
-        """Return the floating-point operations of one step, a multiply-add counted as two.
+        """Return the floating-point operations of a step of `chain.py`, a multiply-add being two.
+
+        A step of `compact_descent.py` takes fewer, and reads as much.
 
         Args:
             rank: r, the number of reduced samples.
@@ -292,10 +295,15 @@ class Reduction:
             tuple(int(np.sum(values > backward)) for _, values in self.backward),
         )
 
-    def truncated(self, sizes: Sizes) -> tuple[Chain, OffRange, Matrix]:
-        """Return the chain of the leading directions at step 0, its blocks, its output basis."""
+    def truncated(self, sizes: Sizes, *, aligned: bool = False) -> tuple[Chain, OffRange, Matrix]:
+        """Return the chain of the leading directions at step 0, its blocks, its output basis.
+
+        Args:
+            sizes: How many.
+            aligned: In bases of which every G_j is diagonal, up to rounding.
+        """
         depth, source = self.pilot.network.depth, self.pilot.chain
-        inner, b = self._leading(sizes)
+        inner, b = self._leading(sizes, turned=aligned)
         f = inner[1:]
         above = [*f, b[-1]]
         descent = source.descent
@@ -317,21 +325,22 @@ class Reduction:
             blocks.append([left @ block @ b[i] for i, block in enumerate(self.off.blocks[j], 1)])
         return chain, OffRange(start, blocks), b[-1]
 
-    def _leading(self, sizes: Sizes) -> tuple[list[Matrix], list[Matrix]]:
+    def _leading(self, sizes: Sizes, *, turned: bool = False) -> tuple[list[Matrix], list[Matrix]]:
         """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L in the pilot's bases."""
         f = [left[:, :k] for (left, _), k in zip(self.forward, sizes.forward, strict=True)]
         b = [left[:, :k] for (left, _), k in zip(self.backward, sizes.backward, strict=True)]
-        return [np.eye(self.pilot.network.first.shape[1]), *f], b
+        f = [np.eye(self.pilot.network.first.shape[1]), *f]
+        return aligned_bases(f, b, self.pilot.chain.mixed) if turned else (f, b)
 
     def overlaps(self, sizes: Sizes) -> list[Matrix]:
-        """Return B_i^T W_i(0) F_{i-1} of each layer, for the leading directions."""
-        inner, outer = self._leading(sizes)
+        """Return B_i^T W_i(0) F_{i-1} of each layer, for the leading directions, aligned."""
+        inner, outer = self._leading(sizes, turned=True)
         layers = zip(outer, self.pilot.backward_bases, self.pilot.images, inner, strict=True)
         return [b.T @ (basis.T @ image) @ f for b, basis, image, f in layers]
 
     def bases(self, sizes: Sizes) -> tuple[list[Matrix], list[Matrix]]:
-        """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L in full."""
-        inner, outer = self._leading(sizes)
+        """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L in full, aligned."""
+        inner, outer = self._leading(sizes, turned=True)
         forward = [basis @ f for basis, f in zip(self.pilot.forward_bases, inner[1:], strict=True)]
         backward = [basis @ b for basis, b in zip(self.pilot.backward_bases, outer, strict=True)]
         return [inner[0], *forward], backward

@@ -75,10 +75,33 @@ def constants(seed: int = 0, sizes: Sizes | None = None, **options):
 
 
 def reference(found: Prepared, steps: int) -> Chain:
-    chain, _, _ = found.reduction.truncated(found.sizes)
+    chain, _, _ = found.reduction.truncated(found.sizes, aligned=True)
     for _ in range(steps):
         chain.advance(1.0, 0)
     return chain
+
+
+def test_aligned_bases_span_the_same_and_their_overlaps_are_diagonal():
+    found = prepared()[0]
+    chain, off, left = found.reduction.truncated(found.sizes)
+    turned, turned_off, turned_left = found.reduction.truncated(found.sizes, aligned=True)
+    for mixed in turned.mixed:
+        width = min(mixed.shape)
+        assert np.linalg.norm(mixed - np.eye(*mixed.shape) * np.pad(
+            np.diagonal(mixed), (0, mixed.shape[1] - width)
+        )) <= 1e-13  # fmt: skip
+    for _ in range(50):
+        chain.advance(1.0, 0)
+        turned.advance(1.0, 0)
+    ends = [left @ chain.activations()[-1], turned_left @ turned.activations()[-1]]
+    assert relative(ends[1], ends[0]) <= EXACT
+    beyond = [
+        part.product(c.corrections, c.scales) for part, c in ((off, chain), (turned_off, turned))
+    ]
+    assert relative(turned_left @ beyond[1], left @ beyond[0]) <= EXACT
+    inner, outer = found.reduction.bases(found.sizes)
+    for f, b, mixed in zip(inner[1:], outer, turned.mixed, strict=False):
+        np.testing.assert_allclose(f.T @ b, mixed, atol=1e-13)
 
 
 @cache
@@ -179,7 +202,7 @@ def test_zeros_beside_the_directions_change_nothing(way: str):
             *[np.zeros([n + 8 for n in a.shape]) for a in own.forward[1:]],
         ),
         targets=np.zeros((own.targets.shape[0] + 8, 2)),
-        mixed=tuple(np.zeros([n + 8 for n in g.shape]) for g in own.mixed),
+        mixed=tuple(np.zeros(len(g) + 8) for g in own.mixed),
         backward=tuple(np.zeros([n + 8 for n in b.shape]) for b in own.backward),
     )
     with numerics():

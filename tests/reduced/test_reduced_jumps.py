@@ -120,35 +120,41 @@ def test_short_runs_and_momentum_do_not_jump():
 
 
 def chain_of(rng, decay):
-    """Return a chain of two layers, its c_i and D_i^T; random numbers."""
+    """Return a chain of two layers, its c_i and D_i; random numbers."""
     rates = np.array([0.02, 0.01])
     made: Any = jumps.Chained
     chain = made(
         inputs=np.diag([1.0, 0.7]),
         targets=rng.normal(size=(2, 3)) / 2,
-        forward=(rng.normal(size=(2, 4)) / 3, rng.normal(size=(4, 3)) / 3),
-        mixed=(rng.normal(size=(4, 5)) / 4,),
+        forward=(rng.normal(size=(4, 2)) / 3, rng.normal(size=(3, 4)) / 3),
+        mixed=(rng.uniform(0.2, 1, 4),),
         backward=(rng.normal(size=(3, 5)) / 3,),
         rates=rates,
         logs=np.log1p(-rates * decay),
         data_fit_scale=np.float64(1.0),
     )
-    layers = (rng.normal(size=(2, 5)) / 5, rng.normal(size=(4, 3)) / 5)
+    layers = (rng.normal(size=(5, 2)) / 5, rng.normal(size=(3, 4)) / 5)
     return chain, np.array([0.9, 0.8]), layers
+
+
+def matrices(chain, scales, layers):
+    """M_1, M_2 and N_2 of a chain of two layers, by `reduced/chain.py`."""
+    mixed = np.eye(4, 5) * chain.mixed[0][:, None]
+    first = scales[0] * chain.forward[0] + mixed @ layers[0]
+    second = scales[1] * chain.forward[1] + layers[1]
+    return first, second, scales[1] * chain.backward[0] + layers[1] @ mixed
 
 
 def one_step(chain, scales, layers):
     """A step of gradient descent by the equations at the head of `reduced/chain.py`."""
     rho = np.exp(chain.logs)
-    first, second = (layer.T for layer in layers)
+    first, second, back = matrices(chain, scales, layers)
     f0 = chain.inputs
-    f1 = scales[0] * chain.forward[0].T @ f0 + chain.mixed[0] @ first @ f0
-    f2 = scales[1] * chain.forward[1].T @ f1 + second @ f1
-    b2 = chain.data_fit_scale * (f2 - chain.targets.T)
-    b1 = scales[1] * chain.backward[0].T @ b2 + chain.mixed[0].T @ second.T @ b2
-    first = rho[0] * first - chain.rates[0] * b1 @ f0.T
-    second = rho[1] * second - chain.rates[1] * b2 @ f1.T
-    return rho * scales, (first.T, second.T)
+    f1 = first @ f0
+    b2 = chain.data_fit_scale * (second @ f1 - chain.targets.T)
+    b1 = back.T @ b2
+    changes = [rate * b @ f.T for rate, b, f in zip(chain.rates, (b1, b2), (f0, f1), strict=True)]
+    return rho * scales, tuple(map(np.subtract, (rho[0] * layers[0], rho[1] * layers[1]), changes))
 
 
 def stepped(chain, scales, layers, count):
@@ -175,7 +181,7 @@ def test_what_only_decays_is_exact():
     chain, scales, layers = chain_of(np.random.default_rng(0), decay=0.1)
     chain = chain._replace(data_fit_scale=np.float64(0.0))
     wanted = stepped(chain, scales, layers, 3000)
-    found = jumped(chain, scales, layers, 1000.0, 20, 3)
+    found = jumped(chain, scales, layers, 1000.0, 21, 3)
     np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
     for own, true in zip(found[1], wanted[1], strict=True):
         np.testing.assert_allclose(own, true, rtol=1e-12)
@@ -189,7 +195,7 @@ def test_jumps_are_of_second_order_and_followed_by_steps_come_to_where_all_steps
 
     def error(count):
         # What is fast fades behind the jumps.
-        found = stepped(chain, *jumped(chain, scales, layers, 2000 / count, 8, count), 8000)
+        found = stepped(chain, *jumped(chain, scales, layers, 2000 / count, 9, count), 8000)
         pairs = zip(found[1], wanted[1], strict=True)
         return max(np.max(np.abs(own - true)) for own, true in pairs)
 
@@ -200,9 +206,9 @@ def test_jumps_are_of_second_order_and_followed_by_steps_come_to_where_all_steps
 
 def test_the_largest_rate_is_that_of_the_linearised_step():
     chain, scales, layers = chain_of(np.random.default_rng(2), decay=0.0)
-    rows = (chain.inputs, scales[0] * chain.inputs @ chain.forward[0])
-    rows = (rows[0], rows[1] + chain.inputs @ layers[0] @ chain.mixed[0].T)
-    back = (scales[1] * chain.backward[0] + layers[1].T @ chain.mixed[0], np.eye(3))
+    first, _, back = matrices(chain, scales, layers)
+    rows = (chain.inputs, chain.inputs @ first.T)
+    back = (back, np.eye(3))
     kernel = sum(
         rate * np.kron(f @ f.T, b @ b.T) for rate, f, b in zip(chain.rates, rows, back, strict=True)
     )
@@ -226,7 +232,7 @@ def test_a_jump_is_made_only_where_stages_were_enough_to_its_end(rises):
         constants = SimpleNamespace(
             data=SimpleNamespace(inputs=jnp.diag(chain.inputs)),
             targets=jnp.asarray(chain.targets.T),
-            forward=tuple(jnp.asarray(a.T) for a in chain.forward),
+            forward=tuple(map(jnp.asarray, chain.forward)),
             mixed=tuple(map(jnp.asarray, chain.mixed)),
             backward=tuple(map(jnp.asarray, chain.backward)),
             rates=jnp.asarray(chain.rates),
@@ -235,7 +241,7 @@ def test_a_jump_is_made_only_where_stages_were_enough_to_its_end(rises):
             pace=pace,
         )
         state = State(
-            tuple(jnp.asarray(layer.T) for layer in layers),
+            tuple(map(jnp.asarray, layers)),
             jnp.asarray(scales),
             (),
             jnp.ones((), bool),
