@@ -15,14 +15,14 @@ for JAX. Lists run over the layers, so entry j belongs to layer j + 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.merged import Merged
-from dlnsweep.reduced.tableau import Tableau, chebyshev, euler
+from dlnsweep.reduced.tableau import Tableau, chebyshev, decaying, euler
 
 Matrix = Float[np.ndarray, "_ _"]
 
@@ -31,11 +31,12 @@ _STABLE_SHARE = 0.995
 # Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
 # steps are made one by one until it has fallen to this share.
 _SETTLED = 1e-7
-# Stages that there is room for at first.
+# Stages that there is room for at first, and steps of gradient descent that are one step of a
+# method: its Euler steps.
 _ROOM = 16
 # Changes are kept as factors where r^2 times the stages is at most so many times the layers' mean
 # size: what is done with factors grows with r^2, what is done with sums with the sizes.
-_MERGED = 10.0
+_MERGED = 25.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Chain:
     memory: list[np.ndarray] | None = None
     residual_norm: float = np.nan
     _mode: np.ndarray | None = None
-    _merged: Merged | None = None
+    _merged: Merged | None = field(default=None, init=False)
 
     @property
     def depth(self) -> int:
@@ -177,24 +178,35 @@ class Chain:
             stages: See above.
             times: So many such advances, one after the other; only of one stage at most.
         """
-        if not stages:
-            norms = []
+        rates, norms = self.descent.rates, list[float]()
+        if stages > 1:
+            tables = [chebyshev(stages)]
+        else:
+            parts = [_ROOM] * (times // _ROOM)
+            tables = [euler(part) for part in [*parts, times % _ROOM] if part]
+        if stages:
+            rates = self.descent.speeds * rates
+        elif self.descent.momentum or (self._merged is None and times < _ROOM):
+            # Few steps are made sooner than layers are merged.
             for _ in range(times):
                 self._step()
                 norms.append(self.residual_norm)
             return norms
-        tableau = euler(times) if stages == 1 else chebyshev(stages)
-        rates = self.descent.speeds * self.descent.rates
+        for tableau in tables:
+            norms += self._along(tableau, steps, rates)
+        self.residual_norm = norms[-1]
+        return norms
+
+    def _along(
+        self, tableau: Tableau, length: float, rates: Float[np.ndarray, " L"]
+    ) -> list[float]:
         losses = rates * self.descent.weight_decay
         if tableau.stages * len(self.descent.inputs) ** 2 > _MERGED * np.mean(self._sizes):
-            norms = self._add_up(tableau, steps, rates, losses)
-        else:
-            merged = self._merge(tableau.stages)
-            fit = self.descent.data_fit_scale
-            faded, norms = merged.step(tableau, steps, rates, losses, fit)
-            self.scales = faded * self.scales
-            self.corrections = merged.corrections
-        self.residual_norm = norms[-1]
+            return self._add_up(tableau, length, rates, losses)
+        merged = self._merge(tableau.stages)
+        faded, norms = merged.step(tableau, length, rates, losses, self.descent.data_fit_scale)
+        self.scales = faded * self.scales
+        self.corrections = merged.corrections
         return norms
 
     @property
@@ -210,7 +222,7 @@ class Chain:
     ) -> list[float]:
         """Make a step as `Merged.step` does, with all changes in full."""
         count, norms = tableau.stages, list[float]()
-        tables = [tableau.decaying(length, loss) for loss in losses.tolist()]
+        tables = [decaying(tableau, length, loss) for loss in losses.tolist()]
         start, scales = self.corrections, self.scales
         found = [np.empty((count, d.size)) for d in start]
         for k in range(1, count + 1):
@@ -245,11 +257,16 @@ class Chain:
 
     def grow(self, layer: int, rows: int = 0, columns: int = 0) -> None:
         """Give the corrections of a layer, counted from 0, more rows or columns of zeros."""
-        pad = ((0, rows), (0, columns))
         self._merged = None
-        self.corrections[layer] = np.pad(self.corrections[layer], pad)
+
+        def grown(matrix: Matrix) -> Matrix:
+            made = np.zeros((matrix.shape[0] + rows, matrix.shape[1] + columns))
+            made[: matrix.shape[0], : matrix.shape[1]] = matrix
+            return made
+
+        self.corrections[layer] = grown(self.corrections[layer])
         if self.memory is not None:
-            self.memory[layer] = np.pad(self.memory[layer], pad)
+            self.memory[layer] = grown(self.memory[layer])
 
     def _step(self) -> None:
         changes, beta = self.velocity(), self.descent.momentum
@@ -274,13 +291,13 @@ class Chain:
         (to the first order); a step is stable where this operator stays below 2.
         """
         back = np.eye(self.corrections[-1].shape[0])
+        rates = self.descent.rates * self.descent.data_fit_scale
         pairs = []
         for j in range(self.depth - 1, -1, -1):
-            pairs.append((back.T @ back, activations[j].T @ activations[j]))
+            pairs.append((rates[j] * (back.T @ back), activations[j].T @ activations[j]))
             if j:
                 change = self.mixed[j - 1].T @ (self.corrections[j].T @ back)
                 back = self.scales[j] * (self.backward[j].T @ back) + change
-        rates = self.descent.rates[::-1] * self.descent.data_fit_scale
         # Power iteration on a positive sum of Kronecker products. It starts where the last call
         # has ended: the operator changes slowly, so a few iterations a call are enough.
         vector = self._mode
@@ -288,14 +305,12 @@ class Chain:
             # Fixed numbers of both signs: no direction is left out.
             places = np.arange(activations[-1].size).reshape(activations[-1].shape)
             vector = np.sin(1.0 + 2.0 * places)
+            vector /= np.linalg.norm(vector)
         value = 0.0
         for _ in range(20 if self._mode is None else 8):
-            image = sum(
-                eta * (left @ vector @ right)
-                for eta, (left, right) in zip(rates, pairs, strict=True)
-            )
-            value = float(np.linalg.norm(image)) / (float(np.linalg.norm(vector)) or 1.0)
-            vector = image / (float(np.linalg.norm(image)) or 1.0)
+            image = sum(left @ (vector @ right) for left, right in pairs)
+            value = float(np.sqrt(np.vdot(image, image)))
+            vector = image / (value or 1.0)
         # Zero says nothing of what is to come.
         self._mode = np.asarray(vector) if value else None
         return value

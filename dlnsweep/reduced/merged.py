@@ -25,51 +25,33 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from dlnsweep.reduced.tableau import Tableau
+from dlnsweep.reduced.tableau import Tableau, decaying
 
 Matrix = Float[np.ndarray, "_ _"]
 
 
 class _Layer(NamedTuple):
-    """What a stage reads and writes of one layer: views, made once for each stage.
+    """What a stage reads and writes of one layer and direction: views, made once for each stage.
 
     Attributes:
-        values: f_{j-1}.
-        scaled: Room for it times r_j, beside it
-        overlaps: for its products with what earlier stages had there.
-        both: The room for both.
-        earlier: f_{j-1} of earlier stages.
-        matrix: M_j, and below it g_i of earlier stages.
-        result: Room for f_j.
-        mixed: G_j.
-        pulled: Room for h of this stage, of the next layer.
-        pushed: Room for g of this stage.
-        signal: Room for s of this stage.
-        back_scaled: The same for the signals: b_j times r_j,
-        back_overlaps: its products with s of earlier stages,
-        back_both: the room for both,
-        back_earlier: s of earlier stages,
-        back_matrix: N_j, and below it h_i of earlier stages,
-        back_result: and room for b_{j-1}.
+        scaled: Room for what goes in (f_{j-1} or b_j) times r_j, beside it
+        overlaps: for its products with what earlier stages had there, and
+        both: for both.
+        earlier: What goes in at this layer (f_{j-1}, or s of it) of the earlier stages.
+        kept: Room for that of this stage.
+        matrix: M_j or N_j, and below it g_i or h_i of the earlier stages.
+        result: Room for what comes out (f_j or b_{j-1}).
+        factor: Room for g or h of this stage.
     """
 
-    values: Matrix
     scaled: Matrix
     overlaps: Matrix
     both: Matrix
     earlier: Matrix
+    kept: Matrix
     matrix: Matrix
     result: Matrix
-    mixed: Matrix
-    pulled: Matrix
-    pushed: Matrix
-    signal: Matrix
-    back_scaled: Matrix
-    back_overlaps: Matrix
-    back_both: Matrix
-    back_earlier: Matrix
-    back_matrix: Matrix
-    back_result: Matrix
+    factor: Matrix
 
 
 class Merged:
@@ -102,8 +84,7 @@ class Merged:
         self._rank, self._depth, room = rank, depth, rank * stages
         self._targets = np.ascontiguousarray(targets.T)
         self._residual = np.empty_like(self._targets)
-        # The last layer's G is the identity, and is not used.
-        self._mixed = [*mixed, np.zeros((0, 0))]
+        self._mixed = list(mixed)
         outer = [d.shape[0] for d in corrections]
         inner = [d.shape[1] for d in corrections]
         above = [*inner[1:], outer[-1]]
@@ -133,7 +114,7 @@ class Merged:
         sizes += [n * a for n, a in zip(inner, above, strict=True)]
         sizes += [n * b for n, b in zip(outer, below, strict=True)]
         self._sum = np.empty(max(sizes))
-        self._views: list[list[_Layer]] = []
+        self._views: list[tuple[list[_Layer], list[_Layer]]] = []
 
     @property
     def corrections(self) -> list[Matrix]:
@@ -158,7 +139,7 @@ class Merged:
             data_fit_scale: c.
         """
         rank, count = self._rank, tableau.stages
-        tables = {x: tableau.decaying(length, x) for x in set(losses.tolist())}
+        tables = {x: decaying(tableau, length, x) for x in set(losses.tolist())}
         decays = np.array([tables[x][0] for x in losses.tolist()])
         wide = {x: np.repeat(w, rank, axis=1) for x, (_, w) in tables.items()}
         weights = [wide[x] for x in losses.tolist()]
@@ -178,69 +159,55 @@ class Merged:
         data_fit_scale: float,
     ) -> float:
         if k == len(self._views):
-            self._views.append([self._view(k, j) for j in range(self._depth)])
-        layers, last = self._views[k], self._depth - 1
-        for j, layer in enumerate(layers):
-            np.multiply(layer.values, decays[j], out=layer.scaled)
-            if k:
-                np.matmul(layer.values, layer.earlier, out=layer.overlaps)
-                np.multiply(layer.overlaps, weights[j], out=layer.overlaps)
-            np.matmul(layer.both, layer.matrix, out=layer.result)
-            if j < last:
-                np.matmul(layer.result, layer.mixed, out=layer.pulled)
+            self._views.append(self._view(k))
+        (forward, backward), last = self._views[k], self._depth - 1
+        for j, layer in enumerate(forward):
+            self._through(layer, layer.kept, weights[j], decays[j])
         signal = self._residual
         np.subtract(signal, self._targets, out=signal)
         norm = float(np.sqrt(np.vdot(signal, signal)))
         np.multiply(signal, data_fit_scale, out=signal)
         for j in range(last, -1, -1):
-            layer = layers[j]
-            np.multiply(signal, factors[j], out=layer.signal)
+            layer = backward[j]
+            np.multiply(signal, factors[j], out=layer.kept)
             if j < last:
-                np.matmul(layer.signal, layer.mixed.T, out=layer.pushed)
+                # Both read G_j, which is in the cache the second time.
+                np.matmul(layer.kept, self._mixed[j].T, out=forward[j].factor)
+                np.matmul(forward[j].result, self._mixed[j], out=backward[j + 1].factor)
             else:
-                layer.pushed[:] = layer.signal
-            if not j:
-                break
-            np.multiply(signal, decays[j], out=layer.back_scaled)
-            if k:
-                np.matmul(signal, layer.back_earlier, out=layer.back_overlaps)
-                np.multiply(layer.back_overlaps, weights[j], out=layer.back_overlaps)
-            np.matmul(layer.back_both, layer.back_matrix, out=layer.back_result)
-            signal = layer.back_result
+                forward[j].factor[:] = layer.kept
+            if j:
+                self._through(layer, signal, weights[j], decays[j])
+                signal = layer.result
         return norm
 
-    def _view(self, k: int, j: int) -> _Layer:
-        """Return what stage k reads and writes of layer j."""
-        rank, last = self._rank, self._depth - 1
-        made, new = slice(0, k * rank), slice(k * rank, (k + 1) * rank)
-        inner, outer = self._corrections[j].shape
+    def _through(
+        self, layer: _Layer, values: Matrix, weights: Float[np.ndarray, " k"], decay: float
+    ) -> None:
+        np.multiply(values, decay, out=layer.scaled)
+        if len(weights):
+            np.matmul(values, layer.earlier, out=layer.overlaps)
+            np.multiply(layer.overlaps, weights, out=layer.overlaps)
+        np.matmul(layer.both, layer.matrix, out=layer.result)
 
-        def below(matrix: Matrix, size: int, rows: slice) -> Matrix:
-            return matrix[size + rows.start : size + rows.stop]
+    def _view(self, k: int) -> tuple[list[_Layer], list[_Layer]]:
+        """Return what stage k reads and writes, forward and backward."""
+        made, end = k * self._rank, (k + 1) * self._rank
 
-        scaled, back = self._scaled[j], self._back_scaled[j]
-        nothing = np.zeros((0, 0))
-        return _Layer(
-            values=self._values[j][new],
-            scaled=scaled[:, :inner],
-            overlaps=scaled[:, inner : inner + made.stop],
-            both=scaled[:, : inner + made.stop],
-            earlier=self._values[j][made].T,
-            matrix=self._straight[j][: inner + made.stop],
-            result=self._values[j + 1][new] if j < last else self._residual,
-            mixed=self._mixed[j],
-            pulled=below(self._back[j + 1], len(self._signals[j + 1].T), new)
-            if j < last
-            else nothing,
-            pushed=below(self._straight[j], inner, new),
-            signal=self._signals[j][new],
-            back_scaled=back[:, :outer],
-            back_overlaps=back[:, outer : outer + made.stop],
-            back_both=back[:, : outer + made.stop],
-            back_earlier=self._signals[j][made].T,
-            back_matrix=self._back[j][: outer + made.stop],
-            back_result=self._results[j],
+        def layer(room: Matrix, kept: Matrix, matrix: Matrix, size: int, result: Matrix) -> _Layer:
+            here = size + made
+            return _Layer(
+                room[:, :size], room[:, size:here], room[:, :here], kept[:made].T, kept[made:end],
+                matrix[:here], result, matrix[here : size + end],
+            )  # fmt: skip
+
+        results = [*(values[made:end] for values in self._values[1:]), self._residual]
+        inner, outer = zip(*(d.shape for d in self._corrections), strict=True)
+        forward = zip(self._scaled, self._values, self._straight, inner, results, strict=True)
+        backward = zip(
+            self._back_scaled, self._signals, self._back, outer, self._results, strict=True
         )
+        return [layer(*parts) for parts in forward], [layer(*parts) for parts in backward]
 
     def _add(self, weights: list[Float[np.ndarray, " k"]], decays: Float[np.ndarray, " L"]) -> None:
         """Add up what the stages have kept."""
@@ -250,11 +217,11 @@ class Merged:
             signals, own = self._signals[j][:count], weights[j][:, None]
             weighted = (own * self._values[j][:count]).T
             self._grow(corrections, weighted, signals, decays[j])
-            straight, pushed = np.split(self._straight[j][: inner + count], [inner])
-            self._grow(straight, weighted, pushed, decays[j])
+            straight, end = self._straight[j], inner + count
+            self._grow(straight[:inner], weighted, straight[inner:end], decays[j])
             if j:
-                back, pulled = np.split(self._back[j][: outer + count], [outer])
-                self._grow(back, (own * signals).T, pulled, decays[j])
+                back, end = self._back[j], outer + count
+                self._grow(back[:outer], (own * signals).T, back[outer:end], decays[j])
 
     def _grow(self, matrix: Matrix, left: Matrix, right: Matrix, decay: float) -> None:
         # In place: arrays of this size are mapped anew, page by page, each time they are made.

@@ -71,14 +71,19 @@ def coarser(schedule: list[Advance], descent: Descent) -> list[Advance]:
         relaxing = i < len(schedule) and schedule[i].stages == 1
         if i < len(schedule) and (relaxing or sum(one.stages != 1 for one in group) < 2):
             continue
-        # The short steps before the last checkpoint stay; earlier ones are passed over.
-        last = next((k for k, one in enumerate(group[::-1]) if one.stages != 1), len(group))
-        merged, kept = group[: len(group) - last], group[len(group) - last :]
+        # What is recorded shall have forgotten the last long step, or it is that step's error: the
+        # last short ones come at the end.
+        last = next((k for k in range(len(group), 0, -1) if group[k - 1].stages == 1), 0)
+        first = next((k for k in range(last, 0, -1) if group[k - 1].stages != 1), 0)
+        merged, kept = group[:first] + group[last:], group[first:last]
         steps = sum(one.steps for one in merged)
         stiffness = max(one.stiffness for one in merged)
         stages = stages_for(steps / (1 - descent.momentum) * stiffness)
         checked = any(one.checked for one in group)
-        made += [Advance(steps, stages, stiffness), *kept]
+        made += [
+            Advance(steps, stages, stiffness),
+            *(one._replace(checked=False) for one in kept),
+        ]
         made[-1] = made[-1]._replace(checked=checked)
         group = []
     return made

@@ -14,14 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlnsweep.reduced.chain import Chain, Matrix, settling_steps
+from dlnsweep.reduced.bases import Bases
+from dlnsweep.reduced.chain import settling_steps
 from dlnsweep.reduced.path import Advance, Sample
 from dlnsweep.reduced.start import Network
 from dlnsweep.reduced.tableau import stages_for
 
-# Once a direction must be added, all are that leave the span by more than this share of the
-# tolerance, so that the next checkpoint does not read the matrices for the rest.
-_HYSTERESIS = 0.25
 # Gradient descent may begin where it is unstable and leave for where it is not. Where it stays
 # until differences have grown by e to this power it is chaotic, and no truncation follows it.
 _MOST_GROWTH = 7.0
@@ -36,9 +34,6 @@ _TINY, _TINY_WITHOUT_DECAY = 1e-3, 0.1
 _FINEST = 1e-13
 # So many short steps come before a checkpoint; see `_relax`.
 _RELAXING = 12
-# An activation counts for at most this many times what the later layers make the targets of, which
-# is more up to widths of a thousand times the input's; see `Pilot.largest_activations`.
-_LARGEST_BESIDE_TARGETS = 30.0
 
 
 @dataclass(frozen=True)
@@ -97,42 +92,25 @@ class Pilot:
         self.largest_share = largest_share
         self.largest_work = largest_work
         self.pace = pace
-        depth = network.depth
-        outputs = network.descent.targets.shape[0]
-        sizes = [network.first.shape[0], *[w.shape[0] for w in network.rest]]
-        self.weights = [network.first, *network.rest]
-        rank = network.first.shape[1]
-        self.forward_bases = [np.zeros((n, 0)) for n in sizes[:-1]]
-        self.backward_bases = [*[np.zeros((n, 0)) for n in sizes[:-1]], np.eye(outputs)]
-        # W_{j+1} F_j with F_0 the identity, and W_j^T B_j.
-        self.images = [network.first, *[np.zeros((n, 0)) for n in sizes[1:]]]
-        self.preimages: list[Matrix] = [np.zeros((n, 0)) for n in [0, *sizes[:-1]]]
-        if depth > 1:
-            self.preimages[-1] = network.rest[-1].T.copy()
-        inner = [rank, *[0] * (depth - 1)]
-        outer = [*[0] * (depth - 1), outputs]
-        self.chain = Chain(
-            network.descent,
-            forward=[np.zeros((o, i)) for o, i in zip([*inner[1:], outputs], inner, strict=True)],
-            mixed=[np.zeros((0, 0)) for _ in range(depth - 1)],
-            backward=[np.zeros((outer[j], outer[j - 1] if j else 0)) for j in range(depth)],
-            corrections=[np.zeros((o, i)) for o, i in zip(outer, inner, strict=True)],
-            scales=np.ones(depth),
-        )
-        if depth == 1:
-            self.chain.forward[0] = network.first
-        self._largest = np.zeros(depth)
-        self.largest_activations = np.full(depth - 1, np.inf)
+        bases = self._bases = Bases(network)
+        self.chain, self.weights = bases.chain, bases.weights
         self.refusal = ""
         self.samples: list[Sample] = []
         self.schedule: list[Advance] = []
         # The largest eigenvalue of a step of gradient descent, at the last checkpoint.
         self._now_stiffness = 0.0
         self.residual_norm = np.nan
-        self.leak = 0.0
-        self.streams = self.work = 0
+        self.work = 0
         with np.errstate(over="ignore", invalid="ignore"):
             self._run(num_steps)
+        # Vectors are columns for those who read them.
+        self.forward_bases = [basis.rows.T for basis in bases.forward]
+        self.backward_bases = [basis.rows.T for basis in bases.backward]
+        self.images = [image.rows.T for image in bases.images]
+        self.preimages = [preimage.rows.T for preimage in bases.preimages]
+        self.largest_activations = bases.largest_activations
+        self.leak = pace.tolerance * bases.leak
+        self.streams = bases.streams
 
     @classmethod
     def complete(cls, network: Network) -> Pilot:
@@ -231,7 +209,12 @@ class Pilot:
                 # The last short steps end with the run.
                 steps = min(steps, max(left - relaxation, 0.0))
             stages = 0 if exactly else stages_for(steps * speed * self._now_stiffness)
-            if steps > 0:
+            if now < exact:
+                # One by one up to the next checkpoint.
+                times = int(np.ceil(min(check, exact, num_steps) - now))
+                self._advance(steps, 0, times)
+                steps *= times
+            elif steps > 0:
                 self._advance(steps, stages)
             now, since, relaxing = now + steps, since + steps, 0.0
             if stages and now >= min(check, num_steps - relaxation):
@@ -288,40 +271,16 @@ class Pilot:
 
     def _check(self, steps: float) -> None:
         """Form activations and signals in full, extend the bases, and keep what was visited."""
-        chain, depth = self.chain, self.network.depth
-        tolerance = self._tolerance()
-        activations = [np.diag(self.network.descent.inputs)]
-        for j in range(depth - 1):
-            full = chain.scales[j] * (self.images[j] @ activations[-1])
-            full += self.backward_bases[j] @ (chain.corrections[j] @ activations[-1])
-            size = min(float(np.linalg.norm(full)), float(self.largest_activations[j]))
-            self._extend_forward(j, full, tolerance * size)
-            activations.append(self.forward_bases[j].T @ full)
-        output = chain.scales[-1] * (self.images[-1] @ activations[-1])
-        output += chain.corrections[-1] @ activations[-1]
-        if not np.all(np.isfinite(output)):
+        chain = self.chain
+        sample, output = self._bases.visit(self._tolerance(), np.sqrt(steps))
+        if not sample.signals:
             self.refusal = "the pilot run diverged"
             return
-        residual = output - chain.descent.targets
-        self.residual_norm = float(np.linalg.norm(residual))
-        full = chain.descent.data_fit_scale * residual
-        weight = np.sqrt(steps)
-        signals = [full]
-        self._largest[-1] = max(self._largest[-1], weight * np.linalg.norm(full))
-        for j in range(depth - 1, 0, -1):
-            below = chain.scales[j] * (self.preimages[j] @ signals[0])
-            below += self.forward_bases[j - 1] @ (chain.corrections[j].T @ signals[0])
-            self._largest[j - 1] = max(self._largest[j - 1], weight * np.linalg.norm(below))
-            self._extend_backward(j - 1, below, tolerance * self._largest[j - 1] / weight)
-            signals.insert(0, self.backward_bases[j - 1].T @ below)
-            # Squares of what is nearly nothing are nothing, and then it bounds nothing.
-            if norm := np.linalg.norm(below):
-                most = _LARGEST_BESIDE_TARGETS * np.linalg.norm(chain.descent.targets)
-                most *= np.linalg.norm(signals[-1]) / norm
-                self.largest_activations[j - 1] = min(self.largest_activations[j - 1], most)
-        self.samples.append(Sample(weight, activations[1:], signals))
-        self._now_stiffness = chain.sharpness([*activations, output])
-        shares = [basis.shape[1] / basis.shape[0] for basis in self.backward_bases[:-1]]
+        self.residual_norm = float(np.linalg.norm(output - chain.descent.targets))
+        self.samples.append(sample)
+        inputs = np.diag(chain.descent.inputs)
+        self._now_stiffness = chain.sharpness([inputs, *sample.activations, output])
+        shares = [basis.share for basis in self._bases.backward[:-1]]
         if max(shares, default=0.0) > self.largest_share:
             self.refusal = "the run visits too large a part of the hidden layers"
         elif self.work > self.largest_work:
@@ -338,52 +297,3 @@ class Pilot:
             return self.pace.tolerance
         tiny = _TINY if self.network.descent.weight_decay else _TINY_WITHOUT_DECAY
         return max(self.pace.tolerance * min(1.0, share / tiny), _FINEST)
-
-    def _extend_forward(self, j: int, full: Matrix, allowed: float) -> None:
-        """Let F_{j+1} hold `full` up to `allowed`."""
-        new = self._beyond(self.forward_bases[j], full, allowed)
-        if not new.shape[1]:
-            return
-        chain = self.chain
-        self.streams += 1
-        image = self.weights[j + 1] @ new
-        chain.forward[j] = np.vstack([chain.forward[j], new.T @ self.images[j]])
-        chain.mixed[j] = np.vstack([chain.mixed[j], new.T @ self.backward_bases[j]])
-        above = image if j + 2 == chain.depth else self.forward_bases[j + 1].T @ image
-        chain.forward[j + 1] = np.hstack([chain.forward[j + 1], above])
-        chain.grow(j + 1, columns=new.shape[1])
-        self.forward_bases[j] = np.hstack([self.forward_bases[j], new])
-        self.images[j + 1] = np.hstack([self.images[j + 1], image])
-
-    def _extend_backward(self, j: int, full: Matrix, allowed: float) -> None:
-        """Let B_{j+1} hold `full` up to `allowed`."""
-        new = self._beyond(self.backward_bases[j], full, allowed)
-        if not new.shape[1]:
-            return
-        chain = self.chain
-        chain.mixed[j] = np.hstack([chain.mixed[j], self.forward_bases[j].T @ new])
-        above = self.preimages[j + 1].T @ new
-        chain.backward[j + 1] = np.hstack([chain.backward[j + 1], above])
-        if j:
-            self.streams += 1
-            preimage = self.weights[j].T @ new
-            below = preimage.T @ self.backward_bases[j - 1]
-            chain.backward[j] = np.vstack([chain.backward[j], below])
-            self.preimages[j] = np.hstack([self.preimages[j], preimage])
-        chain.grow(j, rows=new.shape[1])
-        self.backward_bases[j] = np.hstack([self.backward_bases[j], new])
-
-    def _beyond(self, basis: Matrix, vectors: Matrix, allowed: float) -> Matrix:
-        """Return orthonormal directions of `vectors` outside `basis`, if they exceed `allowed`."""
-        outside = vectors - basis @ (basis.T @ vectors)
-        length = float(np.linalg.norm(outside))
-        if not length > allowed:
-            if allowed > 0:
-                self.leak = max(self.leak, self.pace.tolerance * length / allowed)
-            return np.zeros((basis.shape[0], 0))
-        left, values, _ = np.linalg.svd(outside, full_matrices=False)
-        left = left[:, values > _HYSTERESIS * allowed]
-        left = left[:, : basis.shape[0] - basis.shape[1]]
-        # Once more: a small remainder is not orthogonal to the basis to the last digit.
-        left = left - basis @ (basis.T @ left)
-        return np.linalg.qr(left)[0]

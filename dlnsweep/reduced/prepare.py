@@ -17,6 +17,8 @@ _LARGEST_SHARE = 0.9
 _LARGEST_WORK = 0.25
 # The estimate is aimed at this share of the tolerance, and is near enough above the second.
 _AIM, _NEAR = 0.6, 0.25
+# Thresholds change by these factors at most from trial to trial.
+_LEAST, _MOST = 0.02, 10.0
 _MOST_TRIALS = 6
 # A level of the compressed network has at most this share of the last one's error: 1/10 was seen
 # for depth 4, 1/30 and less for depth 3 (reduced/law.py).
@@ -75,7 +77,7 @@ class Prepared:
 
 def paces(tolerance: float) -> list[Pace]:
     """Return how to follow a run for a tolerance: at first, and once more if that fails."""
-    first = Pace(tolerance / 3e3, exact=200, stride=0.07, checks=0.07, shrink=0.1)
+    first = Pace(tolerance / 3e3, exact=200, stride=0.07, checks=0.07, shrink=0.3)
     second = Pace(
         first.tolerance / 10,
         4 * first.exact,
@@ -175,15 +177,16 @@ def _search(
     best: Prepared | None = None
     nearest: Prepared | None = None
 
-    def attempt(thresholds: Thresholds) -> Prepared:
+    def attempt(thresholds: Thresholds, most: float) -> Prepared:
         sizes = reduction.sizes_for(thresholds.forward, thresholds.backward)
         leak = thinness * reduction.pilot.leak
-        estimate = max(reduction.rehearse(sizes), _LEAK_GAIN * leak)
+        estimate = max(reduction.rehearse(sizes, most), _LEAK_GAIN * leak)
         estimate *= safety
         return Prepared(reduction, sizes, estimate, thresholds)
 
     for _ in range(_MOST_TRIALS):
-        tried = attempt(thresholds)
+        # Beyond this it makes no difference by how much.
+        tried = attempt(thresholds, tolerance if best else _AIM * tolerance / _LEAST)
         if nearest is None or tried.estimate < nearest.estimate:
             nearest = tried
         if tried.estimate <= tolerance:
@@ -193,7 +196,7 @@ def _search(
         elif best:
             break
         # The error is about proportional to the thresholds.
-        factor = float(np.clip(_AIM * tolerance / max(tried.estimate, 1e-300), 0.02, 10.0))
+        factor = float(np.clip(_AIM * tolerance / max(tried.estimate, 1e-300), _LEAST, _MOST))
         thresholds = thresholds.times(factor, factor)
     if best is None:
         assert nearest is not None
@@ -201,7 +204,7 @@ def _search(
         return replace(nearest, refusal=text)
     for factors in () if hint or not trades else _TRADES:
         assert best.thresholds is not None
-        tried = attempt(best.thresholds.times(*factors))
+        tried = attempt(best.thresholds.times(*factors), tolerance)
         cheaper = tried.sizes.step_flops(rank) < best.sizes.step_flops(rank)
         if tried.estimate <= tolerance and cheaper:
             best = tried

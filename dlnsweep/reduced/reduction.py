@@ -148,7 +148,9 @@ def off_range_blocks(pilot: Pilot) -> OffRange:
 
 def _sized(matrix: Matrix, rows: int, columns: int) -> Matrix:
     """Return `matrix` with zeros up to the given size."""
-    return np.pad(matrix, ((0, rows - matrix.shape[0]), (0, columns - matrix.shape[1])))
+    made = np.zeros((rows, columns))
+    made[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return made
 
 
 def _principal(blocks: list[Matrix]) -> tuple[Matrix, Float[np.ndarray, " k"]]:
@@ -363,14 +365,19 @@ class Reduction:
         """Return ||Phi|| along the rehearsal at some steps; see `Rehearsal.at`."""
         return self.rehearsal.at(steps)
 
-    def rehearse(self, sizes: Sizes) -> float:
-        """Return the largest relative deviation of the truncated chain along the schedule."""
+    def rehearse(self, sizes: Sizes, most: float = np.inf) -> float:
+        """Return the largest relative deviation of the truncated chain along the schedule.
+
+        Args:
+            sizes: The numbers of directions.
+            most: The rehearsal ends where the deviation is beyond this.
+        """
         worst = 0.0
         with np.errstate(over="ignore", invalid="ignore"):
             for found, true in zip(self._follow(sizes), self.records, strict=True):
                 worst = max(worst, self._deviation(found, true))
-                if not np.isfinite(worst):
-                    return np.inf
+                if not worst <= most or not np.isfinite(worst):
+                    break
         return worst
 
     def deviation_within(self, sizes: tuple[int, ...]) -> float:

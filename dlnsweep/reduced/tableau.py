@@ -16,7 +16,7 @@ from jaxtyping import Float
 _DAMPING = 2 / 13
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tableau:
     """An explicit method of s stages.
 
@@ -31,23 +31,25 @@ class Tableau:
         """How many times the velocity is evaluated."""
         return self.weights.shape[1]
 
-    def decaying(
-        self, length: float, loss: float
-    ) -> tuple[Float[np.ndarray, " s_1"], Float[np.ndarray, "s_1 s"]]:
-        """Return what a step makes of y' = v - loss y: r and w in y_k = r_k y + sum_i w_ki v_i.
 
-        The stages are the method's own, y_k = y + h sum_i a_ki (v_i - loss y_i), solved for y_k.
+# A rehearsal takes the steps of the one before it.
+@lru_cache(maxsize=512)
+def decaying(
+    tableau: Tableau, length: float, loss: float
+) -> tuple[Float[np.ndarray, " s_1"], Float[np.ndarray, "s_1 s"]]:
+    """Return what a step makes of y' = v - loss y: r and w in y_k = r_k y + sum_i w_ki v_i.
 
-        Args:
-            length: h.
-            loss: The rate of decay.
-        """
-        count = len(self.weights)
-        steps = length * np.hstack([self.weights, np.zeros((count, 1))])
-        solved = np.linalg.solve(
-            np.eye(count) + loss * steps, np.hstack([np.ones((count, 1)), steps])
-        )
-        return solved[:, 0], solved[:, 1:-1]
+    The stages are the method's own, y_k = y + h sum_i a_ki (v_i - loss y_i), solved for y_k.
+
+    Args:
+        tableau: The method.
+        length: h.
+        loss: The rate of decay.
+    """
+    count = len(tableau.weights)
+    steps = length * np.hstack([tableau.weights, np.zeros((count, 1))])
+    solved = np.linalg.solve(np.eye(count) + loss * steps, np.hstack([np.ones((count, 1)), steps]))
+    return solved[:, 0], solved[:, 1:-1]
 
 
 @lru_cache(maxsize=64)

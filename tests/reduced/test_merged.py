@@ -86,7 +86,7 @@ def test_a_step_is_that_of_the_method(
         chain = chain_of(3, SIZES[4 - depth :], decay)
         for steps in (1.5, 0.7):
             # A second one goes on with what the first has merged.
-            other = replace(chain, corrections=list(chain.corrections), _merged=None)
+            other = replace(chain, corrections=list(chain.corrections))
             expected = by_recurrence(other, steps, stages)
             chain.velocity()
             before = chain.residual_norm
@@ -101,10 +101,12 @@ def test_a_step_is_that_of_the_method(
 def test_short_steps_together_are_those_one_by_one(kept: float, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dlnsweep.reduced.chain._MERGED", kept)
     together, single = chain_of(2, SIZES, 0.2), chain_of(2, SIZES, 0.2)
-    for stages in (0, 1):
-        norms = together.advance(0.5 if stages else 1.0, stages, 7)
+    # Of many steps of gradient descent some are made together, each exactly.
+    for stages, times in ((0, 7), (1, 7), (0, 37), (0, 3)):
+        norms = together.advance(0.5 if stages else 1.0, stages, times)
+        assert len(norms) == times
         expected = []
-        for _ in range(7):
+        for _ in range(times):
             changes = single.velocity()
             expected.append(single.residual_norm)
             speeds = [*single.descent.speeds, single.descent.speeds]

@@ -294,6 +294,24 @@ def test_exact_steps_stay_exact_where_the_start_is_unstable():
     assert [part.steps for part in found[5:]] == [2.0, 3.0, 2.0]
 
 
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_what_a_rehearsal_records_has_forgotten_its_last_long_step(before: int):
+    # Pairs of long steps begin wherever exact ones end, also between a checkpoint and the next.
+    parts = [Advance(1.0, 0, 0.5)] * 4
+    parts += [Advance(8.0, 3, 0.5)] * before
+    for _ in range(6):
+        short = [Advance(2.0, 1, 0.5)] * 11 + [Advance(2.0, 1, 0.5, checked=True)]
+        parts += [Advance(8.0, 3, 0.5), *short, Advance(9.0, 3, 0.5)]
+    parts += [Advance(7.0, 3, 0.5, checked=True)]
+    found = coarser(parts, network_of().descent)
+    assert abs(sum(x.steps for x in found) - sum(x.steps for x in parts)) <= EXACT
+    checked = [i for i, part in enumerate(found) if part.checked]
+    assert len(checked) > 5
+    relaxed = [all(x.stages == 1 for x in found[i - 11 : i + 1]) for i in checked]
+    # Before the last of these parts the pilot takes no short steps either.
+    assert all(relaxed[:-1])
+
+
 def test_the_pilot_follows_a_residual_that_decays_to_nothing():
     network = network_of((24, 40, 31), decay=0.0)
     pilot = Pilot(network, 4000, PACE)
@@ -385,6 +403,10 @@ def test_the_whole_chain_rehearses_without_error(pilot):
     assert reduction.rehearse(reduction.everything) == 0.0
     smaller = [reduction.rehearse(reduction.sizes_for(t, t / 4)) for t in (1e-2, 1e-4, 1e-6)]
     assert smaller[0] > 10 * smaller[1] > 100 * smaller[2] > 0
+    # Where more than so much does not matter, it ends there: with the record that showed it.
+    sizes = reduction.sizes_for(1e-4, 1e-4 / 4)
+    assert smaller[1] / 10 < reduction.rehearse(sizes, smaller[1] / 10) <= smaller[1]
+    assert reduction.rehearse(sizes, smaller[1]) == smaller[1]
 
 
 def test_thresholds_choose_leading_directions(pilot):
