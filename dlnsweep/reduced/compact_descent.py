@@ -38,8 +38,8 @@ class Blocks(NamedTuple):
 
     Attributes:
         output_basis: B_L, in the signals' coordinates.
-        off_start: See `reduction.OffRange.start`.
-        off_blocks: See `reduction.OffRange.blocks`.
+        off_start: See `off_range.OffRange.start`.
+        off_blocks: See `off_range.OffRange.blocks`.
         overlaps: B_i^T W_i(0) F_{i-1} of each layer.
         squared_norms: ||W_i(0)||_F^2; of the first layer its part on range(Y).
         first_off_norm: ||W_1(0) V_perp||_F^2.

@@ -57,7 +57,7 @@ class ReducedView(LinearView):
 
     @cached_property
     def off_range(self) -> Float[Array, "d off"]:
-        """W_{L:1} V_perp; see `reduction.OffRange`."""
+        """W_{L:1} V_perp; see `off_range.OffRange`."""
         blocks, scales = self._constants.blocks, self._state.scales
         seen: list[Array] = []
         value = scales[0] * blocks.off_start[0]

@@ -11,10 +11,11 @@ import pytest
 
 from dlnsweep.reduced.chain import Chain, Descent
 from dlnsweep.reduced.merged import Merged
+from dlnsweep.reduced.off_range import off_range_blocks
 from dlnsweep.reduced.path import Advance, coarser
 from dlnsweep.reduced.pilot import Pace, Pilot
 from dlnsweep.reduced.prepare import Thresholds, paces, prepare
-from dlnsweep.reduced.reduction import Reduction, Sizes, off_range_blocks
+from dlnsweep.reduced.reduction import Reduction, Sizes
 from dlnsweep.reduced.start import Network
 from dlnsweep.reduced.tableau import Tableau, stages_for
 
