@@ -1,8 +1,7 @@
 """Where a walk is looked at: the states before some of its jumps, kept while it goes on.
 
-A place is a step. What is kept of it is the walk before the first jump that ends beyond it and is
-long enough to be made anew; a jump is kept for one place, so that two places in one jump are two
-jumps.
+A place is a step. What is kept of it is the walk before the first jump that ends beyond it; a jump
+is kept for one place, so that two places in one jump are two jumps.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ from dlnsweep.numerics.streams import purpose_key, uniform
 # No walk comes to this step.
 NOWHERE = 2**62
 NOT_YET = -1.0
-# A jump is looked at from so many times the least on that one may have: made anew it is to end as
-# precisely as at a record, which takes shorter ones.
-_LEAST_TIMES = 2
 # Between two records that are closer there is no jump, whatever one costs: see `Motion.least`.
 _CLOSE = 20 * TERMS
 
@@ -51,18 +47,17 @@ def begun(count: int, walk: Any) -> Places:
     return Places(jnp.full(count, NOWHERE, jnp.int64), jnp.zeros(count, jnp.int64), before, found)
 
 
-def passed(places: Places, before: Any, after: Any, least: int) -> Places:
+def passed(places: Places, before: Any, after: Any) -> Places:
     """Return the places when a walk has gone on, by real steps or by a jump.
 
     Args:
         places: The places.
         before: The walk before.
         after: The walk after.
-        least: The least that a jump may have.
     """
     length = after.now - before.now
-    looks = (after.jumps > before.jumps) & (length >= _LEAST_TIMES * least)
-    due = looks & (places.lengths == 0) & (places.steps < after.now)
+    jumped = after.jumps > before.jumps
+    due = jumped & (places.lengths == 0) & (places.steps < after.now)
     first = due & (jnp.cumsum(due) == 1)
 
     def kept(old: Array, new: Array) -> Array:

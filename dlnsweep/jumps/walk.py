@@ -190,8 +190,7 @@ def walked(
             walk,
         )
         if walk.places is not None:
-            kept = passed(walk.places, walk, after, motion.least)
-            after = after._replace(places=kept)
+            after = after._replace(places=passed(walk.places, walk, after))
         # A jump that follows is paid for by its price.
         price = motion.prices[after.choice.kind]
         paid = jnp.ceil(motion.least * price).astype(left.dtype)
