@@ -17,6 +17,7 @@ import numpy as np
 from dlnsweep.contracts.network import network_of
 from dlnsweep.engine.program import Program
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
+from dlnsweep.numerics.elementary import by_primitives
 from dlnsweep.numerics.lazy import jax
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.entries import Refused
@@ -133,7 +134,8 @@ class VectorProgram(Program):
             (inputs.constants, carry.state),
         )
         kernel: Any = self.kernel
-        self._jaxpr = jax.make_jaxpr(kernel.step)(*one, np.int64(0))
+        with by_primitives():
+            self._jaxpr = jax.make_jaxpr(kernel.step)(*one, np.int64(0))
         self._structure = jax.tree.structure(carry.state)
         self._active = _place_of_active(carry.state)
         self._steps: dict[tuple[bool, ...], Steps] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -28,12 +28,16 @@ def _relu(z: Float[Array, "k n"]) -> Float[Array, "k n"]:
 
 def _gelu(z: Float[Array, "k n"]) -> Float[Array, "k n"]:
     # z Phi(z), with the normal distribution function itself and not its approximation by a tanh.
-    return jax.nn.gelu(z, approximate=False)
+    from dlnsweep.numerics.elementary import gelu
+
+    return gelu(z)
 
 
 def _erf(z: Float[Array, "k n"]) -> Float[Array, "k n"]:
     # (2 / sqrt(pi)) int_0^z exp(-s^2) ds; Saad and Solla 1995 have erf(z / sqrt 2).
-    return lax.erf(z)
+    from dlnsweep.numerics.elementary import erf
+
+    return erf(z)
 
 
 def _quadratic(z: Float[Array, "k n"]) -> Float[Array, "k n"]:
@@ -42,7 +46,9 @@ def _quadratic(z: Float[Array, "k n"]) -> Float[Array, "k n"]:
 
 def _softplus(z: Float[Array, "k n"]) -> Float[Array, "k n"]:
     # log(1 + exp z)
-    return jax.nn.softplus(z)
+    from dlnsweep.numerics.elementary import softplus
+
+    return softplus(z)
 
 
 ACTIVATIONS: dict[str, Activation] = {
