@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.merged import Merged
-from dlnsweep.reduced.tableau import Tableau, chebyshev, decaying, euler
+from dlnsweep.reduced.tableau import MOST_TABLED, Tableau, chebyshev, decaying, euler, recurrence
 
 Matrix = Float[np.ndarray, "_ _"]
 
@@ -179,6 +179,8 @@ class Chain:
             times: So many such advances, one after the other; only of one stage at most.
         """
         rates, norms = self.descent.rates, list[float]()
+        if stages > MOST_TABLED:
+            return self._recur(steps, stages)
         if stages > 1:
             tables = [chebyshev(stages)]
         else:
@@ -195,6 +197,35 @@ class Chain:
         for tableau in tables:
             norms += self._along(tableau, steps, rates)
         self.residual_norm = norms[-1]
+        return norms
+
+    def _recur(self, length: float, stages: int) -> list[float]:
+        """Make a step of `tableau.recurrence`, of any number of stages; see `advance`."""
+        w0, w1, values, b = recurrence(stages)
+        start, norms = [*self.corrections, self.scales], list[float]()
+        before, now = start, start
+        first: list[np.ndarray] = []
+        for j in range(1, stages + 1):
+            changes = [
+                length * speed * change
+                for speed, change in zip(
+                    [*self.descent.speeds, self.descent.speeds], self.velocity(), strict=True
+                )
+            ]
+            norms.append(self.residual_norm)
+            if j == 1:
+                first = changes
+                new = [y + b[1] * w1 * v for y, v in zip(start, first, strict=True)]
+            else:
+                mu, nu, rate = 2 * w0 * b[j] / b[j - 1], -b[j] / b[j - 2], 2 * w1 * b[j] / b[j - 1]
+                last = (b[j - 1] * values[j - 1] - 1) * rate
+                parts = zip(start, now, before, changes, first, strict=True)
+                new = [
+                    (1 - mu - nu) * y0 + mu * y + nu * y2 + rate * v + last * v0
+                    for y0, y, y2, v, v0 in parts
+                ]
+            before, now = now, new
+            self._set(now)
         return norms
 
     def _along(

@@ -30,8 +30,11 @@ _LEAK_GAIN = 100.0
 _THINNEST = 1e10
 # Directions below this share of the tolerance are left out of the rehearsal's yardstick too.
 _FINEST_SHARE = 1e-3
-# Momentum strays from the flow that the pilot follows, and where the residual decays to nothing a
-# slightly wrong rate adds up: errors up to 3.03 times the rehearsal's were seen.
+# Of what the rehearsal finds a run may lack more: at tolerances near 1e-8 and with some ten
+# e-foldings of weight decay errors of up to 5 times that were seen.
+_SAFETY = 2.0
+# Momentum strays from the flow that the pilot follows, too, and where the residual decays to
+# nothing a slightly wrong rate adds up: errors up to 3.03 times the rehearsal's were seen.
 _MOMENTUM_SAFETY = 2.0
 # How the two thresholds are traded for one another: forward by the first, backward by the second.
 _TRADES = ((4.0, 1.0), (1.0, 2.0), (4.0, 0.7), (0.5, 2.0))
@@ -173,7 +176,7 @@ def _search(
     """Return the cheapest truncation tried that meets the tolerance, or the best one."""
     rank = reduction.pilot.network.first.shape[1]
     thresholds = hint or Thresholds(tolerance, tolerance / 4)
-    safety = _MOMENTUM_SAFETY if reduction.pilot.network.descent.momentum else 1.0
+    safety = _SAFETY * (_MOMENTUM_SAFETY if reduction.pilot.network.descent.momentum else 1.0)
     best: Prepared | None = None
     nearest: Prepared | None = None
 

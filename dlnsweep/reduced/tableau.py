@@ -14,6 +14,9 @@ from jaxtyping import Float
 
 # Damping of the Chebyshev stages, as in the cited article.
 _DAMPING = 2 / 13
+# Of more stages no table is made: it has the square of their number of entries, and what a step
+# keeps of its stages is read at each of them. Steps of runs beyond some million steps have more.
+MOST_TABLED = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,7 @@ class Tableau:
 
 
 # A rehearsal takes the steps of the one before it.
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def decaying(
     tableau: Tableau, length: float, loss: float
 ) -> tuple[Float[np.ndarray, " s_1"], Float[np.ndarray, "s_1 s"]]:
@@ -58,13 +61,12 @@ def euler(steps: int) -> Tableau:
     return Tableau(np.tril(np.ones((steps + 1, steps)), -1))
 
 
-@lru_cache(maxsize=1024)
-def chebyshev(stages: int) -> Tableau:
-    """Return a step of the second-order Runge-Kutta-Chebyshev method.
+@lru_cache(maxsize=64)
+def recurrence(stages: int) -> tuple[float, float, list[float], list[float]]:
+    """Return w_0, w_1, T_j(w_0) and b_j of the second-order Runge-Kutta-Chebyshev method.
 
     It is stable for steps longer by about the square of the number of stages, two at least
-    (Sommeijer, Shampine, Verwer 1998, equations 2.1 to 2.6; their recurrence is applied to the
-    rows of the table).
+    (Sommeijer, Shampine, Verwer 1998, equations 2.1 to 2.6).
     """
     w0 = 1 + _DAMPING / stages**2
     t, dt, ddt = [1.0, w0], [0.0, 1.0], [0.0, 0.0]
@@ -74,7 +76,13 @@ def chebyshev(stages: int) -> Tableau:
         t.append(2 * w0 * t[-1] - t[-2])
     b = [ddt[j] / dt[j] ** 2 if j > 1 else 0.0 for j in range(stages + 1)]
     b[0] = b[1] = b[2]
-    w1 = dt[stages] / ddt[stages]
+    return w0, dt[stages] / ddt[stages], t, b
+
+
+@lru_cache(maxsize=64)
+def chebyshev(stages: int) -> Tableau:
+    """Return a step of the method of `recurrence`, which is applied to the rows of the table."""
+    w0, w1, t, b = recurrence(stages)
     weights = np.zeros((stages + 1, stages))
     weights[1, 0] = b[1] * w1
     for j in range(2, stages + 1):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dlnsweep.reduced import tableau
 from dlnsweep.reduced.chain import Chain, Descent
 from dlnsweep.reduced.path import Advance, grouped
 
@@ -77,11 +78,16 @@ SIZES = ((7, 9), (12, 8), (10, 11), (6, 5))
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("depth", [1, 2, 4])
-@pytest.mark.parametrize("kept", [np.inf, 0.0], ids=["factors", "sums"])
+@pytest.mark.parametrize(
+    ("kept", "tabled"),
+    [(np.inf, 20), (0.0, 20), (np.inf, 1)],
+    ids=["factors", "sums", "recurrence"],
+)
 def test_a_step_is_that_of_the_method(
-    kept: float, depth: int, decay: float, monkeypatch: pytest.MonkeyPatch
+    kept: float, tabled: int, depth: int, decay: float, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("dlnsweep.reduced.chain._MERGED", kept)
+    monkeypatch.setattr("dlnsweep.reduced.chain.MOST_TABLED", tabled)
     for stages in (2, 3, 20):
         chain = chain_of(3, SIZES[4 - depth :], decay)
         for steps in (1.5, 0.7):
@@ -95,6 +101,16 @@ def test_a_step_is_that_of_the_method(
             assert abs(norms[0] / before - 1) <= EXACT
             for found, true in zip([*chain.corrections, chain.scales], expected, strict=True):
                 assert np.max(np.abs(found - true)) <= EXACT * np.max(np.abs(true))
+
+
+def test_of_very_many_stages_nothing_is_made_that_grows_with_their_square():
+    chain = chain_of(3, SIZES, 0.0)
+    tableau.chebyshev.cache_clear()
+    # As many as a step of a run of 10^10 steps may have: a table of them takes 3 GB.
+    norms = chain.advance(1e-3, 20_000)
+    assert len(norms) == 20_000
+    assert np.isfinite(norms[-1])
+    assert not tableau.chebyshev.cache_info().currsize
 
 
 @pytest.mark.parametrize("kept", [np.inf, 0.0], ids=["factors", "sums"])
