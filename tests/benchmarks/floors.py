@@ -2,7 +2,10 @@
 
 Whole commands, from the start of Python to the last file: processor seconds in one process, with
 nothing compiled before and once more with what that kept; and seconds by the clock as users run it,
-with a worker a core, likewise once more. `--only WORD` measures the rows that have it.
+with a worker a core, likewise once more. Whole figures are run with a worker a core only, twice,
+and their processor seconds are those of all processes. Of one run, also what it takes by the clock
+in a session of Python that has run it before, as a cell of a notebook does: what is imported and
+loaded is there, and nothing that it computes. `--only WORD` measures the rows that have it.
 """
 
 from __future__ import annotations
@@ -46,11 +49,44 @@ def without_figures(file: str) -> str:
     return re.split(r"\n\[+figure\]", Path(f"sweeps/{file}.toml").read_text("utf-8"))[0]
 
 
-def seconds(file: str, settings: str) -> tuple[float, float, float]:
+def seconds(file: str, settings: str, *, whole: bool) -> tuple[float, float, float]:
     """Return the processor seconds of a sweep, at first and again, and those by the clock."""
+    if whole:
+        (first, _), (again, clock) = _timed(file, settings, [(), ()])
+        return first, again, clock
     in_one = "--workers", "0"
     (first, _), (again, _), _, (_, clock) = _timed(file, settings, [in_one, in_one, (), ()])
     return first, again, clock
+
+
+# The least of three, each in a folder of its own, after a first one that compiles.
+_SESSION = """
+import sys, time
+import dlnsweep
+
+file, folder, *settings = sys.argv[1:]
+found = []
+for attempt in range(4):
+    begun = time.perf_counter()
+    dlnsweep.run(file, f"{folder}/{attempt}", overrides=settings, workers=0, figures=False)
+    found.append(time.perf_counter() - begun)
+print(min(found[1:]))
+"""
+
+
+def in_a_session(file: str, settings: str) -> float:
+    """Return the seconds by the clock of one run in a session that has run it before."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder, f"{file}.toml")
+        own.write_text(without_figures(file), encoding="utf-8")
+        made = subprocess.run(
+            [sys.executable, "-c", _SESSION, str(own), folder, *settings.split()],
+            check=True,
+            env=os.environ | ONE_THREAD | {VARIABLE: str(Path(folder, "compiled"))},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return float(made.stdout)
 
 
 def in_one_process(file: str, settings: str) -> tuple[float, float]:
@@ -95,11 +131,14 @@ def main() -> int:
     where = machine()
     table = Table(
         "Long runs beside their floors: processor seconds of whole commands, and by the clock",
-        ["work", "sweep", "settings", "floor", "seconds", "seconds again", "clock"],
-    )
+        ["work", "sweep", "settings", "floor", "seconds", "seconds again", "clock",
+         "clock in a session"],
+    )  # fmt: skip
     for work, file, settings, floor in ROWS:
         if arguments.only in work:
-            table.add(work, file, settings, floor, *seconds(file, settings))
+            session = in_a_session(file, settings) if "one run" in work else float("nan")
+            times = seconds(file, settings, whole="whole" in work)
+            table.add(work, file, settings, floor, *times, session)
             table.keep_last(arguments.csv, where)
     return 0
 

@@ -65,7 +65,12 @@ def _figures_2_to_4() -> Iterator[Statement]:
     file = sweep("fig3_depth")
     decay, scale = file["training"]["weight_decay"], file["training"]["data_fit_scale"]
     m, s = file["problem"]["measurement_dim"], file["problem"]["subspace_dim"]
-    rows = table("fig3_depth/summary.csv")
+    rows, jumped = table("fig3_depth/summary.csv"), table("fig3_depth/summary_by_jumps.csv")
+    names = ("off_subspace_error_median", "regression_error_median")
+    pairs = [
+        pair for name in names for pair in zip(rows.column(name), jumped.column(name), strict=True)
+    ]
+    yield says("to {} of themselves", max(abs(new / old - 1) for old, new in pairs))
     plateaus = [error / decay for error in rows.column("regression_error_median")]
     formula = [theory.plateau(1.0, m, s, depth, 1.0, scale) for depth in (2, 3, 4, 5)]
     yield says(
@@ -126,7 +131,7 @@ PARTS = [
             "(c = 1, with η = 1/100 where 1/10 diverges) and with c = 1/16",
             "that of s = 32",
             "that of s = 2",
-            "a million steps (14 minutes)",
+            "by all of them it took 14,",
             "those of L = 5 that begin",
             "paper says about 10 λ for this figure and 20 λ",
         ),
