@@ -27,6 +27,9 @@ from dlnsweep.reduced.compact_descent import Blocks, Constants, State, activatio
 from dlnsweep.reduced.prepare import Prepared
 from dlnsweep.reduced.reduction import Sizes
 
+# The share of a layer's square below which what is outside its bases is rounding.
+_WHOLE = 1e-12
+
 
 class ReducedView(LinearView):
     """The state of a reduced run, as observables see it: without the layers themselves."""
@@ -101,17 +104,33 @@ class ReducedView(LinearView):
     def squared_gradient_norm(self) -> Float[Array, ""]:
         """Sum over layers of the squared Frobenius norm of the loss's gradient, decay included.
 
-        sum_i ||b_i f_{i-1}^T||^2 + 2 lambda <b_i f_{i-1}^T, W_i> + lambda^2 ||W_i||^2, in which
-        <b_i f_{i-1}^T, W_i> = <b_i, f_i> = <b_L, f_L> for every layer.
+        With O_i = B_i^T W_i(0) F_{i-1} the gradient of layer i is, within the bases and outside
+        them, where nothing is trained,
+
+            b_i f_{i-1}^T + lambda (c_i O_i + D_i),  lambda c_i (W_i(0) - B_i O_i F_{i-1}^T).
+
+        Not by squares of their sums: near a stationary point those cancel.
         """
-        constants = self._constants
+        constants, scales = self._constants, self._state.scales
         forward = activations(constants, self._state)
         backward = signals(constants, self._state, forward[-1] - constants.targets)
-        depth, decay = len(backward), self.weight_decay
-        total = depth * 2 * decay * jnp.sum(backward[-1] * forward[-1])
-        for f, b in zip(forward, backward, strict=False):
-            total += jnp.sum(multiply(b.T, b) * multiply(f.T, f))
-        return total + decay**2 * jnp.sum(self.squared_weight_norms)
+        total = scales[0] ** 2 * constants.blocks.first_off_norm * self.weight_decay**2
+        layers = zip(
+            forward,
+            backward,
+            self._state.corrections,
+            constants.blocks.overlaps,
+            scales,
+            constants.blocks.squared_norms,
+            strict=False,
+        )
+        for f, b, trained, overlap, scale, norm in layers:
+            within = multiply(b, f.T) + self.weight_decay * (scale * overlap + trained)
+            outside = norm - jnp.sum(overlap**2)
+            # Of whole bases nothing is left but what is rounded.
+            outside = jnp.where(outside > _WHOLE * norm, outside, 0.0)
+            total += jnp.sum(within**2) + (self.weight_decay * scale) ** 2 * outside
+        return total
 
 
 @dataclass(frozen=True)

@@ -199,8 +199,8 @@ class ReducedProgram:
         self.sizes = common_sizes(lanes)
         self.layout = layout
         self.kernel = kernel
-        # At every stop plain gradient descent merges its matrices afresh (`compact_descent`), which
-        # rounds: so where it stops may depend on the sizes, but not on measured times.
+        # Where plain gradient descent stops follows from its sizes and not from measured times. Its
+        # steps carry the D alone, so that its bits should be the same anyway; nothing relies on it.
         self.stops_everywhere = kernel.training.optimizer == "gradient_descent"
         self.grain = kernel.grain
         if self.stops_everywhere:

@@ -373,6 +373,27 @@ def test_agrees_with_the_plain_recursion(shape, step_rule, optimizer, names):
 SMALL = SHAPES["two layers"][:3]
 
 
+def test_the_gradient_near_a_stationary_point_is_no_difference_of_squares():
+    instance = draw(*SMALL, seed=8)
+    numbers = numbers_for(instance, "gradient_descent", "uniform")
+    # Of the weights at step 0 a 1e-17th is left at the end.
+    numbers["weight_decay"] *= 4
+    steps = [0, 400, 1600, 2400, 4000]
+    path = follow(instance, numbers, steps)
+    found = run(instance, numbers, record_steps=steps, observables=["gradient_norm"])
+    numbers_of_loss = numbers["weight_decay"], numbers["data_fit_scale"]
+    states = [
+        oracle.State(path.weights[step], instance.x, instance.y, *numbers_of_loss) for step in steps
+    ]
+    true = np.array([oracle.OBSERVABLES["gradient_norm"](state) for state in states])
+    norms = found.observables["gradient_norm"]
+    # A difference of squares would be wrong by about the root of rounding times this.
+    size = numbers["weight_decay"] * np.sqrt(sum(np.sum(w**2) for w in path.last))
+    assert true[-1] < 1e-10 * size
+    # The run's own precision, and rounding of what the gradient is a sum of.
+    assert np.all(np.abs(norms - true) <= 0.02 * true + 1e-14 * size), (norms, true)
+
+
 @pytest.mark.parametrize("factor", [15.0, 40.0, 1e3])
 def test_divergence_is_marked_at_the_step_of_the_dense_kernel(factor: float):
     instance = draw(*SMALL, seed=8)
