@@ -70,6 +70,7 @@ def _figures_2_to_4() -> Iterator[Statement]:
     pairs = [
         pair for name in names for pair in zip(rows.column(name), jumped.column(name), strict=True)
     ]
+    assert rows.column("num_runs") == jumped.column("num_runs")
     yield says("to {} of themselves", max(abs(new / old - 1) for old, new in pairs))
     plateaus = [error / decay for error in rows.column("regression_error_median")]
     formula = [theory.plateau(1.0, m, s, depth, 1.0, scale) for depth in (2, 3, 4, 5)]
