@@ -289,15 +289,11 @@ class Chain:
     def grow(self, layer: int, rows: int = 0, columns: int = 0) -> None:
         """Give the corrections of a layer, counted from 0, more rows or columns of zeros."""
         self._merged = None
-
-        def grown(matrix: Matrix) -> Matrix:
-            made = np.zeros((matrix.shape[0] + rows, matrix.shape[1] + columns))
-            made[: matrix.shape[0], : matrix.shape[1]] = matrix
-            return made
-
-        self.corrections[layer] = grown(self.corrections[layer])
+        before = self.corrections[layer].shape
+        shape = before[0] + rows, before[1] + columns
+        self.corrections[layer] = padded(self.corrections[layer], *shape)
         if self.memory is not None:
-            self.memory[layer] = grown(self.memory[layer])
+            self.memory[layer] = padded(self.memory[layer], *shape)
 
     def _step(self) -> None:
         changes, beta = self.velocity(), self.descent.momentum
@@ -345,6 +341,13 @@ class Chain:
         # Zero says nothing of what is to come.
         self._mode = np.asarray(vector) if value else None
         return value
+
+
+def padded(matrix: Matrix, rows: int, columns: int) -> Matrix:
+    """Return a matrix with zeros up to a size; `np.pad` takes many times as long."""
+    made = np.zeros((rows, columns))
+    made[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return made
 
 
 def settling_steps(stiffness: float) -> float:

@@ -203,7 +203,8 @@ def _search(
         thresholds = thresholds.times(factor, factor)
     if best is None:
         assert nearest is not None
-        text = f"the error estimate stayed at {nearest.estimate:.1e}, above the tolerance"
+        # Of what is far beyond it a rehearsal is not followed to the end.
+        text = f"the error estimate stayed at {nearest.estimate:.1e} or more, above the tolerance"
         return replace(nearest, refusal=text)
     for factors in () if hint or not trades else _TRADES:
         assert best.thresholds is not None

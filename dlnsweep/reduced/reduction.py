@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.alignment import aligned as aligned_bases
-from dlnsweep.reduced.chain import Chain, Matrix
+from dlnsweep.reduced.chain import Chain, Matrix, padded
 from dlnsweep.reduced.off_range import OffRange, off_range_blocks
 from dlnsweep.reduced.path import Sample, coarser, grouped
 from dlnsweep.reduced.pilot import Pilot
@@ -100,13 +100,6 @@ class Rehearsal(NamedTuple):
         return np.where(np.asarray(steps) > self.exact, found, np.nan)
 
 
-def _sized(matrix: Matrix, rows: int, columns: int) -> Matrix:
-    """Return `matrix` with zeros up to the given size."""
-    made = np.zeros((rows, columns))
-    made[: matrix.shape[0], : matrix.shape[1]] = matrix
-    return made
-
-
 def _principal(blocks: list[Matrix]) -> tuple[Matrix, Float[np.ndarray, " k"]]:
     """Return the principal directions of all columns together, and their singular values."""
     stacked = np.hstack(blocks)
@@ -145,7 +138,7 @@ def _forward_space(
     it; a change that is missing acts on a residual which may be small by then. So each change
     counts beside the activations, relative to its own size.
     """
-    blocks = [_sized(s.activations[j], size, s.activations[j].shape[1]) for s in samples]
+    blocks = [padded(s.activations[j], size, s.activations[j].shape[1]) for s in samples]
     largest = min(max(float(np.linalg.norm(block)) for block in blocks), most)
     scaled = [block / (largest or 1.0) for block in blocks]
     for before, after in itertools.pairwise(blocks):
@@ -169,7 +162,7 @@ def _backward_space(samples: list[Sample], j: int, size: int) -> tuple[Matrix, n
         factors = np.where(lengths > 0, np.maximum(factors, _SIGNAL_SHARE / lengths), 0.0)
     return _principal(
         [
-            factor * _sized(s.signals[j], size, s.signals[j].shape[1])
+            factor * padded(s.signals[j], size, s.signals[j].shape[1])
             for factor, s in zip(factors, samples, strict=True)
         ]
     )
