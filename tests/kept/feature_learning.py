@@ -258,7 +258,46 @@ def _in_float32(steps: int) -> Iterator[Statement]:
     yield says("a median of {} % and {} % apart", *apart)
     times = table("speed/tangent_kernel.csv", samples=1000)
     hours = [times.one("hours", precision=each) for each in ("float32", "float64")]
-    yield says("take {} hours of two cores in\nfloat32 and {} in float64", *hours)
+    yield says("all cells would take {} hours in float32 and {} in float64", *hours)
+    yield from _one_seed(steps)
+
+
+def _one_seed(steps: int) -> Iterator[Statement]:
+    took = table(f"{FOLDER}/get_rich_quick_times.csv").rows[0]
+    rows = table(f"{FOLDER}/get_rich_quick_one_seed.csv")
+    assert len(rows.rows) == took["runs"] == 17**2
+    assert took["run_steps"] == took["runs"] * steps
+    assert (set(rows.column("seed")), set(rows.column("step"))) == ({0}, {steps})
+    yield says("all {} cells of it", took["runs"])
+    yield says("busy for {} seconds\ntogether", took["seconds"])
+    yield says("so that sixteen seeds take {} hours of two cores", 16 * took["seconds"] / 2 / 3600)
+    scales, imbalances = (sorted(set(rows.column(k))) for k in ("layer_init_scale", "imbalance"))
+    small = scales[0]
+
+    def found(name: str, scale: float, imbalance: float) -> float:
+        return rows.one(name, layer_init_scale=scale, imbalance=imbalance)
+
+    yield says(
+        "at s = {} networks of δ = 1 change {} % of their activation patterns, those of\nδ = −1 "
+        "change {} %",
+        small, *(100 * found("activation_distance", small, d) for d in (1, -1)),
+    )  # fmt: skip
+    best = [found("test_loss", small, d) for d in imbalances if d > 0]
+    assert sorted(rows.column("test_loss"))[: len(best)] == sorted(best)
+    yield says("of all cells, to a test loss of {} to {}.", min(best), max(best))
+    kernel = {s: {d: found("kernel_distance", s, d) for d in imbalances} for s in scales}
+    at = [max(kernel[s], key=lambda d, s=s: kernel[s][d]) for s in scales]
+    yield says(
+        "furthest at δ = −{}, by {};", -at[0], max(max(each.values()) for each in kernel.values())
+    )
+    turn = next(i for i, d in enumerate(at) if d > 0)
+    assert at[:turn] == sorted(at[:turn], reverse=True)
+    assert all(d > 0 for d in at[turn:])
+    yield says("until from s = {} on it is a positive one", scales[turn])
+    spread = [max(each.values()) / min(each.values()) for each in kernel.values()]
+    assert spread[11:] == sorted(spread[11:], reverse=True)
+    yield says("and from s = {} on δ changes the distance by a factor of at most {}.",
+               scales[12], AtMost(spread[12]))  # fmt: skip
 
 
 PARTS = [
@@ -300,7 +339,9 @@ PARTS = [
             "on 1 000 samples of 100 inputs",
             "δ of −1, 0 and 1, two",
             "problem.num_samples=1000 --set problem.measurement_dim=100",
-            "sweep.seeds=16 --set 'network.imbalance={from=-1,to=1,count=17}'",
+            "record.num_test_samples=10000",
+            "sweep.seeds=16",
+            "network.imbalance={from=-1,to=1,count=17}",
             "{from=0.1,to=1.9952623149688795,count=17,",
             "{from=1,to=0.0025118864315095794,count=17,",
             "of norm 1 and",

@@ -296,6 +296,9 @@ def _speed() -> Iterator[Statement]:
     alone = paper["its products, us"] * 1e-6 * bench.RUNS * bench.STEPS / bench.CORES / 3600
     yield says("would take less than {} hours. In float32 all of it takes {} hours",
                alone, single["hours"])  # fmt: skip
+    (took,) = table("feature_learning/get_rich_quick_times.csv").rows
+    whole = bench.RUNS / took["runs"] * took["seconds"] / bench.CORES / 3600
+    yield says("arithmetic a second, {} hours", whole)
     assert single["precision"] == "float32"
     assert single["samples"] == paper["samples"]
     large, bench = table("speed/population.csv", d=100_000), script("population")
