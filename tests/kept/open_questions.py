@@ -376,6 +376,46 @@ def _best_weight_decay() -> Iterator[Statement]:
         "λ/c < {}, so for λ < {}.",
         min(lost), max(lost), kept, kept * scale,
     )  # fmt: skip
+    yield from _more_steps(rows, levels, names)
+
+
+def _more_steps(few: Table, levels: Sequence[float], names: Sequence[str]) -> Iterator[Statement]:
+    """State what a hundred times as many steps change."""
+    rows = table("open_questions/best_weight_decay_long.csv")
+    seeds, (end,) = sorted(set(rows.column("seed"))), set(rows.column("step"))
+    training = sweep("open_best_weight_decay")["training"]
+    assert end == 100 * training["num_steps"] == 10**7
+    assert len(seeds) == 10
+    decays = sorted(set(rows.column("weight_decay")))
+    yield says("from 10⁻⁷ to 10⁻³; {} runs", len(rows.rows))
+    assert (len(decays), decays[0], decays[-1]) == (9, 1e-7, 1e-3)
+
+    def amplified(of: Table, decay: float, k: int) -> float:
+        found = [
+            row[names[k]] / levels[k]
+            for row in of.where(weight_decay=decay).rows
+            if row["seed"] in seeds
+        ]
+        assert len(found) == len(seeds)
+        return median(found)
+
+    best = [min(decays, key=lambda d, k=k: amplified(rows, d, k)) for k in range(len(levels))]
+    assert best[0] == best[1] == best[2]
+    assert best[6] == best[7] == decays[-1]
+    yield says(
+        "The best is {} for σ up to 0.001, {} for 0.003, {} for 0.01, {} for 0.03 and the largest "
+        "of these, {}, above",
+        *best[2:7],
+    )
+    reached = [amplified(rows, decay, k) for k, decay in enumerate(best)]
+    yield says("must be about {};", training["learning_rate"] * best[0] * end)
+    yield says("amplified {} to {} times at all levels", min(reached), max(reached))
+    least = min(amplified(few, decay, 0) for decay in set(few.column("weight_decay")))
+    yield says("{} steps leave {} at σ = 10⁻⁴", training["num_steps"], least)
+    both = amplified(few, 1e-5, 0), amplified(rows, 1e-7, 0)
+    for each in both:
+        yield says("it is amplified {} times for ηλT = {} after either", each,
+                   training["learning_rate"] * 1e-7 * end)  # fmt: skip
 
 
 PARTS = [
@@ -459,6 +499,11 @@ PARTS = [
             "(L = 3, c = 1/16), nine weight decays from 10⁻⁵ to 10⁻¹",
             "certified at 10⁻³",
             "From λ = 0.03 on",
+            "10⁷ steps, nine weight decays",
+            "{from=1e-7,to=1e-3,count=9,",
+            "after 10 000 000 steps'",
+            "below it: at σ = 10⁻⁴",
+            "with a λ of 10⁻⁵ and of 10⁻⁷",
         ),
     ),
 ]

@@ -42,9 +42,11 @@ def _runs_and_steps() -> Iterator[Statement]:
         found = planned_all(*patterns)
         runs = [n for n, _, _ in found]
         yield says(
-            f"| {folder} | {{}} to {{}} each | up to {{}} |",
+            f"| {folder} | {{}} to {{}} each | up to {{}}",
             min(runs), max(runs), max(most for _, _, most in found),
         )  # fmt: skip
+    (most,) = set(table("open_questions/best_weight_decay_long.csv").column("step"))
+    yield says("100 000, and once {} |", most)
     five = [planned(name) for name in
             ("stability_boundary", "enough_seeds", "random_search", "random_points",
              "stability_limit")]  # fmt: skip
