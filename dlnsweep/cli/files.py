@@ -115,7 +115,7 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
 
 
 def _check(file: Path, overrides: Sequence[str]) -> None:
-    from dlnsweep.execution import auto_jumps, jump_checks
+    from dlnsweep.execution import jumps_here
     from dlnsweep.execution.record_price import told_records
     from dlnsweep.execution.trial import check_network
     from dlnsweep.execution.weights_size import check_weights, told_weights
@@ -133,7 +133,7 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
                 more.append(f"not enough room here: {lacking}")
         more += _going_on(planned)
         more += told_records(planned)
-        more += [*auto_jumps.told(planned), *jump_checks.told(planned)]
+        more += jumps_here.told(planned)
     more += _vectors_here(sweep)
     print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
     if crossings > sweep.num_runs:
@@ -218,8 +218,8 @@ def plan(
     use(plugin)
     import numpy as np
 
-    from dlnsweep.execution import auto_jumps, jump_checks
     from dlnsweep.execution import estimate as estimates
+    from dlnsweep.execution import jumps_here
     from dlnsweep.execution.auto_kernel import least_runs, of_new, settings_in
     from dlnsweep.execution.local import LocalExecutor
     from dlnsweep.execution.record_price import told_records
@@ -259,8 +259,7 @@ def plan(
             probe = False
         elif lacking := _no_room(weights, sweep.name):
             print(f"not enough room here: {lacking}")
-    told = [*_going_on(planned), *told_records(planned), *auto_jumps.told(planned)]
-    told += jump_checks.told(planned)
+    told = [*_going_on(planned), *told_records(planned), *jumps_here.told(planned)]
     for line in [*sweep.computed, *told]:
         print(line)
     for note in sweep.figure_notes:
@@ -271,7 +270,7 @@ def plan(
         print(f"not enough memory: {unfit}")
     elif probe:
         jumps = sweep.options.kernel == "jumps"
-        tried = auto_jumps.taken_by(planned) | jumps
+        tried = jumps_here.by_auto(planned) | jumps
         walked = [batch for batch in batches if tried[batch.runs[0]]]
         stepped = [batch for batch in batches if not tried[batch.runs[0]]]
         both = bool(walked and stepped)

@@ -14,19 +14,15 @@ from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.network import AUTO_JUMPS, CHECK_JUMPS, network_of, program_class
 from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.begun import Begun
-from dlnsweep.engine.bursts import checked, looked
-from dlnsweep.engine.descent import TimedBudget, descend, valid_rows
+from dlnsweep.engine.calls import train_pieces
 from dlnsweep.engine.given import PREFIX
-from dlnsweep.engine.journal import Call, Journal, leaves_of
+from dlnsweep.engine.journal import Journal
 from dlnsweep.engine.jumping import paces_of, train_by_jumps
 from dlnsweep.engine.jumps import JumpProgram
-from dlnsweep.engine.kept import KeptWeights
 from dlnsweep.engine.programs import PROGRAMS, Programs
-from dlnsweep.engine.rungs import GAVE_UP, train_jumping, why_not_kept
-from dlnsweep.engine.segments import Segments
-from dlnsweep.engine.trained import Trained, filled, joined
+from dlnsweep.engine.rungs import train_jumping, why_not_kept
+from dlnsweep.engine.trained import Trained, joined
 from dlnsweep.engine.watch import Progress, Watch
-from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.reduced.jumps import Pace
 from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
@@ -154,7 +150,7 @@ def _train_dense(
                 return program.begin(program.arguments(some), tolerance, steps)
 
             outcome = [(program.way, reasons[i], np.nan) for i in indices]
-            return _train_pieces(program, row, begin, outcome, watch, most)
+            return train_pieces(program, row, begin, outcome, watch, most)
 
         return train_jumping(len(reasons), row["sweep.tolerance"], train)
     # The runs of a call have one seed where they share what it draws.
@@ -168,7 +164,7 @@ def _train_dense(
             return program.start(program.arguments(some))
 
         outcome = [(program.way, program.reason_for(reasons[i]), np.nan) for i in group]
-        parts.append(_train_pieces(program, row, start, outcome, watch))
+        parts.append(train_pieces(program, row, start, outcome, watch))
     watch.compile_seconds += program.late_seconds
     program.late_seconds = 0.0
     return parts[0] if len(parts) == 1 else joined(parts, np.argsort(np.concatenate(groups)))
@@ -222,9 +218,11 @@ def _train_reduced(
         def train(
             places: list[int],
             paces: list[Pace] | None,
+            keeps: bool,
             program: ReducedProgram = program,
             chosen: list[Lane] = chosen,
             outcome: list[tuple[str, str, float]] = outcome,
+            indices: list[int] = taken,
         ) -> Trained:
             some = [chosen[i] for i in places]
             used, own = (program.jumping(), _of_a_trial(watch)) if paces else (program, watch)
@@ -232,7 +230,11 @@ def _train_reduced(
             def start(piece: slice) -> Any:
                 return used.start(some[piece], paces and paces[piece])
 
-            return _train_pieces(used, row, start, [outcome[i] for i in places], own)
+            own_outcome = [outcome[i] for i in places]
+            # A trial of which nothing is kept is not looked at.
+            looks = paces and keeps and row.get(CHECK_JUMPS)
+            seeds = [int(rows["seed"][indices[i]]) for i in places] if looks else []
+            return train_pieces(used, row, start, own_outcome, own, seeds=seeds)
 
         part = train_by_jumps(paces_of(program, row, chosen), row["sweep.tolerance"], train)
         found = [
@@ -270,125 +272,3 @@ def _of_a_trial(watch: Watch) -> Watch:
         watch.on_progress(replace(progress, run_steps=progress.run_steps // 2))
 
     return replace(watch, on_progress=tell)
-
-
-def _train_pieces(
-    program: Any,
-    row: RunSettings,
-    start: Callable[[slice], tuple[Any, Any]],
-    outcome: list[tuple[str, str, float]],
-    watch: Watch,
-    most: int | None = None,
-) -> Trained:
-    """Train runs, as many at a time as a call of the program takes."""
-    steps = record_steps(Sections.from_row(row).record, row["training.num_steps"])
-    parts = []
-    for first in range(0, len(outcome), program.layout.lanes):
-        piece = slice(first, min(len(outcome), first + program.layout.lanes))
-        part = watch.journal.next_ended(len(outcome[piece]))
-        if part is None:
-            part = _train_lanes(program, start(piece), outcome, piece, row, steps, watch, most)
-            watch.journal.end_call(part)
-        else:
-            watch.on_progress(Progress(int(steps[-1]) * len(part.num_rows), watch.diverged, True))
-        watch.diverged += int(np.sum(part.diverged_step >= 0))
-        parts.append(part)
-    return joined(parts, np.arange(len(outcome)))
-
-
-def _train_lanes(
-    program: Any,
-    started: tuple[Any, Any],
-    outcome: list[tuple[str, str, float]],
-    piece: slice,
-    row: RunSettings,
-    steps: np.ndarray,
-    watch: Watch,
-    most: int | None = None,
-) -> Trained:
-    """Train as many runs as one call of the program takes."""
-    outcome, record = outcome[piece], Sections.from_row(row).record
-    count, behind = len(outcome), None
-    if watch.begun:
-        started, behind = watch.begun.call(program, piece, steps, started)
-    (inputs, carry), kept = watch.journal.present_call(started)
-    kept = kept or behind
-    everywhere = isinstance(program, ReducedProgram) and program.stops_everywhere
-    weights = KeptWeights(record, int(steps[-1]), count)
-    # A walk by jumps is asked after each record whether it has come there.
-    ends = steps.tolist() if isinstance(program, JumpProgram) else weights.ends
-    segments = Segments(steps, STOPS_A_SEGMENT, program.grain, everywhere=everywhere, ends=ends)
-    records: list[dict[str, np.ndarray]] = []
-    told = 0
-    if kept:
-        segments.go_to(kept.position)
-        records.append(kept.records)
-        weights.go_on(kept.weights, kept.weight_steps)
-        told = _reached(program, carry, kept.position[1])
-        watch.on_progress(Progress(told * count, watch.diverged, True))
-
-    def present() -> Call:
-        whole = {k: np.concatenate([r[k] for r in records], axis=1) for k in records[0]}
-        return Call(leaves_of(inputs, carry), segments.position, whole, *weights.values())
-
-    def gives_up(carry: Any) -> bool:
-        # A walk that has taken too many has taken no less at its end: when it is seen is the same.
-        return isinstance(program, JumpProgram) and (
-            most is not None and program.spent(carry) > most
-        )
-
-    arrived = program.arrived if isinstance(program, JumpProgram) else None
-    budget = TimedBudget()
-    for passed in descend(program.segment, inputs, carry, segments, count, budget, arrived):
-        carry, here = passed.carry, passed.segment.end
-        if passed.arrived:
-            records.append(passed.records)
-            weights.look(program, inputs, carry, here)
-        else:
-            here = _reached(program, carry, passed.segment.start)
-        diverged = watch.diverged + int(np.sum(passed.diverged_step >= 0))
-        watch.on_progress(Progress(max(here - told, 0) * count, diverged))
-        told = max(told, here)
-        watch.check(present)
-        if records and gives_up(carry):
-            break
-    reached = segments.position[0]
-    weights.end(program, inputs, carry)
-    kept_weights, kept_steps = weights.values()
-    norms = np.full(count, np.nan)
-    if isinstance(program, ReducedProgram):
-        norms = program.residual_norms(inputs, carry)[:count]
-    stopped_step = np.asarray(carry.stopped_step)[:count]
-    diverged_step = np.asarray(carry.state.diverged_step)[:count]
-    num_rows = valid_rows(steps, diverged_step, stopped_step)
-    trained = Trained(
-        steps=steps,
-        observables={k: filled([r[k] for r in records], len(steps)) for k in records[0]},
-        num_rows=np.minimum(num_rows, reached),
-        diverged_step=diverged_step,
-        stopped_step=stopped_step,
-        kernel=[kernel for kernel, _, _ in outcome],
-        kernel_reason=[reason for _, reason, _ in outcome],
-        truncation_error=np.array([error for _, _, error in outcome]),
-        residual_norm=norms,
-        compile_seconds=0.0,
-        seconds=0.0,
-        weights=kept_weights,
-        weight_steps=kept_steps,
-        state=weights.state(program, carry),
-    )
-    if isinstance(program, JumpProgram | ReducedProgram):
-        trained = program.told(carry, trained)
-    if gives_up(carry):
-        return replace(trained, kernel_reason=[GAVE_UP], truncation_error=np.array([np.inf]))
-    if isinstance(program, JumpProgram) and program.places:
-        for looked_at in looked(program, inputs, carry, trained):
-            carry = looked_at
-            watch.check(present)
-        return checked(carry, trained, row["sweep.tolerance"])
-    return trained
-
-
-def _reached(program: Any, carry: Any, step: int) -> int:
-    """Return the step that runs have come to, of walks that rest between recorded ones too."""
-    return max(step, program.reached(carry)) if isinstance(program, JumpProgram) else step

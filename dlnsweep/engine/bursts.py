@@ -91,6 +91,11 @@ def checked(carry: Any, trained: Trained, tolerance: float) -> Trained:
     )
 
 
+def contradicted(error: float) -> str:
+    """Return what is said of jumps that bursts of steps find to be wrong by so much."""
+    return f"bursts of steps contradict them, by {error:.1e}"
+
+
 def _deviation(
     program: JumpProgram, inputs: Any, carry: Any, place: int, trained: Trained
 ) -> float:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class Call:
         records: What has been recorded, by name, (runs, steps, ...).
         weights: The weights that have been kept, by name, (runs, kept steps, ...).
         weight_steps: Their steps; see `Trained`.
+        stretches: What bursts of steps need of a reduced run; see `reduced_bursts.py`.
     """
 
     leaves: list[np.ndarray]
@@ -57,6 +58,7 @@ class Call:
     records: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
     weight_steps: np.ndarray
+    stretches: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def _is_call(call: Call) -> bool:
         and isinstance(call.weights, dict)
         and all(isinstance(each, np.ndarray) for each in call.weights.values())
         and isinstance(call.weight_steps, np.ndarray)
+        and isinstance(call.stretches, dict)
+        and all(isinstance(each, np.ndarray) for each in call.stretches.values())
     )
 
 

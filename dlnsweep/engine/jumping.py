@@ -2,7 +2,7 @@
 
 What is recorded is the finer one, and by how much it differs from the one before, in the very
 numbers that are recorded, is the estimate of what jumps are wrong by. Where that stays above its
-share of the tolerance the run takes all its steps.
+share of the tolerance, or bursts of real steps contradict it, the run takes all its steps.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from dlnsweep.contracts.drawing import Sections
 from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.engine.bursts import contradicted
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.engine.trained import Trained, joined
 from dlnsweep.reduced.jumps import Pace
@@ -22,8 +23,9 @@ from dlnsweep.reduced.pacing import SHARE, share_of_steps
 from dlnsweep.reduced.program import ReducedProgram
 from dlnsweep.settings.run_settings import RunSettings
 
-# What trains runs, by their places, at paces; without paces step by step.
-Train = Callable[[list[int], list[Pace] | None], Trained]
+# What trains runs, by their places, at paces; without paces step by step. And whether any of them
+# may be kept.
+Train = Callable[[list[int], list[Pace] | None, bool], Trained]
 
 
 def paces_of(program: ReducedProgram, row: RunSettings, lanes: Sequence[Lane]) -> list[list[Pace]]:
@@ -54,27 +56,34 @@ def train_by_jumps(paces: Sequence[Sequence[Pace]], tolerance: float, train: Tra
     parts, order = [], []
     left = [i for i, own in enumerate(paces) if own]
     before: dict[int, tuple[Trained, int]] = {}
+    against: dict[int, float] = {}
     for trial in range(max(map(len, paces), default=0)):
         if not left:
             break
-        part = train(left, [paces[i][trial] for i in left])
+        part = train(left, [paces[i][trial] for i in left], trial > 0)
         errors = np.array(
             [
                 _apart(*before[i], part, place) if i in before else np.inf
                 for place, i in enumerate(left)
             ]
         )
-        kept = np.flatnonzero(errors <= SHARE * tolerance)
+        bursts = np.full(len(left), np.nan) if part.burst_error is None else part.burst_error
+        against = {i: error for i, error in zip(left, bursts, strict=True) if error > tolerance}
+        right = (errors <= SHARE * tolerance) & ~(bursts > tolerance)
+        kept = np.flatnonzero(right)
         if len(kept):
             parts.append(joined([_estimated(part, errors)], kept))
             order += [left[k] for k in kept]
         before = {i: (part, place) for place, i in enumerate(left)}
         # A run that diverges does so by real steps.
-        open_ = (errors > SHARE * tolerance) & (part.diverged_step < 0)
+        open_ = ~right & (part.diverged_step < 0)
         left = [left[k] for k in np.flatnonzero(open_)]
     stepwise = [i for i in range(len(paces)) if i not in set(order)]
     if stepwise:
-        parts.append(train(stepwise, None))
+        part = train(stepwise, None, True)
+        told = [f"; no jumps: {contradicted(against[i])}" if i in against else "" for i in stepwise]
+        reasons = [reason + more for reason, more in zip(part.kernel_reason, told, strict=True)]
+        parts.append(replace(part, kernel_reason=reasons))
         order += stepwise
     return joined(parts, np.argsort(np.array(order)))
 

@@ -14,7 +14,7 @@ from dlnsweep.numerics.lanes import reduced_layout
 from dlnsweep.numerics.runtime import device_description
 from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.lane import Lane
-from dlnsweep.reduced.pacing import may_jump
+from dlnsweep.reduced.may_jump import may_jump
 from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
 from dlnsweep.settings.run_settings import RunSettings
 

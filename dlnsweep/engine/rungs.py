@@ -19,6 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from dlnsweep.engine.bursts import contradicted
 from dlnsweep.engine.trained import Trained, joined
 
 # What a jump may be wrong by, over the sweep's tolerance, one trial of a run after the other.
@@ -54,7 +55,7 @@ def why_not_kept(trained: Trained, run: int, tolerance: float, most: int) -> str
     if not np.isfinite(error):
         bursts = np.nan if trained.burst_error is None else trained.burst_error[run]
         if bursts > tolerance:
-            return f"bursts of steps contradict them, by {bursts:.1e}"
+            return contradicted(bursts)
         return "their estimate is infinite"
     return "" if error <= tolerance else f"their estimate is {error:.1e}"
 

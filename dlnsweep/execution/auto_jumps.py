@@ -11,7 +11,7 @@ keeps what it was begun with: another border needs another word in its record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,16 +105,31 @@ def taken_by(plan: Plan) -> np.ndarray:
     # Runs that go on have the bits of whole ones, step by step.
     if plan.sweep.options.kernel != "auto" or plan.sweep.options.go_on_from:
         return found
+    return each(plan, lambda row, width: gradients_allowed(row, width) > 0)
+
+
+def each(plan: Plan, tells: Callable[[RunSettings, int], bool]) -> np.ndarray:
+    """Return what is told of each run of a plan by its row and the width of its arrays.
+
+    Args:
+        plan: The plan.
+        tells: What tells it, alike for runs of a program that have as many steps.
+    """
     together = np.stack([plan.programs, plan.settings["training.num_steps"]])
     _, firsts, places = np.unique(together, axis=1, return_index=True, return_inverse=True)
     widths = [plan.program_widths[plan.programs[first]] for first in firsts]
-    each = [gradients_allowed(plan.row(i), w) > 0 for i, w in zip(firsts, widths, strict=True)]
-    return np.array(each, bool)[places.reshape(-1)]
+    found = [tells(plan.row(i), width) for i, width in zip(firsts, widths, strict=True)]
+    return np.array(found, bool)[places.reshape(-1)]
 
 
-def told(plan: Plan) -> list[str]:
-    """Return what is told of the runs for which jumps are tried."""
-    count = int(taken_by(plan).sum())
+def told(plan: Plan, tried: np.ndarray) -> list[str]:
+    """Return what is told of the runs for which jumps are tried.
+
+    Args:
+        plan: The plan.
+        tried: Which they are.
+    """
+    count = int(tried.sum())
     if not count:
         return []
     which = "its runs" if count == plan.num_runs else f"{count} of its {plan.num_runs} runs"

@@ -85,8 +85,16 @@ class Pair:
     kernels: tuple[str, str] = ("reduced", "dense")
     bursts: float = np.nan
 
+    @property
+    def promises_nothing(self) -> bool:
+        """Whether its estimate is infinite: of its numbers nobody knows by how much they err."""
+        return bool(np.isinf(self.estimate))
+
     def is_right(self, tolerance: float) -> bool:
-        """Return whether the kernels agree to max(tolerance, 3 x estimate), or to rounding."""
+        """Return whether the kernels agree to max(tolerance, 3 x estimate), or to rounding.
+
+        What promises nothing breaks no promise.
+        """
         # In this order NaN, which stands for no estimate, leaves the tolerance.
         limit = max(allowed(self.kernels[0], tolerance), _ESTIMATES * self.estimate)
         same_ending = self.endings[0] == self.endings[1]
@@ -200,7 +208,7 @@ def _train(
         asked = {AUTO_JUMPS: most, "sweep.kernel": "auto"}
     elif kernel != AS_AUTO:
         asked = {"sweep.kernel": kernel}
-    if kernel in (AS_JUMPS, "jumps"):
+    if kernel in (AS_JUMPS, *ESTIMATED):
         asked |= jump_checks.of_run(plan)
     columns |= {k: np.array([v]) for k, v in (asked | {"sweep.precision": "float64"}).items()}
     told = 0
@@ -354,18 +362,32 @@ def _verdict(pairs: Sequence[Pair], tolerance: float) -> str:
     runs = "1 run" if len(pairs) == 1 else f"{len(pairs)} runs"
     if not wrong and not any(pair.deviations for pair in pairs):
         return f"{runs} diverged at the same steps by both kernels; nothing else can be compared."
+    unknown = [pair for pair in pairs if pair.promises_nothing]
+    which = runs if len(unknown) == len(pairs) else f"{len(unknown)} of {runs}"
+    open_ = (
+        f"nothing to hold {which} to: an infinite estimate says that nothing is "
+        f"known of the numbers ({_named(unknown)})"
+    )
+    if not wrong and len(unknown) == len(pairs):
+        return f"{open_}."
     if not wrong:
-        worst = max((d.largest for pair in pairs for d in pair.deviations.values()), default=0.0)
+        held = [pair for pair in pairs if not pair.promises_nothing]
+        runs = "1 run" if len(held) == 1 else f"{len(held)} runs"
+        worst = max((d.largest for pair in held for d in pair.deviations.values()), default=0.0)
         limit = "the tolerance" if worst <= tolerance else "three times its estimate"
         limit = limit if kernel in ESTIMATED else "rounding"
         other = "the generic way" if judge == "generic" else "the dense one"
-        return f"right: on {runs} the {kernel} kernel agrees with {other} to {limit}."
-    named = "; ".join(
-        ", ".join(f"{name} {text}" for name, text in pair.label.items()) for pair in wrong
-    )
+        said = f"right: on {runs} the {kernel} kernel agrees with {other} to {limit}"
+        return f"{said}; {open_}." if unknown else f"{said}."
     more = "the tolerance and three times the estimate" if kernel in ESTIMATED else "rounding"
     return (
         f"NOT right: on {len(wrong)} of {runs} the kernels disagree by more than {more}, or on how "
-        f"the run ends ({named}). Please report this table; until that is settled run the sweep "
-        f"with --set sweep.kernel={judge}."
+        f"the run ends ({_named(wrong)}). Please report this table; until that is settled run the "
+        f"sweep with --set sweep.kernel={judge}."
+    )
+
+
+def _named(pairs: Sequence[Pair]) -> str:
+    return "; ".join(
+        ", ".join(f"{name} {text}" for name, text in pair.label.items()) for pair in pairs
     )

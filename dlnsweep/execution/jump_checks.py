@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dlnsweep.contracts.network import CHECK_JUMPS, LONGEST_BURST
-from dlnsweep.execution import auto_jumps
 from dlnsweep.settings.sections import MOST_PLACES
 
 if TYPE_CHECKING:
@@ -37,19 +38,35 @@ def of_run(plan: Plan) -> dict[str, int]:
     return settings_in(of(plan))
 
 
-def told(plan: Plan) -> list[str]:
-    """Return what is told of what it costs."""
-    options = plan.sweep.options
+def told(plan: Plan, tried: np.ndarray, reduced: np.ndarray) -> list[str]:
+    """Return what is told of what it costs.
+
+    Args:
+        plan: The plan.
+        tried: Of which runs "auto" tries time jumps.
+        reduced: Which runs may jump where the reduced kernel trains them.
+    """
+    options, found = plan.sweep.options, []
     if not options.check_jumps:
         return []
-    count = plan.num_runs if options.kernel == "jumps" else int(auto_jumps.taken_by(plan).sum())
-    if not count:
-        return [
-            "sweep.check_jumps finds nothing to check: time jumps are tried for none of its runs "
-            '(sweep.kernel = "jumps" asks for them)'
-        ]
-    runs = "1 run" if count == 1 else f"{count} runs"
-    return [
-        f"jumps of {runs} are checked: at up to {options.check_jumps} random places of each walk "
-        f"real steps are taken beside them, at most {LONGEST_BURST:,} at a place"
+    count = plan.num_runs if options.kernel == "jumps" else int(tried.sum())
+    at = f"at up to {options.check_jumps} random places"
+    if count:
+        found.append(
+            f"jumps of {_runs(count)} are checked: {at} of each walk real steps are taken beside "
+            f"them, at most {LONGEST_BURST:,} at a place"
+        )
+    if count := int(reduced.sum()):
+        found.append(
+            f"where the reduced kernel trains {_runs(count)} by jumps, they are checked: {at} of "
+            f"each run real steps are taken beside them, at most {LONGEST_BURST:,} at a place and "
+            "those that come before records"
+        )
+    return found or [
+        "sweep.check_jumps finds nothing to check: no jumps are tried for any of its runs "
+        '(sweep.kernel = "jumps" asks for them)'
     ]
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"

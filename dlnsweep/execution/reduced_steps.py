@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 # What a folder's record says of it.
 _RECORD, _WORD = "reduced_jumps", "by_trials"
 # The values of sweep.kernel by which the reduced kernel may train runs.
-_KERNELS = ("auto", "reduced")
+KERNELS = ("auto", "reduced")
 
 
 def of_new(plan: Plan) -> dict[str, str]:
     """Return what the record of a folder that is begun now has of it."""
-    return {_RECORD: _WORD} if plan.sweep.options.kernel in _KERNELS else {}
+    return {_RECORD: _WORD} if plan.sweep.options.kernel in KERNELS else {}
 
 
 def of_record(record: Mapping[str, Any]) -> dict[str, str]:

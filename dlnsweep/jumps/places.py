@@ -21,7 +21,7 @@ from dlnsweep.numerics.streams import purpose_key, uniform
 NOWHERE = 2**62
 NOT_YET = -1.0
 # Between two records that are closer there is no jump, whatever one costs: see `Motion.least`.
-_CLOSE = 20 * TERMS
+CLOSE = 20 * TERMS
 
 
 class Places(NamedTuple):
@@ -81,13 +81,17 @@ def drawn(seed: int, steps: np.ndarray, count: int) -> np.ndarray:
         count: How many.
     """
     gaps = np.diff(steps)
-    wide = np.flatnonzero(gaps >= _CLOSE)
+    wide = np.flatnonzero(gaps >= CLOSE)
     if not len(wide):
         return np.full(count, NOWHERE)
-    shares = np.asarray(_shares(count)(np.int64(seed)))
-    at = (np.arange(count) + shares) * len(wide) / count
+    at = (np.arange(count) + shares(seed, count)) * len(wide) / count
     gap = wide[np.floor(at).astype(np.int64)]
     return steps[gap] + np.floor(at % 1 * gaps[gap]).astype(np.int64)
+
+
+def shares(seed: int, count: int) -> np.ndarray:
+    """Return uniform numbers in (0, 1) of a run, by that stream."""
+    return np.asarray(_shares(count)(np.int64(seed)))
 
 
 @cache

@@ -349,4 +349,5 @@ def before_record(
         )
         return jax.tree.map(lambda new, old: jnp.where(pays, new, old), after, state), begun
 
-    return lax.cond(state.active & (step >= pace.first), there, lambda state: (state, step), state)
+    here = state.active & (step >= pace.first) & (step < stop)
+    return lax.cond(here, there, lambda state: (state, step), state)

@@ -7,17 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from dlnsweep.contracts.network import ALL_STEPS
 from dlnsweep.reduced.chain import Descent, settling_steps
 from dlnsweep.reduced.jumps import LEAST_A_STAGE, RISE, STEEPEST, Pace, fading, stages_for
 from dlnsweep.reduced.reduction import Rehearsal
-from dlnsweep.settings.run_settings import RunSettings
 
 # The share of the sweep's tolerance that jumps may be wrong by; the truncation has the rest.
 SHARE = 0.25
-# Shorter runs take their steps: to compile jumps, once a program, takes as long as some hundreds of
-# thousands of steps.
-_LEAST_STEPS = 200_000
 # Records are wrong by about this times the square of a jump's decay: 0.03 to 0.05 was seen.
 _ERROR = 0.05
 # Into how many each jump of the first trial is divided, one trial after the other; what is compared
@@ -37,13 +32,6 @@ _LEFT_OUT = 10.0 / 3
 _STAGE = 1.5
 # Two trials shall take at most this share of what the steps take.
 _MOST = 0.5
-
-
-def may_jump(row: RunSettings) -> bool:
-    """Return whether runs of a batch may jump where the reduced kernel trains them."""
-    plain = row["training.optimizer"] == "gradient_descent"
-    long = int(row["training.num_steps"]) >= _LEAST_STEPS
-    return plain and long and not row.get(ALL_STEPS)
 
 
 def paces(

@@ -129,7 +129,7 @@ class Pilot:
         chain.backward = [np.zeros((weights[0].shape[0], 0)), *network.rest]
         chain.corrections = [np.zeros_like(w) for w in weights]
         chain.scales = np.ones(network.depth)
-        pilot.samples, pilot.schedule = [], []
+        pilot.samples, pilot.schedule, pilot.leak = [], [], 0.0
         return pilot
 
     def within(self, sizes: tuple[int, ...]) -> Pilot:

@@ -23,7 +23,8 @@ from dlnsweep.reduced.jumps import STEP_BY_STEP, Pace
 from dlnsweep.reduced.kernel import ReducedKernel, stacked
 from dlnsweep.reduced.lane import Lane, Start, constants_for, prepare_lane, split, why_not_smaller
 from dlnsweep.reduced.law import Plan, draw_compressed, level_plan, squared_norms
-from dlnsweep.reduced.pacing import SHARE, may_jump
+from dlnsweep.reduced.may_jump import may_jump
+from dlnsweep.reduced.pacing import SHARE
 from dlnsweep.reduced.prepare import Thresholds
 from dlnsweep.reduced.reduction import Sizes
 from dlnsweep.settings.run_settings import RunSettings

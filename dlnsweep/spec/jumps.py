@@ -28,16 +28,14 @@ _WHY = 'sweep.kernel is "jumps", which follows the flow of one smooth map'
 
 
 def check_places(values: Values) -> Iterator[str]:
-    """Check that jumps are checked only where a kernel makes such as can be."""
+    """Check that jumps are checked only where a kernel makes any."""
     count, kernel = (values.get(f"sweep.{key}", ("",))[0] for key in ("check_jumps", "kernel"))
-    if not count or kernel in ("", "auto", "jumps"):
+    if not count or kernel in ("", "auto", "jumps", "reduced"):
         return
-    why = "which takes every step, so that there is no jump to check"
-    if kernel == "reduced":
-        why = "whose jumps it does not check (dlnsweep compare does)"
     yield (
-        f"sweep.check_jumps is {show(count)}, and sweep.kernel is {show(kernel)}, {why}: leave it "
-        'out, or take "jumps" or "auto".'
+        f"sweep.check_jumps is {show(count)}, and sweep.kernel is {show(kernel)}, which takes "
+        'every step, so that there is no jump to check: leave it out, or take "jumps", "reduced" '
+        'or "auto".'
     )
 
 

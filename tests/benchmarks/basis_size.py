@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.engine import batch
+from dlnsweep.engine import batch, calls
 from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.networks.layered.kind import dense_flops
 from dlnsweep.numerics.runtime import numerics
@@ -75,7 +75,7 @@ def measure(document: dict[str, Any], thresholds: tuple[float, ...]) -> list[dic
             program = PROGRAMS.reduced(row, draw, chosen)
             watch = batch.Watch(lambda _: None, lambda: False)
             outcome = [("reduced", "", estimate)]
-            part = batch._train_pieces(
+            part = calls.train_pieces(
                 program, row, lambda piece, p=program, c=chosen: p.start(c), outcome, watch
             )
             error = max(

@@ -29,7 +29,7 @@ PARTS = {
     "truncate, and rehearse all of it": ["reduced.reduction:Reduction.__init__"],
     "rehearse truncations": ["reduced.reduction:Reduction.rehearse"],
     "load the program that trains": ["reduced.program:ReducedProgram.__init__"],
-    "jumps, steps, records": ["engine.batch:_train_lanes"],
+    "jumps, steps, records": ["engine.calls:_train_lanes"],
 }
 
 

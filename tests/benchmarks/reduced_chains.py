@@ -33,6 +33,10 @@ _STEPS, _RECORDS = 200_000, 60
 _STEEP = 0.05, 1.95
 # So many e-foldings of a layer's decay has a run.
 _FOLDS = 0.1, 30.0
+_TOLERANCES = 1e-6, 1e-3
+# Of these networks and all later ones decays are over six decades, and tolerances over five.
+_FIRST_FAR = 500
+_FAR_FOLDS, _FAR_TOLERANCES = (1e-4, 100.0), (1e-8, 1e-3)
 # Real steps before a jump, as a pilot makes them.
 _EXACT = 215.0
 _NAMES = ("regression_error", "off_subspace_error", "on_range", "weight_norms")
@@ -57,6 +61,10 @@ class _Drawn(NamedTuple):
 def drawn(number: int) -> _Drawn:
     """Return a random network."""
     rng = np.random.default_rng([23, number])
+
+    def log(ends: tuple[float, float]) -> float:
+        return float(np.exp(rng.uniform(*np.log(ends))))
+
     depth = 2 + number % 5
     sizes = [_RANK, *[_WIDTH] * (depth - 1), _OUTPUTS]
     weights = [
@@ -77,13 +85,14 @@ def drawn(number: int) -> _Drawn:
             above = above @ weight
         kernel += rates[j] * np.kron(below.T @ below, above @ above.T)
     rates *= rng.uniform(*_STEEP) / np.linalg.eigvalsh(kernel)[-1]
-    folds = float(np.exp(rng.uniform(*np.log(_FOLDS)))) if number % 7 else 0.0
+    far = number >= _FIRST_FAR
+    folds = log(_FAR_FOLDS if far else _FOLDS) if number % 7 else 0.0
     descent = Descent(inputs, targets, rates, folds / _STEPS / float(np.max(rates)), 1.0)
     space = np.linspace if number % 4 == 3 else np.geomspace
     steps = np.unique(space(1, _STEPS, _RECORDS).round().astype(np.int64))
     # Of one length, whatever was there twice.
     steps = np.concatenate([np.zeros(1 + _RECORDS - len(steps), np.int64), steps])
-    return _Drawn(weights, off, descent, float(np.exp(rng.uniform(*np.log([1e-6, 1e-3])))), steps)
+    return _Drawn(weights, off, descent, log(_FAR_TOLERANCES if far else _TOLERANCES), steps)
 
 
 @cache

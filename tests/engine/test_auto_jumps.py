@@ -19,7 +19,7 @@ from dlnsweep.contracts.network import ALL_STEPS, AUTO_JUMPS, AUTO_TAKES
 from dlnsweep.engine import jumps
 from dlnsweep.engine.programs import Programs
 from dlnsweep.engine.trained import Trained
-from dlnsweep.execution import auto_jumps, auto_kernel, reduced_steps
+from dlnsweep.execution import auto_jumps, auto_kernel, jumps_here, reduced_steps
 from dlnsweep.execution.comparison import AS_JUMPS, compare_runs, summary, table
 from dlnsweep.execution.estimate import probe, walk
 from dlnsweep.execution.judges import choose_kernels
@@ -28,7 +28,7 @@ from dlnsweep.execution.worker import _inputs
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.batches import make_batches
 from dlnsweep.plan.plan import Plan, make_plan
-from dlnsweep.reduced.pacing import may_jump
+from dlnsweep.reduced.may_jump import may_jump
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
@@ -77,9 +77,9 @@ def test_they_are_tried_of_long_runs_that_are_certified():
     # Each run of a sweep by itself.
     several = planned(training={"num_steps": [10**6, LONG]}, sweep={"seeds": 2})
     assert auto_jumps.taken_by(several).tolist() == [False, False, True, True]
-    (said,) = auto_jumps.told(several)
+    (said,) = jumps_here.told(several)
     assert said.startswith("time jumps are tried for 2 of its 4 runs, which are long enough")
-    assert auto_jumps.told(planned(training={"num_steps": 10**6})) == []
+    assert jumps_here.told(planned(training={"num_steps": 10**6})) == []
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,54 @@ def test_a_folder_keeps_what_it_was_begun_with(tmp_path: Path, monkeypatch: pyte
     assert auto_jumps.of_new(later) == {}
     # Nor does `plan` walk them.
     assert not auto_jumps.taken_by(later).any()
-    assert auto_jumps.told(later) == []
+    assert jumps_here.told(later) == []
     for value in (True, "simd", ["by_cost"], None):
         description = json.loads((root / "sweep.json").read_text())
         description["sweep"]["auto_jumps"] = value
         (root / "sweep.json").write_text(json.dumps(description))
         assert told(root) == {False}
+
+
+def test_plan_tells_what_run_does_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In the folder that is there, and on this machine."""
+
+    def asked() -> Sweep:
+        return sweep(**LINEAR, sweep={"kernel": "auto", "check_jumps": 2})
+
+    def told() -> list[str]:
+        return [said.partition(":")[0] for said in jumps_here.told(make_plan(asked()))]
+
+    both = [
+        "time jumps are tried for its runs, which are long enough for them; a run that they do not "
+        'hold for is trained step by step (outcomes say which; sweep.kernel = "dense" or '
+        '"generic" takes all steps)',
+        "jumps of 1 run are checked",
+    ]
+    nothing = ["sweep.check_jumps finds nothing to check"]
+    monkeypatch.chdir(tmp_path)
+    assert told() == both
+    with monkeypatch.context() as here:
+        here.setattr(jumps_here, "accelerators", lambda: ["a GPU"])
+        assert told() == nothing
+    root = Path("results") / asked().name
+    prepare(asked(), root)
+    assert told() == both
+    description = json.loads((root / "sweep.json").read_text())
+    for word in ("auto_jumps", "reduced_jumps"):
+        del description["sweep"][word]
+    (root / "sweep.json").write_text(json.dumps(description))
+    assert told() == nothing
+    # It is for `run` to say what is wrong with a folder.
+    (root / "sweep.json").write_text("{")
+    assert told() == both
+    # Of the reduced kernel likewise.
+    plan = make_plan(asked())
+    assert jumps_here.reduced(plan).all()
+    for record in ({}, {"reduced_jumps": "by_trials"}):
+        monkeypatch.setattr(jumps_here, "_record", lambda _, record=record: record)
+        assert jumps_here.reduced(plan).all() == bool(record)
+    monkeypatch.setattr(jumps_here, "accelerators", lambda: ["a GPU"])
+    assert not jumps_here.reduced(plan).any()
 
 
 def test_reduced_runs_of_a_folder_begun_before_they_jumped_take_all_steps(
@@ -165,7 +207,7 @@ def test_reduced_runs_of_a_folder_begun_before_they_jumped_take_all_steps(
     prepare(asked(3), root)
     assert told(root) == {False}
     with monkeypatch.context() as before:
-        before.setattr(reduced_steps, "_KERNELS", ())
+        before.setattr(reduced_steps, "KERNELS", ())
         prepare(asked(2), old)
     prepare(asked(3), old)
     assert told(old) == {True}

@@ -16,11 +16,11 @@ from test_checkpoint import assert_same, in_pieces
 
 import dlnsweep
 from dlnsweep.contracts.network import AUTO_JUMPS, CHECK_JUMPS
-from dlnsweep.engine import batch, bursts, jumps
+from dlnsweep.engine import bursts, calls, jumps
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.programs import Programs
 from dlnsweep.engine.trained import Trained
-from dlnsweep.execution import auto_jumps, jump_checks
+from dlnsweep.execution import auto_jumps, jump_checks, jumps_here
 from dlnsweep.execution.comparison import compare_runs, summary, table
 from dlnsweep.jumps.places import NOWHERE, drawn
 from dlnsweep.numerics.runtime import device_description, numerics
@@ -131,7 +131,7 @@ def test_a_burst_is_so_many_jumps_of_the_change_that_is_missed(
 ):
     """By hand: jumps of lengths H that begin at some steps are wrong by so much each."""
     wrong = [1e-9, 0.0, 5e-9]
-    deviations, own = iter(wrong), batch.checked
+    deviations, own = iter(wrong), calls.checked
     lengths: list[int] = []
     stretches: list[int] = []
 
@@ -150,7 +150,7 @@ def test_a_burst_is_so_many_jumps_of_the_change_that_is_missed(
         return next(deviations)
 
     monkeypatch.setattr(bursts, "_apart", apart)
-    monkeypatch.setattr(batch, "checked", seen)
+    monkeypatch.setattr(calls, "checked", seen)
     found = train(planned(), [0])
     (count,) = (int(part) for part in re.findall(r"in (\d+) jumps", found.kernel_reason[0]))
     assert found.burst_error is not None
@@ -159,7 +159,7 @@ def test_a_burst_is_so_many_jumps_of_the_change_that_is_missed(
     # To rounding of three products.
     assert found.burst_error[0] == pytest.approx(count * (shares @ wrong) / 3, rel=1e-14)
     # Of what is beyond the tolerance nobody knows the numbers, however finely it is walked.
-    monkeypatch.setattr(batch, "checked", own)
+    monkeypatch.setattr(calls, "checked", own)
     monkeypatch.setattr(bursts, "_apart", lambda *_: 2e-6)
     contradicted = train(planned(), [0])
     assert contradicted.truncation_error.tolist() == [math.inf]
@@ -281,12 +281,7 @@ def test_runs_that_diverge_have_none():
         (
             {"check_jumps": 3, "kernel": "dense"},
             "sweep.check_jumps is 3, and sweep.kernel is 'dense', which takes every step, so that "
-            'there is no jump to check: leave it out, or take "jumps" or "auto".',
-        ),
-        (
-            {"check_jumps": 3, "kernel": "reduced"},
-            "sweep.check_jumps is 3, and sweep.kernel is 'reduced', whose jumps it does not check "
-            '(dlnsweep compare does): leave it out, or take "jumps" or "auto".',
+            'there is no jump to check: leave it out, or take "jumps", "reduced" or "auto".',
         ),
     ],
 )
@@ -296,8 +291,9 @@ def test_what_it_cannot_be_is_refused(changes: dict[str, Any], sentence: str):
 
 
 def test_what_it_costs_is_told(monkeypatch: pytest.MonkeyPatch):
-    def told(**options: Any) -> list[str]:
-        return jump_checks.told(make_plan(sweep(**CASE | {"sweep": options})))
+    def told(num_steps: int = 20_000, **options: Any) -> list[str]:
+        case = CASE | {"training": CASE["training"] | {"num_steps": num_steps}, "sweep": options}
+        return jumps_here.told(make_plan(sweep(**case)))
 
     assert told(kernel="jumps") == []
     assert told(kernel="jumps", check_jumps=3) == [
@@ -305,11 +301,16 @@ def test_what_it_costs_is_told(monkeypatch: pytest.MonkeyPatch):
         "beside them, at most 4,000 at a place"
     ]
     assert told(check_jumps=3) == [
-        "sweep.check_jumps finds nothing to check: time jumps are tried for none of its runs "
+        "sweep.check_jumps finds nothing to check: no jumps are tried for any of its runs "
         '(sweep.kernel = "jumps" asks for them)'
     ]
+    assert told(200_000, kernel="reduced", check_jumps=3) == [
+        "where the reduced kernel trains 2 runs by jumps, they are checked: at up to 3 random "
+        "places of each run real steps are taken beside them, at most 4,000 at a place and those "
+        "that come before records"
+    ]
     monkeypatch.setattr(auto_jumps, "taken_by", lambda _: np.array([True, False]))
-    assert told(check_jumps=3)[0].startswith("jumps of 1 run are checked: ")
+    assert told(check_jumps=3)[1].startswith("jumps of 1 run are checked: ")
 
 
 def test_compare_shows_what_they_say_beside_the_judge():

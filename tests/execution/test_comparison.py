@@ -155,6 +155,29 @@ def test_a_run_without_an_estimate_has_the_tolerance():
     ).is_right(1e-6)  # fmt: skip
 
 
+def test_there_is_nothing_to_hold_a_run_to_that_promises_nothing():
+    unknown = pair(
+        trained("reduced", truncation_error=np.inf, off_subspace_error=[1, 1, 1]), seed=3
+    )
+    assert unknown.promises_nothing
+    verdict = comparison.summary([unknown], 1e-6).splitlines()[1]
+    assert verdict == (
+        "nothing to hold 1 run to: an infinite estimate says that nothing is known of the "
+        "numbers (seed 3)."
+    )
+    # What is worst of others does not count its deviations.
+    verdict = comparison.summary([deviating(5e-7), unknown], 1e-6).splitlines()[1]
+    assert verdict == (
+        "right: on 1 run the reduced kernel agrees with the dense one to the tolerance; nothing "
+        "to hold 1 of 2 runs to: an infinite estimate says that nothing is known of the numbers "
+        "(seed 3)."
+    )
+    # Nor does it hide what is wrong.
+    verdict = comparison.summary([deviating(1.1e-6), unknown], 1e-6).splitlines()[1]
+    assert verdict.startswith("NOT right: on 1 of 2 runs the kernels disagree")
+    assert verdict.count("seed") == 1
+
+
 def test_diverged_runs_are_compared_by_their_ends():
     def diverged(kernel: str, step: int, value: float) -> Trained:
         values = [1.0, value, np.nan]

@@ -18,10 +18,12 @@ from dlnsweep.engine.jumping import train_by_jumps
 from dlnsweep.engine.trained import Trained
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.reduced import jumps, pacing
+from dlnsweep.reduced import jumps
+from dlnsweep.reduced import may_jump as long_runs
 from dlnsweep.reduced.chain import Descent
 from dlnsweep.reduced.compact_descent import State
-from dlnsweep.reduced.pacing import SHARE, may_jump, paces, share_of_steps
+from dlnsweep.reduced.may_jump import may_jump
+from dlnsweep.reduced.pacing import SHARE, paces, share_of_steps
 from dlnsweep.reduced.reduction import Rehearsal
 from dlnsweep.settings.run_settings import RunSettings
 
@@ -47,7 +49,7 @@ def both():
     made = plan()
     with pytest.MonkeyPatch.context() as patch:
         # As if they were long enough to pay for what is compiled.
-        patch.setattr(pacing, "_LEAST_STEPS", STEPS)
+        patch.setattr(long_runs, "_LEAST_STEPS", STEPS)
         jumped = train_rows(made)
         patch.setattr(batch, "paces_of", lambda program, row, lanes: [[] for _ in lanes])
         return made, jumped, train_rows(made)
@@ -352,7 +354,7 @@ def test_runs_are_trained_until_two_trials_agree_and_else_step_by_step():
     trials = [[1.0, 1.0, 1.0], [1 + 1e-6, 1.1, 1.1], [0.0, 1.1, 1.2]]
     asked = []
 
-    def train(places, paces):
+    def train(places, paces, _keeps):
         asked.append((places, paces))
         values = [7.0] * len(places)
         if paces is not None:
@@ -371,7 +373,7 @@ def test_runs_are_trained_until_two_trials_agree_and_else_step_by_step():
 
 @pytest.mark.parametrize("change", [{"diverged": 50}, {"rows": 2}])
 def test_a_run_that_diverges_or_ends_elsewhere_is_trained_step_by_step(change):
-    def train(places, paces):
+    def train(places, paces, _keeps):
         if paces is None:
             return trained_of([7.0])
         return trained_of([1.0], **(change if paces == [1] else {}))
