@@ -165,13 +165,15 @@ def _vectors_here(sweep: Any) -> list[str]:
         return [said] if (said := told_here(sweep)) else []
     # Where `run` puts it; nothing else is imported where nothing is there.
     folder = Path("results") / sweep.name
-    if sweep.options.kernel != "auto" or not (folder / "sweep.json").is_file():
+    if sweep.options.kernel not in ("auto", "reduced") or not (folder / "sweep.json").is_file():
         return []
+    from dlnsweep.execution import reduced_bases
     from dlnsweep.execution.auto_kernel import check_here
     from dlnsweep.store import Store
 
     try:
         check_here(Store.open(folder))
+        reduced_bases.check_here(Store.open(folder))
     except RunError as error:
         return [f"not possible here: {error}"]
     except StoreError:

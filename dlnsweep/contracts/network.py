@@ -129,6 +129,8 @@ AUTO_JUMPS = "sweep.auto_jumps"
 CHECK_JUMPS, LONGEST_BURST = "sweep.check_jumps", 4_000
 # Likewise: there in a folder that was begun before runs of the reduced kernel jumped.
 ALL_STEPS = "sweep.all_steps"
+# Likewise: there in a folder that was begun where LLVM does not find the bases of reduced runs.
+BASES_BY_NUMPY = "sweep.bases_by_numpy"
 # Of vector instructions, one core: within a factor of three of what is measured of networks that
 # are small enough (results/kept/speed/simd_dense.csv and simd_border.csv).
 _SIMD_FLOPS_A_SECOND = 30e9

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from dlnsweep.contracts.drawing import Sections
-from dlnsweep.contracts.network import ALL_STEPS, network_of
+from dlnsweep.contracts.network import ALL_STEPS, BASES_BY_NUMPY, network_of
 from dlnsweep.engine.jumps import JumpProgram
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.vectors import program_of_vectors, program_where_it_pays
@@ -71,7 +71,7 @@ class Programs:
         sections = Sections.from_row(row)
         forced = network_of(row).must_reduce(row)
         key = ("draw", sections.static_key(), padded_width, row["sweep.tolerance"], forced)
-        key += (bool(row.get(ALL_STEPS)),)
+        key += (bool(row.get(ALL_STEPS)), bool(row.get(BASES_BY_NUMPY)))
         return self.once(key, lambda: ReducedDraw(row, padded_width))
 
     def reduced(self, row: RunSettings, draw: ReducedDraw, lanes: Sequence[Lane]) -> ReducedProgram:

@@ -13,7 +13,7 @@ import numpy as np
 from dlnsweep.contracts.network import network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
-from dlnsweep.execution import auto_jumps, jump_checks, reduced_steps
+from dlnsweep.execution import auto_jumps, jump_checks, reduced_bases, reduced_steps
 from dlnsweep.execution.as_planned import check_as_planned
 from dlnsweep.execution.auto_kernel import (
     check_here,
@@ -117,6 +117,7 @@ def prepare(
     if store is not None:
         if not elsewhere:
             check_here(store)
+            reduced_bases.check_here(store)
         taken = _taken_in(store)
         whole = _with(taken, stored_plan(plan, rows, []))
         store.check_accepts(whole)
@@ -137,6 +138,7 @@ def prepare(
             need_of(plan).check()
         origins = origins_of(plan)
         taken = {} if elsewhere else of_new(plan) | auto_jumps.of_new(plan)
+        taken |= {} if elsewhere else reduced_bases.of_new(plan)
         taken |= reduced_steps.of_new(plan)
         batches = _batches(plan, rows, origins, taken)
         whole = _with(taken, stored_plan(plan, rows, batches, origins))
@@ -177,7 +179,8 @@ def _batches(
 
 def _taken_in(store: Store) -> dict[str, str]:
     record = store.sweep["sweep"]
-    return of_store(store) | auto_jumps.of_record(record) | reduced_steps.of_record(record)
+    taken = of_store(store) | auto_jumps.of_record(record)
+    return taken | reduced_steps.of_record(record) | reduced_bases.of_record(record)
 
 
 def _with(taken: Mapping[str, str], plan: StoredPlan) -> StoredPlan:

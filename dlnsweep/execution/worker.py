@@ -69,6 +69,7 @@ def execute_batch(
     from dlnsweep.numerics.runtime import device_description, load_jax, surroundings, versions
 
     load_jax()
+    from dlnsweep.contracts.network import BASES_BY_NUMPY
     from dlnsweep.engine.batch import Progress
     from dlnsweep.execution.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.execution.going_on import begun_of
@@ -151,6 +152,7 @@ def execute_batch(
     )
     device = device_description()
     by_vectors = "simd" in trained.kernel
+    by_vectors |= "reduced" in trained.kernel and not shared.get(BASES_BY_NUMPY)
     receipt = {
         "seconds": checkpoint.seconds,
         "compile_seconds": trained.compile_seconds,
@@ -179,7 +181,7 @@ def _alike(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
     """Return the runs' columns, the settings that are no column, and the padded width."""
-    from dlnsweep.execution import auto_jumps, jump_checks, reduced_steps
+    from dlnsweep.execution import auto_jumps, jump_checks, reduced_bases, reduced_steps
     from dlnsweep.execution.auto_kernel import settings_in
     from dlnsweep.execution.origins import COLUMN
     from dlnsweep.store.arrow_arrays import values_of
@@ -197,7 +199,7 @@ def _inputs(store: Any, number: int) -> tuple[dict[str, np.ndarray], dict[str, A
             "a copy, or move the folder away and run the sweep again."
         )
     shared = record["shared"] | settings_in(record) | reduced_steps.settings_in(record)
-    shared |= jump_checks.settings_in(record)
+    shared |= jump_checks.settings_in(record) | reduced_bases.settings_in(record)
     width = int(columns["padded_width"][0])
     row = RunSettings.at(columns, 0, shared)
     return columns, shared | auto_jumps.settings_in(record, row, width), width

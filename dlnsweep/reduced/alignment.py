@@ -10,25 +10,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
-from dlnsweep.reduced.chain import Matrix
+Matrix = Float[np.ndarray, "_ _"]
 
 
 def aligned(
     inner: Sequence[Matrix], outer: Sequence[Matrix], mixed: Sequence[Matrix]
-) -> tuple[list[Matrix], list[Matrix]]:
-    """Return F_0, ..., F_{L-1} and B_1, ..., B_L turned so that every G_j is diagonal.
+) -> tuple[list[Matrix], list[Matrix], list[Matrix]]:
+    """Return F_0, ..., F_{L-1} and B_1, ..., B_L turned so that every G_j is diagonal, and the G_j.
 
     Args:
         inner: F_0, ..., F_{L-1}, as columns of coordinates; the first stays.
         outer: B_1, ..., B_L; the last stays.
-        mixed: What the coordinates' own bases meet in, of j = 1, ..., L - 1.
+        mixed: G_1, ..., G_{L-1}, as they meet now.
     """
-    inner, outer = list(inner), list(outer)
-    for j, own in enumerate(mixed):
-        overlap = inner[j + 1].T @ own @ outer[j]
+    inner, outer, mixed = list(inner), list(outer), list(mixed)
+    for j, overlap in enumerate(mixed):
         # Complete bases are so already, and large.
-        if np.count_nonzero(overlap) > np.count_nonzero(np.diagonal(overlap)):
-            left, _, right = np.linalg.svd(overlap)
+        if diagonal_of(overlap) is None:
+            left, values, right = np.linalg.svd(overlap)
             inner[j + 1], outer[j] = inner[j + 1] @ left, outer[j] @ right.T
-    return inner, outer
+            # What is beside the diagonal is rounding.
+            mixed[j] = np.zeros_like(overlap)
+            np.fill_diagonal(mixed[j], values)
+    return inner, outer, mixed
+
+
+def diagonal_of(matrix: Matrix) -> Float[np.ndarray, " k"] | None:
+    """Return the diagonal of a matrix that is nothing beside it; None for others."""
+    diagonal = np.diagonal(matrix)
+    return diagonal if np.count_nonzero(matrix) == np.count_nonzero(diagonal) else None

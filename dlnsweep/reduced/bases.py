@@ -94,6 +94,7 @@ class Bases:
             backward=[np.zeros((outer[j], outer[j - 1] if j else 0)) for j in range(depth)],
             corrections=[np.zeros((o, i)) for o, i in zip(outer, inner, strict=True)],
             scales=np.ones(depth),
+            compiled=network.compiled,
         )
         if depth == 1:
             self.chain.forward[0] = network.first

@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
+from dlnsweep.reduced.compiled import Compiled
 from dlnsweep.reduced.merged import Merged
 from dlnsweep.reduced.tableau import MOST_TABLED, Tableau, chebyshev, decaying, euler, recurrence
 
@@ -37,6 +38,8 @@ _ROOM = 16
 # Changes are kept as factors where r^2 times the stages is at most so many times the layers' mean
 # size: what is done with factors grows with r^2, what is done with sums with the sizes.
 _MERGED = 25.0
+# By machine code so many times: its factors wait for no calls.
+_CHEAPER = 4.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Chain:
         scales: c_i.
         memory: What momentum keeps of earlier changes; None where there is none yet.
         residual_norm: ||Phi|| where `velocity` was last asked for.
+        compiled: Whether machine code of LLVM's makes its steps along the flow.
     """
 
     descent: Descent
@@ -120,8 +124,9 @@ class Chain:
     scales: Float[np.ndarray, " L"]
     memory: list[np.ndarray] | None = None
     residual_norm: float = np.nan
+    compiled: bool = False
     _mode: np.ndarray | None = None
-    _merged: Merged | None = field(default=None, init=False)
+    _merged: Merged | Compiled | None = field(default=None, init=False)
 
     @property
     def depth(self) -> int:
@@ -232,7 +237,8 @@ class Chain:
         self, tableau: Tableau, length: float, rates: Float[np.ndarray, " L"]
     ) -> list[float]:
         losses = rates * self.descent.weight_decay
-        if tableau.stages * len(self.descent.inputs) ** 2 > _MERGED * np.mean(self._sizes):
+        most = _MERGED * (_CHEAPER if self.compiled else 1) * np.mean(self._sizes)
+        if tableau.stages * len(self.descent.inputs) ** 2 > most:
             return self._add_up(tableau, length, rates, losses)
         merged = self._merge(tableau.stages)
         faded, norms = merged.step(tableau, length, rates, losses, self.descent.data_fit_scale)
@@ -271,10 +277,11 @@ class Chain:
             self._set([*state, left * scales])
         return norms
 
-    def _merge(self, stages: int) -> Merged:
+    def _merge(self, stages: int) -> Merged | Compiled:
         """Return the layers merged, with room for so many stages at least."""
         if self._merged is None or self._merged.stages < stages:
-            self._merged = Merged(
+            made = Compiled if self.compiled else Merged
+            self._merged = made(
                 self.descent.inputs,
                 self.descent.targets,
                 self.forward,

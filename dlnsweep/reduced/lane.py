@@ -126,6 +126,7 @@ def prepare_lane(
     forced: bool = False,
     coarser: tuple[int, ...] | None = None,
     followers: int = 0,
+    compiled: bool | None = None,
 ) -> Lane:
     """Find the bases of one run.
 
@@ -138,6 +139,7 @@ def prepare_lane(
         forced: Whether the run is reduced however large its bases are.
         coarser: See `prepare`.
         followers: See `prepare`.
+        compiled: See `start.Network`; where LLVM is there, by default.
     """
     momentum = 0.0 if training.optimizer == "gradient_descent" else training.momentum
     descent = Descent(
@@ -150,8 +152,9 @@ def prepare_lane(
         nesterov=training.optimizer == "nesterov",
         divergence_factor=float(training.divergence_factor),
     )
+    network = _network(start, descent)
     prepared = prepare(
-        _network(start, descent),
+        network if compiled is None else replace(network, compiled=compiled),
         training.num_steps,
         tolerance,
         hint,

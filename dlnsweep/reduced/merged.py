@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from dlnsweep.reduced.alignment import diagonal_of
 from dlnsweep.reduced.tableau import Tableau, decaying
 
 Matrix = Float[np.ndarray, "_ _"]
@@ -85,14 +86,15 @@ class Merged:
         self._targets = np.ascontiguousarray(targets.T)
         self._residual = np.empty_like(self._targets)
         self._mixed = list(mixed)
+        self._shared = [diagonal_of(g) for g in mixed]
         outer = [d.shape[0] for d in corrections]
         inner = [d.shape[1] for d in corrections]
         above = [*inner[1:], outer[-1]]
         below = [0, *outer[:-1]]
         self._corrections = [np.array(d.T, order="C") for d in corrections]
         # Matrices, and below them room for g_i and h_i.
-        self._straight = [np.empty((n + room, a)) for n, a in zip(inner, above, strict=True)]
-        self._back = [np.empty((n + room, b)) for n, b in zip(outer, below, strict=True)]
+        self._straight = [np.zeros((n + room, a)) for n, a in zip(inner, above, strict=True)]
+        self._back = [np.zeros((n + room, b)) for n, b in zip(outer, below, strict=True)]
         for j in range(depth):
             straight = self._straight[j][: inner[j]]
             if j < depth - 1:
@@ -171,15 +173,24 @@ class Merged:
             layer = backward[j]
             np.multiply(signal, factors[j], out=layer.kept)
             if j < last:
-                # Both read G_j, which is in the cache the second time.
-                np.matmul(layer.kept, self._mixed[j].T, out=forward[j].factor)
-                np.matmul(forward[j].result, self._mixed[j], out=backward[j + 1].factor)
+                self._cross(j, layer.kept, forward[j], backward[j + 1])
             else:
                 forward[j].factor[:] = layer.kept
             if j:
                 self._through(layer, signal, weights[j], decays[j])
                 signal = layer.result
         return norm
+
+    def _cross(self, j: int, kept: Matrix, forward: _Layer, backward: _Layer) -> None:
+        shared, matrix = self._shared[j], self._mixed[j]
+        if shared is None:
+            # Both read G_j, which is in the cache the second time.
+            np.matmul(kept, matrix.T, out=forward.factor)
+            np.matmul(forward.result, matrix, out=backward.factor)
+        else:
+            size = len(shared)
+            np.multiply(kept[:, :size], shared, out=forward.factor[:, :size])
+            np.multiply(forward.result[:, :size], shared, out=backward.factor[:, :size])
 
     def _through(
         self, layer: _Layer, values: Matrix, weights: Float[np.ndarray, " k"], decay: float

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.drawing import record_numbers
-from dlnsweep.contracts.network import ALL_STEPS, network_of
+from dlnsweep.contracts.network import ALL_STEPS, BASES_BY_NUMPY, network_of
 from dlnsweep.networks.layered.draw import SampleDrawing
 from dlnsweep.networks.layered.initializers import init_scales
 from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
@@ -58,6 +58,7 @@ class ReducedDraw:
         self.drawing = SampleDrawing.from_row(row, padded_width)
         self.tolerance = row["sweep.tolerance"]
         self._all_steps = bool(row.get(ALL_STEPS))
+        self._compiled = False if row.get(BASES_BY_NUMPY) else None
         self.forced = network_of(row).must_reduce(row)
         law = self.drawing.sections.network.initial_weights == "law"
         self._levels = levels_for(len(self.drawing.dims) - 1, self.tolerance) if law else 0
@@ -123,6 +124,7 @@ class ReducedDraw:
                 forced=self.forced,
                 coarser=coarser,
                 followers=followers,
+                compiled=self._compiled,
             )
             if deeper == _MOST_DEEPER or not lane.prepared.coarse:
                 return replace(lane, deeper=deeper)

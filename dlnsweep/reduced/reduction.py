@@ -185,6 +185,7 @@ class Reduction:
 
     def __init__(self, pilot: Pilot, finest: float = -1.0) -> None:
         self.pilot = pilot
+        self._turns: dict[Sizes, tuple[list[Matrix], list[Matrix], list[Matrix]]] = {}
         depth, samples = pilot.network.depth, pilot.samples
         if samples:
             self.forward = [
@@ -210,7 +211,7 @@ class Reduction:
 
     def _follow(self, sizes: Sizes) -> Iterator[Record]:
         """Let the leading directions repeat the pilot's schedule; yield its records."""
-        chain, off, left = self.truncated(sizes)
+        chain, off, left = self.truncated(sizes, aligned=True)
         yield self._observe(chain, off, left)
         for part, times in grouped(self.schedule):
             chain.advance(part.steps, part.stages, times)
@@ -249,23 +250,24 @@ class Reduction:
 
         Args:
             sizes: How many.
-            aligned: In bases of which every G_j is diagonal, up to rounding.
+            aligned: In bases of which every G_j is diagonal.
         """
         depth, source = self.pilot.network.depth, self.pilot.chain
-        inner, b = self._leading(sizes, turned=aligned)
+        inner, b, mixed = self._turned(sizes) if aligned else self._leading(sizes)
         f = inner[1:]
         above = [*f, b[-1]]
         descent = source.descent
         chain = Chain(
             replace(descent, targets=b[-1].T @ descent.targets),
             forward=[above[j].T @ source.forward[j] @ inner[j] for j in range(depth)],
-            mixed=[f[j].T @ source.mixed[j] @ b[j] for j in range(depth - 1)],
+            mixed=mixed,
             backward=[
                 b[j].T @ source.backward[j] @ b[j - 1] if j else source.backward[0]
                 for j in range(depth)
             ],
             corrections=[np.zeros((b[j].shape[1], inner[j].shape[1])) for j in range(depth)],
             scales=np.ones(depth),
+            compiled=self.pilot.network.compiled,
         )
         start, blocks = [], []
         for j in range(depth):
@@ -274,22 +276,30 @@ class Reduction:
             blocks.append([left @ block @ b[i] for i, block in enumerate(self.off.blocks[j], 1)])
         return chain, OffRange(start, blocks), b[-1]
 
-    def _leading(self, sizes: Sizes, *, turned: bool = False) -> tuple[list[Matrix], list[Matrix]]:
-        """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L in the pilot's bases."""
+    def _leading(self, sizes: Sizes) -> tuple[list[Matrix], list[Matrix], list[Matrix]]:
+        """Return F_0 (the identity), ..., and B_1, ... in the pilot's bases, and the G_j."""
         f = [left[:, :k] for (left, _), k in zip(self.forward, sizes.forward, strict=True)]
         b = [left[:, :k] for (left, _), k in zip(self.backward, sizes.backward, strict=True)]
-        f = [np.eye(self.pilot.network.first.shape[1]), *f]
-        return aligned_bases(f, b, self.pilot.chain.mixed) if turned else (f, b)
+        triples = zip(f, self.pilot.chain.mixed, b, strict=False)
+        mixed = [own.T @ overlap @ other for own, overlap, other in triples]
+        return [np.eye(self.pilot.network.first.shape[1]), *f], b, mixed
+
+    def _turned(self, sizes: Sizes) -> tuple[list[Matrix], list[Matrix], list[Matrix]]:
+        """Return the same in aligned bases, by one decomposition for all that ask for them."""
+        if sizes not in self._turns:
+            self._turns[sizes] = aligned_bases(*self._leading(sizes))
+        inner, outer, mixed = self._turns[sizes]
+        return [*inner], [*outer], [*mixed]
 
     def overlaps(self, sizes: Sizes) -> list[Matrix]:
         """Return B_i^T W_i(0) F_{i-1} of each layer, for the leading directions, aligned."""
-        inner, outer = self._leading(sizes, turned=True)
+        inner, outer, _ = self._turned(sizes)
         layers = zip(outer, self.pilot.backward_bases, self.pilot.images, inner, strict=True)
         return [b.T @ (basis.T @ image) @ f for b, basis, image, f in layers]
 
     def bases(self, sizes: Sizes) -> tuple[list[Matrix], list[Matrix]]:
         """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L in full, aligned."""
-        inner, outer = self._leading(sizes, turned=True)
+        inner, outer, _ = self._turned(sizes)
         forward = [basis @ f for basis, f in zip(self.pilot.forward_bases, inner[1:], strict=True)]
         backward = [basis @ b for basis, b in zip(self.pilot.backward_bases, outer, strict=True)]
         return [inner[0], *forward], backward

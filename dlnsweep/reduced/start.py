@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.chain import Descent, Matrix
+from dlnsweep.simd.llvm import is_usable
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Network:
         squared_norms: ||W_i||_F^2; of the first layer that of its part on range(Y).
         descent: The numbers of the run; its targets are X V.
         off_directions: See `samples.Reduced`.
+        compiled: Whether machine code of LLVM's finds its bases: where LLVM is there, by default.
     """
 
     first: Matrix
@@ -29,6 +31,7 @@ class Network:
     squared_norms: Float[np.ndarray, " L"]
     descent: Descent
     off_directions: Matrix | None = None
+    compiled: bool = field(default_factory=is_usable)
 
     @property
     def depth(self) -> int:

@@ -10,14 +10,29 @@ import pytest
 from dlnsweep.reduced import tableau
 from dlnsweep.reduced.chain import Chain, Descent
 from dlnsweep.reduced.path import Advance, grouped
+from dlnsweep.simd.llvm import is_usable
 
 # Identities of exact arithmetic, over some hundred stages of rounding at 1.1e-16 each.
 EXACT = 1e-12
 
 
-def chain_of(rank: int, sizes: tuple[tuple[int, int], ...], decay: float, seed: int = 0) -> Chain:
+# Steps by NumPy, and by machine code where LLVM is there.
+WAYS = [
+    pytest.param(False, id="numpy"),
+    pytest.param(True, id="llvm", marks=pytest.mark.skipif(not is_usable(), reason="no llvmlite")),
+]
+
+
+def chain_of(
+    rank: int,
+    sizes: tuple[tuple[int, int], ...],
+    decay: float,
+    compiled: bool,
+    *,
+    diagonal: bool = False,
+) -> Chain:
     """A chain of random matrices; `sizes` are (columns of F_j, columns of B_{j+1})."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     inner = [rank, *(n for n, _ in sizes[:-1])]
     outer = [n for _, n in sizes]
     above = [*inner[1:], outer[-1]]
@@ -32,13 +47,18 @@ def chain_of(rank: int, sizes: tuple[tuple[int, int], ...], decay: float, seed: 
     def drawn(rows: int, columns: int) -> np.ndarray:
         return rng.normal(size=(rows, columns)) / np.sqrt(max(rows, columns, 1))
 
+    def met(rows: int, columns: int) -> np.ndarray:
+        matrix = drawn(rows, columns)
+        return np.eye(rows, columns) * matrix if diagonal else matrix
+
     return Chain(
         descent,
         forward=[drawn(a, n) for a, n in zip(above, inner, strict=True)],
-        mixed=[drawn(n, b) for n, b in zip(inner[1:], outer, strict=False)],
+        mixed=[met(n, b) for n, b in zip(inner[1:], outer, strict=False)],
         backward=[drawn(b, a) for a, b in zip([0, *outer], outer, strict=False)],
         corrections=[drawn(b, n) / 10 for b, n in zip(outer, inner, strict=True)],
         scales=np.linspace(0.9, 0.7, len(sizes)),
+        compiled=compiled,
     )
 
 
@@ -76,6 +96,8 @@ def by_recurrence(chain: Chain, steps: float, stages: int) -> list[np.ndarray]:
 SIZES = ((7, 9), (12, 8), (10, 11), (6, 5))
 
 
+@pytest.mark.parametrize("compiled", WAYS)
+@pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize(
@@ -84,12 +106,18 @@ SIZES = ((7, 9), (12, 8), (10, 11), (6, 5))
     ids=["factors", "sums", "recurrence"],
 )
 def test_a_step_is_that_of_the_method(
-    kept: float, tabled: int, depth: int, decay: float, monkeypatch: pytest.MonkeyPatch
+    kept: float,
+    tabled: int,
+    depth: int,
+    decay: float,
+    diagonal: bool,
+    compiled: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("dlnsweep.reduced.chain._MERGED", kept)
     monkeypatch.setattr("dlnsweep.reduced.chain.MOST_TABLED", tabled)
-    for stages in (2, 3, 20):
-        chain = chain_of(3, SIZES[4 - depth :], decay)
+    for stages, rank in ((2, 3), (3, 5), (20, 3)):
+        chain = chain_of(rank, SIZES[4 - depth :], decay, compiled, diagonal=diagonal)
         for steps in (1.5, 0.7):
             # A second one goes on with what the first has merged.
             other = replace(chain, corrections=list(chain.corrections))
@@ -104,7 +132,7 @@ def test_a_step_is_that_of_the_method(
 
 
 def test_of_very_many_stages_nothing_is_made_that_grows_with_their_square():
-    chain = chain_of(3, SIZES, 0.0)
+    chain = chain_of(3, SIZES, 0.0, compiled=False)
     tableau.chebyshev.cache_clear()
     # As many as a step of a run of 10^10 steps may have: a table of them takes 3 GB.
     norms = chain.advance(1e-3, 20_000)
@@ -113,10 +141,13 @@ def test_of_very_many_stages_nothing_is_made_that_grows_with_their_square():
     assert not tableau.chebyshev.cache_info().currsize
 
 
+@pytest.mark.parametrize("compiled", WAYS)
 @pytest.mark.parametrize("kept", [np.inf, 0.0], ids=["factors", "sums"])
-def test_short_steps_together_are_those_one_by_one(kept: float, monkeypatch: pytest.MonkeyPatch):
+def test_short_steps_together_are_those_one_by_one(
+    kept: float, compiled: bool, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("dlnsweep.reduced.chain._MERGED", kept)
-    together, single = chain_of(2, SIZES, 0.2), chain_of(2, SIZES, 0.2)
+    together, single = (chain_of(2, SIZES, 0.2, compiled) for _ in range(2))
     # Of many steps of gradient descent some are made together, each exactly.
     for stages, times in ((0, 7), (1, 7), (0, 37), (0, 3)):
         norms = together.advance(0.5 if stages else 1.0, stages, times)
@@ -137,8 +168,9 @@ def test_short_steps_together_are_those_one_by_one(kept: float, monkeypatch: pyt
         assert np.max(np.abs(together.scales - single.scales)) <= EXACT
 
 
-def test_bases_may_grow_between_steps():
-    grown, fresh = chain_of(2, SIZES, 0.1), chain_of(2, SIZES, 0.1)
+@pytest.mark.parametrize("compiled", WAYS)
+def test_bases_may_grow_between_steps(compiled: bool):
+    grown, fresh = (chain_of(2, SIZES, 0.1, compiled) for _ in range(2))
     grown.advance(1.0, 5)
     for chain in (grown, fresh):
         chain.grow(1, columns=2)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import oracle
 import pytest
 
 from dlnsweep.reduced.chain import Chain, Descent
+from dlnsweep.reduced.compiled import Compiled
 from dlnsweep.reduced.merged import Merged
 from dlnsweep.reduced.off_range import off_range_blocks
 from dlnsweep.reduced.path import Advance, coarser
@@ -452,21 +454,27 @@ def test_operations_of_the_pilot_are_counted(pilot: Pilot, monkeypatch: pytest.M
     assert chain.flops == sizes.step_flops(pilot.network.first.shape[1])
     # Of every evaluation, counted where it is made.
     made: list[int] = []
-    velocity, step = Chain.velocity, Merged.step
+    velocity = Chain.velocity
 
     def counted(chain: Chain) -> list[np.ndarray]:
         made.append(chain.flops)
         return velocity(chain)
 
-    def counted_along(merged: Merged, tableau: Tableau, *numbers):
-        shapes = [d.shape for d in merged.corrections]
-        forward, backward = tuple(n for _, n in shapes[1:]), tuple(n for n, _ in shapes)
-        flops = Sizes(forward, backward).step_flops(shapes[0][1])
-        made.extend(tableau.stages * [flops])
-        return step(merged, tableau, *numbers)
+    def count_along(way: type[Merged] | type[Compiled]) -> None:
+        step = way.step
+
+        def counted_along(merged: Any, tableau: Tableau, *numbers: Any) -> Any:
+            shapes = [d.shape for d in merged.corrections]
+            forward, backward = tuple(n for _, n in shapes[1:]), tuple(n for n, _ in shapes)
+            flops = Sizes(forward, backward).step_flops(shapes[0][1])
+            made.extend(tableau.stages * [flops])
+            return step(merged, tableau, *numbers)
+
+        monkeypatch.setattr(way, "step", counted_along)
 
     monkeypatch.setattr(Chain, "velocity", counted)
-    monkeypatch.setattr(Merged, "step", counted_along)
+    for way in (Merged, Compiled):
+        count_along(way)
     again = Pilot(network_of(), 2000, PACE)
     assert again.work == sum(made) == pilot.work
     assert any(part.stages > 1 for part in again.schedule)
