@@ -14,7 +14,6 @@ import numpy as np
 
 from dlnsweep.contracts.plugins import plugin_files
 from dlnsweep.errors import RunError
-from dlnsweep.execution import reduced_bases
 from dlnsweep.execution.auto_kernel import of_new, settings_in
 from dlnsweep.machine.environment import for_workers
 from dlnsweep.numerics.runtime import accelerators, python_command
@@ -217,5 +216,4 @@ def _request(plan: Plan, batch: Batch, kernel: str = "") -> dict[str, Any]:
     if kernel:
         columns["sweep.kernel"] = [kernel] * len(batch.runs)
     shared = plan.shared | settings_in(of_new(plan))
-    shared |= reduced_bases.settings_in(reduced_bases.of_new(plan))
     return {"columns": columns, "shared": shared, "padded_width": batch.padded_width}
