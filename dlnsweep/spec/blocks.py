@@ -102,6 +102,9 @@ def read_blocks(
                 continue
             section, _, name = key.partition(".")
             there = f"{place}: {key}"
+            if not _is_read(key, classes):
+                # It is another kind's: which kind this file has is said elsewhere.
+                continue
             found[key], _, more = read_setting(classes[section], name, value, there, expand=expand)
             problems += more
         tables.append(found)
@@ -118,12 +121,21 @@ def _wrong_key(
         hint = did_you_mean(key, [each for each in known if not each.startswith("sweep.")])
         return f"names '{show_key(key)}', which is not a setting of a run{hint}"
     section, _, name = key.partition(".")
-    if not may_vary(classes[section], name):
+    if _is_read(key, classes) and not may_vary(classes[section], name):
         return f"names {key}, which is the same for all runs of a file."
     if isinstance(value, dict) and ("formula" in value or "sample" in value):
         what = "formula" if "formula" in value else "sample"
         return f"has a {what} for {key}; it must be a value, a list or a range."
     return ""
+
+
+def _is_read(key: str, classes: Mapping[str, type[Settings]]) -> bool:
+    """Return whether a setting is one of the kinds that the file names, as far as they are known.
+
+    Where the problem's kind is wrong, all settings of all kinds are known.
+    """
+    section, _, name = key.partition(".")
+    return section in classes and name in classes[section].model_fields
 
 
 def check_columns(

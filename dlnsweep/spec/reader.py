@@ -161,9 +161,11 @@ class Reader:
         if not isinstance(raw, dict):
             self.problems.append(f"{section} is {show(raw)}; it must be a table, [{section}].")
             return
+        known = self._known_settings()
         for key in raw:
-            if key not in settings.model_fields:
-                hint = self._hint(key, settings.model_fields, self._known_settings())
+            # One of another kind is not judged where the problem's kind is wrong: that is said.
+            if key not in settings.model_fields and f"{section}.{key}" not in known:
+                hint = self._hint(key, settings.model_fields, known)
                 shown = f"{section}.{show_key(key)}"
                 self.problems.append(f"{shown} is not a key of [{section}]{hint}")
         for key, field in settings.model_fields.items():

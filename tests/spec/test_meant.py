@@ -76,6 +76,29 @@ def test_the_sentence_names_what_was_meant(changes: dict[str, Any], expected: li
     assert sorted(problems(**changes)) == sorted(expected)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network__richness": 2.0},
+        {"sweep__block": [{"network.richness": [1.0, 2.0]}, {"network.width": [4, 8]}]},
+        {"sweep__block": [{"problem.signal_dim": [4, 8]}, {"problem.rank": [1, 2]}]},
+        {"sweep__zip": [["network.richness", "problem.rank"]]},
+        {
+            "network__richness": [1.0, 2.0],
+            "figure": {"kind": "curves", "y": "loss", "hue": "network.richness"},
+            "record__observables": ["loss"],
+        },
+    ],
+)
+@pytest.mark.parametrize("kind", [None, "subspaze", 3])
+def test_settings_of_a_kind_that_is_not_known_are_not_judged(
+    changes: dict[str, Any], kind: Any
+) -> None:
+    problem = {"signal_dim": 8} | ({} if kind is None else {"kind": kind})
+    (sentence,) = problems(problem=problem, **changes)
+    assert sentence.startswith("problem.kind is ")
+
+
 def test_a_typo_of_thousands_of_values_is_a_few_sentences() -> None:
     found = problems(
         network__depth=["2"] * 7000, record__steps=["x"] * 7000, record__spacing="explicit"
