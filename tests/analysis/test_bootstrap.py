@@ -1,38 +1,67 @@
-"""The bootstrap interval of a median, against a plain loop and against what it must cover."""
+"""The bootstrap interval of a median, against all resamples and against what it must cover."""
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
+import pytest
 
-from dlnsweep.analysis.bootstrap import RESAMPLES, median_interval
-
-
-def plain_interval(values: np.ndarray, level: float) -> tuple[float, float]:
-    # The definition, in loops: the same generator and order of draws, nothing else shared.
-    rng = np.random.Generator(np.random.PCG64(20250222))
-    draws = rng.integers(0, len(values), size=(RESAMPLES, len(values)))
-    medians = sorted(float(np.median([values[i] for i in row])) for row in draws)
-    ends = []
-    for share in ((1 - level) / 2, (1 + level) / 2):
-        # Linear interpolation between order statistics.
-        place = share * (len(medians) - 1)
-        below, part = int(place), place - int(place)
-        ends.append(
-            medians[below] + part * (medians[min(below + 1, RESAMPLES - 1)] - medians[below])
-        )
-    return ends[0], ends[1]
+from dlnsweep.analysis.bootstrap import median_interval
 
 
-def test_it_is_the_percentile_interval():
-    rng = np.random.default_rng(1)
-    table = rng.exponential(size=(3, 11))
-    low, high = median_interval(table, 0.9)
+def plain_interval(values: list[float], level: float) -> tuple[float, float]:
+    # The definition: every resample that there is, each as likely.
+    number = len(values)
+    medians = sorted(float(np.median(drawn)) for drawn in itertools.product(values, repeat=number))
+    # The smallest that is not exceeded with at least this probability.
+    places = [
+        math.ceil(share * len(medians) - 1e-9) for share in ((1 - level) / 2, (1 + level) / 2)
+    ]
+    return medians[places[0] - 1], medians[places[1] - 1]
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6])
+def test_it_is_that_of_all_resamples(number: int, level: float) -> None:
+    rng = np.random.default_rng(number)
+    table = rng.exponential(size=(2, number))
+    table[1] = np.round(table[1])  # some are alike
+    low, high = median_interval(table, level)
     for row, values in enumerate(table):
-        # Sums and products of a few numbers of order one.
-        np.testing.assert_allclose((low[row], high[row]), plain_interval(values, 0.9), rtol=1e-13)
+        assert (low[row], high[row]) == plain_interval(list(values), level)
 
 
-def test_runs_without_a_value_are_left_out():
+@pytest.mark.parametrize("number", [15, 22, 33, 40, 101])
+def test_it_is_that_of_many_resamples(number: int) -> None:
+    rng = np.random.default_rng(5)
+    values = np.arange(1.0, number + 1)
+    medians = np.concatenate(
+        [np.median(rng.choice(values, (20_000, number)), axis=1) for _ in range(5)]
+    )
+    for (end,), share in zip(median_interval(values[None]), (0.025, 0.975), strict=True):
+        # Five standard deviations of a share among 100 000.
+        slack = 5 * math.sqrt(0.025 * 0.975 / len(medians))
+        assert np.mean(medians < end) < share + slack
+        assert np.mean(medians <= end) > share - slack
+
+
+def test_fifteen_runs_have_the_fourth_values_from_either_side() -> None:
+    # P(Binomial(15, 4/15) >= 8) = 0.0255: 2000 resamples by one key said less than 0.025.
+    (low,), (high,) = median_interval(np.arange(1.0, 16.0)[None])
+    assert (low, high) == (4.0, 12.0)
+
+
+def test_of_very_many_runs_it_is_the_binomial_interval() -> None:
+    number = 100_000
+    (low,), (high,) = median_interval(np.arange(1.0, number + 1)[None])
+    # The median of a resample is one of the values' places, of deviation sqrt(n) / 2.
+    wanted = number / 2 + np.array([-1, 1]) * 1.959964 * math.sqrt(number) / 2
+    np.testing.assert_allclose((low, high), wanted, atol=3)
+
+
+def test_runs_without_a_value_are_left_out() -> None:
     table = np.array([[1.0, np.nan, 3.0, 2.0], [np.nan, np.nan, np.nan, np.nan]])
     low, high = median_interval(table)
     alone = median_interval(table[:1, [0, 2, 3]])
@@ -41,7 +70,7 @@ def test_runs_without_a_value_are_left_out():
     assert np.isnan(high[1])
 
 
-def test_vectors_and_many_points_are_treated_entry_by_entry():
+def test_vectors_and_many_points_are_treated_entry_by_entry() -> None:
     rng = np.random.default_rng(2)
     # More values than are taken at once.
     table = rng.normal(size=(40, 60, 3))
@@ -51,7 +80,7 @@ def test_vectors_and_many_points_are_treated_entry_by_entry():
     assert (low[17, 1], high[17, 1]) == (once[0][0], once[1][0])
 
 
-def test_it_covers_the_median():
+def test_it_covers_the_median() -> None:
     # 1000 samples of 20 lognormal runs: the interval's coverage is known to be some 94 %. The
     # binomial standard deviation is 0.8 %; outside of 91 to 97 % by chance once in 1000.
     rng = np.random.default_rng(3)
@@ -61,6 +90,6 @@ def test_it_covers_the_median():
     assert 0.91 < covered < 0.97
 
 
-def test_one_run_has_an_interval_of_no_length():
+def test_one_run_has_an_interval_of_no_length() -> None:
     low, high = median_interval(np.array([[2.0]]))
     assert (low[0], high[0]) == (2.0, 2.0)
