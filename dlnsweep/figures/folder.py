@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ from dlnsweep.errors import DlnsweepError, FigureError, SpecError, StoreError
 from dlnsweep.figures.draw import draw, save
 from dlnsweep.figures.drawn import remember, up_to_date
 from dlnsweep.machine.backend import load_matplotlib
+from dlnsweep.settings.base import Settings
 from dlnsweep.settings.figure_files import file_stems
-from dlnsweep.settings.sentences import printable
+from dlnsweep.settings.sentences import printable, show
 from dlnsweep.spec import file as sweepfile
 from dlnsweep.spec.figures.reading import read_table, same_files, tables_of
 from dlnsweep.store import Store
@@ -204,11 +205,18 @@ def _without_defaults(table: Any) -> Any:
     return {"kind": settings.kind, **settings.model_dump(mode="json", exclude_defaults=True)}
 
 
-def _settings_of(figures: Sequence[Any]) -> list[Any]:
-    tables = [figure for figure in figures if isinstance(figure, Mapping)]
-    if len(tables) < len(figures):
-        return list(figures)
-    return read_figures([dict(table) for table in tables], "figures")
+def _settings_of(figures: Any) -> list[Any]:
+    # One table stands for a list of it, as in a sweep file.
+    given = [figures] if isinstance(figures, Mapping | Settings) else figures
+    given = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    if wrong := [each for each in given if not isinstance(each, Mapping | Settings)]:
+        raise SpecError(
+            f"figures has {show(wrong[0])}; give a list of tables with the keys of [figure], "
+            "such as {'kind': 'curves', 'y': 'loss'}."
+        )
+    read = [each for each in given if isinstance(each, Mapping)]
+    found = iter(read_figures([dict(table) for table in read], "figures") if read else [])
+    return [next(found) if isinstance(each, Mapping) else each for each in given]
 
 
 def read_figures(raw: Any, where: str) -> list[Any]:

@@ -15,6 +15,7 @@ from dlnsweep.errors import SpecError
 from dlnsweep.results import summaries
 from dlnsweep.results.chosen_records import needed, taken_at
 from dlnsweep.results.drawing import Drawing
+from dlnsweep.results.recorded import check_where, values_of
 from dlnsweep.results.results import Results, open_results
 from dlnsweep.settings.sentences import nearest_key, show
 from dlnsweep.store.records import FINAL
@@ -142,15 +143,16 @@ class Joined(Drawing):
         """
         frames = [each.runs(unused=True).reset_index(drop=True) for each in self.parts.values()]
         table = _together(list(self.parts), frames)
+        check_where(self.path, where)
         for key, wanted in (where or {}).items():
             if key not in ("run_id", *self.settings):
                 near = nearest_key(key, self.settings)
                 hint = f"did you mean '{near}'?" if near else "`settings` lists them."
                 raise SpecError(f"{self.path}: {show(key)} is no setting of these sweeps; {hint}")
-            values = wanted if isinstance(wanted, list | tuple | set | np.ndarray) else [wanted]
+            values = values_of(wanted)
             column = cast("pd.Series", table[key])
             some = [value for value in values if value is not None]
-            chosen = column.isin(some) | (column.isna() & (None in list(values)))
+            chosen = column.isin(some) | (column.isna() & (None in values))
             table = table.loc[chosen.to_numpy(dtype=bool)]
         if not unused:
             blank = [n for n in self.settings if n in table and bool(table[n].isna().all())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,11 +88,7 @@ class Recorded:
 
     def chosen(self, table: pa.Table, where: Mapping[str, Any] | None) -> pa.Table:
         """Return the rows of a table of all runs that `where` chooses."""
-        if where is not None and not isinstance(where, Mapping):
-            raise SpecError(
-                f"{self.path}: where is {show(where)}; it must be a dictionary of settings and "
-                "values, such as {'training.weight_decay': 0.1}."
-            )
+        check_where(self.path, where)
         if not where:
             return table
         for key in where:
@@ -100,10 +96,10 @@ class Recorded:
         asked_for = self.store.runs_table(list(where))
         chosen = np.ones(table.num_rows, dtype=bool)
         for key, wanted in where.items():
-            values = wanted if isinstance(wanted, (list, tuple, set, np.ndarray)) else [wanted]
+            values = values_of(wanted)
             column = asked_for[key].to_pandas()
             asked = [value for value in values if value is not None]
-            chosen &= (column.isin(asked) | (column.isna() & (None in list(values)))).to_numpy()
+            chosen &= (column.isin(asked) | (column.isna() & (None in values))).to_numpy()
         return table.filter(pa.array(chosen))
 
     def reader(
@@ -161,6 +157,23 @@ class Recorded:
         check_alike(self.path, "outcomes", [table.schema for table in tables])
         known = concat([OUTCOMES_SCHEMA.empty_table().select(names), *tables])
         return aligned(known, runs["run_id"].to_numpy())
+
+
+def check_where(path: Any, where: Any) -> None:
+    """Refuse what chooses no runs."""
+    if where is not None and not isinstance(where, Mapping):
+        raise SpecError(
+            f"{path}: where is {show(where)}; it must be a dictionary of settings and values, such "
+            "as {'training.weight_decay': 0.1}."
+        )
+
+
+def values_of(wanted: Any) -> list[Any]:
+    """Return the values of a setting that are asked for, of one or of several in any form."""
+    if isinstance(wanted, np.ndarray):
+        return np.ravel(wanted).tolist()
+    several = isinstance(wanted, Iterable) and not isinstance(wanted, str | bytes | Mapping)
+    return list(wanted) if several else [wanted]
 
 
 def listed(value: Any, what: str) -> list[str]:

@@ -127,7 +127,8 @@ class Results(Drawing):
         return to_pandas(runs)
 
     def _chosen(self, table: pa.Table, where: Mapping[str, Any] | None) -> pa.Table:
-        both = {**where, **self._only} if isinstance(where, Mapping) else where or self._only
+        both = self._only if where is None else where
+        both = {**where, **self._only} if isinstance(where, Mapping) else both
         return self._recorded.chosen(table, both)
 
     def run(self, run_id: int) -> Run:
@@ -171,7 +172,7 @@ class Results(Drawing):
                 `curve_batches` gives it in pieces.
         """
         names = self._recorded.observables(observables)
-        if vectors not in ("arrays", "columns"):
+        if not isinstance(vectors, str) or vectors not in ("arrays", "columns"):
             raise SpecError(
                 f"{self.path}: vectors is {show(vectors)}; it must be 'arrays' or 'columns'."
             )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dlnsweep.errors import SpecError
 from dlnsweep.results.drawing import Drawing
+from dlnsweep.results.recorded import listed
 from dlnsweep.settings.html_card import html_card
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Run:
         if y is None:
             numbers = self.curves.select_dtypes("number").columns
             y = [name for name in numbers if name != "step"][:_MOST_DRAWN]
-        chosen = list(y) if not isinstance(y, str) else y
+        chosen = listed(y, "y")
         given: dict[str, Any] = {"title": f"run {self.run_id}, {self._ended}", "band": "none"}
         if self.status == "diverged":
             # Below figures of many runs stands how many diverged and are left out.

@@ -45,8 +45,9 @@ class KeptWeights:
             raise SpecError(f"{store.root}: {self._why_none(run_id)}")
         chosen = int(kept[-1])
         if step is not None:
-            matching = [i for i in kept if steps[i] == step]
-            if isinstance(step, bool) or not matching:
+            is_step = isinstance(step, int | float | np.number) and not isinstance(step, bool)
+            matching = [i for i in kept if steps[i] == step] if is_step else []
+            if not matching:
                 raise SpecError(
                     f"{store.root}: step is {show(step)}, at which run {run_id} has no weights; "
                     f"they are kept at {', '.join(str(steps[i]) for i in kept)}."
@@ -74,7 +75,8 @@ class KeptWeights:
 
     def _number(self, run_id: int) -> int:
         """Return the batch of a run; all are looked up at once, as many may be asked for."""
-        if run_id not in self._number_of:
+        is_id = isinstance(run_id, int | np.integer) and not isinstance(run_id, bool)
+        if not is_id or run_id not in self._number_of:
             # It says what is wrong with what is asked for, and runs may have been added.
             number = check_run(self._store, run_id)
             table = self._store.runs_table(["run_id", "batch"])

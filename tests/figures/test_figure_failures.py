@@ -275,6 +275,14 @@ def test_python_draws_tables_too(results: Path) -> None:
     table = {"kind": "curves", "y": "regression_error", "formats": ["svg"], "file": "mine"}
     (path,) = dlnsweep.draw_figures(dlnsweep.open_results(results), [table])
     assert path == results / "figures" / "mine.svg"
+    # A table alone, as in a sweep file.
+    assert dlnsweep.draw_figures(results, table) == [path]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("given", [3, "curves", [3], [{"kind": "curves"}, "curves"], [None]])
+def test_what_is_no_table_of_a_figure_is_told(results: Path, given: Any) -> None:
+    with pytest.raises(SpecError, match=r"^figures has .+; give a list of tables with the keys of"):
+        dlnsweep.draw_figures(results, given)
 
 
 def test_a_figure_that_fails_costs_a_sentence_and_no_other_figure(

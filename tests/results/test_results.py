@@ -145,8 +145,27 @@ def test_chosen_observables_and_runs(results):
 
 
 @pytest.mark.parametrize(
+    "several", [[0, 2], (0, 2), {0, 2}, range(0, 3, 2), np.array([0, 2]), pd.Series([0, 2])]
+)
+def test_several_values_of_a_setting_may_come_in_any_form(results, several):
+    joined = concat({"one": results.path})
+    for each in (results, joined):
+        assert set(each.runs(where={"seed": several})["seed"]) == {0, 2}
+        assert set(each.curves("error", where={"seed": several})["seed"]) == {0, 2}
+
+
+@pytest.mark.parametrize("where", [[], "", 0, pd.Series([1]), np.zeros(2), "seed"])
+def test_what_chooses_no_runs_is_refused(results, where):
+    joined = concat({"one": results.path})
+    for ask in (results.runs, joined.runs, lambda chosen: results.curves(where=chosen)):
+        with pytest.raises(SpecError, match=r"where is .*; it must be a dictionary of settings"):
+            ask(where)
+
+
+@pytest.mark.parametrize(
     ("ask", "sentence"),
     [
+        (lambda r: r.curves(vectors=np.zeros(2)), "vectors is "),
         (
             lambda r: r.curves("eror"),
             "'eror' is no recorded observable of this sweep; did you mean 'error'?",

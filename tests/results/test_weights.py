@@ -172,6 +172,9 @@ def test_runs_that_end_early_and_damage() -> None:
         (int(stopped["run_id"]), 3, r"step is 3, at which run \d+ has no weights; they are kept"),
         (3, None, "run_id is 3, and there is no such run"),
         ("x", None, "run_id is 'x', and there is no such run"),
+        ([3], None, r"run_id is \[3\], and there is no such run"),
+        (int(stopped["run_id"]), {"a": 1}, "step is {'a': 1}, at which run"),
+        (int(stopped["run_id"]), np.zeros(0), "step is .*, at which run"),
     ):
         with pytest.raises(SpecError, match=said):
             results.weights(run_id, step)  # pyright: ignore[reportArgumentType]
