@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd.llvm import ir, registers
+from dlnsweep.simd.llvm import instruction_set, ir
 from dlnsweep.simd.machine import Machine, new_module
 
 # Rows are padded to so many numbers.
@@ -222,7 +222,8 @@ class _Emitter:
 
     def _product(self, kind: Kind, fields: dict[str, Any]) -> None:
         b = self.builder
-        wide = 4 if registers() == 32 else 1
+        # Four rows of so many vectors are under way: what fills the registers.
+        wide = 4 if instruction_set() == "AVX-512" else 1
         vectors = b.sdiv(fields["m"], self.word(VECTOR))
 
         def columns(column: Any, width: int) -> None:
