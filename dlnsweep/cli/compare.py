@@ -62,7 +62,8 @@ def compare(
     by less than 1e-13 counts as equal: it is a difference of numbers of size 1, each rounded at
     1.1e-16 over many steps; beside the generic way, so does whatever differs by less than 1e-13
     of its largest value in the run. Exit status 1 if a deviation exceeds the sweep's tolerance
-    and three times the estimate; of the other kernels, if it exceeds 1e-8.
+    and three times the estimate; of the other kernels, if it exceeds 1e-8. A run whose estimate
+    is infinite is told apart: nothing is promised of it, so that there is nothing to hold it to.
     """
     use(plugin)
     from dlnsweep.execution import comparison, judges
