@@ -94,6 +94,8 @@ class Drawing:
     way: ClassVar[str] = "dense"
     # Whether `start` takes initial weights that are given, among its arguments under GIVEN.
     takes_weights: ClassVar[bool] = False
+    # Whether a CPU is to work on vectors as long as it has; see `with_whole_vectors`.
+    fills_vectors: ClassVar[bool] = False
 
     @classmethod
     def from_row(cls, row: RunSettings, padded_width: int) -> Drawing:

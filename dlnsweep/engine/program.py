@@ -15,7 +15,7 @@ from dlnsweep.engine.given import weight_tree
 from dlnsweep.errors import RunError
 from dlnsweep.machine.memory import said
 from dlnsweep.numerics import executables
-from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
+from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of, with_whole_vectors
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.trees import name_of
@@ -131,7 +131,8 @@ class Program:
         """Compile what trains from step to step, for inputs and a state of these shapes."""
         segment = jax.jit(self._segment, donate_argnums=1)
         stops = np.zeros(STOPS_A_SEGMENT, np.int64)
-        return segment.lower(inputs, carry, np.int64(0), stops, stops.astype(bool)).compile()
+        lowered = segment.lower(inputs, carry, np.int64(0), stops, stops.astype(bool))
+        return with_whole_vectors(lowered) if self.drawing.fills_vectors else lowered.compile()
 
     def _check_fits(self) -> None:
         """Refuse what would have this process, or another one, killed."""

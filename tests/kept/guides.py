@@ -161,6 +161,31 @@ def _beside_peers() -> Iterator[Statement]:
     yield says("the last one {} % more", -less[4])
 
 
+def _at_the_peak() -> Iterator[Statement]:
+    rows = table("speed/peak.csv").rows
+    by_hand = table("speed/field_networks_jax_0_12.csv").by(
+        "step", script("field_networks").PEERS[0]
+    )
+    inner = [row for row in rows if row["its products, us"] == row["its products, us"]]
+    # The second, third and fourth of the table.
+    assert inner == rows[1:4]
+    double, single = (inner[place]["a large product, Gflop/s"] for place in (0, -1))
+    least, own = ([row[f"{who}, us"] for row in inner] for who in ("at the peak", "its products"))
+    yield says(
+        "a large product goes at {} Gflop/s a core in float64 and {} in float32", double, single
+    )
+    yield says("fourth row would take {}, {} and {} µs of a core", *least)
+    yield says("products of matrices take {}, {} and {} by XLA", *own)
+    for words, times in (("more than {}, {} and {} times as fast", least),
+                         ("with XLA's products, than {}, {} and {} times", own)):  # fmt: skip
+        # By the clock on two cores what a core takes counts half.
+        limits = [2 * by_hand[row["step"]] / time for row, time in zip(inner, times, strict=True)]
+        yield says(words, *limits)
+    floor = script("field_networks").cases()[3][0].target
+    assert limits[-1] < 2 * by_hand[inner[-1]["step"]] / least[-1] < floor
+    yield says("the floor of {} that was set", floor)
+
+
 def _step_settings() -> Iterator[Statement]:
     bench = script("step_settings")
     sizes = [(samples, precision) for samples, precision, _ in bench.SIZES]
@@ -257,6 +282,7 @@ def _speed() -> Iterator[Statement]:
     ):
         yield says(before + words, *numbers, AtLeast(hand[row]), AtLeast(torch[row]))
     yield from _beside_peers()
+    yield from _at_the_peak()
     products, by_rows, tanh, _, own, theirs, large = table("speed/step_parts.csv").rows
     assert own["what"].startswith("ours")
     assert theirs["what"].startswith("jit(vmap(scan))")

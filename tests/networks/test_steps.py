@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from typing import Any
 
@@ -14,11 +15,12 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from dlnsweep.contracts.drawing import drawing_of
 from dlnsweep.errors import SpecError
+from dlnsweep.networks.generic import steps
 from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import purpose_key, step_gaussian
-from dlnsweep.settings.training import BY_LAYER, SWITCHES
+from dlnsweep.settings.training import BY_LAYER, SWITCHES, TrainingSettings
 
 STEPS = 40
 # Roundings of forty steps, 1e-16 each.
@@ -233,3 +235,20 @@ def test_what_is_off_is_not_in_a_step_and_keeps_nothing():
         assert key in BY_LAYER or key in found, key
         assert more > operations or key == "learning_rate_factors", key
         assert kept - leaves == {"ema_decay": 2, "flow_tolerance": 1}.get(key, 0), key
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_inputs_are_said_to_stay_but_of_minibatches(size: int, monkeypatch: pytest.MonkeyPatch):
+    """What is prepared once for all steps would be prepared in each of them."""
+    said = []
+
+    def told(*, same_inputs: bool) -> Any:
+        said.append(same_inputs)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(steps, "for_gradients", told)
+    training = TrainingSettings(learning_rate=0.1, num_steps=1, minibatch_size=size, sam_radius=0.1)
+    numbers = {"sam_radius": 0.1}
+    with numerics():
+        steps.value_and_gradients(training, lambda w: (jnp.sum(w**2), None), jnp.ones(3), numbers)
+    assert said == [not size] * 2

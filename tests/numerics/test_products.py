@@ -37,6 +37,18 @@ def loss(outputs: Any) -> Any:
     return lambda *arrays: 0.5 * jnp.sum((outputs(*arrays) - TARGETS) ** 2)
 
 
+def gradient_by_left(rows: int, columns: int, samples: int, dtype: Any = np.float64) -> Any:
+    """Return the gradient of half the squared entries of W X by W, of X that is given."""
+    drawn = np.random.default_rng(rows)
+    weight = jnp.asarray(drawn.standard_normal((rows, columns)), dtype)
+    values = jnp.asarray(drawn.standard_normal((columns, samples)), dtype)
+
+    def gradient(weight: Any) -> Any:
+        return jax.grad(lambda w: 0.5 * jnp.sum(multiply(w, values) ** 2))(weight)
+
+    return gradient, weight, np.asarray(values)
+
+
 def same(found: Any, wanted: Any) -> None:
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
         size = np.abs(np.asarray(other)).max()
@@ -88,6 +100,39 @@ def test_a_transposed_factor_is_written_down_for_gradients_alone():
             # A row is its own transpose, and few columns are not worth it.
             assert barrier not in text(1, 70)
             assert barrier not in text(32, 5)
+
+
+@pytest.mark.parametrize("same_inputs", [False, True])
+@pytest.mark.parametrize("shape", [(64, 20), (50, 100), (30, 48), (1, 70), (64, 1)])
+@pytest.mark.parametrize("samples", [5, 70, 200])
+def test_the_gradient_by_the_left_factor_is_right_however_it_is_made(
+    shape: tuple[int, int], samples: int, same_inputs: bool
+):
+    with numerics():
+        gradient, weight, values = gradient_by_left(*shape, samples)
+        wanted = (np.asarray(weight) @ values) @ values.T
+        with for_gradients(same_inputs=same_inputs):
+            same(jax.jit(gradient)(weight), wanted)
+
+
+def test_how_the_gradient_by_the_left_factor_is_made():
+    def barriers(
+        rows: int, columns: int, samples: int, *, same_inputs: bool = True, dtype: Any = np.float64
+    ) -> list[Any]:
+        with numerics(), for_gradients(same_inputs=same_inputs):
+            gradient, weight, _ = gradient_by_left(rows, columns, samples, dtype)
+            equations = jax.make_jaxpr(gradient)(weight).eqns
+        found = [e for e in equations if e.primitive.name == "optimization_barrier"]
+        return [each.outvars[0].aval.shape for each in found]
+
+    # X^T, where all steps have the same X; X Z^T where neurons fill what is worked on at once.
+    assert barriers(50, 100, 200) == [(200, 100)]
+    assert barriers(50, 100, 200, same_inputs=False) == []
+    assert barriers(64, 20, 200) == barriers(64, 20, 200, same_inputs=False) == [(20, 64)]
+    assert barriers(64, 20, 200, dtype=np.float32) == [(20, 64)]
+    # In float32 X^T is not worth it, nor is anything of few samples.
+    assert barriers(50, 100, 200, dtype=np.float32) == []
+    assert barriers(64, 20, 20) == []
 
 
 def test_rows_pay_where_inputs_do_not_fill_what_is_worked_on_at_once():

@@ -72,6 +72,7 @@ class GenericDrawing(Drawing):
     width: int
     way: ClassVar[str] = "generic"
     takes_weights: ClassVar[bool] = True
+    fills_vectors: ClassVar[bool] = True
     trained_by: ClassVar[type[GenericKernel]] = GenericKernel
     # Whether the network is one that [network] names, and not made from settings.
     is_named: ClassVar[bool] = True

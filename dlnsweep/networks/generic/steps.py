@@ -103,14 +103,15 @@ def value_and_gradients(
         params: theta.
         numbers: The traced numbers of [training], in the precision of training.
     """
-    with for_gradients():
+    same_inputs = not training.minibatch_size
+    with for_gradients(same_inputs=same_inputs):
         (fit, beside), gradients = jax.value_and_grad(objective, has_aux=True)(params)
     if training.sam_radius:
         norm = jnp.sqrt(sum_of_squares(gradients))
         # Where the gradient is zero there is no direction to go.
         reach = jnp.where(norm > 0, numbers["sam_radius"] / jnp.where(norm > 0, norm, 1), 0)
         moved = jax.tree.map(lambda p, g: p + reach * g, params, gradients)
-        with for_gradients():
+        with for_gradients(same_inputs=same_inputs):
             gradients = jax.grad(objective, has_aux=True)(moved)[0]
     if training.clip_norm:
         norm = numbers["data_fit_scale"] * jnp.sqrt(sum_of_squares(gradients))
