@@ -49,6 +49,10 @@ def _reduced_jumps() -> Iterator[Statement]:
     yield says("jumps {} % of the steps", 100 * share)
     alternate = [row for row in jumping if row["sweep"] >= 2]
     yield says("of the other sweeps {} jump", len(alternate))
+    rows = table("long_runs/reduced_jumps_close.csv").rows
+    jumping = [row for row in rows if row["jumps"]]
+    yield says("{} of {} jump", len(jumping), len(rows))
+    yield says("at most {} of what is allowed", max(map(_beside_allowed, jumping)))
     jumping, rows = _networks("reduced_chains")
     yield says("{} random networks", len(rows))
     steep = [row for row in jumping if row["steepest later"] >= 0.9]
