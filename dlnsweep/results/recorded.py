@@ -161,7 +161,8 @@ class Recorded:
 
 def check_where(path: Any, where: Any) -> None:
     """Refuse what chooses no runs."""
-    if where is not None and not isinstance(where, Mapping):
+    keyed = isinstance(where, Mapping) and all(isinstance(key, str) for key in where)
+    if where is not None and not keyed:
         raise SpecError(
             f"{path}: where is {show(where)}; it must be a dictionary of settings and values, such "
             "as {'training.weight_decay': 0.1}."

@@ -154,7 +154,7 @@ def test_several_values_of_a_setting_may_come_in_any_form(results, several):
         assert set(each.curves("error", where={"seed": several})["seed"]) == {0, 2}
 
 
-@pytest.mark.parametrize("where", [[], "", 0, pd.Series([1]), np.zeros(2), "seed"])
+@pytest.mark.parametrize("where", [[], "", 0, pd.Series([1]), np.zeros(2), "seed", {1: 2}])
 def test_what_chooses_no_runs_is_refused(results, where):
     joined = concat({"one": results.path})
     for ask in (results.runs, joined.runs, lambda chosen: results.curves(where=chosen)):
