@@ -18,6 +18,7 @@ from dlnsweep.figures.overlays import Overlay
 from dlnsweep.machine.backend import load_matplotlib
 from dlnsweep.spec.figures.check import check
 from dlnsweep.spec.figures.reading import with_style
+from dlnsweep.spec.figures.styles import wrong_settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,6 +58,9 @@ def draw(results: Results, figure: Any, overlays: Sequence[Overlay] = ()) -> Fig
         figure, problems = with_style(figure)
         if problems:
             raise SpecError(*(f"figure.{problem}" for problem in problems))
+    # The rest is looked at beside the runs; by these everything is drawn, text of its own too.
+    if problems := list(wrong_settings(figure.rc)):
+        raise SpecError(*(f"figure.{problem}" for problem in problems))
     ready = ready_to_draw(results, figure)
     kind = kind_of(figure)
     if overlays:

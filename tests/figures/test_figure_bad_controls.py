@@ -14,6 +14,7 @@ from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.draw import draw
 from dlnsweep.figures.folder import draw_figures
+from dlnsweep.results import open_results
 from dlnsweep.store import Store
 
 DECAY, DEPTH, INIT = "training.weight_decay", "network.depth", "network.initializer"
@@ -174,3 +175,18 @@ def test_a_folder_of_somebody_else_names_no_file_and_no_command(tmp_path: Path) 
         samples.commit(store, 0)
         with pytest.raises(SpecError, match=sentence):
             draw_figures(store.root)
+
+
+@pytest.mark.parametrize(
+    ("rc", "sentence"),
+    [
+        ({"font.sise": 9}, "'font.sise', which Matplotlib does not know; did you mean 'font.size'"),
+        ({"font.size": "huge"}, "'font.size' = 'huge'; Could not convert 'huge' to float"),
+        ({"text.usetex": True}, "'text.usetex', which figures here cannot honour"),
+    ],
+)
+def test_python_is_told_the_same(rc: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "s", samples.plan(), {})
+    samples.commit(store, 0)
+    with pytest.raises(SpecError, match=rf"^figure\.rc has {sentence}"):
+        open_results(store.root).figure(y="error", rc=rc)
