@@ -277,3 +277,9 @@ def test_each_fault_that_was_found_has_tests_that_exist():
             assert entry not in held
             held[entry] = []
     assert all(held.values())
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    # pytest imports them by these alone, and collects nothing where two are alike.
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
