@@ -324,7 +324,7 @@ def _speed() -> Iterator[Statement]:
                alone, single["hours"])  # fmt: skip
     (took,) = table("feature_learning/get_rich_quick_times.csv").rows
     whole = bench.RUNS / took["runs"] * took["seconds"] / bench.CORES / 3600
-    yield says("arithmetic a second, {} hours", whole)
+    yield says("with all its files, {} hours", whole)
     assert single["precision"] == "float32"
     assert single["samples"] == paper["samples"]
     large, bench = table("speed/population.csv", d=100_000), script("population")
