@@ -155,10 +155,21 @@ def _beside_peers() -> Iterator[Statement]:
         [newer[who] / older[who] for older, newer in zip(*tables, strict=True)]
         for who in ("ours", peers[0])
     )
-    assert 0.9 < min(ours) <= max(ours) < 1.1
+    last = ours.pop(3)
+    assert all(0.9 < ratio < 1.1 for ratio in ours)
+    yield says("but in the fourth row, where they take {} % more", 100 * (last - 1))
     less = [100 * (1 - share) for share in by_hand]
-    yield says("take {} to {} % less by jax", min(less[:4]), max(less[:4]))
-    yield says("the last one {} % more", -less[4])
+    fewer = [less[row] for row in (0, 1, 3)]
+    yield says("take {} to {} % less by it in the first", min(fewer), max(fewer))
+    yield says("and {} and {} % more in the others", -less[2], -less[4])
+    floors = [case[0].target for case in script("field_networks").cases()]
+    yield says("Floors of {}, {}, {}, {} and {} times were set", *floors)
+    older, newer = (
+        [row[f"{peers[0]} / ours"] >= floor for row, floor in zip(rows, floors, strict=True)]
+        for rows in tables
+    )
+    assert all(older)
+    assert newer == [True, False, True, False, True]
 
 
 def _at_the_peak() -> Iterator[Statement]:
@@ -183,7 +194,7 @@ def _at_the_peak() -> Iterator[Statement]:
         yield says(words, *limits)
     floor = script("field_networks").cases()[3][0].target
     assert limits[-1] < 2 * by_hand[inner[-1]["step"]] / least[-1] < floor
-    yield says("the floor of {} that was set", floor)
+    yield says("the floor of {} that was set for the fourth", floor)
 
 
 def _step_settings() -> Iterator[Statement]:

@@ -33,6 +33,11 @@ def _one_run() -> Iterator[Statement]:
         few = "2000" in work
         assert (largest > found[work, "whole"] / 2) == few
         assert not few or largest == found[work, "start Python, import"]
+    preparing = ("pilot", "truncate, and rehearse all of it", "rehearse truncations")
+    shares = [sum(found[work, part] for part in preparing) / found[work, "whole"] for work in works]
+    assert max(shares) < 0.21
+    jumping = found[works[1], "jumps, steps, records"] / found[works[1], "whole"]
+    assert 0.38 < jumping < 0.42
 
 
 def _reduced_jumps() -> Iterator[Statement]:
@@ -89,8 +94,7 @@ PARTS = [
             "a million, 1e-6",
             "2 000 steps, 1e-4",
             "2 000, 1e-6",
-            "half of a run at 1e-6",
-            "at 1e-6 the jumps",
+            "a million steps to 1e-6 two fifths",
         ),
     ),
     Part(
