@@ -419,6 +419,26 @@ def test_heatmap_of_medians() -> None:
     assert figure.axes[1].get_ylabel().startswith("regression error")
 
 
+def test_heatmap_of_single_runs_says_so() -> None:
+    def said(kept: set[tuple[float, int]]) -> str:
+        status = {
+            (decay, depth, seed): "diverged"
+            for decay in DECAYS
+            for depth in DEPTHS
+            for seed in range(NUM_SEEDS)
+            if seed or (decay, depth) not in kept
+        }
+        figure = drawn(
+            make_tables(status), kind="heatmap", x=DECAY, y="network.depth",
+            value="regression_error",
+        )  # fmt: skip
+        return texts(figure)
+
+    cells = {(decay, depth) for decay in DECAYS for depth in DEPTHS}
+    assert "one run a cell" in said(cells)
+    assert "median of 0 to 1 runs a cell" in said(cells - {(0.1, 3)})
+
+
 def test_heatmap_of_a_success_frequency_counts_divergence_as_failure() -> None:
     tables = make_tables({(0.1, 3, 0): "diverged", (0.01, 2, 1): "planned"})
     below = 0.01

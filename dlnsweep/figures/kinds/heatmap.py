@@ -237,7 +237,7 @@ def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:
     low, high = int(number.min()), int(number.max())
     runs = f"{high} runs" if low == high else f"{low} to {high} runs"
     if keys.success is None:
-        return [f"median of {runs} a cell" if high > 1 else "one run a cell"]
+        return ["one run a cell" if low == high == 1 else f"median of {runs} a cell"]
     if not keys.success:
         return ["success: the run did not diverge", f"{runs} a cell"]
     return [f"success: {told_conditions(keys.success)}", f"{runs} a cell"]
