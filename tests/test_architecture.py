@@ -283,3 +283,14 @@ def test_files_of_tests_have_names_of_their_own() -> None:
     # pytest imports them by these alone, and collects nothing where two are alike.
     names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_tests_import_nothing_by_the_name_of_their_folder() -> None:
+    # `python -m pytest` finds it in the repository's root, `pytest` does not.
+    def asks(path: Path) -> bool:
+        tree = ast.parse(path.read_text("utf-8"))
+        modules = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        return any(module == "tests" or (module or "").startswith("tests.") for module in modules)
+
+    files = [*TESTS.rglob("test_*.py"), *(TESTS / "samples").glob("*.py")]
+    assert not [path.name for path in files if asks(path)]

@@ -13,7 +13,8 @@ from dlnsweep.engine import program
 from dlnsweep.numerics import compiled
 from dlnsweep.numerics.compiled import with_whole_vectors
 from dlnsweep.numerics.runtime import numerics
-from tests.benchmarks.ours import plan_of
+from dlnsweep.plan.plan import make_plan
+from dlnsweep.spec.sweep import Sweep
 
 
 def test_a_version_of_xla_that_does_not_know_the_option_compiles_without(
@@ -46,7 +47,7 @@ def test_it_is_the_generic_way_that_is_compiled_so(network: str, monkeypatch: py
         "training": {"learning_rate": 0.01, "num_steps": 2},
         "sweep": {"seeds": 2, "kernel": kernel},
     }  # fmt: skip
-    plan = plan_of(document)
+    plan = make_plan(Sweep.from_dict(document))
     with numerics():
         device = {"platform": "cpu", "kind": "cpu", "memory_bytes": 2**30}
         program.Program(plan.row(0), plan.program_widths[0], 2, device)
