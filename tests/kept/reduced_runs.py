@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
@@ -74,7 +74,7 @@ def _reduced_jumps() -> Iterator[Statement]:
     yield says("none is wrong by {} of what is allowed or more", max(map(_beside_allowed, far)))
 
 
-def _networks(name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _networks(name: str) -> tuple[list[dict[str, Any]], Sequence[dict[str, Any]]]:
     """Return the rows of networks that jump, and all."""
     rows = table(f"long_runs/{name}.csv").rows
     return [row for row in rows if row["trials"]], rows
