@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 
-Matrix = Float[np.ndarray, "_ _"]
+from dlnsweep.reduced.layers import Matrix, diagonal_of
 
 
 def aligned(
@@ -35,9 +34,3 @@ def aligned(
             mixed[j] = np.zeros_like(overlap)
             np.fill_diagonal(mixed[j], values)
     return inner, outer, mixed
-
-
-def diagonal_of(matrix: Matrix) -> Float[np.ndarray, " k"] | None:
-    """Return the diagonal of a matrix that is nothing beside it; None for others."""
-    diagonal = np.diagonal(matrix)
-    return diagonal if np.count_nonzero(matrix) == np.count_nonzero(diagonal) else None

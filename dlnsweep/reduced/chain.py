@@ -22,10 +22,9 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.compiled import Compiled
+from dlnsweep.reduced.layers import Layers, Matrix
 from dlnsweep.reduced.merged import Merged
 from dlnsweep.reduced.tableau import MOST_TABLED, Tableau, chebyshev, decaying, euler, recurrence
-
-Matrix = Float[np.ndarray, "_ _"]
 
 # Share of the limit of stability beyond which a run may not follow its flow, as the pilot does.
 _STABLE_SHARE = 0.995
@@ -281,7 +280,7 @@ class Chain:
         """Return the layers merged, with room for so many stages at least."""
         if self._merged is None or self._merged.stages < stages:
             made = Compiled if self.compiled else Merged
-            self._merged = made(
+            layers = Layers(
                 self.descent.inputs,
                 self.descent.targets,
                 self.forward,
@@ -289,8 +288,8 @@ class Chain:
                 self.backward,
                 self.corrections,
                 self.scales,
-                max(stages, _ROOM),
             )
+            self._merged = made(layers, max(stages, _ROOM))
         return self._merged
 
     def grow(self, layer: int, rows: int = 0, columns: int = 0) -> None:

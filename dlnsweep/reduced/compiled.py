@@ -7,12 +7,10 @@ the next their sizes and addresses grow by as much as a stage keeps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Float
 
-from dlnsweep.reduced.alignment import Matrix, diagonal_of
+from dlnsweep.reduced.layers import Layers, Matrix, diagonal_of
 from dlnsweep.reduced.tableau import Tableau, decaying
 from dlnsweep.simd.memory import empty
 from dlnsweep.simd.products import VECTOR, Kind, operation, run
@@ -30,62 +28,31 @@ class Compiled:
     """A chain's matrices for steps along the flow; see `merged.Merged`.
 
     Args:
-        inputs: S.
-        targets: X V, in the basis of the output layer.
-        forward: A_1, ..., A_L.
-        mixed: G_1, ..., G_{L-1}.
-        backward: N_1(0), ..., N_L(0), of which the first is not read.
-        corrections: D_1, ..., D_L.
-        scales: c_j.
+        layers: The chain where the first step begins.
         stages: The most stages of a step.
     """
 
-    def __init__(
-        self,
-        inputs: Float[np.ndarray, " r"],
-        targets: Matrix,
-        forward: Sequence[Matrix],
-        mixed: Sequence[Matrix],
-        backward: Sequence[Matrix],
-        corrections: Sequence[Matrix],
-        scales: Float[np.ndarray, " L"],
-        stages: int,
-    ) -> None:
-        rank, depth = len(inputs), len(corrections)
+    def __init__(self, layers: Layers, stages: int) -> None:
+        rank, depth = len(layers.inputs), len(layers.corrections)
+        inner, outer, above, below = layers.inner, layers.outer, layers.above, layers.below
         self.stages, self._rank, self._depth = stages, rank, depth
         self._room = room = rank * stages
-        self._outer = outer = [d.shape[0] for d in corrections]
-        self._inner = inner = [d.shape[1] for d in corrections]
-        above, below = [*inner[1:], outer[-1]], [0, *outer[:-1]]
-        self._targets = _filled(targets.T)
+        self._outer, self._inner = outer, inner
+        self._targets = _filled(layers.targets.T)
         self._residual = _zeros(rank, outer[-1])
-        self._corrections = [_filled(d.T) for d in corrections]
+        self._corrections = [_filled(d.T) for d in layers.corrections]
         # Matrices, and below them room for g_i and h_i.
         self._straight = [_zeros(_wide(n) + room, a) for n, a in zip(inner, above, strict=True)]
         self._back = [_zeros(_wide(n) + room, b) for n, b in zip(outer, below, strict=True)]
         # G_j and its transpose, or its diagonal.
-        self._mixed = [_crossing(g) for g in mixed]
-        for j, change in enumerate(corrections):
-            straight = self._straight[j][: inner[j], : above[j]]
-            shared = diagonal_of(mixed[j]) if j < depth - 1 else None
-            if j == depth - 1:
-                straight[:] = change.T
-            elif shared is None:
-                np.matmul(change.T, mixed[j].T, out=straight)
-            else:
-                np.multiply(change[: len(shared)].T, shared, out=straight[:, : len(shared)])
-            straight += scales[j] * forward[j].T
+        self._mixed = [_crossing(g) for g in layers.mixed]
+        for j in range(depth):
+            self._straight[j][: inner[j], : above[j]] = layers.straight(j)
             if j:
-                back = self._back[j][: outer[j], : below[j]]
-                shared = diagonal_of(mixed[j - 1])
-                if shared is None:
-                    np.matmul(change, mixed[j - 1], out=back)
-                else:
-                    np.multiply(change[:, : len(shared)], shared, out=back[:, : len(shared)])
-                back += scales[j] * backward[j]
+                self._back[j][: outer[j], : below[j]] = layers.back(j)
         self._values, self._weighted_values = ([_zeros(room, n) for n in inner] for _ in range(2))
         self._signals, self._weighted_signals = ([_zeros(room, n) for n in outer] for _ in range(2))
-        self._values[0][:, :rank].reshape(stages, rank, rank)[:] = np.diag(inputs)
+        self._values[0][:, :rank].reshape(stages, rank, rank)[:] = np.diag(layers.inputs)
         self._both = [_zeros(rank, _wide(n) + room) for n in inner]
         self._back_both = [_zeros(rank, _wide(n) + room) for n in outer]
         self._results = [_zeros(rank, n) for n in below]
@@ -111,15 +78,7 @@ class Compiled:
         losses: Float[np.ndarray, " L"],
         data_fit_scale: float,
     ) -> tuple[Float[np.ndarray, " L"], list[float]]:
-        """Make a step; return by what the c_j have decayed, and ||Phi|| at the stages.
-
-        Args:
-            tableau: The method, of at most `stages` stages.
-            length: The time that it takes.
-            rates: eta_j.
-            losses: How fast the c_j decay.
-            data_fit_scale: c.
-        """
+        """Make a step; see `merged.Merged.step`."""
         count, rank = tableau.stages, self._rank
         for j, loss in enumerate(losses.tolist()):
             decays, weights = decaying(tableau, length, loss)

@@ -227,7 +227,7 @@ def constants_of(prepared: Prepared, sizes: Sizes, data: Reduced, descent: Desce
         descent: The numbers of the run.
     """
     reduction = prepared.reduction
-    chain, off, left = reduction.truncated(sizes, aligned=True)
+    chain, off, left = reduction.truncated(sizes)
     network = reduction.pilot.network
     # NumPy arrays stand in for JAX's until the program takes them.
     array: Any = Constants

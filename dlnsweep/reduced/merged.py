@@ -19,16 +19,13 @@ each matrix once, and writes none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from dlnsweep.reduced.alignment import diagonal_of
+from dlnsweep.reduced.layers import Layers, Matrix, diagonal_of
 from dlnsweep.reduced.tableau import Tableau, decaying
-
-Matrix = Float[np.ndarray, "_ _"]
 
 
 class _Layer(NamedTuple):
@@ -59,59 +56,33 @@ class Merged:
     """A chain's matrices for steps along the flow, with room for so many stages.
 
     Args:
-        inputs: S.
-        targets: X V, in the basis of the output layer.
-        forward: A_1, ..., A_L.
-        mixed: G_1, ..., G_{L-1}.
-        backward: N_1(0), ..., N_L(0), of which the first is not read.
-        corrections: D_1, ..., D_L.
-        scales: c_j.
+        layers: The chain where the first step begins.
         stages: The most stages of a step.
     """
 
-    def __init__(
-        self,
-        inputs: Float[np.ndarray, " r"],
-        targets: Matrix,
-        forward: Sequence[Matrix],
-        mixed: Sequence[Matrix],
-        backward: Sequence[Matrix],
-        corrections: Sequence[Matrix],
-        scales: Float[np.ndarray, " L"],
-        stages: int,
-    ) -> None:
-        rank, depth = len(inputs), len(corrections)
+    def __init__(self, layers: Layers, stages: int) -> None:
+        rank, depth = len(layers.inputs), len(layers.corrections)
+        inner, outer, above, below = layers.inner, layers.outer, layers.above, layers.below
         self.stages = stages
         self._rank, self._depth, room = rank, depth, rank * stages
-        self._targets = np.ascontiguousarray(targets.T)
+        self._targets = np.ascontiguousarray(layers.targets.T)
         self._residual = np.empty_like(self._targets)
-        self._mixed = list(mixed)
-        self._shared = [diagonal_of(g) for g in mixed]
-        outer = [d.shape[0] for d in corrections]
-        inner = [d.shape[1] for d in corrections]
-        above = [*inner[1:], outer[-1]]
-        below = [0, *outer[:-1]]
-        self._corrections = [np.array(d.T, order="C") for d in corrections]
+        self._mixed = list(layers.mixed)
+        self._shared = [diagonal_of(g) for g in layers.mixed]
+        self._corrections = [np.array(d.T, order="C") for d in layers.corrections]
         # Matrices, and below them room for g_i and h_i.
         self._straight = [np.zeros((n + room, a)) for n, a in zip(inner, above, strict=True)]
         self._back = [np.zeros((n + room, b)) for n, b in zip(outer, below, strict=True)]
         for j in range(depth):
-            straight = self._straight[j][: inner[j]]
-            if j < depth - 1:
-                np.matmul(self._corrections[j], mixed[j].T, out=straight)
-            else:
-                straight[:] = self._corrections[j]
-            straight += scales[j] * forward[j].T
+            self._straight[j][: inner[j]] = layers.straight(j)
             if j:
-                back = self._back[j][: outer[j]]
-                np.matmul(corrections[j], mixed[j - 1], out=back)
-                back += scales[j] * backward[j]
+                self._back[j][: outer[j]] = layers.back(j)
         self._values = [np.empty((room, n)) for n in inner]
         self._signals = [np.empty((room, n)) for n in outer]
         self._scaled = [np.empty((rank, n + room)) for n in inner]
         self._back_scaled = [np.empty((rank, n + room)) for n in outer]
         self._results = [np.empty((rank, n)) for n in below]
-        self._values[0].reshape(stages, rank, rank)[:] = np.diag(inputs)
+        self._values[0].reshape(stages, rank, rank)[:] = np.diag(layers.inputs)
         sizes = [*map(np.size, self._corrections)]
         sizes += [n * a for n, a in zip(inner, above, strict=True)]
         sizes += [n * b for n, b in zip(outer, below, strict=True)]

@@ -211,7 +211,7 @@ class Reduction:
 
     def _follow(self, sizes: Sizes) -> Iterator[Record]:
         """Let the leading directions repeat the pilot's schedule; yield its records."""
-        chain, off, left = self.truncated(sizes, aligned=True)
+        chain, off, left = self.truncated(sizes)
         yield self._observe(chain, off, left)
         for part, times in grouped(self.schedule):
             chain.advance(part.steps, part.stages, times)
@@ -245,15 +245,16 @@ class Reduction:
             tuple(int(np.sum(values > backward)) for _, values in self.backward),
         )
 
-    def truncated(self, sizes: Sizes, *, aligned: bool = False) -> tuple[Chain, OffRange, Matrix]:
+    def truncated(self, sizes: Sizes) -> tuple[Chain, OffRange, Matrix]:
         """Return the chain of the leading directions at step 0, its blocks, its output basis.
+
+        Its bases are aligned: every G_j is diagonal.
 
         Args:
             sizes: How many.
-            aligned: In bases of which every G_j is diagonal.
         """
         depth, source = self.pilot.network.depth, self.pilot.chain
-        inner, b, mixed = self._turned(sizes) if aligned else self._leading(sizes)
+        inner, b, mixed = self._turned(sizes)
         f = inner[1:]
         above = [*f, b[-1]]
         descent = source.descent

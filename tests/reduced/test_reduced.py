@@ -17,12 +17,13 @@ from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.networks.layered.samples import reduce_samples
 from dlnsweep.numerics.lanes import ONE_FUNCTION_OPTIONS
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.reduced import compact_descent
+from dlnsweep.reduced import compact_descent, reduction
 from dlnsweep.reduced.chain import Chain, Descent
 from dlnsweep.reduced.kernel import ReducedKernel, constants_of, stacked
+from dlnsweep.reduced.layers import diagonal_of
 from dlnsweep.reduced.prepare import Prepared, prepare
 from dlnsweep.reduced.program import common_sizes
-from dlnsweep.reduced.reduction import Sizes
+from dlnsweep.reduced.reduction import Reduction, Sizes
 from dlnsweep.reduced.start import Network
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.training import TrainingSettings
@@ -75,16 +76,23 @@ def constants(seed: int = 0, sizes: Sizes | None = None, **options):
 
 
 def reference(found: Prepared, steps: int) -> Chain:
-    chain, _, _ = found.reduction.truncated(found.sizes, aligned=True)
+    chain, _, _ = found.reduction.truncated(found.sizes)
     for _ in range(steps):
         chain.advance(1.0, 0)
     return chain
 
 
-def test_aligned_bases_span_the_same_and_their_overlaps_are_diagonal():
+def test_aligned_bases_span_the_same_and_their_overlaps_are_diagonal(
+    monkeypatch: pytest.MonkeyPatch,
+):
     found = prepared()[0]
-    chain, off, left = found.reduction.truncated(found.sizes)
-    turned, turned_off, turned_left = found.reduction.truncated(found.sizes, aligned=True)
+    turned, turned_off, turned_left = found.reduction.truncated(found.sizes)
+    with monkeypatch.context() as here:
+        here.setattr(reduction, "aligned_bases", lambda *bases: bases)
+        plain = Reduction(found.reduction.pilot)
+        plain.forward, plain.backward = found.reduction.forward, found.reduction.backward
+        chain, off, left = plain.truncated(found.sizes)
+    assert any(diagonal_of(mixed) is None for mixed in chain.mixed)
     for mixed in turned.mixed:
         width = min(mixed.shape)
         assert np.linalg.norm(mixed - np.eye(*mixed.shape) * np.pad(
