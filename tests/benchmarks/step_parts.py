@@ -25,17 +25,20 @@ from tests.benchmarks.ours import plan_of
 from tests.benchmarks.tables import Table, machine
 
 _FEW, _MANY, _ATTEMPTS = 50, 550, 6
+# Of what is less than a step, so many times as many: else what is timed is some milliseconds.
+_LONGER = 40
 # Ours in a process a core has half of the runs.
 _OURS = 16
 _LARGE = 1024
 
 
-def least(seconds: Callable[[int], float]) -> float:
+def least(seconds: Callable[[int], float], longer: int = 1) -> float:
     """Return the least seconds of a step, as the difference of two lengths."""
-    for steps in (_FEW, _MANY):
+    few, many = longer * _FEW, longer * _MANY
+    for steps in (few, many):
         seconds(steps)
-    short, long = (min(seconds(n) for _ in range(_ATTEMPTS)) for n in (_FEW, _MANY))
-    return (long - short) / (_MANY - _FEW)
+    short, long = (min(seconds(n) for _ in range(_ATTEMPTS)) for n in (few, many))
+    return (long - short) / (many - few)
 
 
 def repeated(once: Callable[[Any], Any], begun: Any) -> float:
@@ -51,7 +54,7 @@ def repeated(once: Callable[[Any], Any], begun: Any) -> float:
         jax.block_until_ready(loop(begun, steps))
         return time.process_time() - began
 
-    return least(seconds)
+    return least(seconds, _LONGER)
 
 
 def product(matrix: Any) -> float:
