@@ -7,6 +7,7 @@ python -m tests.kept.records range results/linear_speed --of speed_exponent --cs
 python -m tests.kept.records below results/acceleration_p4 --of loss --level 1e-4 --csv FILE
 python -m tests.kept.records success results/linear_failures --of loss --level 1e-3 --csv FILE
 python -m tests.kept.records rates results/lazy_rich --of regression_error --level 0.5 --csv FILE
+python -m tests.kept.records rising results/lazy_rich --level 1e-12 --csv FILE
 """
 
 from __future__ import annotations
@@ -144,13 +145,34 @@ def rates(runs: pd.DataFrame, settings: list[str], observable: str, level: float
     return pd.DataFrame(found)
 
 
+def rising(curves: pd.DataFrame, settings: list[str], level: float) -> pd.DataFrame:
+    """Return, seed by seed, the learning rates whose recorded steps raise the loss.
+
+    Only records of a regression error above a level count: below it what rises is rounding. Beside
+    them stands the tangent kernel's largest eigenvalue at step 0, which no rate has a part in.
+    """
+    rate = "training.learning_rate"
+    found = []
+    for keys, own in _groups(curves, [*(name for name in settings if name != rate), "seed"]):
+        first = np.vstack(own["kernel_eigenvalues"][own["step"] == 0].to_list())[:, 0]
+        # Batches sum in other orders.
+        assert np.ptp(first) < 1e-12 * first.max(), f"{keys}: eigenvalues differ at step 0"
+        raises = (_column(own, "loss_increase") > 0) & (_column(own, "regression_error") > level)
+        rates, risen = _column(own, rate), _column(own[raises], rate)
+        least = risen.min() if len(risen) else np.nan
+        quiet = rates[rates < least].max() if len(risen) else rates.max()
+        ends = {"kernel_eigenvalue": np.median(first), "largest_quiet_rate": quiet}
+        found.append({**keys, **ends, "least_rising_rate": least})
+    return pd.DataFrame(found)
+
+
 def main() -> None:
     """Write the table that is asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table", choices=["norms", "margin", "since", "range", "below",
-                                          "success", "rates"])  # fmt: skip
+                                          "success", "rates", "rising"])  # fmt: skip
     parser.add_argument("results", type=Path)
     parser.add_argument("--of", metavar="OBSERVABLE")
     parser.add_argument("--level", type=float)
@@ -176,6 +198,8 @@ def main() -> None:
         found = value_range(curves, settings, arguments.of)
     elif arguments.table == "below":
         found = first_below(curves, settings, arguments.of, arguments.level)
+    elif arguments.table == "rising":
+        found = rising(curves, settings, arguments.level)
     else:
         of_runs = rates if arguments.table == "rates" else successes
         found = of_runs(results.runs(), settings, arguments.of, arguments.level)
