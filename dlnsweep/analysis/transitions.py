@@ -37,6 +37,8 @@ from dlnsweep.settings.sentences import did_you_mean, no_setting
 Numbers = NDArray[np.float64]
 
 LEVEL = 0.95
+# A least-squares solution of some ten values is off by a few roundings of its terms.
+_ROUNDINGS = 16
 _CONDITION = re.compile(r"\s*([a-z_0-9]+)\s*<\s*([-+0-9.eE]+)\s*")
 
 
@@ -218,13 +220,21 @@ def _power_law(table: pd.DataFrame, halves: Numbers, by: list[str]) -> pd.DataFr
         # A resample in which a group's transition leaves its range is fitted without it.
         kept = np.isfinite(sample) & (sample > 0)
         if np.linalg.matrix_rank(design[kept]) == design.shape[1]:
-            fits.append(np.linalg.lstsq(design[kept], np.log(sample[kept]), rcond=None)[0][1:])
+            fits.append(_least_squares(design[kept], np.log(sample[kept]))[1:])
     ends = [_ends(column) for column in np.array(fits[1:]).T]
     rows: list[Mapping[str, Any]] = [
         {"setting": name, "exponent": float(fits[0][i]), "low": ends[i][0], "high": ends[i][1]}
         for i, name in enumerate(names)
     ]
     return pd.DataFrame(rows)
+
+
+def _least_squares(design: Numbers, logs: Numbers) -> Numbers:
+    """Return the coefficients, 0 where rounding alone would make them something else."""
+    found = np.linalg.lstsq(design, logs, rcond=None)[0]
+    # Equal values have a slope of 0, which comes out as a sum of rounded products of about this.
+    rounding = np.finfo(float).eps * (np.abs(np.linalg.pinv(design)) @ np.abs(logs))
+    return np.where(np.abs(found) <= _ROUNDINGS * rounding, 0.0, found)
 
 
 def _no_exponents() -> pd.DataFrame:

@@ -125,6 +125,21 @@ def test_a_known_power_law_is_found(monkeypatch: pytest.MonkeyPatch):
     assert "power law of network.width" in text
 
 
+@pytest.mark.parametrize("depths", [(2, 3, 4, 6), (2, 7, 11)])
+def test_groups_with_one_transition_have_an_exponent_of_zero(
+    monkeypatch: pytest.MonkeyPatch, depths: Any
+):
+    fake = Fake(0.0, depths=depths)
+    alike = fake.frame["network.depth"] == 2
+    errors = fake.frame.loc[alike, "final_regression_error"].to_numpy()
+    fake.frame["final_regression_error"] = np.tile(errors, len(depths))
+    found = fitted(monkeypatch, fake)
+    # Each resample has one transition in all groups, too; slopes were such as 1.1e-18.
+    (row,) = found.exponents.to_dict("records")
+    assert (row["exponent"], row["low"], row["high"]) == (0.0, 0.0, 0.0)
+    assert "e-1" not in transitions_text(found, "network.width")
+
+
 def test_diverged_runs_have_failed_and_others_are_not_counted(monkeypatch: pytest.MonkeyPatch):
     fake = Fake(0.0, depths=(2,))
     sharp = np.where(fake.frame["network.width"] > 10, 0.01, 1.0)
