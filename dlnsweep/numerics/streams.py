@@ -9,6 +9,7 @@ matrix shall depend on i and j alone, and because it compiles in a tenth of the 
 
 from __future__ import annotations
 
+import functools
 import zlib
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,20 @@ _TRIES = 12
 
 
 def threefry2x32(key: Words, counter: Words) -> Words:
-    """Return the 20-round Threefry-2x32 block of a key and a counter, entry by entry."""
+    """Return the 20-round Threefry-2x32 block of a key and a counter, entry by entry.
+
+    Its hundred operations are traced once for each shape and then repeated: a draw asks for
+    dozens of blocks, and a check of a file draws each program's run. What is compiled is the same.
+    """
+    return _block()(key, counter)
+
+
+@functools.cache
+def _block() -> Callable[[Words, Words], Words]:
+    return jax.jit(_rounds, inline=True)
+
+
+def _rounds(key: Words, counter: Words) -> Words:
     schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
     x, y = counter[0] + schedule[0], counter[1] + schedule[1]
     for group in range(5):
