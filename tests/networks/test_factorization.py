@@ -237,6 +237,12 @@ def test_the_end_to_end_update_is_the_papers(dims):
     same = advance(*alone, 7).state.weights
     for mine, expected in zip(deep, same, strict=True):
         np.testing.assert_allclose(mine, expected, rtol=EXACT)
+    # What is recorded of the network is the network's, also where the other's error is larger.
+    apart = carry._replace(state=carry.state._replace(matrix=carry.state.matrix + 100.0))
+    errors = rows @ product([np.asarray(w) for w in deep]).ravel() - values
+    for each in (carry, apart):
+        found = kernel.view(inputs, each).mean_squared_error
+        assert found == pytest.approx(np.mean(errors**2), rel=EXACT)
 
 
 def test_what_observables_see_is_what_it_says():

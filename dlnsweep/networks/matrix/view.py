@@ -52,7 +52,7 @@ class MatrixView(View):
 
     @cached_property
     def squared_residual(self) -> Float[Array, ""]:
-        """The sum of the squares of that."""
+        """The sum of the squares of that, or of what else must not diverge."""
         return jnp.sum(self.residual**2)
 
     @cached_property
@@ -63,7 +63,8 @@ class MatrixView(View):
     @cached_property
     def mean_squared_error(self) -> Float[Array, ""]:
         """Mean of (A(W)_k - y_k)^2 over what is observed."""
-        return self.squared_residual / self.fit.observed.number
+        # Of this matrix alone: by `squared_residual` it is judged whether a run has diverged.
+        return jnp.sum(self.residual**2) / self.fit.observed.number
 
     @cached_property
     def matrix_gradient(self) -> Float[Array, "d m"]:
