@@ -94,7 +94,7 @@ def _kernel(view: GenericView, at_start: bool = False) -> Float[Array, "N N"]:
     r"kernel distance $1-\cos(\Theta(t),\Theta(0))$",
     "1 - <Theta, Theta_0> / (||Theta||_F ||Theta_0||_F) of the tangent kernels on the training "
     "data now and at step 0 (arXiv:2010.15110, the kernel distance S; arXiv:2406.06158): blind to "
-    "a common factor",
+    "a common factor. Where layers have rates r_i eta the kernel is J R J^T, R = diag(r_i)",
     views=("parameters",),
     needs_initial=True,
     basis_free=True,
@@ -143,7 +143,9 @@ def _kernel_alignment(view: GenericView, record: RecordSettings) -> Float[Array,
     "kernel_eigenvalues",
     r"largest eigenvalues of $\Theta$",
     "the num_eigenvalues largest eigenvalues of the tangent kernel on the training data, in "
-    "descending order, as sharpness finds its own; NaN beyond the number of outputs",
+    "descending order, as sharpness finds its own; NaN beyond the number of outputs. Where layers "
+    "have rates r_i eta (of an mlp gamma^2 eta, gamma its richness) it is J R J^T, J the outputs' "
+    "derivatives, R = diag(r_i)",
     size=lambda dims: dims.num_eigenvalues,
     views=("parameters",),
     reads=("num_eigenvalues",),
