@@ -276,6 +276,8 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "problem.loss": ("half_sum",),
             "training.weight_decay": (0.0,),
             "training.data_fit_scale": (1.0,),
+            # Else what is recorded as the sharpness is that of other units.
+            "training.step_rule": ("uniform",),
         },
         any_start=True,
     ),

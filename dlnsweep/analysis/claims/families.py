@@ -19,6 +19,8 @@ from dlnsweep.theory.setup import Setup, is_met
 
 # A minimiser, up to an error of 1e-6 in its output.
 _ARRIVED = 1e-12
+# A share of it, to which the sharpness is known (numerics/krylov.py, and its own rounding).
+_CURVATURE_KNOWN = 1e-9
 # What NC1 and NC2 are beyond rounding: both are of unit matrices.
 _ROUNDED = {"nc1": 1e-25, "nc2": 1e-12}
 
@@ -35,10 +37,18 @@ def _at_the_edge(run: Records) -> float:
 
 
 def _flattest(run: Records) -> float:
+    """Judge the sharpness at minimisers, and at what lies as near to one as a loss tells.
+
+    With a residual of norm e and balanced layers of a matrix of norm 1 the Hessian's first part has
+    an eigenvalue of at least L (1 - e)^(2 - 2/L), as W minimises the loss of another target, and
+    its second one none above (L - 1) e in size: together L (1 - 3 e) and more (derived).
+    """
     there = run.values["loss"] < _ARRIVED
     if not np.any(there):
         return np.nan
-    return float(np.min(run.values["sharpness"][there] / _formula("least_sharpness", run)[there]))
+    near = 3 * np.sqrt(2 * run.values["loss"][there]) + _CURVATURE_KNOWN
+    least = _formula("least_sharpness", run)[there] * (1 - near)
+    return float(np.min(run.values["sharpness"][there] / least))
 
 
 def _largest(name: str, observable: str) -> Any:
