@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
+# How Python writes an object that does not say what it is, and what else stands in memory.
+_NAMELESS = re.compile(r"<([^<>]*) object at 0x[0-9a-f]+>")
+_PLACE = re.compile(r" at 0x[0-9a-f]+")
+
+
+def without_places(text: str) -> str:
+    """Return what Python writes of a value without where it lies in memory: other at each run."""
+    return _PLACE.sub("", _NAMELESS.sub(r"a value of type \1", text))
+
 
 class DlnsweepError(Exception):
     """A mistake that the user can mend; its message is a complete sentence.

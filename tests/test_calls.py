@@ -190,3 +190,42 @@ def test_success_may_be_to_finish() -> None:
     assert Condition.read(" finished ") == Condition("", float("inf"))
     with pytest.raises(SpecError, match="or 'finished'"):
         Condition.read("done")
+
+
+class Nameless:
+    """Of which Python would write where it lies."""
+
+
+def test_messages_do_not_tell_where_a_value_lies_in_memory(tmp_path: Path):
+    folder = tmp_path / "results"
+    samples.complete(folder)
+    results: Any = dlnsweep.open_results(folder)
+    found: list[str] = []
+    junk: Any = Nameless()
+    for call in (
+        lambda: results.curves(junk),
+        lambda: results.summary(by=[junk]),
+        lambda: results.weights(junk),
+        lambda: results.runs(unused=junk),
+        lambda: dlnsweep.open_results(junk),
+        lambda: dlnsweep.run({"name": "x"}, workers=cast(Any, lambda: 1)),
+        lambda: dlnsweep.load_plugin(junk),
+        lambda: dlnsweep.extrapolate(results, junk, ["error"]),
+        lambda: dlnsweep.extrapolate(results, "network.width", junk),
+        lambda: dlnsweep.extrapolate(results, "network.width", ["error"], at_most=junk),
+    ):
+        with pytest.raises(SpecError) as caught:
+            call()
+        found.append(str(caught.value))
+    assert not [text for text in found if "0x" in text or "object at" in text]
+    assert found[0].startswith("observables is a value of type test_calls.Nameless; it must be")
+    assert "workers is <function" in found[5]
+    assert found[6].startswith("the plug-in is a value of type")
+
+
+@pytest.mark.parametrize("unused", [None, "x", np.array([1, 2]), pd.Series([True]), 1])
+def test_unused_is_true_or_false(unused: Any, tmp_path: Path):
+    samples.complete(tmp_path / "results")
+    results = dlnsweep.open_results(tmp_path / "results")
+    with pytest.raises(SpecError, match=r"unused is .*; it must be True or False\.$"):
+        results.runs(unused=unused)

@@ -39,6 +39,7 @@ beyond five standard errors.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,9 @@ from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.bootstrap import resamples
 from dlnsweep.errors import SpecError
 from dlnsweep.results import Results, open_results
+from dlnsweep.results.recorded import listed
 from dlnsweep.results.wide_tables import fitted
-from dlnsweep.settings.sentences import did_you_mean, no_setting
+from dlnsweep.settings.sentences import did_you_mean, no_setting, show
 
 Numbers = NDArray[np.float64]
 
@@ -94,6 +96,11 @@ def extrapolate(
         SpecError: If a name is not one of the sweep's, or the setting has too few values.
         StoreError: If no run is done yet.
     """
+    if not isinstance(setting, str):
+        raise SpecError(f"in is {show(setting)}; it must be a setting, such as 'network.width'.")
+    if at_most is not None and (isinstance(at_most, bool) or not isinstance(at_most, Real)):
+        raise SpecError(f"at_most is {show(at_most)}; it must be a number, or None.")
+    observables = listed(observables, "of")
     results = folder if isinstance(folder, Results) else open_results(folder)
     runs: Any = results.runs(unused=True)
     check_begun(results, runs)

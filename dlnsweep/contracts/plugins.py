@@ -22,6 +22,7 @@ from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError
+from dlnsweep.machine.paths import user_path
 from dlnsweep.settings.sentences import printable
 
 GROUP = "dlnsweep.problems"
@@ -47,7 +48,7 @@ def load_plugin(path: str | Path) -> None:
     Raises:
         SpecError: If it cannot be read or run; what it registered before it failed stays.
     """
-    file = Path(path).expanduser().resolve()
+    file = user_path(path, "the plug-in").resolve()
     if file in _files:
         return
     shown = printable(str(path))

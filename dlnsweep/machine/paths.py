@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from dlnsweep.errors import SpecError
+from dlnsweep.errors import SpecError, without_places
 
 
 def user_path(given: Any, what: str = "the path") -> Path:
@@ -88,6 +88,6 @@ def absolute(given: Any, what: str = "the path") -> Path:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = without_places(repr(value))
     text = text if len(text) <= 100 else text[:97] + "..."
     return "".join(c if c.isprintable() else "?" for c in text)

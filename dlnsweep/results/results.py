@@ -110,9 +110,11 @@ class Results(Drawing):
             last_step, kernel, kernel_reason, truncation_error, and final_<observable>.
 
         Raises:
-            SpecError: If `where` names no setting.
+            SpecError: If `where` names no setting, or `unused` is neither true nor false.
             StoreError: If a file is damaged.
         """
+        if not isinstance(unused, bool | np.bool_):
+            raise SpecError(f"{self.path}: unused is {show(unused)}; it must be True or False.")
         table = self.store.runs_table(["run_id", "batch", *self.settings, *self._recorded.starts])
         chosen = self._chosen(table, where)
         runs = chosen.drop_columns("batch")

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dlnsweep.errors import without_places
 from dlnsweep.settings.base import Settings
 
 _LONGEST_VALUE = 60
@@ -75,7 +76,7 @@ def show(value: Any) -> str:
         text = f"'{value}'"
     else:
         try:
-            text = str(value)
+            text = without_places(str(value))
         except ValueError:
             # Python refuses to write integers of more than 4300 digits.
             text = "a huge integer" if isinstance(value, int) else "a value with a huge integer"
