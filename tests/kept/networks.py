@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Generator, Iterator
 from itertools import chain
 from math import log
 from typing import Any
@@ -14,7 +15,7 @@ from kept import predictions
 from kept.numbers import About, AtMost, Value
 from kept.plans import planned
 from kept.stability import NEAR
-from kept.tables import Table, sweep, table
+from kept.tables import ROOT, Table, sweep, table
 from kept.text import Part, Statement, says
 
 FILE = "results/kept/networks/README.md"
@@ -49,13 +50,12 @@ def _edge() -> Iterator[Statement]:
     yield from _momentum()
 
 
-def _momentum() -> Iterator[Statement]:
-    rows = table("networks/edge_of_stability_momentum.csv")
-    training = sweep("edge_of_stability_momentum")["training"]
+def _heavy(rows: Table, learning_rate: float) -> Generator[Statement, None, dict[float, int]]:
+    """State what runs by momentum found; return how many stay near the threshold."""
     within = {}
-    for momentum in training["momentum"]:
+    for momentum in sorted(set(rows.column("momentum"))):
         own = rows.where(momentum=momentum)
-        threshold = stability_threshold(training["learning_rate"], momentum)
+        threshold = stability_threshold(learning_rate, momentum)
         # The table has six digits.
         assert all(abs(x / threshold - 1) < 1e-5 for x in own.column("threshold"))
         first, low, high = (own.column(n) for n in ("first_ratio", "least_late", "largest_late"))
@@ -66,11 +66,53 @@ def _momentum() -> Iterator[Statement]:
             threshold, min(first), max(first), max(own.column("largest_ratio")),
             min(low), max(high), within[momentum], len(own.rows), max(own.column("final_loss")),
         )  # fmt: skip
+    return within
+
+
+def _momentum() -> Iterator[Statement]:
+    rows = table("networks/edge_of_stability_momentum.csv")
+    training = sweep("edge_of_stability_momentum")["training"]
+    assert set(rows.column("momentum")) == set(training["momentum"])
+    within = yield from _heavy(rows, training["learning_rate"])
     half = rows.where(momentum=0.5).rows
     yield says("for β = 0.5 in {} runs of {}; the other", within[0.5], len(half))
     missed = [row for row in half if row["least_late"] < 0.9]
     assert len(missed) == 3
     assert all(row["largest_ratio"] > 1 for row in missed)
+
+
+def _rates(name: str, words: str = "") -> Iterator[Statement]:
+    rows = table(f"networks/{name}.csv")
+    for rate in sorted(set(rows.column("learning_rate"))):
+        own, threshold = rows.where(learning_rate=rate), stability_threshold(rate)
+        assert len(own.rows) == 10
+        # The tables have six digits.
+        assert all(abs(x / threshold - 1) < 1e-5 for x in own.column("threshold"))
+        yield says(f"| {rate}{words} | {_ROW}", threshold, *_row(own))
+
+
+def _digits() -> Iterator[Statement]:
+    text = (ROOT / "results/kept/networks/edge_of_stability_digits.toml").read_text("utf-8")
+    file = tomllib.loads(text)
+    network, training = file["network"], file["training"]
+    yield says("{} of them for training, drawn", file["problem"]["num_samples"])
+    yield says("of {} seeds; ten classes, mean squared loss, {} steps",
+               file["sweep"]["seeds"], training["num_steps"])  # fmt: skip
+    yield says("of depth {} and width {} whose", network["depth"], network["width"])
+    assert network["layer_init_scale"] == 0.5
+    yield from _rates("edge_of_stability_digits")
+    rows = table("networks/edge_of_stability_digits.csv")
+    rates = training["learning_rate"]
+    assert set(rows.column("learning_rate")) == set(rates)
+    assert min(rows.where(learning_rate=rates[1:]).column("least_late")) > 1
+    yield from _rates("edge_of_stability_digits_linear", ", linear")
+    losses = table("networks/edge_of_stability_digits_linear.csv").column("final_loss")
+    yield says("its least value, {} to {};", min(losses), max(losses))
+    rows = table("networks/edge_of_stability_digits_momentum.csv")
+    yield from _heavy(rows, training["learning_rate"][1])
+    low = [least for least in rows.where(momentum=0.9).column("least_late") if least < 0.9]
+    assert len(low) == 3
+    yield says("up to {} % below.", 100 * (1 - min(low)))
 
 
 def _ends(rows: Table) -> tuple[str, list[Value]]:
@@ -179,7 +221,21 @@ PARTS = [
             "at η = 0.4 with momentum β, v ← βv + ∇, for 1 500 steps. In units of (2 + 2β)/η",
             "| β | (2 + 2β)/η | at step 0 |",
             "within 10 % in the last third |", "The published (2 + 2β)/η",
-            "stays for β = 0.25, and", "With β = 0.9 it", "momentum fits 100 samples",
+            "stays for β = 0.25, and", "With β = 0.9 it", "Momentum fits 100 samples",
+        ),
+    ),
+    Part(
+        FILE,
+        "Edge of stability on one's own arrays (arXiv:2103.00065)",
+        _digits,
+        settings=(
+            "1 797 images of 8 × 8", "In units of 2/η",
+            "| η | 2/η | at step 0 | first record of 0.9 or more",
+            "one before, of 50 |", "just above 2/η, as published",
+            "network.depth=5 --set training.learning_rate=[0.8,1.2,1.6]", "at one of 2/η:",
+            "momentum at η = 0.6, ", "learning_rate=0.6 --set training.momentum=[0.25,0.5,0.9]",
+            "in units of (2 + 2β)/η", "| β | (2 + 2β)/η | at step 0 |",
+            "within 10 % in the last third |", "stays at β = 0.9, too",
         ),
     ),
     Part(
