@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from math import log
+from math import inf, log
 from statistics import median
 
 import numpy as np
 
 from dlnsweep.theory.max_margin import largest_normalized_margin
 from dlnsweep.theory.neural_collapse import collapse_rates, nc3_limit
+from kept import grokking_teacher
 from kept.grokking import FITTED, GROKKED
 from kept.margins import largest
 from kept.numbers import AtMost
@@ -146,6 +147,10 @@ def _collapse() -> Iterator[Statement]:
     )  # fmt: skip
 
 
+def _short(decay: float) -> str:
+    return f"{decay:.0e}".replace("e-0", "e-")
+
+
 def _grokking() -> Iterator[Statement]:
     rows, file = table("classification/grokking.csv"), sweep("grokking")
     runs, fewest, most = planned("grokking")
@@ -169,7 +174,7 @@ def _grokking() -> Iterator[Statement]:
     for scale, decay in pairs:
         own = rows.where(layer_init_scale=scale, weight_decay=decay)
         yield says(
-            f"| {scale:g} | {f'{decay:.0e}'.replace('e-0', 'e-')} | {cells}",
+            f"| {scale:g} | {_short(decay)} | {cells}",
             own.median("fitted_step"), own.median("grokked_step"),
             median(_products(own, "grokked_step", "/fitted_step")),
             *_range(own.column("grokked_time")), own.median("first_norm"),
@@ -191,12 +196,59 @@ def _grokking() -> Iterator[Statement]:
 def _slopes(rows: Table, x: str, y: str, *, by_log: bool) -> tuple[float, float, float]:
     """Return the slopes in log x, seed by seed, as median, least and largest."""
     found = []
+    rows = Table(rows.path, [row for row in rows.rows if row[y] != ""])
     for seed in sorted(set(rows.column("seed"))):
         own = rows.where(seed=seed)
         values = np.array(own.column(y), float)
         at = np.log(own.column(x))
         found.append(float(np.polyfit(at, np.log(values) if by_log else values, 1)[0]))
     return _range(found)
+
+
+def _student() -> Iterator[Statement]:
+    rows, file = table("classification/grokking_teacher.csv"), sweep("grokking_teacher")
+    runs, _, most = planned("grokking_teacher")
+    steps, problem = file["training"]["num_steps"], file["problem"]
+    assert (len(rows.rows), max(steps)) == (runs, most)
+    yield says("{} runs of {} to {} steps, no classes: {} samples of a teacher of one ReLU neuron "
+               "in {} dimensions, students of {},",
+               runs, min(steps), max(steps), problem["num_samples"], problem["measurement_dim"],
+               file["network"]["width"])  # fmt: skip
+    assert problem["num_teacher_neurons"] == 1
+    yield says("{} seeds; some", file["sweep"]["seeds"])
+    yield says("error of {} on the", grokking_teacher.FITTED)
+    yield says("comes below {} (between", grokking_teacher.FOUND)
+    missed = []
+    for scale, decay in sorted({(r["layer_init_scale"], r["weight_decay"]) for r in rows.rows}):
+        own = rows.where(layer_init_scale=scale, weight_decay=decay)
+        found = [r for r in own.rows if r["found_step"] != ""]
+        missed += [decay] * (len(own.rows) - len(found))
+        # Of a run that does not come below t is larger than of those that do.
+        late = [r["found_step"] if r["found_step"] != "" else inf for r in own.rows]
+        times, norms = ([r[name] for r in found] for name in ("found_time", "norm_then"))
+        yield says(
+            f"| {scale:g} | {_short(decay)} | {{}} | {{}} | {{}} | {{}} ({{}} to {{}}) | {{}} | "
+            "{} ({} to {}) |",
+            own.median("fitted_step"), own.median("test_error_then"), median(late),
+            median(late) * own.column("learning_rate")[0] * decay, min(times), max(times),
+            own.median("first_norm"),
+            median(norms), min(norms), max(norms),
+        )  # fmt: skip
+    first = rows.where(weight_decay=1e-4)
+    for words, least in (("From scale 4 to 8 it rises by {} ({} to {}, by", 4),
+                         ("from 2 to 8 by {} ({} to {})", 2)):  # fmt: skip
+        scales = [s for s in set(first.column("layer_init_scale")) if s >= least]
+        own = first.where(layer_init_scale=scales)
+        yield says(words, *_slopes(own, "layer_init_scale", "found_time", by_log=False))
+    at = first.where(layer_init_scale=8).rows
+    yield says("t is {} times as late as", median(r["found_step"] / r["fitted_step"] for r in at))
+    fall = _slopes(rows.where(layer_init_scale=2), "weight_decay", "found_step", by_log=True)
+    yield says("t ∝ λ^[{}] ({} to {})", *fall)
+    assert missed == [3e-4]
+    yield says("One run of {}, at λ = 3e-4, does not come below {};", runs, grokking_teacher.FOUND)
+    ends = rows.column("final_test_error")
+    yield says("end between {} and {}, all", min(ends), max(ends))
+    assert {r["seed"] for r in rows.rows if r["final_test_error"] > 0.16} == {2}
 
 
 PARTS = [
@@ -235,6 +287,23 @@ PARTS = [
         FILE,
         "Grokking (arXiv:2301.02679, arXiv:2210.01117, arXiv:2311.18817)",
         _grokking,
-        settings=("goes as 1/(ηλ)", "the theorem has 1 in", "at λ = 1e-3 between"),
+        settings=(
+            "goes as 1/(ηλ)",
+            "the theorem has 1 in",
+            "at λ = 1e-3 between",
+            "larger scales, have 1",
+        ),
+    ),
+    Part(
+        FILE,
+        "Grokking of a student (arXiv:2210.01117, arXiv:2311.18817)",
+        _student,
+        settings=(
+            "as scale^−2",
+            "rises by 1 for each",
+            "of 2 and more",
+            "above 0.16 by",
+            "late as that from scale 8",
+        ),
     ),
 ]

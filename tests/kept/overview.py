@@ -35,7 +35,7 @@ def _runs_and_steps() -> Iterator[Statement]:
     for folder, patterns in (
         ("open_questions", ["open_*.toml"]), ("deep_prior", ["prior_*.toml"]),
         ("linear_networks", LINEAR),
-        ("classification", ("max_margin.toml", "neural_collapse.toml", "grokking.toml")),
+        ("classification", ("max_margin.toml", "neural_collapse.toml", "grokking*.toml")),
         ("feature_learning", ("sparse_recovery*.toml", "diagonal_map.toml", "lazy_rich.toml",
                               "get_rich_quick.toml")),
     ):  # fmt: skip

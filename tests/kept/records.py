@@ -158,7 +158,8 @@ def rising(curves: pd.DataFrame, settings: list[str], level: float) -> pd.DataFr
         # Batches sum in other orders.
         assert np.ptp(first) < 1e-12 * first.max(), f"{keys}: eigenvalues differ at step 0"
         raises = (_column(own, "loss_increase") > 0) & (_column(own, "regression_error") > level)
-        rates, risen = _column(own, rate), _column(own[raises], rate)
+        rates = _column(own, rate)
+        risen = rates[raises]
         least = risen.min() if len(risen) else np.nan
         quiet = rates[rates < least].max() if len(risen) else rates.max()
         ends = {"kernel_eigenvalue": np.median(first), "largest_quiet_rate": quiet}

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,10 @@ def product_factor(
     )
 
 
-def left(results: dlnsweep.Results, runs: pd.DataFrame) -> pd.DataFrame:
+def left(results: dlnsweep.Results, run_ids: Iterable[int]) -> pd.DataFrame:
     """Return, run by run, the geometric mean of |u_j v_j|^{1/2} and its logarithm's deviation."""
     found = []
-    for run_id in runs["run_id"]:
+    for run_id in run_ids:
         weights = results.weights(run_id)
         product = np.abs(weights["u"] * weights["v"])
         # Runs that stay at the saddle shrink until their products are no numbers any more.
@@ -56,7 +57,7 @@ def table(results: dlnsweep.Results) -> pd.DataFrame:
     """Return a row for each size of a minibatch, radius and scale: medians of what is left."""
     runs = results.runs()
     diverged = runs["status"] == "diverged"
-    runs = runs.merge(left(results, runs[~diverged]), how="left")
+    runs = runs.merge(left(results, runs.loc[~diverged, "run_id"]), how="left")
     names = [name for name in runs if name.startswith("final_")]
     ends = {name: runs[name].where(~diverged) for name in names}
     groups = runs.assign(num_diverged=diverged, **ends).groupby(SETTINGS)
