@@ -24,13 +24,14 @@ from jaxtyping import Float
 from dlnsweep.reduced.compiled import Compiled
 from dlnsweep.reduced.layers import Layers, Matrix
 from dlnsweep.reduced.merged import Merged
+from dlnsweep.reduced.stiffness import first_mode, largest
 from dlnsweep.reduced.tableau import MOST_TABLED, Tableau, chebyshev, decaying, euler, recurrence
 
 # Share of the limit of stability beyond which a run may not follow its flow, as the pilot does.
 _STABLE_SHARE = 0.995
 # Above an eigenvalue of 1 a mode of gradient descent oscillates, which its flow does not: all
 # steps are made one by one until it has fallen to this share.
-_SETTLED = 1e-7
+SETTLED = 1e-7
 # Stages that there is room for at first, and steps of gradient descent that are one step of a
 # method: its Euler steps.
 _ROOM = 16
@@ -79,6 +80,24 @@ class Descent:
         """Return about the logarithm by which an unstable mode grows in a step."""
         return float(np.log(max(2 * stiffness / self.stable_below - 1, 1.0)))
 
+    def fading(self, stiffness: float) -> float:
+        """Return the logarithm by which what alternates changes in a step, -inf if nothing does.
+
+        A mode of eigenvalue s goes by the roots of r^2 - (1 + beta - s) r + beta = 0, with
+        Nesterov's momentum of r^2 - (1 - s) ((1 + beta) r - beta) = 0, without momentum by 1 - s.
+        What its flow has not is the lesser of them or both; of modes below s it fades as fast, or
+        by the root of beta at least.
+        """
+        beta = self.momentum
+        if self.nesterov:
+            half, product = (1 - stiffness) * (1 + beta) / 2, (1 - stiffness) * beta
+        else:
+            half, product = (1 + beta - stiffness) / 2, beta
+        square = half**2 - product
+        root = abs(half - np.sqrt(square)) if square >= 0 else np.sqrt(product)
+        size = max(float(root), float(np.sqrt(beta)))
+        return float(np.log(size)) if size > 0 else -np.inf
+
     @cached_property
     def speeds(self) -> Float[np.ndarray, " L"]:
         """The time along the flow that a step takes in each layer, near 1 / (1 - momentum).
@@ -126,6 +145,7 @@ class Chain:
     compiled: bool = False
     _mode: np.ndarray | None = None
     _merged: Merged | Compiled | None = field(default=None, init=False)
+    _layers: Layers | None = field(default=None, init=False)
 
     @property
     def depth(self) -> int:
@@ -242,7 +262,7 @@ class Chain:
         merged = self._merge(tableau.stages)
         faded, norms = merged.step(tableau, length, rates, losses, self.descent.data_fit_scale)
         self.scales = faded * self.scales
-        self.corrections = merged.corrections
+        self.corrections, self._layers = merged.corrections, None
         return norms
 
     @property
@@ -280,7 +300,18 @@ class Chain:
         """Return the layers merged, with room for so many stages at least."""
         if self._merged is None or self._merged.stages < stages:
             made = Compiled if self.compiled else Merged
-            layers = Layers(
+            # Stages become more and more: there is room for the next ones, too.
+            room = _ROOM
+            while room < stages:
+                room *= 2
+            self._merged = made(self._start, room)
+        return self._merged
+
+    @property
+    def _start(self) -> Layers:
+        """What steps begin with now."""
+        if self._layers is None:
+            self._layers = Layers(
                 self.descent.inputs,
                 self.descent.targets,
                 self.forward,
@@ -289,12 +320,11 @@ class Chain:
                 self.corrections,
                 self.scales,
             )
-            self._merged = made(layers, max(stages, _ROOM))
-        return self._merged
+        return self._layers
 
     def grow(self, layer: int, rows: int = 0, columns: int = 0) -> None:
         """Give the corrections of a layer, counted from 0, more rows or columns of zeros."""
-        self._merged = None
+        self._merged = self._layers = None
         before = self.corrections[layer].shape
         shape = before[0] + rows, before[1] + columns
         self.corrections[layer] = padded(self.corrections[layer], *shape)
@@ -314,38 +344,22 @@ class Chain:
         self._set(state)
 
     def _set(self, state: list[np.ndarray]) -> None:
-        self._merged = None
+        self._merged = self._layers = None
         *self.corrections, self.scales = state
 
     def sharpness(self, activations: list[Matrix]) -> float:
-        """Return the largest eigenvalue of the step's linear part on the residuals.
-
-        The residual changes by -sum_i eta_i c W_{L:i+1} W_{L:i+1}^T Phi f_{i-1}^T f_{i-1} a step
-        (to the first order); a step is stable where this operator stays below 2.
-        """
-        back = np.eye(self.corrections[-1].shape[0])
+        """Return the largest eigenvalue of a step on the residuals; see `stiffness.py`."""
+        backs = self._merged.backs if self._merged else self._start.backs
+        rank, outputs = len(self.descent.inputs), self.corrections[-1].shape[0]
+        # It starts where the last call has ended: the operator changes slowly, so a few iterations
+        # a call are enough.
+        mode, times = self._mode, 8
+        if mode is None or mode.shape != (rank, outputs):
+            mode, times = first_mode(rank, outputs), 20
         rates = self.descent.rates * self.descent.data_fit_scale
-        pairs = []
-        for j in range(self.depth - 1, -1, -1):
-            pairs.append((rates[j] * (back.T @ back), activations[j].T @ activations[j]))
-            if j:
-                change = self.mixed[j - 1].T @ (self.corrections[j].T @ back)
-                back = self.scales[j] * (self.backward[j].T @ back) + change
-        # Power iteration on a positive sum of Kronecker products. It starts where the last call
-        # has ended: the operator changes slowly, so a few iterations a call are enough.
-        vector = self._mode
-        if vector is None or vector.shape != activations[-1].shape:
-            # Fixed numbers of both signs: no direction is left out.
-            places = np.arange(activations[-1].size).reshape(activations[-1].shape)
-            vector = np.sin(1.0 + 2.0 * places)
-            vector /= np.linalg.norm(vector)
-        value = 0.0
-        for _ in range(20 if self._mode is None else 8):
-            image = sum(left @ (vector @ right) for left, right in pairs)
-            value = float(np.sqrt(np.vdot(image, image)))
-            vector = image / (value or 1.0)
+        value, mode = largest(rates, activations[:-1], backs, mode, times)
         # Zero says nothing of what is to come.
-        self._mode = np.asarray(vector) if value else None
+        self._mode = mode if value else None
         return value
 
 
@@ -359,4 +373,4 @@ def padded(matrix: Matrix, rows: int, columns: int) -> Matrix:
 def settling_steps(stiffness: float) -> float:
     """Return after how many steps the oscillation of a stiff mode has died out."""
     factor = min(abs(1 - stiffness), 0.99)
-    return np.log(_SETTLED) / np.log(factor) if stiffness > 1 else 0.0
+    return np.log(SETTLED) / np.log(factor) if stiffness > 1 else 0.0

@@ -49,7 +49,7 @@ class Compiled:
         for j in range(depth):
             self._straight[j][: inner[j], : above[j]] = layers.straight(j)
             if j:
-                self._back[j][: outer[j], : below[j]] = layers.back(j)
+                self._back[j][: outer[j], : below[j]] = layers.backs[j - 1]
         self._values, self._weighted_values = ([_zeros(room, n) for n in inner] for _ in range(2))
         self._signals, self._weighted_signals = ([_zeros(room, n) for n in outer] for _ in range(2))
         self._values[0][:, :rank].reshape(stages, rank, rank)[:] = np.diag(layers.inputs)
@@ -63,6 +63,12 @@ class Compiled:
         self._numbers = np.ones(2 + depth)
         self._step = np.array([row for part in self._rows() for row in part], np.int64)
         self._end = np.array(self._adding(), np.int64)
+
+    @property
+    def backs(self) -> list[Matrix]:
+        """N_2, ..., N_L."""
+        sizes = zip(self._back[1:], self._outer[1:], self._outer[:-1], strict=True)
+        return [n[:above, :below] for n, above, below in sizes]
 
     @property
     def corrections(self) -> list[Matrix]:

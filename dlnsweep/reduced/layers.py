@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -60,10 +61,15 @@ class Layers:
             change = _times(change, self.mixed[j].T)
         return change + self.scales[j] * self.forward[j].T
 
-    def back(self, j: int) -> Matrix:
-        """Return c_j N_j + D_j G_{j-1}, of which b_{j-1} is made; nothing of the first layer."""
-        change = _times(self.corrections[j], self.mixed[j - 1])
-        return change + self.scales[j] * self.backward[j]
+    @cached_property
+    def backs(self) -> list[Matrix]:
+        """c_j N_j + D_j G_{j-1} of all but the first layer, of which b_{j-1} is made."""
+        return [
+            _times(change, mixed) + scale * back
+            for change, mixed, scale, back in zip(
+                self.corrections[1:], self.mixed, self.scales[1:], self.backward[1:], strict=True
+            )
+        ]
 
 
 def _times(matrix: Matrix, mixed: Matrix) -> Matrix:

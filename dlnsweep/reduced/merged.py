@@ -76,7 +76,7 @@ class Merged:
         for j in range(depth):
             self._straight[j][: inner[j]] = layers.straight(j)
             if j:
-                self._back[j][: outer[j]] = layers.back(j)
+                self._back[j][: outer[j]] = layers.backs[j - 1]
         self._values = [np.empty((room, n)) for n in inner]
         self._signals = [np.empty((room, n)) for n in outer]
         self._scaled = [np.empty((rank, n + room)) for n in inner]
@@ -88,6 +88,12 @@ class Merged:
         sizes += [n * b for n, b in zip(outer, below, strict=True)]
         self._sum = np.empty(max(sizes))
         self._views: list[tuple[list[_Layer], list[_Layer]]] = []
+
+    @property
+    def backs(self) -> list[Matrix]:
+        """N_2, ..., N_L."""
+        outer = [d.shape[1] for d in self._corrections]
+        return [n[:size] for n, size in zip(self._back[1:], outer[1:], strict=True)]
 
     @property
     def corrections(self) -> list[Matrix]:

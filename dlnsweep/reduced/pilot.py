@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dlnsweep.reduced.bases import Bases
-from dlnsweep.reduced.chain import settling_steps
+from dlnsweep.reduced.chain import SETTLED
 from dlnsweep.reduced.path import Advance, Sample
 from dlnsweep.reduced.start import Network
 from dlnsweep.reduced.tableau import stages_for
@@ -32,6 +32,9 @@ _ROUNDING = 1e-12
 # A residual below this share of the targets makes the tolerance finer, down to the last number.
 _TINY, _TINY_WITHOUT_DECAY = 1e-3, 0.1
 _FINEST = 1e-13
+# The logarithm of what is left of oscillations where steps along the flow may begin, and of how
+# slowly they fade at most in a forecast.
+_STILL, _SLOWEST = float(np.log(SETTLED)), float(np.log(0.99))
 # So many short steps come before a checkpoint; see `_relax`.
 _RELAXING = 12
 
@@ -123,12 +126,14 @@ class Pilot:
             pilot.images[j + 1] = network.rest[j]
         weights = pilot.weights
         pilot.preimages = [w.T for w in weights]
-        chain = pilot.chain
-        chain.forward = list(weights)
-        chain.mixed = [np.eye(w.shape[0]) for w in weights[:-1]]
-        chain.backward = [np.zeros((weights[0].shape[0], 0)), *network.rest]
-        chain.corrections = [np.zeros_like(w) for w in weights]
-        chain.scales = np.ones(network.depth)
+        pilot.chain = replace(
+            pilot.chain,
+            forward=list(weights),
+            mixed=[np.eye(w.shape[0]) for w in weights[:-1]],
+            backward=[np.zeros((weights[0].shape[0], 0)), *network.rest],
+            corrections=[np.zeros_like(w) for w in weights],
+            scales=np.ones(network.depth),
+        )
         pilot.samples, pilot.schedule, pilot.leak = [], [], 0.0
         return pilot
 
@@ -168,18 +173,20 @@ class Pilot:
         speed = 1 / (1 - descent.momentum)
         loss = float(np.max(descent.rates)) * descent.weight_decay * speed
         exact = self.pace.exact * speed
-        unstable = growth = worst = 0.0
+        growth = worst = ringing = 0.0
         now, check, since, decay, relaxing = 0.0, 0.0, 1.0, 0.0, 0.0
         while True:
             checking = now >= check or now >= num_steps
             if checking:
-                before = self.residual_norm
+                before, stiffer = self.residual_norm, self._now_stiffness
                 self._check(max(since, 1.0))
                 if self.refusal:
                     return
                 decay = self._decay(before, since, relaxing)
+                ringing += since * descent.fading(max(stiffer, self._now_stiffness))
+                ringing = max(ringing, _STILL)
                 if descent.unstable(self._now_stiffness):
-                    unstable = now
+                    ringing = max(ringing, 0.0)
                     growth += since * descent.growth(self._now_stiffness)
                     # Along the flow no time is short enough.
                     growth = np.inf if now > exact else growth
@@ -191,7 +198,9 @@ class Pilot:
                     return
                 check, since = max(now + 1, now * (1 + self.pace.checks)), 0.0
                 if now <= exact:
-                    exact = max(exact, unstable + speed * settling_steps(self._now_stiffness))
+                    fading = min(descent.fading(self._now_stiffness), _SLOWEST)
+                    least = self.pace.exact * speed
+                    exact = max(least, now + (_STILL - ringing) / fading)
             if self.schedule:
                 self.schedule[-1] = self.schedule[-1]._replace(checked=checking)
             if now >= num_steps:

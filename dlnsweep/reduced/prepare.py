@@ -19,6 +19,8 @@ _LARGEST_WORK = 0.25
 _AIM, _NEAR = 0.6, 0.25
 # Thresholds change by these factors at most from trial to trial.
 _LEAST, _MOST = 0.02, 10.0
+# What leads from threshold to error is at least so steep, on logarithmic scales.
+_LEAST_POWER = 0.3
 _MOST_TRIALS = 6
 # A level of the compressed network has at most this share of the last one's error: 1/10 was seen
 # for depth 4, 1/30 and less for depth 3 (reduced/law.py).
@@ -135,7 +137,7 @@ def prepare(
                 coarse = True
                 break
         worth = num_steps * (1 + followers) > _TRADES_PAY * reduction.evaluations
-        found = _search(reduction, tolerance, hint, thinness, trades=worth)
+        found = search(reduction, tolerance, hint, thinness, trades=worth)
         if not found.refusal:
             return replace(found, estimate=max(found.estimate, missing), missing=missing)
         refusal = found.refusal
@@ -165,7 +167,7 @@ def _thinness(network: Network) -> float:
     return float(np.max(inputs) / np.min(inputs))
 
 
-def _search(
+def search(
     reduction: Reduction,
     tolerance: float,
     hint: Thresholds | None,
@@ -187,9 +189,11 @@ def _search(
         estimate *= safety
         return Prepared(reduction, sizes, estimate, thresholds)
 
+    power, factor, before = 1.0, 1.0, np.inf
     for _ in range(_MOST_TRIALS):
         # Beyond this it makes no difference by how much.
-        tried = attempt(thresholds, tolerance if best else _AIM * tolerance / _LEAST)
+        most = _AIM * tolerance / _LEAST
+        tried = attempt(thresholds, tolerance if best else most)
         if nearest is None or tried.estimate < nearest.estimate:
             nearest = tried
         if tried.estimate <= tolerance:
@@ -198,9 +202,13 @@ def _search(
                 break
         elif best:
             break
-        # The error is about proportional to the thresholds.
-        factor = float(np.clip(_AIM * tolerance / max(tried.estimate, 1e-300), _LEAST, _MOST))
-        thresholds = thresholds.times(factor, factor)
+        # The error is about proportional to the thresholds, or to the power that two trials show.
+        estimate = max(tried.estimate, 1e-300)
+        if estimate < before < most and factor < 1:
+            power = float(np.log(estimate / before) / np.log(factor))
+            power = float(np.clip(power, _LEAST_POWER, 1.0))
+        factor = float(np.clip((_AIM * tolerance / estimate) ** (1 / power), _LEAST, _MOST))
+        thresholds, before = thresholds.times(factor, factor), estimate
     if best is None:
         assert nearest is not None
         # Of what is far beyond it a rehearsal is not followed to the end.

@@ -70,11 +70,20 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Record:
-    """What a rehearsal compares: ||Phi||, W_{L:1} U, and the off-subspace error."""
+    """What a rehearsal compares at a checkpoint.
+
+    Attributes:
+        error: ||Phi||.
+        on_range: W_{L:1} U.
+        off_norm: The off-subspace error.
+        passed: ||Phi|| before each exact step since the last checkpoint: momentum makes it swing,
+            and what is little beside it at both checkpoints may be much in a trough between them.
+    """
 
     error: float
     on_range: Matrix
     off_norm: float
+    passed: Float[np.ndarray, " k"]
 
 
 class Rehearsal(NamedTuple):
@@ -168,6 +177,21 @@ def _backward_space(samples: list[Sample], j: int, size: int) -> tuple[Matrix, n
     )
 
 
+def gain(matrix: Matrix) -> float:
+    """Return the largest singular value, infinite where not all is finite.
+
+    From the squares, in half the time: to the largest one they do no harm.
+    """
+    size = float(np.max(np.abs(matrix), initial=0.0))
+    if not 0 < size < np.inf:
+        # LAPACK raises for what is not finite, which a truncation that is too coarse becomes.
+        return 0.0 if size == 0 else np.inf
+    scaled = matrix / size
+    if scaled.shape[0] < scaled.shape[1]:
+        scaled = scaled.T
+    return size * float(np.sqrt(np.linalg.eigvalsh(scaled.T @ scaled)[-1]))
+
+
 class Reduction:
     """The pilot's spaces in order of importance, and the chains that they give.
 
@@ -212,13 +236,17 @@ class Reduction:
     def _follow(self, sizes: Sizes) -> Iterator[Record]:
         """Let the leading directions repeat the pilot's schedule; yield its records."""
         chain, off, left = self.truncated(sizes)
-        yield self._observe(chain, off, left)
+        norms = list[float]()
+        yield self._observe(chain, off, left, norms)
         for part, times in grouped(self.schedule):
-            chain.advance(part.steps, part.stages, times)
+            made = chain.advance(part.steps, part.stages, times)
+            if not part.stages:
+                norms += made
             if part.checked:
-                yield self._observe(chain, off, left)
+                yield self._observe(chain, off, left, norms)
+                norms = []
 
-    def _observe(self, chain: Chain, off: OffRange, left: Matrix) -> Record:
+    def _observe(self, chain: Chain, off: OffRange, left: Matrix, norms: list[float]) -> Record:
         output = chain.activations()[-1]
         targets = self.pilot.network.descent.targets
         missing = np.linalg.norm(targets - left @ chain.descent.targets)
@@ -227,15 +255,11 @@ class Reduction:
         directions = self.pilot.network.off_directions
         if directions is not None:
             off_range = np.hstack([on_range, off_range]) @ directions
-        largest = 0.0
-        if off_range.size:
-            # LAPACK raises for what is not finite, which a truncation that is too coarse becomes.
-            finite = bool(np.all(np.isfinite(off_range)))
-            largest = float(np.linalg.norm(off_range, 2)) if finite else np.inf
         return Record(
             float(np.hypot(np.linalg.norm(output - chain.descent.targets), missing)),
             on_range,
-            largest,
+            gain(off_range),
+            np.hypot(norms, missing),
         )
 
     def sizes_for(self, forward: float, backward: float) -> Sizes:
@@ -333,7 +357,7 @@ class Reduction:
         worst = 0.0
         with np.errstate(over="ignore", invalid="ignore"):
             for found, true in zip(self._follow(sizes), self.records, strict=True):
-                worst = max(worst, self._deviation(found, true))
+                worst = max(worst, self.deviation(found, true))
                 if not worst <= most or not np.isfinite(worst):
                     break
         return worst
@@ -349,12 +373,15 @@ class Reduction:
         other.off = off_range_blocks(other.pilot)
         return other.rehearse(self.everything)
 
-    def _deviation(self, found: Record, true: Record) -> float:
+    def deviation(self, found: Record, true: Record) -> float:
+        """Return the largest relative deviation of a record from the whole chain's."""
         # Below this the numbers lose digits themselves, on the way to zero.
         tiny = 1e-200
         rounding = _ROUNDING * float(np.linalg.norm(self.pilot.network.descent.targets))
+        norms = np.append(true.passed, true.error)
+        apart = np.abs(np.append(found.passed, found.error) - norms)
         errors = [
-            max(abs(found.error - true.error) - rounding, 0.0) / max(true.error, tiny),
+            np.max(np.maximum(apart - rounding, 0.0) / np.maximum(norms, tiny)),
             np.linalg.norm(found.on_range - true.on_range)
             / max(float(np.linalg.norm(true.on_range)), tiny),
             abs(found.off_norm - true.off_norm) / max(true.off_norm, tiny),

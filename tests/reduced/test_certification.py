@@ -60,11 +60,11 @@ class Group:
     steps: np.ndarray
     tolerance: float
 
-    def first(self, lanes: int) -> Group:
-        """Return the first of the networks."""
+    def only(self, lanes: list[int]) -> Group:
+        """Return some of the networks."""
         names = ("range_bases", "off_bases", "inputs", "targets", "rates", "decays", "fits")
-        cut: dict[str, Any] = {name: getattr(self, name)[:lanes] for name in names}
-        return replace(self, weights=[w[:lanes] for w in self.weights], **cut)
+        cut: dict[str, Any] = {name: getattr(self, name)[lanes] for name in names}
+        return replace(self, weights=[w[lanes] for w in self.weights], **cut)
 
     def network(self, lane: int) -> Network:
         first = self.weights[0][lane]
@@ -291,7 +291,12 @@ def apart(found: Records, true: Records, sizes: np.ndarray, lanes: list[int]) ->
 @cache
 def outcomes(number: int, lanes: int = LANES) -> list[Outcome]:
     """Prepare and train a group, or the first of its networks."""
-    group, hint, prepared = draw(number).first(lanes), None, []
+    return outcomes_of(draw(number).only([*range(lanes)]), number)
+
+
+def outcomes_of(group: Group, number: int) -> list[Outcome]:
+    """Prepare and train networks."""
+    lanes, hint, prepared = len(group.decays), None, []
     for lane in range(lanes):
         count = int(group.steps[-1])
         one = prepare(group.network(lane), count, group.tolerance, hint, however_large=True)
@@ -348,6 +353,21 @@ def test_a_certified_run_is_as_right_as_it_says(number: int, lanes: int):
         assert 0 < case.prepared.estimate <= case.tolerance
         assert np.all(np.isfinite(case.errors))
         assert case.ratio <= 1, (case.ratio, case.prepared.estimate, np.max(case.errors, axis=0))
+
+
+def test_a_record_in_a_trough_of_a_residual_that_swings_is_as_right_as_it_says():
+    # At step 130 the residual is a quarter of what it is some steps before and after, and so an
+    # error that is allowed beside these was more than is: 1.05 times.
+    number, trough = 46, 130
+    group = draw(number).only([0, 6])
+    assert group.momentum > 0.8
+    steps = np.unique([*group.steps, *range(trough - 10, trough + 11)])
+    errors = train(replace(group, steps=steps)).error[:, 1]
+    at = int(np.flatnonzero(steps == trough)[0])
+    assert errors[at] < 0.3 * min(np.max(errors[at - 10 : at]), np.max(errors[at + 1 : at + 11]))
+    case = outcomes_of(replace(group, steps=steps), number)[1]
+    assert not case.prepared.refusal
+    assert case.ratio <= 1
 
 
 @EACH_GROUP

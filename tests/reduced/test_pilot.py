@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import oracle
 import pytest
 
-from dlnsweep.reduced.chain import Chain, Descent
+from dlnsweep.reduced.chain import SETTLED, Chain, Descent
 from dlnsweep.reduced.compiled import Compiled
 from dlnsweep.reduced.merged import Merged
 from dlnsweep.reduced.off_range import off_range_blocks
 from dlnsweep.reduced.path import Advance, coarser
 from dlnsweep.reduced.pilot import Pace, Pilot
-from dlnsweep.reduced.prepare import Thresholds, paces, prepare
-from dlnsweep.reduced.reduction import Reduction, Sizes
+from dlnsweep.reduced.prepare import Thresholds, paces, prepare, search
+from dlnsweep.reduced.reduction import Reduction, Sizes, gain
 from dlnsweep.reduced.start import Network
 from dlnsweep.reduced.tableau import Tableau, stages_for
 
@@ -404,7 +405,104 @@ def test_a_step_is_stable_below_its_limit(beta: float, nesterov: bool):
         assert (abs(x) < 1e-3) == stable, (x, share)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.8, 0.95])
+def test_what_alternates_fades_as_it_is_said_to(beta: float, nesterov: bool, share: float):
+    descent = replace(network_of().descent, momentum=beta, nesterov=nesterov)
+    stiffness = share * descent.stable_below
+    # A mode by steps of gradient descent: what is left of it after many, a step.
+    x, memory, left = 1.0, 0.0, []
+    for _ in range(600):
+        gradient = stiffness * x
+        memory = beta * memory + gradient
+        x -= gradient + beta * memory if nesterov else memory
+        left.append(max(abs(x), 1e-300))
+    told = descent.fading(stiffness)
+    if beta == 0 and stiffness <= 1:
+        # It decays as its flow does.
+        assert told == -np.inf
+        return
+    # The largest of each fifty: complex roots swing through nothing.
+    tops = np.log(np.max(np.reshape(left, (-1, 50)), axis=1))
+    tops = tops[tops > np.log(1e-280)]
+    rate = np.diff(tops)[-1] / 50 if len(tops) > 1 else -np.inf
+    assert told < 0
+    assert rate <= told + 0.03
+    # Nesterov's own swing may fade sooner than that of slower modes, of which there are some.
+    assert nesterov or rate >= told - 0.03
+
+
+def test_exact_steps_end_where_what_alternates_has_faded():
+    network = network_of(rate=0.12, decay=0.01)
+    # A step after the exact ones is longer than one of theirs two steps later.
+    pilot = Pilot(network, 4000, Pace(1e-9, exact=10, stride=0.5, checks=0.07))
+    exact = [part for part in pilot.schedule if not part.stages]
+    assert exact[0].stiffness > 1.6
+    assert not any(part.stages == 0 for part in pilot.schedule[len(exact) :])
+    left = np.cumsum([network.descent.fading(part.stiffness) for part in exact])
+    assert left[-1] <= np.log(SETTLED)
+    # But for these, and for the steps between two checkpoints.
+    assert left[int((len(exact) - 3) / 1.07) - 2] > np.log(SETTLED)
+
+
 # Truncation
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (5, 7), (4, 4), (3, 0)])
+def test_the_gain_is_the_largest_singular_value(shape: tuple[int, int]):
+    for scale in (1.0, 1e-200, 1e150):
+        matrix = scale * np.random.default_rng(1).normal(size=shape)
+        expected = float(np.linalg.norm(matrix, 2)) if matrix.size else 0.0
+        assert abs(gain(matrix) - expected) <= EXACT * expected
+    assert gain(np.zeros((3, 2))) == 0.0
+    for wrong in (np.nan, np.inf):
+        assert gain(np.array([[1.0, wrong], [0.0, 1.0]])) == np.inf
+
+
+def test_a_rehearsal_counts_every_exact_step():
+    network = network_of(momentum=0.9, rate=0.01)
+    reduction = Reduction(Pilot(network, 2000, PACE))
+    times = reduction.rehearsal.times
+    # What is passed is gradient descent itself: here by its own steps.
+    chain = reduction.truncated(reduction.everything)[0]
+    norms = []
+    for _ in range(int(times[40])):
+        norms += chain.advance(1.0, 0)
+    passed = np.concatenate([record.passed for record in reduction.records[:41]])
+    assert len(passed) == times[40] > 60
+    assert np.max(np.abs(passed / norms - 1)) < 1e-9
+    # Most of them are none of the checkpoints.
+    assert len(passed) > 45
+    found = reduction.records[40]
+    for one in (0, -1):
+        other = found.passed.copy()
+        other[one] *= 1 + 1e-3
+        told = reduction.deviation(replace(found, passed=other), found)
+        assert abs(told / 1e-3 - 1) < 1e-6
+
+
+@pytest.mark.parametrize("power", [0.35, 0.6, 1.0, 1.3])
+def test_few_trials_find_a_threshold(power: float):
+    tolerance, tried = 1e-4, []
+
+    class Errors:
+        """A reduction whose error is a power of the thresholds."""
+
+        pilot = SimpleNamespace(network=network_of(), leak=0.0)
+
+        def sizes_for(self, forward: float, backward: float) -> Any:
+            return forward
+
+        def rehearse(self, sizes: Any, most: float = np.inf) -> float:
+            tried.append(sizes)
+            return 3 * (sizes / tolerance) ** power * tolerance
+
+    made: Any = Errors()
+    found = search(made, tolerance, None, 1.0, trades=False)
+    assert not found.refusal
+    assert 0.25 * tolerance <= found.estimate <= tolerance
+    assert len(tried) <= 3
 
 
 def test_the_whole_chain_rehearses_without_error(pilot):
