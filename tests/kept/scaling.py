@@ -17,8 +17,6 @@ from .writing import write
 
 # The steps between which a power is fitted.
 WINDOW = (10, 300)
-# The sizes v and m of what no run has, for what more of them would change.
-LARGE = (4000, 1000)
 
 
 def published(data_exponent: float, target_exponent: float) -> float:
@@ -81,7 +79,6 @@ def exponent(steps: np.ndarray, losses: Any) -> float:
 def exponents(results: Any) -> pd.DataFrame:
     """Return a row a run: both exponents, and how far the losses are from their means."""
     rows, curves, run = [], results.curves(), cast("Any", None)
-    large = features_of(0, *LARGE)
     for _, run in results.runs().iterrows():
         own = curves[curves["run_id"] == run["run_id"]]
         steps, losses = own["step"].to_numpy(), own["loss"].to_numpy()
@@ -90,7 +87,6 @@ def exponents(results: Any) -> pd.DataFrame:
         features = features_of(int(run["seed"]), *sizes)
         rate, last = float(run["training.learning_rate"]), int(steps[-1])
         derived = mean_losses(features, a, b, rate, last)
-        more = mean_losses(large, a, b, rate, WINDOW[1]) if not run["seed"] else None
         rows.append(
             {
                 "data_exponent": a,
@@ -98,7 +94,6 @@ def exponents(results: Any) -> pd.DataFrame:
                 "seed": int(run["seed"]),
                 "exponent": exponent(steps, pd.Series(losses, steps)),
                 "derived": exponent(steps, derived),
-                "derived_large": "" if more is None else f"{exponent(steps, more):.6g}",
                 "published": published(a, b),
                 "loss": losses[-1],
                 "derived_loss": derived[-1],

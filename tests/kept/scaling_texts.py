@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from statistics import median
 
 from kept.plans import planned
-from kept.scaling import LARGE, WINDOW, features_of, mean_losses, published
+from kept.scaling import WINDOW, features_of, mean_losses, published
 from kept.tables import sweep, table
 from kept.text import Part, Statement, says
 
 FILE = "results/kept/scaling/README.md"
+# The sizes v and m of the larger runs.
+LARGE = (4000, 1000)
 
 
 def _scaling() -> Iterator[Statement]:
@@ -35,15 +37,30 @@ def _scaling() -> Iterator[Statement]:
         columns = [own.column(name) for own in groups]
         found = [(median(each), min(each), max(each)) for each in columns]
         yield says(f"| {words} | {cells} |", *(number for each in found for number in each))
-    large = [own.one("derived_large", seed=0) for own in groups]
-    yield says("| derived, v = {}, m = {} | {} | {} | {} |", *LARGE, *large)
+    wide = table("scaling/scaling_law_large.csv")
+    large = [wide.where(data_exponent=a, target_exponent=b) for a, b in pairs]
+    assert all(sorted(own.column("seed")) == list(range(seeds)) for own in large)
+    for words, name in (("measured", "exponent"), ("derived", "derived")):
+        columns = [own.column(name) for own in large]
+        found = [(median(each), min(each), max(each)) for each in columns]
+        yield says(f"| {words}, v = {{}}, m = {{}} | {cells} |",
+                   *LARGE, *(number for each in found for number in each))  # fmt: skip
+    # "to the range of ten seeds"
+    assert all(
+        min(own.column("exponent")) <= published(*pair) <= max(own.column("exponent"))
+        for own, pair in zip(large, pairs, strict=True)
+    )
     limits = [published(*pair) for pair in pairs]
     yield says("| published, sizes without end | {} | {} | {} |", *limits)
     yield says("a recursion of {} numbers", size)
     losses = zip(rows.column("loss"), rows.column("derived_loss"), strict=True)
     yield says("the measured loss is {} times it", median(a / b for a, b in losses))
     yield says("because {} features end", size)
-    yield says("--set problem.ambient_dim={} --set problem.measurement_dim={}`", *LARGE)
+    yield says(
+        "are {} runs of {} steps, `--set name=scaling_law_large --set problem.ambient_dim={} "
+        "--set problem.measurement_dim={} --set training.num_steps={}`",
+        len(wide.rows), WINDOW[1], *LARGE, WINDOW[1],
+    )  # fmt: skip
     # One run anew.
     rate, own = file["training"]["learning_rate"], features_of(0, ambient, size)
     last = mean_losses(own, *pairs[0], rate, steps)[-1]
