@@ -154,22 +154,29 @@ def _in_latex(
     results: Results | Joined, table: pd.DataFrame, keys: list[str], pivot: str, digits: int
 ) -> str:
     from dlnsweep.contracts.observable import OBSERVABLES
-    from dlnsweep.figures.labels import observable_label, setting_label, words_of
+    from dlnsweep.figures.labels import network_among, observable_label, setting_label, words_of
     from dlnsweep.results import written
 
-    def label(name: str) -> str:
-        return observable_label(name) if name in OBSERVABLES else setting_label(name)
+    first = _first_runs(results)
+    network = network_among(first)
 
-    kinds = [key for key in ("problem.kind", "network.kind") if key in results.settings]
-    with words_of(_first_run(results, kinds)):
+    def label(name: str) -> str:
+        return observable_label(name, network) if name in OBSERVABLES else setting_label(name)
+
+    with words_of(first):
         style = written.latex_style(label, digits)
         return written.latex(*written.readable(table, keys, pivot, style))
 
 
-def _first_run(results: Results | Joined, kinds: list[str]) -> pd.DataFrame:
-    """Return the kinds of a run, by which symbols are chosen; of several sweeps of their first."""
+def _first_runs(results: Results | Joined) -> pd.DataFrame:
+    """Return the kinds of a run of each sweep, by which symbols are chosen."""
+    import pandas as pd
+
     from dlnsweep.results.joined import Joined
 
-    first = next(iter(results.parts.values())) if isinstance(results, Joined) else results
-    there = [kind for kind in kinds if kind in first.settings]
-    return first.store.runs_table(there).slice(0, 1).to_pandas()
+    parts = list(results.parts.values()) if isinstance(results, Joined) else [results]
+    tables = []
+    for part in parts:
+        there = [key for key in ("problem.kind", "network.kind") if key in part.settings]
+        tables.append(part.store.runs_table(there).slice(0, 1).to_pandas())
+    return pd.concat(tables, ignore_index=True)

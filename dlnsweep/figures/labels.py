@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from dlnsweep.contracts.keys import describe_setting
-from dlnsweep.contracts.network import NetworkKind
+from dlnsweep.contracts.network import NETWORKS, NetworkKind
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.settings.sentences import printable
@@ -37,6 +37,17 @@ def observable_label(name: str, network: NetworkKind | None = None) -> str:
         # The range of the clean measurements: those that are trained on have no range of their own.
         label = label.replace(r"{range}(Y)", r"{range}(Y_{\mathrm{clean}})")
     return network.label(name, label) if network else label
+
+
+def network_among(runs: Any) -> NetworkKind | None:
+    """Return the kind of network that all runs of a table share; None if it is not known."""
+    if not {"problem.kind", "network.kind"} <= set(runs.columns):
+        return None
+    if len(runs[["problem.kind", "network.kind"]].drop_duplicates()) != 1:
+        # Of several sweeps.
+        return None
+    problem = PROBLEMS.get(str(runs["problem.kind"].iloc[0]))
+    return NETWORKS.get((problem.task, str(runs["network.kind"].iloc[0]))) if problem else None
 
 
 def value_label(name: str, network: NetworkKind | None, at: Any) -> str:

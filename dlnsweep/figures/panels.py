@@ -13,10 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dlnsweep.contracts.network import NETWORKS, NetworkKind
-from dlnsweep.contracts.problem import PROBLEMS
+from dlnsweep.contracts.network import NetworkKind
 from dlnsweep.figures import layout, legends, looks, style
-from dlnsweep.figures.labels import format_settings, value_label, with_symbol
+from dlnsweep.figures.labels import format_settings, network_among, value_label, with_symbol
 from dlnsweep.figures.measure import top_for_notes
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays, set_apart
@@ -354,14 +353,7 @@ def _near(formulas: Sequence[np.ndarray], measured: Sequence[np.ndarray]) -> lis
 
 def network_of(selection: Selection) -> NetworkKind | None:
     """Return the kind of network, which all runs of a sweep share; None if it is not known."""
-    runs = selection.runs
-    if not {"problem.kind", "network.kind"} <= set(runs.columns):
-        return None
-    if len(runs[["problem.kind", "network.kind"]].drop_duplicates()) != 1:
-        # Of several sweeps.
-        return None
-    problem = PROBLEMS.get(str(runs["problem.kind"].iloc[0]))
-    return NETWORKS.get((problem.task, str(runs["network.kind"].iloc[0]))) if problem else None
+    return network_among(selection.runs)
 
 
 def _label_y(

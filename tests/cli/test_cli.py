@@ -709,6 +709,23 @@ def test_a_summary_over_a_refined_axis_says_so(
         assert (ended.status, ended.err) == (0, "")
 
 
+def test_latex_has_the_formulas_of_the_network(command, finished: Path, tmp_path: Path) -> None:
+    document = {
+        "name": "fitted",
+        "problem": {"kind": "separable", "measurement_dim": 3, "num_samples": 8, "margin": 0.5},
+        "network": {"kind": "mlp", "depth": 1, "width": 1},
+        "training": {"learning_rate": 0.01, "num_steps": 2, "loss": "logistic"},
+        "record": {"observables": ["loss"]},
+    }
+    fitted = dlnsweep.run(document, tmp_path, workers=0).path
+    text = command("summary", fitted, "--format", "latex").out
+    # It had W_{L:1} Y - X, which is a deep linear network's and not this loss.
+    assert r"loss $c\,\ell(f(Y),X)+\frac{\lambda}{2}\|\theta\|^2$" in text
+    both = command("summary", fitted, finished, "--format", "latex", "--of", "loss").out
+    assert "loss" in both
+    assert "W_{L:1}" not in both
+
+
 def test_a_summary_in_other_formats(command, finished: Path, tmp_path: Path) -> None:
     ended = command("summary", finished, "--format", "csv", "--csv", tmp_path / "a.csv")
     assert (ended.status, ended.err) == (0, "")
