@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import resource
 import subprocess
@@ -27,7 +26,7 @@ import pandas as pd
 
 import dlnsweep
 from dlnsweep.engine.deviations import deviations_of
-from tests.benchmarks.floors import ONE_THREAD
+from tests.benchmarks.floors import environment
 from tests.benchmarks.tables import Table, machine
 
 KEPT = Path("results/kept")
@@ -74,7 +73,7 @@ def trained(file: str, settings: list[str], folder: str) -> tuple[Path, float]:
     for each in settings:
         command += ["--set", each]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, env=os.environ | ONE_THREAD)
+    subprocess.run(command, check=True, env=environment())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Path(folder, file), found

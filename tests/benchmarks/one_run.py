@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import importlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -77,13 +76,13 @@ def timed(arguments: list[str]) -> dict[str, float]:
 def again(file: str, settings: str) -> dict[str, float]:
     """Return what a command takes when it is run once more, in another folder."""
     from dlnsweep.numerics.compile_cache import VARIABLE
-    from tests.benchmarks.floors import ONE_THREAD, without_figures
+    from tests.benchmarks.floors import environment, without_figures
 
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, f"{file}.toml")
         own.write_text(without_figures(file), encoding="utf-8")
         more = [part for each in settings.split() for part in ("--set", each)]
-        env = os.environ | ONE_THREAD | {VARIABLE: str(Path(folder, "compiled"))}
+        env = environment(**{VARIABLE: str(Path(folder, "compiled"))})
         done: Any = None
         for number in range(2):
             command = [sys.executable, "-m", "tests.benchmarks.one_run", "--inside", "run"]

@@ -391,7 +391,8 @@ def _beside_a_loop() -> Iterator[Statement]:
 
 def _figure_2() -> Iterator[Statement]:
     rows = table("long_runs/figure_2_times.csv").rows
-    names = ("s", "seconds", "dense", "dense over it", "estimate")
+    names = ("s", "seconds", "dense", "dense over it", "in a session", "dense there",
+             "dense over it there", "estimate")  # fmt: skip
     assert {row["trained by"] for row in rows} == {"reduced"}
     lines = " ".join(f"|{' {} |' * len(names)}" for _ in rows)
     yield says(lines, *(row[name] for row in rows for name in names))
