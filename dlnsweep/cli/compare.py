@@ -19,6 +19,7 @@ class CheckedKernel(StrEnum):
     reduced = "reduced"
     dense = "dense"
     simd = "simd"
+    simd_samples = "simd_samples"
     jumps = "jumps"
     reduced_inputs = "reduced_inputs"
 
@@ -53,7 +54,8 @@ def compare(
 
     The reduced kernel is checked by the dense one, the dense kernel of any network by the generic
     way: by value-and-grad of the loss as it is defined, on all samples. So are the generic way's
-    own steps as vector instructions (simd), and on the span of the samples (reduced_inputs). Of
+    own steps as vector instructions (simd, simd_samples), and on the span of the samples
+    (reduced_inputs). Of
     auto it is what a folder begun here would have: simd_dense are the dense kernel's own steps as
     vector instructions.
 

@@ -159,7 +159,7 @@ def _no_room(weights: Any, name: str) -> str:
 
 def _vectors_here(sweep: Any) -> list[str]:
     """Return what is told where this processor lacks the vector instructions that are wanted."""
-    if sweep.options.kernel == "simd":
+    if sweep.options.kernel in ("simd", "simd_samples"):
         from dlnsweep.execution.auto_kernel import told_here
 
         return [said] if (said := told_here(sweep)) else []

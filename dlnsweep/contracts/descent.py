@@ -105,6 +105,13 @@ class Kernel:
         """Whether it has a step by itself."""
         return type(self).step is not Kernel.step
 
+    def samples_in(self, constants: Any) -> Any:
+        """Return which leaves of the constants have all samples as their last axis.
+
+        A tree as they are, of truth values; None if none has.
+        """
+        del constants
+
     def bounded(
         self,
         inputs: Inputs,

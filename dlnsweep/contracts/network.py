@@ -118,11 +118,13 @@ REDUCED_INPUTS = "reduced_inputs"
 # What outcomes say of the kernel of runs that begin with given weights.
 GIVEN = Reason("given", "its initial weights are given")
 # The values of sweep.kernel by which a network is trained as its pure functions say: the generic
-# way, the same steps as vector instructions, time jumps over them, and that.
-BY_DEFINITION = ("generic", "simd", "jumps", REDUCED_INPUTS)
+# way, the same steps as vector instructions (of runs, or of samples), time jumps over them, and
+# that.
+BY_DEFINITION = ("generic", "simd", "simd_samples", "jumps", REDUCED_INPUTS)
 # Among the settings of a run, as its results folder has it: the way that "auto" takes beside the
-# generic one where it pays.
+# generic one where it pays, one of `VECTORS`: vector instructions of runs, of samples, or both.
 AUTO_TAKES = "sweep.auto_takes"
+VECTORS = ("simd", "simd_samples", "simd_all")
 # Likewise: how many gradients a walk by time jumps may take, which "auto" tries where it is there.
 AUTO_JUMPS = "sweep.auto_jumps"
 # Likewise: at how many places of a run real steps are taken beside its jumps; at most so many each.
@@ -237,7 +239,7 @@ class NetworkKind(ABC):
             row: The run's settings.
             width: The width of its arrays.
         """
-        if row["sweep.kernel"] != "auto" or row.get(AUTO_TAKES) != "simd":
+        if row["sweep.kernel"] != "auto" or row.get(AUTO_TAKES) not in VECTORS:
             return False
         if self.kernel_of(row) != "auto":
             return False

@@ -6,9 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from dlnsweep.contracts.drawing import Sections
-from dlnsweep.contracts.network import ALL_STEPS, BASES_BY_NUMPY, network_of
+from dlnsweep.contracts.network import ALL_STEPS, AUTO_TAKES, BASES_BY_NUMPY, network_of
 from dlnsweep.engine.jumps import JumpProgram
 from dlnsweep.engine.program import Program
+from dlnsweep.engine.sample_vectors import (
+    either_where_it_pays,
+    program_of_samples,
+    samples_where_it_pays,
+)
 from dlnsweep.engine.vectors import program_of_vectors, program_where_it_pays
 from dlnsweep.numerics.lanes import reduced_layout
 from dlnsweep.numerics.runtime import device_description
@@ -20,6 +25,14 @@ from dlnsweep.settings.run_settings import RunSettings
 
 Made = TypeVar("Made")
 
+# What makes the program that is asked for by a word.
+_MAKE = {"simd": program_of_vectors, "simd_samples": program_of_samples, "jumps": JumpProgram}
+# Where it pays, by what a folder has of it.
+_WHERE_IT_PAYS = {
+    "simd": program_where_it_pays,
+    "simd_samples": samples_where_it_pays,
+    "simd_all": either_where_it_pays,
+}
 # Kept compiled programs; a sweep rarely has more, and each holds some memory.
 _MOST = 64
 
@@ -61,9 +74,9 @@ class Programs:
         """
         device = device_description()
         key = Program.key(row, padded_width, lanes, device)
-        make = {"simd": program_of_vectors, "jumps": JumpProgram}.get(row["sweep.kernel"], Program)
+        make = _MAKE.get(row["sweep.kernel"], Program)
         if network_of(row).takes_vectors(row, padded_width):
-            make = program_where_it_pays
+            make = _WHERE_IT_PAYS[row[AUTO_TAKES]]
         return self.once(key, lambda: make(row, padded_width, lanes, device))
 
     def draw(self, row: RunSettings, padded_width: int) -> ReducedDraw:

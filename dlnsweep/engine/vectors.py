@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -106,6 +107,9 @@ class VectorProgram(Program):
 
     # Of a step its trace is needed.
     _keeps_whole = False
+    _ERRORS: ClassVar[frozenset[str]] = frozenset({"erf", "erfc"})
+    # What stands in the lanes of a vector.
+    _of_lanes = "runs"
 
     def __init__(
         self,
@@ -118,6 +122,11 @@ class VectorProgram(Program):
     ) -> None:
         self._why, self._most = why, most
         super().__init__(row, padded_width, lanes, device)
+
+    @staticmethod
+    def _traced() -> AbstractContextManager[None]:
+        """Return where a step is traced: erf and its like have vector functions of their own."""
+        return by_primitives()
 
     @property
     def way(self) -> str:
@@ -134,17 +143,16 @@ class VectorProgram(Program):
             (inputs.constants, carry.state),
         )
         kernel: Any = self.kernel
-        with by_primitives():
+        with self._traced():
             self._jaxpr = jax.make_jaxpr(kernel.step)(*one, np.int64(0))
         self._structure = jax.tree.structure(carry.state)
         self._active = _place_of_active(carry.state)
         self._steps: dict[tuple[bool, ...], Steps] = {}
         self._given: tuple[Any, Any] = None, None
         # Here it is found out whether it can be done at all.
-        count = len(jax.tree.leaves(inputs.constants))
-        steps = self._steps_for((False,) * count)
+        steps = self._first_steps(inputs.constants)
         self.reason = (
-            f"{self._why}; {steps.instruction_set}, {steps.lanes} runs a vector, "
+            f"{self._why}; {steps.instruction_set}, {steps.lanes} {self._of_lanes} a vector, "
             f"{steps.operations:,} operations a step"
         )
         states = jax.tree.map(
@@ -156,6 +164,15 @@ class VectorProgram(Program):
         stops = np.zeros(STOPS_A_SEGMENT, np.int64)
         records = jax.jit(self.layout.batch(self.kernel.records, 3))
         return records.lower(inputs, carry, states, stops, stops.astype(bool)).compile()
+
+    @property
+    def has_error_function(self) -> bool:
+        """Whether its step has erf, which takes as long here as many other operations."""
+        return any(not self._ERRORS.isdisjoint(steps.primitives) for steps in self._steps.values())
+
+    def _first_steps(self, constants: Any) -> Any:
+        """Return the steps of runs that have nothing in common."""
+        return self._steps_for((False,) * len(jax.tree.leaves(constants)))
 
     def _steps_for(self, shared: tuple[bool, ...]) -> Steps:
         if shared not in self._steps:
@@ -186,16 +203,20 @@ class VectorProgram(Program):
         reached = jax.tree.unflatten(self._structure, states)
         return self._segment_compiled(inputs, carry, reached, stops, recorded)
 
-    def _constants(self, inputs: Any) -> tuple[Steps, Any]:
+    def _constants(self, inputs: Any) -> tuple[Any, Any]:
         """Return the machine code for these inputs, and their constants in its memory."""
         if self._given[0] is not inputs:
             arrays = _arrays(inputs.constants)
             began = time.perf_counter()
-            steps = self._steps_for(tuple(map(_in_common, arrays)))
+            steps = self._steps_of(arrays)
             steps.compile()
             self.late_seconds += time.perf_counter() - began
             self._given = inputs, (steps, steps.constants(arrays))
         return self._given[1]
+
+    def _steps_of(self, constants: list[np.ndarray]) -> Any:
+        """Return the steps of runs with these constants."""
+        return self._steps_for(tuple(map(_in_common, constants)))
 
 
 def _arrays(tree: Any) -> list[np.ndarray]:

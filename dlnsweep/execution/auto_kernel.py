@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import AUTO_TAKES, network_of
+from dlnsweep.contracts.network import AUTO_TAKES, VECTORS, network_of
 from dlnsweep.errors import RunError, StoreError
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.llvm import (
@@ -47,8 +47,8 @@ def of_new(plan: Plan) -> dict[str, str]:
         with contextlib.suppress(StoreError):
             return of_store(Store.open(folder))
         return {}
-    taken = _fills_vectors(plan) and _has_use(plan) and is_usable()
-    return {_RECORD: "simd"} if taken else {}
+    word = _word(plan)
+    return {_RECORD: word} if word and is_usable() else {}
 
 
 def of_store(store: Store) -> dict[str, str]:
@@ -58,7 +58,8 @@ def of_store(store: Store) -> dict[str, str]:
 
 def settings_in(record: Mapping[str, Any]) -> dict[str, str]:
     """Return what a folder's record says of it, as settings of its runs."""
-    return {AUTO_TAKES: "simd"} if _of_record(record) else {}
+    taken = _of_record(record)
+    return {AUTO_TAKES: taken[_RECORD]} if taken else {}
 
 
 def least_runs(plan: Plan, taken: Mapping[str, str]) -> np.ndarray:
@@ -73,7 +74,7 @@ def least_runs(plan: Plan, taken: Mapping[str, str]) -> np.ndarray:
     found, widths = np.ones(plan.num_programs, np.int64), plan.program_widths
     if plan.sweep.options.kernel == "simd":
         found[:] = _VECTOR[plan.sweep.options.precision]
-    elif _of_record(taken):
+    elif taken.get(_RECORD) in ("simd", "simd_all"):
         # What the reduced kernel may train is batched as for that.
         full = [p for p, row in _by_vectors(plan) if network_of(row).why_full(row, widths[p])]
         found[full] = _VECTOR[plan.sweep.options.precision]
@@ -100,16 +101,34 @@ def check_here(store: Store) -> None:
 
 def told_here(sweep: Sweep) -> str:
     """Return what is told of a sweep that asks for vector instructions where there are none."""
-    if sweep.options.kernel != "simd" or not is_installed() or not (why := why_not_here()):
+    if (
+        sweep.options.kernel not in ("simd", "simd_samples")
+        or not is_installed()
+        or not (why := why_not_here())
+    ):
         return ""
     return (
-        f'sweep.kernel is "simd", and {why}: the generic way trains what is computed here, which '
+        f'sweep.kernel is "{sweep.options.kernel}", and {why}: the generic way trains what is '
+        "computed here, which "
         "rounds otherwise than vector instructions; outcomes say which it was"
     )
 
 
 def _of_record(record: Mapping[str, Any]) -> dict[str, str]:
-    return {_RECORD: "simd"} if record.get(_RECORD) == "simd" else {}
+    word = record.get(_RECORD)
+    return {_RECORD: word} if word in VECTORS else {}
+
+
+def _word(plan: Plan) -> str:
+    """Return which of `VECTORS` "auto" takes for a plan; nothing if none."""
+    if not _has_use(plan):
+        return ""
+    fills = _fills_vectors(plan)
+    # Samples in the lanes are for the generic way's steps alone.
+    own = any(network_of(row).has_own_kernel for _, row in _by_vectors(plan))
+    if own:
+        return "simd" if fills else ""
+    return "simd_all" if fills else "simd_samples"
 
 
 def _by_vectors(plan: Plan) -> list[tuple[int, RunSettings]]:

@@ -155,7 +155,7 @@ def compare_runs(
     for kernel in kernels:
         for index in chosen:
             found = _train(plan, index, kernel, number, on_event, should_stop)
-            if kernel == "simd" != found.kernel[0]:
+            if kernel in ("simd", "simd_samples") and kernel != found.kernel[0]:
                 raise _nothing_to_compare(found)
             trained[kernel].append(found)
             number += 1
@@ -177,6 +177,8 @@ def _what_auto_took(network: NetworkKind, trained: Sequence[Trained]) -> str:
         SpecError: If it was the judge.
     """
     ways = {one.kernel[0] for one in trained}
+    if "simd_samples" in ways:
+        return "simd_samples"
     if "simd" in ways:
         return DENSE_STEPS if network.has_own_kernel else "simd"
     if ways == {"generic"}:
@@ -201,7 +203,8 @@ def _train(
     from dlnsweep.engine.batch import train_batch
 
     columns = {key: column[[index]] for key, column in plan.settings.items()}
-    asked: dict[str, Any] = {AUTO_TAKES: "simd", "sweep.kernel": "auto"}
+    own = network_of(plan.row(index)).has_own_kernel
+    asked: dict[str, Any] = {AUTO_TAKES: "simd" if own else "simd_all", "sweep.kernel": "auto"}
     width, given = _width(plan, index, kernel), None
     if kernel == AS_JUMPS:
         most = auto_jumps.gradients_allowed(plan.row(index), width)
@@ -330,7 +333,7 @@ def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
     cells[kernel] = f"{own:.3g} s"
     cells[judge] = f"{others:.3g} s"
     cells[f"{judge}/{kernel}"] = f"{others / own:.2g}" if own > 0 else "-"
-    if kernel in (*ESTIMATED, "simd", DENSE_STEPS):
+    if kernel in (*ESTIMATED, "simd", "simd_samples", DENSE_STEPS):
         cells["bases" if kernel == "reduced" else "outcome"] = pair.kernel_reason
     return cells
 

@@ -21,7 +21,7 @@ from dlnsweep.spec.warm_start import NOT_BY
 
 # What judges a kernel if nothing else is asked for.
 JUDGES = {"reduced": "dense"} | dict.fromkeys(
-    ("dense", "simd", "jumps", REDUCED_INPUTS, AS_AUTO, AS_JUMPS), "generic"
+    ("dense", "simd", "simd_samples", "jumps", REDUCED_INPUTS, AS_AUTO, AS_JUMPS), "generic"
 )
 
 

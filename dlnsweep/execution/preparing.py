@@ -112,7 +112,7 @@ def prepare(
     check_weights(plan, root)
     rows, created = np.arange(plan.num_runs), store is None
     elsewhere = how.startswith(DASK) or bool(accelerators())
-    if sweep.options.kernel == "simd" and not how.startswith(DASK):
+    if sweep.options.kernel in ("simd", "simd_samples") and not how.startswith(DASK):
         check_installed(ASKED)
     if store is not None:
         if not elsewhere:

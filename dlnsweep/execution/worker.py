@@ -151,7 +151,7 @@ def execute_batch(
         final=final,
     )
     device = device_description()
-    by_vectors = "simd" in trained.kernel
+    by_vectors = not {"simd", "simd_samples"}.isdisjoint(trained.kernel)
     by_vectors |= "reduced" in trained.kernel and not shared.get(BASES_BY_NUMPY)
     receipt = {
         "seconds": checkpoint.seconds,

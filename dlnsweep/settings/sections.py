@@ -96,12 +96,15 @@ class SweepSettings(Settings):
         Describe("static", "precision of training; data are drawn in float64", axis=False),
     ] = "float64"
     kernel: Annotated[
-        Literal["auto", "dense", "reduced", "generic", "simd", "jumps", "reduced_inputs"],
+        Literal[
+            "auto", "dense", "reduced", "generic", "simd", "simd_samples", "jumps", "reduced_inputs"
+        ],
         Describe(
             "static",
             "how gradient descent is carried out; generic: by value-and-grad of the loss as it is "
             "defined, slowly; simd: the same steps of a small network as vector instructions, one "
-            "run a lane, on a CPU with llvmlite; what cannot be made of them the generic "
+            "run a lane, on a CPU with llvmlite; simd_samples: the same of a larger one, one run "
+            "after another, a sample a lane; what cannot be made of them the generic "
             "way trains; auto has them where they pay, of a kernel by hand of that kernel's steps; "
             "jumps: full-batch gradient descent, momentum or nesterov of a smooth network with few "
             "outputs on all samples, or gradient descent of a linear one with any, over any number "

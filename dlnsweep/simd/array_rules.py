@@ -261,7 +261,7 @@ def _product(at: Looped, equation: Equation, values: list[Value]) -> list[Value]
     left, right = (at.array(v, g.dtype) for v, g in zip(values, equation.inputs, strict=True))
     axes, batch = params["dimension_numbers"]
     if all(a.shape[i] == 1 for i in axes[0]):
-        return [_outer_product(at, left, right, params["dimension_numbers"], made)]
+        return [outer_product(at, left, right, params["dimension_numbers"], made)]
     # Each entry is read many times.
     left, right = (
         v if isinstance(v, View) or not v.cost else at.in_memory(v) for v in (left, right)
@@ -271,7 +271,7 @@ def _product(at: Looped, equation: Equation, values: list[Value]) -> list[Value]
     return [found]
 
 
-def _outer_product(at: Looped, left: Array, right: Array, numbers: Any, made: Variable) -> Array:
+def outer_product(at: Looped, left: Array, right: Array, numbers: Any, made: Variable) -> Array:
     """Return a product without sums."""
     (axes, other_axes), (batch, other_batch) = numbers
     free = [i for i in range(len(left.shape)) if i not in (*axes, *batch)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.simd.entries import Emitter, Entry
-from dlnsweep.simd.indices import Index
+from dlnsweep.simd.indices import ZERO, Index
 from dlnsweep.simd.llvm import ir
 from dlnsweep.simd.memory import ALIGNMENT
 
@@ -99,16 +99,25 @@ class View(Array):
         dtype: The type of its numbers.
         seen: The entries as an array of bytes, a view of `whole`.
         whole: All entries of the slot, likewise.
-        moved: Whether entries stand at others' places.
+        moved: Whether entries stand at others' places, counted row by row.
+        start: How many entries further all of it lies.
     """
 
     def __init__(
-        self, emit: Emitter, slot: Slot, dtype: Any, seen: Any, whole: Any, moved: bool = False
+        self,
+        emit: Emitter,
+        slot: Slot,
+        dtype: Any,
+        seen: Any,
+        whole: Any,
+        moved: bool = False,
+        start: Index = ZERO,
     ) -> None:
         super().__init__(seen.shape, dtype, self._load)
         self.reads = frozenset([slot])
         self.elsewhere = self.reads if moved else frozenset()
         self._emit, self.slot, self._seen, self._whole = emit, slot, seen, whole
+        self._start = start
 
     @classmethod
     def of(cls, emit: Emitter, slot: Slot, dtype: Any, shape: tuple[int, ...]) -> View:
@@ -121,11 +130,30 @@ class View(Array):
         seen = function(self._seen)
         if not np.may_share_memory(seen, self._whole):
             return None
-        return View(self._emit, self.slot, self.dtype, seen, self._whole, moved=True)
+        first = seen.ctypes.data == self._whole.ctypes.data
+        in_order = first and seen.size == self._whole.size and seen.flags.c_contiguous
+        moved = not in_order
+        return View(self._emit, self.slot, self.dtype, seen, self._whole, moved, self._start)
 
-    def _address(self, place: Place) -> Any:
+    def read_by(self, emit: Emitter) -> View:
+        """Return the same for what emits vectors of other lanes; it lies in single numbers."""
+        assert self.slot.lanes == 1
+        return View(emit, self.slot, self.dtype, self._seen, self._whole, True, self._start)
+
+    def further(self, start: Index, function: Callable[[Any], Any]) -> View:
+        """Return what a function of NumPy's cuts out of it, so many entries further."""
+        seen, start = function(self._seen), self._start + start
+        return View(self._emit, self.slot, self.dtype, seen, self._whole, True, start)
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether entries that follow each other on the last axis do so in memory."""
+        return not self.shape or self._seen.strides[-1] == 1
+
+    def address(self, place: Place) -> Any:
+        """Return where an entry lies."""
         first = self._seen.ctypes.data - self._whole.ctypes.data
-        offset = Index(first)
+        offset = self._start + first
         for index, stride in zip(place, self._seen.strides, strict=True):
             offset = offset + index * stride
         offset = offset * self.slot.entry_bytes
@@ -138,10 +166,11 @@ class View(Array):
 
     def _load(self, _: Memo, place: Place) -> Entry:
         emit, stored = self._emit, self.slot.stored
-        kind = emit.kind(stored) if self.slot.lanes > 1 else emit.element(stored)
-        value = emit.builder.load(self._address(place), typ=kind)
+        whole = self.slot.lanes > 1 or emit.along
+        kind = emit.kind(stored) if whole else emit.element(stored)
+        value = emit.builder.load(self.address(place), typ=kind)
         value.align = math.gcd(self.slot.entry_bytes, ALIGNMENT)
-        if self.slot.lanes == 1:
+        if not whole:
             value = emit.splat(value)
         return emit.convert(value, stored, self.dtype)
 
@@ -171,7 +200,7 @@ class View(Array):
     def _addresses(self, place: Place, chosen: Mapping[int, Any]) -> list[Any]:
         """Return where the number of each run lies."""
         emit, slot, builder = self._emit, self.slot, self._emit.builder
-        kind, byte, base = ir.IntType(64), ir.IntType(8), self._address(place)
+        kind, byte, base = ir.IntType(64), ir.IntType(8), self.address(place)
         found = []
         for lane in range(emit.lanes):
             number = ir.Constant(ir.IntType(32), lane)
@@ -200,6 +229,6 @@ class View(Array):
         if self.dtype.kind == "f" and getattr(value, "opname", "") == "select":
             # Else it becomes a masked store, for which some processors take ten times as long.
             value = emit.call("llvm.arithmetic.fence", self.dtype, value)
-        emit.builder.store(value, self._address(place)).align = math.gcd(
+        emit.builder.store(value, self.address(place)).align = math.gcd(
             self.slot.entry_bytes, ALIGNMENT
         )

@@ -7,7 +7,8 @@ zeros and ones cost nothing: 0 x is 0 and 1 x is x, also where x is not finite.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,13 +57,25 @@ class Emitter:
 
     Attributes:
         builder: LLVM's builder.
-        lanes: Runs of a vector.
+        lanes: Runs of a vector, or samples.
         products: The factors of what has been emitted as a product, by value.
+        along: Whether a vector is of numbers that follow each other in an array of single ones.
     """
 
     builder: Any
     lanes: int
     products: dict[Any, tuple[Any, Any]] = field(default_factory=dict)
+    along: bool = False
+
+    @contextmanager
+    def vectors(self, lanes: int) -> Iterator[None]:
+        """Have single numbers emitted as vectors of some that follow each other."""
+        before = self.lanes
+        self.lanes, self.along = lanes, True
+        try:
+            yield
+        finally:
+            self.lanes, self.along = before, False
 
     def element(self, dtype: Any) -> Any:
         """Return LLVM's type of a number."""
@@ -84,7 +97,10 @@ class Emitter:
     def vector(self, entry: Entry, dtype: Any) -> Any:
         """Return an entry as a vector."""
         if not is_known(entry):
-            return entry
+            if not self.along or entry.type.count == self.lanes:
+                return entry
+            zero = ir.Constant(ir.IntType(32), 0)
+            return self.splat(self.builder.extract_element(entry, zero))
         kind = self.kind(dtype)
         value = float(entry) if np.dtype(dtype).kind == "f" else int(entry)
         return ir.Constant(kind, [ir.Constant(kind.element, value)] * self.lanes)
@@ -161,7 +177,8 @@ class Emitter:
         """Return -a."""
         if is_known(a):
             return folded(np.negative, dtype, a)
-        return self.builder.fneg(a) if np.dtype(dtype).kind == "f" else self.builder.neg(a)
+        value = self.vector(a, dtype)
+        return self.builder.fneg(value) if np.dtype(dtype).kind == "f" else self.builder.neg(value)
 
     def larger(self, a: Entry, b: Entry, dtype: Any, operator: str = ">") -> Entry:
         """Return the larger one, or by "<" the smaller one; NaN where one of them is."""
@@ -197,7 +214,8 @@ class Emitter:
             return when if mask else other
         if when is other or (is_known(when) and is_known(other) and _same(when, other)):
             return when
-        return self.builder.select(mask, self.vector(when, dtype), self.vector(other, dtype))
+        chosen = self.vector(mask, np.bool_)
+        return self.builder.select(chosen, self.vector(when, dtype), self.vector(other, dtype))
 
     def bitwise(self, name: str, a: Entry, b: Entry, dtype: Any) -> Entry:
         """Return "and", "or" or "xor" of integers or truth values."""
@@ -229,6 +247,7 @@ class Emitter:
             return entry
         if is_known(entry):
             return _known_as(entry, new)
+        entry = self.vector(entry, old)
         kind, builder = self.kind(new), self.builder
         if new.kind == "b":
             return self.compared("!=", entry, old.type(0), old)
@@ -251,7 +270,7 @@ class Emitter:
         old, new = np.dtype(old), np.dtype(new)
         if is_known(entry):
             return old.type(entry).view(new)
-        return self.builder.bitcast(entry, self.kind(new))
+        return self.builder.bitcast(self.vector(entry, old), self.kind(new))
 
 
 _COMPARISONS: dict[str, Callable[..., Any]] = {

@@ -28,6 +28,8 @@ Value = np.ndarray | Array
 CHEAP = 3
 # Chains of more operations are cut.
 _LONGEST = 200
+# What makes the same array.
+COPIES = ("copy", "copy_p", "optimization_barrier", "stop_gradient")
 # Known arrays up to this size are computed at once.
 _MOST_KNOWN = 4096
 
@@ -41,10 +43,14 @@ class Looped:
         emit: What emits.
         workspace: Memory for what is made.
         rules: What emits a primitive, by name, where it is not entry by entry.
+
+    Attributes:
+        write: Emits loops that write an array into memory.
     """
 
     def __init__(self, emit: Emitter, workspace: Workspace, rules: Mapping[str, Rule]) -> None:
         self.emit, self.workspace, self._rules = emit, workspace, rules
+        self.write: Callable[[Emitter, Array, View], None] = write
 
     def outputs(self, step: Step, inputs: Sequence[Value]) -> list[Value]:
         """Return what a step makes of its inputs.
@@ -61,11 +67,11 @@ class Looped:
             return known[variable]
 
         for equation in step.equations:
-            found = self._made(equation, [read(v) for v in equation.inputs])
+            found = self.made(equation, [read(v) for v in equation.inputs])
             for variable, value in zip(equation.outputs, found, strict=True):
                 # What is larger than it is said to be is written beyond its memory.
                 assert value.shape == variable.shape, equation.name
-                known[variable] = self._settled(value, left.get(variable, 0))
+                known[variable] = self.settled(value, left.get(variable, 0))
             for variable in equation.inputs:
                 left[variable] -= 1
                 if not left[variable]:
@@ -74,7 +80,12 @@ class Looped:
             self.workspace.keep(frozenset().union(*(array.reads for array in arrays)))
         return [read(v) for v in step.outputs]
 
-    def _made(self, equation: Equation, values: list[Value]) -> list[Value]:
+    def made(self, equation: Equation, values: list[Value]) -> list[Value]:
+        """Return what an equation makes of its inputs.
+
+        Raises:
+            Refused: If it is not known here.
+        """
         name = equation.name
         at_hand = [value for value in values if isinstance(value, np.ndarray)]
         size = max((v.size for v in (*equation.inputs, *equation.outputs)), default=0)
@@ -87,6 +98,8 @@ class Looped:
             )
         if not all(v.size for v in (*equation.inputs, *equation.outputs)):
             raise Refused(f"its step has {name!r} of an array that has no entries")
+        if name in COPIES and isinstance(values[0], Array):
+            return values
         if name in ELEMENTWISE:
             return [self._elementwise(equation, values)]
         if name not in self._rules:
@@ -104,9 +117,11 @@ class Looped:
             entries = [array.at(memo, _own(place, array)) for array in arrays]
             return function(self.emit, equation.params, types, *entries)
 
-        return Array(made.shape, made.dtype, entry, arrays, cost(equation.name))
+        # Of one with axes of 1 an entry goes with others than those at its own indices.
+        repeated = any(array.shape not in ((), made.shape) for array in arrays)
+        return Array(made.shape, made.dtype, entry, arrays, cost(equation.name), repeated)
 
-    def _settled(self, value: Value, uses: int) -> Value:
+    def settled(self, value: Value, uses: int) -> Value:
         """Return an array as it is kept: at hand, in memory, or to be computed."""
         if isinstance(value, np.ndarray):
             return value
@@ -140,7 +155,7 @@ class Looped:
         if isinstance(array, View):
             return array
         found = self.workspace.view(array.shape, array.dtype)
-        write(self.emit, array, found)
+        self.write(self.emit, array, found)
         return found
 
 

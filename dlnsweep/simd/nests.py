@@ -87,6 +87,41 @@ def write(emit: Emitter, array: Array, target: View) -> None:
     over(emit.builder, array.shape, at_once, body, array.size * (array.cost + 2) <= UNROLLED)
 
 
+def write_along(emit: Emitter, array: Array, target: View, lanes: int) -> None:
+    """Emit the same of single numbers, as many at a time as a vector holds, where they stand alike.
+
+    Args:
+        emit: What emits single numbers.
+        array: The array.
+        target: The memory.
+        lanes: Numbers of a vector.
+    """
+    whole, rest = divmod(array.size, lanes)
+    if not whole or array.elsewhere or target.elsewhere or array.shape != target.shape:
+        write(emit, array, target)
+        return
+    # Row by row the last axis of more than one entry counts them all.
+    last = max(i for i, size in enumerate(array.shape) if size > 1)
+
+    def some(first: Index, count: int, step: int) -> None:
+        memo: Memo = {}
+        places = [
+            tuple(first + i * step if axis == last else ZERO for axis in range(len(array.shape)))
+            for i in range(count)
+        ]
+        for place in places:
+            target.store(place, array.at(memo, place))
+
+    def vectors(first: Index, count: int, _: Any) -> list[Any]:
+        some(first * lanes, count, lanes)
+        return []
+
+    with emit.vectors(lanes):
+        strides(emit.builder, whole, min(whole, _AT_ONCE), vectors)
+    if rest:
+        some(Index(whole * lanes), rest, 1)
+
+
 def _interleave(block: Any, ends: Sequence[int]) -> None:
     """Reorder a block's last instructions: one of each piece in turn, behind what it needs.
 

@@ -32,6 +32,7 @@ class Steps:
     Attributes:
         lanes: Runs of a vector.
         operations: Operations of a step, roughly.
+        primitives: What JAX calls them.
         memory_bytes: What a step needs beside constants and state.
         instruction_set: The name of the vector instructions.
 
@@ -57,6 +58,7 @@ class Steps:
         self._places = Places(step, constants, common, self.lanes)
         self._module: Any = new_module("dlnsweep")
         self.operations = step.operations
+        self.primitives = frozenset(equation.name for equation in step.equations)
         self.memory_bytes = function(self._module, step, self._places, active, itemsize)
         self.instruction_set = instruction_set()
         self._train: Any = None

@@ -5,7 +5,7 @@ What a step does is emitted as loops over its arrays (`looped.py`), inside a loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from dlnsweep.simd.indices import Index
 from dlnsweep.simd.llvm import ir
 from dlnsweep.simd.looped import Looped
 from dlnsweep.simd.memory import ALIGNMENT, Leaf, Memory
-from dlnsweep.simd.nests import write
 from dlnsweep.simd.workspace import Workspace
 
 # Beyond this the generic way is faster on any processor; "auto" draws its line earlier.
@@ -73,6 +72,33 @@ def function(module: Any, step: Step, places: Places, active: int, itemsize: int
     Raises:
         Refused: If it cannot be translated.
     """
+    needed = 0
+
+    def body(builder: Any, bases: tuple[Any, Any, Any, Any], now: Any) -> Any:
+        nonlocal needed
+        emit = Emitter(builder, places.state.lanes)
+        needed, going = _body(emit, step, places, bases, now, active, itemsize)
+        return going
+
+    of_steps(module, places.state, places.own, body)
+    return needed
+
+
+def of_steps(
+    module: Any,
+    state: Memory,
+    own: Memory,
+    body: Callable[[Any, tuple[Any, Any, Any, Any], Any], Any],
+) -> None:
+    """Add the function `train` to a module: loops over groups of lanes and over steps.
+
+    Args:
+        module: The module.
+        state: Of a group.
+        own: The constants of a group.
+        body: Emits a step of a group: of a builder, the addresses of its state, its constants and
+            two more pieces of memory, and the step's number; returns whether a run still goes on.
+    """
     pointer, integer = ir.PointerType(), ir.IntType(64)
     kinds = [pointer] * 4 + [integer] * 3
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "train")
@@ -80,8 +106,8 @@ def function(module: Any, step: Step, places: Places, active: int, itemsize: int
     made.attributes.alignstack = ALIGNMENT
     for argument in made.args[:4]:
         argument.add_attribute("noalias")
-    all_states, all_own, common, workspace, start, stop, groups = made.args
-    entry, outer, body, ended, end = (
+    all_states, all_own, first, second, start, stop, groups = made.args
+    entry, outer, inside, ended, end = (
         made.append_basic_block(name) for name in ("entry", "group", "step", "ended", "end")
     )
     builder = ir.IRBuilder(entry)
@@ -98,26 +124,22 @@ def function(module: Any, step: Step, places: Places, active: int, itemsize: int
         offset = builder.mul(group, ir.Constant(integer, memory.stride))
         return builder.gep(base, [offset], source_etype=ir.IntType(8))
 
-    state, own = of_group(all_states, places.state), of_group(all_own, places.own)
-    builder.branch(body)
-    builder.position_at_end(body)
+    bases = (of_group(all_states, state), of_group(all_own, own), first, second)
+    builder.branch(inside)
+    builder.position_at_end(inside)
     now = builder.phi(integer)
     now.add_incoming(start, outer)
-    emit = Emitter(builder, places.state.lanes)
-    needed, going = _body(
-        emit, step, places, (state, own, common, workspace), now, active, itemsize
-    )
+    going = body(builder, bases, now)
     following = builder.add(now, ir.Constant(integer, 1))
     now.add_incoming(following, builder.block)
     more = builder.and_(going, builder.icmp_signed("<", following, stop))
-    builder.cbranch(more, body, ended)
+    builder.cbranch(more, inside, ended)
     builder.position_at_end(ended)
     next_group = builder.add(group, ir.Constant(integer, 1))
     group.add_incoming(next_group, ended)
     builder.cbranch(builder.icmp_signed("<", next_group, groups), outer, end)
     builder.position_at_end(end)
     builder.ret_void()
-    return needed
 
 
 def _body(
@@ -137,7 +159,7 @@ def _body(
     def given(view: View) -> Any:
         return looped.at_hand(view) if view.size == 1 else view
 
-    targets = [_seen(emit, state, leaf, emit.lanes) for leaf in places.state.leaves]
+    targets = [seen(emit, state, leaf, emit.lanes) for leaf in places.state.leaves]
     old = [given(view) for view in targets]
     alone, shared = iter(places.own.leaves), iter(places.common.leaves)
     constants: list[Any] = []
@@ -145,25 +167,28 @@ def _body(
         places.kinds, places.shared, places.alone, strict=True
     ):
         if is_shared:
-            constants.append(given(_seen(emit, common, next(shared), 1)))
+            constants.append(given(seen(emit, common, next(shared), 1)))
         elif is_alone:
-            constants.append(given(_seen(emit, own, next(alone), emit.lanes)))
+            constants.append(given(seen(emit, own, next(alone), emit.lanes)))
         else:
             constants.append(np.empty(shape, object))
     number = np.empty((), object)
     number[()] = emit.splat(now)
     inputs = [*constants, *old, number]
     new = looped.outputs(step, inputs)
-    _write_back(emit, looped, new, old, targets)
-    going_on = new[active]
-    assert isinstance(going_on, np.ndarray)
-    mask = emit.vector(going_on[()], np.bool_)
+    write_back(emit, looped, new, old, targets)
+    return workspace.size, some_go_on(emit, new[active])
+
+
+def some_go_on(emit: Emitter, active: Any) -> Any:
+    """Emit whether one of the runs of a vector goes on."""
+    assert isinstance(active, np.ndarray)
+    mask = emit.vector(active[()], np.bool_)
     bits = ir.IntType(emit.lanes)
-    going = emit.builder.icmp_unsigned("!=", emit.builder.bitcast(mask, bits), ir.Constant(bits, 0))
-    return workspace.size, going
+    return emit.builder.icmp_unsigned("!=", emit.builder.bitcast(mask, bits), ir.Constant(bits, 0))
 
 
-def _seen(emit: Emitter, base: Any, leaf: Leaf, lanes: int) -> View:
+def seen(emit: Emitter, base: Any, leaf: Leaf, lanes: int) -> View:
     """Return a leaf in memory; entries that all runs have in common are one number each."""
     offset = ir.Constant(ir.IntType(64), leaf.offset)
     address = emit.builder.gep(base, [offset], source_etype=ir.IntType(8))
@@ -171,7 +196,7 @@ def _seen(emit: Emitter, base: Any, leaf: Leaf, lanes: int) -> View:
     return View.of(emit, Slot(address, lanes, stored), leaf.dtype, leaf.shape)
 
 
-def _write_back(
+def write_back(
     emit: Emitter, looped: Looped, new: list[Any], old: list[Any], targets: list[View]
 ) -> None:
     """Write a state's new leaves over the old ones."""
@@ -185,7 +210,7 @@ def _write_back(
                 new[i] = looped.in_memory(Array(new[i].shape, new[i].dtype, new[i].at, [new[i]]))
     for i in todo:
         if isinstance(new[i], Array):
-            write(emit, new[i], targets[i])
+            looped.write(emit, new[i], targets[i])
             continue
         for place in np.ndindex(*new[i].shape):
             if new[i][place] is not old[i][place] if isinstance(old[i], np.ndarray) else True:

@@ -67,7 +67,7 @@ def _mlp(
         runs=runs,
         precision=precision,
     )
-    return case, ("simd", "generic"), floors[1]
+    return case, ("simd", "simd_samples", "generic"), floors[1]
 
 
 def cases() -> list[tuple[Case, tuple[str, ...], float]]:

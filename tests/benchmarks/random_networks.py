@@ -1,8 +1,9 @@
 """Vector instructions beside the generic way: `python -m tests.benchmarks.random_networks`.
 
 The random small networks of tests/samples/vector_cases.py, float64, each by `sweep.kernel = "simd"`
-and by the generic way. One row a network, written after each program of four, so that a benchmark
-that is stopped has left what it found; with `--csv` it goes on where that file ends.
+and by the generic way; with `--kernel simd_samples` by that, with more samples. One row a network,
+written after each program of four, so that a benchmark that is stopped has left what it found; with
+`--csv` it goes on where that file ends.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ _COLUMNS = [
 _TITLE = "random small networks, float64: vector instructions beside the generic way"
 
 
-def measure(table: Table, number: int) -> None:
+def measure(table: Table, number: int, kernel: str = "simd") -> None:
     """Add the rows of a family."""
     case = cases.random_family(number)
+    if kernel == "simd_samples":
+        case = cases.with_samples(case, number)
     problem, network, training = case["problem"], case["network"], case["training"]
     plan = cases.planned(case)
-    for run, found in enumerate(cases.beside_generic(case)):
+    for run, found in enumerate(cases.beside_generic(case, kernel)):
         row = plan.row(run)
         table.add(
             number, row["seed"], network["depth"], network["width"], problem["measurement_dim"],
@@ -53,6 +56,7 @@ def main() -> int:
     """Print what is beyond rounding, and write all if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--families", type=int, default=125)
+    parser.add_argument("--kernel", choices=("simd", "simd_samples"), default="simd")
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     table, where, first = Table(_TITLE, _COLUMNS), machine(), 0
@@ -63,7 +67,7 @@ def main() -> int:
             table.add(*row)
         first = int(before["family"].max()) + 1
     for number in range(first, arguments.families):
-        measure(table, number)
+        measure(table, number, arguments.kernel)
         if arguments.csv:
             table.write_csv(arguments.csv, where)
     found: Any = pd.DataFrame(table.rows, columns=_COLUMNS)

@@ -1,7 +1,8 @@
 """Up to which step vector instructions pay: `python -m tests.benchmarks.simd_border`.
 
-Networks of two layers and of three, by `sweep.kernel = "simd"` and by the generic way, float64. How
-they are timed says `steps_in_turns`.
+Networks of two layers and of three, by `sweep.kernel = "simd"` and by the generic way, float64;
+with `--samples` by "simd_samples" in place of the first, of more and larger ones. How they are
+timed says `steps_in_turns`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 from tests.benchmarks.steps_in_turns import Job, main, operations
 
-KERNELS = ("simd", "generic")
+SAMPLES = "--samples" in sys.argv
+KERNELS = ("simd_samples" if SAMPLES else "simd", "generic")
 # Activation, inputs, width, samples, layers, optimizer.
 CASES = (
     ("relu", 10, 16, 20, 2, "gradient_descent"),
@@ -22,6 +24,14 @@ CASES = (
     ("tanh", 10, 16, 20, 3, "adam"),
     ("relu", 20, 32, 50, 2, "gradient_descent"),
     ("relu", 20, 32, 200, 2, "gradient_descent"),
+)
+LARGER = (
+    ("gelu", 10, 16, 40, 2, "gradient_descent"),
+    ("tanh", 10, 64, 20, 2, "gradient_descent"),
+    ("tanh", 20, 64, 200, 2, "gradient_descent"),
+    ("relu", 20, 64, 200, 3, "gradient_descent"),
+    ("relu", 50, 200, 500, 2, "gradient_descent"),
+    ("relu", 100, 512, 1000, 2, "gradient_descent"),
 )
 
 
@@ -44,15 +54,17 @@ def _job(case: tuple[Any, ...], kernel: str, steps: int, runs: int) -> dict[str,
 
 
 def _cases() -> Iterator[tuple[str, int, dict[str, Job]]]:
-    for case in CASES:
+    for case in (*CASES, *LARGER) if SAMPLES else CASES:
         activation, inputs, width, samples, layers, optimizer = case
         name = f"{activation}, {layers} layers, d = {inputs}, k = {width}, n = {samples}"
         name += ", adam" * (optimizer == "adam")
-        count = operations(document(case, "simd", 1, 1), {})
+        count = operations(document(case, KERNELS[0], 1, 1), {})
         yield name, count, {kernel: partial(_job, case, kernel) for kernel in KERNELS}
 
 
 if __name__ == "__main__":
+    if SAMPLES:
+        sys.argv.remove("--samples")
     sys.exit(
         main(
             "where vector instructions pay, float64, one core: microseconds of the process a "

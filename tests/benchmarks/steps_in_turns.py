@@ -36,7 +36,7 @@ def operations(document: dict[str, Any], told: Mapping[str, str]) -> int:
 
     plan = plan_of(document)
     trained = train_batch(plan.settings, {**plan.shared, **told}, plan.program_widths[0])
-    assert trained.kernel == ["simd"], trained.kernel_reason
+    assert trained.kernel[0].startswith("simd"), trained.kernel_reason
     return int(trained.kernel_reason[0].rpartition(", ")[2].split()[0].replace(",", ""))
 
 

@@ -21,7 +21,10 @@ from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
-TAKEN = {AUTO_TAKES: "simd"}
+# Where runs fill vectors, where they do not, and beside a kernel by hand.
+TAKEN = {AUTO_TAKES: "simd_all"}
+FEW = {AUTO_TAKES: "simd_samples"}
+OWN = {AUTO_TAKES: "simd"}
 
 
 @pytest.fixture(autouse=True)
@@ -171,16 +174,17 @@ def test_runs_that_go_on_have_the_kernel_that_began_them(
 
 def test_it_is_taken_where_it_can_pay_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert would_take(make_plan(tiny())) == TAKEN
-    # Too few runs for a vector; another kernel asked for; too few steps beside a kernel by hand.
-    assert would_take(make_plan(tiny(7))) == {}
+    # Too few runs for a vector, which samples may fill; another kernel asked for; too few steps
+    # beside a kernel by hand.
+    assert would_take(make_plan(tiny(7))) == FEW
     assert would_take(make_plan(tiny(kernel="generic"))) == {}
     assert would_take(make_plan(sweep(sweep={"seeds": 8}))) == {}
     # Runs that cannot be trained together: several sizes, or lengths, of too few each.
     for several in ({"width": [2, 3]}, {"num_steps": [100, 200]}):
-        assert would_take(make_plan(tiny(7, **several))) == {}
+        assert would_take(make_plan(tiny(7, **several))) == FEW
         assert would_take(make_plan(tiny(8, **several))) == TAKEN
     # Twice as many have place in a vector.
-    assert would_take(make_plan(tiny(15, precision="float32"))) == {}
+    assert would_take(make_plan(tiny(15, precision="float32"))) == FEW
     assert would_take(make_plan(tiny(16, precision="float32"))) == TAKEN
     # Wide ones are trained on the span of their samples, whichever comes first.
     spanned = {"measurement_dim": 256, "num_samples": 16}
@@ -226,15 +230,15 @@ def linear(seeds: int = 8, width: Any = 2, num_steps: Any = 10**8) -> Sweep:
 def test_beside_a_kernel_by_hand_it_is_taken_where_it_saves_more_than_to_compile_it(
     tmp_path: Path,
 ):
-    assert would_take(make_plan(linear())) == TAKEN
+    assert would_take(make_plan(linear())) == OWN
     assert would_take(make_plan(linear(num_steps=10**5))) == {}
     assert would_take(make_plan(linear(7))) == {}
     # Many runs of few steps.
-    assert would_take(make_plan(linear(10**4, num_steps=10**6))) == TAKEN
+    assert would_take(make_plan(linear(10**4, num_steps=10**6))) == OWN
     # Wide ones have steps of too many operations, and batches as they would have without.
     assert would_take(make_plan(linear(width=10**4))) == {}
     prepare(linear(16, [2, 10**4]), tmp_path / "both")
-    assert taken(tmp_path / "both") == TAKEN
+    assert taken(tmp_path / "both") == OWN
     # Those of vectors by what these take.
     assert sizes(tmp_path / "both") == [16] + [1] * 16
     # Which kernel trains such runs only a pilot can tell: they are batched as for that.
@@ -242,7 +246,7 @@ def test_beside_a_kernel_by_hand_it_is_taken_where_it_saves_more_than_to_compile
         problem=TEACHER, network={"kind": "deep_linear", "depth": 2, "width": 2},
         training={"learning_rate": 0.1, "num_steps": 10**10}, sweep={"seeds": 8},
     )  # fmt: skip
-    assert would_take(make_plan(pilot)) == TAKEN
+    assert would_take(make_plan(pilot)) == OWN
 
 
 @pytest.mark.parametrize("value", [True, 1, "Simd", ["simd"], {"simd": 1}, None])
@@ -250,7 +254,7 @@ def test_what_a_folder_may_not_say_is_as_good_as_nothing(tmp_path: Path, value: 
     root = tmp_path / "strange"
     prepare(tiny(), root)
     description = json.loads((root / "sweep.json").read_text())
-    assert description["sweep"]["auto_takes"] == "simd"
+    assert description["sweep"]["auto_takes"] == "simd_all"
     description["sweep"]["auto_takes"] = value
     (root / "sweep.json").write_text(json.dumps(description))
     assert taken(root) == {}

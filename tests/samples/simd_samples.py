@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnsweep.numerics.runtime import numerics
+from dlnsweep.simd.sample_steps import SampleSteps
 from dlnsweep.simd.steps import Steps
 
 RUNS = 11
@@ -38,6 +39,32 @@ def called(
     """Return the states of some runs after some steps; all leaves have a leading axis of runs."""
     first = jax.tree.map(lambda leaf: leaf[0], (constants, state))
     steps = steps_of(step, *first, **options)
+    leaves, structure = jax.tree.flatten(state)
+    memory = steps.state(leaves)
+    steps.take(memory, steps.constants(jax.tree.leaves(constants)), start, stop)
+    return jax.tree.unflatten(structure, steps.arrays(memory, len(leaves[0])))
+
+
+def called_by_samples(
+    step: Callable[..., Any],
+    constants: Any,
+    state: Any,
+    with_samples: Sequence[str],
+    start: int,
+    stop: int,
+    **options: Any,
+) -> dict[str, np.ndarray]:
+    """Return the same by `SampleSteps`: of constants of these names samples are the last axis."""
+    first = jax.tree.map(lambda leaf: leaf[0], (constants, state))
+    with numerics():
+        jaxpr = jax.make_jaxpr(step)(*first, np.int64(0))
+    axes = {
+        place: constants[key].ndim - 2
+        for place, key in enumerate(sorted(constants))
+        if key in with_samples
+    }
+    active = sorted(state).index("active")
+    steps = SampleSteps(jaxpr, len(constants), axes, active, **options)
     leaves, structure = jax.tree.flatten(state)
     memory = steps.state(leaves)
     steps.take(memory, steps.constants(jax.tree.leaves(constants)), start, stop)

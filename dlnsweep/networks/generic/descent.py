@@ -98,6 +98,11 @@ class GenericKernel(Kernel):
         settings = with_numbers(self.settings, constants.network)
         return self.loss(outputs.reshape(shape), constants.samples.targets, settings)
 
+    def samples_in(self, constants: Constants) -> Constants:
+        """Return which leaves of the constants have the samples as their last axis."""
+        none: Constants = jax.tree.map(lambda _: False, constants)
+        return none._replace(samples=jax.tree.map(lambda _: True, constants.samples))
+
     def as_layers(self, constants: Constants) -> tuple[Any, Any] | None:
         """Return Y and c where the loss is c ||W_L ... W_1 Y - X||^2 / 2 of layers W_i; else None.
 
