@@ -135,7 +135,8 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
         more += told_records(planned)
         more += jumps_here.told(planned)
     more += _vectors_here(sweep)
-    print(f"{file}: right; {sweep.num_runs} runs: {sweep.crossed}")
+    runs = "1 run" if sweep.num_runs == 1 else f"{sweep.num_runs} runs"
+    print(f"{file}: right; {runs}: {sweep.crossed}")
     if crossings > sweep.num_runs:
         print(
             f"  {crossings - sweep.num_runs} of {crossings} combinations differ from others only "
