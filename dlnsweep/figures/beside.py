@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from dlnsweep.figures.labels import observable_label
+from dlnsweep.figures.labels import network_among, observable_label
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.records import Group, Records
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
@@ -23,7 +23,7 @@ def beside_overlays(results: Results, keys: CurvesFigure, selection: Selection) 
     for pattern, (observable, other) in enumerate(keys.beside.items()):
         groups = [Group(other, runs) for _, runs in parts]
         medians = Records(results, selection).summaries(groups, "none", (0.25, 0.75))
-        label = observable_label(other)
+        label = observable_label(other, network_among(selection.runs))
         found += [
             Overlay(observable, label, median.x, median.median, where, pattern=pattern)
             for (where, _), median in zip(parts, medians, strict=True)

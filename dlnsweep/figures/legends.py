@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
+from dlnsweep.contracts.network import NetworkKind
 from dlnsweep.figures import looks
 from dlnsweep.figures.labels import format_settings, observable_label, setting_label
 from dlnsweep.figures.measure import renderer
@@ -36,12 +37,14 @@ def names_of(names: Mapping[str, str], setting: str, values: Sequence[Any]) -> l
     return [text if name is None else drawable(name) for name, text in zip(own, usual, strict=True)]
 
 
-def named_overlays(keys: Any, overlays: Sequence[Overlay]) -> list[Overlay]:
+def named_overlays(
+    keys: Any, overlays: Sequence[Overlay], network: NetworkKind | None
+) -> list[Overlay]:
     """Return formulas, and observables beside others, with the names that a file has for them."""
     names = getattr(keys, "legend_names", {})
     own = {THEORY_CURVES[name].label: names.get(name) for name in getattr(keys, "theory", ())}
     others = getattr(keys, "beside", {}).values()
-    own |= {observable_label(name): names.get(name) for name in others}
+    own |= {observable_label(name, network): names.get(name) for name in others}
     return [
         replace(each, label=drawable(text)) if (text := own.get(each.label)) else each
         for each in overlays

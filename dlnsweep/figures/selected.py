@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from dlnsweep.errors import SpecError
 from dlnsweep.figures.beside import beside_overlays
-from dlnsweep.figures.labels import words_of
+from dlnsweep.figures.labels import network_among, words_of
 from dlnsweep.figures.legends import named_overlays
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.statistics import Results, Selection, levels, select, setting_columns
@@ -69,7 +69,7 @@ def overlays_of(results: Results, keys: Any, selection: Selection) -> list[Overl
         overlays += theory_overlays(results, keys, selection)
     if getattr(keys, "beside", None):
         overlays += beside_overlays(results, keys, selection)
-    return named_overlays(keys, overlays)
+    return named_overlays(keys, overlays, network_among(selection.runs))
 
 
 def _checked_selection(results: Results, figure: Any) -> Selection:

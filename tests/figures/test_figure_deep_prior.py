@@ -123,6 +123,24 @@ def test_a_bound_is_drawn_dashed_beside_its_observable(tmp_path: Path):
     assert "$m$ = 4" in texts
 
 
+@pytest.mark.parametrize("name", [None, "the loss itself"])
+def test_what_is_beside_has_the_formula_of_its_network_or_the_name_of_the_file(
+    tmp_path: Path, name: str | None
+):
+    results = dlnsweep.run(Sweep.from_dict(document()), tmp_path, workers=0)
+    keys = {
+        "kind": "curves",
+        "y": "loss_bound",
+        "hue": "network.width",
+        "beside": {"loss_bound": "loss"},
+        "legend_names": {"loss": name} if name else {},
+    }
+    figure = draw(results, read_figure(keys))  # fmt: skip
+    named = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert (name or "loss $L_y$") in named or any("L_y" in text for text in named)
+    assert not any(r"\|W_{L:1}" in text for text in named)
+
+
 def test_the_transition_of_a_heatmap_is_marked_with_its_power_law():
     columns, rows = [1, 2, 4, 8, 16, 32, 64], [1, 2, 4]
     # Half of the runs succeed at x = 2, 8 and 32: x = 2 y^2.
