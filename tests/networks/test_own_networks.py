@@ -99,7 +99,7 @@ def test_what_no_way_honours_is_refused():
         assert problems(**TANH, training__step_rule="fan_in", sweep__kernel="reduced") == [
             "training.step_rule is 'fan_in'; with network.kind = 'tanh2' it must be 'uniform'.",
             "sweep.kernel is 'reduced'; with network.kind = 'tanh2' it must be 'auto' or "
-            "'generic' or 'simd' or 'jumps'.",
+            "'generic' or 'simd' or 'simd_samples' or 'jumps'.",
         ]
         (sentence,) = problems(**TANH, record__observables=["weight_norms"])
         assert sentence.startswith(

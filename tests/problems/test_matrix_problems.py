@@ -89,7 +89,7 @@ def problems(base: dict[str, Any], **changes: Any) -> list[str]:
     [
         (COMPLETION, {"problem__rank": 9}, "sweep: problem.rank is 9; a matrix of 8 rows and 7 columns has at most the smaller of them."),
         (COMPLETION, {"problem__num_observed": 57}, "sweep: problem.num_observed is 57; a matrix of 8 rows and 7 columns has fewer entries."),
-        (COMPLETION, {"sweep__kernel": "reduced"}, "sweep: sweep.kernel is 'reduced'; with network.kind = 'deep_linear' it must be 'auto' or 'dense' or 'generic' or 'simd' or 'jumps'."),
+        (COMPLETION, {"sweep__kernel": "reduced"}, "sweep: sweep.kernel is 'reduced'; with network.kind = 'deep_linear' it must be 'auto' or 'dense' or 'generic' or 'simd' or 'simd_samples' or 'jumps'."),
         (COMPLETION, {"training__minibatch_size": 3}, "sweep: training.minibatch_size is 3; with network.kind = 'deep_linear' it must be 0."),
         (COMPLETION, {"training__step_rule": "curvature"}, "sweep: training.step_rule is 'curvature'; with network.kind = 'deep_linear' it must be 'uniform' or 'fan_in'."),
         (COMPLETION, {"training__weight_decay": 0.1, "sweep__precision": "float32"}, "sweep: training.weight_decay is 0.1 and sweep.precision is 'float32'; a small decay would be lost in rounding: set sweep.precision = \"float64\"."),
