@@ -17,7 +17,7 @@ from dlnsweep.engine.vectors import PAYS_UP_TO, VectorProgram, program_where_it_
 from dlnsweep.numerics.lazy import jax
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.entries import Refused
-from dlnsweep.simd.llvm import ASKED, BEGUN, check_installed, why_not_here
+from dlnsweep.simd.llvm import BEGUN, asked, check_installed, why_not_here
 from dlnsweep.simd.sample_steps import SampleSteps
 
 # "auto" takes samples in the lanes where they are so many vectors at least, and runs where a step
@@ -40,7 +40,7 @@ def program_of_samples(
     Raises:
         RunError: If llvmlite is not installed.
     """
-    check_installed(ASKED)
+    check_installed(asked("simd_samples"))
     try:
         return by_samples(row, padded_width, lanes, device, "asked for")
     except Refused as why:
@@ -161,9 +161,14 @@ class SampleProgram(VectorProgram):
         with_samples = self.kernel.samples_in(constants)
         if with_samples is None:
             raise Refused("its kernel has no samples")
-        # Leaves of a batch have its runs as their first axis.
+        # Leaves of a batch have its runs as their first axis. A number alone, as the scale of a
+        # loss of a matrix, has no other.
         leaves = zip(jax.tree.leaves(constants), jax.tree.leaves(with_samples), strict=True)
-        axes = {i: len(leaf.shape) - 2 for i, (leaf, has) in enumerate(leaves) if has}
+        axes = {
+            i: len(leaf.shape) - 2
+            for i, (leaf, has) in enumerate(leaves)
+            if has and len(leaf.shape) > 1
+        }
         item, count = np.dtype(self.precision).itemsize, len(jax.tree.leaves(constants))
         self.steps = SampleSteps(self._jaxpr, count, axes, self._active, item)
         if not self._allowed(self.steps):

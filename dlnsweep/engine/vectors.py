@@ -22,7 +22,7 @@ from dlnsweep.numerics.elementary import by_primitives
 from dlnsweep.numerics.lazy import jax
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.entries import Refused
-from dlnsweep.simd.llvm import ASKED, BEGUN, check_installed, why_not_here
+from dlnsweep.simd.llvm import BEGUN, asked, check_installed, why_not_here
 from dlnsweep.simd.steps import Steps
 from dlnsweep.simd.translate import MOST_OPERATIONS
 
@@ -48,7 +48,7 @@ def program_of_vectors(
     Raises:
         RunError: If llvmlite is not installed.
     """
-    check_installed(ASKED)
+    check_installed(asked("simd"))
     try:
         return _of_vectors(row, padded_width, lanes, device, "asked for", MOST_OPERATIONS)
     except Refused as why:

@@ -34,7 +34,7 @@ from dlnsweep.plan.batches import Batch, make_batches
 from dlnsweep.plan.fitting import need_of, rows_of
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.until import Until
-from dlnsweep.simd.llvm import ASKED, check_installed
+from dlnsweep.simd.llvm import asked, check_installed
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import Store, StoredPlan
@@ -113,7 +113,7 @@ def prepare(
     rows, created = np.arange(plan.num_runs), store is None
     elsewhere = how.startswith(DASK) or bool(accelerators())
     if sweep.options.kernel in ("simd", "simd_samples") and not how.startswith(DASK):
-        check_installed(ASKED)
+        check_installed(asked(sweep.options.kernel))
     if store is not None:
         if not elsewhere:
             check_here(store)

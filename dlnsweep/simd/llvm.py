@@ -18,7 +18,6 @@ else:
     ir = LazyModule("llvmlite.ir")
 
 __all__ = [
-    "ASKED",
     "BEGUN",
     "binding",
     "check_installed",
@@ -42,10 +41,6 @@ def is_installed() -> bool:
 
 
 # What needs it, and what else can be done.
-ASKED = (
-    'sweep.kernel is "simd", which needs llvmlite',
-    "take the same steps with --set sweep.kernel=generic",
-)
 BEGUN = (
     'its folder was begun where sweep.kernel = "auto" takes vector instructions, which need '
     "llvmlite",
@@ -53,11 +48,19 @@ BEGUN = (
 )
 
 
+def asked(kernel: str) -> tuple[str, str]:
+    """Return the same of a sweep that asks for it by a word."""
+    return (
+        f'sweep.kernel is "{kernel}", which needs llvmlite',
+        "take the same steps with --set sweep.kernel=generic",
+    )
+
+
 def check_installed(why: tuple[str, str]) -> None:
     """Refuse where llvmlite is missing.
 
     Args:
-        why: `ASKED` or `BEGUN`.
+        why: What `asked` returns, or `BEGUN`.
 
     Raises:
         RunError: If it is.

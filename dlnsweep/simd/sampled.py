@@ -99,6 +99,8 @@ class Sampled:
         self.kept: set[Variable] = set()
         self.moves: dict[Variable, tuple[Variable, Equation]] = {}
         self._step, self._block = step, block
+        # All axes of samples are as long as one that is given; see `_with_samples`.
+        self._samples = {step.inputs[place].shape[axis] for place, axis in axes.items()}
         self._level: dict[Variable, int] = {}
         # What has been made of arrays without samples by repeating them.
         self._spread: dict[Variable, Equation] = {}
@@ -111,6 +113,9 @@ class Sampled:
         self._keep()
 
     def _with_samples(self, variable: Variable, axis: int) -> Variable:
+        # Of one sample an axis may be repeated as often as one likes, and counts no samples then.
+        if variable.shape[axis] not in self._samples:
+            raise Refused("its step repeats a sample")
         self.axis[variable] = axis
         rest = [size for i, size in enumerate(variable.shape) if i != axis]
         own = self.own[variable] = Variable((*rest, self._block), variable.dtype)
@@ -139,6 +144,8 @@ class Sampled:
             axis, (given,) = self.axis[sampled[0]], equation.inputs
             axes = tuple(_without(i, axis) for i in equation.params["axes"] if i != axis)
             total = Total((self.own[given],), equation.outputs[0], axes)
+            if np.dtype(given.dtype).kind != "f":
+                raise Refused(f"its step sums {given.dtype} over the samples")
         else:
             rule = _RULES.get(equation.name)
             if rule is None and equation.name in ELEMENTWISE:
@@ -321,8 +328,7 @@ class Sampled:
         axis = self.axis[given]
         if axis in (*summed[first], *batch[first]):
             raise Refused("its step sums over the samples with an array that has none")
-        if given.dtype != other.dtype or np.dtype(made.dtype) != np.dtype(given.dtype):
-            raise Refused(f"its step multiplies matrices of {given.dtype} and {other.dtype}")
+        _check_numbers(given, other, made)
         # Where the axes of the product stand, each operand's by their own numbers.
         order: list[tuple[int, int]] = [(-1, k) for k in range(len(batch[0]))]
         for side in (0, 1):
@@ -352,9 +358,8 @@ class Sampled:
             raise Refused("its step multiplies arrays with samples, not over these alone")
         if batch[0] or len(left.shape) > 2 or len(right.shape) > 2:
             raise Refused("its step multiplies arrays of more axes over the samples")
-        if left.dtype != right.dtype or np.dtype(equation.outputs[0].dtype) != left.dtype:
-            raise Refused(f"its step multiplies matrices of {left.dtype} and {right.dtype}")
         made = equation.outputs[0]
+        _check_numbers(left, right, made)
         turned = len(made.shape) == 2 and self._is_turned(made)
         return Total((self.own[left], self.own[right]), made, turned=turned)
 
@@ -376,6 +381,13 @@ _RULES = {
     "dot_general": Sampled._product,
     **{f"reduce_{name}": Sampled._reduced for name in ("sum", "prod", "max", "min", "and", "or")},
 }
+
+
+def _check_numbers(left: Variable, right: Variable, made: Variable) -> None:
+    """Refuse a product of other numbers than real ones of one precision."""
+    dtype = np.dtype(left.dtype)
+    if dtype.kind != "f" or any(np.dtype(v.dtype) != dtype for v in (right, made)):
+        raise Refused(f"its step multiplies matrices of {left.dtype} and {right.dtype}")
 
 
 def _without(place: int, axis: int) -> int:

@@ -90,6 +90,16 @@ def test_what_it_cannot_the_generic_way_trains_and_says_so():
     assert trained.kernel_reason[0].endswith("has 'gather' of samples, which is not known here")
 
 
+def test_a_loss_of_a_matrix_is_the_generic_way_s():
+    """Its samples are a mask, entries, and a scale without an axis."""
+    completion = {"kind": "matrix_completion", "num_rows": 4, "num_columns": 4, "rank": 1,
+                  "num_observed": 9}  # fmt: skip
+    case = {"problem": completion, "network": {"kind": "deep_linear", "depth": 2, "width": 4}}
+    trained = train(planned(case, kernel="simd_samples"))
+    assert set(trained.kernel) == {"generic"}
+    assert trained.kernel_reason[0].startswith("simd_samples cannot: its step takes an array")
+
+
 def asked(plan: Plan, word: str) -> tuple[str, str]:
     """Return the kernel, and why, of a folder that has this word."""
     told = {**plan.shared, AUTO_TAKES: word}

@@ -177,20 +177,31 @@ REFUSED = {
     "'reduce_max' over the samples": lambda c: jnp.max(c["y"]),
     "along two axes": lambda c: jnp.sum(jnp.sum(c["z"] * c["z"].T, axis=1)),
     "'cumsum' of samples": lambda c: jnp.sum(jnp.cumsum(c["y"], axis=1)),
+    # Whole numbers are counted in another arithmetic than tiles of sums have.
+    "sums int64 over the samples": lambda c: jnp.sum(c["y"] > 0) / 1.0,
+    "multiplies matrices of int64": lambda c: jnp.sum(_signs(c["y"]) @ _signs(c["y"]).T) / 1.0,
+    # Of one sample: what it is repeated along counts no samples, though it stands on their axis.
+    "repeats a sample": lambda c: jnp.sum(jnp.broadcast_to(c["one"], (3, 5))),
     "known numbers of each sample": lambda c: jnp.sum(c["y"] * np.arange(18.0).reshape(3, 6)),
 }
+
+
+def _signs(array: Any) -> Any:
+    return (array > 0).astype(np.int64)
 
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_mixes_samples_is_refused_with_a_sentence(why: str):
     constants = {"y": drawn(1, 3, 6), "z": drawn(2, 6, 6)}
+    if why == "repeats a sample":
+        constants = {"one": drawn(1, 3, 1)}
     state = {"active": np.ones(RUNS, bool), "s": np.zeros(RUNS)}
 
     def step(c: Any, state: Any, now: Any) -> Any:
         return {"active": state["active"], "s": REFUSED[why](c)}
 
     with pytest.raises(Refused, match=why):
-        called_by_samples(step, constants, state, ("y", "z"), 0, 1)
+        called_by_samples(step, constants, state, tuple(constants), 0, 1)
 
 
 def test_a_state_of_each_sample_is_refused():

@@ -18,7 +18,7 @@ from dlnsweep.errors import RunError
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.simd import blocks
 from dlnsweep.simd.entries import Refused
-from dlnsweep.simd.llvm import ASKED, check_installed, instruction_set, why_not_here
+from dlnsweep.simd.llvm import asked, check_installed, instruction_set, why_not_here
 from dlnsweep.simd.machine import lanes_of
 
 # Some ten operations, each rounded once, here and there in another order.
@@ -336,4 +336,4 @@ def test_this_machine_says_what_it_has():
 def test_where_llvm_is_missing_that_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("dlnsweep.simd.llvm.is_installed", lambda: False)
     with pytest.raises(RunError, match=r"which needs llvmlite: install it \(pip install 'dlnsweep"):
-        check_installed(ASKED)
+        check_installed(asked("simd_samples"))
