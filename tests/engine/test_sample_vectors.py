@@ -33,7 +33,7 @@ CASES: dict[str, dict[str, Any]] = {
         "training": {**TRAINING, "learning_rate": 0.01},
     },
     "diagonal": {"network": {"kind": "diagonal_linear", "depth": 3, "layer_init_scale": 0.6}},
-    "residual": {"network": {"kind": "deep_linear_resnet", "depth": 3},
+    "residual": {"network": {"kind": "deep_linear_resnet", "depth": 3, "width": 6},
                  "problem": {**TEACHER, "signal_dim": 5},
                  "training": {**TRAINING, "learning_rate": 0.001}},
 }  # fmt: skip
