@@ -1,6 +1,8 @@
 """Whether long runs of the reduced kernel jump in a results folder, or take all their steps.
 
-One that was begun before they did goes on step by step, as it was begun: `reduced/jumps.py`.
+One that was begun before they did goes on step by step, as it was begun, and so does one whose runs
+jumped by a method of second order ("by_trials"): a record of either is that of all steps to the
+tolerance, and of what is kept of a run on its way nothing fits the other. See `reduced/jumps.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from dlnsweep.plan.plan import Plan
 
 # What a folder's record says of it.
-_RECORD, _WORD = "reduced_jumps", "by_trials"
+_RECORD, _WORD = "reduced_jumps", "third_order"
 # The values of sweep.kernel by which the reduced kernel may train runs.
 KERNELS = ("auto", "reduced")
 

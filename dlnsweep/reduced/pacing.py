@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.chain import Descent, settling_steps
-from dlnsweep.reduced.jumps import LEAST_A_STAGE, RISE, STEEPEST, Pace, fading, stages_for
+from dlnsweep.reduced.gaps import divided
+from dlnsweep.reduced.jumps import LEAST_A_STAGE, RISE, STEEPEST, Pace, fading
 from dlnsweep.reduced.reduction import Rehearsal
 
 # The share of the sweep's tolerance that jumps may be wrong by; the truncation has the rest.
 SHARE = 0.25
-# Records are wrong by about this times the square of a jump's decay: 0.03 to 0.05 was seen.
-_ERROR = 0.05
+# Records are wrong by about this times the cube of a jump's decay: 0.015 to 0.05 was seen.
+_ERROR = 0.1
 # Into how many each jump of the first trial is divided, one trial after the other; what is compared
 # are neighbours. Jumps of half the length at most were the same ones where records are close, and
 # two trials agreed on what is wrong: by 0.003 where 0.001 was allowed and 0.0002 estimated.
@@ -22,13 +23,20 @@ _PARTS = (1.0, 2.0, 5.0)
 _LONGEST = 0.1
 # A stride is this many times the decay of a jump, and no jump begins before so many steps.
 _STRIDE, _FIRST = 1.0, 500
-# Real steps before a record, until what is fast has faded by the share that may be wrong, take so
-# many times 1 / a more in each later trial.
-_MORE_SETTLING = 4.0
-# The flow's two terms leave out a third of the square of a rate. What decays freely is followed
-# exactly; what weight decay forces moves at its rate, for some ten e-foldings.
+# The flow's three terms leave out a quarter of the third power of a rate a in each e-folding. What
+# has not faded after t steps, beside a residual that is some decades less by then, fades at up to
+# 13 / t: a jump begins where that is less than what is allowed (after 500 steps 6e-5 was seen,
+# after 1000 8e-6).
+_UNSETTLED = 13.0**4 / 4
+# Real steps before a record fade what is fast by a share of what may be wrong, whose logarithm is
+# this times that: jumps have left little. In each later trial more, over 1 / a.
+_FADED, _MORE_SETTLING = 1 / 3, 2.0
+# The last of three trials has no longer jumps where weights hardly move.
+_ARRIVED = (1.0, 1.0, 0.0)
+# What decays freely is followed exactly; what weight decay forces is wrong by a share of the square
+# of its rate, for some ten e-foldings.
 _LEFT_OUT = 10.0 / 3
-# A stage multiplies with what was added since the jump began besides: 0.9 to 1.6 times a step.
+# A stage multiplies with what was added since the jump began besides: 1 to 1.6 times a step.
 _STAGE = 1.5
 # Two trials shall take at most this share of what the steps take.
 _MOST = 0.5
@@ -50,12 +58,12 @@ def paces(
     settled = _settled(rehearsal)
     if not np.isfinite(settled) or _LEFT_OUT * decay**2 > allowed:
         return []
-    longest = min(_LONGEST, float(np.sqrt(allowed / _ERROR)))
+    longest = min(_LONGEST, float(np.cbrt(allowed / _ERROR)))
     found = []
     for trial, parts in enumerate(_PARTS):
-        first = max(settled, _FIRST * (1 + trial))
-        settling = -np.log(allowed) + trial * _MORE_SETTLING
-        numbers = (first, _STRIDE * longest, longest, settling, parts)
+        first = max(settled, max(_FIRST, np.cbrt(_UNSETTLED / allowed)) * (1 + trial))
+        settling = -_FADED * np.log(allowed) + trial * _MORE_SETTLING
+        numbers = (first, _STRIDE * longest, longest, _ARRIVED[trial], settling, parts)
         found.append(Pace(*map(np.float64, numbers)))
     return found if share_of_steps(found, descent, rehearsal, steps) < _MOST else []
 
@@ -105,10 +113,10 @@ def _cost(
     settling = np.minimum(gaps, pace.settling / fading(stiffness, np))
     # A gap that begins before jumps do is taken step by step, however long it is.
     left = np.where(begun >= pace.first, gaps - settling, 0.0)
+    # As if weights always moved.
     longest = np.minimum(pace.stride * np.maximum(begun, 1.0), pace.decay / max(decay, 1e-300))
-    count = np.maximum(np.ceil(left / longest), 1.0) * pace.parts
-    length = left / count
-    stages = stages_for(stiffness, length, np)
-    jumps = _STAGE * count * stages
-    jumping = np.where(length > LEAST_A_STAGE * stages, jumps + np.where(rises, left, 0.0), left)
+    division = divided(left, longest, stiffness, decay, pace.parts, np)
+    jumps = _STAGE * division.stages
+    pays = left > LEAST_A_STAGE * division.stages
+    jumping = np.where(pays, jumps + np.where(rises, left, 0.0), left)
     return float(np.sum(gaps - left + jumping))

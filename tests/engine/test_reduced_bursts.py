@@ -214,8 +214,8 @@ def test_records_in_float32_are_not_held_to_more_than_they_have():
 
 
 def test_runs_that_take_their_steps_have_none():
-    # In which parts alternate until jumps do not pay any more.
-    found = train_rows(planned(rates=[0.06]))
+    # So decays are too large beside what jumps may leave out.
+    found = train_rows(planned(rates=[0.03], tolerance=1e-9))
     assert np.isnan(bursts_of(found)).all()
     assert found.kernel_reason == ["certified"]
 

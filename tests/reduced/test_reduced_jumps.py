@@ -18,7 +18,7 @@ from dlnsweep.engine.jumping import train_by_jumps
 from dlnsweep.engine.trained import Trained
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.reduced import jumps
+from dlnsweep.reduced import gaps, jumps, stages
 from dlnsweep.reduced import may_jump as long_runs
 from dlnsweep.reduced.chain import Descent
 from dlnsweep.reduced.compact_descent import State
@@ -165,16 +165,17 @@ def stepped(chain, scales, layers, count):
     return scales, layers
 
 
-def jumped(chain, scales, layers, length, stages, count):
+def jumped(chain, scales, layers, length, count, halved=0, rate=0.05):
     with numerics():
         chain = jumps.Chained(*(jax.tree.map(jnp.asarray, part) for part in chain))
         found = jumps._jumped(
             chain,
             jnp.asarray(scales),
             tuple(map(jnp.asarray, layers)),
+            jnp.float64(rate),
             jnp.float64(length),
-            jnp.int64(stages),
             jnp.int64(count),
+            jnp.int64(halved),
         )
         return np.asarray(found[0]), [np.asarray(layer) for layer in found[1]]
 
@@ -182,14 +183,14 @@ def jumped(chain, scales, layers, length, stages, count):
 def test_what_only_decays_is_exact():
     chain, scales, layers = chain_of(np.random.default_rng(0), decay=0.1)
     chain = chain._replace(data_fit_scale=np.float64(0.0))
-    wanted = stepped(chain, scales, layers, 3000)
-    found = jumped(chain, scales, layers, 1000.0, 21, 3)
+    wanted = stepped(chain, scales, layers, 2500)
+    found = jumped(chain, scales, layers, 1000.0, 2, halved=1)
     np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
     for own, true in zip(found[1], wanted[1], strict=True):
         np.testing.assert_allclose(own, true, rtol=1e-12)
 
 
-def test_jumps_are_of_second_order_and_followed_by_steps_come_to_where_all_steps_do():
+def test_jumps_are_of_third_order_and_followed_by_steps_come_to_where_all_steps_do():
     chain, scales, layers = chain_of(np.random.default_rng(1), decay=0.02)
     # Until it has settled.
     scales, layers = stepped(chain, scales, layers, 20_000)
@@ -197,13 +198,77 @@ def test_jumps_are_of_second_order_and_followed_by_steps_come_to_where_all_steps
 
     def error(count):
         # What is fast fades behind the jumps.
-        found = stepped(chain, *jumped(chain, scales, layers, 2000 / count, 9, count), 8000)
+        found = stepped(chain, *jumped(chain, scales, layers, 2000 / count, count), 8000)
         pairs = zip(found[1], wanted[1], strict=True)
         return max(np.max(np.abs(own - true)) for own, true in pairs)
 
-    coarse, fine = error(16), error(32)
-    assert coarse < 1e-5
-    assert 3.5 < coarse / fine < 4.5
+    coarse, fine = error(2), error(8)
+    assert coarse < 1e-4
+    assert 45 < coarse / fine < 90
+
+
+def test_weighted_stages_are_of_third_order_reach_as_far_as_told_and_damp():
+    """On y' = z y by the recursion of Sommeijer, Shampine and Verwer, equations 2.1 to 2.6."""
+    known = stages.table()
+    assert np.all(np.diff(known.counts) > 0)
+    assert np.all(known.counts % 2 == 1)
+    for row in (0, 5, len(known.counts) - 1):
+        count, reach = int(known.counts[row]), known.reach[row]
+        assert 0.37 < reach / count**2 < 0.38
+        w0 = 1 + 8 / count**2
+        polynomials = [np.polynomial.chebyshev.Chebyshev.basis(j) for j in range(count + 1)]
+        first, second = ([t.deriv(k)(w0) for t in polynomials] for k in (1, 2))
+        w1 = first[-1] / second[-1]
+        b = [0.0, 0.0] + [second[j] / first[j] ** 2 for j in range(2, count + 1)]
+        b[0] = b[1] = b[2]
+        a = [1 - b[j] * polynomials[j](w0) for j in range(count + 1)]
+
+        def ends(z, count=count, w0=w0, w1=w1, a=a, b=b, row=row):
+            made = [np.ones_like(z), 1 + b[1] * w1 * z]
+            for j in range(2, count + 1):
+                mu, nu = 2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2]
+                rate = 2 * b[j] * w1 / b[j - 1]
+                new = (1 - mu - nu) + mu * made[-1] + nu * made[-2] + rate * z * made[-1]
+                made.append(new - a[j - 1] * rate * z)
+            return sum(g * y for g, y in zip(known.weights[row], made, strict=False))
+
+        # The error is of the fourth power: a sixteenth of it at half the length.
+        small = np.array([-0.1, -0.05])
+        errors = np.abs(ends(small) - np.exp(small))
+        assert errors[0] < 1e-5
+        assert 13 < errors[0] / errors[1] < 19
+        fast = np.abs(ends(-np.geomspace(3, reach, 5000)))
+        assert np.max(fast) < 0.9
+        # And no farther.
+        assert np.abs(ends(np.array([-1.1 * reach])))[0] > np.max(fast)
+
+
+def test_jumps_of_a_gap_fill_it_and_get_shorter_before_a_record():
+    left = np.array([3000.0, 12_345.0, 900_000.0, 40.0])
+    rate, decay = np.array([0.5, 0.1, 0.03, 0.2]), 1e-5
+    before = np.full(4, np.inf)
+    for parts in (1.0, 2.0, 5.0):
+        made = gaps.divided(left, 1000.0, rate, decay, parts, np)
+        for k in range(4):
+            equal, halved = int(made.equal[k]), int(made.halved[k])
+            lengths = [made.length[k]] * equal + [
+                made.length[k] / 2**j for j in range(1, halved + 1)
+            ]
+            assert np.sum(lengths) == pytest.approx(left[k], rel=1e-12)
+            assert lengths[0] <= 1000 / parts * (1 + 1e-12)
+            # Each trial's are shorter, also where records are closer than jumps are long.
+            assert lengths[0] < before[k]
+            assert lengths[-1] <= 10 / rate[k] / parts
+            before[k] = lengths[0]
+            passed = np.expm1(decay * np.array(lengths)) / -np.expm1(-decay)
+            needed = stages.count_for(1.5 * rate[k] * passed, np)
+            assert made.stages[k] == pytest.approx(np.sum(needed), abs=8)
+
+
+def test_no_jump_is_longer_than_the_most_stages_reach():
+    made = gaps.divided(np.array([1e9]), 1e9, np.array([0.1]), 0.0, 1.0, np)
+    assert made.length[0] <= stages.farthest() / 1.5 / 0.1
+    assert made.equal[0] > 1000
 
 
 def test_the_largest_rate_is_that_of_the_linearised_step():
@@ -229,7 +294,7 @@ def test_a_jump_is_made_only_where_stages_were_enough_to_its_end(rises):
         scales = 0.01 * scales
     else:
         scales, layers = stepped(chain, scales, layers, 20_000)
-    pace = jumps.Pace(*map(np.float64, (500, 1.0, 1.0, 10.0, 1.0)))
+    pace = jumps.Pace(*map(np.float64, (500, 1.0, 1.0, 1.0, 10.0, 1.0)))
     with numerics():
         constants = SimpleNamespace(
             data=SimpleNamespace(inputs=jnp.diag(chain.inputs)),
@@ -308,7 +373,7 @@ def test_jumps_begin_where_no_part_is_too_steep_any_more_and_what_alternates_has
         assert share > 2 * np.min(RECORDED, where=begun <= RECORDED, initial=1e6) / 1e6
         return begun
 
-    assert first([1.6] * 20) == 500
+    assert first([1.6] * 20) == np.cbrt(13.0**4 / 4 / (SHARE * 1e-4)) > 500
     # Steep until the tenth checkpoint, and once more: neither between nor at once after it.
     until = flat.times[11]
     faded = np.ceil(until + np.log(1e-7) / np.log(0.6))
