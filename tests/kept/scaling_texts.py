@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
+from kept.numbers import AtMost
 from kept.plans import planned
 from kept.scaling import WINDOW, features_of, mean_losses, published
 from kept.tables import sweep, table
@@ -71,16 +72,18 @@ def _transfer() -> Iterator[Statement]:
     rows, file = table("scaling/mup_transfer.csv"), sweep("mup_transfer")
     runs, steps, _ = planned("mup_transfer")
     network, problem, seeds = file["network"], file["problem"], file["sweep"]["seeds"]
-    assert sum(rows.column("num_runs")) == runs
+    wide = sum(rows.where(width=4096).column("num_runs"))
+    assert sum(rows.column("num_runs")) == runs + wide
+    yield says("the table needs, {} runs;", wide)
     yield says(
         "{} runs of {} steps of gradient descent on all samples, tanh networks of {} layers on {} "
         "samples of a tanh teacher, {} seeds,",
         runs, steps, network["depth"], problem["num_samples"], seeds,
     )  # fmt: skip
     yield says("none of the {} runs diverged", seeds)
-    widths, level, bests = network["width"], 0.1, {}
+    widths, level, bests = [*network["width"], 4096], 0.1, {}
     yield says("median error is below {}, the one", level)
-    yield says("| | width {} | {} | {} |", *widths)
+    yield says("| | width {} | {} | {} | {} |", *widths)
     for kind in ("standard", "mup"):
         found = []
         for width in widths:
@@ -90,9 +93,9 @@ def _transfer() -> Iterator[Statement]:
             found.append((below, min(errors, key=errors.__getitem__), max(errors)))
         below, best, largest = zip(*found, strict=True)
         bests[kind] = best
-        yield says(f"| {kind}, least below {{}} | {{}} | {{}} | {{}} |", level, *below)
-        yield says(f"| {kind}, best | {{}} | {{}} | {{}} |", *best)
-        yield says(f"| {kind}, largest | {{}} | {{}} | {{}} |", *largest)
+        yield says(f"| {kind}, least below {{}} | {{}} | {{}} | {{}} | {{}} |", level, *below)
+        yield says(f"| {kind}, best | {{}} | {{}} | {{}} | {{}} |", *best)
+        yield says(f"| {kind}, largest | {{}} | {{}} | {{}} | {{}} |", *largest)
     rates = sorted(set(rows.column("learning_rate")))
     grid = rates[1] / rates[0]
     yield says(
@@ -101,7 +104,12 @@ def _transfer() -> Iterator[Statement]:
         bests["standard"][0] / bests["standard"][-1], widths[-1] / widths[0], grid,
     )  # fmt: skip
     assert max(bests["mup"]) / min(bests["mup"]) < grid * 1.001
-    yield says("network.width=[{}, {}, {}, 512, 1024, 2048, 4096]", *widths)
+    apart = []
+    for rate in (r for r in rates if 0.09 < r < 0.6):
+        own = rows.where(parametrization="mup", learning_rate=rate, width=widths[1:])
+        medians = own.column("regression_error_median")
+        apart.append(100 * (max(medians) / min(medians) - 1))
+    yield says("are within {} % of each other", AtMost(max(apart)))
 
 
 PARTS = [
@@ -110,5 +118,18 @@ PARTS = [
         FILE,
         "The best learning rate over the width (arXiv:2011.14522, arXiv:2203.03466)",
         _transfer,
+        settings=(
+            "from 256 on medians at rates from 0.1 to 0.56",
+            "Width 4096 has",
+            "network.width=4096` would",
+            "--set network.width=4096 --set network.parametrization=standard",
+            "{from=1e-4,to=0.017782794,count=10",
+            "standard_4096\n",
+            "--set network.width=4096 --set network.parametrization=mup",
+            "{from=0.1,to=10,count=9",
+            "mup_4096\n",
+            "results/standard_4096/mup",
+            "results/mup_4096/mup",
+        ),
     ),
 ]
