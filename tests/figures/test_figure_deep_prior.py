@@ -59,8 +59,8 @@ WITH = "with network.kind = 'deep_prior' it must be"
         ),
         (
             {"sweep__kernel": "reduced"},
-            f"sweep.kernel is 'reduced'; {WITH} 'auto' or 'dense' or 'generic' or 'simd' or "
-            "'jumps'.",
+            f"sweep.kernel is 'reduced'; {WITH} 'auto' or 'dense' or 'generic' or "
+            "'simd' or 'simd_samples' or 'jumps'.",
         ),
         (
             {"network__kind": "deep_linear"},

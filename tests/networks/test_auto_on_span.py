@@ -109,9 +109,8 @@ def test_a_folder_that_was_begun_before_keeps_its_way(
         dlnsweep.run(made(1), tmp_path / "old", workers=0)
     runs = dlnsweep.run(made(2), tmp_path / "old", workers=0).runs()
     assert list(runs["kernel"]) == ["generic"] * 2
-    assert set(runs["kernel_reason"]) == {
-        "the generic way, as in all of a folder that was begun before auto knew another"
-    }
+    before_it = "the generic way, as in all of a folder that was begun before auto knew another"
+    assert all(reason.startswith(before_it) for reason in runs["kernel_reason"])
     new = dlnsweep.run(made(1), tmp_path / "new", workers=0).runs()
     assert list(new["kernel"]) == ["reduced_inputs"]
     # float64: sums of twenty thousand terms in another order.
@@ -165,7 +164,8 @@ def test_weights_that_are_given_fit_the_generic_way_that_is_to_train_them(
     runs = dlnsweep.run(
         made(300, [], warm, learning_rate=1e-7), tmp_path / "second", workers=0
     ).runs()
-    assert list(runs["kernel_reason"]) == ["its initial weights are given"]
+    (reason,) = runs["kernel_reason"]
+    assert reason.startswith("its initial weights are given")
     # The same steps, as of one run: gradient descent has no memory.
     whole: Any = dlnsweep.run(
         made(320, "final", {}, learning_rate=1e-7), tmp_path / "whole", workers=0

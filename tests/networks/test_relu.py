@@ -248,8 +248,8 @@ WITH = "with network.kind = 'linear_then_relu' it must be"
         ({"training__minibatch_size": 2}, f"training.minibatch_size is 2; {WITH} 0."),
         (
             {"sweep__kernel": "reduced"},
-            f"sweep.kernel is 'reduced'; {WITH} 'auto' or 'dense' or 'generic' or 'simd' or "
-            "'jumps'.",
+            f"sweep.kernel is 'reduced'; {WITH} 'auto' or 'dense' or 'generic' or "
+            "'simd' or 'simd_samples' or 'jumps'.",
         ),
         (
             {"record__observables": ["loss", "singular_values"]},
