@@ -74,7 +74,7 @@ def _transfer() -> Iterator[Statement]:
     network, problem, seeds = file["network"], file["problem"], file["sweep"]["seeds"]
     wide = sum(rows.where(width=4096).column("num_runs"))
     assert sum(rows.column("num_runs")) == runs + wide
-    yield says("the table needs, {} runs;", wide)
+    yield says("the table needs, {} runs (of", wide)
     yield says(
         "{} runs of {} steps of gradient descent on all samples, tanh networks of {} layers on {} "
         "samples of a tanh teacher, {} seeds,",
