@@ -154,7 +154,8 @@ def rising(curves: pd.DataFrame, settings: list[str], level: float) -> pd.DataFr
     rate = "training.learning_rate"
     found = []
     for keys, own in _groups(curves, [*(name for name in settings if name != rate), "seed"]):
-        first = np.vstack(own["kernel_eigenvalues"][own["step"] == 0].to_list())[:, 0]
+        eigenvalues: Any = own["kernel_eigenvalues"]
+        first = np.vstack(list(eigenvalues[_column(own, "step") == 0]))[:, 0]
         # Batches sum in other orders.
         assert np.ptp(first) < 1e-12 * first.max(), f"{keys}: eigenvalues differ at step 0"
         raises = (_column(own, "loss_increase") > 0) & (_column(own, "regression_error") > level)
