@@ -398,6 +398,9 @@ def _figure_2() -> Iterator[Statement]:
     lines = " ".join(f"|{' {} |' * len(names)}" for _ in rows)
     yield says(lines, *(row[name] for row in rows for name in names))
     yield says("The floor is {} times", rows[0]["floor"])
+    last = rows[-1]
+    yield says("of s = {} {} in the one measurement and {} in the other",
+               last["s"], last["dense"], last["dense there"])  # fmt: skip
 
 
 def _plan() -> Iterator[Statement]:
