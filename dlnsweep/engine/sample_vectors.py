@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from dlnsweep.engine.program import Program
-from dlnsweep.engine.vectors import PAYS_UP_TO, VectorProgram, program_where_it_pays
+from dlnsweep.engine.vectors import (
+    PAYS_UP_TO,
+    VectorProgram,
+    asked_for,
+    check_vectors,
+    program_where_it_pays,
+    where_it_pays,
+)
 from dlnsweep.numerics.lazy import jax
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.entries import Refused
-from dlnsweep.simd.llvm import BEGUN, asked, check_installed, why_not_here
+from dlnsweep.simd.llvm import BEGUN, check_installed
 from dlnsweep.simd.sample_steps import SampleSteps
 
 # "auto" takes samples in the lanes where they are so many vectors at least, and runs where a step
@@ -30,62 +38,36 @@ _LEAST_VECTORS, _FEW_VECTORS, _RUNS_UP_TO = 2, 4, 10_000
 _UP_TO = 30_000_000
 
 
-def program_of_samples(
-    row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
-) -> Program:
-    """Return the program for a batch that asks for vector instructions of samples.
-
-    What they cannot be made of the generic way trains, and the program says why.
-
-    Raises:
-        RunError: If llvmlite is not installed.
-    """
-    check_installed(asked("simd_samples"))
-    try:
-        return by_samples(row, padded_width, lanes, device, "asked for")
-    except Refused as why:
-        return Program(row, padded_width, lanes, device, f"simd_samples cannot: {why}")
-
-
-def samples_where_it_pays(
-    row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
-) -> Program:
-    """Return the program for a batch that has vector instructions of samples where they pay.
-
-    Raises:
-        RunError: If llvmlite is not installed.
-    """
-    check_installed(BEGUN)
-    try:
-        return by_samples(row, padded_width, lanes, device, "it pays", pays)
-    except Refused as why:
-        return Program(row, padded_width, lanes, device, refusal=f"not simd_samples: {why}")
-
-
 def either_where_it_pays(
     row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
 ) -> Program:
     """Return the program for a batch that has vector instructions where they pay.
 
-    Of runs where a step is small, else of samples. How many runs it has does not matter: a run has
-    the same bits whatever others are beside it.
+    Of runs where a step is small, else of samples; see `where_it_pays`.
 
     Raises:
         RunError: If llvmlite is not installed.
     """
+    fit: list[SampleSteps] = []
+
+    def best(steps: SampleSteps) -> bool:
+        if pays(steps):
+            fit.append(steps)
+        return bool(fit) and not runs_pay(steps)
+
     check_installed(BEGUN)
     try:
-        samples = by_samples(row, padded_width, lanes, device, "it pays", pays)
+        return _by_samples(row, padded_width, lanes, device, "it pays", best)
     except Refused as why:
         found = program_where_it_pays(row, padded_width, lanes, device)
-        if found.way != "simd":
+        runs = isinstance(found, VectorProgram)
+        if fit:
+            # erf takes long with runs in the lanes, and is known once their step is traced.
+            quick = runs and not found.has_error_function
+            return found if quick else samples_where_it_pays(row, padded_width, lanes, device)
+        if not runs:
             found.reason = f"not simd_samples: {why}"
         return found
-    if not runs_pay(samples.steps):
-        return samples
-    found = program_where_it_pays(row, padded_width, lanes, device)
-    runs = isinstance(found, VectorProgram) and not found.has_error_function
-    return found if runs else samples
 
 
 def pays(steps: SampleSteps) -> bool:
@@ -100,37 +82,34 @@ def runs_pay(steps: SampleSteps) -> bool:
     return steps.operations <= (PAYS_UP_TO if few else _RUNS_UP_TO)
 
 
-def by_samples(
+def _by_samples(
     row: RunSettings,
     padded_width: int,
     lanes: int,
     device: Mapping[str, Any],
     why: str,
-    allowed: Callable[[SampleSteps], bool] = lambda _: True,
+    allowed: Callable[[SampleSteps], bool],
 ) -> SampleProgram:
-    """Return the program.
-
-    Args:
-        row: The settings of one of the runs.
-        padded_width: The width of the arrays.
-        lanes: The number of runs that the batch has.
-        device: What `runtime.device_description` says.
-        why: Why it is this one.
-        allowed: Tells of its steps whether they are to be taken so.
-
-    Raises:
-        Refused: If it cannot be made.
-    """
-    if refusal := why_not_here(device["platform"]):
-        raise Refused(refusal)
+    check_vectors(device)
     return SampleProgram(row, padded_width, lanes, device, why, allowed)
 
 
 class SampleProgram(VectorProgram):
-    """What is compiled for such a batch: see `VectorProgram`.
+    """What is compiled for such a batch.
+
+    Args:
+        row: See `VectorProgram`, as the others are.
+        padded_width: The same.
+        lanes: The same.
+        device: The same.
+        why: The same.
+        allowed: Tells of its steps whether they are to be taken so.
 
     Attributes:
         steps: Its steps.
+
+    Raises:
+        Refused: If it cannot be made.
     """
 
     _of_lanes = "samples"
@@ -181,3 +160,11 @@ class SampleProgram(VectorProgram):
     def _steps_of(self, constants: list[np.ndarray]) -> SampleSteps:
         del constants
         return self.steps
+
+
+program_of_samples = asked_for(
+    "simd_samples", partial(_by_samples, why="asked for", allowed=lambda _: True)
+)
+samples_where_it_pays = where_it_pays(
+    "simd_samples", partial(_by_samples, why="it pays", allowed=pays)
+)

@@ -9,7 +9,7 @@ Nothing in the code depends on the processor but how many runs a vector holds, w
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -34,59 +34,67 @@ PAYS_UP_TO = 40_000
 # The same of the steps of a network's own kernel, beside that kernel:
 # results/kept/speed/simd_dense.csv.
 PAYS_BESIDE_DENSE = 32_000
+# What makes the program of a batch, of a row, the width of the arrays, lanes and the device.
+Make = Callable[[RunSettings, int, int, Mapping[str, Any]], Program]
 # Leaves of fewer entries are not worth another program where the runs have them in common.
 _LEAST_SHARED = 2
 
 
-def program_of_vectors(
-    row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
-) -> Program:
-    """Return the program for a batch that asks for vector instructions.
+def asked_for(way: str, make: Make) -> Make:
+    """Return what makes the program of a batch that asks for vector instructions by this word.
 
-    What they cannot be made of the generic way trains, and the program says why.
-
-    Raises:
-        RunError: If llvmlite is not installed.
+    What they cannot be made of the generic way trains, and the program says why. It raises a
+    RunError if llvmlite is not installed.
     """
-    check_installed(asked("simd"))
-    try:
-        return _of_vectors(row, padded_width, lanes, device, "asked for", MOST_OPERATIONS)
-    except Refused as why:
-        return Program(row, padded_width, lanes, device, f"simd cannot: {why}")
+
+    def made(row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]) -> Program:
+        check_installed(asked(way))
+        try:
+            return make(row, padded_width, lanes, device)
+        except Refused as why:
+            return Program(row, padded_width, lanes, device, f"{way} cannot: {why}")
+
+    return made
 
 
-def program_where_it_pays(
-    row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
-) -> Program:
-    """Return the program for a batch that has vector instructions where they pay.
+def where_it_pays(way: str, make: Make) -> Make:
+    """Return what makes the program of a batch that has vector instructions where they pay.
 
-    Of a network with a kernel of its own they take that kernel's steps.
-
-    How many runs it has does not matter: a run has the same bits whatever others are beside it.
-
-    Raises:
-        RunError: If llvmlite is not installed.
+    How many runs it has does not matter: a run has the same bits whatever others are beside it. It
+    raises a RunError if llvmlite is not installed.
     """
-    check_installed(BEGUN)
+
+    def made(row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]) -> Program:
+        check_installed(BEGUN)
+        try:
+            return make(row, padded_width, lanes, device)
+        except Refused as why:
+            return Program(row, padded_width, lanes, device, refusal=f"not {way}: {why}")
+
+    return made
+
+
+def check_vectors(device: Mapping[str, Any]) -> None:
+    """Refuse where this machine has no vector instructions for it."""
+    if refusal := why_not_here(device["platform"]):
+        raise Refused(refusal)
+
+
+def _of_any(
+    row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
+) -> VectorProgram:
+    check_vectors(device)
+    return VectorProgram(row, padded_width, lanes, device, "asked for", MOST_OPERATIONS)
+
+
+def _of_small(
+    row: RunSettings, padded_width: int, lanes: int, device: Mapping[str, Any]
+) -> VectorProgram:
+    """Of a network with a kernel of its own these are that kernel's steps."""
+    check_vectors(device)
     own = network_of(row).has_own_kernel
     why = "it pays; the dense kernel's steps" if own else "it pays"
     most = PAYS_BESIDE_DENSE if own else PAYS_UP_TO
-    try:
-        return _of_vectors(row, padded_width, lanes, device, why, most)
-    except Refused as refusal:
-        return Program(row, padded_width, lanes, device, refusal=f"not simd: {refusal}")
-
-
-def _of_vectors(
-    row: RunSettings,
-    padded_width: int,
-    lanes: int,
-    device: Mapping[str, Any],
-    why: str,
-    most: int,
-) -> VectorProgram:
-    if refusal := why_not_here(device["platform"]):
-        raise Refused(refusal)
     return VectorProgram(row, padded_width, lanes, device, why, most)
 
 
@@ -236,3 +244,7 @@ def _place_of_active(state: Any) -> int:
     """Return which leaf of a state says whether the run goes on."""
     paths = jax.tree_util.tree_flatten_with_path(state)[0]
     return [jax.tree_util.keystr(path) for path, _ in paths].index(".active")
+
+
+program_of_vectors = asked_for("simd", _of_any)
+program_where_it_pays = where_it_pays("simd", _of_small)

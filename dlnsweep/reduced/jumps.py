@@ -39,8 +39,8 @@ class Pace(NamedTuple):
     Attributes:
         first: No jump begins before this step.
         stride: A jump is at most this share of the steps that were made before it.
-        decay: And at most as long as weight decay takes to make the weights smaller by this share,
-        arrived: unless they hardly move: then by up to this share, see `_longest`.
+        decay: And at most as long as weight decay takes to make the weights smaller by this share.
+        arrived: By this share at most where they hardly move; see `_longest`.
         settling: Real steps before a record, over 1 / a (see `fading`).
         parts: Into how many jumps each of those is divided, and what is left of a gap between two
             records where that is shorter: so trials differ however close records are.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,14 +9,13 @@ import numpy as np
 
 from dlnsweep.simd.entries import Refused
 from dlnsweep.simd.equations import step_of
-from dlnsweep.simd.llvm import instruction_set
-from dlnsweep.simd.machine import Machine, lanes_of, new_module
 from dlnsweep.simd.memory import empty
+from dlnsweep.simd.stepping import Stepping
 from dlnsweep.simd.translate import MOST_OPERATIONS, Places, function
 
 
-class Steps:
-    """A step as vector instructions, and their machine code once it is needed.
+class Steps(Stepping):
+    """A step as vector instructions, one run a lane.
 
     Args:
         jaxpr: The closed jaxpr of a step: of constants, state and number of the step (int64) it
@@ -30,11 +28,8 @@ class Steps:
         most: The most operations that it may have.
 
     Attributes:
-        lanes: Runs of a vector.
-        operations: Operations of a step, roughly.
         primitives: What JAX calls them.
         memory_bytes: What a step needs beside constants and state.
-        instruction_set: The name of the vector instructions.
 
     Raises:
         Refused: If the step cannot be translated.
@@ -50,27 +45,16 @@ class Steps:
         lanes: int | None = None,
         most: int = MOST_OPERATIONS,
     ) -> None:
-        self.lanes = lanes or lanes_of(itemsize)
+        super().__init__(itemsize, lanes)
         common = [False] * constants if shared is None else shared
         step = step_of(jaxpr)
         if step.operations > most:
             raise Refused(f"its step has {step.operations:,} operations, more than {most:,}")
         self._places = Places(step, constants, common, self.lanes)
-        self._module: Any = new_module("dlnsweep")
+        self._memory = self._places.state
         self.operations = step.operations
         self.primitives = frozenset(equation.name for equation in step.equations)
         self.memory_bytes = function(self._module, step, self._places, active, itemsize)
-        self.instruction_set = instruction_set()
-        self._train: Any = None
-
-    def compile(self) -> None:
-        """Make the machine code, unless it is there already; it takes about a second."""
-        if self._train is not None:
-            return
-        self._machine, self._module = Machine(self._module), None
-        kinds = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 3
-        # ctypes lets other threads of Python go on while it runs.
-        self._train = ctypes.CFUNCTYPE(None, *kinds)(self._machine.address("train"))
 
     def constants(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the memory of the constants of some runs, given as arrays (runs, ...)."""
@@ -83,23 +67,9 @@ class Steps:
         places.common.pack(common, chosen)
         return own, common
 
-    def state(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the memory of the state of some runs."""
-        memory = self._places.state.empty(-(-len(arrays[0]) // self.lanes))
-        self._places.state.pack(memory, arrays)
-        return memory
-
-    def arrays(self, state: np.ndarray, runs: int) -> list[np.ndarray]:
-        """Return the state as arrays (runs, ...)."""
-        return self._places.state.unpack(state, runs)
-
     def take(
         self, state: np.ndarray, constants: tuple[np.ndarray, np.ndarray], start: int, stop: int
     ) -> None:
         """Take the steps `start`, ..., `stop` - 1 of all runs, in their state's memory."""
-        self.compile()
-        own, common = constants
         # Each call has memory of its own: several threads may be here.
-        workspace = empty(self.memory_bytes)
-        pieces = (state, own, common, workspace)
-        self._train(*(piece.ctypes.data for piece in pieces), start, stop, len(state))
+        self._take((state, *constants, empty(self.memory_bytes)), start, stop)

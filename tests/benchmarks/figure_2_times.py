@@ -10,49 +10,19 @@ kernel's steps are counted from two short runs of the same, and the whole of it 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import dlnsweep
-from dlnsweep.numerics.compile_cache import VARIABLE
 from tests.benchmarks.figures_again import trained
-from tests.benchmarks.floors import environment, in_one_process, without_figures
+from tests.benchmarks.floors import in_a_session, in_one_process
 from tests.benchmarks.tables import Table, machine
 
 FILE, STEPS, FLOOR = "fig2_subspace_dim", 30_000, 5
 DIMENSIONS = (2, 4, 8, 16, 32)
 _SHORT, _LONG = 200, 1400
-# The least of three, each in a folder of its own, after a first one that compiles.
-_SESSION = """
-import sys, time
-import dlnsweep
-
-file, folder, *settings = sys.argv[1:]
-found = []
-for attempt in range(4):
-    begun = time.process_time()
-    dlnsweep.run(file, f"{folder}/{attempt}", overrides=settings, workers=0, figures=False)
-    found.append(time.process_time() - begun)
-print(min(found[1:]))
-"""
-
-
-def in_a_session(settings: list[str]) -> float:
-    """Return the processor seconds of one run in a session that has run it before."""
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder, f"{FILE}.toml")
-        own.write_text(without_figures(FILE), encoding="utf-8")
-        made = subprocess.run(
-            [sys.executable, "-c", _SESSION, str(own), folder, *settings],
-            check=True,
-            env=environment(**{VARIABLE: str(Path(folder, "compiled"))}),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return float(made.stdout)
 
 
 def of_all(short: float, long: float) -> tuple[float, float]:
@@ -64,9 +34,9 @@ def of_all(short: float, long: float) -> tuple[float, float]:
 def dense_seconds(dimension: int) -> tuple[float, float, float]:
     """Return the seconds of a dense run as a command, in a session, and of a step there."""
     both = f"problem.subspace_dim={dimension}", "sweep.seeds=1", "sweep.kernel=dense"
-    asked = [[*both, f"training.num_steps={steps}"] for steps in (_SHORT, _LONG)]
-    command, _ = of_all(*(in_one_process(FILE, " ".join(each))[1] for each in asked))
-    return command, *of_all(*(in_a_session(each) for each in asked))
+    asked = [" ".join((*both, f"training.num_steps={steps}")) for steps in (_SHORT, _LONG)]
+    command, _ = of_all(*(in_one_process(FILE, each)[1] for each in asked))
+    return command, *of_all(*(in_a_session(FILE, each)[0] for each in asked))
 
 
 def reduced_run(dimension: int, kernel: str) -> tuple[float, float, Any]:
@@ -77,7 +47,7 @@ def reduced_run(dimension: int, kernel: str) -> tuple[float, float, Any]:
         trained(FILE, settings, f"{folder}/first")
         place, seconds = trained(FILE, settings, f"{folder}/again")
         runs: Any = dlnsweep.open_results(str(place)).runs()
-        return seconds, in_a_session(settings), runs.iloc[0]
+        return seconds, in_a_session(FILE, " ".join(settings))[0], runs.iloc[0]
 
 
 def main() -> int:

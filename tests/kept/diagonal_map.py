@@ -8,21 +8,20 @@ noise by NumPy; `effective_scale` is derived in the kept text.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from math import exp
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-import dlnsweep
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import purpose_key
 from dlnsweep.problems.sparse_regression import SparseRegressionSettings, draw, draw_test
+
+from .writing import write
 
 SETTINGS = ["training.label_noise", "training.learning_rate", "network.layer_init_scale"]
 
@@ -80,17 +79,5 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
-def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--csv", type=Path, required=True)
-    arguments = parser.parse_args()
-    found = table(dlnsweep.open_results(str(arguments.results)).runs())
-    found.to_csv(arguments.csv, index=False, float_format="%.6g")
-
-
 if __name__ == "__main__":
-    main()
+    write(__doc__, lambda results: table(results.runs()), digits=6)

@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import dlnsweep
+
+from .writing import write
 
 SETTINGS = ["training.minibatch_size", "training.sam_radius", "network.layer_init_scale"]
 
@@ -67,17 +67,5 @@ def table(results: dlnsweep.Results) -> pd.DataFrame:
     return found.reset_index()
 
 
-def main() -> None:
-    """Write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--csv", type=Path, required=True)
-    arguments = parser.parse_args()
-    found = table(dlnsweep.open_results(str(arguments.results)))
-    found.to_csv(arguments.csv, index=False, float_format="%.6g")
-
-
 if __name__ == "__main__":
-    main()
+    write(__doc__, table, digits=6)
