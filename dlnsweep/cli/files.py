@@ -160,7 +160,9 @@ def _no_room(weights: Any, name: str) -> str:
 
 def _vectors_here(sweep: Any) -> list[str]:
     """Return what is told where this processor lacks the vector instructions that are wanted."""
-    if sweep.options.kernel in ("simd", "simd_samples"):
+    from dlnsweep.contracts.network import BY_VECTORS
+
+    if sweep.options.kernel in BY_VECTORS:
         from dlnsweep.execution.auto_kernel import told_here
 
         return [said] if (said := told_here(sweep)) else []

@@ -117,14 +117,15 @@ class StepCost:
 REDUCED_INPUTS = "reduced_inputs"
 # What outcomes say of the kernel of runs that begin with given weights.
 GIVEN = Reason("given", "its initial weights are given")
-# The values of sweep.kernel by which a network is trained as its pure functions say: the generic
-# way, the same steps as vector instructions (of runs, or of samples), time jumps over them, and
-# that.
-BY_DEFINITION = ("generic", "simd", "simd_samples", "jumps", REDUCED_INPUTS)
+# The values of sweep.kernel for the generic way's steps as vector instructions, of runs or samples.
+BY_VECTORS = ("simd", "simd_samples")
+# Those by which a network is trained as its pure functions say: the generic way, these, time jumps
+# over its steps, and on the span of the samples.
+BY_DEFINITION = ("generic", *BY_VECTORS, "jumps", REDUCED_INPUTS)
 # Among the settings of a run, as its results folder has it: the way that "auto" takes beside the
 # generic one where it pays, one of `VECTORS`: vector instructions of runs, of samples, or both.
 AUTO_TAKES = "sweep.auto_takes"
-VECTORS = ("simd", "simd_samples", "simd_all")
+VECTORS = (*BY_VECTORS, "simd_all")
 # Likewise: how many gradients a walk by time jumps may take, which "auto" tries where it is there.
 AUTO_JUMPS = "sweep.auto_jumps"
 # Likewise: at how many places of a run real steps are taken beside its jumps; at most so many each.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dlnsweep.contracts.drawing import GIVEN, Drawing, drawing_of
-from dlnsweep.contracts.network import AUTO_TAKES, CHECK_JUMPS, network_of
+from dlnsweep.contracts.network import AUTO_TAKES, BY_VECTORS, CHECK_JUMPS, network_of
 from dlnsweep.engine.given import weight_tree
 from dlnsweep.errors import RunError
 from dlnsweep.machine.memory import said
@@ -234,11 +234,7 @@ class Program:
 
 
 def _key(drawing: str, layout: Layout, row: RunSettings, padded_width: int) -> str:
-    way = (
-        f"{row['sweep.kernel']} "
-        if row["sweep.kernel"] in ("simd", "simd_samples", "jumps")
-        else ""
-    )
+    way = f"{row['sweep.kernel']} " if row["sweep.kernel"] in (*BY_VECTORS, "jumps") else ""
     taken = network_of(row).takes_vectors(row, padded_width)
     way += f"{row[AUTO_TAKES]} if it pays " if taken else ""
     way += f"checked {row[CHECK_JUMPS]} " if row.get(CHECK_JUMPS) else ""

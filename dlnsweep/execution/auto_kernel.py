@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import AUTO_TAKES, VECTORS, network_of
+from dlnsweep.contracts.network import AUTO_TAKES, BY_VECTORS, VECTORS, network_of
 from dlnsweep.errors import RunError, StoreError
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.llvm import (
@@ -101,11 +101,7 @@ def check_here(store: Store) -> None:
 
 def told_here(sweep: Sweep) -> str:
     """Return what is told of a sweep that asks for vector instructions where there are none."""
-    if (
-        sweep.options.kernel not in ("simd", "simd_samples")
-        or not is_installed()
-        or not (why := why_not_here())
-    ):
+    if sweep.options.kernel not in BY_VECTORS or not is_installed() or not (why := why_not_here()):
         return ""
     return (
         f'sweep.kernel is "{sweep.options.kernel}", and {why}: the generic way trains what is '

@@ -21,6 +21,7 @@ from dlnsweep.contracts.network import (
     AUTO_JUMPS,
     AUTO_TAKES,
     BY_DEFINITION,
+    BY_VECTORS,
     NetworkKind,
     network_of,
 )
@@ -155,7 +156,7 @@ def compare_runs(
     for kernel in kernels:
         for index in chosen:
             found = _train(plan, index, kernel, number, on_event, should_stop)
-            if kernel in ("simd", "simd_samples") and kernel != found.kernel[0]:
+            if kernel in BY_VECTORS and kernel != found.kernel[0]:
                 raise _nothing_to_compare(found)
             trained[kernel].append(found)
             number += 1
@@ -333,7 +334,7 @@ def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
     cells[kernel] = f"{own:.3g} s"
     cells[judge] = f"{others:.3g} s"
     cells[f"{judge}/{kernel}"] = f"{others / own:.2g}" if own > 0 else "-"
-    if kernel in (*ESTIMATED, "simd", "simd_samples", DENSE_STEPS):
+    if kernel in (*ESTIMATED, *BY_VECTORS, DENSE_STEPS):
         cells["bases" if kernel == "reduced" else "outcome"] = pair.kernel_reason
     return cells
 

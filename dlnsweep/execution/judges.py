@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlnsweep.contracts.network import BY_DEFINITION, REDUCED_INPUTS, network_of
+from dlnsweep.contracts.network import BY_DEFINITION, BY_VECTORS, REDUCED_INPUTS, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
 from dlnsweep.execution import auto_jumps
@@ -21,7 +21,7 @@ from dlnsweep.spec.warm_start import NOT_BY
 
 # What judges a kernel if nothing else is asked for.
 JUDGES = {"reduced": "dense"} | dict.fromkeys(
-    ("dense", "simd", "simd_samples", "jumps", REDUCED_INPUTS, AS_AUTO, AS_JUMPS), "generic"
+    ("dense", *BY_VECTORS, "jumps", REDUCED_INPUTS, AS_AUTO, AS_JUMPS), "generic"
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.network import BY_VECTORS, network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.errors import StoreError
 from dlnsweep.execution import auto_jumps, jump_checks, reduced_bases, reduced_steps
@@ -112,7 +112,7 @@ def prepare(
     check_weights(plan, root)
     rows, created = np.arange(plan.num_runs), store is None
     elsewhere = how.startswith(DASK) or bool(accelerators())
-    if sweep.options.kernel in ("simd", "simd_samples") and not how.startswith(DASK):
+    if sweep.options.kernel in BY_VECTORS and not how.startswith(DASK):
         check_installed(asked(sweep.options.kernel))
     if store is not None:
         if not elsewhere:

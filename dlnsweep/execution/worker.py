@@ -69,7 +69,7 @@ def execute_batch(
     from dlnsweep.numerics.runtime import device_description, load_jax, surroundings, versions
 
     load_jax()
-    from dlnsweep.contracts.network import BASES_BY_NUMPY
+    from dlnsweep.contracts.network import BASES_BY_NUMPY, BY_VECTORS
     from dlnsweep.engine.batch import Progress
     from dlnsweep.execution.checkpoint import DEFAULT_SECONDS, Checkpoint
     from dlnsweep.execution.going_on import begun_of
@@ -151,7 +151,7 @@ def execute_batch(
         final=final,
     )
     device = device_description()
-    by_vectors = not {"simd", "simd_samples"}.isdisjoint(trained.kernel)
+    by_vectors = not set(BY_VECTORS).isdisjoint(trained.kernel)
     by_vectors |= "reduced" in trained.kernel and not shared.get(BASES_BY_NUMPY)
     receipt = {
         "seconds": checkpoint.seconds,

@@ -122,7 +122,7 @@ def make_grid(keys: Panelled, selection: Selection, observables: Sequence[str]) 
         lowest = len(panels) + shape[1] >= len(cells)
         panels.append(Panel(ax, str(name), where, runs, lowest))
     _title_panels(keys, selection, panels, shape)
-    _label_y(keys, panels, shape, network_of(selection))
+    _label_y(keys, panels, shape, network_among(selection.runs))
     hues = _levels(selection, keys.hue)
     colours = looks.colours(hues, keys.colours) if keys.hue else [_only_colour(keys)]
     styles = _levels(selection, keys.style_by) if keys.style_by else []
@@ -349,11 +349,6 @@ def _near(formulas: Sequence[np.ndarray], measured: Sequence[np.ndarray]) -> lis
         return []
     low, high = known.min() / _STRETCH, known.max() * _STRETCH
     return [each[(each >= low) & (each <= high)] for each in formulas]
-
-
-def network_of(selection: Selection) -> NetworkKind | None:
-    """Return the kind of network, which all runs of a sweep share; None if it is not known."""
-    return network_among(selection.runs)
 
 
 def _label_y(

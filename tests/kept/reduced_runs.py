@@ -28,16 +28,16 @@ def _one_run() -> Iterator[Statement]:
         lines.append(f"| {part} |" + " {} |" * len(works))
         cells += [found[work, part] for work in works]
     yield says(" ".join(lines), *cells)
+    starting = ("start Python, import", "load the program that draws",
+                "load the program that trains", "all else: plan, files")  # fmt: skip
     for work in works:
-        largest = max(found[key] for key in found if key[0] == work and key[1] != "whole")
-        few = "2000" in work
-        assert (largest > found[work, "whole"] / 2) == few
-        assert not few or largest == found[work, "start Python, import"]
+        share = sum(found[work, part] for part in starting) / found[work, "whole"]
+        assert share > 0.75 if "2000" in work else share < 0.6
     preparing = ("pilot", "truncate, and rehearse all of it", "rehearse truncations")
     shares = [sum(found[work, part] for part in preparing) / found[work, "whole"] for work in works]
-    assert max(shares) < 0.21
+    assert max(shares) < 0.3
     jumping = found[works[1], "jumps, steps, records"] / found[works[1], "whole"]
-    assert 0.38 < jumping < 0.42
+    assert 0.28 < jumping < 0.32
 
 
 def _reduced_jumps() -> Iterator[Statement]:

@@ -24,13 +24,13 @@ from dlnsweep.figures.labels import (
     format_value,
     format_values,
     math_symbol,
+    network_among,
     setting_label,
     setting_symbol,
     told_conditions,
     value_label,
 )
 from dlnsweep.figures.measure import text_width
-from dlnsweep.figures.panels import network_of
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.selected import of_selected_runs
 from dlnsweep.figures.statistics import Results, Selection, levels, matches
@@ -230,7 +230,7 @@ def _value_label(keys: HeatmapFigure, selection: Selection) -> str:
         return drawable(keys.value_label)
     if keys.success is not None:
         return "frequency of success"
-    return layout.two_lines(value_label(keys.value, network_of(selection), keys.at))
+    return layout.two_lines(value_label(keys.value, network_among(selection.runs), keys.at))
 
 
 def _notes(keys: HeatmapFigure, number: np.ndarray) -> list[str]:

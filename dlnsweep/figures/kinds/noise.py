@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from dlnsweep.figures import layout, style
 from dlnsweep.figures.kinds.curves import curve_style, draw_summary
-from dlnsweep.figures.labels import observable_label, setting_label
+from dlnsweep.figures.labels import network_among, observable_label, setting_label
 from dlnsweep.figures.overlays import Overlay, draw_overlays
 from dlnsweep.figures.panels import (
     band_note,
@@ -16,7 +16,6 @@ from dlnsweep.figures.panels import (
     make_grid,
     make_room,
     mark_shares,
-    network_of,
     runs_of,
     scale_y,
 )
@@ -66,7 +65,7 @@ def draw_noise(results: Results, keys: NoiseFigure, selection: Selection) -> Fig
         if panel.lowest:
             panel.ax.set_xlabel(layout.x_label(keys, setting_label("record.test_noise")))
         if keys.amplification and panel.ax.get_ylabel():
-            label = observable_label(panel.observable, network_of(selection))
+            label = observable_label(panel.observable, network_among(selection.runs))
             panel.ax.set_ylabel(layout.y_label(keys, panel.observable, f"{label} $/\\,σ$"))
         per_panel.append(shown)
     notes = [

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from dlnsweep.figures import binned, layout, style
 from dlnsweep.figures.kinds.final import missing_note
-from dlnsweep.figures.labels import setting_label, value_label
-from dlnsweep.figures.panels import groups, legend_of, make_grid, network_of
+from dlnsweep.figures.labels import network_among, setting_label, value_label
+from dlnsweep.figures.panels import groups, legend_of, make_grid
 from dlnsweep.figures.records import Records
 from dlnsweep.figures.selected import of_selected_runs
 from dlnsweep.figures.statistics import Results, Selection, column_of
@@ -22,7 +22,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
     """Draw one panel for each observable of `y`: its value in each run against that of `x`."""
     records = Records(results, selection)
     grid = make_grid(keys, selection, keys.y)
-    label = value_label(keys.x, network_of(selection), keys.at)
+    label = value_label(keys.x, network_among(selection.runs), keys.at)
     if keys.x_is_setting:
         label = setting_label(keys.x)
         x = column_of(selection.used, keys.x).to_numpy(dtype=float, na_value=np.nan)
