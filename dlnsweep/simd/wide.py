@@ -113,11 +113,12 @@ class Wide:
         """Return 2^k of integers k between -1022 and 1023."""
         return (self + MAGIC).lowest_as_power()
 
-    def lowest_as_power(self) -> Wide:
-        """Return 2^k of the integers k that have been added to `MAGIC`."""
-        place = integer(self.bits().type, 52)
-        raised = self.builder.shl(self.bits(), place)
-        return self.from_bits(self.builder.add(raised, integer(raised.type, 1023 << 52)))
+    def lowest_as_power(self, sign: int = 1) -> Wide:
+        """Return 2^k, or with a sign of -1 2^-k, of integers k that have been added to `MAGIC`."""
+        one = integer(self.bits().type, 1023 << 52)
+        raised = self.builder.shl(self.bits(), integer(one.type, 52))
+        emit = self.builder.add if sign > 0 else self.builder.sub
+        return self.from_bits(emit(one, raised))
 
     def scaled(self, exponent: Wide) -> Wide:
         """Return x 2^k for integers k between -2000 and 2000, in two steps."""

@@ -52,10 +52,11 @@ around_zero = both_signs(spread(1e-300, 1.0))
 CASES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "exp": (np.exp, [RANDOM.uniform(-746, 711, 4000), around_zero, [709.78, 709.8, -746]]),
     "expm1": (np.expm1, [RANDOM.uniform(-60, 711, 4000), RANDOM.uniform(-2, 2, 4000), around_zero]),
-    # Its formula changes at tanh x = 1/2 and ln 2 further, again and again.
+    # Its formula changes at 0.74 times (ln 2) / 2, and that further, again and again.
     "tanh": (np.tanh, [RANDOM.uniform(-25, 25, 4000), RANDOM.uniform(-1, 1, 4000), around_zero,
-                       0.5494 + RANDOM.uniform(-1e-3, 1e-3, 4000) +
-                       np.log(2) * RANDOM.integers(0, 30, 4000)]),
+                       both_signs((0.74 + RANDOM.integers(0, 62, 4000)) * np.log(2) / 2 +
+                       RANDOM.uniform(-1e-3, 1e-3, 4000)), 0.2565 + both_signs(spread(1e-16, 1e-4)),
+                       RANDOM.uniform(0.25, 0.35, 40_000), RANDOM.uniform(18, 23, 4000)]),
     "logistic": (logistic, [RANDOM.uniform(-746, 50, 4000), RANDOM.uniform(-4, 4, 4000)]),
     # Beyond some 1e4 the long double of pi that NumPy's own reduction has is too short near zeros.
     "cos": (np.cos, [RANDOM.uniform(-7, 7, 4000), RANDOM.uniform(-2000, 2000, 4000), around_zero]),
