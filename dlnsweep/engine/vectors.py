@@ -204,7 +204,13 @@ class VectorProgram(Program):
         memory = steps.state(leaves)
         states = [np.empty((lanes, len(stops), *x.shape[1:]), x.dtype) for x in leaves]
         for place, stop in enumerate(stops):
-            steps.take(memory, constants, now, int(stop))
+            # Most calls have few stops of their own: the last one fills the rest.
+            if place and stop == now:
+                for whole in states:
+                    whole[:, place] = whole[:, place - 1]
+                continue
+            if stop > now:
+                steps.take(memory, constants, now, int(stop))
             now = int(stop)
             for whole, leaf in zip(states, steps.arrays(memory, lanes), strict=True):
                 whole[:, place] = leaf
