@@ -134,8 +134,9 @@ def test_the_views_of_samples_have_a_decay_and_a_rate_a_layer(kind: str):
         def objective(point: Any) -> Any:
             parts = jax.numpy.split(point, edges)
             layers = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
-            last = layers[2] @ (layers[1] @ layers[0] @ y)
-            output = with_relu(tuple(layers), y, None) if kind == "linear_then_relu" else last
+            samples = jax.numpy.asarray(y)
+            last = layers[2] @ (layers[1] @ layers[0] @ samples)
+            output = with_relu(tuple(layers), samples, None) if kind == "linear_then_relu" else last
             decay = 3 * jax.numpy.sum(layers[0] ** 2) + jax.numpy.sum(layers[2] ** 2)
             return 0.5 * jax.numpy.sum((output - x) ** 2) + 0.05 * decay
 
