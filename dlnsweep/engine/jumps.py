@@ -42,6 +42,7 @@ from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.vectors import flat, like
 from dlnsweep.settings.run_settings import RunSettings
+from dlnsweep.settings.training import MOST_STEPS
 
 # What a jump of the coarser walk may be wrong by, over the same of the finer one.
 _COARSER = 20.0
@@ -113,7 +114,7 @@ class JumpKernel(Kernel):
     @property
     def grain(self) -> int:
         """A walk is never cut between two recorded steps: it would land there."""
-        return 2**53
+        return MOST_STEPS
 
     def start(self, *arguments: Any) -> tuple[Inputs, Carry]:
         """Make a run's inputs and its state at step 0; see `GenericKernel.start`."""

@@ -25,6 +25,7 @@ from dlnsweep.contracts.network import (
     NetworkKind,
     network_of,
 )
+from dlnsweep.contracts.schedule import total_of
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.errors import SpecError
 from dlnsweep.execution import auto_jumps, jump_checks
@@ -126,7 +127,7 @@ def seconds_of(plan: Plan, chosen: Sequence[int], kernel: str) -> float:
 
 def run_steps(plan: Plan, chosen: Sequence[int]) -> int:
     """Return the run-steps of both kernels together."""
-    return 2 * int(plan.settings["training.num_steps"][list(chosen)].sum())
+    return 2 * total_of(plan.settings["training.num_steps"][list(chosen)])
 
 
 def compare_runs(

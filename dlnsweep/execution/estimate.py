@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.plugins import plugin_files
+from dlnsweep.contracts.schedule import total_of
 from dlnsweep.errors import RunError
 from dlnsweep.execution.auto_kernel import of_new, settings_in
 from dlnsweep.machine.environment import for_workers
@@ -67,7 +68,7 @@ def estimate(plan: Plan, batches: list[Batch]) -> Estimate:
         if longest is None or cost.seconds > longest.seconds:
             longest = cost
     assert longest is not None
-    steps = sum(int(num_steps[batch.runs].sum()) for batch in batches)
+    steps = sum(total_of(num_steps[batch.runs]) for batch in batches)
     return Estimate(rows, stored, steps, memory, longest)
 
 
@@ -205,7 +206,7 @@ def _measured(requests: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], flo
 
 
 def _run_steps(plan: Plan, batch: Batch) -> int:
-    return int(plan.settings["training.num_steps"][batch.runs].sum())
+    return total_of(plan.settings["training.num_steps"][batch.runs])
 
 
 def _request(plan: Plan, batch: Batch, kernel: str = "") -> dict[str, Any]:

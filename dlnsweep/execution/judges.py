@@ -142,6 +142,7 @@ def _why_not_reducible(row: RunSettings) -> list[str]:
         row["network.depth"],
         row["record.observables"],
         row["training.minibatch_size"],
+        num_steps=row["training.num_steps"],
     )
     return [
         "there is nothing to compare: the reduced kernel cannot train this "

@@ -12,6 +12,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import BY_VECTORS, network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
+from dlnsweep.contracts.schedule import total_of
 from dlnsweep.errors import StoreError
 from dlnsweep.execution import auto_jumps, jump_checks, reduced_bases, reduced_steps
 from dlnsweep.execution.as_planned import check_as_planned
@@ -250,7 +251,7 @@ def remaining(
             if number not in done:
                 elsewhere[number] = len(rows)
             continue
-        count = int(steps[rows].sum())
+        count = total_of(steps[rows])
         run_steps, runs = run_steps + count, runs + len(rows)
         if number in done:
             runs_done += len(rows)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts import plugins
+from dlnsweep.contracts.schedule import total_of
 from dlnsweep.errors import DlnsweepError, Interrupted, RunError, StoreError
 from dlnsweep.execution.events import NOT_BEGUN, Event
 from dlnsweep.machine import console
@@ -96,9 +97,9 @@ def execute_batch(
     if number in store.done():
         checkpoint.remove()
         steps = columns["training.num_steps"]
-        on_event(Event("done", number, int(steps.sum()), len(steps)))
+        on_event(Event("done", number, total_of(steps), len(steps)))
         return
-    total = int(columns["training.num_steps"].sum())
+    total = total_of(columns["training.num_steps"])
     told, waiting, last_report = 0, 0, time.monotonic()
 
     def report(progress: Progress) -> None:
@@ -139,6 +140,7 @@ def execute_batch(
     }
     curves = curves_table(run_ids, trained.steps, trained.observables, trained.num_rows)
     last_step = np.where(diverged, trained.diverged_step, trained.steps[last])
+    taken = total_of(last_step)
     outcomes = outcomes_table(
         run_ids,
         status=trained.status,
@@ -158,7 +160,7 @@ def execute_batch(
         "compile_seconds": trained.compile_seconds,
         "training_seconds": trained.seconds,
         "run_steps": total,
-        "run_steps_taken": int(last_step.sum()),
+        "run_steps_taken": taken,
         "device": {key: device[key] for key in ("platform", "kind")},
         "versions": versions() | (llvm_version() if by_vectors else {}),
         "surroundings": around,
@@ -171,7 +173,7 @@ def execute_batch(
     checkpoint.remove()
     # Runs that ended early have no more steps to do.
     rest = total - told
-    saved = min(rest, total - int(last_step.sum()))
+    saved = min(rest, total - taken)
     on_event(Event("done", number, rest, count, int(np.sum(diverged)), saved))
 
 

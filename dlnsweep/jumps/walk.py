@@ -36,6 +36,8 @@ from dlnsweep.numerics.lazy import jax, jnp, lax
 _POWER_STEPS = 4
 # Differences of points are no better known than this, relative to the points.
 _ROUNDING = 2e-15
+# Of the steps that are left no jump that lands takes a smaller share.
+_LEFT_KNOWN = 2.0**-50
 # Before a jump that lands where nothing is recorded outputs may be wrong by so much more, where
 # they change by less than a third of the residual: the next jump makes them anew of what is slow.
 # (An implicit Euler step makes it a third where a jump is half a time constant.)
@@ -248,8 +250,11 @@ def _tried(
         walk = walk._replace(point=jnp.where(quiet, scales * point, walk.point))
     left = (stop - walk.now).astype(point.dtype)
 
+    # Beyond 2^53 what is left is rounded: by less than a jump that lands.
+    shortest = jnp.maximum(left * _LEFT_KNOWN, least)
+
     def planned(length: Float[Array, ""], landing: Float[Array, ""]) -> Planned:
-        landing, length = jnp.maximum(landing, least), jnp.maximum(length, least)
+        landing, length = jnp.maximum(landing, shortest), jnp.maximum(length, least)
         lands = left <= jnp.maximum(1.5 * landing, landing + least)
         wanted = jnp.where(lands, landing, jnp.minimum(length, left - landing))
         # Outputs that change by their own size are followed, not slaves of what is slow. By how
@@ -307,7 +312,10 @@ def _tried(
         cut = done & (length < before)
         following = jnp.where(cut, jnp.maximum(made.following, before), made.following)
         walk = walk._replace(choice=walk.choice.tried(kind, lands, following))
-        now = walk.now + length.astype(jnp.int64)
+        # As a length of time it is rounded where it is so long, as a number of steps it is not.
+        beyond, whole = stop - walk.now, length.astype(jnp.int64)
+        arrives = lands & (chosen.jumps <= 1)
+        now = walk.now + jnp.where(arrives, beyond, jnp.minimum(whole, beyond))
         after = walk._replace(
             point=scales * made.point,
             now=now,

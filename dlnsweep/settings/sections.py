@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from dlnsweep.settings.base import Describe, Settings
 from dlnsweep.settings.refine import Refine
-from dlnsweep.settings.training import NonNegative, TrainingSettings
+from dlnsweep.settings.training import MOST_STEPS, NonNegative, TrainingSettings
 from dlnsweep.settings.until import Until
 from dlnsweep.settings.warm_start import WarmStart, read_warm_start
 
@@ -38,11 +38,11 @@ class RecordSettings(Settings):
         ),
     ] = 200
     steps: Annotated[
-        list[Annotated[int, Field(ge=0, le=2**53)]],
+        list[Annotated[int, Field(ge=0, le=MOST_STEPS)]],
         Describe("static", 'the recorded steps under spacing = "explicit"', axis=False),
     ] = Field(default_factory=list)
     weights: Annotated[
-        Literal["final"] | list[Annotated[int, Field(ge=0, le=2**53)]],
+        Literal["final"] | list[Annotated[int, Field(ge=0, le=MOST_STEPS)]],
         Describe(
             "outside",
             'which weights are kept beside the curves: "final", or a list of recorded steps; '

@@ -166,9 +166,15 @@ def requirement(error: dict[str, Any]) -> str:
         return "it must be a number below 1.8e308"
     if kind == "string_pattern_mismatch":
         return f"it must match {context['pattern']}"
+    if _TYPES.get(kind) == "an integer" and _is_whole(error["input"]):
+        return "it must be an integer, which beyond 2^53 is written with all its digits"
     if kind in _TYPES:
         return f"it must be {_TYPES[kind]}"
     return "it is not allowed: " + error["msg"][0].lower() + error["msg"][1:]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def _is_integer(value: Any) -> bool:
@@ -231,7 +237,9 @@ def sentences(
 
 
 def shorten(number: float) -> str:
-    """Return a number with three digits and k, M, G or T."""
+    """Return a number with three digits and k, M, G or T, or a power of ten."""
+    if number >= 1e15:
+        return f"{number:.3g}"
     for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= limit:
             return f"{number / limit:.3g} {suffix}"

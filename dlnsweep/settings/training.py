@@ -15,7 +15,9 @@ from dlnsweep.settings.layer_factors import not_one_a_layer, one_a_layer
 from dlnsweep.settings.stop_when import StopWhen
 from dlnsweep.settings.words import Words
 
-Steps = Annotated[int, Field(ge=1, le=2**53)]
+# The most steps that a run may have: where two such counts are added, int64 holds the sum.
+MOST_STEPS = 2**62
+Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

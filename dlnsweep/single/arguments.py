@@ -201,7 +201,9 @@ def check_settings(
             )
     problems += _check_hyperparameters(training)
     known = [name for name in record["observables"] if name in OBSERVABLES]
-    reasons = reasons_not_reduced(training["optimizer"], depth, known)
+    reasons = reasons_not_reduced(
+        training["optimizer"], depth, known, num_steps=max(1, int(steps.max()))
+    )
     problems += [f"kernel is 'reduced', but {r.sentence}." for r in reasons if kernel == "reduced"]
     condition = training["stop_when"]
     scalars = [n for n in record["observables"] if n in OBSERVABLES and not OBSERVABLES[n].size]

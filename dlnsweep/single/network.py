@@ -94,7 +94,9 @@ def run(
     reason = "asked for" if kernel == "dense" else ""
     if not reason:
         depth = len(problem.weights)
-        found = reasons_not_reduced(training.optimizer, depth, record.observables)
+        found = reasons_not_reduced(
+            training.optimizer, depth, record.observables, num_steps=training.num_steps
+        )
         reason = next((each.sentence for each in found), "")
     if not reason and kernel == "auto":
         short = why_not_worth(problem.dims, problem.rank, training.num_steps)

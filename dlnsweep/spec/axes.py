@@ -15,6 +15,9 @@ from dlnsweep.settings.sentences import findings, printable, sentences, show
 
 _LONGEST_AXIS = 10_000_000
 _MOST_REPORTED = 3
+# Beyond it not every integer is a float, which is what ranges, samples and formulas go by.
+LARGEST_WHOLE = 2**53
+LIST_THEM = "list the values, with all their digits"
 
 
 class Range(Settings):
@@ -239,6 +242,12 @@ def _read_range(
                     f"{place} is a range with the value {broken!r}, which is not an integer; "
                     'choose another count, or spacing = "integer".'
                 ],
+            )
+        if max(map(abs, values)) > LARGEST_WHOLE:
+            return (
+                (),
+                True,
+                [f"{place} is a range of integers; its ends may be 2^53 at most: {LIST_THEM}."],
             )
         values = [int(v) for v in values]
     checked, problems = _validate_all(settings, key, values, place)

@@ -8,11 +8,9 @@ from typing import Any
 from dlnsweep.contracts.keys import may_vary
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.sentences import did_you_mean, printable, show
-from dlnsweep.spec.axes import read_values, wants_integers
+from dlnsweep.spec.axes import LARGEST_WHOLE, LIST_THEM, read_values, wants_integers
 from dlnsweep.spec.formulas import Formula, FormulaError, parse
 from dlnsweep.spec.space import Derived, Space
-
-_LARGEST_WHOLE = 2**53
 
 
 def is_formula(raw: Any) -> bool:
@@ -118,8 +116,11 @@ def derive(
             value: Any = formula.value(here)
         except FormulaError as error:
             return (), None, [_sentence(dotted, formula, here, str(error))]
-        if whole and not (value.is_integer() and abs(value) <= _LARGEST_WHOLE):
+        if whole and not value.is_integer():
             end = f"is {value:g}, which is not an integer; wrap it in round, floor or ceil"
+            return (), None, [_sentence(dotted, formula, here, end)]
+        if whole and abs(value) > LARGEST_WHOLE:
+            end = f"is {value:g}, which as an integer may be 2^53 at most; {LIST_THEM}"
             return (), None, [_sentence(dotted, formula, here, end)]
         # Zero has no sign: it would be another run to the hash.
         column.append(int(value) if whole else value or 0.0)

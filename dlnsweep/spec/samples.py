@@ -17,15 +17,13 @@ from pydantic import Field, ValidationError
 from dlnsweep.contracts.keys import may_vary
 from dlnsweep.settings.base import Settings, with_integers
 from dlnsweep.settings.sentences import sentences
-from dlnsweep.spec.axes import read_values, wants_integers
+from dlnsweep.spec.axes import LARGEST_WHOLE, read_values, wants_integers
 from dlnsweep.spec.derived import is_number
 
 # Logarithms differ in the last digits from machine to machine, and a run is told by its numbers.
 _DIGITS = 12
 # As many bits as a point of a Sobol sequence has.
 _MOST_SOBOL = 2**30
-# Beyond it not every integer is a float.
-_LARGEST_WHOLE = 2**53
 # What of [sweep] says how samples are drawn.
 OPTIONS = ("sweep.samples", "sweep.sample_seed", "sweep.sampler")
 
@@ -112,7 +110,7 @@ def _wrong(found: Sample, settings: type[Settings], key: str, place: str) -> Ite
     elif found.sample == "integer":
         if not (found.start.is_integer() and found.to.is_integer()):
             yield f"{place} is sampled {ends} with 'integer'; both ends must be integers."
-        elif max(abs(found.start), abs(found.to)) > _LARGEST_WHOLE:
+        elif max(abs(found.start), abs(found.to)) > LARGEST_WHOLE:
             yield f"{place} is sampled {ends} with 'integer'; the ends may be 2^53 at most."
     elif wants_integers(settings, key):
         yield f'{place} takes integers; use sample = "integer" instead of {found.sample!r}.'

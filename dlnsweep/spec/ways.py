@@ -118,7 +118,9 @@ def check_kernel(values: Values) -> Iterator[str]:
         values["training.optimizer"], values["network.depth"], values["training.minibatch_size"]
     ):
         weights = values["record.weights"][0]
-        reasons = list(reasons_not_reduced(optimizer, depth, names, size, weights))
+        # A prescription says how many later.
+        steps = max(values.get("training.num_steps", ()), default=0)
+        reasons = list(reasons_not_reduced(optimizer, depth, names, size, weights, steps))
         yield from (f"{asked}, but {each.sentence}: {each.in_file}." for each in reasons)
         if reasons:
             # Of the first such runs: the others have much the same.

@@ -9,7 +9,8 @@ from typing import Any
 from dlnsweep.errors import StoreError
 
 _LONGEST = 10_000
-_LARGEST = 1e18
+# Beyond 2^62 steps of a million million runs.
+_LARGEST = 1e31
 
 
 def _is_text(value: Any) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dlnsweep.contracts.schedule import record_steps
+from dlnsweep.contracts.schedule import record_steps, total_of
 from dlnsweep.engine.segments import Segments
 from dlnsweep.settings.sections import RecordSettings
 
@@ -36,13 +36,19 @@ def test_explicit_steps_are_sorted_and_end_at_the_last_step():
     assert record_steps(wanted, 30).tolist() == [0, 1, 7, 30]
 
 
-@pytest.mark.parametrize("num_steps", [1, 2, 10**6, 2**53])
+@pytest.mark.parametrize("num_steps", [1, 2, 10**6, 2**53, 2**53 + 1, 2**62 - 1, 2**62])
 @pytest.mark.parametrize("spacing", ["log", "linear"])
 def test_first_and_last_steps_are_recorded(spacing, num_steps):
     found = record_steps(record(spacing=spacing, count=50), num_steps)
     assert found[0] == 0
     assert found[-1] == num_steps
     assert np.all(np.diff(found) > 0)
+    assert len(found) <= 51
+
+
+def test_the_steps_of_many_long_runs_are_counted():
+    assert total_of(np.full(5, 2**62)) == 5 * 2**62
+    assert total_of(np.array([], np.int64)) == 0
 
 
 @hypothesis_settings(max_examples=200, deadline=None)

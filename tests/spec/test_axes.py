@@ -92,6 +92,7 @@ def test_minus_zero_is_zero():
 
 
 W = "network.width"
+N = "training.num_steps"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,8 @@ W = "network.width"
         ("training.learning_rate", {"from": 0, "to": 1, "count": 3}, ["training.learning_rate[0] is 0.0; it must be positive."]),
         ("network.initializer", ["balanced", "x"], ["network.initializer[1] is 'x'; it must be 'fan_in_normal', 'orthogonal', 'balanced', 'identity' or 'zero_last'."]),
         ("sweep.precision", ["float32", "float64"], ["sweep.precision is ['float32', 'float64']; it must be 'float64' or 'float32', one value for all runs of the file."]),
+        (N, {"from": 2, "to": 4e18, "count": 2}, [f"{N} is a range of integers; its ends may be 2^53 at most: list the values, with all their digits."]),
+        (N, [4e18, 2**62 + 1], [f"{N}[0] is 4e+18; it must be an integer, which beyond 2^53 is written with all its digits.", f"{N}[1] is {2**62 + 1}; it must be at most {2**62}."]),
         ("record.count", {"from": 2, "to": 3, "count": 2}, ["record.count is {'from': 2, 'to': 3, 'count': 2}; it must be an integer, one value for all runs of the file."]),
     ],
 )  # fmt: skip

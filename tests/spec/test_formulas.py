@@ -179,6 +179,7 @@ def test_notes_know_what_a_formula_shows() -> None:
         ({"training__learning_rate": formula("1/(network.depth-2)")}, [f"{RATE}: the formula '1/(network.depth-2)' (network.depth = 2) divides by zero."]),
         ({"training__learning_rate": formula("1-network.depth/2"), "network__depth": [1, 2, 3]}, [f"{RATE}: the formula '1-network.depth/2' (network.depth = 2) is 0.0; it must be positive."]),
         ({"network__width": formula("network.depth/4")}, ["network.width: the formula 'network.depth/4' (network.depth = 2) is 0.5, which is not an integer; wrap it in round, floor or ceil."]),
+        ({"training__num_steps": formula("2e17/network.depth")}, ["training.num_steps: the formula '2e17/network.depth' (network.depth = 2) is 1e+17, which as an integer may be 2^53 at most; list the values, with all their digits."]),
         ({"training__learning_rate": formula(f"{RATE}*2")}, [f"{RATE}: formulas refer to each other in a circle, {RATE} -> {RATE}."]),
         ({"training__learning_rate": formula("training.weight_decay"), "training__weight_decay": formula(RATE)}, [f"{RATE}: formulas refer to each other in a circle, {RATE} -> training.weight_decay -> {RATE}."]),
         ({"training__optimizer": formula("1")}, ["training.optimizer is a formula, which yields a number; that is not what it takes."]),

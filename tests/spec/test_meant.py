@@ -58,7 +58,7 @@ def test_it_is_the_same_sweep(key: str, given: Any, same: Any) -> None:
         ({"lr": 0.1}, ["lr is not a section or key; did you mean 'training.learning_rate'?"]),
         ({"seeds": 3}, ["seeds is not a section or key; did you mean 'sweep.seeds'?"]),
         ({"training__num_steps": 1.5}, ["training.num_steps is 1.5; it must be an integer."]),
-        ({"training__num_steps": 1e17}, ["training.num_steps is 1e+17; it must be an integer."]),
+        ({"training__num_steps": 1e17}, ["training.num_steps is 1e+17; it must be an integer, which beyond 2^53 is written with all its digits."]),
         ({"network__depth": {2, 3}}, ["network.depth is {2, 3}; it must be an integer."]),
         # One mistake, one sentence.
         ({"record__observables": ["regresion_error"], "figure": {"kind": "curves", "y": "regresion_error"}}, ["record.observables[0] is 'regresion_error', which is not known; did you mean 'regression_error'?"]),

@@ -251,6 +251,7 @@ class DeepLinear(NetworkKind):
             row["training.minibatch_size"],
             # A folder of an earlier version has no such setting.
             row.get("record.weights"),
+            row["training.num_steps"],
         )
         reason = next(iter(reasons), None)
         if reason or self.must_reduce(row):

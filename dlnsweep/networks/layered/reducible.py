@@ -9,6 +9,8 @@ from dlnsweep.settings.reasons import Reason
 
 # Optimizers whose steps keep the weights in the spaces that gradient descent visits.
 _REDUCIBLE = ("gradient_descent", "momentum", "nesterov")
+# Beyond it a float plus one may be itself: the pilot would stand still.
+_MOST_STEPS = 2**53
 
 
 def reasons_not_reduced(
@@ -17,6 +19,7 @@ def reasons_not_reduced(
     observables: Sequence[str],
     minibatch_size: int = 0,
     weights: object = (),
+    num_steps: int = 0,
 ) -> Iterator[Reason]:
     """Yield each reason why the reduced kernel cannot train a run.
 
@@ -26,6 +29,7 @@ def reasons_not_reduced(
         observables: record.observables.
         minibatch_size: training.minibatch_size.
         weights: record.weights.
+        num_steps: training.num_steps.
     """
     if weights:
         yield Reason(
@@ -47,6 +51,12 @@ def reasons_not_reduced(
         )
     if depth == 1:
         yield Reason("depth", "a network of depth 1 has no hidden layer", {"network.depth": 2})
+    if num_steps > _MOST_STEPS:
+        yield Reason(
+            "steps",
+            "its pilot goes by floats, which count no more than 2^53 steps",
+            {"training.num_steps": _MOST_STEPS},
+        )
     others = [name for name in observables if not OBSERVABLES[name].needs_layers]
     for name in observables:
         if name not in others:
