@@ -318,7 +318,8 @@ def _print_probed(planned: Any, batches: list[Any], workers: int, name: str) -> 
         f"{name:<18} {duration(timing.seconds)} to {most} on this machine, as busy as now, "
         f"of which starting workers {duration(timing.start_seconds)} and compiling "
         f"{duration(timing.compile_seconds)} (measured on {timing.probed} of "
-        f"{programs} programs: {shorten(timing.steps_a_second)} run-steps/s)"
+        f"{programs} programs, by {' and '.join(timing.ways)}: "
+        f"{shorten(timing.steps_a_second)} run-steps/s)"
     )
 
 

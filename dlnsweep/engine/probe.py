@@ -32,7 +32,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
 
     Returns:
         compile_seconds; start_seconds, of a further batch; seconds a run-step, start-up and
-        recording left out but a pilot spread over the steps; lanes and bytes of a call.
+        recording left out but a pilot spread over the steps; lanes and bytes of a call; the way.
     """
     from dlnsweep.contracts.network import network_of
     from dlnsweep.engine.descent import descend
@@ -114,6 +114,7 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
         "seconds_a_run_step": share * seconds / (taken * used) + pilot / longest,
         "lanes": program.layout.lanes,
         "call_bytes": program.call_bytes,
+        "way": program.way,
     }
 
 

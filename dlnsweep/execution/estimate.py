@@ -82,6 +82,7 @@ class Timing:
         start_seconds: Seconds in it until a worker process has started.
         steps_a_second: Run-steps a second on all workers.
         probed: Number of programs measured; the others are scaled by their estimated cost.
+        ways: By which ways these train, as outcomes name them.
     """
 
     seconds: float
@@ -89,6 +90,7 @@ class Timing:
     start_seconds: float
     steps_a_second: float
     probed: int
+    ways: tuple[str, ...]
 
 
 def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
@@ -121,7 +123,9 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
     compiling = sum(r["compile_seconds"] for r in measured) * len(groups) / len(measured)
     probed = {int(plan.programs[group[0].runs[0]]) for group in groups[: len(measured)]}
     whole = training + compiling + starting
-    return Timing(whole, compiling, starting, total_steps / max(training, 1e-9), len(probed))
+    ways = tuple(dict.fromkeys(result["way"] for result in measured))
+    pace = total_steps / max(training, 1e-9)
+    return Timing(whole, compiling, starting, pace, len(probed), ways)
 
 
 @dataclass(frozen=True)

@@ -367,3 +367,4 @@ def test_what_the_probe_compiles_is_no_training(monkeypatch: pytest.MonkeyPatch)
     measured = probe.measure(columns, plan.shared, plan.program_widths[0])
     assert measured["compile_seconds"] > 100
     assert measured["seconds_a_run_step"] < 1e-3
+    assert measured["way"] == "simd"

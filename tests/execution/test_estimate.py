@@ -92,6 +92,7 @@ class Probed:
             "walked": 7,
             "records": 9,
             "lanes": 4,
+            "way": "simd_samples",
         }
         lines = "\n".join(json.dumps(measured) for _ in self.requests)
         return subprocess.CompletedProcess(command, self.returncode, lines, "it broke")
@@ -102,7 +103,7 @@ def test_the_probe_carries_what_it_measured_over_to_the_sweep(monkeypatch: pytes
     monkeypatch.setattr(subprocess, "run", answer)
     plan, batches = planned(sweep__seeds=8)
     timing = estimates.probe(plan, batches, workers=2)
-    assert timing.probed == 1
+    assert (timing.probed, timing.ways) == (1, ("simd_samples",))
     assert timing.compile_seconds == 2.0
     # A batch's start is paid for each, a worker's start and compiling on each worker.
     training = (8 * 100 * 1e-3 + len(batches) * 0.5) / 2

@@ -80,7 +80,7 @@ def test_a_probe_measures_the_reduced_kernel():
     made = plan(record=FEW)
     columns = {key: column.tolist() for key, column in made.settings.items()}
     found = measure(columns, made.shared, 60)
-    assert found["lanes"] == 1
+    assert (found["lanes"], found["way"]) == (1, "reduced")
     assert 0 < found["seconds_a_run_step"] < 1
 
 
