@@ -148,24 +148,54 @@ def _norms() -> Iterator[Statement]:
     assert "" not in gaussian.where(depth=[2, 3]).column("loss_where_lost")
     late = sorted(x for x in gaussian.where(depth=4).column("loss_where_lost") if x != "")
     yield says("at a loss of {} and {} in the two of depth 4", late[1], late[0])
+    yield from _norms_long()
+    yield from _norms_rates()
+
+
+def _norms_long() -> Iterator[Statement]:
     rows, file = table("linear_networks/norms_diverge_long.csv"), sweep("norms_diverge_long")
-    most = file["training"]["num_steps"]
-    assert most == 2**53
-    yield says("the same for {} steps", most)
-    yield says("{} runs from balanced weights at depth 3 and 4, by time jumps, for {} steps",
-               len(rows.rows), most)  # fmt: skip
-    three, four = (rows.where(depth=L) for L in (3, 4))
-    assert set(four.column("loss_where_lost")) == {""}
-    loss, entry, bound = ({*map(_five, four.column(f"final_{name}"))}
-                          for name in ("loss", "free_entry", "free_entry_bound"))  # fmt: skip
-    yield says("at a loss of {}; |w_11| is {} and the bound {} (estimates from {} to {})",
-               *loss, *entry, *bound, *_ends(four, "truncation_error"))  # fmt: skip
-    yield says("at a loss of {} to {}, where the smaller", *_ends(three, "loss_where_lost"))
-    yield says("|w_11| stays at {} to {}, and", *_ends(three, "final_free_entry"))
-    assert {*three.column("truncation_error")} == {math.inf}
+    steps = file["training"]["num_steps"]
+    yield says("the same for {} steps", steps)
+    yield says("{} runs from balanced weights at depth 3 to 6, by time jumps, for {} steps.",
+               len(rows.rows), steps)  # fmt: skip
+    three, deep = rows.where(depth=3), rows.where(depth=[4, 5, 6])
+    assert set(deep.column("loss_where_lost")) == {""}
     assert not any(rows.column("num_below"))
-    yield says("Of their {} recorded points {} have a positive determinant, and",
+    loss, entry, bound = (
+        # All seeds end alike.
+        [fmean(rows.where(depth=L).column(f"final_{name}")) for L in (4, 5, 6)]
+        for name in ("loss", "free_entry", "free_entry_bound")
+    )
+    yield says("at losses of {}, {} and {}; |w_11| is {}, {} and {} and the bound {}, {} and {} "
+               "(estimates from {} to {})",
+               *loss, *entry, *bound, *_ends(deep, "truncation_error"))  # fmt: skip
+    yield says("Of all {} recorded points {} have a positive determinant, and none",
                sum(rows.column("num_records")), sum(rows.column("num_positive")))  # fmt: skip
+    grown = []
+    for L, end in zip(deep.column("depth"), deep.column("final_free_entry"), strict=True):
+        (rate,) = set(deep.where(depth=L).column("learning_rate"))
+        grown.append(end ** (2 + 2 / L) / ((2 * L + 2) * rate * steps))
+    yield says("at the ends it is {} to {} of that", min(grown), max(grown))
+    yield says("at a loss of {} to {} there.", *_ends(three, "loss_where_lost"))
+
+
+def _norms_rates() -> Iterator[Statement]:
+    rows, file = table("linear_networks/norms_diverge_rates.csv"), sweep("norms_diverge_rates")
+    yield says("depth 3 at four rates, {} runs.", len(rows.rows))
+    rates = file["training"]["learning_rate"]
+    assert len(rates) == 4
+    for each in (*rows.rows, *table("linear_networks/norms_diverge_long.csv", depth=3).rows):
+        assert each["truncation_error"] == math.inf
+    large, small = (
+        rows.where(learning_rate=rate).by("seed", "final_free_entry")
+        for rate in (max(rates), min(rates))
+    )
+    factors = [small[seed] / large[seed] for seed in large]
+    yield says(
+        "from a rate of {} to {} the entry at the end grows by factors of {} to {}, where 10^0.9 "
+        "is {}.",
+        max(rates), min(rates), min(factors), max(factors), 10**0.9,
+    )  # fmt: skip
 
 
 _OPTIMIZERS = ("gradient_descent", "adagrad", "adadelta")
@@ -342,7 +372,23 @@ PARTS = [
         FILE,
         "Norms diverge (arXiv:2005.06398)",
         _norms,
-        settings=("A loss of 1e-10 was", "|w_11|^(−3/2)"),
+        settings=(
+            "d|w_11|/dt = L |w_11|^(−1−2/L), so that |w_11|^(2+2/L) is (2L + 2)ηT",
+            "The curvature is |w_11|^(2−2/L), so that a rate below 1 over",
+            "|w_11|⁴/(2L + 2) steps or more",
+            "(L + 1)/(2L) of these",
+            "adds some 1e-19 of itself",
+            "between 10¹⁸ and 4·10¹⁸ steps |w_11|^(5/2) at depth 4",
+            "to 1e-6 (a test; 5e-10 when it was made)",
+            "apart by c_1 and c_2, of order η",
+            "√((u² + c_1)(u² + c_2)), and passes",
+            "(5K)^(3/5), with K = ∫ du/√((u² + c_1)(u² + c_2)) from",
+            "(10K)^(3/5) the observed",
+            "a determinant of −1, and",
+            "of order η^(−3/10)",
+            "where 10^0.9 is",
+            "of order 1/η or more",
+        ),
     ),
     Part(
         FILE,
