@@ -69,13 +69,6 @@ observables = ["regression_error", "test_error", "off_subspace_error"]
 [sweep]
 seeds = 2
 """
-# Not of every fragment: some record other observables.
-FIGURE = """
-[figure]
-kind = "curves"
-y = "regression_error"
-"""
-
 # And the figure of the sweep that commands are tried on.
 FIGURE = """
 [figure]
@@ -162,6 +155,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 document["network"]["depth"] = [2, 3]
             dlnsweep.run(Sweep.from_dict(document), workers=0)
     return place
+
+
+def figures(file: Path) -> list[dict[str, Any]]:
+    """Return the figures of the pieces that are no whole sweep."""
+    pieces = (tomllib.loads(block.text) for block in code(file, "toml"))
+    return [piece["figure"] for piece in pieces if set(piece) == {"figure"}]
+
+
+@pytest.mark.parametrize("file", [file for file in TEXTS if figures(file)], ids=named)
+def test_figures_are_drawn(file: Path, folder: Path):
+    results = dlnsweep.open_results(folder / "results" / "my_sweep")
+    for figure in figures(file):
+        found = figure if isinstance(figure, list) else [figure]
+        for keys in found:
+            assert results.figure(**keys).axes
 
 
 def data() -> dict[str, Any]:

@@ -107,7 +107,8 @@ def finish(
     """
     width = figure.get_figwidth() - 2 * MARGIN
     title = plain(results.name) if keys.title is None else drawable(keys.title)
-    source = drawable(str(results.sweep.get("source") or "")) if title and keys.source else ""
+    # The key first: it was looked at even where there is no title for the source to stand below.
+    source = drawable(str(results.sweep.get("source") or "")) if keys.source and title else ""
     large, little = looks.title_size(), looks.small_size()
     black = str(matplotlib.rcParams["text.color"])
     above = [(line, large, black) for line in _broken(figure, [title], large, width)]
