@@ -13,7 +13,7 @@ from dlnsweep.engine.descent import WHOLE, descend, valid_rows
 from dlnsweep.engine.programs import PROGRAMS
 from dlnsweep.engine.segments import Segments
 from dlnsweep.networks.layered.kind import why_not_worth
-from dlnsweep.networks.layered.reducible import reasons_not_reduced
+from dlnsweep.networks.layered.reducible import reasons_not_reduced, why_not_estimated
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.settings.base import static_text, traced_numbers, with_numbers
 from dlnsweep.settings.sections import RecordSettings
@@ -100,6 +100,7 @@ def run(
         reason = next((each.sentence for each in found), "")
     if not reason and kernel == "auto":
         short = why_not_worth(problem.dims, problem.rank, training.num_steps)
+        short = short or why_not_estimated(record.observables)
         reason = short.sentence if short else ""
     if not reason:
         ran, reason = _reduced(problem, training, record, precision, kernel, tolerance)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from batch_samples import plan_of
+
+from dlnsweep.contracts.network import network_of
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
+from dlnsweep.settings.reasons import Reason
 
 # By the dotted keys that remedies name: a value that the kernel trains with, and one it does not.
 CHOICES: dict[str, tuple[Any, Any]] = {
@@ -51,3 +55,27 @@ def test_what_is_said_names_what_was_found() -> None:
         "displacement",
     )
     assert first.remedy == {"record.observables": ["loss"]}
+
+
+def kept_back(kernel: str, observables: list[str]) -> Reason | None:
+    """Return why a run that is worth a pilot is not reduced."""
+    plan = plan_of(
+        problem={"signal_dim": 64, "measurement_dim": 32, "subspace_dim": 4},
+        network={"width": 1000},
+        training={"num_steps": 100_000},
+        record={"observables": observables},
+        sweep={"seeds": 1, "kernel": kernel},
+    )
+    row = plan.row(0)
+    return network_of(row).why_full(row, row["network.width"])
+
+
+def test_auto_does_not_reduce_runs_whose_estimate_would_not_hold_for_what_is_recorded() -> None:
+    assert kept_back("auto", ["regression_error", "loss"]) is None
+    told = kept_back("auto", ["regression_error", "gradient_norm"])
+    assert told is not None
+    assert told.code == "gradient"
+    assert "gradient_norm" in told.sentence
+    # What helps is to ask for it.
+    assert told.remedy == {"sweep.kernel": "reduced"}
+    assert kept_back("reduced", ["regression_error", "gradient_norm"]) is None

@@ -18,7 +18,7 @@ from dlnsweep.contracts.observable import Dimensions, of_any_network
 from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.layered.initializers import INITIALIZER_WORDS, INITIALIZERS
-from dlnsweep.networks.layered.reducible import reasons_not_reduced
+from dlnsweep.networks.layered.reducible import reasons_not_reduced, why_not_estimated
 from dlnsweep.settings.base import Constraint, Describe, Settings
 from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
@@ -256,7 +256,9 @@ class DeepLinear(NetworkKind):
         reason = next(iter(reasons), None)
         if reason or self.must_reduce(row):
             return reason
-        return why_not_worth(layer_sizes(row, width), problem_rank(row), row["training.num_steps"])
+        sizes, rank = layer_sizes(row, width), problem_rank(row)
+        unworthy = why_not_worth(sizes, rank, row["training.num_steps"])
+        return unworthy or why_not_estimated(row["record.observables"])
 
     def why_not_trainable(self, row: RunSettings) -> str:
         """Return what is wrong with a stranger's initializer; else nothing."""
