@@ -36,6 +36,9 @@ _MARKDOWN = re.compile(r"([\\`*{}<>|~#$&]|(?<!\w)_|_(?!\w)|(?<=\])[(\[])")
 
 _COUNTS = {"num_runs": "runs", "num_diverged": "diverged", "num_planned_missing": "not done"}
 
+# Of settings of many digits.
+_LEAST_DIGITS = 4
+
 Rows = list[list[str]]
 
 
@@ -89,9 +92,10 @@ def readable(
     observables = observables_of(table)
     if not pivot:
         counts = [name for name in _COUNTS if name == "num_runs" or table[name].to_numpy().any()]
+        shown = _shown_of(table, keys)
         rows = [
             [
-                *(style.text(_shown(known(row[key]))) for key in keys),
+                *(style.text(shown[key][known(row[key])]) for key in keys),
                 *(str(int(row[name])) for name in counts),
                 *(_cell(row, name, number) for name in observables),
             ]
@@ -102,10 +106,11 @@ def readable(
     rest = [key for key in keys if key != pivot]
     cells = cells_of(table, rest, pivot)
     several = len(observables) > 1
+    shown = _shown_of(table, keys)
     rows = [
         [
             *([words(name)] if several else []),
-            *(style.text(_shown(value)) for value in group),
+            *(style.text(shown[key][value]) for key, value in zip(rest, group, strict=True)),
             *(
                 _cell(found[value], name, number) + style.text(_left_out(found[value]))
                 if value in found
@@ -117,7 +122,8 @@ def readable(
         for group, found in cells.groups.items()
     ]
     head = [*(["observable"] if several else []), *map(words, rest)]
-    return [*head, *(f"{words(pivot)} = {style.text(_shown(v))}" for v in cells.values)], rows
+    over = [f"{words(pivot)} = {style.text(shown[pivot][value])}" for value in cells.values]
+    return [*head, *over], rows
 
 
 def markdown(head: Sequence[str], rows: Rows) -> str:
@@ -198,6 +204,29 @@ def _left_out(row: dict[str, Any]) -> str:
     counts = {"diverged": row["num_diverged"], "not done": row["num_planned_missing"]}
     told = [f"{int(count)} {word}" for word, count in counts.items() if count]
     return f" ({', '.join(told)} of {int(row['num_runs'])})" if told else ""
+
+
+def _shown_of(table: pd.DataFrame, keys: Sequence[str]) -> dict[str, dict[Any, str]]:
+    """Return how the values of each setting are written where they are to be read.
+
+    Numbers of many digits, as those of a logarithmic grid, have as few as tell a setting's values
+    apart, four at least; a value of an axis is no measurement, and is in the sweep file.
+    """
+    shown = {}
+    for key in keys:
+        values = {known(value) for value in table[key]}
+        exact = {value: _shown(value) for value in values}
+        shown[key] = exact
+        for digits in range(_LEAST_DIGITS, 17):
+            short = {value: _rounded(value, digits) for value in values}
+            if len(set(short.values())) == len(set(exact.values())):
+                shown[key] = short
+                break
+    return shown
+
+
+def _rounded(value: Any, digits: int) -> str:
+    return _shown(float(f"{value:.{digits}g}") if isinstance(value, float) else value)
 
 
 def _shown(value: Any) -> str:

@@ -76,6 +76,30 @@ def test_cells_to_be_read_tell_what_was_left_out():
     assert rows[0] == ["2", "1e-05", "4", "1", "0", "0.333 [0.25, 0.5]"]
 
 
+@pytest.mark.parametrize(
+    ("decays", "shown"),
+    [
+        # Half decades, as `spacing = "log"` makes them, beside what is short.
+        ((0.1, 0.031622776601684, 0.00031622776601684), ("0.1", "0.03162", "0.0003162")),
+        # As many digits as tell all of them apart.
+        ((0.1, 0.1000001, 0.31622776601684), ("0.1", "0.1000001", "0.3162278")),
+        ((0.1, math.nextafter(0.1, 1), 0.25), ("0.1", "0.10000000000000002", "0.25")),
+        # What is whole stays so.
+        ((1234567, 1234568, 10**12), ("1234567", "1234568", "1000000000000")),
+    ],
+)
+def test_settings_of_many_digits_are_read_with_as_few_as_tell_them_apart(decays, shown):
+    table = TABLE.assign(**{DECAY: decays, DEPTH: [2, 3, 4]})
+    _, rows = written.readable(table, KEYS, "", PLAIN)
+    assert tuple(row[1] for row in rows) == shown
+    head, _ = written.readable(table, KEYS, DECAY, PLAIN)
+    assert set(head[1:]) == {f"{DECAY} = {value}" for value in shown}
+    _, rows = written.readable(table, KEYS, DEPTH, PLAIN)
+    assert {row[0] for row in rows} == set(shown)
+    # Programs get every digit.
+    assert all(repr(value) in written.exact(table, KEYS, "", "csv") for value in decays)
+
+
 def test_markdown_is_a_table_whatever_it_holds():
     text = written.markdown(["a_b", "|"], [["<b>x</b>", "[x](y)\n_z_ [1, 2]"]])
     assert text.splitlines() == [
