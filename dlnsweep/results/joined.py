@@ -17,7 +17,7 @@ from dlnsweep.results.chosen_records import needed, taken_at
 from dlnsweep.results.drawing import Drawing
 from dlnsweep.results.recorded import check_where, values_of
 from dlnsweep.results.results import Results, open_results
-from dlnsweep.settings.sentences import nearest_key, show
+from dlnsweep.settings.sentences import nearest_key, printable, show
 from dlnsweep.store.records import FINAL
 
 SWEEP = "sweep"
@@ -94,6 +94,17 @@ class Joined(Drawing):
         """The names of the sweeps."""
         *most, last = self.parts
         return f"{', '.join(most)} and {last}" if most else last
+
+    def report(self, path: str | Path | None = None) -> Path:  # noqa: ARG002 - as of one sweep
+        """Raise: a page is of one sweep, whose settings, receipts and claims it has.
+
+        Raises:
+            SpecError: Always.
+        """
+        raise SpecError(
+            f"a page is of one sweep, but {len(self.parts)} are given "
+            f"({printable(self.name, 200)}); write one of each."
+        )
 
     @cached_property
     def sweep(self) -> dict[str, Any]:

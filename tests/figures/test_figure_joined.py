@@ -109,6 +109,11 @@ def test_until_when_seeds_were_added_is_said_of_each_sweep(joined: Joined) -> No
     assert f"first: {note}" not in caption()
 
 
+def test_a_page_is_of_one_sweep(joined: Joined, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="of one sweep, but 2 are given \\(first and second\\)"):
+        joined.report(tmp_path / "page.html")
+
+
 def test_what_is_of_one_sweep_is_refused(joined: Joined, tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     for keys, sentence in [
