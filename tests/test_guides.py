@@ -159,17 +159,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def figures(file: Path) -> list[dict[str, Any]]:
     """Return the figures of the pieces that are no whole sweep."""
-    pieces = (tomllib.loads(block.text) for block in code(file, "toml"))
-    return [piece["figure"] for piece in pieces if set(piece) == {"figure"}]
+    pieces = [tomllib.loads(block.text) for block in code(file, "toml")]
+    drawn = [piece["figure"] for piece in pieces if set(piece) == {"figure"}]
+    return [keys for each in drawn for keys in (each if isinstance(each, list) else [each])]
 
 
 @pytest.mark.parametrize("file", [file for file in TEXTS if figures(file)], ids=named)
 def test_figures_are_drawn(file: Path, folder: Path):
     results = dlnsweep.open_results(folder / "results" / "my_sweep")
-    for figure in figures(file):
-        found = figure if isinstance(figure, list) else [figure]
-        for keys in found:
-            assert results.figure(**keys).axes
+    for keys in figures(file):
+        assert results.figure(**keys).axes
 
 
 def data() -> dict[str, Any]:
