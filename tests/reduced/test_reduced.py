@@ -27,6 +27,7 @@ from dlnsweep.reduced.reduction import Reduction, Sizes
 from dlnsweep.reduced.start import Network
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.training import TrainingSettings
+from dlnsweep.single import network as single
 from dlnsweep.single.training import train
 
 # What is asked of every run here; the kernel's estimate may be a third of the true error.
@@ -400,6 +401,19 @@ def test_the_gradient_near_a_stationary_point_is_no_difference_of_squares():
     assert true[-1] < 1e-10 * size
     # The run's own precision, and rounding of what the gradient is a sum of.
     assert np.all(np.abs(norms - true) <= 0.02 * true + 1e-14 * size), (norms, true)
+
+
+def test_auto_leaves_the_gradient_to_the_weights_themselves(monkeypatch: pytest.MonkeyPatch):
+    instance = draw((6, 150, 7), 2, 9, seed=8)
+    numbers = numbers_for(instance, "gradient_descent", "uniform")
+    # As if it were long enough for a pilot to pay.
+    monkeypatch.setattr(single, "why_not_worth", lambda *_: None)
+    options = {"kernel": "auto", "tolerance": 0.1}
+    reduced = run(instance, numbers, observables=["loss"], **options)
+    assert reduced.kernel == "reduced"
+    found = run(instance, numbers, observables=["gradient_norm"], **options)
+    assert found.kernel == "dense"
+    assert "does not cover gradient_norm" in found.kernel_reason
 
 
 @pytest.mark.parametrize("factor", [15.0, 40.0, 1e3])
