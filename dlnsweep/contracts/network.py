@@ -132,6 +132,8 @@ AUTO_JUMPS = "sweep.auto_jumps"
 CHECK_JUMPS, LONGEST_BURST = "sweep.check_jumps", 4_000
 # Likewise: there in a folder that was begun before runs of the reduced kernel jumped.
 ALL_STEPS = "sweep.all_steps"
+# Likewise, before those with momentum did.
+ALL_MOMENTUM_STEPS = "sweep.all_momentum_steps"
 # Likewise: there in a folder that was begun where LLVM does not find the bases of reduced runs.
 BASES_BY_NUMPY = "sweep.bases_by_numpy"
 # Of vector instructions, one core: within a factor of three of what is measured of networks that

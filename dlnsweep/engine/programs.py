@@ -95,13 +95,16 @@ class Programs:
         jumps = platform == "cpu" and layout.vectorized == 1 and may_jump(row)
         key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout, jumps)
 
+        plain = sections.training.optimizer == "gradient_descent"
+
         def make() -> ReducedProgram:
             kernel = ReducedKernel(
                 sections.training,
                 sections.record,
                 early_exit=layout.vectorized == 1,
                 precision=row["sweep.precision"],
-                fused=platform == "cpu" and sections.training.optimizer == "gradient_descent",
+                # The bits of steps with momentum in folders begun before they jumped are of others.
+                fused=platform == "cpu" and (jumps or plain),
                 jumps=jumps,
             )
             name = f"{sections.static_key()} {row['sweep.precision']}"

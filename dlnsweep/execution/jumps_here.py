@@ -13,6 +13,7 @@ from dlnsweep.errors import StoreError
 from dlnsweep.execution import auto_jumps, jump_checks, reduced_steps
 from dlnsweep.numerics.runtime import accelerators
 from dlnsweep.reduced.may_jump import may_jump
+from dlnsweep.settings.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from dlnsweep.plan.plan import Plan
@@ -40,9 +41,12 @@ def reduced(plan: Plan) -> np.ndarray:
     begun &= record is None or bool(reduced_steps.of_record(record))
     if not begun or accelerators():
         return np.zeros(plan.num_runs, bool)
-    return auto_jumps.each(
-        plan, lambda row, width: may_jump(row) and not network_of(row).why_full(row, width)
-    )
+    kept = {} if record is None else reduced_steps.settings_in(record)
+
+    def tells(row: RunSettings, width: int) -> bool:
+        return may_jump(row | kept) and not network_of(row).why_full(row, width)
+
+    return auto_jumps.each(plan, tells)
 
 
 def _record(plan: Plan) -> Mapping[str, Any] | None:

@@ -164,13 +164,41 @@ class Clock(NamedTuple):
 def clock_of(chain: Chained) -> Clock:
     """Return what jumps of a chain count."""
     decay = jnp.max(-chain.logs)
+    return Clock(decay, passing(-chain.logs) / passing(decay))
 
-    def each(decay: Array) -> Array:
-        # d / dt of sum_t rho^(-1-t) where it begins.
-        own = jnp.where(decay > 0, decay, 1.0)
-        return jnp.where(decay > 0, own / -jnp.expm1(-own), 1.0)
 
-    return Clock(decay, each(-chain.logs) / each(decay))
+def passing(decay: Array) -> Array:
+    """Return d / dt of sum_t rho^(-1-t) where it begins; decay is -log rho."""
+    own = jnp.where(decay > 0, decay, 1.0)
+    return jnp.where(decay > 0, own / -jnp.expm1(-own), 1.0)
+
+
+def _with_others(
+    chain: Chained,
+    clock: Clock,
+    straight: list[Float[Array, "..."]],
+    back: list[Float[Array, "..."]],
+    v0: Pairs,
+) -> Pairs:
+    """Return v_0 + w of plain steps, as pairs."""
+    one = jnp.ones(())
+    # What a step adds is G times this, of the first and of the second step.
+    added = [jnp.exp(-(1 + step) * chain.logs) / clock.of_all for step in (0, 1)]
+    after = [(added[0][j] * b, f) for j, (b, f) in enumerate(v0)]
+    v1 = _move(chain, _Place(straight, back, after, one, None, one), clock.of_all)
+    after = [
+        (jnp.concatenate([b0, added[1][j] * b1]), jnp.concatenate([f0, f1]))
+        for j, ((b0, f0), (b1, f1)) in enumerate(zip(after, v1, strict=True))
+    ]
+    v2 = _move(chain, _Place(straight, back, after, one, None, 2 * one), clock.of_all)
+    # v_0 + w, w = -Delta / 2 + Delta^2 / 3.
+    return [
+        (
+            jnp.concatenate([11 / 6 * b0, -7 / 6 * b1, 1 / 3 * b2]),
+            jnp.concatenate([f0, f1, f2]),
+        )
+        for (b0, f0), (b1, f1), (b2, f2) in zip(v0, v1, v2, strict=True)
+    ]
 
 
 def jump(
@@ -180,6 +208,7 @@ def jump(
     layers: Layers,
     length: Float[Array, ""],
     row: Int[Array, ""],
+    others: Layers | None = None,
 ) -> Layers:
     """Return the E_i a jump later; the c_i are `scales` at its beginning.
 
@@ -188,7 +217,9 @@ def jump(
 
         z_j = mu_j z_{j-1} + nu_j z_{j-2} + mu'_j S (v_{j-1} - v_0),
 
-    and the jump ends at x_0 + S (v_0 + w) + sum_j g_j z_j.
+    and the jump ends at x_0 + S (v_0 + w) + sum_j g_j z_j. Where w is given, as matrices that are
+    of no low rank, it stands in z_j: x_j = x_0 + t_j S v_0 + z_j, with z_1 = t_1 S w and of w in
+    mu'_j the factor b_{j-1} T_{j-1}(w_0) of `stages.py`.
 
     Args:
         chain: What gradients read.
@@ -197,6 +228,7 @@ def jump(
         layers: The E_i.
         length: In steps.
         row: That of `stages.table`.
+        others: w; by default that of plain steps, by two of them.
     """
     weights = jnp.asarray(table().weights)[row]
     count = jnp.asarray(table().counts)[row]
@@ -214,24 +246,8 @@ def jump(
     zero, one = jnp.zeros_like(w0), jnp.ones_like(w0)
     straight, back = merged(chain, layers, scales)
     nothing = [(jnp.zeros((1, x.shape[0])), jnp.zeros((1, x.shape[1]))) for x in layers]
-    # What a step adds is G times this, of the first and of the second step.
-    added = [jnp.exp(-(1 + step) * chain.logs) / clock.of_all for step in (0, 1)]
     v0 = _move(chain, _Place(straight, back, nothing, zero, None, zero), clock.of_all)
-    after = [(added[0][j] * b, f) for j, (b, f) in enumerate(v0)]
-    v1 = _move(chain, _Place(straight, back, after, one, None, one), clock.of_all)
-    after = [
-        (jnp.concatenate([b0, added[1][j] * b1]), jnp.concatenate([f0, f1]))
-        for j, ((b0, f0), (b1, f1)) in enumerate(zip(after, v1, strict=True))
-    ]
-    v2 = _move(chain, _Place(straight, back, after, one, None, 2 * one), clock.of_all)
-    # v_0 + w, w = -Delta / 2 + Delta^2 / 3.
-    thin = [
-        (
-            jnp.concatenate([11 / 6 * b0, -7 / 6 * b1, 1 / 3 * b2]),
-            jnp.concatenate([f0, f1, f2]),
-        )
-        for (b0, f0), (b1, f1), (b2, f2) in zip(v0, v1, v2, strict=True)
-    ]
+    thin = _with_others(chain, clock, straight, back, v0) if others is None else v0
     moved = tuple(outer(*pair) for pair in v0)
 
     def stage(before: Layers, now: Layers, numbers: Any) -> tuple[Layers, Any]:
@@ -249,6 +265,9 @@ def jump(
             mu * z1 + nu * z0 + (rate * whole) * (outer(*pair) - v0)
             for z1, z0, pair, v0 in zip(now, before, move, moved, strict=True)
         )
+        if others is not None:
+            of_w = rate * whole * b_now * t1
+            new = tuple(z + of_w * w for z, w in zip(new, others, strict=True))
         polynomials = ((t1, d1, dd1), (t2, d2, dd2))
         return new, (polynomials, (b_now, b), w1 * dd2 / d2 * whole)
 
@@ -263,9 +282,10 @@ def jump(
         return even, odd, summed, numbers
 
     still = tuple(jnp.zeros_like(x) for x in layers)
+    first = still if others is None else tuple(w1 * b2 * whole * w for w in others)
     polynomials = ((one, zero, zero), (w0, one, zero))
     numbers = polynomials, (b2, b2), w1 * b2 * whole
-    summed = lax.fori_loop(0, (count - 1) // 2, two_stages, (still, still, still, numbers))[2]
+    summed = lax.fori_loop(0, (count - 1) // 2, two_stages, (still, first, still, numbers))[2]
     return tuple(
         x + whole * outer(*pair) + z for x, pair, z in zip(layers, thin, summed, strict=True)
     )

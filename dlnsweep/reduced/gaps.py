@@ -39,6 +39,11 @@ class Division(NamedTuple):
     halved: Any
     stages: Any
 
+    @property
+    def shortest(self) -> Any:
+        """The length of the last."""
+        return self.length / 2.0**self.halved
+
 
 def stretched(decay: Any, length: Any, numpy: Any) -> Any:
     """Return sum_t rho^(-1 - t) over so many steps, with rho = e^(-decay); `length` without."""
@@ -60,13 +65,16 @@ def reach_of(rate: Any, decay: Any, length: Any, numpy: Any) -> Any:
     return _MORE * rate * stretched(decay, length, numpy)
 
 
-def divided(left: Any, longest: Any, rate: Any, decay: Any, parts: Any, numpy: Any) -> Division:
+def divided(
+    left: Any, longest: Any, rate: Any, fades: Any, decay: Any, parts: Any, numpy: Any
+) -> Division:
     """Return how so many steps are divided.
 
     Args:
         left: The steps.
         longest: A jump is at most so long.
         rate: See `reach_of`.
+        fades: The rate up to which real steps do not oscillate: a, or less with momentum.
         decay: See `reach_of`.
         parts: Into how many each jump is divided, and what is left where that is shorter.
         numpy: NumPy, or JAX's.
@@ -75,8 +83,8 @@ def divided(left: Any, longest: Any, rate: Any, decay: Any, parts: Any, numpy: A
     farthest_ = numpy.maximum(farthest() / _MORE / numpy.maximum(rate, 1e-300), 1.0)
     # As far as the most stages reach.
     reached = numpy.where(decay > 0, numpy.log1p(farthest_ * -numpy.expm1(-own)) / own, farthest_)
-    wide = numpy.minimum(numpy.minimum(longest, numpy.maximum(left, 1.0)) / parts, reached)
-    halved = numpy.ceil(numpy.log2(numpy.maximum(parts * wide * rate / _LAST, 1.0)))
+    wide = numpy.minimum(numpy.minimum(longest, numpy.maximum(left, 1.0)), reached) / parts
+    halved = numpy.ceil(numpy.log2(numpy.maximum(parts * wide * fades / _LAST, 1.0)))
     halved = numpy.clip(halved, 1.0, _MOST_HALVED)
     tail = 1 - 2.0**-halved
     equal = numpy.maximum(numpy.ceil(left / wide - tail), 0.0)

@@ -20,11 +20,14 @@ from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.compact_descent import merged
 from dlnsweep.reduced.flow import Chained, Layers, chained, clock_of, jump, pulls
 from dlnsweep.reduced.gaps import divided, reach_of
+from dlnsweep.reduced.momentum import Momentum, WithMomentum
+from dlnsweep.reduced.slow import fading, limit_of
 from dlnsweep.reduced.stages import row_for
 
 # A part of which a step takes away a > 1 alternates until it has faded, by |1 - a| a step, and then
-# follows what is slow as any other: its flow goes the same way. Near 2 it does not fade.
-STEEPEST = 1.7
+# follows what is slow as any other: its flow goes the same way. Near 2 it does not fade; this is of
+# the limit of stability.
+STEEPEST = 0.85
 # Steps that a stage jumps over; where it is fewer, real ones are cheaper.
 LEAST_A_STAGE = 2.0
 # Where a has grown by more when a gap is jumped over, so that stages were hardly enough, real steps
@@ -80,6 +83,45 @@ def _jumped(
     return lax.fori_loop(0, equal + halved, once, (scales, layers))
 
 
+class Plain:
+    """How a run without momentum jumps."""
+
+    def __init__(self, constants: Any) -> None:
+        self.chain = chained(constants)
+        self.limit = limit_of(0.0, nesterov=False)
+        self.shortest = 0.0
+
+    def ready(self, state: Any, step: Any) -> tuple[Any, Any]:
+        """Return the state from which jumps begin, and its step."""
+        return state, step
+
+    def fading(self, rate: Any) -> Any:
+        """See `slow.fading`."""
+        return fading(rate, 0.0, jnp, nesterov=False)
+
+    def tail(self, rate: Any, parts: Any) -> Any:
+        """Return the rate that the last jumps are short beside."""
+        del parts
+        return rate
+
+    def jumped(
+        self,
+        before: Any,
+        ready: Any,
+        rate: Any,
+        length: Any,
+        equal: Any,
+        halved: Any,
+        *,
+        fused: bool,
+    ) -> Any:
+        """Return the state some jumps later; see `gaps.py`."""
+        del before
+        go = as_one_function(_jumped) if fused else _jumped
+        scales, made = go(self.chain, ready.scales, ready.corrections, rate, length, equal, halved)
+        return ready._replace(corrections=made, scales=scales)
+
+
 def steepest(chain: Chained, scales: Float[Array, " L"], layers: Layers) -> Float[Array, ""]:
     """Return a, the most that a step takes away of a part of the residual, from below.
 
@@ -106,11 +148,6 @@ def steepest(chain: Chained, scales: Float[Array, " L"], layers: Layers) -> Floa
     places = jnp.arange(chain.targets.size).reshape(chain.targets.shape)
     begun = jnp.sin(1.0 + 2.0 * places)
     return lax.fori_loop(0, _POWER_STEPS, once, (jnp.zeros(()), begun))[0]
-
-
-def fading(rate: Any, numpy: Any = jnp) -> Any:
-    """Return how fast at least what is steepest fades, a step: 1 - |1 - a| <= -log |1 - a|."""
-    return numpy.maximum(numpy.minimum(rate, 2 - rate), 1e-300)
 
 
 def _longest(
@@ -142,6 +179,7 @@ def before_record(
     stop: Int[Array, ""],
     *,
     fused: bool,
+    momentum: Momentum | None = None,
 ) -> tuple[Any, Int[Array, ""]]:
     """Return a state by jumps, as near to a record as real steps are to begin, and its step.
 
@@ -151,40 +189,40 @@ def before_record(
         step: The step.
         stop: That of the record.
         fused: See `lanes.as_one_function`.
+        momentum: How the run takes its steps, if with momentum.
     """
     pace = constants.pace
-    chain = chained(constants)
+    flow = Plain(constants) if momentum is None else WithMomentum(constants, momentum)
+    chain, limit = flow.chain, STEEPEST * flow.limit
 
     def there(state: Any) -> Any:
-        layers = state.corrections
-        rate = steepest(chain, state.scales, layers)
-        settling = jnp.ceil(pace.settling / fading(rate))
-        left = (stop - step) - settling
-        longest = _longest(chain, pace, layers, state.scales, step)
+        ready, now = flow.ready(state, step)
+        layers = ready.corrections
+        rate = steepest(chain, ready.scales, layers)
+        settling = jnp.ceil(pace.settling / flow.fading(rate))
+        left = (stop - now) - settling
+        longest = _longest(chain, pace, layers, ready.scales, now)
         decay = jnp.max(-chain.logs)
-        division = divided(left, longest, rate, decay, pace.parts, jnp)
+        tail = flow.tail(rate, pace.parts)
+        division = divided(left, longest, rate, tail, decay, pace.parts, jnp)
         # Real steps are cheaper than so short jumps.
-        pays = (rate < STEEPEST) & (left > LEAST_A_STAGE * division.stages)
+        pays = (rate < limit) & (left > LEAST_A_STAGE * division.stages)
+        pays &= division.shortest > flow.shortest
         jumps = jnp.where(pays, division.equal + division.halved, 0).astype(jnp.int64)
-        go = as_one_function(_jumped) if fused else _jumped
-        scales, made = go(
-            chain,
-            state.scales,
-            layers,
+        made = flow.jumped(
+            state,
+            ready,
             rate,
             jnp.where(pays, division.length, 1.0),
             jnp.where(pays, division.equal, 0).astype(jnp.int64),
             jnp.where(pays, division.halved, 0).astype(jnp.int64),
+            fused=fused,
         )
         # What is not a number is none of these.
-        within = steepest(chain, scales, made) < jnp.minimum(RISE * rate, STEEPEST)
-        pays = pays & within
+        within = steepest(chain, made.scales, made.corrections) < jnp.minimum(RISE * rate, limit)
+        pays = pays & within & ready.active
         begun = jnp.where(pays, (stop - settling).astype(jnp.int64), step)
-        after = state._replace(
-            corrections=made,
-            scales=scales,
-            counts=state.counts + jnp.stack([begun - step, jumps]),
-        )
+        after = made._replace(counts=state.counts + jnp.stack([begun - now, jumps]))
         return jax.tree.map(lambda new, old: jnp.where(pays, new, old), after, state), begun
 
     here = state.active & (step >= pace.first) & (step < stop)

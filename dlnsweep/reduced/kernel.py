@@ -9,7 +9,7 @@ are small, and the tolerance may be finer than float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced import compact_descent, jumps
 from dlnsweep.reduced.chain import Chain, Descent
 from dlnsweep.reduced.compact_descent import Blocks, Constants, State, activations, signals
+from dlnsweep.reduced.momentum import Momentum
 from dlnsweep.reduced.prepare import Prepared
 from dlnsweep.reduced.reduction import Sizes
 
@@ -168,13 +169,21 @@ class ReducedKernel(Kernel):
 
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
-        if state.memory:
-            return self._advance_with_momentum(inputs.constants, state, step, stop)
+        constants = inputs.constants
         if self.jumps:
-            state, step = jumps.before_record(inputs.constants, state, step, stop, fused=self.fused)
+            state, step = jumps.before_record(
+                constants, state, step, stop, fused=self.fused, momentum=self._momentum(constants)
+            )
+        if state.memory:
+            return self._advance_with_momentum(constants, state, step, stop)
         return compact_descent.advance(
-            inputs.constants, state, step, stop, early_exit=self.early_exit, fused=self.fused
+            constants, state, step, stop, early_exit=self.early_exit, fused=self.fused
         )
+
+    def _momentum(self, constants: Constants) -> Momentum | None:
+        if self.training.optimizer == "gradient_descent":
+            return None
+        return Momentum(self.training.optimizer == "nesterov", partial(self._step, constants))
 
     def _advance_with_momentum(
         self, constants: Constants, state: State, step: Array, stop: Array
@@ -212,7 +221,7 @@ class ReducedKernel(Kernel):
             changes = list(memory)
         old = (*state.corrections, state.scales)
         *corrections, scales = (x + c for x, c in zip(old, changes, strict=True))
-        new = State(tuple(corrections), scales, memory, active, diverged_step)
+        new = State(tuple(corrections), scales, memory, active, diverged_step, state.counts)
         kept = state._replace(active=active, diverged_step=diverged_step)
         return jax.tree.map(lambda x, y: jnp.where(active, x, y), new, kept)
 

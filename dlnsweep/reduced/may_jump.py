@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dlnsweep.contracts.network import ALL_STEPS
+from dlnsweep.contracts.network import ALL_MOMENTUM_STEPS, ALL_STEPS
 from dlnsweep.settings.run_settings import RunSettings
 
 # Shorter runs take their steps: to compile jumps, once a program, takes as long as some hundreds of
 # thousands of steps.
 _LEAST_STEPS = 200_000
+_OPTIMIZERS = ("gradient_descent", "momentum", "nesterov")
 
 
 def may_jump(row: RunSettings) -> bool:
     """Return whether runs of a batch may jump where the reduced kernel trains them."""
-    plain = row["training.optimizer"] == "gradient_descent"
-    long = int(row["training.num_steps"]) >= _LEAST_STEPS
-    return plain and long and not row.get(ALL_STEPS)
+    optimizer = row["training.optimizer"]
+    jumps = optimizer in _OPTIMIZERS and int(row["training.num_steps"]) >= _LEAST_STEPS
+    steps = row.get(ALL_STEPS)
+    if optimizer != "gradient_descent":
+        steps = steps or row.get(ALL_MOMENTUM_STEPS)
+    return jumps and not steps

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from dlnsweep.reduced.chain import Descent, settling_steps
+from dlnsweep.reduced.chain import SETTLED, Descent, settling_steps
 from dlnsweep.reduced.gaps import divided
-from dlnsweep.reduced.jumps import LEAST_A_STAGE, RISE, STEEPEST, Pace, fading
+from dlnsweep.reduced.jumps import LEAST_A_STAGE, RISE, STEEPEST, Pace
 from dlnsweep.reduced.reduction import Rehearsal
+from dlnsweep.reduced.slow import Slow, fading, shortest_of, slow_of, tail_of
 
 # The share of the sweep's tolerance that jumps may be wrong by; the truncation has the rest.
 SHARE = 0.25
@@ -28,6 +30,9 @@ _STRIDE, _FIRST = 1.0, 500
 # 13 / t: a jump begins where that is less than what is allowed (after 500 steps 6e-5 was seen,
 # after 1000 8e-6).
 _UNSETTLED = 13.0**4 / 4
+# With momentum b the terms k U' and m U'' leave out k / 12 of that power and less, of Nesterov's
+# 1.5 / (1 - b) of it: so many times what plain steps leave out, over b / (1 - b).
+_BY_MOMENTUM = 6.0
 # Real steps before a record fade what is fast by a share of what may be wrong, whose logarithm is
 # this times that: jumps have left little. In each later trial more, over 1 / a.
 _FADED, _MORE_SETTLING = 1 / 3, 2.0
@@ -53,32 +58,47 @@ def paces(
         tolerance: The sweep's.
         steps: The recorded steps.
     """
-    decay = float(np.max(descent.rates)) * descent.weight_decay
+    decay, unit = float(np.max(-_slow(descent).logs)), 1 / (1 - descent.momentum)
     allowed = SHARE * tolerance
-    settled = _settled(rehearsal)
-    if not np.isfinite(settled) or _LEFT_OUT * decay**2 > allowed:
+    settled = _settled(descent, rehearsal)
+    if not np.isfinite(settled) or not _LEFT_OUT * (unit * decay) ** 2 <= allowed:
         return []
+    unsettled = _UNSETTLED * (1 + _BY_MOMENTUM * (unit - 1))
     longest = min(_LONGEST, float(np.cbrt(allowed / _ERROR)))
     found = []
     for trial, parts in enumerate(_PARTS):
-        first = max(settled, max(_FIRST, np.cbrt(_UNSETTLED / allowed)) * (1 + trial))
+        first = max(settled, (1 + trial) * max(_FIRST * unit, np.cbrt(unsettled / allowed)))
         settling = -_FADED * np.log(allowed) + trial * _MORE_SETTLING
         numbers = (first, _STRIDE * longest, longest, _ARRIVED[trial], settling, parts)
         found.append(Pace(*map(np.float64, numbers)))
     return found if share_of_steps(found, descent, rehearsal, steps) < _MOST else []
 
 
-def _settled(rehearsal: Rehearsal) -> float:
+def _slow(descent: Descent) -> Slow:
+    decays = descent.rates * descent.weight_decay
+    return slow_of(decays, descent.momentum, np, nesterov=descent.nesterov)
+
+
+def _settled(descent: Descent, rehearsal: Rehearsal) -> float:
     """Return the step from which on no part is too steep, and what has alternated has faded.
 
     Not a moment between two that are too steep: what a jump passes over there could grow.
     """
-    steep = np.flatnonzero(rehearsal.stiffness >= STEEPEST)
+    steep = np.flatnonzero(rehearsal.stiffness >= STEEPEST * descent.stable_below)
     left = int(steep[-1]) + 1 if len(steep) else 0
     if left == len(rehearsal.times):
         return np.inf
-    fades = settling_steps(float(np.max(rehearsal.stiffness[left:])))
+    stiffness = float(np.max(rehearsal.stiffness[left:]))
+    fades = settling_steps(stiffness)
+    if descent.momentum:
+        # What is less steep than this does not oscillate.
+        swings = (1 - np.sqrt(descent.momentum)) ** 2
+        fades = np.log(SETTLED) / np.log1p(-_fading(descent, max(stiffness, swings)))
     return max(rehearsal.exact, float(np.ceil(rehearsal.times[left] + fades)))
+
+
+def _fading(descent: Descent, stiffness: Any) -> Any:
+    return fading(stiffness, descent.momentum, np, nesterov=descent.nesterov)
 
 
 def share_of_steps(
@@ -99,24 +119,29 @@ def share_of_steps(
         return 1.0
     ends = np.asarray(steps, dtype=float)
     stiffness = np.interp(ends, rehearsal.times[1:], rehearsal.stiffness[1:])
-    decay = float(np.max(descent.rates)) * descent.weight_decay
-    return sum(_cost(pace, stiffness, decay, ends) for pace in paces[:2]) / ends[-1]
+    return sum(_cost(pace, descent, stiffness, ends) for pace in paces[:2]) / ends[-1]
 
 
 def _cost(
-    pace: Pace, stiffness: Float[np.ndarray, " n"], decay: float, steps: Float[np.ndarray, " n"]
+    pace: Pace, descent: Descent, stiffness: Float[np.ndarray, " n"], steps: Float[np.ndarray, " n"]
 ) -> float:
     """Return what a run takes, in steps."""
+    slow, shortest = _slow(descent), 0.0
+    decay = float(np.max(-slow.logs))
     begun, gaps = steps[:-1], np.diff(steps)
     rises = stiffness[1:] > RISE * stiffness[:-1]
     stiffness = stiffness[:-1]
-    settling = np.minimum(gaps, pace.settling / fading(stiffness, np))
+    fades = _fading(descent, stiffness)
+    settling = np.minimum(gaps, pace.settling / fades)
     # A gap that begins before jumps do is taken step by step, however long it is.
     left = np.where(begun >= pace.first, gaps - settling, 0.0)
     # As if weights always moved.
     longest = np.minimum(pace.stride * np.maximum(begun, 1.0), pace.decay / max(decay, 1e-300))
-    division = divided(left, longest, stiffness, decay, pace.parts, np)
+    rate = tail = stiffness * np.min(slow.speeds)
+    if descent.momentum:
+        tail, shortest = tail_of(fades, pace.parts), shortest_of(slow, np)
+    division = divided(left, longest, rate, tail, decay, pace.parts, np)
     jumps = _STAGE * division.stages
-    pays = left > LEAST_A_STAGE * division.stages
+    pays = (left > LEAST_A_STAGE * division.stages) & (division.shortest > shortest)
     jumping = np.where(pays, jumps + np.where(rises, left, 0.0), left)
     return float(np.sum(gaps - left + jumping))

@@ -4,6 +4,7 @@ The certificate of `reduced_jumps.py` trains networks as sweeps do, of which mos
 into their bases. Here a network is so small that its bases are whole: the reduced kernel's steps
 and jumps are those of gradient descent itself, its rehearsal is the run by all steps, and random
 networks of depth 2 to 6, weight decays and rates up to instability cost less than a second each.
+With `--momentum` their steps are heavy ball's and Nesterov's by turns.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import itertools
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dlnsweep.contracts.descent import Inputs
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.numerics.lanes import ONE_FUNCTION_OPTIONS
 from dlnsweep.numerics.lazy import jax, jnp, lax
@@ -24,7 +27,9 @@ from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.reduced import compact_descent, jumps, pacing
 from dlnsweep.reduced.chain import Descent
+from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.reduction import Rehearsal
+from dlnsweep.reduced.slow import limit_of
 from tests.benchmarks.tables import Table, machine
 
 _WIDTH, _OUTPUTS, _RANK, _OFF = 10, 5, 3, 2
@@ -58,7 +63,7 @@ class _Drawn(NamedTuple):
     steps: np.ndarray
 
 
-def drawn(number: int) -> _Drawn:
+def drawn(number: int, *, momentum: bool) -> _Drawn:
     """Return a random network."""
     rng = np.random.default_rng([23, number])
 
@@ -87,7 +92,13 @@ def drawn(number: int) -> _Drawn:
     rates *= rng.uniform(*_STEEP) / np.linalg.eigvalsh(kernel)[-1]
     far = number >= _FIRST_FAR
     folds = log(_FAR_FOLDS if far else _FOLDS) if number % 7 else 0.0
-    descent = Descent(inputs, targets, rates, folds / _STEPS / float(np.max(rates)), 1.0)
+    beta, nesterov = 0.0, number % 2 == 1
+    if momentum:
+        # From 0.5 to 0.99.
+        beta = 1 - log((0.01, 0.5))
+        rates *= limit_of(beta, nesterov=nesterov) / 2
+    decay = folds / _STEPS / float(np.max(rates)) * (1 - beta)
+    descent = Descent(inputs, targets, rates, decay, 1.0, beta, nesterov and momentum)
     space = np.linspace if number % 4 == 3 else np.geomspace
     steps = np.unique(space(1, _STEPS, _RECORDS).round().astype(np.int64))
     # Of one length, whatever was there twice.
@@ -96,19 +107,22 @@ def drawn(number: int) -> _Drawn:
 
 
 @cache
-def _program(depth: int) -> Any:
+def _program(depth: int, optimizer: str) -> Any:
     """Return what trains a network of a depth."""
+    training: Any = SimpleNamespace(optimizer=optimizer)
+    nothing: Any = None
+    kernel = ReducedKernel(
+        training, nothing, early_exit=True, precision="float64", fused=True, jumps=True
+    )
 
     def run(constants: Any, off: Any, steps: Any) -> Any:
-        state = compact_descent.start(constants, momentum=False)
+        state = compact_descent.start(constants, momentum=optimizer != "gradient_descent")
+        inputs = Inputs(constants, constants.weight_decay, nothing, nothing)
         state = state._replace(counts=jnp.zeros(2, jnp.int64))
 
         def record(carry: Any, stop: Any) -> Any:
             state, step = carry
-            state, step = jumps.before_record(constants, state, step, stop, fused=True)
-            state = compact_descent.advance(
-                constants, state, step, stop, early_exit=True, fused=True
-            )
+            state = kernel.advance(inputs, state, step, stop)
             layers = [
                 c * w + d
                 for c, w, d in zip(state.scales, constants.forward, state.corrections, strict=True)
@@ -147,12 +161,13 @@ def trained(own: _Drawn, pace: jumps.Pace) -> Any:
             rates=jnp.asarray(descent.rates),
             weight_decay=jnp.float64(descent.weight_decay),
             data_fit_scale=jnp.float64(1.0),
-            momentum=jnp.float64(0.0),
+            momentum=jnp.float64(descent.momentum),
             blocks=nothing,
             limit=jnp.float64(1e12),
             pace=jumps.Pace(*map(jnp.float64, pace)),
         )
-        program = _program(len(own.weights))
+        optimizer = "nesterov" if descent.nesterov else "momentum"
+        program = _program(len(own.weights), optimizer if descent.momentum else "gradient_descent")
         return jax.tree.map(
             np.asarray, program(constants, jnp.asarray(own.off), jnp.asarray(own.steps))
         )
@@ -164,17 +179,18 @@ def apart(found: Any, judged: Any) -> float:
     return max(float(np.max(deviations_of(name, a, b)[1:])) for name, a, b in pairs)
 
 
-def measure(table: Table, number: int) -> float:
+def measure(table: Table, number: int, *, momentum: bool) -> float:
     """Add the row of a network; return its error beside what is allowed, -1 where none jumps."""
-    own = drawn(number)
+    own = drawn(number, momentum=momentum)
+    exact = _EXACT / (1 - own.descent.momentum)
     (truth, rates), _, alive = trained(own, jumps.STEP_BY_STEP)
-    if not alive or np.max(rates[own.steps > _EXACT]) > 1.99:
+    if not alive or np.max(rates[own.steps > exact]) > 0.995 * own.descent.stable_below:
         # No run of the reduced kernel: unstable after its pilot's own steps.
         return -1.0
     first = int(np.argmax(own.steps > 0)) - 1
     stiffness = np.concatenate([[np.inf], rates[first + 1 :]])
     times = own.steps[first:].astype(float)
-    path = Rehearsal(times, np.ones(len(times)), _EXACT, stiffness)
+    path = Rehearsal(times, np.ones(len(times)), exact, stiffness)
     paces = pacing.paces(own.descent, path, own.tolerance, own.steps[first:])
     estimate = error = np.inf
     before, counts, trials = None, np.zeros(2), 0
@@ -189,9 +205,10 @@ def measure(table: Table, number: int) -> float:
         before = found
     held = np.isfinite(error)
     table.add(
-        number, len(own.weights), rates[first + 1], np.max(rates[own.steps > _EXACT]),
+        number, len(own.weights), rates[first + 1], np.max(rates[own.steps > exact]),
         own.tolerance, trials if held else 0, int(counts[1]), int(counts[0]),
         estimate if held else 0.0, error if held else 0.0,
+        *([own.descent.momentum, "nesterov" if own.descent.nesterov else "momentum"] * momentum),
     )  # fmt: skip
     return error / max(pacing.SHARE * own.tolerance, 3 * estimate) if held else -1.0
 
@@ -201,17 +218,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--networks", type=int, default=300)
+    parser.add_argument("--momentum", action="store_true")
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     where = machine()
     table = Table(
         "Jumps of small whole networks beside their steps; trials 0 where all steps are taken",
         ["network", "depth", "steepest at first", "steepest later", "tolerance", "trials", "jumps",
-         "jumped over", "estimate", "error"],
+         "jumped over", "estimate", "error", *(["momentum", "optimizer"] * arguments.momentum)],
     )  # fmt: skip
     found = []
     for number in range(arguments.first, arguments.first + arguments.networks):
-        found.append(measure(table, number))
+        found.append(measure(table, number, momentum=arguments.momentum))
         if found[-1] > 1 or number % 20 == 19:
             jumping = [one for one in found if one >= 0]
             worst = max(jumping, default=0.0)
