@@ -2,6 +2,7 @@
 
 Random sweeps of deep linear networks, each trained by the reduced kernel as it does and once more
 step by step in the same bases: how far apart their records are, beside what outcomes say of jumps.
+With `--momentum` they take heavy ball's and Nesterov's steps by turns.
 """
 
 from __future__ import annotations
@@ -33,8 +34,17 @@ _FIRST_STEEP = 40
 _STEEP = 0.6, 2.0
 
 
-def drawn(number: int) -> dict[str, Any]:
+def drawn(number: int, *, momentum: bool) -> dict[str, Any]:
     """Return a random sweep: one program, with rates and decays of its own for each run."""
+    sweep = _plain(number)
+    if momentum:
+        less = np.exp(np.random.default_rng([29, number]).uniform(*np.log([0.02, 0.5])))
+        name = ("momentum", "nesterov")[number % 2]
+        sweep["training"] |= {"optimizer": name, "momentum": 1 - float(less)}
+    return sweep
+
+
+def _plain(number: int) -> dict[str, Any]:
     rng = np.random.default_rng([19, number])
 
     def log(low: float, high: float) -> float:
@@ -105,9 +115,9 @@ def _steep(sweep: dict[str, Any], number: int, rng: np.random.Generator) -> dict
     return sweep
 
 
-def measure(table: Table, number: int) -> float:
+def measure(table: Table, number: int, *, momentum: bool) -> float:
     """Add a row for each run of a sweep; return the worst error beside what is allowed."""
-    settings = drawn(number)
+    settings = drawn(number, momentum=momentum)
     plan = make_plan(Sweep.from_dict(settings))
     worst = 0.0
     begun = time.process_time()
@@ -150,6 +160,7 @@ def main() -> int:
     """Print the worst, and write all runs if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweeps", type=int, nargs="+", default=[*range(3), *range(40, 46)])
+    parser.add_argument("--momentum", action="store_true")
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     where = machine()
@@ -160,7 +171,7 @@ def main() -> int:
     )  # fmt: skip
     worst = 0.0
     for number in arguments.sweeps:
-        worst = max(worst, measure(table, number))
+        worst = max(worst, measure(table, number, momentum=arguments.momentum))
         print(f"sweep {number}: worst error so far {worst:.3g} of what is allowed", flush=True)
         if arguments.csv:
             table.write_csv(arguments.csv, where)

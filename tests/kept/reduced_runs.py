@@ -72,6 +72,14 @@ def _reduced_jumps() -> Iterator[Statement]:
     fine = [row for row in far if row["tolerance"] < 1e-6]
     yield says("{} jump, {} of them", len(far), len(fine))
     yield says("none is wrong by {} of what is allowed or more", max(map(_beside_allowed, far)))
+    own, rows = _networks("reduced_chains_momentum")
+    yield says("of {} networks {} jump", len(rows), len(own))
+    both = {row["optimizer"] for row in own}
+    assert both == {"momentum", "nesterov"}
+    yield says("up to a momentum of {},", max(row["momentum"] for row in own))
+    yield says("wrong by at most {} of what", max(map(_beside_allowed, own)))
+    shares = median(row["jumped over"] / 200_000 for row in own)
+    yield says("over {} % of the steps", 100 * shares)
 
 
 def _networks(name: str) -> tuple[list[dict[str, Any]], Sequence[dict[str, Any]]]:
@@ -101,6 +109,6 @@ PARTS = [
         FILE,
         "Jumps of reduced runs",
         _reduced_jumps,
-        settings=("depth 2 to 6", "0.9 of a part", "from 1e-8"),
+        settings=("depth 2 to 6", "0.9 of a part", "from 1e-8", "0.5 to 0.99", "200 000 steps"),
     ),
 ]
