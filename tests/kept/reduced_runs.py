@@ -77,9 +77,9 @@ def _reduced_jumps() -> Iterator[Statement]:
     both = {row["optimizer"] for row in own}
     assert both == {"momentum", "nesterov"}
     yield says("up to a momentum of {},", max(row["momentum"] for row in own))
-    yield says("wrong by at most {} of what", max(map(_beside_allowed, own)))
     shares = median(row["jumped over"] / 200_000 for row in own)
     yield says("over {} % of the steps", 100 * shares)
+    yield says("that same larger one is {}.", max(map(_beside_allowed, own)))
 
 
 def _networks(name: str) -> tuple[list[dict[str, Any]], Sequence[dict[str, Any]]]:
