@@ -136,6 +136,8 @@ ALL_STEPS = "sweep.all_steps"
 ALL_MOMENTUM_STEPS = "sweep.all_momentum_steps"
 # Likewise: there in a folder that was begun where LLVM does not find the bases of reduced runs.
 BASES_BY_NUMPY = "sweep.bases_by_numpy"
+# Likewise: there in a folder that was begun where LLVM does not take steps of reduced runs.
+STEPS_BY_XLA = "sweep.steps_by_xla"
 # Of vector instructions, one core: within a factor of three of what is measured of networks that
 # are small enough (results/kept/speed/simd_dense.csv and simd_border.csv).
 _SIMD_FLOPS_A_SECOND = 30e9

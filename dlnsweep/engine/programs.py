@@ -6,7 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from dlnsweep.contracts.drawing import Sections
-from dlnsweep.contracts.network import ALL_STEPS, AUTO_TAKES, BASES_BY_NUMPY, network_of
+from dlnsweep.contracts.network import (
+    ALL_STEPS,
+    AUTO_TAKES,
+    BASES_BY_NUMPY,
+    STEPS_BY_XLA,
+    network_of,
+)
 from dlnsweep.engine.jumps import JumpProgram
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.sample_vectors import (
@@ -21,6 +27,7 @@ from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.lane import Lane
 from dlnsweep.reduced.may_jump import may_jump
 from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
+from dlnsweep.reduced.stepped import SteppedProgram, pays
 from dlnsweep.settings.run_settings import RunSettings
 
 Made = TypeVar("Made")
@@ -92,10 +99,13 @@ class Programs:
         platform = device_description()["platform"]
         sections = draw.drawing.sections
         sizes, layout = common_sizes(lanes), reduced_layout(platform, len(lanes))
-        jumps = platform == "cpu" and layout.vectorized == 1 and may_jump(row)
-        key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout, jumps)
-
+        alone = platform == "cpu" and layout.vectorized == 1
+        jumps = alone and may_jump(row)
         plain = sections.training.optimizer == "gradient_descent"
+        stepped = alone and plain and not jumps and not row.get(STEPS_BY_XLA)
+        stepped = stepped and pays(sizes, len(lanes[0].start.data.inputs))
+        key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout, jumps)
+        key += (stepped,)
 
         def make() -> ReducedProgram:
             kernel = ReducedKernel(
@@ -108,7 +118,7 @@ class Programs:
                 jumps=jumps,
             )
             name = f"{sections.static_key()} {row['sweep.precision']}"
-            return ReducedProgram(kernel, lanes, layout, name)
+            return (SteppedProgram if stepped else ReducedProgram)(kernel, lanes, layout, name)
 
         return self.once(key, make)
 

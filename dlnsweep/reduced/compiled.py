@@ -7,6 +7,8 @@ the next their sizes and addresses grow by as much as a stage keeps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -40,7 +42,7 @@ class Compiled:
         self._outer, self._inner = outer, inner
         self._targets = _filled(layers.targets.T)
         self._residual = _zeros(rank, outer[-1])
-        self._corrections = [_filled(d.T) for d in layers.corrections]
+        self._corrections = [_squared(d.T) for d in layers.corrections]
         # Matrices, and below them room for g_i and h_i.
         self._straight = [_zeros(_wide(n) + room, a) for n, a in zip(inner, above, strict=True)]
         self._back = [_zeros(_wide(n) + room, b) for n, b in zip(outer, below, strict=True)]
@@ -61,6 +63,17 @@ class Compiled:
         self._squares = np.zeros(stages)
         # 1, c, and -eta_j.
         self._numbers = np.ones(2 + depth)
+        self._tabled: object = None
+        # Where every G_j is diagonal M_j and N_j are made of D_j anew when a step ends, which takes
+        # less than to add to them what is added to D_j.
+        self._aligned = all(straight.ndim == 1 for straight, _ in self._mixed)
+        self._merging = np.zeros((0, 0), np.int64)
+        if self._aligned:
+            self._scales = np.array(layers.scales)
+            self._forward = [_filled(a.T) for a in layers.forward]
+            self._backward = [_filled(n) for n in layers.backward[1:]]
+            self._ones = np.ones(_wide(outer[-1]))
+            self._merging = np.array(self._put_together(), np.int64)
         self._step = np.array([row for part in self._rows() for row in part], np.int64)
         self._end = np.array(self._adding(), np.int64)
 
@@ -85,18 +98,76 @@ class Compiled:
         data_fit_scale: float,
     ) -> tuple[Float[np.ndarray, " L"], list[float]]:
         """Make a step; see `merged.Merged.step`."""
+        count = tableau.stages
+        self._tables(tableau, length, losses)
+        self._numbers[1], self._numbers[2:] = data_fit_scale, -rates
+        run(self._step, count)
+        self._add(count)
+        return self._decays[:, count].copy(), np.sqrt(self._squares[:count]).tolist()
+
+    def begin(self, corrections: Sequence[Matrix], scales: Float[np.ndarray, " L"]) -> None:
+        """Go on from these D_j and c_j; only where every G_j is diagonal."""
+        for own, given in zip(self._corrections, corrections, strict=True):
+            own[: given.shape[1], : given.shape[0]] = given.T
+        self._scales[:] = scales
+        run(self._merging, 1)
+
+    @property
+    def scales(self) -> Float[np.ndarray, " L"]:
+        """c_1, ..., c_L; only where every G_j is diagonal."""
+        return self._scales
+
+    def descend(
+        self,
+        tableau: Tableau,
+        rates: Float[np.ndarray, " L"],
+        losses: Float[np.ndarray, " L"],
+        data_fit_scale: float,
+        limit: float,
+    ) -> int:
+        """Take steps of gradient descent as long as ||Phi||^2 is within a limit; return how many.
+
+        Only where every G_j is diagonal.
+
+        Args:
+            tableau: `tableau.euler` of the most steps.
+            rates: eta_j.
+            losses: eta_j lambda.
+            data_fit_scale: c.
+            limit: The limit.
+        """
+        count = tableau.stages
+        self._tables(tableau, 1.0, losses)
+        self._numbers[1], self._numbers[2:] = data_fit_scale, -rates
+        run(self._step, count)
+        # What is not a number is beyond it.
+        beyond = np.flatnonzero(~(self._squares[:count] <= limit))
+        taken = int(beyond[0]) if len(beyond) else count
+        if taken:
+            # A stage of Euler's method is where the steps before it end.
+            self._add(taken)
+        return taken
+
+    def _tables(self, tableau: Tableau, length: float, losses: Float[np.ndarray, " L"]) -> None:
+        """Have the numbers of a method at hand."""
+        if self._tabled == (tableau, length, losses.tolist()):
+            return
         count, rank = tableau.stages, self._rank
         for j, loss in enumerate(losses.tolist()):
             decays, weights = decaying(tableau, length, loss)
             self._decays[j, : count + 1] = decays
             own = self._weights[j][: count + 1, : count * rank]
             own.reshape(count + 1, count, rank)[:] = weights[:, :, None]
-        self._numbers[1], self._numbers[2:] = data_fit_scale, -rates
-        run(self._step, count)
+        self._tabled = (tableau, length, losses.tolist())
+
+    def _add(self, count: int) -> None:
+        """Add up what so many stages have kept."""
         end = self._end.copy()
         end[:, ::2] += count * end[:, 1::2]
         run(end, 1)
-        return self._decays[:, count].copy(), np.sqrt(self._squares[:count]).tolist()
+        if self._aligned:
+            self._scales *= self._decays[:, count]
+            run(self._merging, 1)
 
     def _rows(self) -> list[list[list[int]]]:
         """Return what a stage does, layer by layer."""
@@ -203,7 +274,9 @@ class Compiled:
             left, right = self._weighted_values[j], self._weighted_signals[j]
             straight, back = self._straight[j], self._back[j]
             inner, outer = self._inner[j], self._outer[j]
-            pairs = [(values, left), (signals, right)] if j else [(values, left)]
+            pairs = [(values, left)]
+            if j and not self._aligned:
+                pairs.append((signals, right))
             for source, target in pairs:
                 a, c = _rows_of(source), _rows_of(target)
                 rows.append(
@@ -211,11 +284,10 @@ class Compiled:
                         Kind.SCALE, m=source.shape[1], a=a[0], a_row=a[1], c=c[0], c_row=c[1], **own
                     )
                 )
-            parts = [
-                (corrections, inner, left, signals),
-                (straight, inner, left, straight[_wide(inner) :]),
-            ]
-            if j:
+            parts = [(corrections, inner, left, signals)]
+            if not self._aligned:
+                parts.append((straight, inner, left, straight[_wide(inner) :]))
+            if j and not self._aligned:
                 parts.append((back, outer, right, back[_wide(outer) :]))
             for target, size, weighted, kept in parts:
                 width = target.shape[1]
@@ -226,6 +298,40 @@ class Compiled:
                         b=_place(kept), b_row=width, c=_place(target), c_row=width,
                     )
                 )  # fmt: skip
+        return rows
+
+    def _put_together(self) -> list[list[int]]:
+        """Return what makes M_j and N_j of D_j where every G_j is diagonal."""
+        found = []
+        for j, corrections in enumerate(self._corrections):
+            scale = _place(self._scales[j:])
+            shared = self._mixed[j][0] if j < self._depth - 1 else self._ones
+            found += self._combined(
+                Kind.MIXED, self._forward[j], corrections, shared, self._straight[j], scale
+            )
+            if j:
+                shared = self._mixed[j - 1][0]
+                found += self._combined(
+                    Kind.TURNED, self._backward[j - 1], corrections, shared, self._back[j], scale
+                )
+        return found
+
+    def _combined(
+        self, kind: Kind, whole: Matrix, change: Matrix, shared: _Mixed, made: Matrix, scale: int
+    ) -> list[list[int]]:
+        """Return what adds a change to a matrix times c_j in the columns that G_j shares."""
+        width = len(shared)
+        own: dict[str, _Number] = {"rows": len(whole), "s": scale}
+        own |= {"a_row": whole.shape[1], "c_row": made.shape[1]}
+        rows = [
+            operation(
+                kind, m=width, a=_place(whole), b=_place(change), b_row=change.shape[1],
+                c=_place(made), a_column=_place(shared), **own,
+            )
+        ]  # fmt: skip
+        if width < made.shape[1]:
+            a, c = _place(whole[:, width:]), _place(made[:, width:])
+            rows.append(operation(Kind.SCALE, m=made.shape[1] - width, a=a, c=c, **own))
         return rows
 
 

@@ -36,6 +36,8 @@ class Kind(IntEnum):
     SCALE: C = s A; row i by the number n i places further.
     ACROSS: C = A with column t times s_t.
     RESIDUAL: C = s (A - B), and the sum of squares of A - B where the column stride points.
+    MIXED: C = s A + B with column t times what lies at the column stride.
+    TURNED: The same with the transpose of B.
     """
 
     PRODUCT = 0
@@ -44,6 +46,8 @@ class Kind(IntEnum):
     SCALE = 3
     ACROSS = 4
     RESIDUAL = 5
+    MIXED = 6
+    TURNED = 7
 
 
 # The columns of a table; each has what it is at first, and what a round adds. Of A entry (i, t)
@@ -167,6 +171,8 @@ class _Emitter:
             (Kind.SCALE, self._elementwise),
             (Kind.ACROSS, self._elementwise),
             (Kind.RESIDUAL, self._elementwise),
+            (Kind.MIXED, self._combined),
+            (Kind.TURNED, self._combined),
         ):
             block = b.append_basic_block()
             switch.add_case(self.word(int(kind)), block)
@@ -329,3 +335,35 @@ class _Emitter:
         begun = [self._zeros()] if kind is Kind.RESIDUAL else []
         for total in self.loop(fields["rows"], rows, begun):
             b.store(self._summed(total), self._at(fields["a_column"]))
+
+    def _combined(self, kind: Kind, fields: dict[str, Any]) -> None:
+        b = self.builder
+        share = self._spread(self._at(fields["s"]))
+
+        def rows(row: Any, _: Any) -> list[Any]:
+            own = self._at(fields["a"], b.mul(row, fields["a_row"]))
+            target = self._at(fields["c"], b.mul(row, fields["c_row"]))
+
+            def some(place: Any, _: Any) -> list[Any]:
+                if kind is Kind.MIXED:
+                    other = self._load(self._at(fields["b"], b.mul(row, fields["b_row"]), place))
+                else:
+                    other = self._column(fields, row, place)
+                factor = self._load(self._at(fields["a_column"], place))
+                value = b.fmul(share, self._load(b.gep(own, [place])))
+                self._store(self._add(value, factor, other), b.gep(target, [place]))
+                return []
+
+            return self.loop(fields["m"], some, step=VECTOR)
+
+        self.loop(fields["rows"], rows)
+
+    def _column(self, fields: dict[str, Any], column: Any, first: Any) -> Any:
+        """Return a vector of one column of B, from a row on."""
+        b, lane = self.builder, ir.IntType(32)
+        made = ir.Constant(self.vector, None)
+        for k in range(VECTOR):
+            row = b.mul(b.add(first, self.word(k)), fields["b_row"])
+            number = b.load(self._at(fields["b"], row, column))
+            made = b.insert_element(made, number, lane(k))
+        return made

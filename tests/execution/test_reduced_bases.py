@@ -10,7 +10,7 @@ import pytest
 from spec_samples import sweep
 
 from dlnsweep.cli.files import _vectors_here
-from dlnsweep.contracts.network import BASES_BY_NUMPY
+from dlnsweep.contracts.network import BASES_BY_NUMPY, STEPS_BY_XLA
 from dlnsweep.engine.programs import Programs
 from dlnsweep.errors import RunError
 from dlnsweep.execution import reduced_bases
@@ -25,7 +25,7 @@ from dlnsweep.simd.llvm import is_usable
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
-WORD = {"reduced_bases": "llvm"}
+WORD = {"reduced_bases": "llvm_steps"}
 TEACHER = {"kind": "teacher", "signal_dim": 1, "measurement_dim": 2, "num_samples": 3}
 
 
@@ -41,9 +41,13 @@ def asked(seeds: int = 2, kernel: str = "reduced", **options: Any) -> Sweep:
     )
 
 
-def by_numpy(root: Path) -> set[bool]:
+def told(root: Path, word: str) -> set[bool]:
     store = Store.open(root)
-    return {BASES_BY_NUMPY in _inputs(store, number)[1] for number, _ in store.batches()}
+    return {word in _inputs(store, number)[1] for number, _ in store.batches()}
+
+
+def by_numpy(root: Path) -> set[bool]:
+    return told(root, BASES_BY_NUMPY)
 
 
 def test_a_folder_keeps_what_it_was_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -55,6 +59,7 @@ def test_a_folder_keeps_what_it_was_begun_with(tmp_path: Path, monkeypatch: pyte
     for root, numpy in ((new, False), (old, True)):
         prepare(asked(3), root)
         assert by_numpy(root) == {numpy}
+        assert told(root, STEPS_BY_XLA) == {numpy}
         assert of_new(make_plan(asked(go_on_from=str(root)))) == ({} if numpy else WORD)
     # Of what other machines have nothing is known here.
     prepare(asked(), tmp_path / "dask", how=f"{DASK}of two")
@@ -64,6 +69,13 @@ def test_a_folder_keeps_what_it_was_begun_with(tmp_path: Path, monkeypatch: pyte
         description["sweep"]["reduced_bases"] = word
         (new / "sweep.json").write_text(json.dumps(description))
         assert by_numpy(new) == {True}
+    # One that was begun when LLVM found the bases alone.
+    description["sweep"]["reduced_bases"] = "llvm"
+    (new / "sweep.json").write_text(json.dumps(description))
+    assert by_numpy(new) == {False}
+    assert told(new, STEPS_BY_XLA) == {True}
+    taken = of_new(make_plan(asked(go_on_from=str(new))))
+    assert taken == {"reduced_bases": "llvm"}
 
 
 def test_only_where_a_run_may_be_reduced(monkeypatch: pytest.MonkeyPatch):
@@ -113,11 +125,11 @@ def test_runs_and_receipts_are_of_what_the_folder_says(
     made: list[bool] = []
     advance = chain.Chain.advance
 
-    def told(self: Any, *arguments: Any) -> list[float]:
+    def watched(self: Any, *arguments: Any) -> list[float]:
         made.append(self.compiled)
         return advance(self, *arguments)
 
-    monkeypatch.setattr(chain.Chain, "advance", told)
+    monkeypatch.setattr(chain.Chain, "advance", watched)
     for numpy in (False, True):
         made.clear()
         with monkeypatch.context() as here:

@@ -82,6 +82,16 @@ def test_scalar_products_and_what_is_done_number_by_number(rows: int, n: int, m:
     np.testing.assert_array_equal(c, factors[0] * (a - other))
     assert abs(square[0] / np.sum((a - other) ** 2) - 1) <= ROUNDING
 
+    # A sum with another matrix, whose columns have factors of their own, and with its transpose.
+    across, turned = rng.normal(size=width), matrix(rng, width, rows)
+    rest = {**sides(b=other), "a_column": across.ctypes.data}
+    run(table(operation(Kind.MIXED, s=factors.ctypes.data, **own, **rest)), 1)
+    np.testing.assert_allclose(c, factors[0] * a + across * other, atol=ROUNDING)
+    rest |= sides(b=turned)
+    run(table(operation(Kind.TURNED, s=factors.ctypes.data, **own, **rest)), 1)
+    expected = factors[0] * a + across * turned[:, :rows].T
+    np.testing.assert_allclose(c, expected, atol=ROUNDING)
+
 
 def test_a_round_does_what_is_to_be_done_further_on():
     """Powers of a matrix, one after the other, each twice as large by then."""
