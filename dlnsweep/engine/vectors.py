@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +115,6 @@ class VectorProgram(Program):
 
     # Of a step its trace is needed.
     _keeps_whole = False
-    _ERRORS: ClassVar[frozenset[str]] = frozenset({"erf", "erfc"})
     # What stands in the lanes of a vector.
     _of_lanes = "runs"
 
@@ -176,7 +175,7 @@ class VectorProgram(Program):
     @property
     def has_error_function(self) -> bool:
         """Whether its step has erf, which takes as long here as many other operations."""
-        return any(not self._ERRORS.isdisjoint(steps.primitives) for steps in self._steps.values())
+        return any(steps.has_error_function for steps in self._steps.values())
 
     def _first_steps(self, constants: Any) -> Any:
         """Return the steps of runs that have nothing in common."""

@@ -49,6 +49,7 @@ class SampleSteps(Stepping):
         self._places = SamplePlaces(step, constants, dict(axes), self.lanes)
         self._memory = self._places.state
         self.operations, self.samples = step.operations, self._places.samples
+        self.primitives = frozenset(equation.name for equation in step.equations)
         self._sizes = function(self._module, step, self._places, active, itemsize)
 
     def constants(self, arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,6 +12,9 @@ from dlnsweep.simd.llvm import instruction_set
 from dlnsweep.simd.machine import Machine, lanes_of, new_module
 from dlnsweep.simd.memory import Memory
 
+# Functions that take as long here as many other operations.
+_ERRORS = frozenset({"erf", "erfc"})
+
 
 class Stepping:
     """Steps as vector instructions, and their machine code once it is needed.
@@ -22,19 +25,27 @@ class Stepping:
 
     Attributes:
         lanes: Numbers of a vector.
+        itemsize: Bytes of a number in the precision of training.
         operations: Operations of a step, roughly.
+        primitives: What JAX calls them.
         instruction_set: The name of the vector instructions.
     """
 
     operations: int
+    primitives: frozenset[str]
     # Where the state of the runs lies.
     _memory: Memory
 
     def __init__(self, itemsize: int, lanes: int | None) -> None:
-        self.lanes = lanes or lanes_of(itemsize)
+        self.itemsize, self.lanes = itemsize, lanes or lanes_of(itemsize)
         self._module: Any = new_module("dlnsweep")
         self.instruction_set = instruction_set()
         self._train: Any = None
+
+    @property
+    def has_error_function(self) -> bool:
+        """Whether a step has erf, which takes as long here as many other operations."""
+        return not _ERRORS.isdisjoint(self.primitives)
 
     def compile(self) -> None:
         """Make the machine code, unless it is there already; it takes about a second."""

@@ -1,8 +1,8 @@
 """Up to which step vector instructions pay: `python -m tests.benchmarks.simd_border`.
 
-Networks of two layers and of three, by `sweep.kernel = "simd"` and by the generic way, float64;
-with `--samples` by "simd_samples" in place of the first, of more and larger ones. How they are
-timed says `steps_in_turns`.
+Networks of two layers and of three, by `sweep.kernel = "simd"` and by the generic way, float64 or
+with `--float32` that; with `--samples` by "simd_samples" in place of the first, of more and larger
+ones. How they are timed says `steps_in_turns`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.benchmarks.steps_in_turns import Job, main, operations
 
-SAMPLES = "--samples" in sys.argv
+SAMPLES, PRECISION = "--samples" in sys.argv, "float32" if "--float32" in sys.argv else "float64"
 KERNELS = ("simd_samples" if SAMPLES else "simd", "generic")
 # Activation, inputs, width, samples, layers, optimizer.
 CASES = (
@@ -45,7 +45,7 @@ def document(case: tuple[Any, ...], kernel: str, steps: int, runs: int) -> dict[
         "network": {"kind": "mlp", "depth": layers, "width": width, "activation": activation},
         "training": {"learning_rate": 1e-3, "num_steps": steps, "optimizer": optimizer},
         "record": {"observables": ["loss"], "count": 2},
-        "sweep": {"seeds": runs, "kernel": kernel},
+        "sweep": {"seeds": runs, "kernel": kernel, "precision": PRECISION},
     }  # fmt: skip
 
 
@@ -63,11 +63,10 @@ def _cases() -> Iterator[tuple[str, int, dict[str, Job]]]:
 
 
 if __name__ == "__main__":
-    if SAMPLES:
-        sys.argv.remove("--samples")
+    sys.argv = [word for word in sys.argv if word not in ("--samples", "--float32")]
     sys.exit(
         main(
-            "where vector instructions pay, float64, one core: microseconds of the process a "
+            f"where vector instructions pay, {PRECISION}, one core: microseconds of the process a "
             "run-step",
             _cases(), KERNELS, first=50, rounds=5, seconds=0.3,
         )

@@ -135,6 +135,13 @@ def test_of_erf_samples_are_quicker_than_runs():
     assert asked(planned(case, kernel="auto"), "simd_all")[0] == "simd_samples"
 
 
+def test_of_erf_in_float32_the_generic_way_is_quicker():
+    case = {"problem": {**TEACHER, "num_samples": 64}, "network": {**MLP, "activation": "gelu"}}
+    kernel, why = asked(planned(case, kernel="auto", precision="float32"), "simd_samples")
+    assert kernel == "generic"
+    assert why.endswith("operations, and erf in float32")
+
+
 def test_the_word_of_a_folder_is_by_its_runs_and_its_network():
     def word(seeds: int, network: dict[str, Any]) -> dict[str, str]:
         problem = TEACHER if network["kind"] == "mlp" else {
