@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dlnsweep.contracts.registry import must_be
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -58,6 +60,7 @@ def register_claim(claim: Claim) -> Claim:
     Raises:
         ValueError: If the name is taken, or it is about no observable.
     """
+    must_be(claim, Claim, "register_claim")
     if claim.name in CLAIMS:
         raise ValueError(f"a claim named {claim.name!r} is registered already")
     if not claim.observables:

@@ -154,6 +154,11 @@ def register_figure(
     Raises:
         ValueError: If the kind is taken, or has no name.
     """
+    if not (isinstance(settings, type) and issubclass(settings, Figure)):
+        raise ValueError(
+            f"register_figure was given {show(settings)} for its settings; they are a subclass of "
+            "dlnsweep.figures.settings.Figure"
+        )
     register(FigureKind(settings, draw))
     return draw
 

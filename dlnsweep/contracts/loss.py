@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.registry import Registry, must_be
 from dlnsweep.contracts.words import add_word
 from dlnsweep.settings.training import LOSS_WORDS
 
@@ -39,6 +39,7 @@ def register_loss(loss: Loss) -> Loss:
     Raises:
         ValueError: If the name is taken, or is none.
     """
+    must_be(loss, Loss, "register_loss")
     if loss.reduction not in ("sum", "mean"):
         raise ValueError(
             f"loss {loss.name!r}: reduction is {loss.reduction!r}; it must be 'sum' or 'mean'"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.registry import Registry, must_be
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -102,6 +102,7 @@ def register(observable: Observable) -> Observable:
     Raises:
         ValueError: If the name is taken or is not a lower-case identifier, or a view is unknown.
     """
+    must_be(observable, Observable, "register_observable")
     if not observable.name.isidentifier() or observable.name != observable.name.lower():
         raise ValueError(f"observable name {observable.name!r} is not a lower-case identifier")
     if observable.name in OBSERVABLES:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.registry import Registry, must_be
 from dlnsweep.contracts.words import add_word
 from dlnsweep.settings.base import Settings, is_traced_float
 from dlnsweep.settings.training import HYPERPARAMETERS, OPTIMIZER_WORDS, TrainingSettings, used_by
@@ -63,6 +63,7 @@ def register_optimizer(optimizer: Optimizer) -> Optimizer:
     Raises:
         ValueError: If the name or a key is taken, or something of it cannot be an optimizer's.
     """
+    must_be(optimizer, Optimizer, "register_optimizer")
     for wrong in _mistakes(optimizer):
         raise ValueError(f"optimizer {optimizer.name!r}: {wrong}")
     add_word(

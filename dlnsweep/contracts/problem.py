@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.registry import Registry, must_be
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.run_settings import RunSettings
 
@@ -150,6 +150,7 @@ def register(problem: Problem) -> Problem:
     Raises:
         ValueError: If the kind is taken.
     """
+    must_be(problem, Problem, "register_problem")
     if problem.kind in PROBLEMS:
         raise ValueError(f"a problem of kind {problem.kind!r} is registered already")
     PROBLEMS[problem.kind] = problem

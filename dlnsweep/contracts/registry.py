@@ -12,6 +12,24 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+def must_be(given: object, kind: type, by: str) -> None:
+    """Refuse what is of another type than a function registers.
+
+    Args:
+        given: What it was given.
+        kind: The type.
+        by: The function's name.
+
+    Raises:
+        ValueError: If it is none of that type.
+    """
+    if not isinstance(given, kind):
+        found = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+        raise ValueError(
+            f"{by} was given {found}; it takes a dlnsweep.{kind.__name__}, made with its fields"
+        )
+
+
 class Registry(MutableMapping[K, V], Generic[K, V]):
     """What is registered, in the order in which it was; this package's own comes first.
 

@@ -15,6 +15,7 @@ from sweep_samples import write
 
 import dlnsweep
 from dlnsweep.analysis.claims import claims_table, claims_text
+from dlnsweep.analysis.claims.families import judged
 from dlnsweep.cli.app import app
 from dlnsweep.contracts.claim import CLAIMS, Claim, Records
 from dlnsweep.errors import SpecError
@@ -55,6 +56,15 @@ def test_a_strangers_claim_judges_the_runs_that_it_is_about(tmp_path: Path, regi
     assert "training.weight_decay is not 0.1 or 0.01 (" in reasons
     assert f"diverged ({(runs['status'] == 'diverged').sum()})" in reasons
     assert claims_text(table).startswith(f"1. {NAME}  [me]\n")
+
+
+def test_a_record_that_is_no_number_is_told_apart_from_none(registered: Claim):
+    row = pd.Series({"status": "finished", "network.depth": 2, "training.weight_decay": 0.1})
+    curve = pd.DataFrame({"step": [0, 1], "error": [1.0, np.nan]})
+    margin, why_not = judged(registered, row, curve)
+    assert np.isnan(margin)
+    assert why_not == "error is no number in a record"
+    assert judged(registered, row, curve.head(1))[1] == "no record that it is about"
 
 
 def test_without_a_claim_about_them_runs_are_the_theorems(tmp_path: Path):

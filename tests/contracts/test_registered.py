@@ -489,3 +489,23 @@ def test_what_is_registered_is_tried_before_anything_is_written(folder: Path):
     assert set(found) == set(beginnings)
     for name, beginning in beginnings.items():
         assert found[name].startswith(beginning), found[name]
+
+
+@pytest.mark.parametrize(
+    "kind", ["Claim", "Initializer", "Loss", "Network", "Observable", "Optimizer", "Problem"]
+)
+def test_what_is_none_of_a_kind_is_told(kind: str):
+    register = getattr(dlnsweep, f"register_{kind.lower()}")
+    words = (
+        f"register_{kind.lower()} was given {{}}; it takes a dlnsweep.{kind}, made with its fields"
+    )
+    with pytest.raises(ValueError, match=re.escape(words.format("int"))):
+        register(3)
+    with pytest.raises(ValueError, match=re.escape(words.format(f"the class {kind}"))):
+        register(getattr(dlnsweep, kind))
+
+
+def test_a_figure_without_settings_is_told():
+    words = "register_figure was given 3 for its settings; they are a subclass of"
+    with pytest.raises(ValueError, match=words):
+        dlnsweep.register_figure(3, print)  # type: ignore[arg-type]

@@ -140,7 +140,13 @@ def judged(claim: Claim, row: Any, curve: pd.DataFrame | None) -> tuple[float, s
     curve = curve.reindex(columns=["step", *claim.observables])
     values = {name: curve[name].to_numpy(dtype=float) for name in claim.observables}
     margin = claim.judge(Records(row.to_dict(), curve["step"].to_numpy(dtype=float), values))
-    return margin, "" if margin == margin else "no record that it is about"
+    if margin == margin:
+        return margin, ""
+    # What is no number may be why; who judges need not tell.
+    for name, numbers in values.items():
+        if np.isnan(numbers).any():
+            return margin, f"{name} is no number in a record"
+    return margin, "no record that it is about"
 
 
 def claim_row(

@@ -22,7 +22,7 @@ from dlnsweep.contracts.network import (
 from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, of_any_network
 from dlnsweep.contracts.plugins import SHARED, is_loading
 from dlnsweep.contracts.problem import PROBLEMS, is_by_law, with_drawn_inputs
-from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.registry import Registry, must_be
 from dlnsweep.contracts.sources import source_of
 from dlnsweep.networks.generic import on_span
 from dlnsweep.settings.reasons import Reason
@@ -187,6 +187,7 @@ def register_network(network: Network) -> Network:
     Raises:
         ValueError: If the kind is taken, or something of it cannot be a network's.
     """
+    must_be(network, Network, "register_network")
     for wrong in _mistakes(network):
         raise ValueError(f"network {network.kind!r}: {wrong}")
     register(TASKS[network.task](network))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dlnsweep.contracts.registry import Registry
+from dlnsweep.contracts.registry import Registry, must_be
 from dlnsweep.contracts.words import add_word
 from dlnsweep.numerics.lazy import jnp
 from dlnsweep.settings.words import Words
@@ -175,6 +175,7 @@ def register_initializer(initializer: Initializer) -> Initializer:
     Raises:
         ValueError: If the name is taken, or is none.
     """
+    must_be(initializer, Initializer, "register_initializer")
     name = initializer.name
     add_word(INITIALIZER_WORDS, "initializer", name, (initializer.draw,), initializer.version)
     INITIALIZERS[name] = initializer
