@@ -36,6 +36,9 @@ _BY_MOMENTUM = 6.0
 # Real steps before a record fade what is fast by a share of what may be wrong, whose logarithm is
 # this times that: jumps have left little. In each later trial more, over 1 / a.
 _FADED, _MORE_SETTLING = 1 / 3, 2.0
+# With momentum twice that: the last jumps are longer, and what fades more slowly than what
+# oscillates has as many real steps of its own.
+_SETTLING_BY_MOMENTUM = 2.0
 # The last of three trials has no longer jumps where weights hardly move.
 _ARRIVED = (1.0, 1.0, 0.0)
 # What decays freely is followed exactly; what weight decay forces is wrong by a share of the square
@@ -69,6 +72,7 @@ def paces(
     for trial, parts in enumerate(_PARTS):
         first = max(settled, (1 + trial) * max(_FIRST * unit, np.cbrt(unsettled / allowed)))
         settling = -_FADED * np.log(allowed) + trial * _MORE_SETTLING
+        settling *= _SETTLING_BY_MOMENTUM if descent.momentum else 1.0
         numbers = (first, _STRIDE * longest, longest, _ARRIVED[trial], settling, parts)
         found.append(Pace(*map(np.float64, numbers)))
     return found if share_of_steps(found, descent, rehearsal, steps) < _MOST else []
