@@ -96,10 +96,10 @@ class TimedBudget:
         self._steps = _FIRST_SEGMENT_STEPS
 
     def __call__(self, passed: Passed | None) -> int:
-        """Return the number of steps for the next segment, at most 8 times the last one's."""
+        """Return the number of steps for the next segment, at most 32 times the last one's."""
         if passed is not None and passed.arrived and passed.steps > 0:
             wanted = int(passed.steps * _SEGMENT_SECONDS / max(passed.seconds, 1e-6))
-            self._steps = max(1, min(wanted, 8 * max(self._steps, passed.steps)))
+            self._steps = max(1, min(wanted, 32 * max(self._steps, passed.steps)))
         return self._steps
 
 

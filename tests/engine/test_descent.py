@@ -94,9 +94,9 @@ def test_segments_grow_to_about_a_second(monkeypatch: pytest.MonkeyPatch) -> Non
 
     budget = TimedBudget()
     assert budget(None) == 10
-    assert budget(passed(10, 1e-9)) == 80, "at most eight times as many"
-    assert budget(passed(80, 0.5)) == 160
-    assert budget(passed(160, 4.0)) == 40
+    assert budget(passed(10, 1e-9)) == 320, "at most thirty-two times as many"
+    assert budget(passed(320, 0.5)) == 640
+    assert budget(passed(640, 16.0)) == 40
     assert budget(passed(40, 1e9)) == 1
 
 
