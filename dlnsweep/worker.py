@@ -1,4 +1,4 @@
-"""`python -m dlnsweep.worker`: a process that computes batches; see `execution/worker.py`."""
+"""`python -m dlnsweep.worker`: it computes batches; see `execution/workers/worker.py`."""
 
 import gc
 import sys
@@ -9,7 +9,7 @@ def main() -> int:
     # What is imported stays: to look through it again and again takes a quarter of that time. The
     # worker turns it on when all is there.
     gc.disable()
-    from dlnsweep.execution.worker import main
+    from dlnsweep.execution.workers.worker import main
 
     status = main()
     # To look through all that JAX and its programs hold, once more and for nothing, takes a second.

@@ -109,7 +109,7 @@ def test_a_room_does_not_import_jax_itself(name: str):
 
 
 def test_only_commands_write_to_the_terminal():
-    commands = {"engine.probe", "execution.worker"}
+    commands = {"engine.probe", "execution.workers.worker"}
     for name in [n for n in NAMES if room_of(n) not in ("cli", "progress") and n not in commands]:
         calls = [n for n in ast.walk(parsed(name)) if isinstance(n, ast.Call)]
         assert "print" not in {ast.unparse(call.func) for call in calls}, name

@@ -30,7 +30,7 @@ from dlnsweep.errors import StoreError
 from dlnsweep.execution import heartbeat
 from dlnsweep.execution.runner import prepare
 from dlnsweep.execution.weights_size import _kept_bytes
-from dlnsweep.execution.worker import execute_batch
+from dlnsweep.execution.workers.worker import execute_batch
 from dlnsweep.figures.draw import save
 from dlnsweep.numerics.compile_cache import why_unusable
 from dlnsweep.results import open_results

@@ -27,8 +27,8 @@ from sweep_samples import BARE, data_files, write
 import dlnsweep
 from dlnsweep.engine import descent, journal
 from dlnsweep.errors import Interrupted, StoreError
-from dlnsweep.execution import worker
 from dlnsweep.execution.preparing import prepare
+from dlnsweep.execution.workers import worker
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store, system
 

@@ -122,9 +122,9 @@ def run(
     for note in sweep.figure_notes if figure else ():
         _say(note, quiet)
 
-    from dlnsweep.execution.meeting import met
     from dlnsweep.execution.preparing import prepare
-    from dlnsweep.execution.rounds import Computed, has_rounds, rounds
+    from dlnsweep.execution.rounds.meeting import met
+    from dlnsweep.execution.rounds.sequence import Computed, has_rounds, rounds
     from dlnsweep.execution.runner import begun_ahead, check_of_workers, executor_for, work
     from dlnsweep.numerics.compile_cache import problem
     from dlnsweep.progress.reporting import reporting, tally_of
@@ -212,7 +212,7 @@ def status(folder: Folder) -> None:
     """Show how far a results folder is, what is being computed and where, and what is left."""
     from dlnsweep.execution.failures import failures, listed
     from dlnsweep.execution.heartbeat import runners
-    from dlnsweep.execution.rounds import progress
+    from dlnsweep.execution.rounds.sequence import progress
     from dlnsweep.results import open_results
     from dlnsweep.settings.sentences import duration
     from dlnsweep.store import Store

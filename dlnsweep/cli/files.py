@@ -85,7 +85,7 @@ def slurm(
 ) -> None:
     """Print a job script for SLURM: the shards of a sweep as a job array."""
     use(plugin)
-    from dlnsweep.execution.rounds import has_rounds
+    from dlnsweep.execution.rounds.sequence import has_rounds
     from dlnsweep.execution.slurm import Resources, job_script
     from dlnsweep.spec.sweep import Sweep
     from dlnsweep.store.address import location
@@ -115,9 +115,9 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
 
 
 def _check(file: Path, overrides: Sequence[str]) -> None:
-    from dlnsweep.execution import jumps_here
     from dlnsweep.execution.record_price import told_records
     from dlnsweep.execution.trial import check_network
+    from dlnsweep.execution.ways import jumps_here
     from dlnsweep.execution.weights_size import check_weights, told_weights
     from dlnsweep.plan.fitting import need_of
     from dlnsweep.spec.sweep import Sweep
@@ -163,15 +163,15 @@ def _vectors_here(sweep: Any) -> list[str]:
     from dlnsweep.contracts.network import BY_VECTORS
 
     if sweep.options.kernel in BY_VECTORS:
-        from dlnsweep.execution.auto_kernel import told_here
+        from dlnsweep.execution.ways.auto_kernel import told_here
 
         return [said] if (said := told_here(sweep)) else []
     # Where `run` puts it; nothing else is imported where nothing is there.
     folder = Path("results") / sweep.name
     if sweep.options.kernel not in ("auto", "reduced") or not (folder / "sweep.json").is_file():
         return []
-    from dlnsweep.execution import reduced_bases
-    from dlnsweep.execution.auto_kernel import check_here
+    from dlnsweep.execution.ways import reduced_bases
+    from dlnsweep.execution.ways.auto_kernel import check_here
     from dlnsweep.store import Store
 
     try:
@@ -224,11 +224,11 @@ def plan(
     import numpy as np
 
     from dlnsweep.execution import estimate as estimates
-    from dlnsweep.execution import jumps_here
-    from dlnsweep.execution.auto_kernel import least_runs, of_new, settings_in
-    from dlnsweep.execution.local import LocalExecutor
     from dlnsweep.execution.record_price import told_records
+    from dlnsweep.execution.ways import jumps_here
+    from dlnsweep.execution.ways.auto_kernel import least_runs, of_new, settings_in
     from dlnsweep.execution.weights_size import told_weights, weights_size
+    from dlnsweep.execution.workers.local import LocalExecutor
     from dlnsweep.machine.memory import workers_that_fit
     from dlnsweep.plan.batches import make_batches
     from dlnsweep.plan.fitting import need_of

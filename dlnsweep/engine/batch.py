@@ -24,7 +24,7 @@ from dlnsweep.engine.rungs import train_jumping, why_not_kept
 from dlnsweep.engine.trained import Trained, joined
 from dlnsweep.engine.watch import Progress, Watch
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.reduced.jumps import Pace
+from dlnsweep.reduced.jumping.jumps import Pace
 from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
 from dlnsweep.reduced.program import ReducedProgram
 from dlnsweep.settings.run_settings import RunSettings

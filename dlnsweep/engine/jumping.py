@@ -17,9 +17,9 @@ from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.bursts import contradicted
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.engine.trained import Trained, joined
-from dlnsweep.reduced.jumps import Pace
+from dlnsweep.reduced.jumping.jumps import Pace
+from dlnsweep.reduced.jumping.pacing import SHARE, share_of_steps
 from dlnsweep.reduced.lane import Lane
-from dlnsweep.reduced.pacing import SHARE, share_of_steps
 from dlnsweep.reduced.program import ReducedProgram
 from dlnsweep.settings.run_settings import RunSettings
 

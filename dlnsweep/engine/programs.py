@@ -23,9 +23,9 @@ from dlnsweep.engine.sample_vectors import (
 from dlnsweep.engine.vectors import program_of_vectors, program_where_it_pays
 from dlnsweep.numerics.lanes import reduced_layout
 from dlnsweep.numerics.runtime import device_description
+from dlnsweep.reduced.jumping.may_jump import may_jump
 from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.lane import Lane
-from dlnsweep.reduced.may_jump import may_jump
 from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
 from dlnsweep.reduced.stepped import SteppedProgram, pays
 from dlnsweep.settings.run_settings import RunSettings

@@ -30,7 +30,7 @@ from dlnsweep.engine.trained import Trained
 from dlnsweep.jumps.places import CLOSE, NOT_YET, shares
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.lazy import jax
-from dlnsweep.reduced.jumps import STEP_BY_STEP, Pace
+from dlnsweep.reduced.jumping.jumps import STEP_BY_STEP, Pace
 
 # As in `bursts.py`.
 _SHORTEST = 1_000

@@ -26,14 +26,14 @@ from dlnsweep.numerics.lazy import jax
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.entries import Refused
 from dlnsweep.simd.llvm import BEGUN, check_installed
-from dlnsweep.simd.sample_steps import SampleSteps
+from dlnsweep.simd.samples.steps import SampleSteps
 
 # "auto" takes samples in the lanes where they are so many vectors at least, and runs where a step
 # has no more operations than this, or than `PAYS_UP_TO` where samples are fewer vectors than that.
 # Larger steps are products of matrices that the second cache does not hold, of which XLA's library
 # makes as much. Measured by tests/benchmarks/simd_border.py; other borders would
 # change the kernel of begun folders, so that they need other words in them
-# (execution/auto_kernel.py).
+# (execution/ways/auto_kernel.py).
 _LEAST_VECTORS, _FEW_VECTORS, _RUNS_UP_TO = 2, 4, 10_000
 _UP_TO = 30_000_000
 

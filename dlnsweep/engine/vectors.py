@@ -29,7 +29,7 @@ from dlnsweep.simd.translate import MOST_OPERATIONS
 # "auto" takes vector instructions for steps of no more operations. They pay to twice as many on a
 # processor with a second cache of 1 MB, and not where a step's arrays are more than that holds:
 # results/kept/speed/simd_border.csv. Another border would change the kernel of begun folders, so it
-# needs another word than "simd" in them (execution/auto_kernel.py).
+# needs another word than "simd" in them (execution/ways/auto_kernel.py).
 PAYS_UP_TO = 40_000
 # The same of the steps of a network's own kernel, beside that kernel:
 # results/kept/speed/simd_dense.csv.

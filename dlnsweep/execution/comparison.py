@@ -28,9 +28,9 @@ from dlnsweep.contracts.network import (
 from dlnsweep.contracts.schedule import total_of
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.errors import SpecError
-from dlnsweep.execution import auto_jumps, jump_checks
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.warm_start import read_given
+from dlnsweep.execution.ways import auto_jumps, jump_checks
 from dlnsweep.numerics.runtime import load_jax
 from dlnsweep.plan.cost import cost_of
 from dlnsweep.plan.plan import Plan

@@ -15,7 +15,7 @@ import numpy as np
 from dlnsweep.contracts.plugins import plugin_files
 from dlnsweep.contracts.schedule import total_of
 from dlnsweep.errors import RunError
-from dlnsweep.execution.auto_kernel import of_new, settings_in
+from dlnsweep.execution.ways.auto_kernel import of_new, settings_in
 from dlnsweep.machine.environment import for_workers
 from dlnsweep.numerics.runtime import accelerators, python_command
 from dlnsweep.plan.batches import Batch

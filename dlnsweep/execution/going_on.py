@@ -12,8 +12,8 @@ from dlnsweep.contracts.schedule import record_steps
 from dlnsweep.engine.begun import Begun
 from dlnsweep.engine.journal import difference, origin_of
 from dlnsweep.errors import StoreError
-from dlnsweep.execution.auto_kernel import settings_in
 from dlnsweep.execution.origins import COLUMN, ROOT
+from dlnsweep.execution.ways.auto_kernel import settings_in
 from dlnsweep.numerics.runtime import LIBRARIES
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sections import RecordSettings

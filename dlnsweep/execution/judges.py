@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dlnsweep.contracts.network import BY_DEFINITION, BY_VECTORS, REDUCED_INPUTS, network_of
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
-from dlnsweep.execution import auto_jumps
-from dlnsweep.execution.auto_kernel import of_new, settings_in
 from dlnsweep.execution.comparison import AS_AUTO, AS_JUMPS
+from dlnsweep.execution.ways import auto_jumps
+from dlnsweep.execution.ways.auto_kernel import of_new, settings_in
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings

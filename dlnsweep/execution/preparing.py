@@ -14,9 +14,13 @@ from dlnsweep.contracts.network import BY_VECTORS, network_of
 from dlnsweep.contracts.on_span import AUTO_KNOWS
 from dlnsweep.contracts.schedule import total_of
 from dlnsweep.errors import StoreError
-from dlnsweep.execution import auto_jumps, jump_checks, reduced_bases, reduced_steps
 from dlnsweep.execution.as_planned import check_as_planned
-from dlnsweep.execution.auto_kernel import (
+from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
+from dlnsweep.execution.shards import Shard
+from dlnsweep.execution.trial import check_network
+from dlnsweep.execution.warm_start import check_other_folder, plan_of, record_of, told
+from dlnsweep.execution.ways import auto_jumps, jump_checks, reduced_bases, reduced_steps
+from dlnsweep.execution.ways.auto_kernel import (
     check_here,
     least_runs,
     of_new,
@@ -24,10 +28,6 @@ from dlnsweep.execution.auto_kernel import (
     settings_in,
     told_here,
 )
-from dlnsweep.execution.origins import COLUMN, ROOT, Origins, origins_of, place_of
-from dlnsweep.execution.shards import Shard
-from dlnsweep.execution.trial import check_network
-from dlnsweep.execution.warm_start import check_other_folder, plan_of, record_of, told
 from dlnsweep.execution.weights_size import check_weights
 from dlnsweep.machine.environment import check_same, cpu, of_this_process
 from dlnsweep.numerics.runtime import LIBRARIES, accelerators, versions

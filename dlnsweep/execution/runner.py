@@ -13,11 +13,11 @@ from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.failures import keeping, listed
 from dlnsweep.execution.heartbeat import beating
-from dlnsweep.execution.local import LocalExecutor
-from dlnsweep.execution.meeting import met
 from dlnsweep.execution.preparing import DASK, IN_PROCESS, Prepared, prepare
-from dlnsweep.execution.rounds import Computed, has_rounds, rounds
+from dlnsweep.execution.rounds.meeting import met
+from dlnsweep.execution.rounds.sequence import Computed, has_rounds, rounds
 from dlnsweep.execution.shards import Shard
+from dlnsweep.execution.workers.local import LocalExecutor
 from dlnsweep.machine.stopping import delayed
 from dlnsweep.spec.calls import check_call, read_sweep
 from dlnsweep.spec.sweep import Sweep
@@ -170,7 +170,7 @@ def executor_for(
         SpecError: If Dask is asked for but not installed, or with a number of workers.
     """
     if dask is not None:
-        from dlnsweep.execution.dask import DaskExecutor
+        from dlnsweep.execution.workers.dask import DaskExecutor
 
         return DaskExecutor(dask, workers, checkpoint_seconds), f"{DASK}{dask}"
     if workers == 0:
@@ -211,7 +211,7 @@ def _work_here(
     *,
     checkpoint_seconds: float | None,
 ) -> dict[int, str]:
-    from dlnsweep.execution.worker import execute_batch
+    from dlnsweep.execution.workers.worker import execute_batch
 
     for number in numbers:
         if should_stop():

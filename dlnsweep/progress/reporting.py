@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dlnsweep.execution import auto_jumps
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.preparing import Prepared
+from dlnsweep.execution.ways import auto_jumps
 from dlnsweep.machine.console import hurried
 from dlnsweep.machine.stopping import AGAIN, AT_ONCE, FIRST, write_error
 from dlnsweep.progress.notebook import Cell, Display, notebook_display

@@ -21,10 +21,11 @@ from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
-from dlnsweep.reduced import compact_descent, jumps
+from dlnsweep.reduced import compact_descent
 from dlnsweep.reduced.chain import Chain, Descent
 from dlnsweep.reduced.compact_descent import Blocks, Constants, State, activations, signals
-from dlnsweep.reduced.momentum import Momentum
+from dlnsweep.reduced.jumping import jumps
+from dlnsweep.reduced.jumping.momentum import Momentum
 from dlnsweep.reduced.prepare import Prepared
 from dlnsweep.reduced.reduction import Sizes
 

@@ -16,9 +16,9 @@ from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.chain import Descent
 from dlnsweep.reduced.compact_descent import Constants
-from dlnsweep.reduced.jumps import Pace
+from dlnsweep.reduced.jumping.jumps import Pace
+from dlnsweep.reduced.jumping.pacing import paces
 from dlnsweep.reduced.kernel import State, constants_of
-from dlnsweep.reduced.pacing import paces
 from dlnsweep.reduced.pilot import Pilot
 from dlnsweep.reduced.prepare import Prepared, Thresholds, prepare
 from dlnsweep.reduced.reduction import Reduction, Rehearsal

@@ -19,12 +19,12 @@ from dlnsweep.numerics import executables
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, bytes_of
 from dlnsweep.numerics.lanes import LARGEST_IN_ONE_FUNCTION, ONE_FUNCTION_OPTIONS, Layout
 from dlnsweep.numerics.lazy import jax, jnp
-from dlnsweep.reduced.jumps import STEP_BY_STEP, Pace
+from dlnsweep.reduced.jumping.jumps import STEP_BY_STEP, Pace
+from dlnsweep.reduced.jumping.may_jump import may_jump
+from dlnsweep.reduced.jumping.pacing import SHARE
 from dlnsweep.reduced.kernel import ReducedKernel, stacked
 from dlnsweep.reduced.lane import Lane, Start, constants_for, prepare_lane, split, why_not_smaller
 from dlnsweep.reduced.law import Plan, draw_compressed, level_plan, squared_norms
-from dlnsweep.reduced.may_jump import may_jump
-from dlnsweep.reduced.pacing import SHARE
 from dlnsweep.reduced.prepare import Thresholds
 from dlnsweep.reduced.reduction import Sizes
 from dlnsweep.settings.run_settings import RunSettings

@@ -17,7 +17,7 @@ from dlnsweep.analysis.transitions import Condition, transitions
 from dlnsweep.contracts import plugins
 from dlnsweep.errors import DlnsweepError, SpecError
 from dlnsweep.execution.failures import failures, listed
-from dlnsweep.execution.rounds import progress
+from dlnsweep.execution.rounds.sequence import progress
 from dlnsweep.figures.labels import setting_symbol
 from dlnsweep.report.made import Fact, made
 from dlnsweep.report.pictures import MOST_FIGURES, Picture, num_figures, pictures

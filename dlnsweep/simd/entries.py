@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd import (
+from dlnsweep.simd.functions import (
     circular,
     error_functions,
     exponentials,
@@ -22,8 +22,8 @@ from dlnsweep.simd import (
     inverse_error,
     logarithms,
 )
+from dlnsweep.simd.functions.wide import Wide, compare, converting, intrinsic
 from dlnsweep.simd.llvm import ir
-from dlnsweep.simd.wide import Wide, compare, converting, intrinsic
 
 Entry = Any
 

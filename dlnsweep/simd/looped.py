@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.simd.arrays import Array, Memo, Place, View
-from dlnsweep.simd.elementwise import ELEMENTWISE, cost
 from dlnsweep.simd.entries import Emitter, Entry, Refused, is_known
 from dlnsweep.simd.equations import Equation, Step, Variable
 from dlnsweep.simd.indices import ZERO, Index
 from dlnsweep.simd.nests import write
-from dlnsweep.simd.primitives import RULES, as_entries
+from dlnsweep.simd.rules.elementwise import ELEMENTWISE, cost
+from dlnsweep.simd.rules.primitives import RULES, as_entries
 from dlnsweep.simd.workspace import Workspace
 
 # An array of entries that are at hand, or one that is computed or lies in memory.

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from dlnsweep.simd.array_rules import ARRAY_RULES
 from dlnsweep.simd.arrays import Array, Slot, View
 from dlnsweep.simd.entries import Emitter
 from dlnsweep.simd.equations import Step
@@ -18,6 +17,7 @@ from dlnsweep.simd.indices import Index
 from dlnsweep.simd.llvm import ir
 from dlnsweep.simd.looped import Looped
 from dlnsweep.simd.memory import ALIGNMENT, Leaf, Memory
+from dlnsweep.simd.rules.arrays import ARRAY_RULES
 from dlnsweep.simd.workspace import Workspace
 
 # Beyond this the generic way is faster on any processor; "auto" draws its line earlier.

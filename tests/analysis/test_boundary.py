@@ -17,7 +17,7 @@ import dlnsweep
 from dlnsweep.analysis.boundaries import refined_axis
 from dlnsweep.analysis.boundary import Bracket, brackets, values_between
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.execution.refining import Found, next_round
+from dlnsweep.execution.rounds.refining import Found, next_round
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings.refine import Refine
 from dlnsweep.spec.refine import most_values

@@ -19,7 +19,7 @@ from dlnsweep.analysis.sequential import looks, median_of
 from dlnsweep.cli.app import app
 from dlnsweep.contracts.figure import read_figure
 from dlnsweep.errors import Interrupted, SpecError, StoreError
-from dlnsweep.execution.rounds import progress as told_by_status
+from dlnsweep.execution.rounds.sequence import progress as told_by_status
 from dlnsweep.figures.draw import draw
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings.refine import Refine

@@ -171,7 +171,7 @@ def direct_step(
 def execute(document: dict[str, Any]) -> float:
     """Train a sweep of one batch and commit it, as a worker does; return the seconds of both."""
     from dlnsweep.execution.preparing import prepare
-    from dlnsweep.execution.worker import execute_batch
+    from dlnsweep.execution.workers.worker import execute_batch
     from dlnsweep.spec.sweep import Sweep
 
     folder = Path(tempfile.mkdtemp(prefix="dlnsweep-benchmark-"))

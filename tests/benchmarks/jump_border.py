@@ -1,11 +1,12 @@
 """Where `auto` tries time jumps, and what they save: `python -m tests.benchmarks.jump_border`.
 
-Of each network: the least number of steps from which jumps are tried (`execution/auto_jumps.py`),
-and what runs of a tenth, of as many and of ten times as many take by jumps and by the fastest way
-of the steps of such small networks: vector instructions, eight runs together.
-Steps are timed over some seconds; there are as many of them as are asked for. Processor seconds, on
-one core; the ratio is that of a single run, which pays for compiling. Of runs at the edge of
-stability, which jumps do not hold for: what is lost until they are trained by their steps.
+Of each network: the least number of steps from which jumps are tried
+(`execution/ways/auto_jumps.py`), and what runs of a tenth, of as many and of ten times as many
+take by jumps and by the fastest way of the steps of such small networks: vector instructions,
+eight runs together. Steps are timed over some seconds; there are as many of them as are asked for.
+Processor seconds, on one core; the ratio is that of a single run, which pays for compiling. Of runs
+at the edge of stability, which jumps do not hold for: what is lost until they are trained by their
+steps.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from dlnsweep.contracts.network import AUTO_JUMPS, AUTO_TAKES  # noqa: E402
 from dlnsweep.engine import batch  # noqa: E402
 from dlnsweep.engine.jumps import JumpProgram  # noqa: E402
 from dlnsweep.engine.programs import PROGRAMS  # noqa: E402
-from dlnsweep.execution import auto_jumps  # noqa: E402
+from dlnsweep.execution.ways import auto_jumps  # noqa: E402
 from dlnsweep.plan.plan import Plan, make_plan  # noqa: E402
 from dlnsweep.spec.sweep import Sweep  # noqa: E402
 from tests.benchmarks.tables import Table, machine  # noqa: E402

@@ -36,7 +36,7 @@ def timed(arguments: list[str]) -> dict[str, float]:
     """Return the processor seconds of a command in this process, by part."""
     # Files were there before this process.
     began = time.time()
-    for module in ("cli.outermost", "execution.worker", "engine.batch"):
+    for module in ("cli.outermost", "execution.workers.worker", "engine.batch"):
         importlib.import_module(f"dlnsweep.{module}")
     # Imported when first used.
     importlib.import_module("jax")

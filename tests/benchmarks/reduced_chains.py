@@ -25,11 +25,12 @@ from dlnsweep.numerics.lanes import ONE_FUNCTION_OPTIONS
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.reduced import compact_descent, jumps, pacing
+from dlnsweep.reduced import compact_descent
 from dlnsweep.reduced.chain import Descent
+from dlnsweep.reduced.jumping import jumps, pacing
+from dlnsweep.reduced.jumping.slow import limit_of
 from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.reduction import Rehearsal
-from dlnsweep.reduced.slow import limit_of
 from tests.benchmarks.tables import Table, machine
 
 _WIDTH, _OUTPUTS, _RANK, _OFF = 10, 5, 3, 2

@@ -20,7 +20,7 @@ import numpy as np
 from dlnsweep.engine import batch
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.plan.plan import make_plan
-from dlnsweep.reduced.pacing import SHARE
+from dlnsweep.reduced.jumping.pacing import SHARE
 from dlnsweep.spec.sweep import Sweep
 from tests.benchmarks.tables import Table, machine
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.execution.preparing import prepare
-from dlnsweep.execution.refining import look
+from dlnsweep.execution.rounds.refining import look
 from dlnsweep.results import open_results
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store

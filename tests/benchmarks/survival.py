@@ -37,8 +37,8 @@ from test_hostile import HOSTILE
 
 from dlnsweep.engine import batch, descent, journal
 from dlnsweep.errors import Interrupted, SpecError, StoreError
-from dlnsweep.execution import worker
 from dlnsweep.execution.preparing import prepare
+from dlnsweep.execution.workers import worker
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store, system
 from tests.benchmarks.tables import Table
@@ -50,7 +50,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 from dlnsweep.engine import descent
-from dlnsweep.execution import worker
+from dlnsweep.execution.workers import worker
 from dlnsweep.store.store import Store
 descent._SEGMENT_SECONDS = 0.02
 root = Path(sys.argv[1])
@@ -610,8 +610,8 @@ def killers(quick: bool) -> Row:
     """A batch that kills every worker is reported, and the rest completes."""
     from test_execution import STAND_IN
 
-    from dlnsweep.execution import worker_process
-    from dlnsweep.execution.local import LocalExecutor
+    from dlnsweep.execution.workers import process as worker_process
+    from dlnsweep.execution.workers.local import LocalExecutor
 
     tries, losses = (1 if quick else 10), 0
     ways = ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(9)", "os.abort()"]

@@ -19,16 +19,16 @@ from dlnsweep.contracts.network import ALL_STEPS, AUTO_JUMPS, AUTO_TAKES
 from dlnsweep.engine import jumps
 from dlnsweep.engine.programs import Programs
 from dlnsweep.engine.trained import Trained
-from dlnsweep.execution import auto_jumps, auto_kernel, jumps_here, reduced_steps
 from dlnsweep.execution.comparison import AS_JUMPS, compare_runs, summary, table
 from dlnsweep.execution.estimate import probe, walk
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.preparing import DASK, prepare
-from dlnsweep.execution.worker import _inputs
+from dlnsweep.execution.ways import auto_jumps, auto_kernel, jumps_here, reduced_steps
+from dlnsweep.execution.workers.worker import _inputs
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.batches import make_batches
 from dlnsweep.plan.plan import Plan, make_plan
-from dlnsweep.reduced.may_jump import may_jump
+from dlnsweep.reduced.jumping.may_jump import may_jump
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 

@@ -20,8 +20,8 @@ from dlnsweep.engine import bursts, calls, jumps
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.programs import Programs
 from dlnsweep.engine.trained import Trained
-from dlnsweep.execution import auto_jumps, jump_checks, jumps_here
 from dlnsweep.execution.comparison import compare_runs, summary, table
+from dlnsweep.execution.ways import auto_jumps, jump_checks, jumps_here
 from dlnsweep.jumps.places import NOWHERE, drawn
 from dlnsweep.numerics.runtime import device_description, numerics
 from dlnsweep.plan.plan import Plan, make_plan

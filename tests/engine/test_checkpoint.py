@@ -22,9 +22,9 @@ from dlnsweep.engine import batch, descent, journal
 from dlnsweep.engine.journal import KINDS, Journal, State
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import Interrupted, StoreError
-from dlnsweep.execution import worker
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.preparing import prepare
+from dlnsweep.execution.workers import worker
 from dlnsweep.networks.layered import kind as layered
 from dlnsweep.numerics.code import ROOMS_OF_NUMBERS
 from dlnsweep.plan.plan import Plan, make_plan

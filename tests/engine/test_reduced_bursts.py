@@ -20,7 +20,7 @@ from dlnsweep.engine.trained import Trained
 from dlnsweep.execution.comparison import compare_runs, summary, table
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import Plan
-from dlnsweep.reduced import jumps, may_jump
+from dlnsweep.reduced.jumping import jumps, may_jump
 
 PLACES, STEPS, TOLERANCE = 3, 40_000, 1e-5
 NAMES = ["regression_error", "off_subspace_error", "weight_norms"]

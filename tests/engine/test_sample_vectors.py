@@ -15,8 +15,8 @@ from vector_cases import ROUNDING, TRAINING, beside_generic, planned, random_fam
 from dlnsweep.contracts.network import AUTO_TAKES
 from dlnsweep.engine import sample_vectors
 from dlnsweep.engine.batch import train_batch
-from dlnsweep.execution import auto_kernel
 from dlnsweep.execution.comparison import compare_runs
+from dlnsweep.execution.ways import auto_kernel
 from dlnsweep.plan.plan import Plan
 
 TEACHER = {"kind": "teacher", "signal_dim": 1, "measurement_dim": 5, "num_samples": 20}

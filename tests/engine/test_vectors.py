@@ -31,9 +31,9 @@ from dlnsweep.execution.preparing import prepare
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
-from dlnsweep.simd.elementwise import ELEMENTWISE
 from dlnsweep.simd.entries import Refused
 from dlnsweep.simd.llvm import instruction_set
+from dlnsweep.simd.rules.elementwise import ELEMENTWISE
 from dlnsweep.simd.steps import Steps
 
 MLP = {"kind": "mlp", "width": 3, "depth": 2}

@@ -17,9 +17,9 @@ from dlnsweep.contracts.network import AUTO_TAKES
 from dlnsweep.engine import descent, vectors
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
-from dlnsweep.execution import auto_kernel
 from dlnsweep.execution.comparison import AS_AUTO, compare_runs, summary, table
 from dlnsweep.execution.judges import choose_kernels
+from dlnsweep.execution.ways import auto_kernel
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.simd.entries import Emitter, is_known
 

@@ -13,10 +13,10 @@ from spec_samples import sweep
 from dlnsweep.cli.files import _vectors_here
 from dlnsweep.contracts.network import AUTO_TAKES, network_of
 from dlnsweep.errors import RunError
-from dlnsweep.execution import auto_kernel
-from dlnsweep.execution.auto_kernel import of_new, settings_in
 from dlnsweep.execution.preparing import DASK, prepare
-from dlnsweep.execution.worker import _inputs
+from dlnsweep.execution.ways import auto_kernel
+from dlnsweep.execution.ways.auto_kernel import of_new, settings_in
+from dlnsweep.execution.workers.worker import _inputs
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store

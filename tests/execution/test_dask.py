@@ -35,11 +35,12 @@ from test_execution import STAND_IN, kinds
 
 import dlnsweep
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.execution import dask as dask_execution
-from dlnsweep.execution import dask_task, worker_process
-from dlnsweep.execution import local as execution
-from dlnsweep.execution.dask import DaskExecutor
 from dlnsweep.execution.events import Event
+from dlnsweep.execution.workers import dask as dask_execution
+from dlnsweep.execution.workers import dask_task
+from dlnsweep.execution.workers import local as execution
+from dlnsweep.execution.workers import process as worker_process
+from dlnsweep.execution.workers.dask import DaskExecutor
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="needs the extra 'cluster'"

@@ -18,8 +18,8 @@ import dlnsweep
 from dlnsweep.errors import RunError, StoreError
 from dlnsweep.execution import preparing
 from dlnsweep.execution.events import Event
-from dlnsweep.execution.local import LocalExecutor
 from dlnsweep.execution.preparing import prepare
+from dlnsweep.execution.workers.local import LocalExecutor
 from dlnsweep.machine import environment
 from dlnsweep.machine.environment import changing, cpu, for_workers, of_this_process, threads
 from dlnsweep.numerics import runtime
@@ -182,7 +182,7 @@ def test_other_variables_are_refused_in_one_folder(
 def test_an_executor_of_ones_own_is_held_to_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlnsweep.execution.worker import execute_batch
+    from dlnsweep.execution.workers.worker import execute_batch
     from dlnsweep.spec.sweep import Sweep
 
     prepared = prepare(Sweep.from_file(write(tmp_path, TINY)), tmp_path / "a")
@@ -284,7 +284,7 @@ def test_jaxs_settings_do_not_reach_our_numbers(request: pytest.FixtureRequest) 
 
 
 def test_a_gpu_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlnsweep.execution.local.accelerators", list)
+    monkeypatch.setattr("dlnsweep.execution.workers.local.accelerators", list)
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     with pytest.raises(RunError, match="JAX_PLATFORMS is 'cuda', but no GPU is found here"):
         LocalExecutor(1)

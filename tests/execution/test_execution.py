@@ -28,10 +28,10 @@ from sweep_samples import (
 
 import dlnsweep
 from dlnsweep.errors import Interrupted, RunError, StoreError
-from dlnsweep.execution import local as execution
-from dlnsweep.execution import worker_process
 from dlnsweep.execution.events import Event
-from dlnsweep.execution.local import LocalExecutor
+from dlnsweep.execution.workers import local as execution
+from dlnsweep.execution.workers import process as worker_process
+from dlnsweep.execution.workers.local import LocalExecutor
 from dlnsweep.numerics import runtime
 from dlnsweep.numerics.runtime import python_command
 

@@ -13,11 +13,11 @@ from dlnsweep.cli.files import _vectors_here
 from dlnsweep.contracts.network import BASES_BY_NUMPY, STEPS_BY_XLA
 from dlnsweep.engine.programs import Programs
 from dlnsweep.errors import RunError
-from dlnsweep.execution import reduced_bases
 from dlnsweep.execution.preparing import DASK, prepare
-from dlnsweep.execution.reduced_bases import of_new
 from dlnsweep.execution.runner import run
-from dlnsweep.execution.worker import _inputs
+from dlnsweep.execution.ways import reduced_bases
+from dlnsweep.execution.ways.reduced_bases import of_new
+from dlnsweep.execution.workers.worker import _inputs
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.reduced import chain

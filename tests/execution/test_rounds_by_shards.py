@@ -12,8 +12,9 @@ from sweep_samples import BARE, PATIENCE, data_files, start, trained_apart, wait
 
 import dlnsweep
 from dlnsweep.errors import Interrupted, SpecError
-from dlnsweep.execution import heartbeat, meeting
+from dlnsweep.execution import heartbeat
 from dlnsweep.execution.preparing import IN_PROCESS, Prepared, prepare
+from dlnsweep.execution.rounds.sequence import meeting
 from dlnsweep.execution.shards import Shard
 from dlnsweep.spec.sweep import Sweep
 
@@ -78,7 +79,7 @@ def looked(prepared: Prepared, seconds: float | None, told: list[str]) -> bool:
 def test_a_shard_waits_while_another_is_at_work(
     round_of: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dlnsweep.execution.worker import execute_batch
+    from dlnsweep.execution.workers.worker import execute_batch
 
     told: list[str] = []
     naps: list[float] = []

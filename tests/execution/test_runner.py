@@ -14,8 +14,9 @@ from sweep_samples import BARE, QUICK, SMALL, data_files, everything_below, trai
 
 import dlnsweep
 from dlnsweep.errors import Interrupted, RunError, SpecError, StoreError
-from dlnsweep.execution import preparing, runner, worker
+from dlnsweep.execution import preparing, runner
 from dlnsweep.execution.events import Event
+from dlnsweep.execution.workers import worker
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
@@ -60,7 +61,7 @@ def test_a_batch_is_computed_without_pandas(sweep: Path, tmp_path: Path) -> None
     """Which pyarrow imports for whoever makes an array by it: 0.2 s of every worker process."""
     root = preparing.prepare(Sweep.from_file(sweep), tmp_path / "small").store.root
     code = (
-        "import sys; from dlnsweep.execution.worker import execute_batch\n"
+        "import sys; from dlnsweep.execution.workers.worker import execute_batch\n"
         f"execute_batch({str(root)!r}, 0)\nprint('pandas' in sys.modules)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

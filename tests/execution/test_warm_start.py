@@ -17,10 +17,10 @@ from sweep_samples import data_files
 import dlnsweep
 from dlnsweep.engine import descent, journal
 from dlnsweep.errors import Interrupted, SpecError, StoreError
-from dlnsweep.execution import worker
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.warm_start import plan_of, told
-from dlnsweep.execution.worker import execute_batch
+from dlnsweep.execution.workers import worker
+from dlnsweep.execution.workers.worker import execute_batch
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.results import Results
 from dlnsweep.spec.sweep import Sweep

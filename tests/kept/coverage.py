@@ -18,7 +18,7 @@ import pandas as pd
 
 from dlnsweep.analysis.boundary import brackets
 from dlnsweep.analysis.transitions import fit_transitions
-from dlnsweep.execution.refining import Found
+from dlnsweep.execution.rounds.refining import Found
 from dlnsweep.settings.refine import Refine
 
 RATE = "training.learning_rate"

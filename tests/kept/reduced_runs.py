@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from dlnsweep.reduced.pacing import SHARE
+from dlnsweep.reduced.jumping.pacing import SHARE
 from kept.tables import table
 from kept.text import Part, Statement, says
 

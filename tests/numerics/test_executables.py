@@ -210,7 +210,7 @@ def test_what_calls_back_is_left_to_jaxs_own_cache(folder: Path) -> None:
 AGAIN = """
 import sys
 from dlnsweep.engine.program import Program
-from dlnsweep.execution.worker import execute_batch
+from dlnsweep.execution.workers.worker import execute_batch
 from dlnsweep.numerics.executables import keeping_whole
 from dlnsweep.reduced import program
 

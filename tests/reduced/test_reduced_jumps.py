@@ -18,12 +18,12 @@ from dlnsweep.engine.jumping import train_by_jumps
 from dlnsweep.engine.trained import Trained
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.reduced import gaps, jumps, stages
-from dlnsweep.reduced import may_jump as long_runs
 from dlnsweep.reduced.chain import Descent
 from dlnsweep.reduced.compact_descent import State
-from dlnsweep.reduced.may_jump import may_jump
-from dlnsweep.reduced.pacing import SHARE, paces, share_of_steps
+from dlnsweep.reduced.jumping import gaps, jumps, stages
+from dlnsweep.reduced.jumping import may_jump as long_runs
+from dlnsweep.reduced.jumping.may_jump import may_jump
+from dlnsweep.reduced.jumping.pacing import SHARE, paces, share_of_steps
 from dlnsweep.reduced.reduction import Rehearsal
 from dlnsweep.settings.run_settings import RunSettings
 

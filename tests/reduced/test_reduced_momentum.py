@@ -12,15 +12,15 @@ from batch_samples import expected, plan_of, train_rows
 
 from dlnsweep.contracts.network import ALL_MOMENTUM_STEPS, CHECK_JUMPS
 from dlnsweep.engine import batch
-from dlnsweep.execution import reduced_steps
+from dlnsweep.execution.ways import reduced_steps
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.reduced import flow, momentum
-from dlnsweep.reduced import may_jump as long_runs
 from dlnsweep.reduced.chain import Descent
-from dlnsweep.reduced.pacing import paces, share_of_steps
+from dlnsweep.reduced.jumping import flow, momentum
+from dlnsweep.reduced.jumping import may_jump as long_runs
+from dlnsweep.reduced.jumping.pacing import paces, share_of_steps
+from dlnsweep.reduced.jumping.slow import fading, limit_of, slow_of
 from dlnsweep.reduced.reduction import Rehearsal
-from dlnsweep.reduced.slow import fading, limit_of, slow_of
 from dlnsweep.settings.run_settings import RunSettings
 
 # As of the reduced kernel: the estimate may be a third of the true error.

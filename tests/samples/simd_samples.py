@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.simd.sample_steps import SampleSteps
+from dlnsweep.simd.samples.steps import SampleSteps
 from dlnsweep.simd.steps import Steps
 
 RUNS = 11

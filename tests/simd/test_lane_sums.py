@@ -13,7 +13,7 @@ pytest.importorskip("llvmlite")
 from dlnsweep.simd.entries import Emitter
 from dlnsweep.simd.llvm import ir
 from dlnsweep.simd.machine import Machine, new_module
-from dlnsweep.simd.tiles import added
+from dlnsweep.simd.samples.tiles import added
 
 
 def sums(values: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 from spec_samples import problems, sweep
 
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.refining import Found, next_round
+from dlnsweep.execution.rounds.refining import Found, next_round
 from dlnsweep.plan.plan import make_plan
 
 RATE, DECAY = "training.learning_rate", "training.weight_decay"

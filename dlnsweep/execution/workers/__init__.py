@@ -1,0 +1,1 @@
+"""Where batches are computed: processes of this machine, or of a Dask cluster."""

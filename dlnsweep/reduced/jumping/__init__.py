@@ -1,0 +1,1 @@
+"""Jumps over steps of reduced runs: their flow, how far they go, and which runs may."""

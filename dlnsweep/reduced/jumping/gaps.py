@@ -1,0 +1,102 @@
+"""How the steps between two records are divided into jumps.
+
+A jump of h steps leaves the residual, a small difference, wrong by what it is wrong by itself, and
+damps what the jumps before it left by a half only where h is long beside 1 / a. So equal jumps are
+followed by ever shorter ones, each half of the one before,
+
+    h, ..., h, h / 2, h / 4, ..., h / 2^m,    h / 2^m about the ten steps' worth of 1 / a:
+
+whatever rate a part of the residual fades at, one of them is as long as it takes, and those after
+it are so short that they do not disturb it. Then few real steps are left to take.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from dlnsweep.reduced.jumping.stages import count_for, farthest
+
+# The last jump is at most so many times 1 / a long, divided as the others are.
+_LAST = 10.0
+# Reach of stages, over what the linear part needs.
+_MORE = 1.5
+# More than the longest jump has room for.
+_MOST_HALVED = 16
+
+
+class Division(NamedTuple):
+    """The jumps of a gap; numbers, or arrays of them.
+
+    Attributes:
+        length: h.
+        equal: How many jumps are so long.
+        halved: How many follow, each half as long as the one before.
+        stages: Those of all of them.
+    """
+
+    length: Any
+    equal: Any
+    halved: Any
+    stages: Any
+
+    @property
+    def shortest(self) -> Any:
+        """The length of the last."""
+        return self.length / 2.0**self.halved
+
+
+def stretched(decay: Any, length: Any, numpy: Any) -> Any:
+    """Return sum_t rho^(-1 - t) over so many steps, with rho = e^(-decay); `length` without."""
+    decays = decay > 0
+    own = numpy.where(decays, decay, 1.0)
+    passed = numpy.expm1(own * numpy.where(decays, length, 0.0))
+    return numpy.where(decays, passed / -numpy.expm1(-own), length)
+
+
+def reach_of(rate: Any, decay: Any, length: Any, numpy: Any) -> Any:
+    """Return how far stages must reach for a jump.
+
+    Args:
+        rate: The largest rate a of a step.
+        decay: -log rho of the layer that decays fastest.
+        length: That of the jump.
+        numpy: NumPy, or JAX's.
+    """
+    return _MORE * rate * stretched(decay, length, numpy)
+
+
+def divided(
+    left: Any, longest: Any, rate: Any, fades: Any, decay: Any, parts: Any, numpy: Any
+) -> Division:
+    """Return how so many steps are divided.
+
+    Args:
+        left: The steps.
+        longest: A jump is at most so long.
+        rate: See `reach_of`.
+        fades: The rate up to which real steps do not oscillate: a, or less with momentum.
+        decay: See `reach_of`.
+        parts: Into how many each jump is divided, and what is left where that is shorter.
+        numpy: NumPy, or JAX's.
+    """
+    own = numpy.where(decay > 0, decay, 1.0)
+    farthest_ = numpy.maximum(farthest() / _MORE / numpy.maximum(rate, 1e-300), 1.0)
+    # As far as the most stages reach.
+    reached = numpy.where(decay > 0, numpy.log1p(farthest_ * -numpy.expm1(-own)) / own, farthest_)
+    wide = numpy.minimum(numpy.minimum(longest, numpy.maximum(left, 1.0)), reached) / parts
+    halved = numpy.ceil(numpy.log2(numpy.maximum(parts * wide * fades / _LAST, 1.0)))
+    halved = numpy.clip(halved, 1.0, _MOST_HALVED)
+    tail = 1 - 2.0**-halved
+    equal = numpy.maximum(numpy.ceil(left / wide - tail), 0.0)
+    length = left / (equal + tail)
+
+    def stages(length: Any) -> Any:
+        return count_for(reach_of(rate[..., None], decay, length, numpy), numpy)
+
+    rate = numpy.asarray(rate)
+    shorter = numpy.arange(1.0, _MOST_HALVED + 1)
+    whole = stages(numpy.asarray(length)[..., None])[..., 0]
+    each = stages(numpy.asarray(length)[..., None] / 2.0**shorter)
+    made = shorter <= numpy.asarray(halved)[..., None]
+    total = equal * whole + numpy.sum(numpy.where(made, each, 0.0), axis=-1)
+    return Division(length, equal, halved, total)

@@ -1,0 +1,1 @@
+"""A step with samples of one run in the lanes."""
