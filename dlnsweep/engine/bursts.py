@@ -19,7 +19,9 @@ nothing is known of its numbers. Within them it says less than it seems. A run t
 fast, what has settled) is wrong by less. One that magnifies, as it leaves a saddle, is wrong by
 more, which the two walks see. Of n jumps of which a share p is wrong, k bursts miss all with a
 probability of (1 - p)^k. And of a jump that is longer than a burst only the beginning was taken,
-made anew by a shorter jump.
+made anew by a shorter jump. Where single steps are so small that float64 swallows them, as after
+some 10^15 of them, real steps stand still, and what they are apart from the walk, which adds up
+many, says nothing of it: such a place does not count as looked at.
 """
 
 from __future__ import annotations
@@ -43,9 +45,13 @@ from dlnsweep.numerics.lazy import jax
 # Fewer steps than that need not hold a jump that ends as precisely as at a record; each output may
 # ask for one (`Motion.least`).
 _SHORTEST = 1_000
+# A step is rounded by so much of a parameter at most.
+_ROUNDED = 2.0**-53
 
 
-def looked(program: JumpProgram, inputs: Any, carry: Any, trained: Trained) -> Iterator[Any]:
+def looked(
+    program: JumpProgram, inputs: Any, carry: Any, trained: Trained, tolerance: float
+) -> Iterator[Any]:
     """Look at the places of a run that has ended; yield its state after each of them.
 
     What was found is a part of the state, so that a run which is stopped here goes on from there.
@@ -55,13 +61,14 @@ def looked(program: JumpProgram, inputs: Any, carry: Any, trained: Trained) -> I
         inputs: Its inputs.
         carry: Its state.
         trained: Its records; without an estimate it is not looked at.
+        tolerance: The sweep's.
     """
     if not np.isfinite(trained.truncation_error[0]):
         return
     walks = carry.state.walks
     lengths, found = (np.array(each) for each in (walks.places.lengths, walks.places.found))
     for place in np.flatnonzero((lengths > 0) & (found == NOT_YET)):
-        found.flat[place] = _deviation(program, inputs, carry, int(place), trained)
+        found.flat[place] = _deviation(program, inputs, carry, int(place), trained, tolerance)
         walks = walks._replace(places=walks.places._replace(found=found.copy()))
         yield carry._replace(state=carry.state._replace(walks=walks))
 
@@ -97,9 +104,9 @@ def contradicted(error: float) -> str:
 
 
 def _deviation(
-    program: JumpProgram, inputs: Any, carry: Any, place: int, trained: Trained
+    program: JumpProgram, inputs: Any, carry: Any, place: int, trained: Trained, tolerance: float
 ) -> float:
-    """Return what the jump of a place is wrong by; NaN where it cannot be made anew."""
+    """Return what the jump of a place is wrong by; NaN where steps do not tell."""
     passed = _burst(program, inputs, carry, place)
     steps, jumps = (
         np.asarray(each)[0]
@@ -109,7 +116,18 @@ def _deviation(
     if jumps[0] == jumps[1]:
         return np.nan
     length = int(np.asarray(carry.state.walks.places.lengths)[0, 0, place])
-    return _apart(passed, trained) * length / (int(steps[1]) - passed.segment.start)
+    taken = int(steps[1]) - passed.segment.start
+    wrong = _apart(passed, trained) * length / taken
+    contradicts = wrong * int(np.asarray(carry.state.walks.jumps)[0, 0]) > tolerance
+    return np.nan if contradicts and _stood_still(passed, carry, place, taken) else wrong
+
+
+def _stood_still(passed: Passed, carry: Any, place: int, taken: int) -> bool:
+    """Tell whether real steps have moved the parameters by no more than they may be rounded by."""
+    begun = np.asarray(carry.state.walks.places.before.point)[0, 0, place]
+    size = sum(leaf[0].size for leaf in jax.tree.leaves(passed.carry.state.params))
+    moved = np.asarray(passed.carry.state.walks.point)[0, 1] - begun
+    return bool(np.linalg.norm(moved[:size]) <= taken * _ROUNDED * np.linalg.norm(begun[:size]))
 
 
 def _burst(program: JumpProgram, inputs: Any, carry: Any, place: int) -> Passed:

@@ -156,10 +156,11 @@ def _train_lanes(
     if gives_up(carry):
         return replace(trained, kernel_reason=[GAVE_UP], truncation_error=np.array([np.inf]))
     if isinstance(program, JumpProgram) and program.places:
-        for looked_at in looked(program, inputs, carry, trained):
+        tolerance = row["sweep.tolerance"]
+        for looked_at in looked(program, inputs, carry, trained, tolerance):
             carry = looked_at
             watch.check(present)
-        return checked(carry, trained, row["sweep.tolerance"])
+        return checked(carry, trained, tolerance)
     for each in bursts:
         for _ in each.looked(program, inputs, carry, trained):
             watch.check(present)

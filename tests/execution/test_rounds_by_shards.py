@@ -14,7 +14,7 @@ import dlnsweep
 from dlnsweep.errors import Interrupted, SpecError
 from dlnsweep.execution import heartbeat
 from dlnsweep.execution.preparing import IN_PROCESS, Prepared, prepare
-from dlnsweep.execution.rounds.sequence import meeting
+from dlnsweep.execution.rounds import meeting
 from dlnsweep.execution.shards import Shard
 from dlnsweep.spec.sweep import Sweep
 

@@ -171,7 +171,7 @@ def _beside_peers() -> Iterator[Statement]:
         for rows in tables
     )
     assert all(older)
-    assert newer == [True, False, True, False, True]
+    assert newer == [True, True, True, False, True]
 
 
 def _at_the_peak() -> Iterator[Statement]:

@@ -79,6 +79,24 @@ def _border() -> Iterator[Statement]:
     yield says("{} times where it has {}", most, many)
 
 
+def _samples_border() -> Iterator[Statement]:
+    rows = table("speed/samples_border.csv").rows
+
+    def between(least: float, most: float) -> list[float]:
+        found = [row for row in rows if least <= row["operations"] <= most]
+        return sorted(row["generic / simd_samples"] for row in found)
+
+    counts = sorted({row["operations"] for row in rows})
+    *below, few, many, most = counts
+    found = between(0, below[-1])
+    yield says("takes {} to {} times as long for steps of up to {} operations",
+               found[0], found[-1], below[-1])  # fmt: skip
+    found = between(few, many)
+    yield says("{} to {} times for those of {} to {},", found[0], found[-1], few, many)
+    found = between(most, most)
+    yield says("{} to {} times for one of {}", found[0], found[-1], most)
+
+
 PARTS = [
     Part(
         f"{GUIDES}/kernels.md",
@@ -86,9 +104,10 @@ PARTS = [
         lambda: (
             *_random_networks(),
             *_border(),
+            *_samples_border(),
             *_of_the_dense_kernel(),
             *_beside_the_dense_kernel(),
         ),
         settings=("linear networks of 5×5 and", "from itself by 3.7e-13"),
-    )
+    ),
 ]

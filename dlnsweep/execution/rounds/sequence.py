@@ -27,7 +27,7 @@ _KINDS = ("refine", "until")
 def _look(kind: str, sweep: Sweep, done: Computed, number: int) -> Look:
     """Look at the ends of a round's runs."""
     # Statistics bring pandas, which a sweep without rounds does not wait for.
-    from dlnsweep.execution.rounds.sequence import adding, refining
+    from dlnsweep.execution.rounds import adding, refining
     from dlnsweep.results import open_results
 
     look = {"refine": refining.look, "until": adding.look}[kind]
