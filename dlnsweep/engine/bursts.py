@@ -19,9 +19,9 @@ nothing is known of its numbers. Within them it says less than it seems. A run t
 fast, what has settled) is wrong by less. One that magnifies, as it leaves a saddle, is wrong by
 more, which the two walks see. Of n jumps of which a share p is wrong, k bursts miss all with a
 probability of (1 - p)^k. And of a jump that is longer than a burst only the beginning was taken,
-made anew by a shorter jump. Where single steps are so small that float64 swallows them, as after
-some 10^15 of them, real steps stand still, and what they are apart from the walk, which adds up
-many, says nothing of it: such a place does not count as looked at.
+made anew by a shorter jump. Where single steps are so small that float64 swallows much of them, as
+after some 10^15 of them, real steps are apart from the walk, which adds up many, by what they are
+rounded by. That says nothing of jumps that are far longer: such places do not count as looked at.
 """
 
 from __future__ import annotations
@@ -118,16 +118,19 @@ def _deviation(
     length = int(np.asarray(carry.state.walks.places.lengths)[0, 0, place])
     taken = int(steps[1]) - passed.segment.start
     wrong = _apart(passed, trained) * length / taken
-    contradicts = wrong * int(np.asarray(carry.state.walks.jumps)[0, 0]) > tolerance
-    return np.nan if contradicts and _stood_still(passed, carry, place, taken) else wrong
+    jumps_made = int(np.asarray(carry.state.walks.jumps)[0, 0])
+    # What steps are rounded by stands for so much of the run's numbers, or for more where these
+    # magnify it.
+    hidden = max(length * _ROUNDED, wrong) * jumps_made
+    return np.nan if hidden > tolerance and _rounding(passed, taken) else wrong
 
 
-def _stood_still(passed: Passed, carry: Any, place: int, taken: int) -> bool:
-    """Tell whether real steps have moved the parameters by no more than they may be rounded by."""
-    begun = np.asarray(carry.state.walks.places.before.point)[0, 0, place]
+def _rounding(passed: Passed, taken: int) -> bool:
+    """Tell whether so many real steps may be apart from the walk by what each is rounded by."""
     size = sum(leaf[0].size for leaf in jax.tree.leaves(passed.carry.state.params))
-    moved = np.asarray(passed.carry.state.walks.point)[0, 1] - begun
-    return bool(np.linalg.norm(moved[:size]) <= taken * _ROUNDED * np.linalg.norm(begun[:size]))
+    jumped, stepped = np.asarray(passed.carry.state.walks.point)[0, :, :size]
+    apart = np.linalg.norm(jumped - stepped)
+    return bool(apart <= taken * _ROUNDED * np.linalg.norm(stepped))
 
 
 def _burst(program: JumpProgram, inputs: Any, carry: Any, place: int) -> Passed:
