@@ -31,9 +31,8 @@ from dlnsweep.simd.samples.steps import SampleSteps
 # "auto" takes samples in the lanes where they are so many vectors at least, and runs where a step
 # has no more operations than this, or than `PAYS_UP_TO` where samples are fewer vectors than that.
 # Larger steps are products of matrices that the second cache does not hold, of which XLA's library
-# makes as much. Measured by tests/benchmarks/simd_border.py; other borders would
-# change the kernel of begun folders, so that they need other words in them
-# (execution/ways/auto_kernel.py).
+# makes as much: results/kept/speed/samples_border.csv. Other borders would change the kernel of
+# begun folders, so that they need other words in them (execution/ways/auto_kernel.py).
 _LEAST_VECTORS, _FEW_VECTORS, _RUNS_UP_TO = 2, 4, 10_000
 _UP_TO = 30_000_000
 

@@ -167,11 +167,13 @@ def test_a_burst_is_so_many_jumps_of_the_change_that_is_missed(
     assert contradicted.burst_error[0] > samples.TOLERANCE
     # Steps that rounding swallows contradict nothing, and are no check.
     monkeypatch.setattr(bursts, "_ROUNDED", 1.0)
-    swallowed = train(planned(), [0])
-    assert swallowed.truncation_error.tolist() == found.truncation_error.tolist()
-    assert swallowed.burst_error is not None
-    assert np.isnan(swallowed.burst_error[0])
-    assert swallowed.kernel_reason[0].endswith("no jump was checked")
+    for apart_by in (2e-6, 0.0):
+        monkeypatch.setattr(bursts, "_apart", lambda *_, by=apart_by: by)
+        swallowed = train(planned(), [0])
+        assert swallowed.truncation_error.tolist() == found.truncation_error.tolist()
+        assert swallowed.burst_error is not None
+        assert np.isnan(swallowed.burst_error[0])
+        assert swallowed.kernel_reason[0].endswith("no jump was checked")
 
 
 def test_of_a_longer_jump_a_stretch_is_taken(checked: Trained, monkeypatch: pytest.MonkeyPatch):

@@ -45,6 +45,11 @@ class Division(NamedTuple):
         return self.length / 2.0**self.halved
 
 
+def length_of(number: Any, length: Any, equal: Any, numpy: Any) -> Any:
+    """Return how long the jump of a number is, from 0; see `Division`."""
+    return length * 2.0 ** -numpy.maximum(number - equal + 1, 0).astype(length.dtype)
+
+
 def stretched(decay: Any, length: Any, numpy: Any) -> Any:
     """Return sum_t rho^(-1 - t) over so many steps, with rho = e^(-decay); `length` without."""
     decays = decay > 0

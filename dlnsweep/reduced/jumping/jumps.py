@@ -19,7 +19,7 @@ from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.compact_descent import merged
 from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of, jump, pulls
-from dlnsweep.reduced.jumping.gaps import divided, reach_of
+from dlnsweep.reduced.jumping.gaps import divided, length_of, reach_of
 from dlnsweep.reduced.jumping.momentum import Momentum, WithMomentum
 from dlnsweep.reduced.jumping.slow import fading, limit_of
 from dlnsweep.reduced.jumping.stages import row_for
@@ -74,7 +74,7 @@ def _jumped(
 
     def once(number: Any, carry: Any) -> Any:
         scales, layers = carry
-        own = length * 2.0 ** -jnp.maximum(number - equal + 1, 0).astype(length.dtype)
+        own = length_of(number, length, equal, jnp)
         row = row_for(reach_of(rate, clock.decay, own, jnp), jnp)
         made = jump(chain, clock, scales, layers, own, row)
         faded = jnp.exp(chain.logs * own)

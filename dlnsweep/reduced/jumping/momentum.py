@@ -22,7 +22,7 @@ from dlnsweep.numerics.lanes import as_one_function
 from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.reduced.jumping import history
 from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of, jump
-from dlnsweep.reduced.jumping.gaps import reach_of
+from dlnsweep.reduced.jumping.gaps import length_of, reach_of
 from dlnsweep.reduced.jumping.slow import Slow, fading, limit_of, shortest_of, slow_of, tail_of
 from dlnsweep.reduced.jumping.stages import row_for
 
@@ -133,7 +133,7 @@ def jumped(
 
     def once(number: Any, carry: Any) -> Any:
         scales, layers, past = carry
-        own = length * 2.0 ** -jnp.maximum(number - equal + 1, 0).astype(length.dtype)
+        own = length_of(number, length, equal, jnp)
         row = row_for(reach_of(rate, clock.decay, own, jnp), jnp)
         others = history.others(chain, clock, slow, past, layers, own / 2)
         made = jump(chain, clock, scales, layers, own, row, others)
