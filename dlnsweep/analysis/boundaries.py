@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from dlnsweep.analysis.boundary import brackets
 from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.results import Results, open_results
+from dlnsweep.results import Results
+from dlnsweep.results.joined import SWEEP, Joined, opened, together
 from dlnsweep.results.wide_tables import fitted
 from dlnsweep.settings.refine import Refine
 from dlnsweep.settings.success import kept_conditions
@@ -36,18 +37,22 @@ def boundaries(folder: Any) -> pd.DataFrame:
     how it moves with other seeds `dlnsweep transition` estimates.
 
     Args:
-        folder: The results folder, or its `Results`.
+        folder: The results folder, its `Results`, or several as `concat` joins them.
 
     Returns:
         One row a boundary, or one for a combination that has none: the settings of the
-        combination; low, high; succeeds ("above" or "below" it, or "everywhere" and "nowhere");
-        share_low, share_high, the shares of success there; num_values, how many were tried.
+        combination (of several sweeps "sweep" before them); low, high; succeeds ("above" or "below"
+        it, or "everywhere" and "nowhere"); share_low, share_high, the shares of success there;
+        num_values, how many were tried.
 
     Raises:
-        SpecError: If the sweep refines nothing.
+        SpecError: If a sweep refines nothing, or several do not refine the same setting.
         StoreError: If the folder is damaged.
     """
-    results = folder if isinstance(folder, Results) else open_results(folder)
+    results = opened(folder)
+    if isinstance(results, Joined):
+        refined_setting(results)
+        return together(list(results.parts), [boundaries(part) for part in results.parts.values()])
     refine, keys = asked(results.sweep, results.settings)
     runs: Any = results.runs(unused=True)
     return boundaries_of(runs[runs["status"] != "planned"], refine, keys)
@@ -128,6 +133,25 @@ def asked(sweep: Mapping[str, Any], settings: Collection[str]) -> tuple[Refine, 
     return refine, [key for key in axes if key != refine.between]
 
 
+def refined_setting(results: Results | Joined) -> str:
+    """Return the setting along which a sweep, or all of several, look for boundaries.
+
+    Raises:
+        SpecError: If one refines nothing, or they refine different settings.
+        StoreError: If the folder is damaged.
+    """
+    parts = results.parts if isinstance(results, Joined) else {results.name: results}
+    found = {name: asked(part.sweep, part.settings)[0].between for name, part in parts.items()}
+    first, *others = dict.fromkeys(found.values())
+    if others:
+        told = ", ".join(f"{name} {setting}" for name, setting in found.items())
+        raise SpecError(
+            f"{results.path}: the sweeps refine different settings ({told}), whose boundaries are "
+            "no column of one table; take one of them after the other."
+        )
+    return first
+
+
 def refined_axis(sweep: Mapping[str, Any]) -> str | None:
     """Return the axis to whose values rounds have added, of the content of `sweep.json`, if any.
 
@@ -162,6 +186,6 @@ def boundaries_text(table: pd.DataFrame, between: str, width: int = 10**6) -> st
     """Return the table for a terminal."""
     if not len(table):
         return f"where runs begin or cease to succeed along {between}: no run is done yet"
-    keys = [name for name in table.columns if "." in name]
+    keys = [name for name in table.columns if name == SWEEP or "." in name]
     shown = table.assign(**{k: [f"{v:.6g}" for v in table[k]] for k in ("low", "high")})
     return f"where runs begin or cease to succeed along {between}\n\n{fitted(shown, keys, width)}"

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from dlnsweep.analysis.sequential import Numbers, Stand, follow, looks
 from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError, StoreError
-from dlnsweep.results import Results, open_results
+from dlnsweep.results import Results
+from dlnsweep.results.joined import SWEEP, Joined, opened, together
 from dlnsweep.results.wide_tables import fitted
 from dlnsweep.settings.success import kept_conditions
 from dlnsweep.settings.until import Until
@@ -84,20 +85,23 @@ def intervals(folder: Any) -> pd.DataFrame:
     """Return what a sweep that adds seeds has found, and how surely.
 
     Args:
-        folder: The results folder, or its `Results`.
+        folder: The results folder, its `Results`, or several as `concat` joins them.
 
     Returns:
-        One row a combination of which an interval is asked: the settings that vary; num_seeds,
+        One row a combination of which an interval is asked: the settings that vary (of several
+        sweeps "sweep" before them); num_seeds,
         those that were looked at; num_values, how many of them enter (diverged runs enter no
         median); estimate; low and high, the ends of the interval, which hold the truth with the
         probability asked for, whenever the rounds stop; ended: "narrow", "most_seeds", or "running"
         while more seeds are needed.
 
     Raises:
-        SpecError: If the sweep asks for none.
+        SpecError: If a sweep asks for none.
         StoreError: If the folder is damaged.
     """
-    results = folder if isinstance(folder, Results) else open_results(folder)
+    results = opened(folder)
+    if isinstance(results, Joined):
+        return together(list(results.parts), [intervals(part) for part in results.parts.values()])
     until, keys, first = asked(results.sweep, results.settings)
     return intervals_of(results.runs(unused=True), until, keys, first)
 
@@ -204,9 +208,21 @@ def told(found: Sequence[Stand], until: Until) -> str:
     return text
 
 
-def intervals_text(table: pd.DataFrame, until: Until, width: int = 10**6) -> str:
-    """Return the table for a terminal."""
-    keys = [name for name in table.columns if "." in name]
+def asked_text(results: Results | Joined) -> str:
+    """Return what is asked for, a line; of several sweeps one of each, where they differ."""
+    parts = results.parts if isinstance(results, Joined) else {results.name: results}
+    found = {
+        name: f"until {asked(part.sweep, part.settings)[0].sentence}"
+        for name, part in parts.items()
+    }
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return "\n".join(f"{name}: {text}" for name, text in found.items())
+
+
+def intervals_text(table: pd.DataFrame, asked_for: str, width: int = 10**6) -> str:
+    """Return the table for a terminal, below what `asked_text` says."""
+    keys = [name for name in table.columns if name == SWEEP or "." in name]
     ends = ("estimate", "low", "high")
     shown = table.assign(**{k: [f"{v:.6g}" for v in table[k]] for k in ends if k in table})
-    return f"until {until.sentence}\n\n{fitted(shown, keys, width)}"
+    return f"{asked_for}\n\n{fitted(shown, keys, width)}"

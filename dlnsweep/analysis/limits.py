@@ -50,7 +50,8 @@ from scipy import stats
 from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.bootstrap import resamples
 from dlnsweep.errors import SpecError
-from dlnsweep.results import Results, open_results
+from dlnsweep.results import Results
+from dlnsweep.results.joined import Joined, opened
 from dlnsweep.results.recorded import listed
 from dlnsweep.results.wide_tables import fitted
 from dlnsweep.settings.sentences import did_you_mean, no_setting, show
@@ -80,7 +81,8 @@ def extrapolate(
     """Extrapolate means over the seeds to an infinite value of a setting, such as the width.
 
     Args:
-        folder: The results folder, or its `Results`.
+        folder: The results folder, its `Results`, or several as `concat` joins them: a run that
+            stands in more than one of these counts once.
         setting: The setting, with three positive values or more.
         observables: Which; scalars that are recorded, at the runs' ends.
         at_most: The largest value of the setting that is used; None: all are.
@@ -101,8 +103,10 @@ def extrapolate(
     if at_most is not None and (isinstance(at_most, bool) or not isinstance(at_most, Real)):
         raise SpecError(f"at_most is {show(at_most)}; it must be a number, or None.")
     observables = listed(observables, "of")
-    results = folder if isinstance(folder, Results) else open_results(folder)
-    runs: Any = results.runs(unused=True)
+    results = opened(folder)
+    runs: Any = (
+        results.distinct_runs() if isinstance(results, Joined) else results.runs(unused=True)
+    )
     check_begun(results, runs)
     runs = runs[runs["status"] != "planned"]
     if at_most is not None and pd.api.types.is_numeric_dtype(runs.get(setting)):
@@ -120,7 +124,9 @@ def extrapolate(
     return pd.DataFrame(rows)
 
 
-def _check(results: Results, runs: pd.DataFrame, setting: str, observables: Sequence[str]) -> None:
+def _check(
+    results: Results | Joined, runs: pd.DataFrame, setting: str, observables: Sequence[str]
+) -> None:
     if setting not in results.settings:
         raise SpecError(no_setting("in", setting, results.settings))
     for name in observables:

@@ -30,7 +30,7 @@ from dlnsweep.analysis.half import fewest_tries, half_interval, trend
 from dlnsweep.analysis.logistic import logistic_half
 from dlnsweep.analysis.success import succeeded_in_the_end
 from dlnsweep.errors import SpecError
-from dlnsweep.results import open_results
+from dlnsweep.results.joined import SWEEP, Joined, opened
 from dlnsweep.results.wide_tables import fitted
 from dlnsweep.settings.sentences import did_you_mean, no_setting
 
@@ -107,7 +107,8 @@ def transitions(
     """Fit where the runs of a results folder begin to succeed.
 
     Args:
-        folder: The results folder.
+        folder: The results folder, its `Results`, or several as `concat` joins them: a run that
+            stands in more than one of these counts once, unless `by` tells the sweeps apart.
         x: The setting, positive numbers; success may begin or end as it grows.
         success: Conditions on final values, all of which a successful run meets.
         by: Settings whose values make the groups; those that are positive numbers enter the
@@ -117,8 +118,11 @@ def transitions(
         SpecError: If a name is not one of this sweep's, or x is not positive numbers.
         StoreError: If no run is done yet.
     """
-    results = open_results(folder)
-    runs: Any = results.runs(unused=True)
+    results = opened(folder)
+    if isinstance(results, Joined) and SWEEP not in by:
+        runs: Any = results.distinct_runs()
+    else:
+        runs = results.runs(unused=True)
     check_begun(results, runs)
     for name, key in ((x, "x"), *((each, "by") for each in by)):
         if name not in results.settings:
@@ -252,7 +256,7 @@ def transitions_text(found: Transitions, x: str, width: int = 10**6) -> str:
     for name in ("x_half", "low", "high"):
         shown[name] = [_shown(value) for value in shown[name]]
     lines = [f"{x} at which half of the runs succeed (95 % interval by sign tests)", ""]
-    keys = [name for name in shown.columns if "." in name]
+    keys = list(shown.columns[: list(shown.columns).index("num_runs")])
     lines += [fitted(shown, keys, width)]
     if found.too_few:
         least = f"{fewest_tries(LEVEL)} seeds a value, too few for an interval"

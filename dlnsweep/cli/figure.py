@@ -52,10 +52,9 @@ def figure(
     use(plugin)
     from dlnsweep.errors import DlnsweepError
     from dlnsweep.figures.folder import drawn_one_by_one, figures_of, raise_all, stored_figures
-    from dlnsweep.results import open_results
-    from dlnsweep.results.joined import concat
+    from dlnsweep.results.joined import opened_together
 
-    results = open_results(folders[0]) if len(folders) == 1 else concat(folders)
+    results = opened_together(folders)
     given = overrides or []
     figures = figures_of(file, given) if file else stored_figures(results, given)
     failures = []

@@ -23,6 +23,15 @@ Folder = Annotated[
 ]
 
 
+Folders = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RESULTS...",
+        help="A results folder, such as results/fig4; or s3://... Several are joined: their runs "
+        "are told apart by their settings, and by sweep.",
+    ),
+]
+
 # Where a command's table goes, too.
 TableFile = Annotated[
     Path | None,
@@ -31,7 +40,7 @@ TableFile = Annotated[
 
 
 def claims(
-    folder: Folder,
+    folders: Folders,
     by: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Tell runs apart by this setting.")
     ] = None,
@@ -55,16 +64,19 @@ def claims(
     use(plugin)
     from dlnsweep.analysis.claims import Demands, claims_table, claims_text
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.joined import opened_together
     from dlnsweep.results.wide_tables import terminal_width
 
-    table = claims_table(folder, keys_of(by), Demands(isometry, any_width, any_decay))
+    table = claims_table(
+        opened_together(folders), keys_of(by), Demands(isometry, any_width, any_decay)
+    )
     if csv is not None:
         write_csv(table, csv)
     print(claims_text(table, terminal_width()))
 
 
 def transition(
-    folder: Folder,
+    folders: Folders,
     x: Annotated[str, typer.Option(metavar="KEY", help="The setting along which runs succeed.")],
     success: Annotated[
         list[str],
@@ -84,53 +96,53 @@ def transition(
     """Fit the value of a setting at which half of the runs succeed, and its power law."""
     from dlnsweep.analysis.transitions import Condition, transitions, transitions_text
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.joined import opened_together
     from dlnsweep.results.wide_tables import terminal_width
 
-    found = transitions(folder, x, [Condition.read(text) for text in success], keys_of(by))
+    conditions = [Condition.read(text) for text in success]
+    found = transitions(opened_together(folders), x, conditions, keys_of(by))
     if csv is not None:
         write_csv(found.table, csv)
     print(transitions_text(found, x, terminal_width()))
 
 
 def boundary(
-    folder: Folder,
+    folders: Folders,
     csv: TableFile = None,
 ) -> None:
     """Show the boundaries that a sweep with [sweep.refine] found."""
-    from dlnsweep.analysis.boundaries import boundaries, boundaries_text
-    from dlnsweep.results import open_results
+    from dlnsweep.analysis.boundaries import boundaries, boundaries_text, refined_setting
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.joined import opened_together
     from dlnsweep.results.wide_tables import terminal_width
 
-    results = open_results(folder)
+    results = opened_together(folders)
     found = boundaries(results)
     if csv is not None:
         write_csv(found, csv)
-    between = results.store.sweep["sweep"]["refine"]["between"]
-    print(boundaries_text(found, between, terminal_width()))
+    print(boundaries_text(found, refined_setting(results), terminal_width()))
 
 
 def intervals(
-    folder: Folder,
+    folders: Folders,
     csv: TableFile = None,
 ) -> None:
     """Show the intervals that a sweep with [sweep.until] asks for, and the seeds that they took."""
-    from dlnsweep.analysis.intervals import asked, intervals_text
+    from dlnsweep.analysis.intervals import asked_text, intervals_text
     from dlnsweep.analysis.intervals import intervals as table_of
-    from dlnsweep.results import open_results
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.joined import opened_together
     from dlnsweep.results.wide_tables import terminal_width
 
-    results = open_results(folder)
+    results = opened_together(folders)
     found = table_of(results)
     if csv is not None:
         write_csv(found, csv)
-    until, _, _ = asked(results.sweep, results.settings)
-    print(intervals_text(found, until, terminal_width()))
+    print(intervals_text(found, asked_text(results), terminal_width()))
 
 
 def extrapolate(
-    folder: Folder,
+    folders: Folders,
     setting: Annotated[
         str, typer.Option("--in", metavar="KEY", help="The setting that grows: network.width.")
     ],
@@ -145,9 +157,10 @@ def extrapolate(
     """Extrapolate means over the seeds to an infinite width, or another setting; with intervals."""
     from dlnsweep.analysis import limits
     from dlnsweep.results.csv_files import write_csv
+    from dlnsweep.results.joined import opened_together
     from dlnsweep.results.wide_tables import terminal_width
 
-    found = limits.extrapolate(folder, setting, of, at_most)
+    found = limits.extrapolate(opened_together(folders), setting, of, at_most)
     if csv is not None:
         write_csv(found, csv)
     print(limits.limits_text(found, setting, terminal_width()))

@@ -86,14 +86,13 @@ def summary(
 
     Where rows are over the values of a refined axis, a line on the standard error says so.
     """
-    from dlnsweep.results import open_results
     from dlnsweep.results.csv_files import write_text
-    from dlnsweep.results.joined import SWEEP, concat
+    from dlnsweep.results.joined import SWEEP, opened_together
     from dlnsweep.results.summary_table import summary_table
     from dlnsweep.results.written import exact
 
     keys = keys_of(by)
-    results = open_results(folders[0]) if len(folders) == 1 else concat(folders)
+    results = opened_together(folders)
     table = summary_table(results, keys, at, keys_of(of), pivot)
     keys = [name for name in table.columns if name in ("seed", SWEEP) or "." in name]
     if csv is not None:

@@ -81,10 +81,9 @@ def drawn_one_by_one(
         out: The folder of the files; `figures` in the results' own by default.
     """
     plugins.load()
-    from dlnsweep.results import open_results
-    from dlnsweep.results.joined import Joined
+    from dlnsweep.results.joined import Joined, opened
 
-    results = open_results(results) if isinstance(results, str | Path) else results
+    results = opened(results)
     if isinstance(results, Joined) and out is None:
         # Of several folders none is more theirs than another.
         out = "figures"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, Never, cast
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,29 @@ from dlnsweep.results.chosen_records import needed, taken_at
 from dlnsweep.results.drawing import Drawing
 from dlnsweep.results.recorded import check_where, values_of
 from dlnsweep.results.results import Results, open_results
+from dlnsweep.results.stacked import floats, stacked
 from dlnsweep.settings.sentences import nearest_key, printable, show
 from dlnsweep.store.records import FINAL
 
 SWEEP = "sweep"
 _MOST = 20
+
+
+def opened(given: Any) -> Results | Joined:
+    """Return results as they are given, or those of a folder.
+
+    Args:
+        given: Results, several of them joined, or a folder (or its address).
+
+    Raises:
+        StoreError: If it is not a results folder.
+    """
+    return given if isinstance(given, Results | Joined) else open_results(given)
+
+
+def opened_together(folders: Sequence[str]) -> Results | Joined:
+    """Return the results of a folder, or of several as one."""
+    return open_results(folders[0]) if len(folders) == 1 else concat(folders)
 
 
 def concat(sweeps: Sequence[Any] | Mapping[str, Any], names: Sequence[str] | None = None) -> Joined:
@@ -36,7 +54,7 @@ def concat(sweeps: Sequence[Any] | Mapping[str, Any], names: Sequence[str] | Non
             of their folders where those are alike.
 
     Raises:
-        SpecError: If there are none, one is given twice, or two have one name.
+        SpecError: If there are none, one is given twice, two have one name, or one has none.
         StoreError: If one is not a results folder.
     """
     if isinstance(sweeps, Mapping):
@@ -55,12 +73,22 @@ def concat(sweeps: Sequence[Any] | Mapping[str, Any], names: Sequence[str] | Non
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:
         raise SpecError(f"{twice} is given twice; its runs would be counted twice.")
-    called = _names_of(parts) if names is None else [str(name) for name in names]
-    if len(called) != len(parts) or len(set(called)) != len(called):
-        raise SpecError(
-            f"names is {show(list(called))}; give each of the {len(parts)} sweeps its own name."
-        )
+    called = _names_of(parts) if names is None else _own_names(names, len(parts))
     return Joined(dict(zip(called, parts, strict=True)))
+
+
+def _own_names(names: Any, count: int) -> list[str]:
+    """Return the names that were given, one a sweep; refuse what nobody could tell apart."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise SpecError(f"names is {show(names)}; it must be a list of {count} names.")
+    called = [str(name) for name in names]
+    if len(called) != count or len(set(called)) != count:
+        raise SpecError(f"names is {show(called)}; give each of the {count} sweeps its own name.")
+    for name in called:
+        # Legends and tables have a name in one line.
+        if not name.strip() or not name.isprintable():
+            raise SpecError(f"names has {show(name)}; a name needs a letter, and has one line.")
+    return called
 
 
 def _names_of(parts: Sequence[Results]) -> list[str]:
@@ -105,6 +133,12 @@ class Joined(Drawing):
             f"a page is of one sweep, but {len(self.parts)} are given "
             f"({printable(self.name, 200)}); write one of each."
         )
+
+    def __getattr__(self, name: str) -> Never:
+        if hasattr(Results, name):
+            own = f"`results.parts[{next(iter(self.parts))!r}].{name}`"
+            raise AttributeError(f"'{name}' is of one sweep; take that of one of them: {own}.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @cached_property
     def sweep(self) -> dict[str, Any]:
@@ -153,7 +187,7 @@ class Joined(Drawing):
             StoreError: If a file is damaged.
         """
         frames = [each.runs(unused=True).reset_index(drop=True) for each in self.parts.values()]
-        table = _together(list(self.parts), frames)
+        table = together(list(self.parts), frames)
         check_where(self.path, where)
         for key, wanted in (where or {}).items():
             if key not in ("run_id", *self.settings):
@@ -169,6 +203,13 @@ class Joined(Drawing):
             blank = [n for n in self.settings if n in table and bool(table[n].isna().all())]
             table = table.drop(columns=blank)
         return table.reset_index(drop=True)
+
+    def distinct_runs(self) -> pd.DataFrame:
+        """Return `runs(unused=True)`, of what stands in several sweeps the first that is done."""
+        table: Any = self.runs(unused=True)
+        left = table.assign(left=table["status"] == "planned").sort_values("left", kind="stable")
+        kept = left.drop_duplicates("run_id").index
+        return table.loc[np.sort(kept.to_numpy())].reset_index(drop=True)
 
     def curves(
         self, observables: Sequence[str] | str | None = None, where: Mapping[str, Any] | None = None
@@ -196,7 +237,7 @@ class Joined(Drawing):
             )
             for part in self.parts.values()
         ]
-        return _together(list(self.parts), frames)
+        return together(list(self.parts), frames)
 
     def summary(
         self,
@@ -230,7 +271,7 @@ class Joined(Drawing):
         values: Any = runs[[*keys, "status"]].copy()
         if when == "final":
             for name in names:
-                values[name] = _floats(runs[FINAL + name])
+                values[name] = floats(runs[FINAL + name])
         else:
             tables = numbered.curve_batches(needed(names, when))
             stopped = runs["run_id"].to_numpy()[(runs["status"] == "stopped").to_numpy(dtype=bool)]
@@ -306,51 +347,11 @@ class Numbered:
             first += len(known)
 
 
-def _together(names: Sequence[str], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def together(names: Sequence[str], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return frames below each other, empty where one lacks a column of another."""
     columns = list(dict.fromkeys(name for frame in frames for name in frame.columns))
     lengths = [len(frame) for frame in frames]
     made = {SWEEP: np.repeat(np.array(names, dtype=object), lengths)}
     for name in columns:
-        made[name] = _column([frame.get(name) for frame in frames], lengths)
+        made[name] = stacked([frame.get(name) for frame in frames], lengths)
     return pd.DataFrame(made)
-
-
-def _column(parts: Sequence[Any], lengths: Sequence[int]) -> Any:
-    present = [part for part in parts if part is not None and not part.isna().all()]
-    numeric = all(
-        pd.api.types.is_numeric_dtype(part) and not pd.api.types.is_bool_dtype(part)
-        for part in present
-    )
-    if present and numeric:
-        whole = all(pd.api.types.is_integer_dtype(part) for part in present)
-        there = all(any(part is each for each in present) for part in parts)
-        if whole and there and not any(part.isna().any() for part in present):
-            return np.concatenate([part.to_numpy() for part in parts])
-        if whole:
-            made = [
-                pd.array([pd.NA] * length, dtype="Int64")
-                if part is None or part.isna().all()
-                else part.astype("Int64").array
-                for part, length in zip(parts, lengths, strict=True)
-            ]
-            return pd.concat([pd.Series(each) for each in made], ignore_index=True).array
-        return np.concatenate(
-            [
-                np.full(length, np.nan) if part is None else _floats(part)
-                for part, length in zip(parts, lengths, strict=True)
-            ]
-        )
-    made = np.full(sum(lengths), None, dtype=object)
-    first = 0
-    for part, length in zip(parts, lengths, strict=True):
-        if part is not None:
-            for place, value in enumerate(part):
-                is_value = hasattr(value, "__len__") or not pd.isna(value)
-                made[first + place] = value if is_value else None
-        first += length
-    return made
-
-
-def _floats(column: Any) -> np.ndarray:
-    return column.to_numpy(dtype=float, na_value=np.nan)

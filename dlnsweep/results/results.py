@@ -347,7 +347,7 @@ class Results(Drawing):
         when = taken_at(self.path, at)
         names = self._recorded.numbers(observable)
         self._recorded.numbers(needed([], when))
-        table = self.store.runs_table(["run_id", "batch", *keys])
+        table = self._chosen(self.store.runs_table(["run_id", "batch", *keys]), None)
         outcomes = to_pandas(self._recorded.outcomes(table, names if when == "final" else []))
         values = to_pandas(table.select(keys)).assign(status=outcomes["status"])
         if when == "final":

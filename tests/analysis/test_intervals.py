@@ -72,7 +72,7 @@ def test_each_combination_has_as_many_seeds_as_it_takes(done: Any) -> None:
     assert rounds[0].endswith(" more runs")
     assert len(rounds) == sizes.index(table["num_seeds"].max())
     assert progress(results) == told_by_status(results) == told[-1]
-    text = intervals_text(table, Until(**ASKED))
+    text = intervals_text(table, f"until {Until(**ASKED).sentence}")
     assert text.startswith(
         "until the 95 % interval of the median of regression_error is no wider than 0.5 of its size"
     )

@@ -74,7 +74,7 @@ class Fake:
 
 
 def fitted(monkeypatch: pytest.MonkeyPatch, fake: Fake, by: Any = ("network.depth",)) -> Any:
-    monkeypatch.setattr(module, "open_results", lambda folder: fake)
+    monkeypatch.setattr(module, "opened", lambda folder: fake)
     return transitions("x", "network.width", [Condition("regression_error", 0.1)], by)
 
 
@@ -175,7 +175,7 @@ def test_two_conditions_must_both_hold(monkeypatch: pytest.MonkeyPatch):
     fake = Fake(0.0, depths=(2,))
     fake.frame["final_loss"] = np.where(fake.frame["network.width"] >= 64, 0.0, 1.0)
     fake.frame["final_regression_error"] = np.where(fake.frame["network.width"] >= 8, 0.0, 1.0)
-    monkeypatch.setattr(module, "open_results", lambda folder: fake)
+    monkeypatch.setattr(module, "opened", lambda folder: fake)
     both = [Condition.read("regression_error < 0.1"), Condition.read("loss<1e-3")]
     found = transitions("x", "network.width", both)
     assert float(found.table["x_half"].iloc[0]) == pytest.approx((32 * 64) ** 0.5, rel=1e-2)
@@ -191,7 +191,7 @@ def test_a_condition_that_cannot_be_read_is_refused(text: str):
 
 
 def test_wrong_names_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "open_results", lambda folder: Fake(1.0))
+    monkeypatch.setattr(module, "opened", lambda folder: Fake(1.0))
     good = [Condition("regression_error", 1.0)]
     with pytest.raises(
         SpecError,

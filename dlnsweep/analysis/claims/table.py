@@ -33,7 +33,7 @@ from dlnsweep.analysis.claims.run import (
 )
 from dlnsweep.contracts.claim import Claim
 from dlnsweep.errors import SpecError
-from dlnsweep.results import open_results
+from dlnsweep.results.joined import SWEEP, Joined, Numbered, opened
 from dlnsweep.results.wide_tables import fitted
 from dlnsweep.theory.setup import Setup
 
@@ -53,7 +53,7 @@ def claims_table(
     """Test each statement of the theorem, and each claim that is about some, run by run.
 
     Args:
-        folder: The results folder.
+        folder: The results folder, its `Results`, or several as `concat` joins them.
         by: Settings by whose values the runs are told apart; none by default.
         demands: What a run must meet for the theorem to speak of it.
 
@@ -67,15 +67,19 @@ def claims_table(
         conditions, and what was taken in the place of a record.
 
     Raises:
-        SpecError: If the errors that it needs were not recorded and no claim is about the runs, or
-            `by` names no setting.
+        SpecError: If the errors that it needs were not recorded and no claim is about the runs,
+            `by` names no setting, or runs would be counted twice.
         StoreError: If no run is done yet.
     """
-    results = open_results(folder)
+    results = opened(folder)
+    if isinstance(results, Joined):
+        if results.num_shared and SWEEP not in by:
+            raise SpecError(f"{results.path}: {results.twice()} tell runs apart by 'sweep'.")
+        results = Numbered(results)
     runs = results.runs(unused=True).set_index("run_id")
     check_begun(results, runs)
     for name in by:
-        if name not in runs.columns or ("." not in name and name != "seed"):
+        if name not in runs.columns or ("." not in name and name not in ("seed", SWEEP)):
             raise SpecError(f"by is '{name}'; it must be a setting, such as network.depth.")
     missing = [name for name in _NEEDED if f"final_{name}" not in runs.columns]
     claims = claims_about(runs)
@@ -83,8 +87,8 @@ def claims_table(
         return _of_claims(results, runs, claims, by)
     if missing:
         raise SpecError(
-            f"{folder}: the sweep did not record {' and '.join(missing)}, which the statements are "
-            "about; add it to record.observables and run again."
+            f"{results.path}: the sweep did not record {' and '.join(missing)}, which the "
+            "statements are about; add it to record.observables and run again."
         )
     known = [*_NEEDED, *(name for name in _HELPFUL if f"final_{name}" in runs.columns)]
     demands = demands or Demands()
