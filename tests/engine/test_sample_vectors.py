@@ -57,7 +57,8 @@ def test_the_steps_are_those_of_the_generic_way(name: str):
 def test_the_steps_of_random_networks_are_those_of_the_generic_way(number: int):
     for run in beside_generic(with_samples(random_family(number), number), "simd_samples"):
         assert run.endings[0] == run.endings[1]
-        assert run.deviation < 10 * ROUNDING
+        # Of 500 the largest was 1.4e-13, where the generic way differs from itself by 2.5e-13.
+        assert run.deviation < 3 * ROUNDING
 
 
 GRID = {

@@ -63,6 +63,26 @@ def _random_networks() -> Iterator[Statement]:
     yield says("in one they are within {}", max(apart))
 
 
+def _random_networks_by_samples() -> Iterator[Statement]:
+    rows = table("certification/random_networks_samples.csv")
+    assert rows.column("simd") == rows.column("generic")
+    families = ("activation", "loss", "optimizer", "depth", "width")
+    other = table("certification/random_networks.csv")
+    assert all({*rows.column(name)} == {*other.column(name)} for name in families)
+    samples, apart = rows.column("samples"), rows.column("deviation")
+    yield says(
+        "Of {} random small networks (those of the other way, on {} to {} samples;",
+        len(apart), int(min(samples)), int(max(samples)),
+    )  # fmt: skip
+    beyond = [x for x in apart if x >= ROUNDING]
+    assert len(beyond) == 2
+    within = len(apart) - len(beyond)
+    yield says("differ from the generic way's by less than {} in {}", ROUNDING, within)
+    most = 1.4e-13
+    assert max(beyond) < most
+    yield says("and by less than {} in the other two", most)
+
+
 def _border() -> Iterator[Statement]:
     rows = table("speed/simd_border.csv")
     ratios: dict[int, list[float]] = {}
@@ -103,11 +123,12 @@ PARTS = [
         "Small networks as vector instructions",
         lambda: (
             *_random_networks(),
+            *_random_networks_by_samples(),
             *_border(),
             *_samples_border(),
             *_of_the_dense_kernel(),
             *_beside_the_dense_kernel(),
         ),
-        settings=("linear networks of 5×5 and", "from itself by 3.7e-13"),
+        settings=("linear networks of 5×5 and", "from itself by 3.7e-13", "from itself by 2.5e-13"),
     ),
 ]
