@@ -312,7 +312,7 @@ def _print_probed(planned: Any, batches: list[Any], workers: int, name: str) -> 
 
     programs = len({int(planned.programs[batch.runs[0]]) for batch in batches})
     timing = estimates.probe(planned, batches, workers)
-    # Workers share memory and caches that the probe had alone, and recording is left out.
+    # Workers share memory and caches that the probe had alone, and cheap records are left out.
     most = duration(_MOST_TIMES * timing.seconds)
     print(
         f"{name:<18} {duration(timing.seconds)} to {most} on this machine, as busy as now, "

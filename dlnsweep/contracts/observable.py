@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,11 @@ class Observable:
 
 
 OBSERVABLES: Registry[str, Observable] = Registry()
+
+
+def has_dear_records(row: Mapping[str, Any]) -> bool:
+    """Tell whether a run records an observable of which a record takes many steps."""
+    return any(OBSERVABLES[name].steps_a_record for name in row["record.observables"])
 
 
 def register(observable: Observable) -> Observable:

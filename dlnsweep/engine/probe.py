@@ -32,9 +32,11 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
 
     Returns:
         compile_seconds; start_seconds, of a further batch; seconds a run-step, start-up and
-        recording left out but a pilot spread over the steps; lanes and bytes of a call; the way.
+        recording left out but a pilot spread over the steps; seconds a record of a run, where an
+        observable takes many steps, else 0; lanes and bytes of a call; the way.
     """
     from dlnsweep.contracts.network import network_of
+    from dlnsweep.contracts.observable import has_dear_records
     from dlnsweep.engine.descent import descend
     from dlnsweep.engine.jumping import jumping_share
     from dlnsweep.engine.programs import PROGRAMS
@@ -90,13 +92,14 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
                 "compile_seconds": compiled,
                 "start_seconds": starting,
             }
-        # Nothing is recorded on the way: what a record takes is known beside.
+        # Nothing is recorded on the way.
         segments = Segments(np.array([longest]), STOPS_A_SEGMENT, program.grain)
         taken, seconds, spent = 1, 0.0, 0.0
         first: tuple[int, float] | None = None
+        now = 0
         for passed in descend(program.segment, inputs, carry, segments, 1, _growing(program.grain)):
             # What its first call compiled is no training.
-            late = 0.0
+            late, carry, now = 0.0, passed.carry, passed.segment.end
             if not reduced:
                 late, program.late_seconds = program.late_seconds, 0.0
                 compiled += late
@@ -107,15 +110,34 @@ def measure(columns: dict[str, list[Any]], shared: dict[str, Any], padded_width:
                 break
         if first and taken > first[0] and seconds >= 2 * first[1]:
             taken, seconds = taken - first[0], seconds - first[1]
-    used = min(count, program.layout.lanes)
+        used, record = min(count, program.layout.lanes), 0.0
+        if has_dear_records(row) and not reduced:
+            record = _seconds_of_record(program, inputs, carry, now) / used
     return {
         "compile_seconds": compiled,
         "start_seconds": starting,
         "seconds_a_run_step": share * seconds / (taken * used) + pilot / longest,
+        "seconds_a_record": record,
         "lanes": program.layout.lanes,
         "call_bytes": program.call_bytes,
         "way": program.way,
     }
+
+
+def _seconds_of_record(program: Any, inputs: Any, carry: Any, now: int) -> float:
+    """Return what a record of all lanes takes where they stand, once compiled."""
+    from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
+
+    stops, recorded = np.full(STOPS_A_SEGMENT, now), np.zeros(STOPS_A_SEGMENT, bool)
+    recorded[0] = True
+    seconds = np.inf
+    for _ in range(2):
+        began = time.perf_counter()
+        carry, values = program.segment(inputs, carry, now, stops, recorded)
+        for value in values.values():
+            np.asarray(value)
+        seconds = min(seconds, time.perf_counter() - began)
+    return seconds
 
 
 def _growing(first: int) -> Callable[[Any], int]:

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.network import network_of
+from dlnsweep.contracts.observable import has_dear_records
 from dlnsweep.engine.program import Program
 from dlnsweep.numerics.compiled import STOPS_A_SEGMENT
 from dlnsweep.numerics.elementary import by_primitives
+from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.entries import Refused
@@ -128,6 +130,7 @@ class VectorProgram(Program):
         most: int,
     ) -> None:
         self._why, self._most = why, most
+        self._dear_records = has_dear_records(row)
         super().__init__(row, padded_width, lanes, device)
 
     @staticmethod
@@ -169,8 +172,17 @@ class VectorProgram(Program):
             carry.state,
         )
         stops = np.zeros(STOPS_A_SEGMENT, np.int64)
-        records = jax.jit(self.layout.batch(self.kernel.records, 3))
+        records = jax.jit(self._layout_of_records.batch(self.kernel.records, 3))
         return records.lower(inputs, carry, states, stops, stops.astype(bool)).compile()
+
+    @property
+    def _layout_of_records(self) -> Layout:
+        """How records are made: run by run where they take long.
+
+        Lanczos iterates, and products of small matrices, take up to one and a half times as long
+        side by side.
+        """
+        return Layout(1) if self._dear_records else self.layout
 
     @property
     def has_error_function(self) -> bool:

@@ -80,7 +80,7 @@ class Timing:
         seconds: Seconds on `workers` workers.
         compile_seconds: Seconds of compiling in it, on each worker.
         start_seconds: Seconds in it until a worker process has started.
-        steps_a_second: Run-steps a second on all workers.
+        steps_a_second: Run-steps a second on all workers, with records that take many steps.
         probed: Number of programs measured; the others are scaled by their estimated cost.
         ways: By which ways these train, as outcomes name them.
     """
@@ -116,6 +116,11 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
         seconds += taken * result["seconds_a_run_step"] + len(group) * result["start_seconds"]
         estimated += weight(group)
         steps += taken
+        # Most observables cost a few steps a record.
+        if each := result["seconds_a_record"]:
+            seconds += each * sum(
+                len(b.runs) * plan.cost(int(b.runs[0])).num_records for b in group
+            )
     rest = sum(weight(group) for group in groups[len(measured) :])
     total_steps = steps + sum(_run_steps(plan, b) for g in groups[len(measured) :] for b in g)
     training = (seconds + (rest * seconds / estimated if estimated else 0.0)) / workers

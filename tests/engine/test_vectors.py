@@ -22,12 +22,13 @@ from vector_cases import ROUNDING, TRAINING, beside_generic, planned, random_fam
 import dlnsweep
 from dlnsweep.contracts.network import AUTO_TAKES, network_of
 from dlnsweep.engine import descent, probe, vectors
-from dlnsweep.engine.programs import Programs
+from dlnsweep.engine.programs import PROGRAMS, Programs
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import RunError, SpecError
 from dlnsweep.execution.comparison import compare_runs
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.preparing import prepare
+from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import Plan
 from dlnsweep.settings.run_settings import RunSettings
@@ -367,4 +368,26 @@ def test_what_the_probe_compiles_is_no_training(monkeypatch: pytest.MonkeyPatch)
     measured = probe.measure(columns, plan.shared, plan.program_widths[0])
     assert measured["compile_seconds"] > 100
     assert measured["seconds_a_run_step"] < 1e-3
+    assert measured["seconds_a_record"] == 0
     assert measured["way"] == "simd"
+
+
+def test_records_that_take_long_are_measured_and_made_run_by_run():
+    def both(observable: str) -> tuple[float, Layout]:
+        record = {"count": 3, "observables": ["loss", observable]}
+        case = {"network": {**MLP, "activation": "tanh"}, "record": record}
+        plan, columns = planned(case, seeds=3), dict[str, list[Any]]()
+        for key, column in plan.settings.items():
+            columns[key] = [None if v != v else v for v in column.tolist()]
+        width = plan.program_widths[0]
+        measured = probe.measure(columns, plan.shared, width)
+        with numerics():
+            program: Any = PROGRAMS.dense(plan.row(0), width, 3)
+        return measured["seconds_a_record"], program._layout_of_records
+
+    seconds, layout = both("sharpness")
+    assert seconds > 0
+    assert layout == Layout(1)
+    seconds, layout = both("parameter_norm")
+    assert seconds == 0
+    assert layout.vectorized > 1

@@ -79,6 +79,7 @@ class Probed:
     def __init__(self, returncode: int = 0) -> None:
         self.returncode = returncode
         self.requests: list[Any] = []
+        self.seconds_a_record = 0.0
 
     def __call__(self, command: list[str], **options: Any) -> Any:
         assert "from dlnsweep.probe import main" in command[3]
@@ -88,6 +89,7 @@ class Probed:
             "start_seconds": 0.5,
             "spent_seconds": 0.0,
             "seconds_a_run_step": 1e-3,
+            "seconds_a_record": self.seconds_a_record,
             "seconds_a_run": 3.0,
             "walked": 7,
             "records": 9,
@@ -115,6 +117,19 @@ def test_the_probe_carries_what_it_measured_over_to_the_sweep(monkeypatch: pytes
     assert request["columns"]["seed"] == list(range(8))
     assert request["shared"] == plan.shared
     assert request["padded_width"] == 16
+
+
+def test_records_that_take_long_are_in_the_time(monkeypatch: pytest.MonkeyPatch):
+    answer = Probed()
+    monkeypatch.setattr(subprocess, "run", answer)
+    plan, batches = planned(sweep__seeds=8)
+    without = estimates.probe(plan, batches, workers=2)
+    answer.seconds_a_record = 0.25
+    timing = estimates.probe(plan, batches, workers=2)
+    records = estimates.estimate(plan, batches).rows
+    training = 800 / without.steps_a_second + 0.25 * records / 2
+    assert timing.seconds == pytest.approx(training + 2.0 + timing.start_seconds)
+    assert timing.steps_a_second == pytest.approx(800 / training)
 
 
 def test_the_probe_measures_the_costliest_programs_only(monkeypatch: pytest.MonkeyPatch):
