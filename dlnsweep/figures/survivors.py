@@ -30,6 +30,9 @@ RAN_OUT = "↑: half of the runs or more were not there yet when their steps wer
 NONE_LEFT = "×: none of the runs is left"
 # Where a text may stand beside its point, in points to the right and up: the first that is free.
 _BESIDE = ((3, 3), (3, -3), (-3, 3), (-3, -3))
+# The same of a curve's end, where texts of several curves that end alike stand above each other:
+# 7/45 upon 32/45 would be read as 7/455.
+_BEHIND = ((3, -2), (3, 5), (3, -9), (3, 12), (3, -16))
 _MARKER = 4.0
 _HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 0.9}
 
@@ -64,7 +67,8 @@ def mark_curves(ax: Axes, curves: list[Shares]) -> list[str]:
         ax: The axes, scaled and cut already.
         curves: One number of runs each.
     """
-    marked = False
+    marked = crowded = False
+    taken: list[Bbox] = []
     for curve in curves:
         left, total = int(curve.left[0]), int(curve.total[0])
         x, y = (np.asarray(each, dtype=float) for each in curve.line.get_data())
@@ -77,12 +81,12 @@ def mark_curves(ax: Axes, curves: list[Shares]) -> list[str]:
             curve.line.set_alpha(0.5)
         x_max = ax.get_xlim()[1]
         inside = there[x[there] <= x_max]
-        if len(inside):
-            _name(
-                ax, float(x[inside[-1]]), float(y[inside[-1]]), share(left, total), colour, (3, -2)
-            )
+        end = (float(x[inside[-1]]), float(y[inside[-1]])) if len(inside) else (np.nan, np.nan)
+        low, high = sorted(ax.get_ylim())
+        if low <= end[1] <= high:
+            crowded |= not _name_apart(ax, end, share(left, total), colour, taken, _BEHIND)
         marked = True
-    return [SENTENCE] if marked else []
+    return [*([SENTENCE] if marked else []), *([CROWDED] if crowded else [])]
 
 
 def mark_points(ax: Axes, lines: list[Shares]) -> list[str]:
@@ -121,7 +125,12 @@ def _boxes(ax: Axes, points: np.ndarray) -> list[Bbox]:
 
 
 def _name_apart(
-    ax: Axes, at: tuple[float, float], text: str, colour: Any, taken: list[Bbox]
+    ax: Axes,
+    at: tuple[float, float],
+    text: str,
+    colour: Any,
+    taken: list[Bbox],
+    places: tuple[tuple[int, int], ...] = _BESIDE,
 ) -> bool:
     """Write a text beside a point where it covers no other, and no point.
 
@@ -131,16 +140,20 @@ def _name_apart(
         text: Its text.
         colour: The text's.
         taken: What must not be covered; the text joins it.
+        places: How far it may stand from the point, in points to the right and up.
 
     Returns:
         Whether there was a place.
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
-    for across, up in _BESIDE:
+    # At the end of a curve they stand on a line each, beside points above or below it.
+    level = places is _BEHIND
+    for across, up in places:
         note = ax.annotate(
             text, at, (across, up), textcoords="offset points", fontsize=SIZE, color=colour,
-            ha="left" if across > 0 else "right", va="baseline" if up > 0 else "top", zorder=4,
+            ha="left" if across > 0 else "right", zorder=4,
+            va="baseline" if up > 0 or level else "top",
             path_effects=[looks.halo(1.5)],
         )  # fmt: skip
         box = note.get_window_extent(renderer(figure))
@@ -181,11 +194,3 @@ def mark_ran_out(ax: Axes, line: Line2D, cut: np.ndarray) -> bool:
             fontsize=2 * SIZE, color=line.get_color(),
         )  # fmt: skip
     return bool(cut.any())
-
-
-def _name(ax: Axes, x: float, y: float, text: str, colour: Any, shift: tuple[int, int]) -> None:
-    if np.isfinite(y):
-        ax.annotate(
-            text, (x, y), shift, textcoords="offset points", fontsize=SIZE, color=colour, zorder=4,
-            path_effects=[looks.halo(1.5)],
-        )  # fmt: skip

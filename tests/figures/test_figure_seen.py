@@ -218,6 +218,21 @@ def test_curves_of_few_survivors_are_hollow_and_say_how_many(kind: str, y: str) 
     assert pale < hollow
 
 
+def test_notes_at_the_ends_of_curves_that_end_alike_do_not_cover_each_other() -> None:
+    # 1/5 upon 3/5 would be read as another number.
+    tables = make_tables(gone((0.1, 2, 4), (0.01, 2, 2), (0.001, 2, 1)))
+    tables.curve_table["loss"] = tables.curve_table["loss"].where(
+        tables.curve_table["loss"].isna(), 1.0
+    )
+    figure = drawn(tables, kind="curves", y="loss", hue=DECAY, where={"network.depth": 2})
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert sorted(shares(ax)) == ["1/5", "3/5", "4/5"]
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert "would cover another" not in texts(figure)
+
+
 def test_cells_of_few_survivors_say_how_many() -> None:
     tables = make_tables(gone((0.1, 2, 4), (0.01, 3, 1)))
     keys = {"kind": "heatmap", "x": DECAY, "y": "network.depth"}
