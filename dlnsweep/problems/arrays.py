@@ -78,8 +78,10 @@ def check_numbers(array: Any) -> None:
     if isinstance(array, str):
         raise ValueError(array)
     if array.dtype.kind not in "iu" and array.dtype.name not in _FLOATS:
+        cast = {"b": "int", "f": "float"}.get(array.dtype.kind)
+        how = f": save it with .astype({cast})." if cast else "."
         raise ValueError(
-            f"it has dtype {array.dtype}; it must hold integers, or floats of at most 64 bits."
+            f"it has dtype {array.dtype}; it must hold integers, or floats of at most 64 bits{how}"
         )
     if not array.ndim or not array.size:
         raise ValueError(f"it has shape {array.shape}; it must have a row a sample, not be empty.")
@@ -110,7 +112,9 @@ def _digest(arrays: dict[str, Any]) -> str:
             digest.update(repr((name, array)).encode())
         else:
             digest.update(repr((name, array.dtype.str, array.shape)).encode())
-            digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+            # Times have no buffer, but as integers they have.
+            plain = array.view("i8") if array.dtype.kind in "mM" else array
+            digest.update(np.ascontiguousarray(plain).data.cast("B") if array.size else b"")
     return digest.hexdigest()[:_DIGITS]
 
 

@@ -22,7 +22,7 @@ from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.problems import arrays
 from dlnsweep.problems.labels import LOSS_FITS, num_outputs, targets_of
 from dlnsweep.problems.operators import Dimension
-from dlnsweep.problems.tables import Table, read_table
+from dlnsweep.problems.tables import Table, read_table, why_not_standardised
 from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ def _why_not(*place: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _why_not_standardised(which: str, *place: str) -> str:
+    return "" if _why_not(*place) else why_not_standardised(which, *place)
 
 
 def _sizes(*place: str) -> tuple[int, int, int] | None:
@@ -141,6 +145,11 @@ class FromFileSettings(Settings):
             lambda standardise, labels: standardise != "both" or labels == "none",
             "problem.standardise is {0} and problem.labels is {1}; classes are not standardised: "
             "take 'inputs'.",
+        ),
+        Constraint(
+            ("problem.standardise", *_PLACES),
+            lambda which, *place: not _why_not_standardised(which, *place),
+            _why_not_standardised,
         ),
         Constraint(
             ("problem.measurement_dim", *_PLACES),

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MOST_CLASSES = 10_000
+# By how much a feature may vary that is standardised: the mean of squares of some 10^8 rows must
+# neither overflow nor fall among the numbers that processors take for zero.
+_VARIES = (1e-140, 1e150)
 
 
 class Table(NamedTuple):
@@ -51,6 +54,33 @@ def read_table(data_file: str, targets_file: str, inputs: str, targets: str, lab
             raise ValueError(f"{place[1]}, of shape {second.shape}; it must be (N, d) or (N,).")
         return Table(_flat(first), _flat(second), 0)
     return Table(_flat(first), *_classes(second, labels, place[1]))
+
+
+@lru_cache(maxsize=8)
+def why_not_standardised(which: str, *place: str) -> str:
+    """Return what forbids to standardise arrays that are right, a sentence; empty if nothing does.
+
+    Args:
+        which: What is standardised, as problem.standardise has it.
+        place: What `read_table` takes.
+    """
+    import numpy as np
+
+    table = read_table(*place)
+    arrays_of = {"none": (), "inputs": ("inputs",), "both": ("inputs", "targets")}
+    for name in arrays_of[which]:
+        rows = getattr(table, name)
+        with np.errstate(over="ignore"):
+            varies = rows.max(axis=0).astype(float) - rows.min(axis=0).astype(float)
+        wrong = np.flatnonzero((varies != 0) & ~((varies >= _VARIES[0]) & (varies <= _VARIES[1])))
+        if len(wrong):
+            return (
+                f"problem.standardise is {show(which)}; column {wrong[0]} of the {name} varies by "
+                f"{varies[wrong[0]]:.3g}, whose square float64 does not hold: it must vary by "
+                f"{_VARIES[0]:g} to {_VARIES[1]:g}, or not at all; multiply it by a factor before "
+                "it is saved."
+            )
+    return ""
 
 
 def _arrays(

@@ -220,7 +220,8 @@ A_CLASS = "for problem.labels = 'one_hot' it must hold a class, an integer, a ro
         (lambda: headed("{'descr': '<f8', 'shape': ("), f"{FILE}it cannot be read: its header is none that numpy.save writes."),
         (twice, f"{FILE}it cannot be read: it holds several arrays named 'inputs'."),
         (lambda: write(targets=np.array([{}] * 10)), f"{OUT}; it holds Python objects, which are never unpickled; save plain numbers."),
-        (lambda: write(inputs=INPUTS > 0), f"{IN}; it has dtype bool; it must hold integers, or floats of at most 64 bits."),
+        (lambda: write(inputs=INPUTS > 0), f"{IN}; it has dtype bool; it must hold integers, or floats of at most 64 bits: save it with .astype(int)."),
+        (lambda: write(inputs=np.zeros((10, 3), "M8[s]")), f"{IN}; it has dtype datetime64[s]; it must hold integers, or floats of at most 64 bits."),
         (lambda: write(inputs=np.float64(3)), f"{IN}; it has shape (); it must have a row a sample, not be empty."),
         (lambda: write(inputs=INPUTS[:, :0]), f"{IN}; it has shape (10, 0); it must have a row a sample, not be empty."),
         (lambda: write(inputs=with_nan()), f"{IN}; it holds values that are not finite, the first in row 4."),
@@ -248,6 +249,8 @@ def test_a_file_that_cannot_be_used_is_refused(spoil: Any, expected: str):
         ({"labels": "one_hot", "targets": "negative"}, f"{FILE[:-2]}, array 'negative', with classes from -1 to 1; they must be 0, 1, ..., below 10000 (or -1 and 1 for \"signs\")."),
         ({"labels": "one_hot", "targets": "classes", "signal_dim": 2}, "problem.signal_dim is 2; there are classes up to 2, which need 3 targets: leave it out, or give more."),
         ({"labels": "signs", "targets": "classes", "standardise": "both"}, "problem.standardise is 'both' and problem.labels is 'signs'; classes are not standardised: take 'inputs'."),
+        ({"inputs": "huge", "standardise": "both"}, "problem.standardise is 'both'; column 0 of the inputs varies by 1.2e+200, whose square float64 does not hold: it must vary by 1e-140 to 1e+150, or not at all; multiply it by a factor before it is saved."),
+        ({"targets": "tiny", "standardise": "both"}, "problem.standardise is 'both'; column 0 of the targets varies by 1e-200, whose square float64 does not hold: it must vary by 1e-140 to 1e+150, or not at all; multiply it by a factor before it is saved."),
         ({"signal_dim": 3}, "problem.signal_dim is 3; a sample has 2 targets: leave it out."),
         ({"measurement_dim": 4}, "problem.measurement_dim is 4; the inputs have 3 features: leave it out."),
         ({"num_samples": 11}, "problem.num_samples is 11; the file has 10 rows. Left out, all of them train."),
@@ -256,9 +259,14 @@ def test_a_file_that_cannot_be_used_is_refused(spoil: Any, expected: str):
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(keys: dict[str, Any], expected: str):
-    write(classes=CLASSES, wide=np.eye(10, 2, dtype=int), negative=CLASSES - 1)
+    huge, tiny = 1e200 * INPUTS, np.zeros((10, 1))
+    huge[:, 0] = np.linspace(0.1e200, 1.3e200, 10)
+    tiny[4] = 1e-200
+    write(
+        classes=CLASSES, wide=np.eye(10, 2, dtype=int), negative=CLASSES - 1, huge=huge, tiny=tiny
+    )
     np.save("y.npy", TARGETS)
-    if "wide" not in expected and "negative" not in expected:
+    if "It has: " in expected:
         np.savez("a.npz", inputs=INPUTS, targets=TARGETS, classes=CLASSES)
     assert problems(**keys) == [expected]
 
