@@ -17,12 +17,14 @@ def stacked(parts: Sequence[Any], lengths: Sequence[int]) -> Any:
         lengths: The rows of each.
     """
     present = [part for part in parts if part is not None and not part.isna().all()]
+    # Where none has a value its kind tells what it would be.
+    typed = present or [part for part in parts if part is not None]
     numeric = all(
         pd.api.types.is_numeric_dtype(part) and not pd.api.types.is_bool_dtype(part)
-        for part in present
+        for part in typed
     )
-    if present and numeric:
-        whole = all(pd.api.types.is_integer_dtype(part) for part in present)
+    if typed and numeric:
+        whole = all(pd.api.types.is_integer_dtype(part) for part in typed)
         there = all(any(part is each for each in present) for part in parts)
         if whole and there and not any(part.isna().any() for part in present):
             return np.concatenate([part.to_numpy() for part in parts])
