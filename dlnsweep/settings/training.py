@@ -341,8 +341,9 @@ class TrainingSettings(Settings):
 
     constraints: ClassVar[tuple[Constraint, ...]] = (
         Constraint(
-            ("training.minibatch_size", "problem.num_samples"),
-            lambda size, samples: size <= samples,
+            ("training.minibatch_size", "problem.num_samples", "training.minibatch_order"),
+            # Fresh samples are none of those n, which are recorded alone.
+            lambda size, samples, order: size <= samples or order == "one_pass",
             "training.minibatch_size is {0}; it must not exceed problem.num_samples, which is {1} "
             "(0 takes all samples).",
         ),

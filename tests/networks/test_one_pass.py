@@ -35,15 +35,15 @@ DOCUMENT: dict[str, Any] = {
 }  # fmt: skip
 
 
-@jax.jit
-def random_numbers(seed: Any) -> Any:
+@partial(jax.jit, static_argnums=1)
+def random_numbers(seed: Any, size: int) -> Any:
     """Return all steps' standard normal numbers: the block of seed and purpose, step, purpose."""
     key = purpose_key(seed, "training/stream")
 
     def of_step(step: Any) -> Any:
         words = threefry2x32(key, (jnp.uint32(0), step))
         own = threefry2x32(words, (jnp.uint32(0), jnp.uint32(zlib.crc32(b"data/signals"))))
-        return gaussian(own, 7, SIZE)
+        return gaussian(own, 7, size)
 
     return jax.vmap(of_step)(jnp.arange(STEPS + 1, dtype=jnp.uint32))
 
@@ -56,10 +56,11 @@ def begun(seed: Any) -> Any:
     return [gaussian(key(purpose), *shape) for purpose, *shape in shapes]
 
 
-def plain_losses(seed: int, data_exponent: float) -> dict[int, float]:
+def plain_losses(seed: int, data_exponent: float, size: int = SIZE) -> dict[int, float]:
     """Train random features by one-pass stochastic gradient descent: arXiv:2405.15074, eq. (4)."""
     features, theta, recorded = map(np.asarray, begun(jnp.int64(seed)))
-    fresh, places, losses = np.asarray(random_numbers(jnp.int64(seed))), np.arange(1.0, 8.0), {}
+    fresh = np.asarray(random_numbers(jnp.int64(seed), size))
+    places, losses = np.arange(1.0, 8.0), {}
     deviations, b = places**-data_exponent, places**-0.7
     features, theta = features / np.sqrt(3), theta / np.sqrt(3)
     recorded = deviations[:, None] * recorded
@@ -68,18 +69,21 @@ def plain_losses(seed: int, data_exponent: float) -> dict[int, float]:
         losses[step] = 0.5 * np.sum(residual**2) + 0.5 * DECAY * np.sum(theta**2)
         z = deviations[:, None] * fresh[step]
         y = features.T @ z
-        gradient = TOTAL / SIZE * (theta @ y - b @ z) @ y.T
+        gradient = TOTAL / size * (theta @ y - b @ z) @ y.T
         theta = theta - RATE * (gradient + DECAY * theta)
     return losses
 
 
-def test_steps_on_fresh_samples_are_those_of_a_plain_loop(tmp_path: Path):
-    results = dlnsweep.run(Sweep.from_dict(DOCUMENT), tmp_path / "out", workers=0)
+# More than the samples that are recorded, too: fresh ones are none of those.
+@pytest.mark.parametrize("size", [SIZE, 2 * TOTAL + 1])
+def test_steps_on_fresh_samples_are_those_of_a_plain_loop(size: int, tmp_path: Path):
+    training = DOCUMENT["training"] | {"minibatch_size": size}
+    results = dlnsweep.run(Sweep.from_dict(DOCUMENT | {"training": training}), tmp_path, workers=0)
     runs, curves = results.runs(), results.curves()
     run: Any
     with numerics():
         for _, run in runs.iterrows():
-            losses = plain_losses(int(run["seed"]), float(run["problem.data_exponent"]))
+            losses = plain_losses(int(run["seed"]), float(run["problem.data_exponent"]), size)
             own = curves[curves["run_id"] == run["run_id"]]
             assert list(own["step"]) == [0, 1, 25, STEPS]
             for step, loss in zip(own["step"], own["loss"], strict=True):

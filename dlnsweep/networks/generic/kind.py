@@ -69,7 +69,8 @@ class GenericKind(NetworkKind):
         """Estimate a step of a run, by what a prediction takes; else as of two layers, roughly."""
         outputs, inputs = row["problem.signal_dim"], row["problem.measurement_dim"]
         sizes = outputs + inputs
-        samples = row.get("problem.num_samples") or sizes
+        # Fresh samples of a step may be more than those that are recorded.
+        samples = max(row.get("problem.num_samples") or sizes, row["training.minibatch_size"])
         item = 8 if row["sweep.precision"] == "float64" else 4
         count = self.network.multiplications
         if count is None:
