@@ -63,12 +63,13 @@ def compare(
     float64: rounding in float32 would hide what is looked for. A regression error that differs
     by less than 1e-13 counts as equal: it is a difference of numbers of size 1, each rounded at
     1.1e-16 over many steps; beside the generic way, so does whatever differs by less than 1e-13
-    of its largest value in the run. Exit status 1 if a deviation exceeds the sweep's tolerance
+    of its largest value in the run, and of the gradient's norm what 1e-13 of each parameter makes
+    of it. Exit status 1 if a deviation exceeds the sweep's tolerance
     and three times the estimate; of the other kernels, if it exceeds 1e-8. A run whose estimate
     is infinite is told apart: nothing is promised of it, so that there is nothing to hold it to.
     """
     use(plugin)
-    from dlnsweep.execution import comparison, judges
+    from dlnsweep.execution import comparison, comparison_text, judges
     from dlnsweep.execution.warm_start import plan_of
     from dlnsweep.progress.reporting import Tally, reporting
     from dlnsweep.settings.sentences import duration
@@ -99,8 +100,8 @@ def compare(
                 pairs = comparison.compare_runs(planned, chosen, on_event, should_stop, kernels)
         except Interrupted:
             raise Interrupted("stopped: nothing was compared, and nothing is kept.") from None
-    print(comparison.table(pairs))
-    print(comparison.summary(pairs, tolerance))
+    print(comparison_text.table(pairs))
+    print(comparison_text.summary(pairs, tolerance))
     if not all(pair.is_right(tolerance) for pair in pairs):
         raise typer.Exit(1)
 

@@ -24,8 +24,16 @@ _SQUARED_DIFFERENCES = ("layer_rotation", "kernel_distance")
 _SMALLEST = 1e-290
 
 
+# Half the distance of 1 and the next number: what one rounding makes.
+_UNIT = np.finfo(np.float64).eps / 2
+
+
 def deviations_of(
-    name: str, found: np.ndarray, judged: np.ndarray, judge: str = "dense"
+    name: str,
+    found: np.ndarray,
+    judged: np.ndarray,
+    judge: str = "dense",
+    known_to: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the relative deviation of an observable at each recorded step.
 
@@ -33,8 +41,10 @@ def deviations_of(
     itself cannot tell from rounding counts as none. The regression error is the norm of a
     difference of numbers of size 1, each rounded at 1.1e-16 over many steps: differences below
     1e-13 count as none, and so for the test errors and the distance to the oracle. For the norm of
-    the gradient it is 1e-13 times the largest one of the run, and the loss is judged like the
-    square that it is, as is 1 - cos, the square of such a difference. The generic way keeps whole
+    the gradient it is 1e-13 times the largest one of the run, or 1e-13 ||H theta|| with H the
+    Hessian, which is what 1e-13 of each parameter makes of it: a run that begins near a saddle may
+    have recorded small gradients alone. The loss is judged like the square that it is, as is 1 -
+    cos, the square of such a difference. The generic way keeps whole
     matrices, in which what decays stands beside what does not: of all that it records 1e-13 times
     the largest value of the run is rounding, and of the off-subspace error 1e-13: it is a part of a
     matrix of size 1.
@@ -44,6 +54,7 @@ def deviations_of(
         found: Its values by the kernel; (steps,) or (steps, length).
         judged: Those by the judge.
         judge: "dense" or "generic".
+        known_to: What one rounding of each parameter makes of it at each step, if that is known.
 
     Returns:
         One number a step; infinite where only one of the kernels has a number, or only the one
@@ -55,6 +66,8 @@ def deviations_of(
     with np.errstate(all="ignore"):
         difference, size = np.linalg.norm(a - b, axis=1), np.linalg.norm(b, axis=1)
         agree |= difference <= _rounding(name, size, judge)
+        if known_to is not None:
+            agree |= difference <= _ROUNDING / _UNIT * known_to
         ratio = np.where(np.isfinite(difference), difference / size, np.inf)
     return np.where(agree, 0.0, ratio)
 

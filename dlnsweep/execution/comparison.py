@@ -51,6 +51,8 @@ DENSE_STEPS = "simd_dense"
 AS_JUMPS = "jumps as auto"
 # Kernels that take the same steps differ by rounding alone, which a run can magnify.
 _EXACT = 1e-8
+# By which a judge tells how far it knows a norm that may fall to what rounding leaves.
+_KNOWN_TO = {"gradient_norm": "gradient_rounding"}
 # The estimate is no bound: a deviation of more than so many times it is a finding.
 _ESTIMATES = 3.0
 
@@ -154,9 +156,9 @@ def compare_runs(
     trained: dict[str, list[Trained]] = {kernel: [] for kernel in kernels}
     on_event(Event("ready"))
     number = 0
-    for kernel in kernels:
+    for kernel, judges in zip(kernels, (False, True), strict=True):
         for index in chosen:
-            found = _train(plan, index, kernel, number, on_event, should_stop)
+            found = _train(plan, index, kernel, number, on_event, should_stop, judges=judges)
             if kernel in BY_VECTORS and kernel != found.kernel[0]:
                 raise _nothing_to_compare(found)
             trained[kernel].append(found)
@@ -200,8 +202,10 @@ def _train(
     number: int,
     on_event: Callable[[Event], None],
     should_stop: Callable[[], bool],
+    *,
+    judges: bool,
 ) -> Trained:
-    """Train one run by a kernel."""
+    """Train one run by a kernel; one that judges records how far it knows what it records."""
     from dlnsweep.engine.batch import train_batch
 
     columns = {key: column[[index]] for key, column in plan.settings.items()}
@@ -226,10 +230,21 @@ def _train(
     if plan.starts is not None:
         starts = (column[[index]] for column in plan.starts.placement.values())
         given = read_given(plan.starts.asked, *starts)
-    trained = train_batch(columns, plan.shared, width, report, should_stop, given=given)
+    shared = plan.shared
+    if judges:
+        shared = shared | {"record.observables": _with_rounding(plan, index)}
+    trained = train_batch(columns, shared, width, report, should_stop, given=given)
     left = int(columns["training.num_steps"][0]) - told
     on_event(Event("done", number, left, 1, int(trained.diverged_step[0] >= 0)))
     return trained
+
+
+def _with_rounding(plan: Plan, index: int) -> list[str]:
+    """Return what a judge records: what is asked for, and how far it is known where it may say."""
+    asked, network = plan.row(index)["record.observables"], network_of(plan.row(index))
+    more = [_KNOWN_TO[name] for name in asked if name in _KNOWN_TO]
+    known = set(network.known_observables())
+    return list(dict.fromkeys([*asked, *(name for name in more if name in known)]))
 
 
 def _width(plan: Plan, index: int, kernel: str) -> int:
@@ -275,15 +290,24 @@ def compare(
     rows = min(int(trained.num_rows[0]), int(judge.num_rows[0]))
     steps = judge.steps[:rows]
     diverged = "diverged" in (*trained.status, *judge.status)
+    known_to = {
+        name: judge.observables[by][0, :rows]
+        for name, by in _KNOWN_TO.items()
+        if by in judge.observables
+    }
     deviations = {
         name: _largest(
             steps,
             deviations_of(
-                name, trained.observables[name][0, :rows], values[0, :rows], judge=kernels[1]
+                name,
+                trained.observables[name][0, :rows],
+                values[0, :rows],
+                judge=kernels[1],
+                known_to=known_to.get(name),
             ),
         )
         for name, values in judge.observables.items()
-        if rows and not diverged
+        if name in trained.observables and rows and not diverged
     }
     return Pair(
         label,
@@ -305,94 +329,3 @@ def _ending(trained: Trained) -> str:
 def _largest(steps: np.ndarray, deviations: np.ndarray) -> Deviation:
     place = int(np.argmax(deviations))
     return Deviation(float(deviations[place]), int(steps[place]))
-
-
-def table(pairs: Sequence[Pair]) -> str:
-    """Return the comparison as text, one line a run."""
-    columns: dict[str, list[str]] = {}
-    for pair in pairs:
-        for name, text in _cells(pair, pairs).items():
-            columns.setdefault(name, []).append(text)
-    whole = [[name, *texts] for name, texts in columns.items()]
-    padded = [[text.ljust(max(map(len, column))) for text in column] for column in whole]
-    return "\n".join("  ".join(line).rstrip() for line in zip(*padded, strict=True))
-
-
-def _cells(pair: Pair, pairs: Sequence[Pair]) -> dict[str, str]:
-    own, others = pair.seconds
-    kernel, judge = pair.kernels
-    cells = dict(pair.label)
-    for name in dict.fromkeys(name for other in pairs for name in other.deviations):
-        found = pair.deviations.get(name)
-        cells[name] = f"{found.largest:.1e} at {found.step}" if found else "-"
-    if kernel in ESTIMATED:
-        cells["estimate"] = f"{pair.estimate:.1e}"
-    if any(other.bursts >= 0 for other in pairs):
-        cells["bursts"] = f"{pair.bursts:.1e}" if pair.bursts >= 0 else "-"
-    if any(ending != "finished" for other in pairs for ending in other.endings):
-        a, b = pair.endings
-        cells["ending"] = a if a == b else f"{a}, {judge} {b}"
-    cells[kernel] = f"{own:.3g} s"
-    cells[judge] = f"{others:.3g} s"
-    cells[f"{judge}/{kernel}"] = f"{others / own:.2g}" if own > 0 else "-"
-    if kernel in (*ESTIMATED, *BY_VECTORS, DENSE_STEPS):
-        cells["bases" if kernel == "reduced" else "outcome"] = pair.kernel_reason
-    return cells
-
-
-def summary(pairs: Sequence[Pair], tolerance: float) -> str:
-    """Return the worst deviation beside what was promised, and the verdict: two lines."""
-    found = [
-        (deviation.largest, name, deviation.step, pair.label["seed"])
-        for pair in pairs
-        for name, deviation in pair.deviations.items()
-    ]
-    estimate = max((pair.estimate for pair in pairs if pair.estimate >= 0), default=np.nan)
-    worst = "no deviation to measure (all runs diverged)"
-    if found:
-        largest, name, step, seed = max(found)
-        worst = f"worst deviation {largest:.1e} ({name}, seed {seed}, step {step})"
-        worst = worst if largest else "no deviation beyond rounding"
-    promised = f"tolerance {tolerance:.1e}, largest estimate {estimate:.1e}"
-    if bursts := [pair.bursts for pair in pairs if pair.bursts >= 0]:
-        promised += f", by bursts of steps {max(bursts):.1e}"
-    if pairs[0].kernels[0] not in ESTIMATED:
-        promised = f"rounding may make {allowed('dense', tolerance):.1e}"
-    return f"{worst}; {promised}\n{_verdict(pairs, tolerance)}"
-
-
-def _verdict(pairs: Sequence[Pair], tolerance: float) -> str:
-    wrong = [pair for pair in pairs if not pair.is_right(tolerance)]
-    kernel, judge = pairs[0].kernels
-    runs = "1 run" if len(pairs) == 1 else f"{len(pairs)} runs"
-    if not wrong and not any(pair.deviations for pair in pairs):
-        return f"{runs} diverged at the same steps by both kernels; nothing else can be compared."
-    unknown = [pair for pair in pairs if pair.promises_nothing]
-    which = runs if len(unknown) == len(pairs) else f"{len(unknown)} of {runs}"
-    open_ = (
-        f"nothing to hold {which} to: an infinite estimate says that nothing is "
-        f"known of the numbers ({_named(unknown)})"
-    )
-    if not wrong and len(unknown) == len(pairs):
-        return f"{open_}."
-    if not wrong:
-        held = [pair for pair in pairs if not pair.promises_nothing]
-        runs = "1 run" if len(held) == 1 else f"{len(held)} runs"
-        worst = max((d.largest for pair in held for d in pair.deviations.values()), default=0.0)
-        limit = "the tolerance" if worst <= tolerance else "three times its estimate"
-        limit = limit if kernel in ESTIMATED else "rounding"
-        other = "the generic way" if judge == "generic" else "the dense one"
-        said = f"right: on {runs} the {kernel} kernel agrees with {other} to {limit}"
-        return f"{said}; {open_}." if unknown else f"{said}."
-    more = "the tolerance and three times the estimate" if kernel in ESTIMATED else "rounding"
-    return (
-        f"NOT right: on {len(wrong)} of {runs} the kernels disagree by more than {more}, or on how "
-        f"the run ends ({_named(wrong)}). Please report this table; until that is settled run the "
-        f"sweep with --set sweep.kernel={judge}."
-    )
-
-
-def _named(pairs: Sequence[Pair]) -> str:
-    return "; ".join(
-        ", ".join(f"{name} {text}" for name, text in pair.label.items()) for pair in pairs
-    )

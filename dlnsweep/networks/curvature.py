@@ -1,4 +1,4 @@
-"""Observables of the loss's curvature: the largest eigenvalues of its Hessian, and its trace.
+"""Observables of the loss's curvature: its Hessian's largest eigenvalues, its trace, H theta.
 
 With F the objective that training makes small (data-fit scale c and decay included), H its Hessian
 at theta and R = diag(eta_i / eta) the learning rates of the entries over eta, a step of gradient
@@ -44,13 +44,19 @@ def flat_rates(view: View) -> Float[Array, " P"]:
 
 def hessian_of(view: View) -> Callable[[Float[Array, " P"]], Float[Array, " P"]]:
     """Return v -> R^{1/2} H R^{1/2} v at the view's parameters."""
-    point, objective, _ = view.landscape
+    point = view.landscape.point
     roots = jnp.sqrt(flat_rates(view))
+    along = _products_of(view)
+    return lambda vector: roots * flat(along(like(roots * vector, point)))
+
+
+def _products_of(view: View) -> Callable[[Any], Any]:
+    """Return v -> H v, of parameters as the view has them."""
     if "along" not in view.shared:
+        point, objective, _ = view.landscape
         # The gradient's own numbers are computed once, not with every product.
         view.shared["along"] = jax.linearize(jax.grad(objective), point)[1]
-    along = view.shared["along"]
-    return lambda vector: roots * flat(along(like(roots * vector, point)))
+    return view.shared["along"]
 
 
 def _leading(view: View, record: RecordSettings) -> Float[Array, " k"]:
@@ -149,3 +155,19 @@ def _hessian_trace(view: View, record: RecordSettings) -> Float[Array, ""]:
 
     found = lax.map(entry, jnp.arange(size), batch_size=min(size, _TRACED_AT_ONCE))
     return jnp.sum(found) + sum(value * times for value, times in view.left_out)
+
+
+@observable(
+    "gradient_rounding",
+    r"rounding of the gradient $u\,\|(\nabla^2F)\,\theta\|$",
+    "norm of the Hessian times the parameters, times half the distance of 1 and the next number "
+    "of the precision (1.1e-16 in float64): what rounding each parameter makes of the gradient, "
+    "to first order. A gradient_norm that has fallen to it says no more; by the dense kernel and "
+    "the generic way",
+    views=_VIEWS,
+    needs_layers=True,
+    basis_free=True,
+)
+def _gradient_rounding(view: View, record: RecordSettings) -> Float[Array, ""]:
+    moved = _products_of(view)(view.landscape.point)
+    return jnp.finfo(view.dtype).eps / 2 * jnp.linalg.norm(flat(moved))

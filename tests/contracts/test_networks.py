@@ -84,8 +84,8 @@ def test_an_observable_of_other_networks_is_refused():
     assert sentence == (
         "record.observables names 'singular_values', which is for linear networks and "
         "networks on a loss of a matrix; network.kind is 'linear_then_relu', which has "
-        "sharpness, hessian_eigenvalues, hessian_trace, loss, regression_error, weight_norms, "
-        "gradient_norm, test_error, noisy_test_error, "
+        "sharpness, hessian_eigenvalues, hessian_trace, gradient_rounding, loss, "
+        "regression_error, weight_norms, gradient_norm, test_error, noisy_test_error, "
         "noisy_test_errors."
     )
 

@@ -19,7 +19,8 @@ from dlnsweep.contracts.network import ALL_STEPS, AUTO_JUMPS, AUTO_TAKES
 from dlnsweep.engine import jumps
 from dlnsweep.engine.programs import Programs
 from dlnsweep.engine.trained import Trained
-from dlnsweep.execution.comparison import AS_JUMPS, compare_runs, summary, table
+from dlnsweep.execution.comparison import AS_JUMPS, compare_runs
+from dlnsweep.execution.comparison_text import summary, table
 from dlnsweep.execution.estimate import probe, walk
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.preparing import DASK, prepare

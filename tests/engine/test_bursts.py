@@ -20,7 +20,8 @@ from dlnsweep.engine import bursts, calls, jumps
 from dlnsweep.engine.program import Program
 from dlnsweep.engine.programs import Programs
 from dlnsweep.engine.trained import Trained
-from dlnsweep.execution.comparison import compare_runs, summary, table
+from dlnsweep.execution.comparison import compare_runs
+from dlnsweep.execution.comparison_text import summary, table
 from dlnsweep.execution.ways import auto_jumps, jump_checks, jumps_here
 from dlnsweep.jumps.places import NOWHERE, drawn
 from dlnsweep.numerics.runtime import device_description, numerics

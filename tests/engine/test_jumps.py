@@ -20,7 +20,8 @@ from dlnsweep.engine import jumps, rungs
 from dlnsweep.engine.probe import measure
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.comparison import compare_runs, summary, table
+from dlnsweep.execution.comparison import compare_runs
+from dlnsweep.execution.comparison_text import summary, table
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.trial import check_network
 from dlnsweep.plan.plan import Plan, make_plan

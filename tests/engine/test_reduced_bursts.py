@@ -17,7 +17,8 @@ from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.engine.programs import PROGRAMS, Programs
 from dlnsweep.engine.reduced_bursts import ReducedBursts
 from dlnsweep.engine.trained import Trained
-from dlnsweep.execution.comparison import compare_runs, summary, table
+from dlnsweep.execution.comparison import compare_runs
+from dlnsweep.execution.comparison_text import summary, table
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.plan.plan import Plan
 from dlnsweep.reduced.jumping import jumps, may_jump

@@ -17,7 +17,8 @@ from dlnsweep.contracts.network import AUTO_TAKES
 from dlnsweep.engine import descent, vectors
 from dlnsweep.engine.trained import Trained
 from dlnsweep.errors import SpecError
-from dlnsweep.execution.comparison import AS_AUTO, compare_runs, summary, table
+from dlnsweep.execution.comparison import AS_AUTO, compare_runs
+from dlnsweep.execution.comparison_text import summary, table
 from dlnsweep.execution.judges import choose_kernels
 from dlnsweep.execution.ways import auto_kernel
 from dlnsweep.plan.plan import Plan, make_plan

@@ -18,7 +18,7 @@ from dlnsweep.cli import app as cli
 from dlnsweep.engine.batch import Trained
 from dlnsweep.engine.deviations import deviations_of
 from dlnsweep.errors import Interrupted, SpecError
-from dlnsweep.execution import comparison
+from dlnsweep.execution import comparison, comparison_text
 from dlnsweep.execution.comparison import (
     Deviation,
     Pair,
@@ -129,6 +129,35 @@ def test_rounding_is_no_deviation(name: str, dense: float, difference: float, al
     assert (found[1] > 1e-6) == alarms
 
 
+@pytest.mark.parametrize(("difference", "alarms"), [(0.9e-13, False), (1.1e-13, True)])
+def test_a_gradient_is_known_to_what_rounding_the_parameters_makes_of_it(
+    difference: float, alarms: bool
+):
+    values = np.array([1e-4, 1e-15])
+    # ||H theta|| = 1, of which one rounding is 2^-53.
+    known_to = np.full(2, 2.0**-53)
+    apart = values + np.array([0, difference])
+    found = deviations_of("gradient_norm", apart, values, known_to=known_to)
+    assert (found[1] > 1e-6) == alarms
+    assert deviations_of("gradient_norm", apart, values)[1] > 1
+
+
+@pytest.mark.parametrize("kernel", ["dense", "reduced"])
+def test_a_gradient_that_falls_to_rounding_from_near_a_saddle_is_right(kernel: str):
+    """Small weights, whose gradient is small, and then none but rounding: no large one is known."""
+    made = sweep(
+        network={"depth": 3, "width": 12, "layer_init_scale": 0.01},
+        training={"learning_rate": 0.2, "weight_decay": 0.0, "num_steps": 40_000},
+        record={
+            "observables": ["gradient_norm"], "spacing": "explicit", "steps": [30_000, 39_000]
+        },
+    )  # fmt: skip
+    judge = "generic" if kernel == "dense" else "dense"
+    (found,) = compare_runs(make_plan(made), [0], kernels=(kernel, judge))
+    assert list(found.deviations) == ["gradient_norm"]
+    assert found.is_right(1e-6)
+
+
 def test_a_pair_names_the_worst_step_of_each_observable():
     found = pair(
         trained("reduced", off_subspace_error=[1.0, 0.5 + 5e-8, 1e-9 + 5e-17]),
@@ -160,20 +189,20 @@ def test_there_is_nothing_to_hold_a_run_to_that_promises_nothing():
         trained("reduced", truncation_error=np.inf, off_subspace_error=[1, 1, 1]), seed=3
     )
     assert unknown.promises_nothing
-    verdict = comparison.summary([unknown], 1e-6).splitlines()[1]
+    verdict = comparison_text.summary([unknown], 1e-6).splitlines()[1]
     assert verdict == (
         "nothing to hold 1 run to: an infinite estimate says that nothing is known of the "
         "numbers (seed 3)."
     )
     # What is worst of others does not count its deviations.
-    verdict = comparison.summary([deviating(5e-7), unknown], 1e-6).splitlines()[1]
+    verdict = comparison_text.summary([deviating(5e-7), unknown], 1e-6).splitlines()[1]
     assert verdict == (
         "right: on 1 run the reduced kernel agrees with the dense one to the tolerance; nothing "
         "to hold 1 of 2 runs to: an infinite estimate says that nothing is known of the numbers "
         "(seed 3)."
     )
     # Nor does it hide what is wrong.
-    verdict = comparison.summary([deviating(1.1e-6), unknown], 1e-6).splitlines()[1]
+    verdict = comparison_text.summary([deviating(1.1e-6), unknown], 1e-6).splitlines()[1]
     assert verdict.startswith("NOT right: on 1 of 2 runs the kernels disagree")
     assert verdict.count("seed") == 1
 
@@ -203,7 +232,7 @@ def test_the_table_has_a_line_a_run():
         trained(diverged_step=18),
         seed=3,
     )
-    lines = comparison.table([deviating(1e-7), diverged]).splitlines()
+    lines = comparison_text.table([deviating(1e-7), diverged]).splitlines()
     cells = [re.split(r"  +", line) for line in lines]
     assert cells == [
         ["seed", "off_subspace_error", "singular_values", "estimate", "ending", "reduced",
@@ -216,18 +245,18 @@ def test_the_table_has_a_line_a_run():
 
 
 def test_the_verdict():
-    said = comparison.summary([pair(), deviating(1e-7)], 1e-6)
+    said = comparison_text.summary([pair(), deviating(1e-7)], 1e-6)
     assert said == (
         "worst deviation 1.0e-07 (off_subspace_error, seed 0, step 10); tolerance 1.0e-06, "
         "largest estimate 2.0e-07\n"
         "right: on 2 runs the reduced kernel agrees with the dense one to the tolerance."
     )
-    assert "one to three times its estimate." in comparison.summary([deviating(5e-7)], 1e-8)
-    said = comparison.summary([pair(), deviating(1e-3)], 1e-6)
+    assert "one to three times its estimate." in comparison_text.summary([deviating(5e-7)], 1e-8)
+    said = comparison_text.summary([pair(), deviating(1e-3)], 1e-6)
     assert "NOT right: on 1 of 2 runs" in said
     assert "--set sweep.kernel=dense" in said
     diverged = pair(trained("reduced", diverged_step=1), trained(diverged_step=1))
-    assert comparison.summary([diverged], 1e-6).startswith("no deviation to measure (all")
+    assert comparison_text.summary([diverged], 1e-6).startswith("no deviation to measure (all")
 
 
 @pytest.fixture

@@ -109,7 +109,8 @@ def test_a_deep_linear_network_in_padded_arrays_with_fan_in_steps():
             numbers = jnp.asarray(0.03), jnp.asarray(0.7)
             view = LinearView(layers, off, data, *numbers)
             view.fan_ins, view.fan_in_steps = jnp.asarray([4.0, 3.0, 3.0]), True
-            return {name: OBSERVABLES[name].compute(view, record) for name in NAMES}
+            names = [*NAMES, "gradient_rounding"]
+            return {name: OBSERVABLES[name].compute(view, record) for name in names}
 
         found = recorded((first[0], *map(jnp.asarray, padded[1:])), first[1])
         state = oracle.State(layers, x, y, 0.03, 0.7)
@@ -117,6 +118,9 @@ def test_a_deep_linear_network_in_padded_arrays_with_fan_in_steps():
             {name: np.asarray(value) for name, value in found.items()},
             oracle.hessian(state, [1 / 4, 1 / 3, 1 / 3]),
         )
+        theta = np.concatenate([w.ravel() for w in layers])
+        turned = 2.0**-53 * np.linalg.norm(oracle.hessian(state, [1.0, 1.0, 1.0]) @ theta)
+        assert float(found["gradient_rounding"]) == pytest.approx(turned, rel=1e-12)
 
 
 @pytest.mark.slow

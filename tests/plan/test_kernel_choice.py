@@ -137,6 +137,7 @@ def test_auto_takes_dense_for_what_needs_layers(name: str):
         "unbalancedness", "unbalancedness_nuclear", "upper_gain_min", "upper_gain_max",
         "lower_gain_min", "lower_gain_max", "middle_gain_max", "curvature_min", "curvature_max",
         "higher_order_term", "displacement", "sharpness", "hessian_eigenvalues", "hessian_trace",
+        "gradient_rounding",
     )  # fmt: skip
     noise: dict[str, Any] = {"record__test_noise": 0.1}
     if OBSERVABLES[name].over_noise_levels:
