@@ -15,7 +15,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, Dimensions, Observable, r
 from dlnsweep.single.training import train
 
 # In test_curvature.py: their programs take long to compile.
-CURVED = ("sharpness", "hessian_eigenvalues", "hessian_trace")
+CURVED = ("sharpness", "hessian_eigenvalues", "hessian_trace", "gradient_rounding")
 ON_ARRAYS = [
     name
     for name, item in OBSERVABLES.items()
