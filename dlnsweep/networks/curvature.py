@@ -165,8 +165,8 @@ def _hessian_trace(view: View, record: RecordSettings) -> Float[Array, ""]:
     "to first order. A gradient_norm that has fallen to it says no more; by the dense kernel and "
     "the generic way",
     views=_VIEWS,
+    # Off the span of the samples decay alone has a part in it, which coordinates there lack.
     needs_layers=True,
-    basis_free=True,
 )
 def _gradient_rounding(view: View, record: RecordSettings) -> Float[Array, ""]:
     moved = _products_of(view)(view.landscape.point)
