@@ -405,6 +405,10 @@ def decides(training):
     return optax.identity() if training.learning_rate > 1 else optax.scale_by_adam()
 
 
+def decayed(training, direction):
+    return optax.chain(direction, optax.add_decayed_weights(training.weight_decay))
+
+
 OPTIMIZERS = {
     "wide": stateless(lambda x: x.astype(jnp.float32)),
     "thin": stateless(lambda x: x[:1]),
@@ -414,6 +418,14 @@ OPTIMIZERS = {
     "secret": lambda training: optax.scale_by_adam(b1=training.beta1),
     "decides": decides,
     "spreads": lambda training: optax.scale_by_yogi(),
+    "asks": lambda training: optax.scale_by_polyak(),
+    # What the guide names of optax.
+    "nadamw": lambda training: decayed(training, optax.scale_by_adam(nesterov=True)),
+    "adamaxw": lambda training: decayed(training, optax.scale_by_adamax()),
+    "lars": lambda training: optax.chain(optax.scale_by_trust_ratio(), optax.trace(0.9)),
+    "sm3": lambda training: optax.scale_by_sm3(training.momentum),
+    "adafactor": lambda training: optax.scale_by_factored_rms(),
+    "optimistic": lambda training: optax.scale_by_optimistic_gradient(),
 }
 INITIALIZERS = {
     "turned": lambda shape, key: [w.T for w in good(shape, key)],
@@ -424,7 +436,9 @@ INITIALIZERS = {
     "full": good,
 }
 for name, direction in OPTIMIZERS.items():
-    dlnsweep.register_optimizer(dlnsweep.Optimizer(name, direction, paddable=name == "spreads"))
+    reads = ("momentum",) if name == "sm3" else ()
+    dlnsweep.register_optimizer(
+        dlnsweep.Optimizer(name, direction, reads=reads, paddable=name == "spreads"))
 for name, draw in INITIALIZERS.items():
     dlnsweep.register_initializer(dlnsweep.Initializer(name, draw, paddable=name == "full"))
 """
@@ -476,6 +490,7 @@ def test_what_is_registered_is_tried_before_anything_is_written(folder: Path):
         "grows": optimizer.format("grows", "update returns a state of other shapes or dtypes"),
         "tree": optimizer.format("tree", "update returns another tree than the gradients"),
         "secret": optimizer.format("secret", "init fails (AttributeError:"),
+        "asks": optimizer.format("asks", "update fails (TypeError: scale_by_polyak"),
         "decides": optimizer.format("decides", "init fails (TracerBoolConversionError:"),
         "turned": initializer.format("turned", "its draw returns arrays of shapes (2, 4), (4, 3); "
                                      "for the layer sizes 2, 4, 3 they must be (4, 2), (3, 4)."),
