@@ -5,7 +5,9 @@ Written for one run; `numerics/lanes.py` puts `vmap` or `lax.map` round it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
@@ -55,6 +57,31 @@ class Carry(NamedTuple):
     waiting: patience.Waiting | None = None
 
 
+def one_by_one(
+    step: Callable[[Any, Array], Any], state: Any, begin: Array, stop: Array, *, early_exit: bool
+) -> Any:
+    """Return the state after the steps `begin`, ..., `stop` - 1.
+
+    Args:
+        step: Returns the state after a step, by the state and the step's number.
+        state: The state at `begin`; it has `active`.
+        begin: Number of the first step. All runs of a `vmap` must share it and `stop`; else every
+            loop iteration would have to select between old and new states.
+        stop: Number of the step at which to end.
+        early_exit: Leave the loop when the run has become inactive; only where it is not under
+            `vmap`.
+    """
+
+    def unfinished(carry: tuple[Array, Any]) -> Bool[Array, ""]:
+        within = carry[0] < stop
+        return within & carry[1].active if early_exit else within
+
+    def once(carry: tuple[Array, Any]) -> tuple[Array, Any]:
+        return carry[0] + 1, step(carry[1], carry[0])
+
+    return lax.while_loop(unfinished, once, (begin, state))[1]
+
+
 @dataclass(frozen=True)
 class Kernel:
     """A way to carry out gradient descent.
@@ -88,10 +115,13 @@ class Kernel:
 
     def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
         """Return the state after the steps `step`, ..., `stop` - 1."""
-        raise NotImplementedError
+        of_run = partial(self.step, inputs.constants)
+        return one_by_one(of_run, state, step, stop, early_exit=self.early_exit)
 
     def step(self, constants: Any, state: Any, now: Int[Array, ""]) -> Any:
-        """Return the state after one step, of which `advance` takes many; not all kernels have it.
+        """Return the state after one step, of which `advance` takes many.
+
+        Not all kernels have it; those without have an `advance` of their own.
 
         Args:
             constants: The run's `Inputs.constants`.

@@ -13,30 +13,19 @@ from dlnsweep.plan.plan import Plan
 from dlnsweep.plan.programs import parts_of
 
 # A batch is what a crash can lose and what progress is made of. A sweep is cut into enough batches
-# to keep several cores busy to the end, each of this much work by the estimate, and of at most
-# so many runs and bytes that its records stay small beside a machine's memory.
+# to keep several cores busy to the end, each of this much work by the estimate.
 _WANTED_BATCHES = 16
-
-
 _BATCH_SECONDS = (2.0, 60.0)
-
-
 # A folder of more files is slow to list and to read, and an object store asks a price for each: a
 # sweep of more work than this many batches of a minute has longer ones.
 _MOST_BATCHES = 4000
-
-
+# Every batch of reduced runs may compile a program of its own, for the sizes that it finds.
 _LEAST_REDUCED_SECONDS = 10.0
-
-
 # Runs that share an operator share its reading, however long they take; more at a time gain less
 # (`lanes.sharing_layout`) and leave fewer batches to spread.
 _LEAST_SHARING = 4
-
-
+# Of so many runs and bytes at most, that records stay small beside a machine's memory.
 _MOST_LANES = 4096
-
-
 _BATCH_RECORD_BYTES = 256 * 1024**2
 
 
@@ -87,7 +76,6 @@ def make_batches(
     for group, cost in groups:
         program = plan.programs[group[0]]
         width, fewest = plan.program_widths[program], 1 if least is None else int(least[program])
-        # Every batch of reduced runs may need a program of its own, for the sizes that it finds.
         seconds = max(wanted, _LEAST_REDUCED_SECONDS) if cost.reduced else wanted
         # Runs that share what their seed draws have batches of their own seed.
         for part in parts_of(plan.settings["seed"][group] * cost.shares):

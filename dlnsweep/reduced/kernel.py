@@ -13,13 +13,13 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from dlnsweep.contracts.descent import Carry, Inputs, Kernel
+from dlnsweep.contracts.descent import Carry, Inputs, Kernel, one_by_one
 from dlnsweep.networks.layered.samples import Reduced
 from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.numerics.divergence import squared_limit
-from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced import compact_descent
 from dlnsweep.reduced.chain import Chain, Descent
@@ -176,7 +176,8 @@ class ReducedKernel(Kernel):
                 constants, state, step, stop, fused=self.fused, momentum=self._momentum(constants)
             )
         if state.memory:
-            return self._advance_with_momentum(constants, state, step, stop)
+            of_run = partial(self._step, constants)
+            return one_by_one(of_run, state, step, stop, early_exit=self.early_exit)
         return compact_descent.advance(
             constants, state, step, stop, early_exit=self.early_exit, fused=self.fused
         )
@@ -185,19 +186,6 @@ class ReducedKernel(Kernel):
         if self.training.optimizer == "gradient_descent":
             return None
         return Momentum(self.training.optimizer == "nesterov", partial(self._step, constants))
-
-    def _advance_with_momentum(
-        self, constants: Constants, state: State, step: Array, stop: Array
-    ) -> State:
-        def unfinished(carry: tuple[Array, State]) -> Bool[Array, ""]:
-            within = carry[0] < stop
-            return within & carry[1].active if self.early_exit else within
-
-        def one_step(carry: tuple[Array, State]) -> tuple[Array, State]:
-            now, state = carry
-            return now + 1, self._step(constants, state, now)
-
-        return lax.while_loop(unfinished, one_step, (step, state))[1]
 
     def _step(self, constants: Constants, state: State, now: Array) -> State:
         forward = activations(constants, state)

@@ -25,11 +25,12 @@ J_g is the Jacobian of g(u, .) at theta, (n, k d), or (n, k d + n k) where V is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.contracts.descent import Carry, Inputs, Kernel
+from dlnsweep.contracts.descent import Carry, Inputs, Kernel, one_by_one
 from dlnsweep.networks.deep_prior.view import (
     Constants,
     PriorView,
@@ -39,7 +40,7 @@ from dlnsweep.networks.deep_prior.view import (
     measured,
 )
 from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
-from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.numerics.spectra import guarded
 
@@ -131,15 +132,8 @@ class PriorKernel(Kernel):
 
     def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
         """Return the state after the steps `step`, ..., `stop` - 1."""
-
-        def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
-            within = carry[0] < stop
-            return within & carry[1].active if self.early_exit else within
-
-        def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
-            return carry[0] + 1, self._step(inputs.constants, carry[1], carry[0])
-
-        done = lax.while_loop(unfinished, one_step, (step, state))[1]
+        of_run = partial(self._step, inputs.constants)
+        done = one_by_one(of_run, state, step, stop, early_exit=self.early_exit)
         return done._replace(step=jnp.where(done.active, stop, done.step))
 
     def _step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:

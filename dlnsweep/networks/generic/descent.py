@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.contracts.loss import LOSSES
@@ -38,7 +38,7 @@ from dlnsweep.networks.generic.state import Constants, Samples, State, is_none, 
 from dlnsweep.networks.generic.view import GenericView
 from dlnsweep.numerics.compensated import add_all, nothing_lost
 from dlnsweep.numerics.divergence import squared_limit
-from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.training import BY_LAYER, HYPERPARAMETERS, OF_NETWORK, TrainingSettings
@@ -260,18 +260,6 @@ class GenericKernel(Kernel):
     def weights(self, inputs: Inputs, carry: Carry) -> Any:
         """Return all parameters as they are recorded, those that are not trained among them."""
         return whole(carry.state.recorded, inputs.constants)
-
-    def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
-        """Return the state after the steps `step`, ..., `stop` - 1."""
-
-        def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
-            within = carry[0] < stop
-            return within & carry[1].active if self.early_exit else within
-
-        def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
-            return carry[0] + 1, self.step(inputs.constants, carry[1], carry[0])
-
-        return lax.while_loop(unfinished, one_step, (step, state))[1]
 
     def step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
         """Return the state after one step."""

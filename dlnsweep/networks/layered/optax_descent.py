@@ -6,10 +6,12 @@ samples are reduced (the gradient sees them through X Y^T and Y Y^T whatever the
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
+from dlnsweep.contracts.descent import one_by_one
 from dlnsweep.networks.layered.minibatches import Minibatches, stochastic
 from dlnsweep.networks.layered.samples import Reduced, reduced_measurements
 from dlnsweep.networks.layered.view import LinearView
@@ -89,16 +91,8 @@ def advance(
     minibatch_size: int = 0,
 ) -> State:
     """Carry out the steps `begin`, ..., `stop` - 1; see `gradient_descent.advance`."""
-
-    def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
-        within = carry[0] < stop
-        return within & carry[1].active if early_exit else within
-
-    def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
-        now, state = carry
-        return now + 1, step(constants, state, now, name=name, minibatch_size=minibatch_size)
-
-    return lax.while_loop(unfinished, one_step, (begin, state))[1]
+    of_run = partial(step, constants, name=name, minibatch_size=minibatch_size)
+    return one_by_one(of_run, state, begin, stop, early_exit=early_exit)
 
 
 def step(

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from dlnsweep.contracts.descent import Carry, Inputs, Kernel
 from dlnsweep.networks.layered import gradient_descent
@@ -31,7 +31,7 @@ from dlnsweep.networks.layered.samples import Reduced, row_basis
 from dlnsweep.networks.layered.view import NetworkView
 from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.compensated import subtract
-from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.numerics.lazy import jnp
 from dlnsweep.numerics.products import multiply
 from dlnsweep.settings.training import TrainingSettings
 
@@ -195,18 +195,6 @@ class ReluKernel(Kernel):
     def step(self, constants: Constants, state: State, now: Array) -> State:
         """Return the state after one step."""
         return _step(constants, state, now)
-
-    def advance(self, inputs: Inputs, state: State, step: Array, stop: Array) -> State:
-        """Return the state after the steps `step`, ..., `stop` - 1."""
-
-        def unfinished(carry: tuple[Int[Array, ""], State]) -> Bool[Array, ""]:
-            within = carry[0] < stop
-            return within & carry[1].active if self.early_exit else within
-
-        def one_step(carry: tuple[Int[Array, ""], State]) -> tuple[Int[Array, ""], State]:
-            return carry[0] + 1, self.step(inputs.constants, carry[1], carry[0])
-
-        return lax.while_loop(unfinished, one_step, (step, state))[1]
 
 
 def _step(constants: Constants, state: State, now: Int[Array, ""]) -> State:

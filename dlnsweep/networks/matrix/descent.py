@@ -26,7 +26,7 @@ from dlnsweep.networks.matrix.products import (
 )
 from dlnsweep.networks.matrix.view import FactorizationView
 from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
-from dlnsweep.numerics.lazy import jax, jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.problems.losses import Fit
 from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
@@ -170,21 +170,6 @@ class FactorizationKernel(Kernel):
         """Return W_1, ..., W_L."""
         del inputs
         return carry.state.weights
-
-    def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
-        """Return the state after the steps `step`, ..., `stop` - 1.
-
-        It is a `State`, or what a kernel that is built on this one keeps with it.
-        """
-
-        def unfinished(carry: tuple[Int[Array, ""], Any]) -> Bool[Array, ""]:
-            within = carry[0] < stop
-            return within & carry[1].active if self.early_exit else within
-
-        def one_step(carry: tuple[Int[Array, ""], Any]) -> tuple[Int[Array, ""], Any]:
-            return carry[0] + 1, self.step(inputs.constants, carry[1], carry[0])
-
-        return lax.while_loop(unfinished, one_step, (step, state))[1]
 
     def step(self, constants: Constants, state: State, now: Int[Array, ""]) -> State:
         """Return the state after one step."""
