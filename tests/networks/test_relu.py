@@ -255,7 +255,8 @@ WITH = "with network.kind = 'linear_then_relu' it must be"
             {"record__observables": ["loss", "singular_values"]},
             "record.observables names 'singular_values', which is for linear networks and "
             "networks on a loss of a matrix; network.kind is 'linear_then_relu', which has "
-            "sharpness, hessian_eigenvalues, hessian_trace, loss, regression_error, weight_norms, "
+            "sharpness, hessian_eigenvalues, hessian_trace, gradient_rounding, loss, "
+            "regression_error, weight_norms, "
             "gradient_norm, test_error, noisy_test_error, noisy_test_errors.",
         ),
         (
