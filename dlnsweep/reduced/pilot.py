@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dlnsweep.reduced.arrival import Place, has_arrived
 from dlnsweep.reduced.bases import Bases
-from dlnsweep.reduced.chain import SETTLED
+from dlnsweep.reduced.chain import SETTLED, Matrix
 from dlnsweep.reduced.path import Advance, Sample
 from dlnsweep.reduced.start import Network
 from dlnsweep.reduced.tableau import stages_for
@@ -35,6 +36,8 @@ _FINEST = 1e-13
 # The logarithm of what is left of oscillations where steps along the flow may begin, and of how
 # slowly they fade at most in a forecast.
 _STILL, _SLOWEST = float(np.log(SETTLED)), float(np.log(0.99))
+# Why a pilot gives up whose steps are those of gradient descent.
+DIVERGED = "the pilot run diverged"
 # So many short steps come before a checkpoint; see `_relax`.
 _RELAXING = 12
 
@@ -75,7 +78,11 @@ class Pilot:
         samples: What was visited at the checkpoints.
         schedule: What it did.
         refusal: Why the pilot gave up; empty if it did not.
+        strayed: Whether it gave up because a step along the flow diverged, as the run itself need
+            not.
         residual_norm: ||Phi|| at the last checkpoint.
+        arrived: The step from which on nothing moves (`arrival.py`), where the pilot has ended;
+            infinite where it has followed all steps.
         leak: Largest relative part that checkpoints have left outside the bases.
         largest_activations: How large f_1, ..., f_{L-1} count for at most. They begin at about
             sqrt(d_w / m) times what training adds, which is all that weight decay leaves.
@@ -103,6 +110,9 @@ class Pilot:
         # The largest eigenvalue of a step of gradient descent, at the last checkpoint.
         self._now_stiffness = 0.0
         self.residual_norm = np.nan
+        self.arrived = np.inf
+        self.strayed = False
+        self._place: Place | None = None
         self.work = 0
         with np.errstate(over="ignore", invalid="ignore"):
             self._run(num_steps)
@@ -179,8 +189,12 @@ class Pilot:
             checking = now >= check or now >= num_steps
             if checking:
                 before, stiffer = self.residual_norm, self._now_stiffness
-                self._check(max(since, 1.0))
+                residual = self._check(max(since, 1.0))
                 if self.refusal:
+                    return
+                if now > exact and self._arrives(now, residual):
+                    self.schedule[-1] = self.schedule[-1]._replace(checked=True)
+                    self.arrived = now
                     return
                 decay = self._decay(before, since, relaxing)
                 ringing += since * descent.fading(max(stiffer, self._now_stiffness))
@@ -278,14 +292,28 @@ class Pilot:
         decay = float(np.log(norms[rest - 1] / norms[-1])) if norms[-1] > 0 else 0.0
         return decay / (rest * steps)
 
-    def _check(self, steps: float) -> None:
-        """Form activations and signals in full, extend the bases, and keep what was visited."""
+    def _arrives(self, now: float, residual: Matrix) -> bool:
+        """Return whether nothing moves any more."""
+        place = Place(now, [np.array(d) for d in self.chain.corrections], self.residual_norm)
+        before, self._place = self._place, place
+        return before is not None and has_arrived(self.network.descent, before, place, residual)
+
+    def _check(self, steps: float) -> Matrix:
+        """Form activations and signals in full, extend the bases, and keep what was visited.
+
+        Returns:
+            The residual.
+        """
         chain = self.chain
         sample, output = self._bases.visit(self._tolerance(), np.sqrt(steps))
         if not sample.signals:
-            self.refusal = "the pilot run diverged"
-            return
-        self.residual_norm = float(np.linalg.norm(output - chain.descent.targets))
+            # Gradient descent itself, or what is to follow it: where a saddle is left a step along
+            # the flow may be too long for what rises within it.
+            self.strayed = any(part.stages for part in self.schedule)
+            self.refusal = "a long step of the pilot diverged" if self.strayed else DIVERGED
+            return output
+        residual = output - chain.descent.targets
+        self.residual_norm = float(np.linalg.norm(residual))
         self.samples.append(sample)
         inputs = np.diag(chain.descent.inputs)
         self._now_stiffness = chain.sharpness([inputs, *sample.activations, output])
@@ -294,6 +322,7 @@ class Pilot:
             self.refusal = "the run visits too large a part of the hidden layers"
         elif self.work > self.largest_work:
             self.refusal = "finding its bases takes too large a part of the run's own arithmetic"
+        return residual
 
     def _tolerance(self) -> float:
         """Return the tolerance at the residual's present size.

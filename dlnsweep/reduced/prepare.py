@@ -127,6 +127,8 @@ def prepare(
     for pace in () if refusal else paces(tolerance):
         pilot = Pilot(network, num_steps, pace, share, work)
         refusal = pilot.refusal
+        if pilot.strayed:
+            continue
         if refusal:
             break
         reduction = Reduction(pilot, _FINEST_SHARE * tolerance)

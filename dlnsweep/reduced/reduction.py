@@ -95,12 +95,14 @@ class Rehearsal(NamedTuple):
         exact: The steps before the pilot's first one along the flow, where the rehearsal is on
             its own path.
         stiffness: The largest eigenvalue of a step of gradient descent at each checkpoint.
+        arrived: The step from which on nothing moves, where it has ended; else infinite.
     """
 
     times: Float[np.ndarray, " k"]
     errors: Float[np.ndarray, " k"]
     exact: float
     stiffness: Float[np.ndarray, " k"]
+    arrived: float = np.inf
 
     def at(self, steps: np.ndarray) -> np.ndarray:
         """Return ||Phi|| at some steps, between the checkpoints; NaN where it is not to compare."""
@@ -341,7 +343,13 @@ class Reduction:
                 stiffness.append(part.stiffness)
         exact = sum(part.steps for part in self.pilot.schedule if not part.stages)
         errors = [record.error for record in self.records]
-        return Rehearsal(np.array(times), np.array(errors), float(exact), np.array(stiffness))
+        return Rehearsal(
+            np.array(times),
+            np.array(errors),
+            float(exact),
+            np.array(stiffness),
+            self.pilot.arrived,
+        )
 
     def rehearsed(self, steps: np.ndarray) -> np.ndarray:
         """Return ||Phi|| along the rehearsal at some steps; see `Rehearsal.at`."""

@@ -606,6 +606,26 @@ def test_refusals_say_why(monkeypatch: pytest.MonkeyPatch):
     assert found.refusal.endswith(" of 2.000)")
 
 
+def test_a_saddle_that_a_long_step_does_not_survive_is_followed_at_the_finer_pace():
+    network, size = network_of(), 0.03
+    small = replace(
+        network,
+        first=size * network.first,
+        first_off=size * network.first_off,
+        rest=tuple(size * weight for weight in network.rest),
+        squared_norms=size**2 * network.squared_norms,
+    )
+    coarse, fine = (Pilot(small, 3000, pace) for pace in paces(1e-4))
+    assert coarse.strayed
+    assert coarse.refusal == "a long step of the pilot diverged"
+    assert not fine.refusal
+    found = prepare(small, 3000, 1e-4, however_large=True)
+    assert not found.refusal
+    assert found.estimate <= 1e-4
+    # What diverges by gradient descent's own steps is told as before, by one pilot.
+    assert not Pilot(network_of(rate=50.0), 1000, paces(1e-4)[0]).strayed
+
+
 def test_an_unstable_start_is_followed():
     network = network_of(rate=UNSTABLE)
     found = prepare(network, 300, 1e-4, however_large=True)

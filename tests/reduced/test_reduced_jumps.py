@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from types import SimpleNamespace
@@ -165,10 +166,15 @@ def stepped(chain, scales, layers, count):
     return scales, layers
 
 
-def jumped(chain, scales, layers, length, count, halved=0, rate=0.05):
+@functools.cache
+def compiled():
+    return jax.jit(jumps._jumped)
+
+
+def jumped(chain, scales, layers, length, count, halved=0, rate=0.05, may_move=-1.0):
     with numerics():
         chain = jumps.Chained(*(jax.tree.map(jnp.asarray, part) for part in chain))
-        found = jumps._jumped(
+        found = compiled()(
             chain,
             jnp.asarray(scales),
             tuple(map(jnp.asarray, layers)),
@@ -176,6 +182,7 @@ def jumped(chain, scales, layers, length, count, halved=0, rate=0.05):
             jnp.float64(length),
             jnp.int64(count),
             jnp.int64(halved),
+            jnp.float64(may_move),
         )
         return np.asarray(found[0]), [np.asarray(layer) for layer in found[1]]
 
@@ -188,6 +195,26 @@ def test_what_only_decays_is_exact():
     np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
     for own, true in zip(found[1], wanted[1], strict=True):
         np.testing.assert_allclose(own, true, rtol=1e-12)
+
+
+def test_jumps_are_passed_over_where_nothing_moves_and_made_where_something_does():
+    chain, scales, layers = chain_of(np.random.default_rng(1), decay=0.02)
+    state = jumped(chain, *stepped(chain, scales, layers, 20_000), 250.0, 400)
+    wanted = jumped(chain, *state, 250.0, 1, halved=2)
+    for count in (40, 10**12):
+        found = jumped(chain, *state, 250.0, count, halved=2, may_move=1.0)
+        # After the first of them all is held but what only decays, which is nothing by now.
+        np.testing.assert_allclose(
+            found[0], wanted[0] * np.exp(chain.logs * 250.0 * (count - 1)), rtol=1e-10
+        )
+        for own, true in zip(found[1], wanted[1], strict=True):
+            # The c_i are some 1e-10 at first.
+            np.testing.assert_allclose(own, true, rtol=1e-10, atol=1e-11)
+    # Of what has hardly begun to move each jump is made.
+    chain, scales, layers = chain_of(np.random.default_rng(0), decay=0.001)
+    every = [jumped(chain, scales, layers, 30.0, 8, may_move=m) for m in (-1.0, 1e-9)]
+    for own, true in zip(*(made[1] for made in every), strict=True):
+        np.testing.assert_array_equal(own, true)
 
 
 def test_jumps_are_of_third_order_and_followed_by_steps_come_to_where_all_steps_do():
@@ -294,7 +321,7 @@ def test_a_jump_is_made_only_where_stages_were_enough_to_its_end(rises):
         scales = 0.01 * scales
     else:
         scales, layers = stepped(chain, scales, layers, 20_000)
-    pace = jumps.Pace(*map(np.float64, (500, 1.0, 1.0, 1.0, 10.0, 1.0)))
+    pace = jumps.Pace(*map(np.float64, (500, 1.0, 1.0, 1.0, 10.0, 1.0, np.inf, 0.0)))
     with numerics():
         constants = SimpleNamespace(
             data=SimpleNamespace(inputs=jnp.diag(chain.inputs)),

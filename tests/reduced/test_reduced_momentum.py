@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -123,19 +124,24 @@ def stepped(chain, rates, decay, beta, state, memory, count, *, nesterov):
     return state, memory
 
 
-def jumped(chain, slow, beta, before, state, length, equal, halved, *, nesterov):
+@functools.cache
+def compiled():
+    return jax.jit(momentum.jumped, static_argnames="nesterov")
+
+
+def jumped(chain, slow, beta, before, state, length, equal, halved, *, nesterov, may_move=-1.0):
     with numerics():
         arrays: Any = jax.tree.map(jnp.asarray, (chain, slow))
         (layers, scales), then = (
             (tuple(map(jnp.asarray, x[:2])), jnp.asarray(x[2])) for x in (state, before)
         )
         chain, slow = arrays
-        found = momentum.jumped(
+        found = compiled()(
             chain, slow, jnp.float64(beta), scales, then[0], layers,
             jnp.float64(0.05 / (1 - beta)), jnp.float64(length),
-            jnp.int64(equal), jnp.int64(halved), nesterov=nesterov,
+            jnp.int64(equal), jnp.int64(halved), jnp.float64(may_move), nesterov=nesterov,
         )  # fmt: skip
-    scales, layers, memory = jax.tree.map(np.asarray, found)
+    scales, layers, memory, _ = jax.tree.map(np.asarray, found)
     return [*layers, scales], list(memory)
 
 
@@ -155,6 +161,26 @@ def test_what_only_decays_is_exact_and_so_is_its_memory(nesterov):
     for own, true in zip(found[1], wanted[1], strict=True):
         # Of a memory of D_i by two displacements what is left out is of third order in the decay.
         np.testing.assert_allclose(own, true, rtol=1e-4 if nesterov else 1e-9)
+
+
+@BOTH
+def test_jumps_are_passed_over_where_nothing_moves(nesterov):
+    beta, decay = 0.8, 0.1
+    chain, slow, rates, state = chain_of(np.random.default_rng(0), decay, beta, nesterov=nesterov)
+    still = [np.zeros_like(x) for x in state]
+    before, memory = stepped(chain, rates, decay, beta, state, still, 6000, nesterov=nesterov)
+    state, memory = stepped(chain, rates, decay, beta, before, memory, 1, nesterov=nesterov)
+    wanted, found = (
+        jumped(chain, slow, beta, before, state, 60.0, count, 0, nesterov=nesterov, may_move=m)
+        for count, m in ((1, -1.0), (10**9, 1.0))
+    )
+    # After the first jump all is held but what only decays.
+    for own, true in zip(found[0][:-1], wanted[0][:-1], strict=True):
+        np.testing.assert_allclose(own, true, rtol=1e-10, atol=1e-14)
+    assert not np.any(found[0][-1])
+    # What does not move has no displacement, to the cubic through four places.
+    for own in found[1]:
+        assert np.max(np.abs(own)) < 1e-7
 
 
 @BOTH

@@ -109,6 +109,16 @@ def later(chain: Chained, history: History, layers: Layers, length: Float[Array,
     return History(tuple(places[:PLACES]), times)
 
 
+def still(chain: Chained, layers: Layers, length: Float[Array, ""]) -> History:
+    """Return the places of what has not moved, so far apart."""
+    times = -length * jnp.arange(1.0, PLACES + 1)
+    places = []
+    for time in times:
+        faded = jnp.exp(-chain.logs * time)
+        places.append(tuple(faded[j] * layer for j, layer in enumerate(layers)))
+    return History(tuple(places), times)
+
+
 def others(
     chain: Chained, clock: Clock, slow: Slow, history: History, layers: Layers, time: Any
 ) -> Layers:

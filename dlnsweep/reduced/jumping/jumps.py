@@ -18,6 +18,7 @@ from dlnsweep.numerics.lanes import as_one_function
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.compact_descent import merged
+from dlnsweep.reduced.jumping.arrived import passed_over
 from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of, jump, pulls
 from dlnsweep.reduced.jumping.gaps import divided, length_of, reach_of
 from dlnsweep.reduced.jumping.momentum import Momentum, WithMomentum
@@ -47,6 +48,9 @@ class Pace(NamedTuple):
         settling: Real steps before a record, over 1 / a (see `fading`).
         parts: Into how many jumps each of those is divided, and what is left of a gap between two
             records where that is shorter: so trials differ however close records are.
+        arrived_from: From this step on the pilot has found nothing to move (`reduced/arrival.py`).
+        still: Jumps are passed over from there on if the run has no more than this share of its
+            size left to move.
     """
 
     first: Any
@@ -55,9 +59,11 @@ class Pace(NamedTuple):
     arrived: Any
     settling: Any
     parts: Any
+    arrived_from: Any
+    still: Any
 
 
-STEP_BY_STEP = Pace(*map(np.float64, (np.inf, 1.0, 1.0, 1.0, 1.0, 1.0)))
+STEP_BY_STEP = Pace(*map(np.float64, (np.inf, 1.0, 1.0, 1.0, 1.0, 1.0, np.inf, 0.0)))
 
 
 def _jumped(
@@ -68,19 +74,25 @@ def _jumped(
     length: Float[Array, ""],
     equal: Int[Array, ""],
     halved: Int[Array, ""],
-) -> tuple[Float[Array, " L"], Layers]:
-    """Return the c_i and the D_i some jumps later; see `gaps.py`."""
+    may_move: Any,
+) -> tuple[Float[Array, " L"], Layers, Int[Array, ""]]:
+    """Return the c_i and the D_i some jumps later, and how many were made; see `gaps.py`."""
     clock = clock_of(chain)
 
-    def once(number: Any, carry: Any) -> Any:
-        scales, layers = carry
+    def once(carry: Any) -> Any:
+        number, count, scales, layers = carry
         own = length_of(number, length, equal, jnp)
         row = row_for(reach_of(rate, clock.decay, own, jnp), jnp)
         made = jump(chain, clock, scales, layers, own, row)
         faded = jnp.exp(chain.logs * own)
-        return scales * faded, tuple(faded[j] * layer for j, layer in enumerate(made))
+        made = tuple(faded[j] * layer for j, layer in enumerate(made))
+        over = passed_over(chain, layers, made, own, equal - number - 1, may_move)
+        faded *= jnp.exp(chain.logs * (over * length))
+        return number + 1 + over, count + 1, scales * faded, made
 
-    return lax.fori_loop(0, equal + halved, once, (scales, layers))
+    begun = (jnp.zeros_like(equal), jnp.zeros_like(equal), scales, layers)
+    made = lax.while_loop(lambda carry: carry[0] < equal + halved, once, begun)
+    return made[2], made[3], made[1]
 
 
 class Plain:
@@ -112,14 +124,17 @@ class Plain:
         length: Any,
         equal: Any,
         halved: Any,
+        may_move: Any,
         *,
         fused: bool,
-    ) -> Any:
-        """Return the state some jumps later; see `gaps.py`."""
+    ) -> tuple[Any, Any]:
+        """Return the state some jumps later, and how many were made; see `gaps.py`."""
         del before
         go = as_one_function(_jumped) if fused else _jumped
-        scales, made = go(self.chain, ready.scales, ready.corrections, rate, length, equal, halved)
-        return ready._replace(corrections=made, scales=scales)
+        scales, made, count = go(
+            self.chain, ready.scales, ready.corrections, rate, length, equal, halved, may_move
+        )
+        return ready._replace(corrections=made, scales=scales), count
 
 
 def steepest(chain: Chained, scales: Float[Array, " L"], layers: Layers) -> Float[Array, ""]:
@@ -208,14 +223,14 @@ def before_record(
         # Real steps are cheaper than so short jumps.
         pays = (rate < limit) & (left > LEAST_A_STAGE * division.stages)
         pays &= division.shortest > flow.shortest
-        jumps = jnp.where(pays, division.equal + division.halved, 0).astype(jnp.int64)
-        made = flow.jumped(
+        made, jumps = flow.jumped(
             state,
             ready,
             rate,
             jnp.where(pays, division.length, 1.0),
             jnp.where(pays, division.equal, 0).astype(jnp.int64),
             jnp.where(pays, division.halved, 0).astype(jnp.int64),
+            jnp.where(step >= pace.arrived_from, pace.still, -1.0),
             fused=fused,
         )
         # What is not a number is none of these.

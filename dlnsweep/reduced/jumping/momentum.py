@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Float, Int
 
 from dlnsweep.numerics.lanes import as_one_function
-from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.reduced.jumping import history
+from dlnsweep.reduced.jumping.arrived import passed_over
 from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of, jump
 from dlnsweep.reduced.jumping.gaps import length_of, reach_of
 from dlnsweep.reduced.jumping.slow import Slow, fading, limit_of, shortest_of, slow_of, tail_of
@@ -79,13 +80,14 @@ class WithMomentum:
         length: Any,
         equal: Any,
         halved: Any,
+        may_move: Any,
         *,
         fused: bool,
-    ) -> Any:
-        """Return the state some jumps later; see `gaps.py`."""
+    ) -> tuple[Any, Any]:
+        """Return the state some jumps later, and how many were made; see `gaps.py`."""
         go: Any = partial(jumped, nesterov=self._own.nesterov)
         go = as_one_function(go) if fused else go
-        scales, made, memory = go(
+        scales, made, memory, count = go(
             self.chain,
             self._slow,
             self._beta,
@@ -96,8 +98,9 @@ class WithMomentum:
             length,
             equal,
             halved,
+            may_move,
         )
-        return ready._replace(corrections=made, scales=scales, memory=memory)
+        return ready._replace(corrections=made, scales=scales, memory=memory), count
 
 
 def jumped(
@@ -111,10 +114,11 @@ def jumped(
     length: Float[Array, ""],
     equal: Int[Array, ""],
     halved: Int[Array, ""],
+    may_move: Any,
     *,
     nesterov: bool,
-) -> tuple[Float[Array, " L"], Layers, tuple[Array, ...]]:
-    """Return the c_i, the D_i and the memory some jumps later; see `gaps.py`.
+) -> tuple[Float[Array, " L"], Layers, tuple[Array, ...], Int[Array, ""]]:
+    """Return the c_i, the D_i and the memory some jumps later, and how many; see `gaps.py`.
 
     Args:
         chain: That of the slow flow.
@@ -127,25 +131,37 @@ def jumped(
         length: That of the first jumps.
         equal: How many are so long.
         halved: How many follow, each half as long as the one before.
+        may_move: See `arrived.passed_over`.
         nesterov: Whether the momentum is Nesterov's.
     """
     clock = clock_of(chain)
 
-    def once(number: Any, carry: Any) -> Any:
-        scales, layers, past = carry
+    def once(carry: Any) -> Any:
+        number, count, scales, layers, past = carry
         own = length_of(number, length, equal, jnp)
         row = row_for(reach_of(rate, clock.decay, own, jnp), jnp)
         others = history.others(chain, clock, slow, past, layers, own / 2)
         made = jump(chain, clock, scales, layers, own, row, others)
         past = history.later(chain, past, layers, own)
         faded = jnp.exp(chain.logs * own)
-        return scales * faded, tuple(faded[j] * layer for j, layer in enumerate(made)), past
+        made = tuple(faded[j] * layer for j, layer in enumerate(made))
+        over = passed_over(chain, layers, made, own, equal - number - 1, may_move)
+        # What nothing has moved since was here, too, a jump's length before.
+        past = jax.tree.map(
+            lambda now, still: jnp.where(over > 0, still, now),
+            past,
+            history.still(chain, made, length),
+        )
+        faded *= jnp.exp(chain.logs * (over * length))
+        return number + 1 + over, count + 1, scales * faded, made, past
 
     past = history.begun(chain, slow, scales, before, layers, length)
-    scales, layers, past = lax.fori_loop(0, equal + halved, once, (scales, layers, past))
+    begun = (jnp.zeros_like(equal), jnp.zeros_like(equal), scales, layers, past)
+    made = lax.while_loop(lambda carry: carry[0] < equal + halved, once, begun)
+    _, count, scales, layers, past = made
     last, one_before = history.displacements(chain, past, layers)
     lost = -jnp.expm1(-chain.logs)
     if nesterov:
         last = tuple(d - beta * (d - e) for d, e in zip(last, one_before, strict=True))
         lost = lost / (1 + beta * lost)
-    return scales, layers, (*last, lost * scales)
+    return scales, layers, (*last, lost * scales), count

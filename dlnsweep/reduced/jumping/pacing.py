@@ -39,6 +39,8 @@ _FADED, _MORE_SETTLING = 1 / 3, 2.0
 # With momentum twice that: the last jumps are longer, and what fades more slowly than what
 # oscillates has as many real steps of its own.
 _SETTLING_BY_MOMENTUM = 2.0
+# A run that has arrived may have so much of what jumps may be wrong by left to move.
+_STILL = 0.5
 # The last of three trials has no longer jumps where weights hardly move.
 _ARRIVED = (1.0, 1.0, 0.0)
 # What decays freely is followed exactly; what weight decay forces is wrong by a share of the square
@@ -74,6 +76,7 @@ def paces(
         settling = -_FADED * np.log(allowed) + trial * _MORE_SETTLING
         settling *= _SETTLING_BY_MOMENTUM if descent.momentum else 1.0
         numbers = (first, _STRIDE * longest, longest, _ARRIVED[trial], settling, parts)
+        numbers = (*numbers, rehearsal.arrived, _STILL * allowed)
         found.append(Pace(*map(np.float64, numbers)))
     return found if share_of_steps(found, descent, rehearsal, steps) < _MOST else []
 
@@ -123,11 +126,16 @@ def share_of_steps(
         return 1.0
     ends = np.asarray(steps, dtype=float)
     stiffness = np.interp(ends, rehearsal.times[1:], rehearsal.stiffness[1:])
-    return sum(_cost(pace, descent, stiffness, ends) for pace in paces[:2]) / ends[-1]
+    arrived = rehearsal.arrived
+    return sum(_cost(pace, descent, stiffness, ends, arrived) for pace in paces[:2]) / ends[-1]
 
 
 def _cost(
-    pace: Pace, descent: Descent, stiffness: Float[np.ndarray, " n"], steps: Float[np.ndarray, " n"]
+    pace: Pace,
+    descent: Descent,
+    stiffness: Float[np.ndarray, " n"],
+    steps: Float[np.ndarray, " n"],
+    arrived: float,
 ) -> float:
     """Return what a run takes, in steps."""
     slow, shortest = _slow(descent), 0.0
@@ -144,7 +152,9 @@ def _cost(
     rate = tail = stiffness * np.min(slow.speeds)
     if descent.momentum:
         tail, shortest = tail_of(fades, pace.parts), shortest_of(slow, np)
-    division = divided(left, longest, rate, tail, decay, pace.parts, np)
+    # Once nothing moves one jump says so, and those after it are passed over.
+    moving = np.where(begun >= arrived, np.minimum(left, longest), left)
+    division = divided(moving, longest, rate, tail, decay, pace.parts, np)
     jumps = _STAGE * division.stages
     pays = (left > LEAST_A_STAGE * division.stages) & (division.shortest > shortest)
     jumping = np.where(pays, jumps + np.where(rises, left, 0.0), left)

@@ -1,0 +1,84 @@
+"""Where a run has arrived: from there on nothing moves but what only decays.
+
+With weight decay a run ends at a stationary point, and with the slowest decay rho = 1 - min eta_i
+lambda what is left of its way there fades by rho a step or faster: what n steps have moved it by,
+over 1 - rho^n, is what it will still move. Without weight decay it ends where the residual is
+rounding, and what moves it is nothing then.
+
+A saddle looks the same where what will leave it is less than what is looked at. Off a minimum whose
+residual is held by weight decay, c ||Phi|| ~ lambda, a part of which both layers of two are small
+grows by eta (c s - lambda) a step, s the largest singular value of Phi Y^T; with more layers it
+grows as a power of itself, below which it decays. So s is looked at, too, and other saddles than
+these have a residual that moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlnsweep.reduced.chain import Descent, Matrix, padded
+
+# What a run still moves, over its size, where it has arrived. Records are right to 1e-9 and less.
+LEFT = 1e-10
+# The residual may still change by this share of itself; where weights have arrived it is what long
+# steps of a pilot have left of what is fast.
+_STILL = 1e-4
+# Below this share of the targets a residual is rounding.
+_ROUNDING = 1e-13
+# Movements are compared over this share of the slowest decay's time at least.
+_LEAST_TIME = 0.3
+# What holds the residual is lambda to this share.
+_HELD = 1e-3
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run was.
+
+    Attributes:
+        time: After so many steps.
+        corrections: D_1, ..., D_L.
+        residual_norm: ||Phi||.
+    """
+
+    time: float
+    corrections: Sequence[Matrix]
+    residual_norm: float
+
+
+def has_arrived(descent: Descent, before: Place, now: Place, residual: Matrix) -> bool:
+    """Return whether a run moves no more.
+
+    Args:
+        descent: Its numbers.
+        before: An earlier place.
+        now: The present one.
+        residual: Phi there, in coordinates of all outputs.
+    """
+    targets = float(np.linalg.norm(descent.targets))
+    if not descent.weight_decay:
+        return now.residual_norm <= _ROUNDING * targets
+    slowest = float(np.min(descent.rates)) * descent.weight_decay / (1 - descent.momentum)
+    passed = slowest * (now.time - before.time)
+    if not passed >= _LEAST_TIME:
+        return False
+    change = abs(now.residual_norm - before.residual_norm)
+    if not change <= _STILL * now.residual_norm + _ROUNDING * targets:
+        return False
+    if len(now.corrections) == 2:
+        pull = descent.data_fit_scale * residual * descent.inputs
+        if not np.linalg.norm(pull, 2) <= (1 + _HELD) * descent.weight_decay:
+            return False
+    return moved(before.corrections, now.corrections) <= LEFT * -float(np.expm1(-passed))
+
+
+def moved(before: Sequence[Matrix], now: Sequence[Matrix]) -> float:
+    """Return by what share of their size all corrections together have moved."""
+    apart = [
+        np.sum((new - padded(old, *new.shape)) ** 2) for old, new in zip(before, now, strict=True)
+    ]
+    size = sum(float(np.sum(new**2)) for new in now)
+    return float(np.sqrt(sum(apart) / size)) if size else 0.0
