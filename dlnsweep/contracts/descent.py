@@ -171,8 +171,7 @@ class Kernel:
         view.step = step
         record = with_numbers(self.record, inputs.record)
         values = {
-            name: OBSERVABLES[name].compute(view, record).astype(view.dtype)
-            for name in self.record.observables
+            name: OBSERVABLES[name].computed(view, record) for name in self.record.observables
         }
         return view.squared_residual <= inputs.constants.limit, values
 

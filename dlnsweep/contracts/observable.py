@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.contracts.registry import Registry, must_be
+from dlnsweep.errors import DlnsweepError, SpecError
+from dlnsweep.settings.sentences import raised
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -83,6 +85,29 @@ class Observable:
     reads: tuple[str, ...] | None = None
     basis_free: bool = False
     steps_a_record: int = 0
+
+    @property
+    def is_ours(self) -> bool:
+        """Return whether this package brings it."""
+        return str(getattr(self.compute, "__module__", "")).split(".")[0] == __name__.split(".")[0]
+
+    def computed(self, view: Any, record: RecordSettings) -> Float[Array, "..."]:
+        """Return its value, in the precision of what it is computed of.
+
+        Raises:
+            SpecError: If a stranger's function fails; a sentence that names it.
+        """
+        try:
+            return self.compute(view, record).astype(view.dtype)
+        except DlnsweepError:
+            raise
+        except Exception as error:
+            if self.is_ours:
+                raise
+            raise SpecError(
+                f"observable '{self.name}' cannot be computed of a {type(view).__name__} "
+                f"({raised(error)}); mend it, or say by views= of which networks it is."
+            ) from error
 
     def uses(self, key: str) -> bool:
         """Return whether it reads a key of [record], or may."""

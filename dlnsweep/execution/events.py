@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Of a batch that was handed to a worker that was to end.
-NOT_BEGUN = "not begun"
+# Of a batch that was handed to a worker that was to end; an earlier call may have kept some of it.
+NOT_BEGUN = "not begun this time"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.problems import arrays
 from dlnsweep.problems.labels import LOSS_FITS, num_outputs, targets_of
 from dlnsweep.problems.operators import Dimension
-from dlnsweep.problems.tables import Table, read_table, why_not_standardised
+from dlnsweep.problems.tables import Table, read_table, why_no_size, why_not_standardised
 from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
 
 if TYPE_CHECKING:
@@ -34,6 +34,18 @@ if TYPE_CHECKING:
 # What the arrays of a run are found by.
 _PLACE = ("data_file", "targets_file", "inputs", "targets", "labels")
 _PLACES = tuple(f"problem.{key}" for key in _PLACE)
+# What decides whether their size can be trained on.
+_SIZED = (
+    "sweep.precision",
+    "problem.standardise",
+    "problem.split",
+    "problem.num_samples",
+    "training.loss",
+    "network.kind",
+)
+# The losses that are zero of targets and outputs of zero, and the networks whose own is one.
+_SQUARED = ("squared", "mean_squared")
+_WITH_SQUARED = ("deep_linear", "linear_then_relu", "mlp", "diagonal_linear", "deep_linear_resnet")
 # Of what cannot be read something else is said.
 _NO_LIMIT = 2**31
 
@@ -49,6 +61,15 @@ def _why_not(*place: str) -> str:
 
 def _why_not_standardised(which: str, *place: str) -> str:
     return "" if _why_not(*place) else why_not_standardised(which, *place)
+
+
+def _why_no_size(
+    precision: str, standardise: str, split: str, count: int, loss: str, kind: str, *place: str
+) -> str:
+    if _why_not(*place) or count < 1 or _why_not_standardised(standardise, *place):
+        return ""
+    squared = loss in _SQUARED or (loss == "network" and kind in _WITH_SQUARED)
+    return why_no_size(precision, standardise, split, count, squared, *place)
 
 
 def _sizes(*place: str) -> tuple[int, int, int] | None:
@@ -150,6 +171,11 @@ class FromFileSettings(Settings):
             ("problem.standardise", *_PLACES),
             lambda which, *place: not _why_not_standardised(which, *place),
             _why_not_standardised,
+        ),
+        Constraint(
+            (*_SIZED, *_PLACES),
+            lambda *values: not _why_no_size(*values),
+            _why_no_size,
         ),
         Constraint(
             ("problem.measurement_dim", *_PLACES),

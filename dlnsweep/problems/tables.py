@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlnsweep.problems import arrays
 from dlnsweep.settings.sentences import show
+from dlnsweep.settings.sizes import SIZES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +81,47 @@ def why_not_standardised(which: str, *place: str) -> str:
                 f"{_VARIES[0]:g} to {_VARIES[1]:g}, or not at all; multiply it by a factor before "
                 "it is saved."
             )
+    return ""
+
+
+@lru_cache(maxsize=64)
+def why_no_size(
+    precision: str, standardise: str, split: str, count: int, squared: bool, *place: str
+) -> str:
+    """Return why every run on arrays that are right would end at step 0; empty if not for sure.
+
+    Args:
+        precision: As sweep.precision has it.
+        standardise: As problem.standardise has it; what is standardised is too small only where
+            all rows are the same.
+        split: As problem.split has it; of rows drawn by a seed those of all rows are an upper end.
+        count: How many rows train.
+        squared: Whether targets of zero leave nothing to learn.
+        place: What `read_table` takes.
+    """
+    import numpy as np
+
+    table, (least, most) = read_table(*place), SIZES[precision]
+    given = [("inputs", table.inputs, standardise != "none")]
+    if squared and not table.num_classes:
+        given.append(("targets", table.targets, standardise == "both"))
+    for name, rows, moved in given:
+        train = np.asarray(rows[:count] if split == "first" else rows, dtype=float)
+        with np.errstate(over="ignore"):
+            size = float(np.linalg.norm(train - train[0] if moved else train))
+        # Whatever norm a kernel measures by, it is no larger and no smaller than so.
+        room = min(train.shape) ** 0.5
+        if size < least if not moved else size == 0:
+            found = "the same in all rows that train" if moved else f"of norm {size:.3g}"
+        elif not moved and split == "first" and size > most * room:
+            found = f"of norm {size:.3g}"
+        else:
+            continue
+        return (
+            f"problem.data_file is {show(arrays.stem(place[0]))}, whose training {name} are "
+            f"{found}; every run would end at step 0 as diverged: in {precision} norms must lie "
+            f"between {least:g} and {most:g}."
+        )
     return ""
 
 

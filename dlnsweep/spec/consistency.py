@@ -69,11 +69,17 @@ def _check_views(names: Sequence[str], values: Values) -> Iterator[str]:
     network = find_network(problem, kind)
     for name in names:
         if name in OBSERVABLES and not network.has(OBSERVABLES[name]):
-            users = " and ".join(VIEWS[view] for view in OBSERVABLES[name].views)
+            one = OBSERVABLES[name]
+            users = " and ".join(VIEWS[view] for view in one.views)
+            how = (
+                ""
+                if one.is_ours
+                else " (Yours: Observable(..., views=()) is one of every network.)"
+            )
             yield (
                 f"record.observables names {show(name)}, which is for {users}; "
                 f"network.kind is {show(kind)}, which has "
-                f"{', '.join(network.known_observables())}."
+                f"{', '.join(network.known_observables())}.{how}"
             )
 
 

@@ -196,7 +196,7 @@ def test_a_batch_that_ends_its_worker_without_a_step_is_reported(executor) -> No
     failures, events = executor(
         """
         def work(batch):
-            say(kind="kept", batch=batch, text="not begun")
+            say(kind="kept", batch=batch, text="not begun this time")
             sys.exit(0)
         """,
         range(1),
@@ -297,7 +297,7 @@ def test_a_batch_that_is_handed_to_a_worker_as_it_ends_is_not_begun(executor) ->
     with pytest.raises(Interrupted):
         executor(body, range(3), workers=1, should_stop=should_stop, events=events)
     assert [(event.batch, event.text) for event in events if event.kind == "kept"] == [
-        (1, "not begun")
+        (1, "not begun this time")
     ]
 
 

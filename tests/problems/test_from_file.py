@@ -271,6 +271,31 @@ def test_what_does_not_fit_is_refused(keys: dict[str, Any], expected: str):
     assert problems(**keys) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("arrays_of", "keys", "expected"),
+    [
+        ({"inputs": 0 * INPUTS}, {}, "inputs are of norm 0"),
+        ({"targets": 0 * TARGETS}, {}, "targets are of norm 0"),
+        ({"inputs": np.ones_like(INPUTS)}, {"standardise": "inputs"}, "inputs are the same in all rows that train"),
+        ({"inputs": 1e80 * INPUTS}, {}, f"inputs are of norm {1e80 * np.linalg.norm(INPUTS):.3g}"),
+        ({"targets": 1e-90 * TARGETS}, {"split": "seed", "num_samples": 7}, f"targets are of norm {1e-90 * np.linalg.norm(TARGETS):.3g}"),
+        ({"targets": np.eye(10, 2) * (np.arange(10) > 0)[:, None]}, {"num_samples": 1}, "targets are of norm 0"),
+    ],
+)  # fmt: skip
+def test_data_that_no_run_could_train_on_are_refused(
+    arrays_of: dict[str, Any], keys: dict[str, Any], expected: str
+):
+    write(**arrays_of)
+    rest = "; every run would end at step 0 as diverged: in float64 norms must lie between 1e-69 and 1e+76."
+    wanted = f"problem.data_file is 'a.npz', whose training {expected}{rest}"
+    assert problems(**keys) == [wanted]
+
+
+def test_small_data_that_are_standardised_and_a_row_of_zeros_are_right():
+    write(inputs=1e-90 * INPUTS, targets=np.eye(10, 2) * (np.arange(10) > 0)[:, None])
+    assert sweep(standardise="inputs", num_samples=2).values["problem.num_samples"] == (2,)
+
+
 def test_a_name_that_is_too_long_is_refused():
     (sentence,) = problems(data_file="x" * 300)
     assert sentence.endswith("; it cannot be read: File name too long.")

@@ -48,6 +48,25 @@ def python(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def test_an_observable_of_other_networks_says_so_as_the_guide_tells(folder: Path):
+    text = (folder / "sparse.toml").read_text()
+    (folder / "sparse.toml").write_text(text.replace("[network]", '[network]\nkind = "mlp"'))
+    check = ("-m", "dlnsweep", "check", "sparse.toml", "--plugin", "sparse.py")
+    said = ran(folder, *check).stderr
+    assert "names 'largest_entry', which is for linear networks; network.kind is 'mlp'" in said
+    assert said.endswith(" (Yours: Observable(..., views=()) is one of every network.)\n")
+    own = (folder / "sparse.py").read_text().replace(
+        "jnp.max(jnp.abs(view.end_to_end_matrix))", "jnp.max(jnp.abs(view.params['first']))"
+    )  # fmt: skip
+    own = own.replace("largest_entry)\n", 'largest_entry, views=("parameters",))\n')
+    (folder / "sparse.py").write_text(own)
+    # Its own mistake is told as one, not as ours.
+    mistake = "observable 'largest_entry' cannot be computed of a GenericView (KeyError: 'first')"
+    assert mistake in ran(folder, *check).stderr
+    (folder / "sparse.py").write_text(own.replace("params['first']", "params['weights'][0]"))
+    python(folder, *check)
+
+
 def install(folder: Path, value: str = "sparse") -> None:
     """Install sparse.py as a package with an entry point would be."""
     site = folder / "site"

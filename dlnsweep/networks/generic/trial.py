@@ -224,10 +224,11 @@ def _converter(dtype: Any) -> Callable[[Any], Any]:
 
 
 def _observe(drawing: GenericDrawing, arguments: Mapping[str, Any], dtype: Any) -> None:
-    """Refuse observables that say of this network that they are not for its sizes."""
+    """Refuse observables that say that they are not for its sizes, and strangers' that fail."""
     kernel = drawing.kernel(Layout(1))
     names = kernel.record.observables
-    if not any(_OF_PARAMETERS & set(OBSERVABLES[name].views) for name in names):
+    observables = [OBSERVABLES[name] for name in names]
+    if all(one.is_ours and not _OF_PARAMETERS & set(one.views) for one in observables):
         return
 
     def observed(given: Any) -> Any:
