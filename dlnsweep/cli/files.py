@@ -308,18 +308,22 @@ def _print_walked(planned: Any, batches: list[Any], workers: int, name: str) -> 
 
 def _print_probed(planned: Any, batches: list[Any], workers: int, name: str) -> None:
     from dlnsweep.execution import estimate as estimates
+    from dlnsweep.numerics.compile_cache import problem, wanted_folder
     from dlnsweep.settings.sentences import duration, shorten
 
     programs = len({int(planned.programs[batch.runs[0]]) for batch in batches})
     timing = estimates.probe(planned, batches, workers)
     # Workers share memory and caches that the probe had alone, and cheap records are left out.
     most = duration(_MOST_TIMES * timing.seconds)
+    # The probe compiled as a worker does, into the same cache.
+    kept = wanted_folder() is not None and not problem()
+    spared = "; what was measured a run here need not compile again" if kept else ""
     print(
         f"{name:<18} {duration(timing.seconds)} to {most} on this machine, as busy as now, "
         f"of which starting workers {duration(timing.start_seconds)} and compiling "
         f"{duration(timing.compile_seconds)} (measured on {timing.probed} of "
         f"{programs} programs, by {' and '.join(timing.ways)}: "
-        f"{shorten(timing.steps_a_second)} run-steps/s)"
+        f"{shorten(timing.steps_a_second)} run-steps/s{spared})"
     )
 
 
