@@ -200,13 +200,15 @@ def constants(selection: Selection) -> list[str]:
             symbols[setting_symbol(name)[0]] += 1
         elif name in _WORDS and len(values) == 1 and values[0] != _WORDS[name][0]:
             shared.append(("", f"{format_value(values[0])}{_WORDS[name][1]}"))
-    # Of two settings with one symbol only words tell which is which.
-    return [
+    # Of two settings with one symbol only words tell which is which; what a problem and a network
+    # have in common is said once.
+    told = (
         f"{setting_symbol(name)[1]} {said}"
         if name and symbols[setting_symbol(name)[0]] > 1
         else said
         for name, said in shared
-    ]
+    )
+    return list(dict.fromkeys(told))
 
 
 def _is_constant(name: str, values: Sequence[Any]) -> bool:

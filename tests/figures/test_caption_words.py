@@ -35,6 +35,22 @@ def test_what_is_usual_or_off_is_not_said():
     assert not [each for each in found if "loss" in each or "gradient" in each]
 
 
+def test_what_a_problem_and_its_network_have_in_common_is_said_once():
+    document = {
+        "name": "words",
+        "problem": {"kind": "icl_regression", "input_dim": 2, "context_length": 5,
+                    "num_samples": 9},
+        "network": {"kind": "linear_attention", "context_length": 5, "heads": 2},
+        "training": {"learning_rate": 0.1, "num_steps": 10},
+        "record": {"observables": ["loss"]},
+    }  # fmt: skip
+    plan = make_plan(Sweep.from_dict(document))
+    runs = pd.DataFrame({name: list(column) for name, column in plan.settings.items()})
+    with words_of(runs):
+        found = constants(Selection(runs, runs, len(runs), 0, 0, 0))
+    assert [each for each in found if "= 5" in each] == ["context length $N$ = 5"]
+
+
 def test_what_is_chosen_is_said():
     assert "$γ$ = 3" in said(richness=3.0)
     found = said(
