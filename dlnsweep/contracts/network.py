@@ -136,8 +136,8 @@ ALL_STEPS = "sweep.all_steps"
 ALL_MOMENTUM_STEPS = "sweep.all_momentum_steps"
 # Likewise: there in a folder that was begun where LLVM does not find the bases of reduced runs.
 BASES_BY_NUMPY = "sweep.bases_by_numpy"
-# Likewise: there in a folder that was begun where LLVM does not take steps of reduced runs.
-STEPS_BY_XLA = "sweep.steps_by_xla"
+# Likewise: where it does not take their steps, and where all steps of a run have the same bases.
+STEPS_BY_XLA, WHOLE_BASES = "sweep.steps_by_xla", "sweep.whole_bases"
 # Of vector instructions, one core: within a factor of three of what is measured of networks that
 # are small enough (results/kept/speed/simd_dense.csv and simd_border.csv).
 _SIMD_FLOPS_A_SECOND = 30e9

@@ -28,6 +28,7 @@ from dlnsweep.numerics.runtime import LIBRARIES, device_description, surrounding
 from dlnsweep.reduced.chain import Descent
 from dlnsweep.reduced.compact_descent import Blocks, Constants
 from dlnsweep.reduced.lane import Lane, Start
+from dlnsweep.reduced.later import Later
 from dlnsweep.reduced.prepare import Prepared, Thresholds
 from dlnsweep.reduced.reduction import Rehearsal, Sizes
 from dlnsweep.version import NUMERICS_VERSION
@@ -115,7 +116,7 @@ def _is_call(call: Call) -> bool:
 # What a journal is made of; nothing else comes out of a file.
 KINDS: tuple[type, ...] = (
     *(State, Call, Trained, Lane, Start, Descent, Prepared, Thresholds, Sizes),
-    *(Constants, Blocks, Reduced, TestSamples, Rehearsal),
+    *(Constants, Blocks, Reduced, TestSamples, Rehearsal, Later),
 )
 
 

@@ -26,7 +26,7 @@ from dlnsweep.numerics.runtime import device_description
 from dlnsweep.reduced.jumping.may_jump import may_jump
 from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.lane import Lane
-from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes
+from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes, narrows
 from dlnsweep.reduced.stepped import SteppedProgram, pays
 from dlnsweep.settings.run_settings import RunSettings
 
@@ -91,7 +91,7 @@ class Programs:
         sections = Sections.from_row(row)
         forced = network_of(row).must_reduce(row)
         key = ("draw", sections.static_key(), padded_width, row["sweep.tolerance"], forced)
-        key += (bool(row.get(ALL_STEPS)), bool(row.get(BASES_BY_NUMPY)))
+        key += (bool(row.get(ALL_STEPS)), bool(row.get(BASES_BY_NUMPY)), narrows(row))
         return self.once(key, lambda: ReducedDraw(row, padded_width))
 
     def reduced(self, row: RunSettings, draw: ReducedDraw, lanes: Sequence[Lane]) -> ReducedProgram:

@@ -304,11 +304,11 @@ class Chain:
             room = _ROOM
             while room < stages:
                 room *= 2
-            self._merged = made(self._start, room)
+            self._merged = made(self.layers, room)
         return self._merged
 
     @property
-    def _start(self) -> Layers:
+    def layers(self) -> Layers:
         """What steps begin with now."""
         if self._layers is None:
             self._layers = Layers(
@@ -343,13 +343,17 @@ class Chain:
         self.memory = changes if beta else None
         self._set(state)
 
+    def go_to(self, corrections: list[Matrix], scales: Float[np.ndarray, " L"]) -> None:
+        """Go on from these D_j and c_j."""
+        self._set([*corrections, scales])
+
     def _set(self, state: list[np.ndarray]) -> None:
         self._merged = self._layers = None
         *self.corrections, self.scales = state
 
     def sharpness(self, activations: list[Matrix]) -> float:
         """Return the largest eigenvalue of a step on the residuals; see `stiffness.py`."""
-        backs = self._merged.backs if self._merged else self._start.backs
+        backs = self._merged.backs if self._merged else self.layers.backs
         rank, outputs = len(self.descent.inputs), self.corrections[-1].shape[0]
         # It starts where the last call has ended: the operator changes slowly, so a few iterations
         # a call are enough.

@@ -71,6 +71,8 @@ class Constants(NamedTuple):
         blocks: For recording.
         limit: See `divergence.squared_limit`.
         pace: How far its jumps go, see `jumps.py`; None in a program without jumps.
+        later: The bases of the later steps of each lane, see `later.py`; None where programs of
+            XLA's take the constants.
     """
 
     data: Reduced
@@ -85,6 +87,7 @@ class Constants(NamedTuple):
     blocks: Blocks
     limit: Float[Array, ""]
     pace: Any = None
+    later: Any = None
 
 
 class State(NamedTuple):

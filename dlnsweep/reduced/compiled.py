@@ -112,6 +112,15 @@ class Compiled:
         self._scales[:] = scales
         run(self._merging, 1)
 
+    def begin_anew(self, layers: Layers) -> None:
+        """Begin with other A_j and N_j of the same sizes; only where every G_j is diagonal."""
+        for own, given in zip(self._forward, layers.forward, strict=True):
+            own[: given.shape[1], : given.shape[0]] = given.T
+        for own, given in zip(self._backward, layers.backward[1:], strict=True):
+            own[: given.shape[0], : given.shape[1]] = given
+        self._targets[:, : layers.targets.shape[0]] = layers.targets.T
+        self.begin(layers.corrections, layers.scales)
+
     @property
     def scales(self) -> Float[np.ndarray, " L"]:
         """c_1, ..., c_L; only where every G_j is diagonal."""

@@ -127,6 +127,7 @@ def prepare_lane(
     coarser: tuple[int, ...] | None = None,
     followers: int = 0,
     compiled: bool | None = None,
+    narrows: bool = False,
 ) -> Lane:
     """Find the bases of one run.
 
@@ -140,6 +141,7 @@ def prepare_lane(
         coarser: See `prepare`.
         followers: See `prepare`.
         compiled: See `start.Network`; where LLVM is there, by default.
+        narrows: See `prepare`.
     """
     momentum = 0.0 if training.optimizer == "gradient_descent" else training.momentum
     descent = Descent(
@@ -161,6 +163,7 @@ def prepare_lane(
         however_large=forced,
         coarser=coarser,
         followers=followers,
+        narrows=narrows,
     )
     return Lane(start, descent, record, prepared)
 

@@ -60,11 +60,16 @@ def grouped(schedule: list[Advance]) -> Iterator[tuple[Advance, int]]:
             times = 0
 
 
-def coarser(schedule: list[Advance], descent: Descent) -> list[Advance]:
+def coarser(schedule: list[Advance], descent: Descent, apart: int | None = None) -> list[Advance]:
     """Return a schedule of about twice as long steps, with half as many exact ones.
 
     Its path is off the pilot's by about as much as the pilot's is off that of gradient descent, or
     by more.
+
+    Args:
+        schedule: The pilot's.
+        descent: The run's numbers.
+        apart: So many parts of it are not joined with those after them.
     """
     exact = next((i for i, part in enumerate(schedule) if part.stages), len(schedule))
     unstable = [i for i, part in enumerate(schedule[:exact]) if descent.unstable(part.stiffness)]
@@ -74,7 +79,8 @@ def coarser(schedule: list[Advance], descent: Descent) -> list[Advance]:
     for i, part in enumerate(schedule[exact:], exact + 1):
         group.append(part)
         relaxing = i < len(schedule) and schedule[i].stages == 1
-        if i < len(schedule) and (relaxing or sum(one.stages != 1 for one in group) < 2):
+        few = relaxing or sum(one.stages != 1 for one in group) < 2
+        if i < len(schedule) and few and i != apart:
             continue
         last = next((k for k in range(len(group), 0, -1) if group[k - 1].stages == 1), 0)
         first = next((k for k in range(last, 0, -1) if group[k - 1].stages != 1), 0)

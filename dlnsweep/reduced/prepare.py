@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dlnsweep.reduced.later import Later, pays
 from dlnsweep.reduced.pilot import Pace, Pilot
 from dlnsweep.reduced.reduction import Reduction, Sizes
 from dlnsweep.reduced.start import Network
@@ -32,6 +33,9 @@ _LEAK_GAIN = 100.0
 _THINNEST = 1e10
 # Directions below this share of the tolerance are left out of the rehearsal's yardstick too.
 _FINEST_SHARE = 1e-3
+# Thresholds to begin with, beside the tolerance: as a first guess, and where later steps have bases
+# of their own, so that some more directions in the first ones cost little.
+_FIRST, _FINER = 1.0, 0.03
 # Of what the rehearsal finds a run may lack more: at tolerances near 1e-8 and with some ten
 # e-foldings of weight decay errors of up to 5 times that were seen.
 _SAFETY = 2.0
@@ -69,6 +73,7 @@ class Prepared:
         refusal: Why the bases are complete, not small and certified; empty if they are the latter.
         missing: Of a network that is itself a truncation, what that may cause.
         coarse: Whether they are complete because that is too much, so that a finer one may do.
+        later: The bases of later steps; None where all are taken in the same.
     """
 
     reduction: Reduction
@@ -78,6 +83,7 @@ class Prepared:
     refusal: str = ""
     missing: float = 0.0
     coarse: bool = False
+    later: Later | None = None
 
 
 def paces(tolerance: float) -> list[Pace]:
@@ -102,6 +108,7 @@ def prepare(
     however_large: bool = False,
     coarser: tuple[int, ...] | None = None,
     followers: int = 0,
+    narrows: bool = False,
 ) -> Prepared:
     """Find bases with which the run's records are right to `tolerance`.
 
@@ -117,6 +124,7 @@ def prepare(
         coarser: Of a network that is itself a truncation, the sizes of the hidden layers of the
             next coarser one: their difference tells how much this one lacks.
         followers: How many runs will take its thresholds as their hint.
+        narrows: Whether it may take its later steps in smaller bases, if that pays.
     """
     thinness = _thinness(network)
     refusal = "the measurements are nearly rank-deficient" if thinness > _THINNEST else ""
@@ -131,7 +139,7 @@ def prepare(
             continue
         if refusal:
             break
-        reduction = Reduction(pilot, _FINEST_SHARE * tolerance)
+        reduction = Reduction(pilot, _FINEST_SHARE * tolerance, narrows=narrows)
         if coarser is not None:
             missing = reduction.deviation_within(coarser) / _LEVEL_GAIN
             if missing > tolerance:
@@ -139,7 +147,7 @@ def prepare(
                 coarse = True
                 break
         worth = num_steps * (1 + followers) > _TRADES_PAY * reduction.evaluations
-        found = search(reduction, tolerance, hint, thinness, trades=worth)
+        found = search(reduction, tolerance, hint, thinness, trades=worth, narrows=narrows)
         if not found.refusal:
             return replace(found, estimate=max(found.estimate, missing), missing=missing)
         refusal = found.refusal
@@ -176,20 +184,39 @@ def search(
     thinness: float,
     *,
     trades: bool,
+    narrows: bool = False,
 ) -> Prepared:
     """Return the cheapest truncation tried that meets the tolerance, or the best one."""
     rank = reduction.pilot.network.first.shape[1]
-    thresholds = hint or Thresholds(tolerance, tolerance / 4)
+    plain, finer = (Thresholds(x * tolerance, x * tolerance / 4) for x in (_FIRST, _FINER))
+
+    def narrow_in(sizes: Sizes) -> bool:
+        return narrows and pays(reduction.pilot.schedule, sizes.step_flops(rank))
+
+    narrows = narrow_in(reduction.sizes_for(finer.forward, finer.backward))
+    thresholds = hint or (finer if narrows else plain)
     safety = _SAFETY * (_MOMENTUM_SAFETY if reduction.pilot.network.descent.momentum else 1.0)
     best: Prepared | None = None
     nearest: Prepared | None = None
 
     def attempt(thresholds: Thresholds, most: float) -> Prepared:
+        nonlocal narrows
         sizes = reduction.sizes_for(thresholds.forward, thresholds.backward)
         leak = thinness * reduction.pilot.leak
-        estimate = max(reduction.rehearse(sizes, most), _LEAK_GAIN * leak)
-        estimate *= safety
-        return Prepared(reduction, sizes, estimate, thresholds)
+        narrow = narrow_in(sizes)
+        if narrow:
+            first, rest = reduction.deviations(sizes, most, tolerance)
+            deviation = max(first, rest)
+            if rest > first and safety * rest > tolerance:
+                deviation = reduction.rehearse(sizes, most)
+                # By how much the path that is looked along differs from the run's does not depend
+                # on thresholds.
+                narrow, narrows = False, deviation > rest / 2
+        else:
+            deviation = reduction.rehearse(sizes, most)
+        estimate = safety * max(deviation, _LEAK_GAIN * leak)
+        later = reduction.later(sizes, tolerance) if narrow and estimate <= tolerance else None
+        return Prepared(reduction, sizes, estimate, thresholds, later=later)
 
     power, factor, before = 1.0, 1.0, np.inf
     for _ in range(_MOST_TRIALS):
@@ -200,7 +227,7 @@ def search(
             nearest = tried
         if tried.estimate <= tolerance:
             best = tried
-            if hint or tried.estimate >= _NEAR * tolerance:
+            if hint or tried.later or tried.estimate >= _NEAR * tolerance:
                 break
         elif best:
             break
@@ -216,7 +243,7 @@ def search(
         # Of what is far beyond it a rehearsal is not followed to the end.
         text = f"the error estimate stayed at {nearest.estimate:.1e} or more, above the tolerance"
         return replace(nearest, refusal=text)
-    for factors in () if hint or not trades else _TRADES:
+    for factors in () if hint or best.later or not trades else _TRADES:
         assert best.thresholds is not None
         tried = attempt(best.thresholds.times(*factors), tolerance)
         cheaper = tried.sizes.step_flops(rank) < best.sizes.step_flops(rank)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlnsweep.contracts.drawing import record_numbers
-from dlnsweep.contracts.network import ALL_STEPS, BASES_BY_NUMPY, network_of
+from dlnsweep.contracts.network import ALL_STEPS, BASES_BY_NUMPY, WHOLE_BASES, network_of
 from dlnsweep.networks.layered.draw import SampleDrawing
 from dlnsweep.networks.layered.initializers import init_scales
 from dlnsweep.networks.layered.rates import fan_in_numbers, layer_rates
@@ -28,6 +28,7 @@ from dlnsweep.reduced.law import Plan, draw_compressed, level_plan, squared_norm
 from dlnsweep.reduced.prepare import Thresholds
 from dlnsweep.reduced.reduction import Sizes
 from dlnsweep.settings.run_settings import RunSettings
+from dlnsweep.simd.llvm import is_usable
 
 # Floating-point operations between two stops of plain gradient descent; about a tenth of a second.
 _STOP_FLOPS = 2e9
@@ -46,6 +47,17 @@ def levels_for(depth: int, tolerance: float) -> int:
     return depth - 1 + (tolerance < 3e-5) + (tolerance < 3e-7)
 
 
+def narrows(row: RunSettings) -> bool:
+    """Return whether runs may take their later steps in smaller bases (`later.py`).
+
+    Only where machine code takes them, and nothing is recorded of what a run does not estimate.
+    """
+    here = is_usable() and jax.default_backend() == "cpu"
+    plain = row["training.optimizer"] == "gradient_descent"
+    small = "gradient_norm" not in row["record.observables"]
+    return here and plain and small and not row.get(BASES_BY_NUMPY) and not row.get(WHOLE_BASES)
+
+
 class ReducedDraw:
     """Draws the networks of a batch one by one, in one compiled program.
 
@@ -59,6 +71,7 @@ class ReducedDraw:
         self.tolerance = row["sweep.tolerance"]
         self._all_steps = bool(row.get(ALL_STEPS))
         self._compiled = False if row.get(BASES_BY_NUMPY) else None
+        self._narrows = narrows(row)
         self.forced = network_of(row).must_reduce(row)
         law = self.drawing.sections.network.initial_weights == "law"
         self._levels = levels_for(len(self.drawing.dims) - 1, self.tolerance) if law else 0
@@ -125,6 +138,7 @@ class ReducedDraw:
                 coarser=coarser,
                 followers=followers,
                 compiled=self._compiled,
+                narrows=self._narrows and not jumps,
             )
             if deeper == _MOST_DEEPER or not lane.prepared.coarse:
                 return replace(lane, deeper=deeper)

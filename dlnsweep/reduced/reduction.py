@@ -18,16 +18,13 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.alignment import aligned as aligned_bases
-from dlnsweep.reduced.chain import Chain, Matrix, padded
+from dlnsweep.reduced.chain import Chain, Matrix
+from dlnsweep.reduced.later import Later, Narrow, ahead, rest_of
 from dlnsweep.reduced.off_range import OffRange, off_range_blocks
-from dlnsweep.reduced.path import Sample, coarser, grouped
+from dlnsweep.reduced.path import coarser, grouped
 from dlnsweep.reduced.pilot import Pilot
+from dlnsweep.reduced.spaces import backward_space, everything, forward_space, gain, with_targets
 
-# How much a change of an activation counts beside the largest activation, and how much a signal
-# counts at least beside the largest one. Chosen on three networks of depth 3 and 4: without either
-# share the bases that met 1e-4 took up to 1.8 times the arithmetic, never less than 0.98 times.
-_CHANGE_SHARE = 0.03
-_SIGNAL_SHARE = 0.003
 # The residual is a difference of numbers of the size of the targets, each rounded at 1.1e-16 in
 # thousands of steps.
 _ROUNDING = 1e-13
@@ -111,89 +108,6 @@ class Rehearsal(NamedTuple):
         return np.where(np.asarray(steps) > self.exact, found, np.nan)
 
 
-def _principal(blocks: list[Matrix]) -> tuple[Matrix, Float[np.ndarray, " k"]]:
-    """Return the principal directions of all columns together, and their singular values."""
-    stacked = np.hstack(blocks)
-    if stacked.shape[1] > stacked.shape[0]:
-        stacked = np.asarray(np.linalg.qr(stacked.T, mode="r")).T
-    left, values, _ = np.linalg.svd(stacked, full_matrices=False)
-    return left, values
-
-
-def _everything(basis: Matrix) -> tuple[Matrix, Float[np.ndarray, " k"]]:
-    """Return the space of a whole basis."""
-    return np.eye(basis.shape[1]), np.ones(basis.shape[1])
-
-
-def _with_targets(
-    targets: Matrix, left: Matrix, values: Float[np.ndarray, " k"]
-) -> tuple[Matrix, Float[np.ndarray, " k"]]:
-    """Return the residual's space with the range of the targets before all else.
-
-    What is left out of the targets would never be learned, however small the residual becomes.
-    """
-    own, sizes, _ = np.linalg.svd(targets, full_matrices=False)
-    own = own[:, sizes > sizes[0] * 1e-14]
-    rest, less = _principal([(left - own @ (own.T @ left)) * values])
-    kept = len(left) - own.shape[1]
-    rest = np.linalg.qr(np.hstack([own, rest[:, :kept]]))[0]
-    return rest, np.concatenate([np.full(own.shape[1], np.inf), less[:kept]])
-
-
-def _forward_space(
-    samples: list[Sample], j: int, size: int, most: float
-) -> tuple[Matrix, np.ndarray]:
-    """Return the space of the activations f_{j+1}, which count for at most `most`, and of changes.
-
-    An activation that is slightly wrong but constant does no harm, gradient descent makes up for
-    it; a change that is missing acts on a residual which may be small by then. So each change
-    counts beside the activations, relative to its own size.
-    """
-    blocks = [padded(s.activations[j], size, s.activations[j].shape[1]) for s in samples]
-    largest = min(max(float(np.linalg.norm(block)) for block in blocks), most)
-    scaled = [block / (largest or 1.0) for block in blocks]
-    for before, after in itertools.pairwise(blocks):
-        length = float(np.linalg.norm(after - before))
-        if length > 0:
-            scaled.append(_CHANGE_SHARE / length * (after - before))
-    return _principal(scaled)
-
-
-def _backward_space(samples: list[Sample], j: int, size: int) -> tuple[Matrix, np.ndarray]:
-    """Return the space of the signals b_{j+1}.
-
-    A signal counts by the root of the number of steps that it acts for, and not below a small
-    share of the largest one, however small it has become: the residual it belongs to shall be
-    right relative to itself.
-    """
-    lengths = np.array([np.linalg.norm(s.signals[j]) for s in samples])
-    weights = np.array([s.weight for s in samples])
-    factors = weights / (np.max(weights * lengths) or 1.0)
-    with np.errstate(divide="ignore"):
-        factors = np.where(lengths > 0, np.maximum(factors, _SIGNAL_SHARE / lengths), 0.0)
-    return _principal(
-        [
-            factor * padded(s.signals[j], size, s.signals[j].shape[1])
-            for factor, s in zip(factors, samples, strict=True)
-        ]
-    )
-
-
-def gain(matrix: Matrix) -> float:
-    """Return the largest singular value, infinite where not all is finite.
-
-    From the squares, in half the time: to the largest one they do no harm.
-    """
-    size = float(np.max(np.abs(matrix), initial=0.0))
-    if not 0 < size < np.inf:
-        # LAPACK raises for what is not finite, which a truncation that is too coarse becomes.
-        return 0.0 if size == 0 else np.inf
-    scaled = matrix / size
-    if scaled.shape[0] < scaled.shape[1]:
-        scaled = scaled.T
-    return size * float(np.sqrt(np.linalg.eigvalsh(scaled.T @ scaled)[-1]))
-
-
 class Reduction:
     """The pilot's spaces in order of importance, and the chains that they give.
 
@@ -201,6 +115,7 @@ class Reduction:
         pilot: A finished pilot, or one with complete bases.
         finest: Directions with values below this stay out of all chains, also of the whole one
             that truncated ones are compared with.
+        narrows: Whether chains may take later steps in smaller bases.
 
     Attributes:
         forward: (directions, values) of the activations of each hidden layer.
@@ -209,24 +124,25 @@ class Reduction:
         records: The records of the whole chain, one a checkpoint.
     """
 
-    def __init__(self, pilot: Pilot, finest: float = -1.0) -> None:
+    def __init__(self, pilot: Pilot, finest: float = -1.0, *, narrows: bool = False) -> None:
         self.pilot = pilot
         self._turns: dict[Sizes, tuple[list[Matrix], list[Matrix], list[Matrix]]] = {}
         depth, samples = pilot.network.depth, pilot.samples
         if samples:
             self.forward = [
-                _forward_space(samples, j, pilot.forward_bases[j].shape[1], most)
+                forward_space(samples, j, pilot.forward_bases[j].shape[1], most)
                 for j, most in enumerate(pilot.largest_activations.tolist())
             ]
             self.backward = [
-                _backward_space(samples, j, pilot.backward_bases[j].shape[1]) for j in range(depth)
+                backward_space(samples, j, pilot.backward_bases[j].shape[1]) for j in range(depth)
             ]
-            self.backward[-1] = _with_targets(pilot.network.descent.targets, *self.backward[-1])
+            self.backward[-1] = with_targets(pilot.network.descent.targets, *self.backward[-1])
         else:
-            self.forward = [_everything(basis) for basis in pilot.forward_bases]
-            self.backward = [_everything(basis) for basis in pilot.backward_bases]
+            self.forward = [everything(basis) for basis in pilot.forward_bases]
+            self.backward = [everything(basis) for basis in pilot.backward_bases]
         self.off = off_range_blocks(pilot)
-        self.schedule = coarser(pilot.schedule, pilot.network.descent)
+        first, self.later_from = rest_of(pilot.schedule)
+        self.schedule = coarser(pilot.schedule, pilot.network.descent, first if narrows else None)
         self.everything = self.sizes_for(finest, finest)
         self.records = list(self._follow(self.everything))
 
@@ -235,18 +151,40 @@ class Reduction:
         """How many velocities a rehearsal evaluates."""
         return sum(max(part.stages, 1) for part in self.schedule)
 
-    def _follow(self, sizes: Sizes) -> Iterator[Record]:
-        """Let the leading directions repeat the pilot's schedule; yield its records."""
+    def _follow(self, sizes: Sizes, tolerance: float | None = None) -> Iterator[Record]:
+        """Let the leading directions repeat the pilot's schedule; yield its records.
+
+        Args:
+            sizes: How many.
+            tolerance: For which later steps are taken in smaller bases; by default none are.
+        """
         chain, off, left = self.truncated(sizes)
-        norms = list[float]()
+        norms, narrow, now = list[float](), None, 0.0
         yield self._observe(chain, off, left, norms)
         for part, times in grouped(self.schedule):
-            made = chain.advance(part.steps, part.stages, times)
+            if tolerance is not None and narrow is None and now >= self.later_from:
+                narrow = Narrow(chain, ahead(chain, self.pilot.schedule, tolerance))
+            going = narrow.chain if narrow else chain
+            made = going.advance(part.steps, part.stages, times)
+            now += times * part.steps
             if not part.stages:
                 norms += made
             if part.checked:
+                if narrow:
+                    narrow.put_into(chain)
                 yield self._observe(chain, off, left, norms)
                 norms = []
+
+    def later(self, sizes: Sizes, tolerance: float) -> Later:
+        """Return the bases for the later steps of a run, from where its own first ones lead.
+
+        Args:
+            sizes: The numbers of directions of its bases.
+            tolerance: That of the run.
+        """
+        chain = self.truncated(sizes)[0]
+        chain.advance(1.0, 0, self.later_from)
+        return ahead(chain, self.pilot.schedule, tolerance)
 
     def _observe(self, chain: Chain, off: OffRange, left: Matrix, norms: list[float]) -> Record:
         output = chain.activations()[-1]
@@ -332,15 +270,18 @@ class Reduction:
         return [inner[0], *forward], backward
 
     @property
+    def rehearsal_times(self) -> list[float]:
+        """The checkpoints, in steps, and that it begins at 0."""
+        passed = itertools.accumulate(part.steps for part in self.schedule)
+        pairs = zip(passed, self.schedule, strict=True)
+        return [0.0, *(now for now, part in pairs if part.checked)]
+
+    @property
     def rehearsal(self) -> Rehearsal:
         """The path of the whole chain."""
+        times = self.rehearsal_times
         # None is known before the first checkpoint.
-        now, times, stiffness = 0.0, [0.0], [np.inf]
-        for part in self.schedule:
-            now += part.steps
-            if part.checked:
-                times.append(now)
-                stiffness.append(part.stiffness)
+        stiffness = [np.inf, *(part.stiffness for part in self.schedule if part.checked)]
         exact = sum(part.steps for part in self.pilot.schedule if not part.stages)
         errors = [record.error for record in self.records]
         return Rehearsal(
@@ -362,13 +303,27 @@ class Reduction:
             sizes: The numbers of directions.
             most: The rehearsal ends where the deviation is beyond this.
         """
-        worst = 0.0
+        return max(self.deviations(sizes, most))
+
+    def deviations(
+        self, sizes: Sizes, most: float = np.inf, tolerance: float | None = None
+    ) -> tuple[float, float]:
+        """Return the same of the first steps and of the later ones.
+
+        Args:
+            sizes: The numbers of directions.
+            most: See `rehearse`.
+            tolerance: See `_follow`.
+        """
+        worst, times = [0.0, 0.0], self.rehearsal_times
         with np.errstate(over="ignore", invalid="ignore"):
-            for found, true in zip(self._follow(sizes), self.records, strict=True):
-                worst = max(worst, self.deviation(found, true))
-                if not worst <= most or not np.isfinite(worst):
+            records = zip(self._follow(sizes, tolerance), self.records, times, strict=True)
+            for found, true, time in records:
+                part = int(time > self.later_from)
+                worst[part] = max(worst[part], self.deviation(found, true))
+                if not worst[part] <= most or not np.isfinite(worst[part]):
                     break
-        return worst
+        return worst[0], worst[1]
 
     def deviation_within(self, sizes: tuple[int, ...]) -> float:
         """Return how much the records change if only the leading neurons have weights.

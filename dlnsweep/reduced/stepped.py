@@ -11,6 +11,8 @@ the D_j anew: what a run gets does not depend on where it was stopped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -19,6 +21,9 @@ from dlnsweep.numerics.compiled import STOPS_A_SEGMENT, with_whole_vectors
 from dlnsweep.numerics.lazy import jax
 from dlnsweep.reduced.compact_descent import Constants, State
 from dlnsweep.reduced.compiled import Compiled
+from dlnsweep.reduced.jumping.jumps import Pace
+from dlnsweep.reduced.lane import Lane
+from dlnsweep.reduced.later import Later, narrowed, widened
 from dlnsweep.reduced.layers import Layers
 from dlnsweep.reduced.program import ReducedProgram
 from dlnsweep.reduced.reduction import Sizes
@@ -50,9 +55,10 @@ class Descending:
 
     Args:
         constants: What it is given, as NumPy arrays.
+        later: The bases of its later steps; by default all have the same.
     """
 
-    def __init__(self, constants: Constants) -> None:
+    def __init__(self, constants: Constants, later: Later | None = None) -> None:
         own: Any = constants
         self._block = block_for(len(own.data.inputs))
         self._limit = float(own.limit)
@@ -64,7 +70,7 @@ class Descending:
         for diagonal, n, m in zip(own.mixed, sizes, outer, strict=False):
             mixed.append(np.zeros((n, m)))
             np.fill_diagonal(mixed[-1], diagonal)
-        layers = Layers(
+        self._layers = Layers(
             inputs=own.data.inputs,
             targets=own.targets,
             forward=own.forward,
@@ -73,26 +79,59 @@ class Descending:
             corrections=[np.zeros(shape) for shape in zip(outer, inner, strict=True)],
             scales=np.ones(len(outer)),
         )
-        self._steps = Compiled(layers, self._block)
+        self._steps = Compiled(self._layers, self._block)
+        self._later = later and later.padded(sizes, outer)
+        self._later_steps: Compiled | None = None
 
     def take(self, state: State, step: int, stop: int) -> State:
         """Return a run's state after the steps `step`, ..., `stop` - 1, as NumPy arrays."""
-        if not state.active or step >= stop:
-            return state
-        steps, own = self._steps, cast(Any, state)
-        steps.begin(own.corrections, own.scales)
-        diverged = -1
-        while step < stop and diverged < 0:
+        begins = int(self._later.begins) if self._later else stop
+        if state.active and step < min(begins, stop):
+            own = cast(Any, state)
+            self._steps.begin(own.corrections, own.scales)
+            first = min(begins, stop)
+            diverged = self._descended(self._steps, step, first)
+            made = tuple(np.array(d) for d in self._steps.corrections)
+            state = _put(state, made, self._steps.scales.copy(), diverged)
+            step = first
+        if state.active and step < stop:
+            state = self._taken_later(state, step, stop)
+        return state
+
+    def _taken_later(self, state: State, step: int, stop: int) -> State:
+        own = cast(Any, state)
+        later = cast(Later, self._later)
+        begun = replace(self._layers, corrections=own.corrections, scales=own.scales)
+        layers = narrowed(begun, later)
+        if self._later_steps is None:
+            self._later_steps = Compiled(layers, self._block)
+        steps = self._later_steps
+        steps.begin_anew(layers)
+        diverged = self._descended(steps, step, stop)
+        made = tuple(widened(later, own.corrections, steps.corrections, steps.scales))
+        return _put(state, made, own.scales * steps.scales, diverged)
+
+    def _descended(self, steps: Compiled, step: int, stop: int) -> int:
+        """Take steps; return where the run has diverged, or -1."""
+        while step < stop:
             count = min(self._block, stop - step)
             taken = steps.descend(euler(count), *self._numbers, self._limit)
             step += taken
             if taken < count:
-                diverged = step
-        made = tuple(np.array(d) for d in steps.corrections)
-        state = state._replace(corrections=made, scales=steps.scales.copy())
-        if diverged < 0:
-            return state
-        return state._replace(active=np.asarray(False), diverged_step=np.asarray(diverged))
+                return step
+        return -1
+
+
+def _put(state: State, corrections: tuple[Any, ...], scales: Any, diverged: int) -> State:
+    state = state._replace(corrections=corrections, scales=scales)
+    if diverged < 0:
+        return state
+    return state._replace(active=np.asarray(False), diverged_step=np.asarray(diverged))
+
+
+def _for_xla(inputs: Any) -> Any:
+    """Return what XLA's programs take of a run's inputs."""
+    return inputs._replace(constants=inputs.constants._replace(later=None))
 
 
 class SteppedProgram(ReducedProgram):
@@ -132,13 +171,28 @@ class SteppedProgram(ReducedProgram):
                 passed.append(own)
             lanes.append(jax.tree.map(lambda *each: np.stack(each), *passed))
         states = jax.tree.map(lambda *each: np.stack(each), *lanes)
-        return self._segment(inputs, carry, states, stops, recorded)
+        return self._segment(_for_xla(inputs), carry, states, stops, recorded)
+
+    def start(self, lanes: Sequence[Lane], paces: Sequence[Pace] | None = None) -> tuple[Any, Any]:
+        """Return the inputs and the state at step 0; see `ReducedProgram.start`.
+
+        The inputs have the bases of later steps, lane by lane, in their own sizes.
+        """
+        inputs, carry = super().start(lanes, paces)
+        own = [lane.prepared.later for lane in lanes]
+        later = tuple(own[min(k, len(own) - 1)] for k in range(self.layout.lanes))
+        return inputs._replace(constants=inputs.constants._replace(later=later)), carry
+
+    def residual_norms(self, inputs: Any, carry: Any) -> np.ndarray:
+        """Return ||Phi|| of every lane now."""
+        return super().residual_norms(_for_xla(inputs), carry)
 
     def _steps_of(self, inputs: Any) -> list[Descending]:
         """Return the steps of each lane."""
         if self._given_to[0] is not inputs:
-            constants = jax.tree.map(np.asarray, inputs.constants)
+            constants = jax.tree.map(np.asarray, _for_xla(inputs).constants)
             lanes = range(self.layout.lanes)
             own = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], constants) for lane in lanes]
-            self._given_to = inputs, [Descending(each) for each in own]
+            later = inputs.constants.later
+            self._given_to = inputs, [Descending(*each) for each in zip(own, later, strict=True)]
         return self._given_to[1]

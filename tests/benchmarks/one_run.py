@@ -26,7 +26,7 @@ PARTS = {
     "draw": ["reduced.program:ReducedDraw.draw"],
     "pilot": ["reduced.pilot:Pilot.__init__"],
     "truncate, and rehearse all of it": ["reduced.reduction:Reduction.__init__"],
-    "rehearse truncations": ["reduced.reduction:Reduction.rehearse"],
+    "rehearse truncations": ["reduced.reduction:Reduction.deviations"],
     "load the program that trains": ["reduced.program:ReducedProgram.__init__"],
     "jumps, steps, records": ["engine.calls:_train_lanes"],
 }

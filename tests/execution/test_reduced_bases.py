@@ -10,7 +10,7 @@ import pytest
 from spec_samples import sweep
 
 from dlnsweep.cli.files import _vectors_here
-from dlnsweep.contracts.network import BASES_BY_NUMPY, STEPS_BY_XLA
+from dlnsweep.contracts.network import BASES_BY_NUMPY, STEPS_BY_XLA, WHOLE_BASES
 from dlnsweep.engine.programs import Programs
 from dlnsweep.errors import RunError
 from dlnsweep.execution.preparing import DASK, prepare
@@ -25,7 +25,7 @@ from dlnsweep.simd.llvm import is_usable
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 
-WORD = {"reduced_bases": "llvm_steps"}
+WORD = {"reduced_bases": "llvm_later"}
 TEACHER = {"kind": "teacher", "signal_dim": 1, "measurement_dim": 2, "num_samples": 3}
 
 
@@ -60,6 +60,7 @@ def test_a_folder_keeps_what_it_was_begun_with(tmp_path: Path, monkeypatch: pyte
         prepare(asked(3), root)
         assert by_numpy(root) == {numpy}
         assert told(root, STEPS_BY_XLA) == {numpy}
+        assert told(root, WHOLE_BASES) == {numpy}
         assert of_new(make_plan(asked(go_on_from=str(root)))) == ({} if numpy else WORD)
     # Of what other machines have nothing is known here.
     prepare(asked(), tmp_path / "dask", how=f"{DASK}of two")
@@ -69,13 +70,15 @@ def test_a_folder_keeps_what_it_was_begun_with(tmp_path: Path, monkeypatch: pyte
         description["sweep"]["reduced_bases"] = word
         (new / "sweep.json").write_text(json.dumps(description))
         assert by_numpy(new) == {True}
-    # One that was begun when LLVM found the bases alone.
-    description["sweep"]["reduced_bases"] = "llvm"
-    (new / "sweep.json").write_text(json.dumps(description))
-    assert by_numpy(new) == {False}
-    assert told(new, STEPS_BY_XLA) == {True}
-    taken = of_new(make_plan(asked(go_on_from=str(new))))
-    assert taken == {"reduced_bases": "llvm"}
+    # Those that were begun when LLVM found the bases alone, and when all steps had the same.
+    for word, by_xla in (("llvm", True), ("llvm_steps", False)):
+        description["sweep"]["reduced_bases"] = word
+        (new / "sweep.json").write_text(json.dumps(description))
+        assert by_numpy(new) == {False}
+        assert told(new, STEPS_BY_XLA) == {by_xla}
+        assert told(new, WHOLE_BASES) == {True}
+        taken = of_new(make_plan(asked(go_on_from=str(new))))
+        assert taken == {"reduced_bases": word}
 
 
 def test_only_where_a_run_may_be_reduced(monkeypatch: pytest.MonkeyPatch):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlnsweep.reduced import later
 from dlnsweep.reduced.chain import Descent
 from dlnsweep.reduced.prepare import Prepared, prepare
 from dlnsweep.reduced.start import Network
@@ -219,21 +220,30 @@ def follow(group: Group, lanes: list[int], prepared: list[Prepared]) -> Records:
     state.append(np.ones((depth, len(lanes), 1, 1)))
     moments = [np.zeros_like(x) for x in state]
     found = []
-    for step in range(group.steps[-1] + 1):
+
+    def activations(*onto: Any) -> list[np.ndarray]:
         *d, c = state
         f = [inputs]
         for j in range(depth):
             change = d[j] @ f[-1]
             change = mixed[j] @ change if j < depth - 1 else change
             f.append(c[j] * (straight[j] @ f[-1]) + change)
+            if j < depth - 1 and onto:
+                f[-1] = onto[j] @ f[-1]
+        return f
+
+    for step in range(group.steps[-1] + 1):
+        *d, c = state
         if step in group.steps:
-            found.append(observe(group, lanes, made, state, f[-1]))
-        b, changes = fit * (f[-1] - targets), [-decays * c]
+            found.append(observe(group, lanes, made, state, activations()[-1]))
+        inner, outer = onto_later(prepared, step, straight, targets.shape[1])
+        f = activations(*inner)
+        b, changes = outer[-1] @ (fit * (f[-1] - targets)), [-decays * c]
         for j in reversed(range(depth)):
             changes.insert(0, -decays[j] * d[j] - (rates[j] * b) @ f[j].swapaxes(1, 2))
             if j:
                 down = mixed[j - 1].swapaxes(1, 2) @ (d[j].swapaxes(1, 2) @ b)
-                b = c[j] * (back[j - 1].swapaxes(1, 2) @ b) + down
+                b = outer[j - 1] @ (c[j] * (back[j - 1].swapaxes(1, 2) @ b) + down)
         if beta:
             moments = [beta * v + x for v, x in zip(moments, changes, strict=True)]
             if group.nesterov:
@@ -242,6 +252,27 @@ def follow(group: Group, lanes: list[int], prepared: list[Prepared]) -> Records:
                 changes = moments
         state = [x + change for x, change in zip(state, changes, strict=True)]
     return Records(*map(np.array, zip(*found, strict=True)))
+
+
+def onto_later(
+    prepared: list[Prepared], step: int, straight: list[np.ndarray], outputs: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return what projects activations and signals of a step onto the bases that it has."""
+    sizes = [matrix.shape[1] for matrix in straight[:-1]]
+    inner = [[np.eye(size)] * len(prepared) for size in sizes]
+    outer = [
+        [np.eye(b)] * len(prepared)
+        for b in [*(max(p.sizes.backward[j] for p in prepared) for j in range(len(sizes))), outputs]
+    ]
+    for lane, one in enumerate(prepared):
+        if one.later is None or step < one.later.begins:
+            continue
+        for kind, bases in ((inner, one.later.inner), (outer, one.later.outer)):
+            for j, basis in enumerate(bases):
+                kind[j] = [*kind[j]]
+                kind[j][lane] = np.zeros_like(kind[j][lane])
+                kind[j][lane][: len(basis), : len(basis)] = basis @ basis.T
+    return [np.array(each) for each in inner], [np.array(each) for each in outer]
 
 
 def observe(group, lanes, made, state, output):
@@ -294,12 +325,14 @@ def outcomes(number: int, lanes: int = LANES) -> list[Outcome]:
     return outcomes_of(draw(number).only([*range(lanes)]), number)
 
 
-def outcomes_of(group: Group, number: int) -> list[Outcome]:
+def outcomes_of(group: Group, number: int, **options: Any) -> list[Outcome]:
     """Prepare and train networks."""
     lanes, hint, prepared = len(group.decays), None, []
     for lane in range(lanes):
         count = int(group.steps[-1])
-        one = prepare(group.network(lane), count, group.tolerance, hint, however_large=True)
+        one = prepare(
+            group.network(lane), count, group.tolerance, hint, however_large=True, **options
+        )
         hint = hint or one.thresholds
         prepared.append(one)
     sizes = np.linalg.norm(group.targets, axis=(1, 2))
@@ -353,6 +386,37 @@ def test_a_certified_run_is_as_right_as_it_says(number: int, lanes: int):
         assert 0 < case.prepared.estimate <= case.tolerance
         assert np.all(np.isfinite(case.errors))
         assert case.ratio <= 1, (case.ratio, case.prepared.estimate, np.max(case.errors, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("number", "lanes"),
+    [
+        *((k, USUAL_LANES) for k in USUAL),
+        *(pytest.param(k, LANES, marks=pytest.mark.slow) for k in range(GROUPS)),
+    ],
+)
+def test_a_run_whose_later_steps_have_smaller_bases_is_as_right_as_it_says(
+    monkeypatch: pytest.MonkeyPatch, record_property, number: int, lanes: int
+):
+    # However small the networks are, and however few steps are left.
+    monkeypatch.setattr(later, "_LEAST_FLOPS", 0.0)
+    monkeypatch.setattr(later, "_PAYS", 0.0)
+    group = draw(number).only([*range(lanes)])
+    if group.momentum:
+        pytest.skip("with momentum all steps have the same bases")
+    cases = [c for c in outcomes_of(group, number, narrows=True) if not c.prepared.refusal]
+    narrow = [case for case in cases if case.prepared.later]
+    record_property("narrow", len(narrow))
+    record_property("worst_ratio", max([case.ratio for case in narrow], default=0.0))
+    for case in cases:
+        assert 0 < case.prepared.estimate <= case.tolerance
+        assert case.ratio <= 1, (case.ratio, case.prepared.estimate, np.max(case.errors, axis=0))
+    for one in (case.prepared for case in narrow):
+        assert one.later is not None
+        assert all(
+            b.shape[1] <= n for b, n in zip(one.later.outer, one.sizes.backward, strict=True)
+        )
+    assert group.tolerance < 1e-6 or narrow
 
 
 def test_a_record_in_a_trough_of_a_residual_that_swings_is_as_right_as_it_says():
