@@ -90,7 +90,7 @@ def begun() -> State:
     return State(corrections, scales, (), flag, flag - 2)
 
 
-def one_by_one(own: Any, later: Later, count: int) -> list[np.ndarray]:
+def one_by_one(own: Any, later: Later, count: int) -> list[Any]:
     """Return the D_i and c_i after so many steps of chain.py's recursion.
 
     From the step on at which the later ones begin, what goes through a layer is projected onto
@@ -118,7 +118,7 @@ def one_by_one(own: Any, later: Later, count: int) -> list[np.ndarray]:
     return [*d, c]
 
 
-def assert_alike(state: Any, expected: list[np.ndarray]) -> None:
+def assert_alike(state: Any, expected: list[Any]) -> None:
     for found, true in zip([*state.corrections, state.scales], expected, strict=True):
         assert np.max(np.abs(found - true)) <= ROUNDING * np.max(np.abs(true))
 
