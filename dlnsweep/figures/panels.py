@@ -65,8 +65,8 @@ class Curve:
 class Grid:
     """The panels of a figure, and the values of its hue with their colours.
 
-    `measured` takes the lines that are drawn of each curve. `styles` are the values of `style_by`
-    with what they look like.
+    `measured` takes the lines that are drawn of each curve, `lost` the crosses where none of its
+    runs is left. `styles` are the values of `style_by` with what they look like.
     """
 
     figure: Figure
@@ -75,6 +75,7 @@ class Grid:
     colour_of: dict[Any, Any]
     styles: list[tuple[Any, Mapping[str, Any]]]
     measured: list[tuple[Curve, Line2D]] = field(default_factory=list)
+    lost: list[tuple[Curve, Line2D]] = field(default_factory=list)
 
     @property
     def num_curves(self) -> int:
@@ -173,8 +174,10 @@ def _title_panels(
             panel.ax.set_title(f"({letter})", loc="left", fontweight="bold")
 
 
-def groups(keys: Panelled, selection: Selection, grid: Grid, panel: Panel) -> Iterator[Curve]:
-    """Yield each curve of a panel that has runs."""
+def groups(
+    keys: Panelled, selection: Selection, grid: Grid, panel: Panel, lost: bool = False
+) -> Iterator[Curve]:
+    """Yield each curve of a panel that has runs; with `lost` those whose runs all diverged, too."""
     used = selection.used
     for number, (hue, kind) in enumerate(product(grid.hues, grid.styles or [(None, {})])):
         where, runs = dict(panel.where), panel.runs
@@ -184,7 +187,7 @@ def groups(keys: Panelled, selection: Selection, grid: Grid, panel: Panel) -> It
         if keys.style_by:
             where[keys.style_by] = kind[0]
             runs = runs & matches(used, keys.style_by, kind[0])
-        if runs.any():
+        if runs.any() or (lost and num_diverged(selection, where)):
             look = kind[1] if keys.style_by else looks.marker_style(number)
             yield Curve(number, hue, kind[0], grid.colour_of[hue], look, where, runs)
 
@@ -206,7 +209,9 @@ def legend_of(
     set_apart([line for _, line in grid.measured])
     shown, notes = seen_overlays(axes, overlays, told)
     lines = [(curve, line) for curve, line in grid.measured if is_seen(line)]
-    seen = [hue for hue in grid.hues if any(curve.hue is hue for curve, _ in lines)]
+    # A cross has its curve's colour, but the same shape whatever its style.
+    coloured = [*lines, *((curve, line) for curve, line in grid.lost if is_seen(line))]
+    seen = [hue for hue in grid.hues if any(curve.hue is hue for curve, _ in coloured)]
     styles = [each for each in grid.styles if any(curve.style is each[0] for curve, _ in lines)]
     gone = {keys.hue: [hue for hue in grid.hues if hue not in seen]} if keys.hue else {}
     if keys.style_by:

@@ -34,6 +34,8 @@ _BESIDE = ((3, 3), (3, -3), (-3, 3), (-3, -3))
 # 7/45 upon 32/45 would be read as 7/455.
 _BEHIND = ((3, -2), (3, 5), (3, -9), (3, 12), (3, -16))
 _MARKER = 4.0
+# From one cross to the next below it, as a share of the height of the axes.
+_APART = 0.05
 _HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 0.9}
 
 
@@ -165,13 +167,21 @@ def _name_apart(
     return False
 
 
-def mark_lost(ax: Axes, x: np.ndarray, colour: Any) -> None:
-    """Put a cross at the top of the axes where all runs diverged: else nothing tells they ran."""
-    if len(x):
-        ax.plot(
-            x, np.full(len(x), 0.97), marker="x", markersize=4, markeredgewidth=1.0, color=colour,
-            linestyle="none", transform=ax.get_xaxis_transform(), zorder=4,
-        )  # fmt: skip
+def mark_lost(ax: Axes, x: np.ndarray, colour: Any, above: np.ndarray) -> Line2D:
+    """Put a cross at the top of the axes where all runs diverged: else nothing tells they ran.
+
+    Args:
+        ax: The axes.
+        x: The places.
+        colour: The colour of the curve whose runs are gone.
+        above: How many crosses of other curves stand at each place already: this one stands below.
+    """
+    heights = np.maximum(0.97 - _APART * above, 0.03)
+    (line,) = ax.plot(
+        x, heights, marker="x", markersize=4, markeredgewidth=1.0, color=colour, linestyle="none",
+        transform=ax.get_xaxis_transform(), zorder=4,
+    )  # fmt: skip
+    return line
 
 
 def most_ran_out(selection: Selection, runs: np.ndarray) -> bool:

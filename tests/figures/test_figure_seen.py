@@ -149,10 +149,40 @@ def gone(*lost: tuple[float, int, int]) -> dict:
 
 def test_a_hue_without_a_curve_is_not_in_the_legend() -> None:
     tables = make_tables(gone((0.1, 2, 5), (0.1, 3, 5)))
-    for keys in ({"kind": "curves"}, {"kind": "final", "x": "network.depth"}):
-        figure = drawn(tables, y="loss", hue=DECAY, **keys)
-        assert entries(figure) == ["$10^{-3}$", "$10^{-2}$"]
-        assert "nothing to draw for $λ$ = 0.1" in texts(figure).replace("\n", " ")
+    figure = drawn(tables, y="loss", hue=DECAY, kind="curves")
+    assert entries(figure) == ["$10^{-3}$", "$10^{-2}$"]
+    assert "nothing to draw for $λ$ = 0.1" in texts(figure).replace("\n", " ")
+
+
+def crosses(figure: Figure) -> list[tuple[float, float]]:
+    """Return where crosses stand: the value of x, and the share of the height."""
+    lines = [line for line in figure.axes[0].get_lines() if line.get_marker() == "x"]
+    return sorted(
+        (float(x), float(y)) for line in lines for x, y in np.asarray(line.get_xydata(), float)
+    )
+
+
+def test_a_hue_whose_runs_all_diverged_has_crosses_and_its_name() -> None:
+    keys = {"kind": "final", "y": "loss", "x": "network.depth", "hue": DECAY}
+    figure = drawn(make_tables(gone((0.1, 2, 5), (0.1, 3, 5), (0.01, 2, 5))), **keys)
+    # Two at depth 2: one below the other, not one upon the other.
+    (low, high, alone) = crosses(figure)
+    assert (low[0], high[0], alone[0]) == (2, 2, 3)
+    assert 0 < low[1] < high[1] - 0.03 < 1
+    assert entries(figure) == ["$10^{-3}$", "$10^{-2}$", "$10^{-1}$"]
+    text = texts(figure).replace("\n", " ")
+    assert "×: none of the runs is left" in text
+    assert "nothing to draw" not in text
+
+
+def test_a_figure_whose_runs_all_diverged_has_a_cross_at_each_place() -> None:
+    tables = make_tables(gone(*((decay, depth, 5) for decay in DECAYS for depth in (2, 3))))
+    figure = drawn(tables, kind="final", y="loss", x=DECAY)
+    assert [x for x, _ in crosses(figure)] == sorted(DECAYS)
+    assert "×: none of the runs is left" in texts(figure).replace("\n", " ")
+    figure = drawn(tables, kind="scatter", x="regression_error", y="loss")
+    assert "nothing to draw" in texts(figure)
+    assert "each point" not in texts(figure)
 
 
 def shares(ax: Axes) -> list[str]:

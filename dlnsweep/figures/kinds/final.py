@@ -67,17 +67,25 @@ def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Fig
     shares: list[list[Shares]] = []
     drawn: list[Overlay] = []
     missing, capped = 0, False
-    lost: list[tuple[Any, np.ndarray, Any]] = []
+    lost: list[tuple[Any, np.ndarray, Curve]] = []
     for panel in grid.panels:
         value = records.per_run(panel.observable, keys.at)
         missing = max(missing, int(np.isnan(value).sum()))
         shown = []
         shares.append([])
-        for curve in groups(keys, selection, grid, panel):
+        for curve in groups(keys, selection, grid, panel, lost=True):
             runs = curve.runs
             shift = 0.0 if numeric else _dodge(curve.number, grid.num_curves)
             x = np.array(places, dtype=float) if numeric else np.arange(len(places)) + shift
             members = [runs & matches(selection.used, keys.x, place) for place in places]
+            gone = [num_diverged(selection, {**curve.where, keys.x: place}) for place in places]
+            # A place without a run left has no point.
+            tried = np.array([int(each.sum()) for each in members]) + gone
+            empty = np.array([not each.any() for each in members]) & (tried > 0)
+            if empty.any():
+                lost.append((panel.ax, x[empty], curve))
+            if not runs.any():
+                continue
             if promised is None:
                 summary = _summarize(x, value, members, keys)
             else:
@@ -85,12 +93,7 @@ def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Fig
                 summary = replace(summary, x=x[summary.x])
             line = _draw_bars(panel, summary, curve, joined=numeric)
             grid.measured.append((curve, line))
-            gone = [num_diverged(selection, {**curve.where, keys.x: place}) for place in places]
-            # A place without a run left has no point.
-            tried = np.array([int(each.sum()) for each in members]) + gone
             there = np.isin(x, summary.x)
-            empty = np.array([not each.any() for each in members]) & (tried > 0)
-            lost.append((panel.ax, x[empty], curve.colour))
             shares[-1].append(Shares(line, summary.num_runs, tried[there]))
             if panel.observable == "steps_taken" and stops_early(results):
                 cut = np.array([most_ran_out(selection, runs) for runs in members])[there]
@@ -109,11 +112,12 @@ def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Fig
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_points),
         *([RAN_OUT] if capped else []),
-        *([NONE_LEFT] if any(len(x) for _, x, _ in lost) else []),
+        *([NONE_LEFT] if lost else []),
     ]
     make_room(keys, grid)
-    for ax, x, colour in lost:
-        mark_lost(ax, x, colour)
+    for i, (ax, x, curve) in enumerate(lost):
+        above = sum((np.isin(x, other) for on, other, _ in lost[:i] if on is ax), np.zeros(len(x)))
+        grid.lost.append((curve, mark_lost(ax, x, curve.colour, above)))
     for panel in grid.panels:
         drawn += _draw_marks(panel, keys)
     if numeric:

@@ -28,7 +28,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         x = column_of(selection.used, keys.x).to_numpy(dtype=float, na_value=np.nan)
     else:
         x = records.per_run(keys.x, keys.at)
-    missing = 0
+    missing, some = 0, False
     notes: dict[str, None] = {}
     values = {name: records.per_run(name, keys.at) for name in keys.y}
     # What is not positive has no geometric mean.
@@ -61,6 +61,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
             grid.measured.append((curve, points))
             drawn.append(there)
         shown = np.any(drawn, axis=0) if drawn else np.zeros(len(x), dtype=bool)
+        some |= bool(shown.any())
         style.set_x_scale(panel.ax, style.is_log(keys.x_scale, x[shown]), x[shown], keys.x)
         notes |= dict.fromkeys(style.cut_x(panel.ax, (keys.x_min, keys.x_max)))
         log, told = style.is_log_axis(keys.y_scale, keys.at, [y[shown]])
@@ -70,7 +71,7 @@ def draw_scatter(results: Results, keys: ScatterFigure, selection: Selection) ->
         if panel.lowest:
             panel.ax.set_xlabel(layout.x_label(keys, label))
     small = [
-        "each point is one run",
+        "each point is one run" if some else "nothing to draw",
         *binned.words(keys.bins, dependence=keys.partial_dependence, geometric=geometric),
         words(keys.at),
         *layout.not_shown(
