@@ -31,8 +31,9 @@ from dlnsweep.reduced.path import Advance, Sample, grouped
 from dlnsweep.reduced.spaces import CHANGE_SHARE
 
 # Where a step of the whole bases has fewer floating-point operations it takes little beside what is
-# looked ahead and rehearsed (Figure 2 with s = 2: 1.1e6, with s = 4: 2.5e6, with s = 8: 7e6).
-_LEAST_FLOPS = 2e6
+# looked ahead and rehearsed: Figure 2 with s = 4 (2.5e6) took as long with and without, with s = 8
+# (7e6) four fifths.
+_LEAST_FLOPS = 4e6
 # What is looked ahead takes about as long as so many steps for each velocity that it evaluates,
 # with the rehearsal's; the steps that are then smaller shall be this many times as many.
 _PAYS = 5.0
