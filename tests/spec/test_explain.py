@@ -145,6 +145,8 @@ def test_sections_with_kinds_list_them():
 
 def test_an_observable_is_explained():
     assert explain("loss").startswith("loss: objective (4)")
+    # What one's own network is trained by, too.
+    assert "c loss(theta) + (lambda/2) ||theta||^2" in " ".join(explain("loss").split())
     assert "singular_values (a vector)" in explain("observables")
 
 

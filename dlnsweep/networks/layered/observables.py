@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     "loss",
     r"loss $\frac{c}{2}\|W_{L:1}Y-X\|_F^2+\frac{\lambda}{2}\sum_i\|W_i\|_F^2$",
     "objective (4) of arXiv:2502.15522 with the data-fit scale c; of a deep linear network "
-    "(c/2) ||W_{L:1} Y - X||_F^2 + (lambda/2) sum_i ||W_i||_F^2",
+    "(c/2) ||W_{L:1} Y - X||_F^2 + (lambda/2) sum_i ||W_i||_F^2; of networks in pure functions, "
+    "one's own among them, c loss(theta) + (lambda/2) ||theta||^2, with the network's own loss, "
+    "that of training.loss or that of a matrix problem, and theta all parameters that are trained "
+    "(with training.weight_decay_factors k_l: (lambda/2) sum_l k_l ||theta_l||^2)",
     views=(),
     basis_free=True,
 )
