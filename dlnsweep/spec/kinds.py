@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlnsweep.contracts.keys import sweep_classes
@@ -10,7 +11,11 @@ from dlnsweep.contracts.network import NETWORKS, OWN_TASKS, find_network
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.settings.base import Settings
 from dlnsweep.settings.sections import SECTIONS
-from dlnsweep.settings.sentences import did_you_mean, show
+from dlnsweep.settings.sentences import did_you_mean, nearest_key, show
+from dlnsweep.settings.words import words_of
+
+# Most of those who name what is not known have written it themselves.
+_OWN = ", or the kind of a plug-in that is named, --plugin FILE"
 
 
 def settings_classes(document: Mapping[str, Any]) -> tuple[dict[str, type[Settings]], list[str]]:
@@ -35,6 +40,8 @@ def settings_classes(document: Mapping[str, Any]) -> tuple[dict[str, type[Settin
     else:
         hint = did_you_mean(kind[:100], PROBLEMS) if isinstance(kind, str) else ""
         hint = hint or f"; known are {known}."
+        if isinstance(kind, str) and not nearest_key(kind[:100], PROBLEMS):
+            hint = f"{hint.removesuffix('.')}; one of your own needs its file, --plugin FILE."
         sentence = f"problem.kind is {show(kind)}, which is not known{hint}"
     return {"network": find_network("subspace").settings, **SECTIONS}, [sentence]
 
@@ -58,6 +65,47 @@ def unknown_network(kind: str, document: Mapping[str, Any]) -> str:
             f"{said}: networks of one's own are trained on samples, or make a matrix, and this "
             "problem has neither."
         )
-    # Most of those who name a kind that is not known have written it themselves.
-    own = "" if kind in kinds else ", or the kind of a plug-in that is named, --plugin FILE"
-    return f"{said}{own}."
+    return f"{said}{'' if kind in kinds else _OWN}."
+
+
+def strange_network(document: Mapping[str, Any]) -> str:
+    """Return the sentence on a kind of network that no problem has; empty if one has it.
+
+    What keys it has, and which of them it needs, nobody can say then.
+    """
+    network = document.get("network")
+    kind = network.get("kind") if isinstance(network, dict) else None
+    if not isinstance(kind, str) or any(kind == known for _, known in NETWORKS):
+        return ""
+    return unknown_network(kind, document)
+
+
+def without_its_keys(problems: Sequence[str], document: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a file, but for what is said of keys of a strange network.
+
+    An axis of them that is zipped or drawn may be right.
+    """
+    if not strange_network(document):
+        return [*problems]
+    keys = [rf"network\.{re.escape(key)}\b" for key in document["network"] if key != "kind"]
+    return [text for text in problems if not any(re.search(key, text) for key in keys)]
+
+
+def of_a_plugin(problems: Sequence[str], raw: Any, metadata: Sequence[Any]) -> list[str]:
+    """Return what is wrong with a setting; words that are not known may be those of a plug-in.
+
+    Args:
+        problems: The sentences.
+        raw: What the file gives: a word or a list of them.
+        metadata: Of the setting's field, with its words if others can add theirs to them.
+    """
+    if not problems or (words := words_of(metadata)) is None:
+        return [*problems]
+    given = raw if isinstance(raw, list) else [raw]
+    strange = [each for each in given if isinstance(each, str) and each not in words]
+    return [
+        f"{text.removesuffix('.')}, or one of a plug-in that is named, --plugin FILE."
+        if any(f" is {show(each)}; it must be " in text for each in strange)
+        else text
+        for text in problems
+    ]

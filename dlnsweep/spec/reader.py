@@ -12,13 +12,12 @@ from dlnsweep.contracts.network import NetworkKind, find_network
 from dlnsweep.settings.base import Settings, description
 from dlnsweep.settings.sections import SECTIONS, SweepSettings
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
-from dlnsweep.spec import consistency, jumps, spans, warm_start, ways, weights
+from dlnsweep.spec import consistency, jumps, kinds, spans, warm_start, ways, weights
 from dlnsweep.spec.axes import read_seeds, read_setting
 from dlnsweep.spec.blocks import Blocks, check_columns, read_blocks
 from dlnsweep.spec.derived import check_reads, derive, is_formula, is_number, read_formula, spread
 from dlnsweep.spec.follows import follow_constraints, followed
 from dlnsweep.spec.formulas import Formula
-from dlnsweep.spec.kinds import settings_classes, unknown_network
 from dlnsweep.spec.naming import name_and_source
 from dlnsweep.spec.refine import check_refine
 from dlnsweep.spec.samples import OPTIONS, Sample, check_options, draw, is_sample, read_sample
@@ -74,7 +73,7 @@ class Reader:
         self._check_keys()
         name, source, unnamed = name_and_source(self.document)
         self.problems += unnamed
-        self.classes, problems = settings_classes(self.document)
+        self.classes, problems = kinds.settings_classes(self.document)
         too_many = too_many_runs(self.document, self.classes, self._places())
         self.problems += [*problems, *filter(None, [too_many])]
         self._read_blocks(expand=not too_many)
@@ -116,7 +115,7 @@ class Reader:
             # What they read follows from what they set.
             self.problems += [f"{key}: its formula refers to itself." for key in self.formulas]
         figures, wrong = self._figures(seeds)
-        self.problems += wrong
+        self.problems = kinds.without_its_keys([*self.problems, *wrong], self.document)
         if self.problems:
             # What is not known may be what a broken entry point would have brought.
             self.problems += broken
@@ -161,6 +160,9 @@ class Reader:
         if not isinstance(raw, dict):
             self.problems.append(f"{section} is {show(raw)}; it must be a table, [{section}].")
             return
+        if section == "network" and (strange := kinds.strange_network(self.document)):
+            self.problems.append(strange)
+            return
         known = self._known_settings()
         for key in raw:
             # One of another kind is not judged where the problem's kind is wrong: that is said.
@@ -185,8 +187,8 @@ class Reader:
                 self.given.add(dotted)
                 values, several, problems = self._values(settings, key, raw[key], dotted, expand)
                 if problems and dotted == "network.kind" and isinstance(raw[key], str):
-                    problems = [unknown_network(raw[key], self.document)]
-                self.problems += problems
+                    problems = [kinds.unknown_network(raw[key], self.document)]
+                self.problems += kinds.of_a_plugin(problems, raw[key], field.metadata)
                 if not problems:
                     self.values[dotted] = values
                     self.varying += [dotted] if several and len(values) > 1 else []
@@ -305,8 +307,8 @@ class Reader:
         return field.get_default(call_default_factory=True)
 
     def _network(self) -> NetworkKind | None:
-        kinds = [self.values.get(f"{section}.kind", (None,))[0] for section in _WITH_KINDS]
-        return None if None in kinds else find_network(*kinds)
+        pair = [self.values.get(f"{section}.kind", (None,))[0] for section in _WITH_KINDS]
+        return None if None in pair else find_network(*pair)
 
     def _seeds(self) -> tuple[int, ...] | range:
         seeds = self.values.get("sweep.seeds", (1,))[0]

@@ -13,6 +13,8 @@ from spec_samples import problems, sweep
 
 from dlnsweep.spec.axes import Range, num_values, range_values
 
+PLUGIN_WORD = ", or one of a plug-in that is named, --plugin FILE."
+
 
 def values(start: float, to: float, count: int, spacing: str = "linear") -> list[Any]:
     raw = {"from": start, "to": to, "count": count, "spacing": spacing}
@@ -120,7 +122,7 @@ N = "training.num_steps"
         (W, {"from": 1, "to": 10**400, "count": 2}, [f"{W}.to is 1{'0' * 56}...; it must be a number below 1.8e308."]),
         ("training.learning_rate", {"from": 0, "to": 1, "count": 3, "spacing": "log"}, ["training.learning_rate is a range from 0 to 1 with spacing 'log'; both ends must be positive."]),
         ("training.learning_rate", {"from": 0, "to": 1, "count": 3}, ["training.learning_rate[0] is 0.0; it must be positive."]),
-        ("network.initializer", ["balanced", "x"], ["network.initializer[1] is 'x'; it must be 'fan_in_normal', 'orthogonal', 'balanced', 'identity' or 'zero_last'."]),
+        ("network.initializer", ["balanced", "x"], [f"network.initializer[1] is 'x'; it must be 'fan_in_normal', 'orthogonal', 'balanced', 'identity' or 'zero_last'{PLUGIN_WORD}"]),
         ("sweep.precision", ["float32", "float64"], ["sweep.precision is ['float32', 'float64']; it must be 'float64' or 'float32', one value for all runs of the file."]),
         (N, {"from": 2, "to": 4e18, "count": 2}, [f"{N} is a range of integers; its ends may be 2^53 at most: list the values, with all their digits."]),
         (N, [4e18, 2**62 + 1], [f"{N}[0] is 4e+18; it must be an integer, which beyond 2^53 is written with all its digits.", f"{N}[1] is {2**62 + 1}; it must be at most {2**62}."]),

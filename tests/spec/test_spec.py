@@ -85,6 +85,10 @@ def networks(task: str | None = None) -> str:
         ({"problem__kind": ["subspace"]}, [f"problem.kind is ['subspace'], which is not known; known are {KINDS}."]),
         ({"problem__kind": None}, [f"problem.kind is missing; known are {KINDS}."]),
         ({"network__kind": "mpl"}, [f"network.kind is 'mpl'; with problem.kind = 'subspace' it must be {networks('samples')}{PLUGIN}"]),
+        # Of a kind of one's own nobody knows the keys, nor what is missing; of a word neither.
+        ({"network": {"kind": "mine", "hidden": [3, 4]}, "training__learning_rate": [0.1, 0.2], "sweep__zip": [["network.hidden", "training.learning_rate"]], "figure": {"kind": "final", "x": "network.hidden", "y": "regression_error"}}, [f"network.kind is 'mine'; with problem.kind = 'subspace' it must be {networks('samples')}{PLUGIN}"]),
+        ({"problem__kind": "of_mine"}, ["problem.kind is 'of_mine', which is not known; `dlnsweep explain` lists what there is; one of your own needs its file, --plugin FILE."]),
+        ({"training__loss": "mine"}, ["training.loss is 'mine'; it must be 'network', 'squared', 'mean_squared', 'logistic', 'exponential' or 'cross_entropy', or one of a plug-in that is named, --plugin FILE."]),
         ({"network__kind": "deep_prior"}, [f"network.kind is 'deep_prior'; with problem.kind = 'subspace' it must be {networks('samples')}."]),
         *[
             ({"problem": {"kind": task, **sizes}, "network": {"kind": "mpl", "width": 4}, "record": {"observables": ["loss"]}}, [f"network.kind is 'mpl'; with problem.kind = '{task}' it must be '{kind}': networks of one's own are trained on samples, or make a matrix, and this problem has neither."])
