@@ -9,7 +9,8 @@ from typing import Any
 from dlnsweep.contracts.registry import Registry, must_be
 from dlnsweep.contracts.words import add_word
 from dlnsweep.settings.base import Settings, is_traced_float
-from dlnsweep.settings.training import HYPERPARAMETERS, OPTIMIZER_WORDS, TrainingSettings, used_by
+from dlnsweep.settings.optimizers import HYPERPARAMETERS, OPTIMIZER_WORDS
+from dlnsweep.settings.training import TrainingSettings, used_by
 
 
 @dataclass(frozen=True)

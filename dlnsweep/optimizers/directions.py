@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dlnsweep.contracts.optimizer import OPTIMIZERS, Optimizer
 from dlnsweep.numerics.lazy import jax, jnp, optax
 from dlnsweep.optimizers.muon import scale_by_muon
-from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
+from dlnsweep.settings.optimizers import HYPERPARAMETERS
+from dlnsweep.settings.training import TrainingSettings
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
     from optax import GradientTransformation
+
+    _Direction = Callable[[TrainingSettings], GradientTransformation]
 
 
 class GroupRmspropState(NamedTuple):
@@ -71,10 +74,6 @@ def _adam(settings: TrainingSettings) -> GradientTransformation:
     return optax.scale_by_adam(b1=settings.beta1, b2=settings.beta2, eps=settings.epsilon)
 
 
-def _adamw(settings: TrainingSettings) -> GradientTransformation:
-    return optax.chain(_adam(settings), optax.add_decayed_weights(settings.weight_decay))
-
-
 def _rmsprop(settings: TrainingSettings) -> GradientTransformation:
     return optax.scale_by_rms(decay=settings.rmsprop_decay, eps=settings.epsilon, eps_in_sqrt=False)
 
@@ -83,26 +82,50 @@ def _moments(settings: TrainingSettings) -> dict[str, Any]:
     return {"b1": settings.beta1, "b2": settings.beta2}
 
 
+def _nadam(settings: TrainingSettings) -> GradientTransformation:
+    return optax.scale_by_adam(**_moments(settings), eps=settings.epsilon, nesterov=True)
+
+
+def _adamax(settings: TrainingSettings) -> GradientTransformation:
+    return optax.scale_by_adamax(**_moments(settings), eps=settings.epsilon)
+
+
+def _decayed(direction: _Direction) -> _Direction:
+    """Return a direction with the weight decay beside it, as AdamW has it."""
+
+    def decayed(settings: TrainingSettings) -> GradientTransformation:
+        return optax.chain(direction(settings), optax.add_decayed_weights(settings.weight_decay))
+
+    return decayed
+
+
+def _optimistic(settings: TrainingSettings) -> GradientTransformation:
+    """With g the gradients, (1 + beta) g_t - beta g_{t-1}, and the first one as it is."""
+    return optax.scale_by_optimistic_gradient(alpha=1.0, beta=settings.optimism)
+
+
+def _lars(settings: TrainingSettings) -> GradientTransformation:
+    ratio = optax.scale_by_trust_ratio(trust_coefficient=settings.trust_coefficient)
+    return optax.chain(ratio, _heavy_ball(settings, nesterov=False))
+
+
 def _adabelief(settings: TrainingSettings) -> GradientTransformation:
     epsilon = settings.adabelief_epsilon
     return optax.scale_by_belief(**_moments(settings), eps=epsilon, eps_root=epsilon)
 
 
 def _lamb(settings: TrainingSettings) -> GradientTransformation:
-    return optax.chain(_adamw(settings), optax.scale_by_trust_ratio())
+    return optax.chain(_decayed(_adam)(settings), optax.scale_by_trust_ratio())
 
 
 def _adan(settings: TrainingSettings) -> GradientTransformation:
-    direction = optax.scale_by_adan(
+    return optax.scale_by_adan(
         settings.adan_beta1, settings.adan_beta2, settings.adan_beta3, settings.epsilon
     )
-    return optax.chain(direction, optax.add_decayed_weights(settings.weight_decay))
 
 
 def _muon(settings: TrainingSettings) -> GradientTransformation:
-    nadam = optax.scale_by_adam(**_moments(settings), eps=settings.epsilon, nesterov=True)
-    direction = scale_by_muon(settings.muon_beta, settings.epsilon, nadam)
-    return optax.chain(direction, optax.add_decayed_weights(settings.weight_decay))
+    return scale_by_muon(settings.muon_beta, settings.epsilon, _nadam(settings))
 
 
 _paddable = partial(Optimizer, paddable=True)
@@ -113,7 +136,7 @@ OURS = (
     _paddable("nesterov", lambda settings: _heavy_ball(settings, nesterov=True), isotropic=True),
     _paddable("adam", _adam, source="arXiv:1412.6980"),
     # AdamW applies weight decay to the weights itself; for the others it is part of the gradient.
-    _paddable("adamw", _adamw, decoupled_decay=True, source="arXiv:1711.05101"),
+    _paddable("adamw", _decayed(_adam), decoupled_decay=True, source="arXiv:1711.05101"),
     _paddable("rmsprop", _rmsprop),
     _paddable(
         "group_rmsprop",
@@ -138,17 +161,8 @@ OURS = (
         lambda settings: optax.scale_by_lion(settings.beta1, settings.lion_beta2),
         source="arXiv:2302.06675",
     ),
-    _paddable(
-        "adamax",
-        lambda settings: optax.scale_by_adamax(**_moments(settings), eps=settings.epsilon),
-        source="arXiv:1412.6980",
-    ),
-    _paddable(
-        "nadam",
-        lambda settings: optax.scale_by_adam(
-            **_moments(settings), eps=settings.epsilon, nesterov=True
-        ),
-    ),
+    _paddable("adamax", _adamax, source="arXiv:1412.6980"),
+    _paddable("nadam", _nadam),
     _paddable(
         "amsgrad",
         lambda settings: optax.scale_by_amsgrad(**_moments(settings), eps=settings.epsilon),
@@ -172,9 +186,26 @@ OURS = (
     ),
     # As AdamW, by the ratio of a layer's norm to that of its direction.
     _paddable("lamb", _lamb, decoupled_decay=True, source="arXiv:1904.00962"),
-    _paddable("adan", _adan, decoupled_decay=True, source="arXiv:2208.06677"),
+    _paddable("adan", _decayed(_adan), decoupled_decay=True, source="arXiv:2208.06677"),
     # Its steps go with the shape of a matrix.
-    Optimizer("muon", _muon, decoupled_decay=True, source="arXiv:2502.16982"),
+    Optimizer("muon", _decayed(_muon), decoupled_decay=True, source="arXiv:2502.16982"),
+    _paddable("nadamw", _decayed(_nadam), decoupled_decay=True),
+    _paddable("adamaxw", _decayed(_adamax), decoupled_decay=True),
+    _paddable(
+        "optimistic_gradient_descent", _optimistic, isotropic=True, source="arXiv:1711.00141"
+    ),
+    _paddable(
+        "optimistic_adam",
+        lambda settings: optax.chain(_adam(settings), _optimistic(settings)),
+        source="arXiv:1711.00141",
+    ),
+    # As published: nothing forgets, and nothing is added under the root.
+    _paddable(
+        "sm3",
+        lambda settings: optax.scale_by_sm3(b1=settings.beta1, b2=1.0, eps=0.0),
+        source="arXiv:1901.11150",
+    ),
+    _paddable("lars", _lars, source="arXiv:1708.03888"),
 )
 
 

@@ -8,9 +8,9 @@ from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.optimizers.directions import direction_of
+from dlnsweep.settings.optimizers import HYPERPARAMETERS, OPTIMIZER_WORDS
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import raised
-from dlnsweep.settings.training import HYPERPARAMETERS, OPTIMIZER_WORDS
 
 # Of turned vectors of twelve numbers in float64, and of roots of sums of their squares.
 _ROUNDING = 1e-9

@@ -12,6 +12,7 @@ from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 from dlnsweep.settings.by_layer import ByLayer
 from dlnsweep.settings.flow import FLOW, NEEDS_OF_FLOW
 from dlnsweep.settings.layer_factors import not_one_a_layer, one_a_layer
+from dlnsweep.settings.optimizers import HYPERPARAMETERS, OPTIMIZER_WORDS
 from dlnsweep.settings.stop_when import StopWhen
 from dlnsweep.settings.words import Words
 
@@ -22,31 +23,6 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
-OPTIMIZER_WORDS = Words(
-    "gradient_descent",
-    "momentum",
-    "nesterov",
-    "adam",
-    "adamw",
-    "rmsprop",
-    "group_rmsprop",
-    "adagrad",
-    "adadelta",
-    "sign_descent",
-    "lion",
-    "adamax",
-    "nadam",
-    "amsgrad",
-    "radam",
-    "adabelief",
-    "yogi",
-    "novograd",
-    "lamb",
-    "adan",
-    "muon",
-)
-# Those of the family of Adam, which keep two averages.
-_ADAMS = ("adam", "adamw", "adamax", "nadam", "amsgrad", "radam", "lamb", "muon")
 # What the loss is if nothing else is said: what the network trains by.
 OF_NETWORK = "network"
 # The step rule that every network has; others are those of kinds of networks, which say them.
@@ -72,27 +48,6 @@ GENERIC_ONLY: dict[str, Any] = {
     "schedule": "constant",
     "minibatch_order": "replacement",
     **SWITCHES,
-}
-
-# Which optimizers read which hyperparameter; the others must not be given it.
-HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
-    "momentum": ("momentum", "nesterov"),
-    "beta1": (*_ADAMS, "lion", "adabelief", "yogi", "novograd"),
-    "beta2": (*_ADAMS, "adabelief", "yogi"),
-    "epsilon": (*_ADAMS, "rmsprop", "adan"),
-    "rmsprop_decay": ("rmsprop",),
-    "group_rmsprop_decay": ("group_rmsprop",),
-    "group_rmsprop_epsilon": ("group_rmsprop",),
-    "adadelta_decay": ("adadelta",),
-    "adadelta_epsilon": ("adadelta",),
-    "lion_beta2": ("lion",),
-    "adabelief_epsilon": ("adabelief",),
-    "yogi_epsilon": ("yogi",),
-    "novograd_beta2": ("novograd",),
-    "adan_beta1": ("adan",),
-    "adan_beta2": ("adan",),
-    "adan_beta3": ("adan",),
-    "muon_beta": ("muon",),
 }
 
 
@@ -261,7 +216,9 @@ class TrainingSettings(Settings):
             "network's (‖X‖); 1e300: only where it is not finite",
         ),
     ] = 1e6
-    momentum: Annotated[Fraction, Describe("traced", "momentum (momentum, nesterov)", "μ")] = 0.9
+    momentum: Annotated[
+        Fraction, Describe("traced", "momentum (momentum, nesterov, lars)", "μ")
+    ] = 0.9
     beta1: Annotated[
         Fraction, Describe("traced", "first-moment decay (adam and its like)", "β₁")
     ] = 0.9
@@ -314,6 +271,14 @@ class TrainingSettings(Settings):
             "β",
         ),
     ] = 0.95
+    optimism: Annotated[
+        NonNegative,
+        Describe("traced", "how far a step looks ahead (optimistic_gradient_descent and _adam)"),
+    ] = 1.0
+    trust_coefficient: Annotated[
+        Positive,
+        Describe("traced", "a layer's step over its norm, before the learning rate (lars)"),
+    ] = 1e-3
     prescription: Annotated[
         Literal["none", "theorem_2_3"],
         Describe(

@@ -13,10 +13,11 @@ from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
+from dlnsweep.settings.optimizers import HYPERPARAMETERS
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import bounded, did_you_mean, sentences, show
 from dlnsweep.settings.sizes import SIZES
-from dlnsweep.settings.training import HYPERPARAMETERS, UNIFORM, TrainingSettings
+from dlnsweep.settings.training import UNIFORM, TrainingSettings
 
 
 def check_arrays(

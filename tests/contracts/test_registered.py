@@ -23,7 +23,8 @@ from dlnsweep.networks.generic import losses
 from dlnsweep.networks.layered.initializers import INITIALIZERS
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.settings import Describe, Settings
-from dlnsweep.settings.training import OPTIMIZER_WORDS, TrainingSettings
+from dlnsweep.settings.optimizers import OPTIMIZER_WORDS
+from dlnsweep.settings.training import TrainingSettings
 
 MINE = '''
 """mine.py: an optimizer, an initializer, a loss, and a network that uses them."""
@@ -405,10 +406,6 @@ def decides(training):
     return optax.identity() if training.learning_rate > 1 else optax.scale_by_adam()
 
 
-def decayed(training, direction):
-    return optax.chain(direction, optax.add_decayed_weights(training.weight_decay))
-
-
 OPTIMIZERS = {
     "wide": stateless(lambda x: x.astype(jnp.float32)),
     "thin": stateless(lambda x: x[:1]),
@@ -420,12 +417,8 @@ OPTIMIZERS = {
     "spreads": lambda training: optax.scale_by_yogi(),
     "asks": lambda training: optax.scale_by_polyak(),
     # What the guide names of optax.
-    "nadamw": lambda training: decayed(training, optax.scale_by_adam(nesterov=True)),
-    "adamaxw": lambda training: decayed(training, optax.scale_by_adamax()),
-    "lars": lambda training: optax.chain(optax.scale_by_trust_ratio(), optax.trace(0.9)),
-    "sm3": lambda training: optax.scale_by_sm3(training.momentum),
-    "adafactor": lambda training: optax.scale_by_factored_rms(),
-    "optimistic": lambda training: optax.scale_by_optimistic_gradient(),
+    "adafactor": lambda training: optax.scale_by_factored_rms(decay_rate=training.momentum),
+    "rprop": lambda training: optax.scale_by_rprop(1.0),
 }
 INITIALIZERS = {
     "turned": lambda shape, key: [w.T for w in good(shape, key)],
@@ -436,7 +429,7 @@ INITIALIZERS = {
     "full": good,
 }
 for name, direction in OPTIMIZERS.items():
-    reads = ("momentum",) if name == "sm3" else ()
+    reads = ("momentum",) if name == "adafactor" else ()
     dlnsweep.register_optimizer(
         dlnsweep.Optimizer(name, direction, reads=reads, paddable=name == "spreads"))
 for name, draw in INITIALIZERS.items():

@@ -23,7 +23,7 @@ from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import purpose_key, step_keys
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.problems.population import Teacher
-from dlnsweep.settings.training import OPTIMIZER_WORDS
+from dlnsweep.settings.optimizers import OPTIMIZER_WORDS
 from dlnsweep.spec.sweep import Sweep
 
 # Its types are wrong.

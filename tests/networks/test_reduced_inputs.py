@@ -25,8 +25,8 @@ from dlnsweep.numerics.runtime import numerics
 from dlnsweep.optimizers.trial import why_not_optimizer
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.settings import Describe, Settings
+from dlnsweep.settings.optimizers import OPTIMIZER_WORDS
 from dlnsweep.settings.run_settings import RunSettings
-from dlnsweep.settings.training import OPTIMIZER_WORDS
 from dlnsweep.streams import gaussian
 
 # float64: sums of thirty terms in another order, over forty steps.
@@ -159,7 +159,8 @@ def test_what_is_not_the_same_on_the_span_is_refused():
         **given, training__optimizer="adam", record__observables=["loss", "l1_norm"]
     ) == [
         f"{WHY}; training.optimizer is 'adam', whose steps depend on the coordinates, entry by "
-        'entry: take one of gradient_descent, momentum, nesterov, group_rmsprop, or "generic".',
+        "entry: take one of gradient_descent, momentum, nesterov, group_rmsprop, "
+        'optimistic_gradient_descent, or "generic".',
         f"{WHY}; record.observables names 'l1_norm', which is of the inputs' own coordinates, as "
         'far as is known: leave it out, or take "generic".',
     ]

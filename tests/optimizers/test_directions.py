@@ -26,6 +26,7 @@ NUMBERS = {
     "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "lion_beta2": 0.9, "adabelief_epsilon": 1e-4,
     "yogi_epsilon": 1e-2, "novograd_beta2": 0.4, "weight_decay": 0.1,
     "adan_beta1": 0.9, "adan_beta2": 0.7, "adan_beta3": 0.95, "muon_beta": 0.8,
+    "momentum": 0.7, "optimism": 0.6, "trust_coefficient": 0.02,
 }  # fmt: skip
 
 
@@ -159,11 +160,61 @@ def muon(p, gradients, w):
         yield factor * (left * s) @ right + p.weight_decay * w
 
 
+def nadamw(p, gradients, w):
+    """Nadam, with the decay of arXiv:1711.05101."""
+    for direction in nadam(p, gradients, w):
+        yield direction + p.weight_decay * w
+
+
+def adamaxw(p, gradients, w):
+    """Adamax, with the decay of arXiv:1711.05101."""
+    for direction in adamax(p, gradients, w):
+        yield direction + p.weight_decay * w
+
+
+def optimistic_gradient_descent(p, gradients, w):
+    """arXiv:1711.00141, optimistic mirror descent; the first step is that of plain descent."""
+    last = gradients[0]
+    for g in gradients:
+        yield g + p.optimism * (g - last)
+        last = g
+
+
+def optimistic_adam(p, gradients, w):
+    """arXiv:1711.00141, Algorithm 1; the first step as Adam's."""
+    m, v, found = 0.0, 0.0, []
+    for t, g in enumerate(gradients, start=1):
+        m = p.beta1 * m + (1 - p.beta1) * g
+        v = p.beta2 * v + (1 - p.beta2) * g**2
+        found.append(m / (1 - p.beta1**t) / (np.sqrt(v / (1 - p.beta2**t)) + p.epsilon))
+        yield found[-1] + p.optimism * (found[-1] - found[max(t - 2, 0)])
+
+
+def sm3(p, gradients, w):
+    """arXiv:1901.11150, SM3-II with rows and columns as sets, and averaged directions."""
+    rows, columns = np.zeros((w.shape[0], 1)), np.zeros((1, w.shape[1]))
+    m = 0.0
+    for g in gradients:
+        squares = np.minimum(rows, columns) + g**2
+        rows = squares.max(axis=1, keepdims=True)
+        columns = squares.max(axis=0, keepdims=True)
+        m = p.beta1 * m + (1 - p.beta1) * g / np.sqrt(squares)
+        yield m
+
+
+def lars(p, gradients, w):
+    """arXiv:1708.03888, Algorithm 1; a constant learning rate, which may stand before the sum."""
+    m = 0.0
+    for g in gradients:
+        m = p.momentum * m + p.trust_coefficient * np.linalg.norm(w) / np.linalg.norm(g) * g
+        yield m
+
+
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
         sign_descent, lion, adamax, nadam, amsgrad, radam, adabelief, yogi, novograd, lamb, adan,
-        muon,
+        muon, nadamw, adamaxw, optimistic_gradient_descent, optimistic_adam, sm3, lars,
     )
 }  # fmt: skip
 

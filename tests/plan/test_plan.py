@@ -217,6 +217,8 @@ TRACED = {
     "training__adan_beta2": [0.1, 0.2],
     "training__adan_beta3": [0.1, 0.2],
     "training__muon_beta": [0.1, 0.2],
+    "training__optimism": [0.1, 0.2],
+    "training__trust_coefficient": [0.1, 0.2],
     "record__rank_threshold": [0.1, 0.2],
     "record__test_noise": [0.1, 0.2],
 }
@@ -253,6 +255,8 @@ OPTIMIZERS = {
     "adan_beta2": "adan",
     "adan_beta3": "adan",
     "muon_beta": "muon",
+    "optimism": "optimistic_adam",
+    "trust_coefficient": "lars",
 }
 
 

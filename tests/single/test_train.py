@@ -744,7 +744,8 @@ BAD_NUMBERS = [
         "optimizer is 'sgd'; it must be 'gradient_descent', 'momentum', 'nesterov', 'adam', "
         "'adamw', 'rmsprop', 'group_rmsprop', 'adagrad', 'adadelta', 'sign_descent', 'lion', "
         "'adamax', 'nadam', 'amsgrad', 'radam', 'adabelief', 'yogi', 'novograd', 'lamb', "
-        "'adan' or 'muon'.",
+        "'adan', 'muon', 'nadamw', 'adamaxw', 'optimistic_gradient_descent', 'optimistic_adam', "
+        "'sm3' or 'lars'.",
     ),
     ({"kernel": "fast"}, "kernel is 'fast'; it must be 'auto', 'dense' or 'reduced'."),
     ({"tolerance": 1}, "tolerance is 1; it must lie between 1e-9 and 0.1."),
@@ -772,7 +773,7 @@ BAD_NUMBERS = [
     (
         {"momentum": 0.9},
         "momentum is given, but gradient_descent does not use it; it belongs to momentum, "
-        "nesterov.",
+        "nesterov, lars.",
     ),
     (
         {"record_steps": []},

@@ -41,7 +41,8 @@ from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.settings.base import with_numbers
-from dlnsweep.settings.training import BY_LAYER, HYPERPARAMETERS, OF_NETWORK, TrainingSettings
+from dlnsweep.settings.optimizers import HYPERPARAMETERS
+from dlnsweep.settings.training import BY_LAYER, OF_NETWORK, TrainingSettings
 
 _NUMBERS = ("learning_rate", "weight_decay", "ema_decay", "flow_tolerance", *steps.NUMBERS)
 

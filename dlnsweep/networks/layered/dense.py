@@ -17,7 +17,8 @@ from dlnsweep.networks.layered.samples import Reduced
 from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.networks.test_samples import TestSamples
 from dlnsweep.numerics.lazy import jnp
-from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
+from dlnsweep.settings.optimizers import HYPERPARAMETERS
+from dlnsweep.settings.training import TrainingSettings
 
 # See `delay_for`.
 _DELAYED_ENTRIES = 400 * 400

@@ -29,7 +29,8 @@ from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.optimizers.directions import couples_decay, direction_of
 from dlnsweep.problems.losses import Fit
-from dlnsweep.settings.training import HYPERPARAMETERS, TrainingSettings
+from dlnsweep.settings.optimizers import HYPERPARAMETERS
+from dlnsweep.settings.training import TrainingSettings
 
 
 class Constants(NamedTuple):

@@ -1,0 +1,63 @@
+"""The optimizers' names, and which of them read which number of [training]."""
+
+from __future__ import annotations
+
+from dlnsweep.settings.words import Words
+
+OPTIMIZER_WORDS = Words(
+    "gradient_descent",
+    "momentum",
+    "nesterov",
+    "adam",
+    "adamw",
+    "rmsprop",
+    "group_rmsprop",
+    "adagrad",
+    "adadelta",
+    "sign_descent",
+    "lion",
+    "adamax",
+    "nadam",
+    "amsgrad",
+    "radam",
+    "adabelief",
+    "yogi",
+    "novograd",
+    "lamb",
+    "adan",
+    "muon",
+    "nadamw",
+    "adamaxw",
+    "optimistic_gradient_descent",
+    "optimistic_adam",
+    "sm3",
+    "lars",
+)
+# Those of the family of Adam, which keep two averages.
+_ADAMS = (
+    *("adam", "adamw", "adamax", "nadam", "amsgrad", "radam", "lamb", "muon"),
+    *("nadamw", "adamaxw", "optimistic_adam"),
+)
+
+# Which optimizers read which hyperparameter; the others must not be given it.
+HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
+    "momentum": ("momentum", "nesterov", "lars"),
+    "beta1": (*_ADAMS, "lion", "adabelief", "yogi", "novograd", "sm3"),
+    "beta2": (*_ADAMS, "adabelief", "yogi"),
+    "epsilon": (*_ADAMS, "rmsprop", "adan"),
+    "rmsprop_decay": ("rmsprop",),
+    "group_rmsprop_decay": ("group_rmsprop",),
+    "group_rmsprop_epsilon": ("group_rmsprop",),
+    "adadelta_decay": ("adadelta",),
+    "adadelta_epsilon": ("adadelta",),
+    "lion_beta2": ("lion",),
+    "adabelief_epsilon": ("adabelief",),
+    "yogi_epsilon": ("yogi",),
+    "novograd_beta2": ("novograd",),
+    "adan_beta1": ("adan",),
+    "adan_beta2": ("adan",),
+    "adan_beta3": ("adan",),
+    "muon_beta": ("muon",),
+    "optimism": ("optimistic_gradient_descent", "optimistic_adam"),
+    "trust_coefficient": ("lars",),
+}
