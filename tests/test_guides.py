@@ -146,13 +146,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a sweep file, and its results under two names."""
     place = tmp_path_factory.mktemp("guides")
     (place / "my_sweep.toml").write_text(SWEEP + FIGURE)
+    # As deep as the quickstart and of its sizes, but done sooner.
+    quick = (
+        (SWEEP + FIGURE).replace("my_sweep", "quickstart").replace("depth = 2", "depth = [2, 3]")
+    )
+    quick = quick.replace("measurement_dim = 4", "measurement_dim = 32")
+    quick = quick.replace("signal_dim = 8", "signal_dim = 64")
+    (place / "sweeps").mkdir()
+    (place / "sweeps" / "quickstart.toml").write_text(quick)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        for name in ("my_sweep", "quickstart"):
-            document: dict[str, Any] = tomllib.loads(SWEEP + FIGURE) | {"name": name}
-            if name == "quickstart":
-                document["record"]["weights"] = [0, 1000]
-                document["network"]["depth"] = [2, 3]
+        for name in ("my_sweep", "quickstart", "with_weights"):
+            document: dict[str, Any] = tomllib.loads(
+                SWEEP + FIGURE if name == "my_sweep" else quick
+            )
+            if name == "with_weights":
+                document |= {"name": name}
+                document["record"]["weights"] = "final"
             dlnsweep.run(Sweep.from_dict(document), workers=0)
     return place
 
