@@ -208,10 +208,23 @@ def _endings(results: Results, status: Status) -> Iterator[Section]:
         found = found[found["diverged"] > 0].rename(
             columns={"first_step": "first at step", "last_step": "last at step"}
         )
+        unbegun = int((done["diverged_step"][diverged] == 0).sum())
+        whys = []
+        if unbegun < diverged.sum():
+            whys.append(
+                "their error was not finite, or exceeded `training.divergence_factor` times its "
+                "start"
+            )
+        if unbegun:
+            # No step of theirs is to blame; see numerics/divergence.py.
+            whys.append(
+                f"{unbegun} of them at step 0, before any step: their targets are all zero, or "
+                "their data or start not finite or of a size whose squares the precision cannot "
+                "hold"
+            )
         lead = (
-            f"{diverged.sum()} of {len(done)} runs diverged: their error was not finite, or "
-            "exceeded `training.divergence_factor` times its start. They are frozen there and "
-            "enter no median."
+            f"{diverged.sum()} of {len(done)} runs diverged: {'; '.join(whys)}. They are frozen "
+            "there and enter no median."
         )
         yield Section("diverged", "Divergence", lead, (table_of(found, "Where runs diverged"),))
 

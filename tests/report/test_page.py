@@ -10,6 +10,7 @@ import tomllib
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import report_samples as samples
@@ -265,6 +266,27 @@ def test_a_damaged_receipt_is_told_and_the_rest_shown(
     assert any("2 of 12 runs diverged" in text for text in page.texts["p"])
     card = dlnsweep.open_results(root)._repr_html_()
     assert "1 receipt; `dlnsweep verify` tells what to do" in card
+
+
+def test_runs_that_diverged_before_any_step_have_their_own_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = dlnsweep.open_results(folder)
+    status = results.store.status()
+    runs = results.runs(unused=True)
+    grown, unbegun = "exceeded `training.divergence_factor`", "targets are all zero"
+
+    def told(steps: list[int]) -> str:
+        made: Any = runs.copy()
+        made.loc[made["status"] == "diverged", "diverged_step"] = steps
+        monkeypatch.setattr(type(results), "runs", lambda *_, **__: made)
+        (section,) = content._endings(results, status)
+        return section.lead
+
+    assert (grown in told([3, 3]), unbegun in told([3, 3])) == (True, False)
+    assert (grown in told([0, 0]), unbegun in told([0, 0])) == (False, True)
+    assert grown in told([0, 3])
+    assert "; 1 of them at step 0, before any step: their targets" in told([0, 3])
 
 
 def test_claims_of_many_runs_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
