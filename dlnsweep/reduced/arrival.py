@@ -7,9 +7,11 @@ rounding, and what moves it is nothing then.
 
 A saddle looks the same where what will leave it is less than what is looked at. Off a minimum whose
 residual is held by weight decay, c ||Phi|| ~ lambda, a part of which both layers of two are small
-grows by eta (c s - lambda) a step, s the largest singular value of Phi Y^T; with more layers it
-grows as a power of itself, below which it decays. So s is looked at, too, and other saddles than
-these have a residual that moves.
+grows by eta (c s - lambda) a step, s the largest singular value of Phi Y^T. So s is looked at, too.
+Of L layers a part of which all are as small as epsilon grows by eta (c s epsilon^(L-2) - lambda) a
+step: what is less than what is looked at decays where that is negative for the largest of those
+epsilon, and what is more was seen to move. Where some of its layers are larger, these are held by
+nothing and only decay, which was seen, too. Other saddles than these have a residual that moves.
 """
 
 from __future__ import annotations
@@ -68,10 +70,12 @@ def has_arrived(descent: Descent, before: Place, now: Place, residual: Matrix) -
     change = abs(now.residual_norm - before.residual_norm)
     if not change <= _STILL * now.residual_norm + _ROUNDING * targets:
         return False
-    if len(now.corrections) == 2:
-        pull = descent.data_fit_scale * residual * descent.inputs
-        if not np.linalg.norm(pull, 2) <= (1 + _HELD) * descent.weight_decay:
-            return False
+    pull = float(np.linalg.norm(descent.data_fit_scale * residual * descent.inputs, 2))
+    size = np.sqrt(sum(float(np.sum(matrix**2)) for matrix in now.corrections))
+    depth = len(now.corrections)
+    growth = pull * (LEFT * size) ** (depth - 2) if depth > 1 else 0.0
+    if not growth <= (1 + _HELD) * descent.weight_decay:
+        return False
     return moved(before.corrections, now.corrections) <= LEFT * -float(np.expm1(-passed))
 
 

@@ -78,8 +78,8 @@ def test_runs_of_any_length_take_as_many_steps_and_jumps_as_those_that_have_arri
     )
 
 
-def descent(decay, *, momentum=0.0):
-    return Descent(np.ones(2), np.eye(2), np.full(2, 0.1), decay, 1.0, momentum=momentum)
+def descent(decay, *, momentum=0.0, depth=2):
+    return Descent(np.ones(2), np.eye(2), np.full(depth, 0.1), decay, 1.0, momentum=momentum)
 
 
 def test_arrived_is_what_moves_no_more_for_a_decays_time():
@@ -104,6 +104,21 @@ def test_arrived_is_what_moves_no_more_for_a_decays_time():
     # A part that both layers lack, and that will grow: where two of two singular values are
     # learned, weight decay holds both at lambda.
     assert not arrives(residual=np.diag([-1e-3, -1.0]))
+
+
+@pytest.mark.parametrize(("decay", "wanted"), [(1e-3, True), (1e-11, False)])
+def test_of_three_layers_small_parts_grow_only_where_decay_is_smaller_still(decay, wanted):
+    """From the largest epsilon that is overlooked on, 1e-10 of weights of size 2.4."""
+    weights = [np.eye(2)] * 3
+    # A part that all layers lack, and whose pull is 1.
+    residual = np.diag([-decay, -1.0])
+    before, now = (Place(time, weights, 1.0) for time in (0.0, 5 / decay))
+    assert has_arrived(descent(decay, depth=3), before, now, residual) == wanted
+
+
+def test_a_single_layer_has_no_saddle():
+    before, now = (Place(time, [np.eye(2)], 1.0) for time in (0.0, 5e3))
+    assert has_arrived(descent(1e-3, depth=1), before, now, -np.eye(2))
 
 
 def test_without_weight_decay_arrived_is_a_residual_of_rounding():
