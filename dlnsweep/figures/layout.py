@@ -32,6 +32,7 @@ from dlnsweep.figures.labels import (
     with_symbol,
 )
 from dlnsweep.figures.legends import put_legend
+from dlnsweep.figures.lines import LINE_HEIGHT, break_x_labels, break_y_labels, broken_lines
 from dlnsweep.figures.measure import renderer, text_width
 from dlnsweep.figures.promised import promise_note
 from dlnsweep.figures.statistics import (
@@ -45,12 +46,10 @@ from dlnsweep.figures.statistics import (
 from dlnsweep.settings.figure_look import WIDTHS, Framed
 from dlnsweep.settings.flow import FLOW
 from dlnsweep.settings.training import OF_NETWORK, SWITCHES
-from dlnsweep.spec.figures.wording import drawable, plain, words_of_text
+from dlnsweep.spec.figures.wording import drawable, plain
 from dlnsweep.theory.prescription import HOW, SETS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.4, 6.9
-# What is left of a panel's share of the width beside its own vertical axis.
-_PANEL_SHARE = 0.7
 # Of a setting that varies with another one, so many values are written out.
 _MOST_LISTED = 8
 # Settings that are words: the usual one, which goes without saying, and what to say after another.
@@ -62,7 +61,7 @@ _WORDS = {
     "training.schedule": ("constant", " schedule"),
     "sweep.warm_start": ("", " as initial weights"),
 }
-MARGIN, LINE_HEIGHT = 0.05, 1.35
+MARGIN = 0.05
 # A row of panels with its labels needs so much, in inches.
 _LEAST_ROW = 1.2
 
@@ -111,8 +110,8 @@ def finish(
     source = drawable(str(results.sweep.get("source") or "")) if keys.source and title else ""
     large, little = looks.title_size(), looks.small_size()
     black = str(matplotlib.rcParams["text.color"])
-    above = [(line, large, black) for line in _broken(figure, [title], large, width)]
-    above += [(line, little, looks.GREY) for line in _broken(figure, [source], little, width)]
+    above = [(line, large, black) for line in broken_lines(figure, [title], large, width)]
+    above += [(line, little, looks.GREY) for line in broken_lines(figure, [source], little, width)]
     small = [
         constants(selection),
         [*notes, *promise_note(results, keys, selection), *counts(selection, left_out)],
@@ -123,9 +122,9 @@ def finish(
     below = [
         (line, little, looks.GREY)
         for chunks, between in zip(small if keys.footer else (), (",  ", " · "), strict=False)
-        for line in _broken(figure, chunks, little, width, between)
+        for line in broken_lines(figure, chunks, little, width, between)
     ]
-    broken = _break_x_labels(figure)
+    broken = break_x_labels(figure)
     box = put_legend(figure, *legend, width, getattr(keys, "legend", None))
     legend_height = 0.0
     if box is not None:
@@ -144,6 +143,7 @@ def finish(
     assert isinstance(engine, ConstrainedLayoutEngine)
     panels_height = height - header - footer - legend_height
     engine.set(rect=(0, footer / height, 1, panels_height / height))
+    break_y_labels(figure, panels_height - broken)
     _stack(figure, above, height - MARGIN / 2, height)
     _stack(figure, below, footer - MARGIN, height)
     if box is not None:
@@ -333,43 +333,6 @@ def hide(axes: Sequence[Axes]) -> None:
     """Blank the panels that have nothing to show."""
     for ax in axes:
         ax.set_axis_off()
-
-
-def _break_x_labels(figure: Figure) -> float:
-    """Break labels below the panels that are wider than these, lest the figure's edge cut them.
-
-    Returns:
-        The height of the lines that were added, in inches.
-    """
-    added: dict[int, float] = {}
-    for ax in figure.axes:
-        spec, label = ax.get_subplotspec(), ax.xaxis.label
-        if spec is None or not label.get_text():
-            continue
-        room = _PANEL_SHARE * figure.get_figwidth() / spec.get_gridspec().ncols
-        size = float(label.get_fontsize())
-        lines = _broken(figure, [label.get_text()], size, room)
-        if len(lines) > 1:
-            label.set_text("\n".join(lines))
-            row, more = spec.rowspan.start, (len(lines) - 1) * size * LINE_HEIGHT / 72
-            added[row] = max(added.get(row, 0.0), more)
-    return sum(added.values())
-
-
-def _broken(
-    figure: Figure, chunks: Sequence[str], size: float, width: float, between: str = " "
-) -> list[str]:
-    """Return the chunks joined to lines that fit the width (in inches)."""
-    lines: list[str] = []
-    for chunk in filter(None, chunks):
-        joined = lines[-1] + between + chunk if lines else chunk
-        if lines and text_width(figure, joined, size) <= width:
-            lines[-1] = joined
-        elif len(words := words_of_text(chunk)) > 1 and text_width(figure, chunk, size) > width:
-            lines += _broken(figure, words, size, width)
-        else:
-            lines.append(chunk)
-    return lines
 
 
 def _stack(

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from figure_samples import make_tables
+from figure_samples import DECAY, make_tables
 from matplotlib.figure import Figure
 
 from dlnsweep.contracts.figure import read_figure
@@ -149,3 +149,30 @@ def test_signs_of_labels_are_no_hyphens():
         # In mathematics a hyphen is set as the sign.
         words = re.sub(r"\$[^$]*\$", "", label)
         assert not re.search(r"(?:^|[\s(^])-(?:[\s\dA-Za-z]|$)|\d-\d", words), label
+
+
+LONG = "the relative error of the network on its own training samples, and this is said at length"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"kind": "curves", "y": "loss", "hue": DECAY},
+        {"kind": "curves", "y": "loss", "hue": DECAY, "height_inches": 2.6},
+        {"kind": "curves", "y": "loss", "row_by": "network.depth"},
+        {"kind": "heatmap", "x": DECAY, "y": "network.depth", "value": "loss", "value_label": LONG},
+    ],
+)
+def test_long_labels_stay_within_the_figure(keys: dict[str, Any]) -> None:
+    figure = drawn(make_tables(), **keys, x_label=LONG, y_label=LONG)
+    figure.draw_without_rendering()
+    labels = [label for ax in figure.axes for label in (ax.xaxis.label, ax.yaxis.label)]
+    long = [each for each in labels if each.get_text().replace("\n", " ") == LONG]
+    assert len(long) >= 2
+    for label in long:
+        box = label.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+        # Nor do they cover what stands above the panels and below.
+        for text in figure.texts:
+            assert not box.overlaps(text.get_window_extent())
