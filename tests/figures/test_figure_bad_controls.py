@@ -190,3 +190,23 @@ def test_python_is_told_the_same(rc: dict[str, Any], sentence: str, tmp_path: Pa
     samples.commit(store, 0)
     with pytest.raises(SpecError, match=rf"^figure\.rc has {sentence}"):
         open_results(store.root).figure(y="error", rc=rc)
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ({"kind": "curves", "y": "loss", "hue": DECAY, "legend": "right"}, "a legend"),
+        ({"kind": "curves", "y": "loss", "hue": DECAY, "legend": "bar"}, "a colour bar"),
+        ({"kind": "heatmap", "x": DECAY, "y": DEPTH, "value": "loss"}, "a colour bar"),
+    ],
+)
+def test_a_figure_too_narrow_for_what_stands_beside_its_panel_is_refused(
+    keys: dict[str, Any], what: str
+) -> None:
+    sentence = f"is 2, too narrow for one panel and {what}; give 2.5 or more"
+    with pytest.raises(SpecError, match=sentence):
+        draw(make_tables(), read_figure({**keys, "width_inches": 2.0}))
+    # Warnings are errors: at the least width the layout does not collapse.
+    figure = draw(make_tables(), read_figure({**keys, "width_inches": 2.5}))
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width * 2.5 > 0.4

@@ -25,7 +25,7 @@ LEAST_COLUMN = 1.5
 MOST_PIXELS = 100_000_000
 # Of a sweep with more combinations than these a step that nobody records is found by drawing.
 _MOST_SCHEDULES = 100
-_ROW_INCHES, _AROUND_INCHES, _PAGE_INCHES = 2.2, 1.5, 6.9
+_ROW_INCHES, _AROUND_INCHES, _PAGE_INCHES, _BESIDE_INCHES = 2.2, 1.5, 6.9, 1.0
 
 
 def check_values(figure: Any, values: Values) -> Iterator[str]:
@@ -155,11 +155,17 @@ def _size(figure: Any, kind: FigureKind, values: Values) -> Iterator[str]:
     given = figure.width_inches
     if getattr(figure, "width", None):
         given = WIDTHS[figure.width]
-    if given is not None and given < columns * LEAST_COLUMN:
+    # What stands at the right of all panels takes its width from theirs.
+    legend = getattr(figure, "legend", None)
+    beside = {"right": "a legend", "bar": "a colour bar"}.get(str(legend), "")
+    beside = "a colour bar" if kind.name == "heatmap" else beside
+    least = columns * LEAST_COLUMN + (_BESIDE_INCHES if beside else 0)
+    if given is not None and given < least:
         key = "width_inches" if figure.width_inches else f"width = '{figure.width}'"
         yield (
-            f"{key} is {given:g}, too narrow for {columns} panels beside each "
-            f"other; give {columns * LEAST_COLUMN:g} or more."
+            f"{key} is {given:g}, too narrow for "
+            f"{'one panel' if columns == 1 else f'{columns} panels beside each other'}"
+            f"{f' and {beside}' if beside else ''}; give {least:g} or more."
         )
     width = given or _PAGE_INCHES
     height = figure.height_inches or rows * _ROW_INCHES + _AROUND_INCHES
