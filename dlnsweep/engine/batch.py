@@ -23,6 +23,8 @@ from dlnsweep.engine.programs import PROGRAMS, Programs
 from dlnsweep.engine.rungs import train_jumping, why_not_kept
 from dlnsweep.engine.trained import Trained, joined
 from dlnsweep.engine.watch import Progress, Watch
+from dlnsweep.errors import Interrupted
+from dlnsweep.machine.stopping import asking
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.reduced.jumping.jumps import Pace
 from dlnsweep.reduced.lane import Lane, complete, left_its_rehearsal, outcome_of
@@ -48,7 +50,7 @@ def train_batch(
         shared: The settings that are no column.
         padded_width: The width of the arrays.
         on_progress: Called after every segment.
-        should_stop: Asked after every segment.
+        should_stop: Asked after every segment, and at every step of a pilot.
         journal: What an earlier process has done, and where to keep what this one does.
         begun: Where the runs stand, if not at step 0.
         given: Their initial weights, by name, (runs, ...); drawn by default.
@@ -197,7 +199,13 @@ def _train_reduced(
 
     for index in range(len(rows["seed"])):
         known = watch.journal.has_lane(index)
-        lane = watch.journal.lane(index, partial(prepare, index))
+        try:
+            with asking(watch.should_stop):
+                lane = watch.journal.lane(index, partial(prepare, index))
+        except Interrupted:
+            # With what stands in the journal.
+            watch.check()
+            raise
         hint = hint or lane.prepared.thresholds
         lanes.append(lane)
         reasons.append(reason_for(lane))

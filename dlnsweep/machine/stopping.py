@@ -1,4 +1,4 @@
-"""Ctrl-C and its like as a wish to stop, which is granted at the next segment."""
+"""Ctrl-C and its like as a wish to stop, granted at the next segment or step of a pilot."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 from dlnsweep.errors import Interrupted
@@ -21,6 +23,8 @@ POLITE = (
 )
 # So many wishes, the last of them a Ctrl-C, end at once.
 AT_ONCE = 3
+# Seconds in which a run that is being prepared may be finished, or all of that is lost.
+PATIENCE = 10.0
 FIRST = "stopping: every batch keeps how far it is"
 AGAIN = "still saving how far each batch is; a third Ctrl-C ends at once, without"
 
@@ -109,6 +113,42 @@ def delayed(should_stop: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
         if wishes[0] != signal.SIGINT:
             os.kill(os.getpid(), wishes[0])
         raise KeyboardInterrupt
+
+
+_asked: ContextVar[Callable[[], bool]] = ContextVar("_asked", default=lambda: False)
+
+
+@contextmanager
+def asking(should_stop: Callable[[], bool], seconds: float = PATIENCE) -> Iterator[None]:
+    """Have `end_if_wished` ask this, wherever it is called inside: deep in long arithmetic.
+
+    Args:
+        should_stop: Tells whether there is a wish.
+        seconds: So long after a wish what is going on may come to its own end, of which more is
+            kept.
+    """
+    since: list[float] = []
+
+    def overdue() -> bool:
+        if should_stop() and not since:
+            since.append(time.monotonic())
+        return bool(since) and time.monotonic() - since[0] >= seconds
+
+    token = _asked.set(overdue)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def end_if_wished() -> None:
+    """End what is going on, where that was wished some time ago; see `asking`.
+
+    Raises:
+        Interrupted: If it was.
+    """
+    if _asked.get()():
+        raise Interrupted("stopped")
 
 
 def write_error(sentence: str) -> None:

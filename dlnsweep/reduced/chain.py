@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
+from dlnsweep.machine.stopping import end_if_wished
 from dlnsweep.reduced.compiled import Compiled
 from dlnsweep.reduced.layers import Layers, Matrix
 from dlnsweep.reduced.merged import Merged
@@ -201,7 +202,11 @@ class Chain:
             steps: The length of the advance.
             stages: See above.
             times: So many such advances, one after the other; only of one stage at most.
+
+        Raises:
+            Interrupted: If that was wished (`stopping.asking`).
         """
+        end_if_wished()
         rates, norms = self.descent.rates, list[float]()
         if stages > MOST_TABLED:
             return self._recur(steps, stages)
@@ -230,6 +235,7 @@ class Chain:
         before, now = start, start
         first: list[np.ndarray] = []
         for j in range(1, stages + 1):
+            end_if_wished()
             changes = [
                 length * speed * change
                 for speed, change in zip(

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,12 +26,14 @@ from dlnsweep.errors import Interrupted, StoreError
 from dlnsweep.execution.events import Event
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.execution.workers import worker
+from dlnsweep.machine.stopping import asking
 from dlnsweep.networks.layered import kind as layered
 from dlnsweep.numerics.code import ROOMS_OF_NUMBERS
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.reduced import lane as lanes
 from dlnsweep.reduced import prepare as prepare_module
 from dlnsweep.reduced import program as reducing
+from dlnsweep.reduced.chain import Chain
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.store import Store
 from dlnsweep.store.packing import PackError, is_intact, pack, unpack
@@ -226,6 +229,42 @@ def test_reduced_runs_that_jump_in_pieces() -> None:
     assert len(kept) > 2 + 4
     assert sorted(told) == told
     assert steps - len(kept) - len(at_once) <= told[-1] <= steps
+
+
+def test_a_run_that_is_being_prepared_ends_at_a_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some time after it; and what was prepared before is kept."""
+    plan = plan_of(
+        network={"width": 40},
+        training={"learning_rate": 0.03, "weight_decay": 1e-3, "num_steps": 20_000},
+        sweep={"seeds": 2, "kernel": "reduced"},
+    )
+    prepared: list[int] = []
+    wishes: list[bool] = []
+    kept: list[bytes] = []
+    own = Chain.advance
+
+    def advance(self: Any, *arguments: Any, **options: Any) -> Any:
+        # In the middle of the second run's pilot.
+        if prepared and not wishes:
+            wishes.append(True)
+        return own(self, *arguments, **options)
+
+    def lane(self: Any, index: int, make: Any) -> Any:
+        if index == 1:
+            prepared.append(index)
+        return kept_lane(self, index, make)
+
+    kept_lane = Journal.lane
+    monkeypatch.setattr(Journal, "lane", lane)
+    monkeypatch.setattr(Chain, "advance", advance)
+    journal = Journal(None, lambda state: kept.append(pack(state, KINDS)))
+    # It is given no time to come to its own end.
+    monkeypatch.setattr(batch, "asking", partial(asking, seconds=0.0))
+    with pytest.raises(Interrupted):
+        train(plan, should_stop=lambda: bool(wishes), journal=journal)
+    again = Journal(unpack(kept[-1], KINDS), None)
+    assert again.has_lane(0)
+    assert not again.has_lane(1)
 
 
 # The file.
