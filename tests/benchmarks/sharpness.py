@@ -3,19 +3,21 @@
 The tanh network of tests/samples/own_networks.py (d = 20, m = 10, k = 64) by the generic way and by
 vector instructions, which take the same records beside quicker steps, trained twice: with records
 of the loss alone, and of the sharpness beside it. A record's cost is counted in steps: 60 records,
-log-spaced, may take 20 % of 10^5 steps, 333 steps each. Time is that on a core, which other
-programs hardly change.
+log-spaced, may take 20 % of 10^5 steps, 333 steps each. Time is that of one core, to which the
+process is pinned.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from dlnsweep.numerics.runtime import usable_cores
 from tests.benchmarks.own_network import PLUGIN, document
 from tests.benchmarks.tables import Table, machine, verdict
 from tests.benchmarks.timing import in_turns
@@ -59,6 +61,9 @@ def main() -> int:
     arguments = parser.parse_args()
     dlnsweep.load_plugin(PLUGIN)
     where = machine()
+    if hasattr(os, "sched_setaffinity"):
+        # As workers are: else threads of XLA's that wait for each other are counted, too.
+        os.sched_setaffinity(0, {usable_cores()[-1]})
     print(where, flush=True)
     few, steps, rounds = (100, 300, 1) if arguments.quick else (2000, 20000, 5)
     table = Table(
