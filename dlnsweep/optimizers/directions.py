@@ -105,6 +105,8 @@ def _optimistic(settings: TrainingSettings) -> GradientTransformation:
 
 
 def _lars(settings: TrainingSettings) -> GradientTransformation:
+    # The learning rate multiplies the sum, as in momentum; published it is in the sum, which is the
+    # same while it is constant.
     ratio = optax.scale_by_trust_ratio(trust_coefficient=settings.trust_coefficient)
     return optax.chain(ratio, _heavy_ball(settings, nesterov=False))
 

@@ -36,8 +36,6 @@ _FINEST = 1e-13
 # The logarithm of what is left of oscillations where steps along the flow may begin, and of how
 # slowly they fade at most in a forecast.
 _STILL, _SLOWEST = float(np.log(SETTLED)), float(np.log(0.99))
-# Why a pilot gives up whose steps are those of gradient descent.
-DIVERGED = "the pilot run diverged"
 # So many short steps come before a checkpoint; see `_relax`.
 _RELAXING = 12
 
@@ -310,7 +308,8 @@ class Pilot:
             # Gradient descent itself, or what is to follow it: where a saddle is left a step along
             # the flow may be too long for what rises within it.
             self.strayed = any(part.stages for part in self.schedule)
-            self.refusal = "a long step of the pilot diverged" if self.strayed else DIVERGED
+            what = "a long step of the pilot" if self.strayed else "the pilot run"
+            self.refusal = f"{what} diverged"
             return output
         residual = output - chain.descent.targets
         self.residual_norm = float(np.linalg.norm(residual))
