@@ -56,6 +56,11 @@ def value_label(name: str, network: NetworkKind | None, at: Any) -> str:
     return f"step of the least {label.partition(' $')[0]}" if at == "argmin" else label
 
 
+def over_label(label: str, setting: str) -> str:
+    """Return the label of an observable that is divided by a setting: its words, and by what."""
+    return f"{label.partition(' $')[0]} over {setting_name(setting)}"
+
+
 def told_conditions(conditions: Sequence[Any]) -> str:
     """Return conditions of success in words: "loss < $10^{-3}$ and test error < 0.1"."""
     return " and ".join(

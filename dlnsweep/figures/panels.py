@@ -15,7 +15,13 @@ from matplotlib.lines import Line2D
 
 from dlnsweep.contracts.network import NetworkKind
 from dlnsweep.figures import layout, legends, looks, style
-from dlnsweep.figures.labels import format_settings, network_among, value_label, with_symbol
+from dlnsweep.figures.labels import (
+    format_settings,
+    network_among,
+    over_label,
+    value_label,
+    with_symbol,
+)
 from dlnsweep.figures.measure import top_for_notes
 from dlnsweep.figures.overlays import Overlay
 from dlnsweep.figures.seen import is_seen, mark_isolated, seen_overlays, set_apart
@@ -362,6 +368,8 @@ def _label_y(
     for index, panel in enumerate(panels):
         if index % shape[1] == 0 or panels[index - 1].observable != panel.observable:
             usual = value_label(panel.observable, network, getattr(keys, "at", None))
+            if panel.observable in getattr(keys, "over_x", ()):
+                usual = over_label(usual, getattr(keys, "x", ""))
             panel.ax.set_ylabel(layout.y_label(keys, panel.observable, usual))
         else:
             panel.ax.tick_params(axis="y", which="both", labelleft=False)

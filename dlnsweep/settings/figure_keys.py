@@ -56,8 +56,8 @@ def _read_names(value: Any) -> Any:
     return tuple(value)
 
 
-def _read_theory(value: Any) -> Any:
-    # No formula is as good as any.
+def _read_any_names(value: Any) -> Any:
+    # None is as good as any.
     return () if value in ([], ()) else _read_names(value)
 
 
@@ -96,7 +96,8 @@ def _read_quantiles(value: Any) -> Any:
 # turn TOML's lists, which strict settings would refuse, into tuples.
 Names = Annotated[tuple[str, ...], BeforeValidator(_read_names)]
 OwnNames = Annotated[dict[str, str], BeforeValidator(read_texts)]
-Theory = Annotated[tuple[str, ...], BeforeValidator(_read_theory)]
+Observables = Annotated[tuple[str, ...], BeforeValidator(_read_any_names)]
+Theory = Annotated[tuple[str, ...], BeforeValidator(_read_any_names)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Quantiles = Annotated[tuple[Fraction, Fraction], BeforeValidator(_read_quantiles)]
 End = Annotated[float | dict[str, float] | None, BeforeValidator(_read_end)]

@@ -19,6 +19,7 @@ from dlnsweep.settings.figure_keys import (
     Levels,
     Marks,
     Names,
+    Observables,
     Panelled,
     Scale,
     Theory,
@@ -70,6 +71,20 @@ class FinalFigure(Banded):
         Levels,
         outside("values of y to mark by dashed lines: { at = ..., label = ..., panel = ... }"),
     ] = ()
+    over_x: Annotated[
+        Observables,
+        outside(
+            "observables of y to divide by the value of x, formulas with them: what is "
+            "proportional to it is level then, and small differences can be seen"
+        ),
+    ] = ()
+    dodge: Annotated[
+        bool,
+        outside(
+            "shift the points of curves sideways, each a little, so that bars which lie on each "
+            "other can be told apart"
+        ),
+    ] = False
 
 
 class HeatmapFigure(Framed):

@@ -92,7 +92,8 @@ class Hover:
         places = levels(self.selection.runs, name)
         if not is_ordered(places) or None in places:
             return words(with_symbol(name, format_settings(name, places)[round(x)]))
-        return words(with_symbol(name, format_value(x)))
+        # Points may stand a little aside.
+        return words(with_symbol(name, format_value(min(places, key=lambda at: abs(at - x)))))
 
     def cells(self, cells: np.ndarray) -> dict[str, Any]:
         """Return the texts of a heatmap's cells."""
@@ -172,6 +173,8 @@ class Hover:
         # Levels have None for what a run does not use, columns of numbers NaN.
         at = [None if is_blank(each) else each for each in at]
         x = [float(each) if numbers else float(places.index(each)) for each in at]
+        if name in getattr(self.settings, "over_x", ()):
+            values = values / x
         rows = chosen.to_dict("records")
         texts = [self._text(run, row) for run, row in zip(chosen.index, rows, strict=True)]
         colours = [self._look(row)["color"] for row in rows]

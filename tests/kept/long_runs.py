@@ -209,6 +209,9 @@ def _vanishing() -> Iterator[Statement]:
             slopes = [a / b for a, b in zip(found[4:], decays[4:], strict=True)]
             assert max(slopes) < 1.2 * min(slopes)
     assert max(rows.where(**{"network.depth": 2}).column("ratio_deviation")) < 1e-6
+    # And of the figure: of three layers it bends at the largest two.
+    bends = [each > 2e-3 for each in rows.where(**{"network.depth": 3}).column("ratio_deviation")]
+    assert bends == [False] * 6 + [True] * 2
 
 
 def _once_more() -> Iterator[Statement]:

@@ -31,6 +31,8 @@ from dlnsweep.figures.statistics import (
     Results,
     Selection,
     Summary,
+    as_array,
+    column_of,
     is_ordered,
     levels,
     matches,
@@ -51,6 +53,9 @@ from dlnsweep.settings.at import words
 from dlnsweep.settings.figure_keys import shown_by
 from dlnsweep.settings.figures import FinalFigure
 
+# Of numbers points are shifted by so much of what those of words are.
+_ASIDE = 0.4
+
 
 @of_selected_runs
 def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Figure:
@@ -62,7 +67,9 @@ def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Fig
     places = levels(selection.runs, keys.x)
     numeric = is_ordered(places) and None not in places
     ends = (min(places), max(places)) if numeric else (-0.5, len(places) - 0.5)
+    overlays = [_divided(each, keys) for each in overlays]
     overlays = [*overlays, *_levels(keys, np.array(ends, dtype=float))]
+    log = numeric and style.is_log(keys.x_scale, np.array(places, dtype=float))
     per_panel: list[list[Summary]] = []
     shares: list[list[Shares]] = []
     drawn: list[Overlay] = []
@@ -70,13 +77,20 @@ def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Fig
     lost: list[tuple[Any, np.ndarray, Curve]] = []
     for panel in grid.panels:
         value = records.per_run(panel.observable, keys.at)
+        if panel.observable in keys.over_x:
+            value = value / as_array(column_of(selection.used, keys.x))
         missing = max(missing, int(np.isnan(value).sum()))
         shown = []
         shares.append([])
         for curve in groups(keys, selection, grid, panel, lost=True):
             runs = curve.runs
-            shift = 0.0 if numeric else _dodge(curve.number, grid.num_curves)
-            x = np.array(places, dtype=float) if numeric else np.arange(len(places)) + shift
+            shift = _dodge(curve.number, grid.num_curves)
+            if not numeric:
+                x = np.arange(len(places)) + shift
+            elif keys.dodge:
+                x = _shifted(np.array(places, dtype=float), shift, log)
+            else:
+                x = np.array(places, dtype=float)
             members = [runs & matches(selection.used, keys.x, place) for place in places]
             gone = [num_diverged(selection, {**curve.where, keys.x: place}) for place in places]
             # A place without a run left has no point.
@@ -109,6 +123,7 @@ def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Fig
         *band_note(keys, [summary for shown in per_panel for summary in shown], "bars"),
         *layout.not_shown(selection, keys.x, *shown_by(keys).values()),
         *missing_note(missing),
+        *(["points beside each other: the same value"] if keys.dodge and numeric else []),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_points),
         *([RAN_OUT] if capped else []),
@@ -196,6 +211,24 @@ def _draw_bars(panel: Panel, summary: Summary, curve: Curve, joined: bool) -> Li
 def _dodge(index: int, count: int) -> float:
     """Return how far to shift a group of words sideways, so that error bars do not overlap."""
     return 0.0 if count < 2 else 0.5 * (index / (count - 1) - 0.5)
+
+
+def _shifted(places: np.ndarray, shift: float, log: bool) -> np.ndarray:
+    """Return where points stand that are shifted sideways, by a share of the least distance."""
+    if len(places) < 2:
+        return places
+    if not log:
+        return places + _ASIDE * shift * np.min(np.diff(places))
+    # A zero stands at the left edge of a logarithmic axis, and stays there.
+    positive = places[places > 0]
+    apart = np.min(np.diff(np.log(positive))) if len(positive) > 1 else 0.0
+    return places * np.exp(_ASIDE * shift * apart)
+
+
+def _divided(overlay: Overlay, keys: FinalFigure) -> Overlay:
+    if overlay.observable not in keys.over_x or overlay.vertical:
+        return overlay
+    return replace(overlay, y=overlay.y / overlay.x)
 
 
 def _scale_x(panel: Panel, keys: FinalFigure, places: list[Any], numeric: bool) -> None:
