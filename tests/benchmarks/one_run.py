@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.hooks import Hooks
 from tests.benchmarks.tables import Table, machine
 
 # What is told by itself, and what stands for it: modules and functions.
@@ -40,36 +41,14 @@ def timed(arguments: list[str]) -> dict[str, float]:
         importlib.import_module(f"dlnsweep.{module}")
     # Imported when first used.
     importlib.import_module("jax")
-    found = {"start Python, import": time.process_time()} | dict.fromkeys(PARTS, 0.0)
-    inside: list[float] = []
-
-    def told(name: str, function: Any) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            inside.append(0.0)
-            before = time.process_time()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                whole = time.process_time() - before
-                found[name] += whole - inside.pop()
-                if inside:
-                    inside[-1] += whole
-
-        return call
-
-    for name, places in PARTS.items():
-        for place in places:
-            module, _, path = place.partition(":")
-            owner: Any = importlib.import_module(f"dlnsweep.{module}")
-            *classes, function = path.split(".")
-            for each in classes:
-                owner = getattr(owner, each)
-            setattr(owner, function, told(name, getattr(owner, function)))
+    found = {"start Python, import": time.process_time()}
+    hooks = Hooks(PARTS)
     executables = importlib.import_module("dlnsweep.numerics.executables")
     sys.argv = ["dlnsweep", *arguments]
     with executables.keeping_whole(began), contextlib.suppress(SystemExit):
         importlib.import_module("dlnsweep.cli.outermost").main()
     whole = time.process_time()
+    found |= hooks.seconds
     return found | {"all else: plan, files": whole - sum(found.values()), "whole": whole}
 
 
