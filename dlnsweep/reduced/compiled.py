@@ -7,7 +7,7 @@ the next their sizes and addresses grow by as much as a stage keeps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from dlnsweep.reduced.layers import Layers, Matrix, diagonal_of
 from dlnsweep.reduced.tableau import Tableau, decaying
 from dlnsweep.simd.memory import empty
-from dlnsweep.simd.products import VECTOR, Kind, operation, run
+from dlnsweep.simd.products import FIELDS, VECTOR, Kind, operation, ready
 
 _BYTES = 8
 # A number of a table, or what it is at first and what a round adds; where rows lie and how long
@@ -67,15 +67,18 @@ class Compiled:
         # Where every G_j is diagonal M_j and N_j are made of D_j anew when a step ends, which takes
         # less than to add to them what is added to D_j.
         self._aligned = all(straight.ndim == 1 for straight, _ in self._mixed)
-        self._merging = np.zeros((0, 0), np.int64)
+        self._merging = np.zeros((0, 2 * len(FIELDS)), np.int64)
         if self._aligned:
             self._scales = np.array(layers.scales)
             self._forward = [_filled(a.T) for a in layers.forward]
             self._backward = [_filled(n) for n in layers.backward[1:]]
             self._ones = np.ones(_wide(outer[-1]))
             self._merging = np.array(self._put_together(), np.int64)
-        self._step = np.array([row for part in self._rows() for row in part], np.int64)
+        self._merge = ready(self._merging)
+        self._step = ready(np.array([row for part in self._rows() for row in part], np.int64))
         self._end = np.array(self._adding(), np.int64)
+        # What ends a step of so many stages.
+        self._ends: dict[int, Callable[[int], None]] = {}
 
     @property
     def backs(self) -> list[Matrix]:
@@ -101,7 +104,7 @@ class Compiled:
         count = tableau.stages
         self._tables(tableau, length, losses)
         self._numbers[1], self._numbers[2:] = data_fit_scale, -rates
-        run(self._step, count)
+        self._step(count)
         self._add(count)
         return self._decays[:, count].copy(), np.sqrt(self._squares[:count]).tolist()
 
@@ -110,7 +113,7 @@ class Compiled:
         for own, given in zip(self._corrections, corrections, strict=True):
             own[: given.shape[1], : given.shape[0]] = given.T
         self._scales[:] = scales
-        run(self._merging, 1)
+        self._merge(1)
 
     def begin_anew(self, layers: Layers) -> None:
         """Begin with other A_j and N_j of the same sizes; only where every G_j is diagonal."""
@@ -148,10 +151,10 @@ class Compiled:
         count = tableau.stages
         self._tables(tableau, 1.0, losses)
         self._numbers[1], self._numbers[2:] = data_fit_scale, -rates
-        run(self._step, count)
+        self._step(count)
         # What is not a number is beyond it.
-        beyond = np.flatnonzero(~(self._squares[:count] <= limit))
-        taken = int(beyond[0]) if len(beyond) else count
+        within = self._squares[:count] <= limit
+        taken = count if within.all() else int(np.argmin(within))
         if taken:
             # A stage of Euler's method is where the steps before it end.
             self._add(taken)
@@ -171,12 +174,13 @@ class Compiled:
 
     def _add(self, count: int) -> None:
         """Add up what so many stages have kept."""
-        end = self._end.copy()
-        end[:, ::2] += count * end[:, 1::2]
-        run(end, 1)
+        if count not in self._ends:
+            end = self._end.copy()
+            end[:, ::2] += count * end[:, 1::2]
+            self._ends[count] = ready(np.vstack([end, self._merging]))
         if self._aligned:
             self._scales *= self._decays[:, count]
-            run(self._merging, 1)
+        self._ends[count](1)
 
     def _rows(self) -> list[list[list[int]]]:
         """Return what a stage does, layer by layer."""

@@ -60,7 +60,7 @@ def grouped(schedule: list[Advance]) -> Iterator[tuple[Advance, int]]:
             times = 0
 
 
-def coarser(schedule: list[Advance], descent: Descent, apart: int | None = None) -> list[Advance]:
+def coarser(schedule: list[Advance], descent: Descent, kept: int | None = None) -> list[Advance]:
     """Return a schedule of about twice as long steps, with half as many exact ones.
 
     Its path is off the pilot's by about as much as the pilot's is off that of gradient descent, or
@@ -69,34 +69,34 @@ def coarser(schedule: list[Advance], descent: Descent, apart: int | None = None)
     Args:
         schedule: The pilot's.
         descent: The run's numbers.
-        apart: So many parts of it are not joined with those after them.
+        kept: So many parts of it stay as they are; by default half of the exact ones.
     """
     exact = next((i for i, part in enumerate(schedule) if part.stages), len(schedule))
     unstable = [i for i, part in enumerate(schedule[:exact]) if descent.unstable(part.stiffness)]
     last = max(unstable, default=0)
-    exact = last + (exact - last) // 2
+    exact = last + (exact - last) // 2 if kept is None else kept
     made, group = schedule[:exact], list[Advance]()
     for i, part in enumerate(schedule[exact:], exact + 1):
         group.append(part)
         relaxing = i < len(schedule) and schedule[i].stages == 1
         few = relaxing or sum(one.stages != 1 for one in group) < 2
-        if i < len(schedule) and few and i != apart:
+        if i < len(schedule) and few:
             continue
         last = next((k for k in range(len(group), 0, -1) if group[k - 1].stages == 1), 0)
         first = next((k for k in range(last, 0, -1) if group[k - 1].stages != 1), 0)
         steps = sum(one.steps for one in group[:first] + group[last:])
         stiffness = max(one.stiffness for one in group)
         stages = stages_for(steps / (1 - descent.momentum) * stiffness)
-        kept = group[first:last]
+        short = group[first:last]
         if last < len(group) and stages <= _FORGOTTEN:
             # Short steps before an earlier checkpoint are passed over.
             steps = sum(one.steps for one in group)
             stages = stages_for(steps / (1 - descent.momentum) * stiffness)
-            kept = []
+            short = []
         checked = any(one.checked for one in group)
         made += [
             Advance(steps, stages, stiffness),
-            *(one._replace(checked=False) for one in kept),
+            *(one._replace(checked=False) for one in short),
         ]
         made[-1] = made[-1]._replace(checked=checked)
         group = []

@@ -142,7 +142,9 @@ def prepare(
             continue
         if refusal:
             break
-        reduction = Reduction(pilot, _FINEST_SHARE * tolerance, narrows=narrows)
+        finer = _at(_FINER * tolerance)
+        own = (finer.forward, finer.backward) if narrows else None
+        reduction = Reduction(pilot, _FINEST_SHARE * tolerance, narrows=own)
         if coarser is not None:
             missing = reduction.deviation_within(coarser) / _LEVEL_GAIN
             if missing > tolerance:
@@ -150,7 +152,7 @@ def prepare(
                 coarse = True
                 break
         worth = num_steps * (1 + followers) > _TRADES_PAY * reduction.evaluations
-        found = search(reduction, tolerance, hint, thinness, trades=worth, narrows=narrows)
+        found = search(reduction, tolerance, hint, thinness, trades=worth)
         if not found.refusal:
             return replace(found, estimate=max(found.estimate, missing), missing=missing)
         refusal = found.refusal
@@ -165,6 +167,10 @@ def prepare(
         missing=missing,
         coarse=coarse,
     )
+
+
+def _at(forward: float) -> Thresholds:
+    return Thresholds(forward, forward / 4)
 
 
 def _thinness(network: Network) -> float:
@@ -187,17 +193,11 @@ def search(
     thinness: float,
     *,
     trades: bool,
-    narrows: bool = False,
 ) -> Prepared:
     """Return the cheapest truncation tried that meets the tolerance, or the best one."""
     rank = reduction.pilot.network.first.shape[1]
-    plain, finer = (Thresholds(x * tolerance, x * tolerance / 4) for x in (_FIRST, _FINER))
-
-    def narrow_in(sizes: Sizes) -> bool:
-        return narrows and pays(reduction.pilot.schedule, sizes.step_flops(rank))
-
-    narrows = narrow_in(reduction.sizes_for(finer.forward, finer.backward))
-    thresholds = hint or (finer if narrows else plain)
+    narrows = reduction.narrows
+    thresholds = hint or _at((_FINER if narrows else _FIRST) * tolerance)
     safety = _SAFETY * (_MOMENTUM_SAFETY if reduction.pilot.network.descent.momentum else 1.0)
     best: Prepared | None = None
     nearest: Prepared | None = None
@@ -206,20 +206,20 @@ def search(
         nonlocal narrows
         sizes = reduction.sizes_for(thresholds.forward, thresholds.backward)
         leak = thinness * reduction.pilot.leak
-        narrow = narrow_in(sizes)
-        if narrow:
-            first, rest = reduction.deviations(sizes, most, tolerance)
+        later = None
+        if narrows and pays(reduction.pilot.schedule, sizes.step_flops(rank)):
+            first, rest, later = reduction.rehearse_later(sizes, tolerance, most)
             rest *= _LATER_SAFETY
             deviation = max(first, rest)
             if rest > first and safety * rest > tolerance:
                 deviation = reduction.rehearse(sizes, most)
                 # By how much the path that is looked along differs from the run's does not depend
                 # on thresholds.
-                narrow, narrows = False, deviation > rest / 2
+                later, narrows = None, deviation > rest / 2
         else:
             deviation = reduction.rehearse(sizes, most)
         estimate = safety * max(deviation, _LEAK_GAIN * leak)
-        later = reduction.later(sizes, tolerance) if narrow and estimate <= tolerance else None
+        later = later if estimate <= tolerance else None
         return Prepared(reduction, sizes, estimate, thresholds, later=later)
 
     power, factor, before = 1.0, 1.0, np.inf

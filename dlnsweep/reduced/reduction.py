@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from dlnsweep.reduced.alignment import aligned as aligned_bases
 from dlnsweep.reduced.chain import Chain, Matrix
-from dlnsweep.reduced.later import Later, Narrow, ahead, rest_of
+from dlnsweep.reduced.later import Later, Narrow, ahead, pays, rest_of
 from dlnsweep.reduced.off_range import OffRange, off_range_blocks
 from dlnsweep.reduced.path import coarser, grouped
 from dlnsweep.reduced.pilot import Pilot
@@ -115,16 +115,20 @@ class Reduction:
         pilot: A finished pilot, or one with complete bases.
         finest: Directions with values below this stay out of all chains, also of the whole one
             that truncated ones are compared with.
-        narrows: Whether chains may take later steps in smaller bases.
+        narrows: Thresholds as of `sizes_for`; chains may take later steps in smaller bases where
+            that pays for chains of the sizes that these give.
 
     Attributes:
+        narrows: Whether they may.
         forward: (directions, values) of the activations of each hidden layer.
         backward: (directions, values) of the signals of each layer.
         everything: The sizes of all that the pilot visited.
         records: The records of the whole chain, one a checkpoint.
     """
 
-    def __init__(self, pilot: Pilot, finest: float = -1.0, *, narrows: bool = False) -> None:
+    def __init__(
+        self, pilot: Pilot, finest: float = -1.0, *, narrows: tuple[float, float] | None = None
+    ) -> None:
         self.pilot = pilot
         self._turns: dict[Sizes, tuple[list[Matrix], list[Matrix], list[Matrix]]] = {}
         depth, samples = pilot.network.depth, pilot.samples
@@ -142,7 +146,12 @@ class Reduction:
             self.backward = [everything(basis) for basis in pilot.backward_bases]
         self.off = off_range_blocks(pilot)
         first, self.later_from = rest_of(pilot.schedule)
-        self.schedule = coarser(pilot.schedule, pilot.network.descent, first if narrows else None)
+        self.narrows = narrows is not None and pays(
+            pilot.schedule, self.sizes_for(*narrows).step_flops(pilot.network.first.shape[1])
+        )
+        # With the run's own first steps, so that its later steps' bases are those rehearsed.
+        kept = first if self.narrows else None
+        self.schedule = coarser(pilot.schedule, pilot.network.descent, kept)
         self.everything = self.sizes_for(finest, finest)
         self.records = list(self._follow(self.everything))
 
@@ -151,19 +160,25 @@ class Reduction:
         """How many velocities a rehearsal evaluates."""
         return sum(max(part.stages, 1) for part in self.schedule)
 
-    def _follow(self, sizes: Sizes, tolerance: float | None = None) -> Iterator[Record]:
+    def _follow(
+        self, sizes: Sizes, tolerance: float | None = None, found: list[Later] | None = None
+    ) -> Iterator[Record]:
         """Let the leading directions repeat the pilot's schedule; yield its records.
 
         Args:
             sizes: How many.
             tolerance: For which later steps are taken in smaller bases; by default none are.
+            found: Gets their bases.
         """
         chain, off, left = self.truncated(sizes)
         norms, narrow, now = list[float](), None, 0.0
         yield self._observe(chain, off, left, norms)
         for part, times in grouped(self.schedule):
             if tolerance is not None and narrow is None and now >= self.later_from:
-                narrow = Narrow(chain, ahead(chain, self.pilot.schedule, tolerance))
+                later = ahead(chain, self.pilot.schedule, tolerance)
+                narrow = Narrow(chain, later)
+                if found is not None:
+                    found.append(later)
             going = narrow.chain if narrow else chain
             made = going.advance(part.steps, part.stages, times)
             now += times * part.steps
@@ -174,17 +189,6 @@ class Reduction:
                     narrow.put_into(chain)
                 yield self._observe(chain, off, left, norms)
                 norms = []
-
-    def later(self, sizes: Sizes, tolerance: float) -> Later:
-        """Return the bases for the later steps of a run, from where its own first ones lead.
-
-        Args:
-            sizes: The numbers of directions of its bases.
-            tolerance: That of the run.
-        """
-        chain = self.truncated(sizes)[0]
-        chain.advance(1.0, 0, self.later_from)
-        return ahead(chain, self.pilot.schedule, tolerance)
 
     def _observe(self, chain: Chain, off: OffRange, left: Matrix, norms: list[float]) -> Record:
         output = chain.activations()[-1]
@@ -303,22 +307,31 @@ class Reduction:
             sizes: The numbers of directions.
             most: The rehearsal ends where the deviation is beyond this.
         """
-        return max(self.deviations(sizes, most))
+        return max(self._deviations(self._follow(sizes), most))
 
-    def deviations(
-        self, sizes: Sizes, most: float = np.inf, tolerance: float | None = None
-    ) -> tuple[float, float]:
-        """Return the same of the first steps and of the later ones.
+    def rehearse_later(
+        self, sizes: Sizes, tolerance: float, most: float = np.inf
+    ) -> tuple[float, float, Later | None]:
+        """Rehearse with smaller bases for later steps.
 
         Args:
-            sizes: The numbers of directions.
+            sizes: The numbers of directions of the first steps.
+            tolerance: That of the run.
             most: See `rehearse`.
-            tolerance: See `_follow`.
+
+        Returns:
+            The largest deviation of the first steps, that of the later ones, and the bases of
+            these, if it came to them.
         """
+        found = list[Later]()
+        first, rest = self._deviations(self._follow(sizes, tolerance, found), most)
+        return first, rest, found[0] if found else None
+
+    def _deviations(self, records: Iterator[Record], most: float) -> tuple[float, float]:
+        """Return the largest relative deviations of the first steps and of the later ones."""
         worst, times = [0.0, 0.0], self.rehearsal_times
         with np.errstate(over="ignore", invalid="ignore"):
-            records = zip(self._follow(sizes, tolerance), self.records, times, strict=True)
-            for found, true, time in records:
+            for found, true, time in zip(records, self.records, times, strict=True):
                 part = int(time > self.later_from)
                 worst[part] = max(worst[part], self.deviation(found, true))
                 if not worst[part] <= most or not np.isfinite(worst[part]):

@@ -12,19 +12,20 @@ scalar product in eight sums, which are added at its end.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from dlnsweep.simd.emitting import VECTOR, Emitter
 from dlnsweep.simd.llvm import instruction_set, ir
 from dlnsweep.simd.machine import Machine, new_module
 
-# Rows are padded to so many numbers.
-VECTOR = 8
+# Rows and vectors that are under way together, where registers are few and where they are many.
 _ROWS = 4
+_MANY = ((8, (3, 2, 1)), (4, (4, 2, 1)), (2, (8, 4, 2, 1)), (1, (8, 4, 2, 1)))
 
 
 class Kind(IntEnum):
@@ -71,7 +72,22 @@ def operation(kind: Kind, **fields: int | tuple[int, int]) -> list[int]:
 
 def run(table: np.ndarray, rounds: int) -> None:
     """Run the operations of a table, (operations, 2 fields) of int64, so many times."""
-    _code()(table.ctypes.data, len(table), rounds)
+    ready(table)(rounds)
+
+
+def ready(table: np.ndarray) -> Callable[[int], None]:
+    """Return what runs a table's operations so many times, for tables that are run often.
+
+    Args:
+        table: See `run`; it may change between calls, but not move.
+    """
+    code, address, count = _code(), table.ctypes.data, len(table)
+
+    def call(rounds: int) -> None:
+        code(address, count, rounds)
+
+    call.table = table  # type: ignore[attr-defined]
+    return call
 
 
 @cache
@@ -79,20 +95,16 @@ def _code() -> Callable[[int, int, int], None]:
     machine = Machine(_module())
     kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
     function = kind(machine.address("run"))
-
-    def call(table: int, count: int, rounds: int) -> None:
-        function(table, count, rounds)
-
     # The code lives as long as the machine does.
-    call.machine = machine  # type: ignore[attr-defined]
-    return call
+    function.machine = machine  # type: ignore[attr-defined]
+    return function
 
 
 def _module() -> Any:
     module = new_module("products")
     word = ir.IntType(64)
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [word] * 3), "run")
-    emit = _Emitter(module, ir.IRBuilder(function.append_basic_block()))
+    emit = _Operations(module, ir.IRBuilder(function.append_basic_block()))
     table, count, rounds = function.args
     width = 2 * len(FIELDS)
 
@@ -115,49 +127,18 @@ def _module() -> Any:
     return module
 
 
-class _Emitter:
-    """Emits what operations do.
+def _tiles() -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Return of how many rows how many vectors of a product are under way, one after the other.
 
-    Args:
-        module: LLVM's module.
-        builder: Its builder.
+    As many as there are registers for: of all rows at once, so that a matrix is read once.
     """
+    if instruction_set() == "AVX-512":
+        return _MANY
+    return ((_ROWS, (1,)), (1, (1,)))
 
-    def __init__(self, module: Any, builder: Any) -> None:
-        self.builder = builder
-        self.word, self.number = ir.IntType(64), ir.DoubleType()
-        self.vector = ir.VectorType(self.number, VECTOR)
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        self._fma = ir.Function(module, kind, f"llvm.fma.v{VECTOR}f64")
 
-    def loop(
-        self,
-        stop: Any,
-        body: Callable[[Any, list[Any]], Sequence[Any]],
-        carried: Sequence[Any] = (),
-        start: Any = None,
-        step: int = 1,
-    ) -> list[Any]:
-        """Emit a loop; return what it carries at its end."""
-        b, word = self.builder, self.word
-        before = b.block
-        head, inside, after = (b.append_basic_block() for _ in range(3))
-        b.branch(head)
-        b.position_at_end(head)
-        index = b.phi(word)
-        index.add_incoming(word(0) if start is None else start, before)
-        values = [b.phi(value.type) for value in carried]
-        for phi, value in zip(values, carried, strict=True):
-            phi.add_incoming(value, before)
-        b.cbranch(b.icmp_signed("<", index, stop), inside, after)
-        b.position_at_end(inside)
-        new = body(index, values)
-        index.add_incoming(b.add(index, word(step)), b.block)
-        for phi, value in zip(values, new, strict=True):
-            phi.add_incoming(value, b.block)
-        b.branch(head)
-        b.position_at_end(after)
-        return values
+class _Operations(Emitter):
+    """Emits what operations do."""
 
     def chosen(self, fields: dict[str, Any]) -> None:
         """Emit the operation that a row tells."""
@@ -171,8 +152,8 @@ class _Emitter:
             (Kind.SCALE, self._elementwise),
             (Kind.ACROSS, self._elementwise),
             (Kind.RESIDUAL, self._elementwise),
-            (Kind.MIXED, self._combined),
-            (Kind.TURNED, self._combined),
+            (Kind.MIXED, self._mixed),
+            (Kind.TURNED, self._turned),
         ):
             block = b.append_basic_block()
             switch.add_case(self.word(int(kind)), block)
@@ -181,66 +162,27 @@ class _Emitter:
             b.branch(after)
         b.position_at_end(after)
 
-    def _at(self, base: Any, *offsets: Any) -> Any:
-        """Return where a number lies, so many numbers after a base."""
-        b = self.builder
-        pointer = b.inttoptr(base, self.number.as_pointer())
-        for offset in offsets:
-            pointer = b.gep(pointer, [offset])
-        return pointer
-
-    def _load(self, pointer: Any) -> Any:
-        b = self.builder
-        return b.load(b.bitcast(pointer, self.vector.as_pointer()), align=8)
-
-    def _store(self, value: Any, pointer: Any) -> None:
-        b = self.builder
-        b.store(value, b.bitcast(pointer, self.vector.as_pointer()), align=8)
-
-    def _spread(self, pointer: Any) -> Any:
-        """Return a vector of one number in memory."""
-        b, lane = self.builder, ir.IntType(32)
-        single = b.insert_element(ir.Constant(self.vector, None), b.load(pointer), lane(0))
-        places = ir.Constant(ir.VectorType(lane, VECTOR), [0] * VECTOR)
-        return b.shuffle_vector(single, single, places)
-
-    def _add(self, a: Any, x: Any, y: Any) -> Any:
-        return self.builder.call(self._fma, [x, y, a])
-
-    def _zeros(self) -> Any:
-        return ir.Constant(self.vector, [0.0] * VECTOR)
-
-    def _blocked(
-        self, count: Any, sizes: tuple[int, ...], body: Callable[[Any, int], None]
-    ) -> None:
-        """Emit loops over blocks of these sizes, the largest first; the last is 1."""
-        b, start = self.builder, self.word(0)
-        for size in sizes:
-            whole = b.mul(b.sdiv(b.sub(count, start), self.word(size)), self.word(size))
-            stop = b.add(start, whole)
-
-            def one(index: Any, _: Any, size: int = size) -> list[Any]:
-                body(index, size)
-                return []
-
-            self.loop(stop, one, start=start, step=size)
-            start = stop
-
     def _product(self, kind: Kind, fields: dict[str, Any]) -> None:
-        b = self.builder
-        # Four rows of so many vectors are under way: what fills the registers.
-        wide = 4 if instruction_set() == "AVX-512" else 1
+        b, start = self.builder, self.word(0)
         vectors = b.sdiv(fields["m"], self.word(VECTOR))
+        for height, widths in _tiles():
+            whole = b.sdiv(b.sub(fields["rows"], start), self.word(height))
+            stop = b.add(start, b.mul(whole, self.word(height)))
 
-        def columns(column: Any, width: int) -> None:
-            first = b.mul(column, self.word(VECTOR))
+            def columns(
+                column: Any, width: int, height: int = height, start: Any = start, stop: Any = stop
+            ) -> None:
+                first = b.mul(column, self.word(VECTOR))
 
-            def rows(row: Any, height: int) -> None:
-                self._block(kind, fields, row, height, first, width)
+                def rows(row: Any, _: Any) -> list[Any]:
+                    self._block(kind, fields, row, height, first, width)
+                    return []
 
-            self._blocked(fields["rows"], (_ROWS, 1), rows)
+                self.loop(stop, rows, start=start, step=height)
 
-        self._blocked(vectors, (wide, 1) if wide > 1 else (1,), columns)
+            some = b.icmp_signed("<", start, stop)
+            self.blocked(b.select(some, vectors, self.word(0)), widths, columns)
+            start = stop
 
     def _block(
         self, kind: Kind, fields: dict[str, Any], row: Any, height: int, first: Any, width: int
@@ -248,122 +190,149 @@ class _Emitter:
         """Emit some rows and columns of a product."""
         b, word = self.builder, self.word
         rows = [b.add(row, word(i)) for i in range(height)]
-        starts = [self._at(fields["a"], b.mul(i, fields["a_row"])) for i in rows]
-        right = self._at(fields["b"], first)
+        starts = [self.at(fields["a"], b.mul(i, fields["a_row"])) for i in rows]
+        right = self.at(fields["b"], first)
         places = [
-            b.gep(self._at(fields["c"], b.mul(i, fields["c_row"]), first), [word(VECTOR * k)])
+            b.gep(self.at(fields["c"], b.mul(i, fields["c_row"]), first), [word(VECTOR * k)])
             for i in rows
             for k in range(width)
         ]
-        sums = [self._zeros() for _ in places]
+        sums = [self.zeros() for _ in places]
         if kind is Kind.UPDATE:
-            share = self._spread(self._at(fields["s"]))
-            sums = [b.fmul(share, self._load(place)) for place in places]
+            share = self.spread(self.at(fields["s"]))
+            sums = [b.fmul(share, self.load(place)) for place in places]
 
         def term(number: Any, sums: list[Any]) -> list[Any]:
             own = b.gep(right, [b.mul(number, fields["b_row"])])
-            vectors = [self._load(b.gep(own, [word(VECTOR * k)])) for k in range(width)]
+            vectors = [self.load(b.gep(own, [word(VECTOR * k)])) for k in range(width)]
             step = b.mul(number, fields["a_column"])
             found = []
             for i, start in enumerate(starts):
-                left = self._spread(b.gep(start, [step]))
+                left = self.spread(b.gep(start, [step]))
                 for k, vector in enumerate(vectors):
-                    found.append(self._add(sums[i * width + k], left, vector))
+                    found.append(self.add(sums[i * width + k], left, vector))
             return found
 
         for total, place in zip(self.loop(fields["n"], term, sums), places, strict=True):
-            self._store(total, place)
+            self.store(total, place)
 
     def _dots(self, _: Kind, fields: dict[str, Any]) -> None:
-        b, word = self.builder, self.word
+        # Four rows of A and four of B are under way where there are registers for their sums.
+        together = (4, 1) if instruction_set() == "AVX-512" else (1,)
 
         def rows(row: Any, height: int) -> None:
-            numbers = [b.add(row, word(i)) for i in range(height)]
-            lefts = [self._at(fields["a"], b.mul(i, fields["a_row"])) for i in numbers]
-            targets = [self._at(fields["c"], b.mul(i, fields["c_row"])) for i in numbers]
+            def places(place: Any, width: int) -> None:
+                self._dots_of(fields, row, height, place, width)
 
-            def one(place: Any, _: Any) -> list[Any]:
-                right = self._at(fields["b"], b.mul(place, fields["b_row"]))
+            self.blocked(fields["m"], together, places)
 
-                def term(number: Any, sums: list[Any]) -> list[Any]:
-                    vector = self._load(b.gep(right, [number]))
-                    return [
-                        self._add(total, self._load(b.gep(left, [number])), vector)
-                        for total, left in zip(sums, lefts, strict=True)
-                    ]
+        self.blocked(fields["rows"], (_ROWS, 2, 1), rows)
 
-                sums = self.loop(fields["n"], term, [self._zeros()] * height, step=VECTOR)
-                share = b.load(self._at(fields["s"], place))
-                for total, target in zip(sums, targets, strict=True):
-                    b.store(b.fmul(share, self._summed(total)), b.gep(target, [place]))
-                return []
+    def _dots_of(
+        self, fields: dict[str, Any], row: Any, height: int, place: Any, width: int
+    ) -> None:
+        """Emit the scalar products of some rows of A with some of B."""
+        b, word = self.builder, self.word
+        numbers = [b.add(row, word(i)) for i in range(height)]
+        lefts = [self.at(fields["a"], b.mul(i, fields["a_row"])) for i in numbers]
+        targets = [self.at(fields["c"], b.mul(i, fields["c_row"]), place) for i in numbers]
+        rights = [
+            self.at(fields["b"], b.mul(b.add(place, word(k)), fields["b_row"]))
+            for k in range(width)
+        ]
 
-            self.loop(fields["m"], one)
+        def term(number: Any, sums: list[Any]) -> list[Any]:
+            vectors = [self.load(b.gep(right, [number])) for right in rights]
+            found = []
+            for i, left in enumerate(lefts):
+                value = self.load(b.gep(left, [number]))
+                for k, vector in enumerate(vectors):
+                    found.append(self.add(sums[i * width + k], value, vector))
+            return found
 
-        self._blocked(fields["rows"], (_ROWS, 1), rows)
-
-    def _summed(self, vector: Any) -> Any:
-        b, lane = self.builder, ir.IntType(32)
-        parts = [b.extract_element(vector, lane(i)) for i in range(VECTOR)]
-        while len(parts) > 1:
-            half = len(parts) // 2
-            parts = [b.fadd(parts[i], parts[half + i]) for i in range(half)]
-        return parts[0]
+        begun = [self.zeros()] * (height * width)
+        sums = self.loop(fields["n"], term, begun, step=VECTOR)
+        share = self.at(fields["s"], place)
+        some = ir.VectorType(self.number, width).as_pointer()
+        for i, target in enumerate(targets):
+            own = sums[i * width : (i + 1) * width]
+            if width == 1:
+                b.store(b.fmul(b.load(share), self.summed(own[0])), target)
+            else:
+                factors = b.load(b.bitcast(share, some), align=8)
+                made = b.fmul(factors, self.summed_together(own))
+                b.store(made, b.bitcast(target, some), align=8)
 
     def _elementwise(self, kind: Kind, fields: dict[str, Any]) -> None:
         b = self.builder
 
         def rows(row: Any, squares: list[Any]) -> list[Any]:
-            own = self._at(fields["a"], b.mul(row, fields["a_row"]))
-            target = self._at(fields["c"], b.mul(row, fields["c_row"]))
+            own = self.at(fields["a"], b.mul(row, fields["a_row"]))
+            target = self.at(fields["c"], b.mul(row, fields["c_row"]))
 
             def some(place: Any, squares: list[Any]) -> list[Any]:
-                value = self._load(b.gep(own, [place]))
+                value = self.load(b.gep(own, [place]))
                 if kind is Kind.ACROSS:
-                    factor = self._load(self._at(fields["s"], place))
+                    factor = self.load(self.at(fields["s"], place))
                 else:
-                    factor = self._spread(self._at(fields["s"], b.mul(row, fields["n"])))
+                    factor = self.spread(self.at(fields["s"], b.mul(row, fields["n"])))
                 if kind is Kind.RESIDUAL:
-                    other = self._at(fields["b"], b.mul(row, fields["b_row"]))
-                    value = b.fsub(value, self._load(b.gep(other, [place])))
-                    squares = [self._add(squares[0], value, value)]
-                self._store(b.fmul(factor, value), b.gep(target, [place]))
+                    other = self.at(fields["b"], b.mul(row, fields["b_row"]))
+                    value = b.fsub(value, self.load(b.gep(other, [place])))
+                    squares = [self.add(squares[0], value, value)]
+                self.store(b.fmul(factor, value), b.gep(target, [place]))
                 return squares
 
             return self.loop(fields["m"], some, squares, step=VECTOR)
 
-        begun = [self._zeros()] if kind is Kind.RESIDUAL else []
+        begun = [self.zeros()] if kind is Kind.RESIDUAL else []
         for total in self.loop(fields["rows"], rows, begun):
-            b.store(self._summed(total), self._at(fields["a_column"]))
+            b.store(self.summed(total), self.at(fields["a_column"]))
 
-    def _combined(self, kind: Kind, fields: dict[str, Any]) -> None:
-        b = self.builder
-        share = self._spread(self._at(fields["s"]))
-
+    def _mixed(self, _: Kind, fields: dict[str, Any]) -> None:
         def rows(row: Any, _: Any) -> list[Any]:
-            own = self._at(fields["a"], b.mul(row, fields["a_row"]))
-            target = self._at(fields["c"], b.mul(row, fields["c_row"]))
+            other = self.at(fields["b"], self.builder.mul(row, fields["b_row"]))
 
             def some(place: Any, _: Any) -> list[Any]:
-                if kind is Kind.MIXED:
-                    other = self._load(self._at(fields["b"], b.mul(row, fields["b_row"]), place))
-                else:
-                    other = self._column(fields, row, place)
-                factor = self._load(self._at(fields["a_column"], place))
-                value = b.fmul(share, self._load(b.gep(own, [place])))
-                self._store(self._add(value, factor, other), b.gep(target, [place]))
+                self._put(fields, row, place, self.load(self.builder.gep(other, [place])))
                 return []
 
             return self.loop(fields["m"], some, step=VECTOR)
 
         self.loop(fields["rows"], rows)
 
-    def _column(self, fields: dict[str, Any], column: Any, first: Any) -> Any:
-        """Return a vector of one column of B, from a row on."""
+    def _turned(self, _: Kind, fields: dict[str, Any]) -> None:
+        b, word = self.builder, self.word
+
+        def rows(row: Any, height: int) -> None:
+            def some(place: Any, _: Any) -> list[Any]:
+                for i, column in enumerate(self._columns(fields, row, place, height)):
+                    self._put(fields, b.add(row, word(i)), place, column)
+                return []
+
+            self.loop(fields["m"], some, step=VECTOR)
+
+        self.blocked(fields["rows"], (VECTOR, 1), rows)
+
+    def _put(self, fields: dict[str, Any], row: Any, place: Any, other: Any) -> None:
+        """Emit one vector of a sum of A and another matrix, each with its factor."""
+        b = self.builder
+        own = self.at(fields["a"], b.mul(row, fields["a_row"]), place)
+        target = self.at(fields["c"], b.mul(row, fields["c_row"]), place)
+        factor = self.load(self.at(fields["a_column"], place))
+        value = b.fmul(self.spread(self.at(fields["s"])), self.load(own))
+        self.store(self.add(value, factor, other), target)
+
+    def _columns(self, fields: dict[str, Any], column: Any, first: Any, count: int) -> list[Any]:
+        """Return a vector of each of some columns of B, from a row on; one or eight."""
         b, lane = self.builder, ir.IntType(32)
+        places = [
+            self.at(fields["b"], b.mul(b.add(first, self.word(k)), fields["b_row"]), column)
+            for k in range(VECTOR)
+        ]
+        if count == VECTOR:
+            return self.transposed([self.load(place) for place in places])
         made = ir.Constant(self.vector, None)
-        for k in range(VECTOR):
-            row = b.mul(b.add(first, self.word(k)), fields["b_row"])
-            number = b.load(self._at(fields["b"], row, column))
-            made = b.insert_element(made, number, lane(k))
-        return made
+        for k, place in enumerate(places):
+            made = b.insert_element(made, b.load(place), lane(k))
+        return [made]

@@ -11,6 +11,7 @@ import numpy as np
 import oracle
 import pytest
 
+from dlnsweep.reduced import later
 from dlnsweep.reduced.chain import SETTLED, Chain, Descent
 from dlnsweep.reduced.compiled import Compiled
 from dlnsweep.reduced.merged import Merged
@@ -289,6 +290,26 @@ def test_a_rehearsal_takes_another_path(pilot):
     assert 1e-9 < away < 1e-2
 
 
+def test_later_bases_are_those_of_a_run_s_own_first_steps(pilot, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(later, "_LEAST_FLOPS", 0.0)
+    monkeypatch.setattr(later, "_PAYS", 0.0)
+    reduction = Reduction(pilot, narrows=(1e-4, 1e-4))
+    exact = next(i for i, part in enumerate(pilot.schedule) if part.stages)
+    assert reduction.schedule[:exact] == pilot.schedule[:exact]
+    sizes = reduction.sizes_for(1e-3, 1e-3)
+    *deviations, found = reduction.rehearse_later(sizes, 1e-2)
+    assert 0 < max(deviations) < 1e-2
+    assert found is not None
+    assert found.begins == exact
+    # The activations after the first steps are held in full, from where the run's own steps lead.
+    chain = reduction.truncated(sizes)[0]
+    for _ in range(exact):
+        chain.advance(1.0, 0)
+    for basis, own in zip(found.inner, chain.activations()[1:-1], strict=True):
+        assert basis.shape[1] < basis.shape[0]
+        assert np.linalg.norm(own - basis @ (basis.T @ own)) <= EXACT * np.linalg.norm(own)
+
+
 def test_exact_steps_stay_exact_where_the_start_is_unstable():
     parts = [Advance(1.0, 0, h) for h in (2.5, 2.2, 2.1, 1.7, 1.2, 0.9, 0.7, 0.6)]
     parts += [Advance(2.0, 2, 0.5), Advance(2.0, 2, 0.5, checked=True)]
@@ -490,6 +511,7 @@ def test_few_trials_find_a_threshold(power: float):
         """A reduction whose error is a power of the thresholds."""
 
         pilot = SimpleNamespace(network=network_of(), leak=0.0)
+        narrows = False
 
         def sizes_for(self, forward: float, backward: float) -> Any:
             return forward

@@ -33,7 +33,8 @@ def sides(**matrices: np.ndarray) -> dict[str, int]:
     return found
 
 
-SIZES = [(1, 1, 1), (2, 3, 8), (4, 9, 40), (5, 17, 71), (11, 30, 33)]
+# All blocks of rows and of columns that are under way together, and what they leave.
+SIZES = [(1, 1, 1), (2, 3, 8), (4, 9, 40), (5, 17, 71), (11, 30, 33), (15, 6, 121), (23, 12, 96)]
 
 
 @pytest.mark.parametrize(("rows", "n", "m"), SIZES)
