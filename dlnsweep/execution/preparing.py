@@ -41,6 +41,7 @@ from dlnsweep.spec.words import foreign_words
 from dlnsweep.store import Store, StoredPlan
 from dlnsweep.store.among import among
 from dlnsweep.store.description import environment_of
+from dlnsweep.store.layout import check_not_within
 from dlnsweep.store.records import integers
 from dlnsweep.version import NUMERICS_VERSION
 
@@ -135,6 +136,7 @@ def prepare(
         new = stored_plan(plan, missing, _batches(plan, missing, origins, taken), origins)
         store.extend(replace(new, record=whole.record), here, whole)
     else:
+        check_not_within(root)
         if not elsewhere:
             need_of(plan).check()
         origins = origins_of(plan)

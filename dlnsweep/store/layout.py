@@ -57,6 +57,26 @@ def results_folder(parent: str | Path, name: str) -> Any:
     return join(location(parent), name)
 
 
+def check_not_within(root: Any) -> None:
+    """Refuse to make a folder within another sweep's, as who names that one for its parent does.
+
+    Only where results are files here: in an object store looking costs a request.
+
+    Raises:
+        StoreError: If the folder above is itself the results folder of a sweep.
+    """
+    if not isinstance(root, Path) or not (root.parent / SWEEP).is_file():
+        return
+    parent, name = root.parent, root.name
+    whole = f"take --out {parent.parent}"
+    if parent.name != name:
+        whole += f", and rename {parent.name} to {name} first if it is what shall go on"
+    raise StoreError(
+        f"{parent}: is itself the results folder of a sweep, and the one of '{name}' would be made "
+        f"anew within it: --out names the folder in which '{name}' lies; {whole}."
+    )
+
+
 def batch_name(folder: str, number: int) -> str:
     """Return the name of a batch's file in one of the folders that have a file a batch."""
     return f"{folder}/batch-{number:06d}.{_SUFFIX[folder]}"

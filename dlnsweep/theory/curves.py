@@ -202,6 +202,8 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             "network.initializer": ("near_target",),
             "training.weight_decay": (0.0,),
             "training.optimizer": ("gradient_descent",),
+            # The flow moves all layers at one rate.
+            "training.step_rule": ("uniform",),
             **STEADY,
         },
     ),
@@ -213,8 +215,11 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         {
             **FACTORS,
             "problem.kind": ("matrix_approximation", "matrix_completion", "matrix_sensing"),
-            # An average of balanced layers is not balanced.
+            # An average of balanced layers is not balanced, layers at rates of their own do not
+            # stay so, and decay moves singular values beside the loss's gradient.
             "training.ema_decay": (0.0,),
+            "training.step_rule": ("uniform",),
+            "training.weight_decay": (0.0,),
         },
     ),
     "jacobian_limit": TheoryCurve(
@@ -262,7 +267,12 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         "at which differences among neurons grow on them; to be compared in slope, a number of "
         "steps that does not depend on d is left out (derived)",
         values.plateau_growth,
-        PLATEAU | {"training.optimizer": ("gradient_descent",)},
+        PLATEAU
+        | {
+            "training.optimizer": ("gradient_descent",),
+            # Single samples push neurons apart by more than their start does.
+            "training.minibatch_size": (0,),
+        },
     ),
     "least_sharpness": TheoryCurve(
         ("sharpness",),

@@ -57,6 +57,8 @@ COLLAPSE = {
     "training.loss": ("squared", "cross_entropy"),
     "training.optimizer": ("gradient_descent",),
     "training.data_fit_scale": (1.0,),
+    # Minibatches keep a class apart by their noise.
+    "training.minibatch_size": (0,),
     **STEADY,
 }
 # Neurons with readouts 1 that stay so, and a teacher alike.

@@ -73,6 +73,17 @@ def test_without_a_claim_about_them_runs_are_the_theorems(tmp_path: Path):
         claims_table(tmp_path / "results")
 
 
+def test_what_a_claim_of_recorded_observables_is_not_about_is_said(tmp_path: Path):
+    samples.complete(tmp_path / "results")
+    claim = Claim(NAME, "me", ("error",), lambda run: 1.0, {"training.weight_decay": (7.0,)})
+    dlnsweep.register_claim(claim)
+    try:
+        with pytest.raises(SpecError, match=rf"'{NAME}' is not about them: training.weight_decay"):
+            claims_table(tmp_path / "results")
+    finally:
+        del CLAIMS[NAME]
+
+
 def test_the_guides_statement_by_its_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

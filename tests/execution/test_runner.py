@@ -228,6 +228,17 @@ def test_a_wrong_sweep_makes_no_folder(tmp_path: Path) -> None:
     assert everything_below(tmp_path) == ["sweep.toml"]
 
 
+def test_a_folder_is_not_made_within_another_sweeps(sweep: Path, tmp_path: Path) -> None:
+    """Who names the results folder itself would have everything computed anew, unseen."""
+    name = Sweep.from_file(sweep).name
+    for own, ending in ((name, f"{tmp_path}\\.$"), ("moved", f"rename moved to {name} first")):
+        (tmp_path / own).mkdir()
+        (tmp_path / own / "sweep.json").touch()
+        with pytest.raises(StoreError, match=f"{own}: is itself the results folder.*{ending}"):
+            dlnsweep.run(sweep, tmp_path / own, workers=0)
+        assert [each.name for each in (tmp_path / own).iterdir()] == ["sweep.json"]
+
+
 def test_failures_are_listed_by_their_reason(
     sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

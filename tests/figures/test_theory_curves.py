@@ -535,3 +535,21 @@ def test_lines_about_each_step_are_not_drawn_beside_an_average_of_the_weights():
     assert drawn == OF_ANY_WEIGHTS
     for name in THEORY_CURVES.keys() - drawn:
         assert THEORY_CURVES[name].why_not({key: [0.9]}) == f"is for {key} = 0"
+
+
+# About each step of full batches: noise of minibatches moves what they say.
+FULL_BATCHES = {*COLLAPSE, "plateau_growth", "stability_threshold"}
+
+
+def test_lines_about_full_batches_are_not_drawn_beside_minibatches():
+    known = {"training.minibatch_size": [3]}
+    for name in FULL_BATCHES:
+        assert THEORY_CURVES[name].why_not(known) == "is for training.minibatch_size = 0"
+
+
+@pytest.mark.parametrize("name", ["deficiency_envelope", "speed_exponent"])
+def test_formulas_of_the_flow_are_for_one_rate_of_all_layers_and_no_decay(name: str):
+    fan_in = {"training.step_rule": ["fan_in"]}
+    assert THEORY_CURVES[name].why_not(fan_in) == "is for training.step_rule = 'uniform'"
+    decay = {"training.weight_decay": [0.1]}
+    assert THEORY_CURVES[name].why_not(decay) == "is for training.weight_decay = 0"

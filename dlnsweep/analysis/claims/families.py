@@ -110,6 +110,15 @@ def claims_about(runs: pd.DataFrame) -> list[Claim]:
     return found
 
 
+def claims_about_none(runs: pd.DataFrame) -> Iterator[str]:
+    """Yield why a registered claim whose observables were recorded is about none of the runs."""
+    for claim in CLAIMS.values():
+        if all(f"final_{name}" in runs.columns for name in claim.observables):
+            reasons = dict.fromkeys(_unmet(claim, row) for row in _settings(runs, claim))
+            if "" not in reasons:
+                yield f"'{claim.name}' is not about them: {' or '.join(reasons)}"
+
+
 def _settings(runs: pd.DataFrame, claim: Claim) -> list[dict[str, Any]]:
     known = [name for name in (*claim.needs, WARM_START) if name in runs.columns]
     return runs[known].drop_duplicates().to_dict("records") if known else [{}]  # type: ignore

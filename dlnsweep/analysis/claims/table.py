@@ -21,7 +21,13 @@ import pandas as pd
 
 from dlnsweep.analysis.begun import check_begun
 from dlnsweep.analysis.claims.events import EVENTS
-from dlnsweep.analysis.claims.families import claim_row, claims_about, judged, needed_by
+from dlnsweep.analysis.claims.families import (
+    claim_row,
+    claims_about,
+    claims_about_none,
+    judged,
+    needed_by,
+)
 from dlnsweep.analysis.claims.phases import PHASES
 from dlnsweep.analysis.claims.run import (
     Demands,
@@ -86,9 +92,10 @@ def claims_table(
     if missing and claims:
         return _of_claims(results, runs, claims, by)
     if missing:
+        others = "".join(f" {why}." for why in claims_about_none(runs))
         raise SpecError(
             f"{results.path}: the sweep did not record {' and '.join(missing)}, which the "
-            "statements are about; add it to record.observables and run again."
+            f"statements are about; add it to record.observables and run again.{others}"
         )
     known = [*_NEEDED, *(name for name in _HELPFUL if f"final_{name}" in runs.columns)]
     demands = demands or Demands()
