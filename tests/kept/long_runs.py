@@ -362,28 +362,6 @@ def _factorizations() -> Iterator[Statement]:
     yield says("more than {} observed entries", motion.MOST_OUTPUTS)
 
 
-def _long_factorizations() -> Iterator[Statement]:
-    rows, file = table("long_runs/long_factorizations.csv").rows, sweep("long_factorizations")
-    problem, training = file["problem"], file["training"]
-    yield says("A matrix of {} by {} entries and rank {}, of which {} are", problem["num_rows"],
-               problem["num_columns"], problem["rank"], problem["num_observed"])  # fmt: skip
-    decay = max(training["weight_decay"])
-    yield says("and with λ = {}, so that ηλT = {}; one", decay,
-               training["learning_rate"] * decay * training["num_steps"])  # fmt: skip
-    (first,), (last,) = ({row[name] for row in rows} for name in ("step", "final_step"))
-    yield says("error at step {} | effective rank | at step {} |", first, last)
-    cells = [row[name] for row in rows for name in (
-        "network.depth", "training.weight_decay", "reconstruction_error", "effective_rank",
-        "final_reconstruction_error", "final_effective_rank")]  # fmt: skip
-    yield says(" ".join(["| {} | {} | {} | {} | {} | {} |"] * len(rows)), *cells)
-    *others, largest = sorted(row["truncation_error"] for row in rows)
-    yield says("The largest estimate is {}, of the run of depth 4 without decay, and the others "
-               "are at most {}.", largest, others[-1])  # fmt: skip
-    (worst,) = [row for row in rows if row["truncation_error"] == largest]
-    assert (worst["network.depth"], worst["training.weight_decay"]) == (4, 0)
-    assert len(rows) == 6
-
-
 def _beside_a_loop() -> Iterator[Statement]:
     rows = table("long_runs/against_loop.csv").rows
     names = ("width", "seconds", "seconds a step of the loop", "seconds of the loop", "times")
@@ -491,7 +469,6 @@ PARTS = [
             "Depth 2 is slower",
         ),
     ),
-    Part(FILE, "Completions long after they are fitted", _long_factorizations),
     Part(
         FILE,
         "Ten million steps beside a loop in PyTorch",

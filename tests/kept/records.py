@@ -3,6 +3,7 @@
 python -m tests.kept.records norms results/norms_diverge --csv FILE
 python -m tests.kept.records margin results/linear_margin --csv FILE
 python -m tests.kept.records since results/long_factorizations --level 1e5 --csv FILE
+python -m tests.kept.records entries RESULTS --of singular_values --first 8 --csv FILE
 python -m tests.kept.records range results/linear_speed --of speed_exponent --csv FILE
 python -m tests.kept.records below results/acceleration_p4 --of loss --level 1e-4 --csv FILE
 python -m tests.kept.records success results/linear_failures --of loss --level 1e-3 --csv FILE
@@ -68,6 +69,13 @@ def since(curves: pd.DataFrame, settings: list[str], step: float) -> pd.DataFram
         ends = {f"final_{name}": last[name] for name in numbers}
         found.append({**keys, **{name: first[name] for name in numbers}, **ends})
     return pd.DataFrame(found)
+
+
+def entries(curves: pd.DataFrame, settings: list[str], of: str, first: int) -> pd.DataFrame:
+    """Return the first entries of a vector observable at every record of every run."""
+    columns = [f"{of}_{place}" for place in range(1, first + 1)]
+    keys = [*settings, "seed", "step"]
+    return curves.sort_values(keys).reindex(columns=[*keys, *columns])
 
 
 def margin(curves: pd.DataFrame, settings: list[str], learning_rate: float) -> pd.DataFrame:
@@ -173,15 +181,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", choices=["norms", "margin", "since", "range", "below",
-                                          "success", "rates", "rising"])  # fmt: skip
+    parser.add_argument("table", choices=["norms", "margin", "since", "entries", "range",
+                                          "below", "success", "rates", "rising"])  # fmt: skip
     parser.add_argument("results", type=Path)
     parser.add_argument("--of", metavar="OBSERVABLE")
     parser.add_argument("--level", type=float)
+    parser.add_argument("--first", type=int, metavar="ENTRIES")
     parser.add_argument("--csv", type=Path, required=True)
     arguments = parser.parse_args()
     results = dlnsweep.open_results(str(arguments.results))
-    curves = results.curves(arguments.of)
+    vectors = "columns" if arguments.table == "entries" else "arrays"
+    curves = results.curves(arguments.of, vectors=vectors)
     settings = [name for name in curves if "." in name]
     if arguments.table == "norms":
         found = norms(curves, settings)
@@ -193,6 +203,8 @@ def main() -> None:
         found = since(curves, settings, arguments.level)
         own = results.runs()[[*settings, "seed", "truncation_error"]]
         found = found.merge(own, on=[*settings, "seed"])
+    elif arguments.table == "entries":
+        found = entries(curves, settings, arguments.of, arguments.first)
     elif arguments.table == "margin":
         (learning_rate,) = set(_column(results.runs(), "training.learning_rate"))
         found = margin(curves, settings, learning_rate)
