@@ -282,6 +282,17 @@ def test_cells_of_few_survivors_say_how_many() -> None:
     assert NUM_SEEDS == 5
 
 
+def test_cells_without_survivors_say_what_their_hatching_is() -> None:
+    keys = {"kind": "heatmap", "x": DECAY, "y": "network.depth", "value": "loss"}
+    # No cell has a share to show.
+    said = texts(drawn(make_tables(gone((0.1, 2, 5))), **keys)).replace("\n", " ")
+    assert "hatched: none of the runs is left" in said
+    assert "k/n" not in said
+    both = drawn(make_tables(gone((0.1, 2, 5), (0.01, 3, 1))), **keys)
+    assert "k/n: only k of the n runs are left; hatched: none" in texts(both).replace("\n", " ")
+    assert "hatched" not in texts(drawn(**keys))
+
+
 def test_axes_begin_and_end_where_they_are_told() -> None:
     keys = {"kind": "curves", "y": "loss", "y_scale": "linear", "band": "none"}
     assert drawn(**keys, y_min=0.0).axes[0].get_ylim()[0] == 0.0

@@ -163,11 +163,11 @@ def _draw_cells(
         ax.add_patch(
             Rectangle(corner, 1, 1, facecolor="white", edgecolor="0.6", hatch="////", linewidth=0)
         )
-    shown = np.maximum(cells, norm.vmin or 0.0)
+    coloured = np.maximum(cells, norm.vmin or 0.0)
     edges = [np.arange(size + 1) - 0.5 for size in cells.shape]
     # Thousands of cells belong into a PDF as pixels; their edges are exact either way.
     ax.pcolormesh(
-        edges[1], edges[0], np.ma.masked_invalid(shown), cmap=colours, norm=norm,
+        edges[1], edges[0], np.ma.masked_invalid(coloured), cmap=colours, norm=norm,
         rasterized=cells.size > 2000,
     )  # fmt: skip
     left, tried = shares
@@ -175,7 +175,7 @@ def _draw_cells(
     for i, j in few:
         corner = (float(j) - 0.5, float(i) - 0.5)
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="0.6", hatch="...", linewidth=0))
-    annotated = _annotate(figure, ax, keys, cells, colours(norm(shown)), shares)
+    annotated = _annotate(figure, ax, keys, cells, colours(norm(coloured)), shares)
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, aspect=25, pad=0.02)
     bar.set_label(label)
     if isinstance(norm, LogNorm):
@@ -183,7 +183,11 @@ def _draw_cells(
     else:
         style.set_linear_ticks(bar.ax.yaxis)
     bar.outline.set_linewidth(0.4)  # pyright: ignore[reportCallIssue]
-    told = ["k/n: only k of the n runs are left"] if annotated and np.any(left >= 0) else []
+    there = np.isfinite(cells)
+    shown = annotated and np.any((left >= 0) & there)
+    told = ["k/n: only k of the n runs are left"] if shown else []
+    if np.any((left >= 0) & ~there):
+        told.append("hatched: none" + ("" if told else " of the runs is left"))
     if len(few):
         told.append("dotted: fewer than half" + ("" if told else " of the runs are left"))
     return told
