@@ -12,6 +12,9 @@ from dlnsweep.settings.base import Settings, is_traced_float
 from dlnsweep.settings.optimizers import HYPERPARAMETERS, OPTIMIZER_WORDS
 from dlnsweep.settings.training import TrainingSettings, used_by
 
+# What an optimizer may ask for beside gradients.
+ASKED = ("value", "rates", "key")
+
 
 @dataclass(frozen=True)
 class Optimizer:
@@ -36,6 +39,11 @@ class Optimizer:
         paddable: Whether entries that are zero, and whose gradients are, get no direction, and no
             other's depends on how many of them there are (not Yogi, whose averages begin at 1e-6):
             then narrow networks are trained within wider, zero-padded arrays, by one program.
+        asks: What else its update is given by name, of `ASKED`: "value", the objective whose
+            gradient it is given, decay included as there; "rates", the learning rate of each leaf
+            at this step, float64; "key", two words of 32 bits, the run's own for what an optimizer
+            draws (`numerics.streams.jax_key` makes a key of jax.random of them). Then the generic
+            way alone trains with it.
         source: Where it is published, such as "arXiv:1412.6980": what `dlnsweep cite` gives.
         version: What its runs are known by; by default a hash of the source of `direction`, and
             of what that imports from beside it.
@@ -50,6 +58,7 @@ class Optimizer:
     isotropic: bool = False
     paddable: bool = False
     source: str = ""
+    asks: tuple[str, ...] = ()
 
 
 OPTIMIZERS: Registry[str, Optimizer] = Registry()
@@ -86,6 +95,14 @@ def _mistakes(optimizer: Optimizer) -> Iterator[str]:
         if key not in HYPERPARAMETERS:
             known = ", ".join(HYPERPARAMETERS)
             yield f"it reads {key!r}, which is no hyperparameter; known are {known}"
+    for word in optimizer.asks:
+        if word not in ASKED:
+            yield f"it asks for {word!r}; an optimizer is given {', '.join(ASKED)}"
+    if optimizer.asks and optimizer.isotropic:
+        yield (
+            f"it asks for {optimizer.asks[0]!r}, and says that it is isotropic, by inner products "
+            "alone; leave isotropic out"
+        )
     numbers = optimizer.numbers
     for key, field in (numbers.model_fields if numbers else {}).items():
         assert numbers is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlnsweep.contracts.network import BY_DEFINITION, BY_VECTORS, REDUCED_INPUTS, network_of
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.contracts.problem import is_by_law
 from dlnsweep.errors import SpecError
 from dlnsweep.execution.comparison import AS_AUTO, AS_JUMPS
@@ -110,6 +111,12 @@ def _problems(row: RunSettings, kernel: str, judge: str) -> list[str]:
                 f"there is nothing to compare: training.{key} is {show(value)}, which the generic "
                 "way alone carries out; compare a file without it."
             )
+    name = row["training.optimizer"]
+    if kernel not in BY_DEFINITION and OPTIMIZERS[name].asks:
+        found.append(
+            f"there is nothing to compare: training.optimizer is {show(name)}, which the generic "
+            "way alone trains with; compare a file with another one."
+        )
     if kernel in NOT_BY and row.get(WARM_START):
         found.append(
             f"there is nothing to compare: {WARM_START} is given, and the {kernel} kernel draws "

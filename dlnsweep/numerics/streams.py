@@ -34,9 +34,9 @@ _PURPOSES = (
     "data/right", "data/rows", "data/signal", "data/signal_weights", "data/signals",
     "data/signals_chi", "data/tail_left", "data/tail_right", "data/teacher", "data/teacher_chi",
     "data/teacher_signs", "data/weights", "operator/supports", "test/members", "test/noise",
-    "test/signals", "training/label_noise", "training/minibatches", "training/stream",
-    "weights/direction", "weights/1/off", "weights/1/rest", "weights/hidden", "weights/output",
-    "weights/product",
+    "test/signals", "training/label_noise", "training/minibatches", "training/optimizer",
+    "training/stream", "weights/direction", "weights/1/off", "weights/1/rest", "weights/hidden",
+    "weights/output", "weights/product",
 )  # fmt: skip
 _PURPOSES_OF_LAYERS = ("weights/{}", "weights/frame{}", "law/{}", "law/{}/chi", "law/{}/rest")
 # Tries for a chi-squared number.

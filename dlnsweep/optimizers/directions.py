@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlnsweep.contracts.optimizer import OPTIMIZERS, Optimizer
 from dlnsweep.numerics.lazy import jax, jnp, optax
+from dlnsweep.optimizers.adafactor import scale_by_adafactor
+from dlnsweep.optimizers.asking import add_noise, scale_by_fromage, scale_by_polyak
 from dlnsweep.optimizers.muon import scale_by_muon
-from dlnsweep.settings.optimizers import HYPERPARAMETERS
+from dlnsweep.optimizers.rprop import scale_by_rprop
+from dlnsweep.settings.optimizers import CHOICES, HYPERPARAMETERS
 from dlnsweep.settings.training import TrainingSettings
 
 if TYPE_CHECKING:
@@ -130,6 +133,33 @@ def _muon(settings: TrainingSettings) -> GradientTransformation:
     return scale_by_muon(settings.muon_beta, settings.epsilon, _nadam(settings))
 
 
+def _rprop(settings: TrainingSettings) -> GradientTransformation:
+    return scale_by_rprop(
+        settings.rprop_shrink, settings.rprop_grow, settings.rprop_least, settings.rprop_most
+    )
+
+
+def _adafactor(settings: TrainingSettings) -> GradientTransformation:
+    return scale_by_adafactor(
+        settings.adafactor_decay,
+        settings.adafactor_epsilon,
+        settings.adafactor_clipping,
+        settings.adafactor_least_scale,
+        relative=settings.adafactor_steps == "relative",
+        factored_from=settings.adafactor_factored_from,
+    )
+
+
+def _noisy(settings: TrainingSettings) -> GradientTransformation:
+    return add_noise(settings.noisy_sgd_variance, settings.noisy_sgd_decay)
+
+
+def _polyak(settings: TrainingSettings) -> GradientTransformation:
+    return scale_by_polyak(
+        settings.polyak_least_loss, settings.polyak_largest_rate, settings.polyak_epsilon
+    )
+
+
 _paddable = partial(Optimizer, paddable=True)
 
 OURS = (
@@ -208,20 +238,55 @@ OURS = (
         source="arXiv:1901.11150",
     ),
     _paddable("lars", _lars, source="arXiv:1708.03888"),
+    _paddable("rprop", _rprop),
+    _paddable("fromage", lambda _: scale_by_fromage(), asks=("rates",), source="arXiv:2002.03432"),
+    # Its means go with the shape of a matrix.
+    Optimizer("adafactor", _decayed(_adafactor), decoupled_decay=True, source="arXiv:1804.04235"),
+    Optimizer("noisy_sgd", _noisy, asks=("key",), source="arXiv:1511.06807"),
+    _paddable("polyak_sgd", _polyak, asks=("value",), source="arXiv:2002.10542"),
 )
 
 
-def direction_of(name: str, numbers: Mapping[str, Any]) -> GradientTransformation:
+def direction_of(
+    name: str, numbers: Mapping[str, Any], training: Any = None
+) -> GradientTransformation:
     """Return the direction of an optimizer, which is given its own numbers and no other's.
 
     Args:
         name: Its name.
         numbers: The numbers of [training] by name; they may be tracers.
+        training: What `CHOICES` are read of; by default they are as they are if none is given.
     """
     own = {
         key: value for key, value in numbers.items() if name in HYPERPARAMETERS.get(key, (name,))
     }
+    for key, users in CHOICES.items():
+        if name in users:
+            default = TrainingSettings.model_fields[key].default
+            own[key] = default if training is None else getattr(training, key)
     return OPTIMIZERS[name].direction(SimpleNamespace(optimizer=name, **own))
+
+
+def direct(
+    name: str,
+    direction: Any,
+    gradients: Any,
+    state: Any,
+    params: Any,
+    asked: Mapping[str, Callable[[], Any]],
+) -> tuple[Any, Any]:
+    """Return the directions of a step and the optimizer's state after it.
+
+    Args:
+        name: The optimizer's name.
+        direction: What `direction_of` returns.
+        gradients: The gradients of the objective.
+        state: The optimizer's state.
+        params: The parameters.
+        asked: What it may ask for, by the words of `ASKED`: functions, called if it does.
+    """
+    more = {word: asked[word]() for word in OPTIMIZERS[name].asks}
+    return direction.update(gradients, state, params, **more)
 
 
 def couples_decay(name: str) -> bool:

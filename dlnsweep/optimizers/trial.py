@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
-from dlnsweep.optimizers.directions import direction_of
+from dlnsweep.optimizers.directions import direct, direction_of
 from dlnsweep.settings.optimizers import HYPERPARAMETERS, OPTIMIZER_WORDS
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import raised
@@ -44,7 +45,7 @@ def _why_not(row: RunSettings, name: str) -> str:
         return jax.tree.map(jnp.asarray, direction_of(name, numbers).init(params))
 
     def moved(numbers: Any, state: Any, params: Any) -> Any:
-        return direction_of(name, numbers).update(params, state, params)
+        return direct(name, direction_of(name, numbers), params, state, params, _asked(params))
 
     place = "its init"
     try:
@@ -138,7 +139,8 @@ def why_not_paddable(name: str) -> str:
         params, found = within(jnp.sin(places + 1)), []
         state = optimizer.init(params)
         for matrix in gradients:
-            (moved,), state = optimizer.update(within(matrix), state, params)
+            given = within(matrix), state, params
+            (moved,), state = direct(name, optimizer, *given, _asked(params))
             found.append(moved)
         return found
 
@@ -158,6 +160,16 @@ def why_not_paddable(name: str) -> str:
                 "or move it otherwise; leave paddable out."
             )
     return ""
+
+
+def _asked(params: Any) -> dict[str, Callable[[], Any]]:
+    """Return what an optimizer may ask for, in the precision of the parameters."""
+    dtype = jax.tree.leaves(params)[0].dtype
+    return {
+        "value": lambda: jnp.ones((), dtype),
+        "rates": lambda: jax.tree.map(lambda _: jnp.asarray(0.1, jnp.float64), params),
+        "key": lambda: (jnp.uint32(1), jnp.uint32(2)),
+    }
 
 
 def _numbers() -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dlnsweep.settings.by_layer import numbers_of
 from dlnsweep.settings.sentences import show
 
+# Factors one a layer; see by_layer.py.
+BY_LAYER = ("learning_rate_factors", "weight_decay_factors")
+
 
 def one_a_layer(factors: str, depth: int) -> bool:
     """Return whether there is a number for each layer, or none at all."""

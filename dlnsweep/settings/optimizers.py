@@ -32,6 +32,11 @@ OPTIMIZER_WORDS = Words(
     "optimistic_adam",
     "sm3",
     "lars",
+    "rprop",
+    "fromage",
+    "adafactor",
+    "noisy_sgd",
+    "polyak_sgd",
 )
 # Those of the family of Adam, which keep two averages.
 _ADAMS = (
@@ -60,4 +65,22 @@ HYPERPARAMETERS: dict[str, tuple[str, ...]] = {
     "muon_beta": ("muon",),
     "optimism": ("optimistic_gradient_descent", "optimistic_adam"),
     "trust_coefficient": ("lars",),
+    "rprop_shrink": ("rprop",),
+    "rprop_grow": ("rprop",),
+    "rprop_least": ("rprop",),
+    "rprop_most": ("rprop",),
+    "adafactor_decay": ("adafactor",),
+    "adafactor_epsilon": ("adafactor",),
+    "adafactor_clipping": ("adafactor",),
+    "adafactor_least_scale": ("adafactor",),
+    "noisy_sgd_variance": ("noisy_sgd",),
+    "noisy_sgd_decay": ("noisy_sgd",),
+    "polyak_least_loss": ("polyak_sgd",),
+    "polyak_largest_rate": ("polyak_sgd",),
+    "polyak_epsilon": ("polyak_sgd",),
+}
+# Likewise; they decide what is computed, not with which numbers, so values of them are programs.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "adafactor_factored_from": ("adafactor",),
+    "adafactor_steps": ("adafactor",),
 }

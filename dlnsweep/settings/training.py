@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from dlnsweep.settings.base import Constraint, Describe, Settings, UsedBy
 from dlnsweep.settings.by_layer import ByLayer
-from dlnsweep.settings.flow import FLOW, NEEDS_OF_FLOW
-from dlnsweep.settings.layer_factors import not_one_a_layer, one_a_layer
-from dlnsweep.settings.optimizers import HYPERPARAMETERS, OPTIMIZER_WORDS
+from dlnsweep.settings.flow import FLOW
+from dlnsweep.settings.layer_factors import BY_LAYER
+from dlnsweep.settings.optimizers import CHOICES, HYPERPARAMETERS, OPTIMIZER_WORDS
 from dlnsweep.settings.stop_when import StopWhen
+from dlnsweep.settings.training_constraints import CONSTRAINTS
 from dlnsweep.settings.words import Words
 
 # The most steps that a run may have: where two such counts are added, int64 holds the sum.
@@ -34,8 +34,6 @@ LOSS_WORDS = Words(
 )
 
 Schedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
-# Factors one a layer; see by_layer.py.
-BY_LAYER = ("learning_rate_factors", "weight_decay_factors")
 # What of [training] turns something on, and the values that turn it off. What is off costs nothing:
 # runs with it and runs without are trained by two programs.
 SWITCHES: dict[str, Any] = {
@@ -55,7 +53,7 @@ def used_by() -> dict[str, UsedBy]:
     """Return which choices read which key of [training]."""
     _, *falling = get_args(Schedule)
     return {
-        **{key: UsedBy("optimizer", users) for key, users in HYPERPARAMETERS.items()},
+        **{key: UsedBy("optimizer", users) for key, users in (HYPERPARAMETERS | CHOICES).items()},
         "schedule_steps": UsedBy("schedule", falling, needed=True),
         "schedule_end": UsedBy("schedule", falling, needed=True),
         "schedule_stages": UsedBy("schedule", ("steps",), needed=True),
@@ -279,6 +277,65 @@ class TrainingSettings(Settings):
         Positive,
         Describe("traced", "a layer's step over its norm, before the learning rate (lars)"),
     ] = 1e-3
+    rprop_shrink: Annotated[
+        Annotated[float, Field(gt=0, lt=1)],
+        Describe("traced", "factor on an entry's step where its gradient changes sign (rprop)"),
+    ] = 0.5
+    rprop_grow: Annotated[
+        Annotated[float, Field(gt=1)],
+        Describe("traced", "factor on an entry's step where its gradient keeps its sign (rprop)"),
+    ] = 1.2
+    rprop_least: Annotated[
+        Annotated[float, Field(gt=0, le=1)],
+        Describe("traced", "an entry's least step over the learning rate, its first one (rprop)"),
+    ] = 1e-6
+    rprop_most: Annotated[
+        Annotated[float, Field(ge=1)],
+        Describe("traced", "an entry's largest step over the learning rate, its first one (rprop)"),
+    ] = 50.0
+    adafactor_decay: Annotated[
+        Annotated[float, Field(gt=0, le=1)],
+        Describe("traced", "c of the second moment's decay 1 - t^-c at step t = 1, 2, ..."),
+    ] = 0.8
+    adafactor_epsilon: Annotated[
+        Positive, Describe("traced", "added to squares of gradients (adafactor)", "ε₁")
+    ] = 1e-30
+    adafactor_clipping: Annotated[
+        Positive,
+        Describe("traced", "largest root mean square of a layer's direction (adafactor)", "d"),
+    ] = 1.0
+    adafactor_least_scale: Annotated[
+        Positive,
+        Describe("traced", "least root mean square that a layer is taken to have (adafactor)"),
+    ] = 1e-3
+    adafactor_steps: Annotated[
+        Literal["relative", "absolute"],
+        Describe("static", "relative: a layer's go with its root mean square (adafactor)"),
+    ] = "relative"
+    adafactor_factored_from: Annotated[
+        Annotated[int, Field(ge=1)],
+        Describe(
+            "static",
+            "second moments of matrices with this many rows and columns or more are factored, of "
+            "others kept whole (adafactor)",
+        ),
+    ] = 128
+    noisy_sgd_variance: Annotated[
+        NonNegative, Describe("traced", "variance of the first step's noise (noisy_sgd)")
+    ] = 0.01
+    noisy_sgd_decay: Annotated[
+        NonNegative,
+        Describe("traced", "γ of the noise's variance, which falls as (1 + t)^-γ (noisy_sgd)", "γ"),
+    ] = 0.55
+    polyak_least_loss: Annotated[
+        float, Describe("traced", "the loss that is aimed at (polyak_sgd)", "f*")
+    ] = 0.0
+    polyak_largest_rate: Annotated[
+        Positive, Describe("traced", "largest step, before the learning rate (polyak_sgd)", "γ_b")
+    ] = 1.0
+    polyak_epsilon: Annotated[
+        NonNegative, Describe("traced", "added to the gradient's squared norm (polyak_sgd)", "ε")
+    ] = 0.0
     prescription: Annotated[
         Literal["none", "theorem_2_3"],
         Describe(
@@ -304,56 +361,5 @@ class TrainingSettings(Settings):
         ),
     ] = None
 
-    constraints: ClassVar[tuple[Constraint, ...]] = (
-        Constraint(
-            ("training.minibatch_size", "problem.num_samples", "training.minibatch_order"),
-            # Fresh samples are none of those n, which are recorded alone.
-            lambda size, samples, order: size <= samples or order == "one_pass",
-            "training.minibatch_size is {0}; it must not exceed problem.num_samples, which is {1} "
-            "(0 takes all samples).",
-        ),
-        Constraint(
-            ("training.minibatch_order", "training.minibatch_size"),
-            lambda order, size: order == "replacement" or size > 0,
-            "training.minibatch_order is {0}, which needs minibatches; give "
-            "training.minibatch_size.",
-        ),
-        Constraint(
-            ("training.schedule", "training.schedule_steps", "training.num_steps"),
-            lambda schedule, steps, total: schedule == "constant" or steps <= total,
-            "training.schedule_steps is {1}; the schedule would not end within "
-            "training.num_steps, which is {2}.",
-        ),
-        Constraint(
-            ("training.schedule", "training.warmup_steps", "training.schedule_steps"),
-            lambda schedule, warmup, steps: schedule == "constant" or warmup < steps,
-            "training.warmup_steps is {1}; it must be less than training.schedule_steps, which is "
-            "{2}.",
-        ),
-        Constraint(
-            ("training.warmup_steps", "training.num_steps"),
-            lambda warmup, total: warmup <= total,
-            "training.warmup_steps is {0}; the warm-up would not end within training.num_steps, "
-            "which is {1}.",
-        ),
-        Constraint(
-            ("training.schedule", "training.schedule_end"),
-            lambda schedule, end: schedule not in ("exponential", "steps") or end > 0,
-            "training.schedule_end is {1}; training.schedule = {0} falls by factors and needs it "
-            "to be positive.",
-        ),
-        Constraint(
-            ("training.loss", "problem.signal_dim"),
-            lambda loss, outputs: loss != "cross_entropy" or outputs > 1,
-            "training.loss is {0}, of a softmax over the outputs, and problem.signal_dim is {1}: a "
-            "single output always has probability 1. Take another loss, or two outputs or more.",
-        ),
-        *(
-            Constraint(
-                (f"training.{key}", "network.depth"), one_a_layer, partial(not_one_a_layer, key)
-            )
-            for key in BY_LAYER
-        ),
-        *NEEDS_OF_FLOW,
-    )
+    constraints: ClassVar[tuple[Constraint, ...]] = CONSTRAINTS
     used_by: ClassVar[Mapping[str, UsedBy]] = used_by()

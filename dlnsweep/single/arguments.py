@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from dlnsweep.contracts.network import find_network
 from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.errors import SpecError
 from dlnsweep.networks.layered.reducible import reasons_not_reduced
-from dlnsweep.settings.optimizers import HYPERPARAMETERS
+from dlnsweep.settings.optimizers import CHOICES, HYPERPARAMETERS
 from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import bounded, did_you_mean, sentences, show
 from dlnsweep.settings.sizes import SIZES
@@ -239,22 +240,28 @@ _ARGUMENTS = (
 
 def _check_hyperparameters(training: dict[str, Any]) -> list[str]:
     """Return what is wrong with the optimizer's hyperparameters, and take that out."""
-    problems = []
+    problems, own = [], HYPERPARAMETERS | CHOICES
     others = (
         "num_steps",
         "prescription",
         "gamma",
         "loss",
         # Unknown words, and settings of sweeps that no kernel of this network carries out.
-        *(k for k in training if k not in (*_ARGUMENTS, *HYPERPARAMETERS)),
+        *(k for k in training if k not in (*_ARGUMENTS, *own)),
     )
     for key in dict.fromkeys(k for k in others if k in training):
         del training[key]
-        problems.append(f"{key} is not a hyperparameter{did_you_mean(key, HYPERPARAMETERS)}")
-    for key, users in HYPERPARAMETERS.items():
+        problems.append(f"{key} is not a hyperparameter{did_you_mean(key, own)}")
+    for key, users in own.items():
         if key in training and training["optimizer"] not in users:
             problems.append(
                 f"{key} is given, but {training['optimizer']} does not use it; "
                 f"it belongs to {', '.join(users)}."
             )
+    name = training["optimizer"]
+    if isinstance(name, str) and name in OPTIMIZERS and OPTIMIZERS[name].asks:
+        problems.append(
+            f"optimizer is {show(name)}, which asks for more than gradients; the generic way of a "
+            'sweep alone has that for it: take another one, or a sweep with kernel = "generic".'
+        )
     return problems

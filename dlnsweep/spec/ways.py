@@ -72,6 +72,22 @@ def check_generic(values: Values) -> Iterator[str]:
             yield (
                 f'{place}, which the generic way alone carries out; set sweep.kernel = "generic".'
             )
+    # Kinds without a generic way say themselves which optimizers they are trained with.
+    if network.generic:
+        yield from _check_asking(values, generic)
+
+
+def _check_asking(values: Values, generic: bool) -> Iterator[str]:
+    """Check that an optimizer that asks for more than gradients is trained with by that way."""
+    known = [name for name in values.get("training.optimizer", ()) if name in OPTIMIZERS]
+    asking = [name for name in known if OPTIMIZERS[name].asks]
+    if asking and not generic:
+        what = {"value": "the loss", "rates": "the learning rate", "key": "random numbers"}
+        found = " and ".join(what[word] for word in OPTIMIZERS[asking[0]].asks)
+        yield (
+            f"training.optimizer is {show(asking[0])}, which asks for {found}, and the generic way "
+            'alone has that for it; set sweep.kernel = "generic".'
+        )
 
 
 def check_decays(values: Values) -> Iterator[str]:

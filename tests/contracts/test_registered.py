@@ -417,8 +417,9 @@ OPTIMIZERS = {
     "spreads": lambda training: optax.scale_by_yogi(),
     "asks": lambda training: optax.scale_by_polyak(),
     # What the guide names of optax.
-    "adafactor": lambda training: optax.scale_by_factored_rms(decay_rate=training.momentum),
-    "rprop": lambda training: optax.scale_by_rprop(1.0),
+    "ademamix": lambda training: optax.contrib.scale_by_ademamix(
+        training.beta1, training.beta2),
+    "momo": lambda training: optax.chain(optax.contrib.momo(1.0), optax.scale(-1)),
 }
 INITIALIZERS = {
     "turned": lambda shape, key: [w.T for w in good(shape, key)],
@@ -429,9 +430,10 @@ INITIALIZERS = {
     "full": good,
 }
 for name, direction in OPTIMIZERS.items():
-    reads = ("momentum",) if name == "adafactor" else ()
+    reads = ("beta1", "beta2") if name == "ademamix" else ()
+    asks = ("value",) if name == "momo" else ()
     dlnsweep.register_optimizer(
-        dlnsweep.Optimizer(name, direction, reads=reads, paddable=name == "spreads"))
+        dlnsweep.Optimizer(name, direction, reads=reads, asks=asks, paddable=name == "spreads"))
 for name, draw in INITIALIZERS.items():
     dlnsweep.register_initializer(dlnsweep.Initializer(name, draw, paddable=name == "full"))
 """
@@ -459,6 +461,8 @@ for key, names in (("optimizer", bad.OPTIMIZERS), ("initializer", bad.INITIALIZE
             "training": {"learning_rate": 0.01, "num_steps": 3},
         }
         document["training" if key == "optimizer" else "network"][key] = name
+        if name == "momo":
+            document["sweep"] = {"kernel": "generic"}
         try:
             check_network(make_plan(Sweep.from_dict(document)))
         except SpecError as error:

@@ -27,6 +27,9 @@ NUMBERS = {
     "yogi_epsilon": 1e-2, "novograd_beta2": 0.4, "weight_decay": 0.1,
     "adan_beta1": 0.9, "adan_beta2": 0.7, "adan_beta3": 0.95, "muon_beta": 0.8,
     "momentum": 0.7, "optimism": 0.6, "trust_coefficient": 0.02,
+    "rprop_shrink": 0.4, "rprop_grow": 1.5, "rprop_least": 0.1, "rprop_most": 3.0,
+    "adafactor_decay": 0.7, "adafactor_epsilon": 1e-3, "adafactor_clipping": 0.9,
+    "adafactor_least_scale": 0.02, "adafactor_factored_from": 2, "adafactor_steps": "relative",
 }  # fmt: skip
 
 
@@ -210,37 +213,70 @@ def lars(p, gradients, w):
         yield m
 
 
+def rprop(p, gradients, w):
+    """Igel and Huesken 2000, iRprop-: where the sign changes no step is made, and none is known."""
+    step, last = np.ones_like(w), np.zeros_like(w)
+    for g in gradients:
+        same, turned = g * last > 0, g * last < 0
+        step[same] = np.minimum(p.rprop_grow * step[same], p.rprop_most)
+        step[turned] = np.maximum(p.rprop_shrink * step[turned], p.rprop_least)
+        last = np.where(turned, 0, g)
+        yield np.sign(last) * step
+
+
+def adafactor(p, gradients, w):
+    """arXiv:1804.04235, Algorithms 4 and 5, by sums over rows and columns; AdamW's decay beside."""
+    rows = columns = v = 0.0
+    for t, g in enumerate(gradients, start=1):
+        b = 1 - t**-p.adafactor_decay
+        squares = g**2 + p.adafactor_epsilon
+        if w.ndim == 2 and min(w.shape) >= p.adafactor_factored_from:
+            rows = b * rows + (1 - b) * squares @ np.ones(w.shape[1])
+            columns = b * columns + (1 - b) * np.ones(w.shape[0]) @ squares
+            v = np.outer(rows, columns) / np.sum(rows)
+        else:
+            v = b * v + (1 - b) * squares
+        u = g / np.sqrt(v)
+        u = u / max(1, np.sqrt(np.mean(u**2)) / p.adafactor_clipping)
+        if p.adafactor_steps == "relative":
+            u = max(p.adafactor_least_scale, np.sqrt(np.mean(w**2))) * u
+        yield u + p.weight_decay * w
+
+
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
         sign_descent, lion, adamax, nadam, amsgrad, radam, adabelief, yogi, novograd, lamb, adan,
         muon, nadamw, adamaxw, optimistic_gradient_descent, optimistic_adam, sm3, lars,
+        rprop, adafactor,
     )
 }  # fmt: skip
 
 
 class Numbers:
-    """NUMBERS, by attribute."""
+    """NUMBERS with some of them changed, by attribute."""
 
-    def __getattr__(self, name: str) -> float:
-        return NUMBERS[name]
+    def __init__(self, **changes: Any) -> None:
+        self.all = NUMBERS | changes
+
+    def __getattr__(self, name: str) -> Any:
+        return self.all[name]
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_a_direction_is_the_published_one(name: str):
-    rng = np.random.default_rng(1)
+def assert_published(name: str, weights: list[np.ndarray], **changes: Any) -> None:
+    """Assert that a direction is that of RULES, layer by layer."""
+    rng, own = np.random.default_rng(1), Numbers(**changes)
     # Layers of very different gradients: what is done by layer shows.
-    weights = [rng.normal(size=(3, 2)), rng.normal(size=(2, 4))]
+    scales = np.logspace(0, -2, len(weights))
     gradients = [
-        [scale * rng.normal(size=w.shape) for w, scale in zip(weights, (1.0, 1e-2), strict=True)]
+        [scale * rng.normal(size=w.shape) for w, scale in zip(weights, scales, strict=True)]
         for _ in range(STEPS)
     ]
     wanted = [
-        list(RULES[name](Numbers(), [g[layer] for g in gradients], w))
-        for layer, w in enumerate(weights)
+        list(RULES[name](own, [g[layer] for g in gradients], w)) for layer, w in enumerate(weights)
     ]
     with numerics():
-        direction: Any = direction_of(name, NUMBERS)
+        direction: Any = direction_of(name, own.all, own)
         params = [jax.numpy.asarray(w) for w in weights]
         state = direction.init(params)
         for step, gradient in enumerate(gradients):
@@ -251,6 +287,41 @@ def test_a_direction_is_the_published_one(name: str):
                 np.testing.assert_allclose(
                     value, wanted[layer][step], rtol=0, atol=ROUNDING * scale
                 )
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_direction_is_the_published_one(name: str):
+    rng = np.random.default_rng(0)
+    assert_published(name, [rng.normal(size=(3, 2)), rng.normal(size=(2, 4))])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"adafactor_factored_from": 3},
+        {"adafactor_steps": "absolute"},
+        {"adafactor_least_scale": 2.0},
+    ],
+)
+def test_what_adafactor_can_be_told(changes: dict[str, Any]):
+    """With biases; of 3 the matrix of two columns is not factored, the other one is."""
+    rng = np.random.default_rng(0)
+    assert_published("adafactor", [rng.normal(size=s) for s in ((3, 2), (4,), (3, 5))], **changes)
+
+
+def test_adafactor_factors_the_two_longest_axes():
+    """An array (2, 5, 4) is two matrices, each of which is factored by itself."""
+    rng, own = np.random.default_rng(3), Numbers(adafactor_steps="absolute", adafactor_clipping=1e9)
+    w, gradients = rng.normal(size=(2, 5, 4)), [rng.normal(size=(2, 5, 4)) for _ in range(4)]
+    wanted = [list(adafactor(own, [g[i] for g in gradients], w[i])) for i in range(2)]
+    with numerics():
+        direction: Any = direction_of("adafactor", own.all, own)
+        params = {"all": jax.numpy.asarray(w)}
+        state = direction.init(params)
+        for step, gradient in enumerate(gradients):
+            found, state = direction.update({"all": jax.numpy.asarray(gradient)}, state, params)
+            expected = np.stack([each[step] for each in wanted])
+            np.testing.assert_allclose(found["all"], expected, rtol=ROUNDING * 10)
 
 
 @pytest.mark.parametrize("optimizer", OURS, ids=lambda optimizer: optimizer.name)

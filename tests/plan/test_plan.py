@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from spec_samples import document, sweep
 
 from dlnsweep.contracts.keys import describe_setting
+from dlnsweep.contracts.optimizer import OPTIMIZERS as KNOWN
 from dlnsweep.plan.batches import make_batches
 from dlnsweep.plan.cost import cost_of, worth_padding
 from dlnsweep.plan.plan import Plan, make_plan
+from dlnsweep.settings.optimizers import HYPERPARAMETERS
 from dlnsweep.settings.training import GENERIC_ONLY
 from dlnsweep.spec.sweep import Sweep
 from dlnsweep.version import NUMERICS_VERSION
@@ -219,6 +221,14 @@ TRACED = {
     "training__muon_beta": [0.1, 0.2],
     "training__optimism": [0.1, 0.2],
     "training__trust_coefficient": [0.1, 0.2],
+    "training__rprop_shrink": [0.1, 0.2],
+    "training__rprop_grow": [1.1, 1.2],
+    "training__rprop_least": [0.1, 0.2],
+    "training__rprop_most": [10, 20],
+    "training__adafactor_decay": [0.1, 0.2],
+    "training__adafactor_epsilon": [0.1, 0.2],
+    "training__adafactor_clipping": [0.1, 0.2],
+    "training__adafactor_least_scale": [0.1, 0.2],
     "record__rank_threshold": [0.1, 0.2],
     "record__test_noise": [0.1, 0.2],
 }
@@ -235,6 +245,8 @@ STATIC: dict[str, list[Any]] = {
     "training__optimizer": ["adam", "adamw"],
     "training__step_rule": ["uniform", "fan_in"],
     "training__minibatch_size": [0, 3],
+    "training__adafactor_factored_from": [4, 128],
+    "training__adafactor_steps": ["relative", "absolute"],
     "record__num_test_samples": [5, 6],
 }
 OPTIMIZERS = {
@@ -257,7 +269,13 @@ OPTIMIZERS = {
     "muon_beta": "muon",
     "optimism": "optimistic_adam",
     "trust_coefficient": "lars",
-}
+    **dict.fromkeys(("rprop_shrink", "rprop_grow", "rprop_least", "rprop_most"), "rprop"),
+    **dict.fromkeys(
+        ("adafactor_decay", "adafactor_epsilon", "adafactor_clipping", "adafactor_least_scale",
+         "adafactor_factored_from", "adafactor_steps"),
+        "adafactor",
+    ),
+}  # fmt: skip
 
 
 def recorded(key: str) -> dict[str, Any]:
@@ -288,6 +306,8 @@ def test_sweeping_a_static_choice_adds_programs(
     for number, name in enumerate(STATIC["problem__operator_file"], 1):
         np.save(str(name), np.full((4, 8), number))
     choices = {"problem__operator": "file"} if key == "problem__operator_file" else {}
+    if optimizer := OPTIMIZERS.get(key.partition("__")[2]):
+        choices["training__optimizer"] = optimizer
     found = plan(**choices, **recorded(key), **{key: STATIC[key], "sweep__seeds": 3})
     assert (found.num_runs, found.num_programs) == (6, 2)
 
@@ -300,6 +320,9 @@ def test_the_tables_above_name_every_setting_that_may_vary():
     dotted.add("training.loss")
     # Of the generic way alone: tests/networks/test_steps.py.
     dotted |= {f"training.{key}" for key in GENERIC_ONLY}
+    # Likewise: tests/networks/test_asking.py.
+    asking = [name for name, each in KNOWN.items() if each.asks]
+    dotted |= {f"training.{key}" for key, users in HYPERPARAMETERS.items() if users[0] in asking}
     dotted |= {f"training.schedule_{key}" for key in ("steps", "end", "stages")}
     may_vary = set()
     for key in sweep().values:
@@ -393,7 +416,8 @@ def check_batches(found: Plan, rows: np.ndarray, first: int = 0) -> None:
         assert batch.padded_width == found.program_widths[found.programs[batch.runs[0]]]
         assert batch.padded_width >= found.settings["network.width"][batch.runs].max()
         for key in STATIC:
-            assert len(set(found.settings[key.replace("__", ".")][batch.runs].tolist())) == 1
+            # Of what no run uses all are NaN.
+            assert len(set(map(str, found.settings[key.replace("__", ".")][batch.runs]))) == 1
     again = make_batches(found, rows, first)
     for one, other in zip(batches, again, strict=True):
         assert np.array_equal(one.runs, other.runs)

@@ -745,7 +745,7 @@ BAD_NUMBERS = [
         "'adamw', 'rmsprop', 'group_rmsprop', 'adagrad', 'adadelta', 'sign_descent', 'lion', "
         "'adamax', 'nadam', 'amsgrad', 'radam', 'adabelief', 'yogi', 'novograd', 'lamb', "
         "'adan', 'muon', 'nadamw', 'adamaxw', 'optimistic_gradient_descent', 'optimistic_adam', "
-        "'sm3' or 'lars'.",
+        "'sm3', 'lars', 'rprop', 'fromage', 'adafactor', 'noisy_sgd' or 'polyak_sgd'.",
     ),
     ({"kernel": "fast"}, "kernel is 'fast'; it must be 'auto', 'dense' or 'reduced'."),
     ({"tolerance": 1}, "tolerance is 1; it must lie between 1e-9 and 0.1."),

@@ -33,13 +33,13 @@ from dlnsweep.contracts.network import Network
 from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.contracts.view import View
 from dlnsweep.networks.generic import averages, flow, steps
-from dlnsweep.networks.generic.factors import by_leaf, decays_of
+from dlnsweep.networks.generic.factors import by_leaf, decays_of, penalty
 from dlnsweep.networks.generic.state import Constants, Samples, State, is_none, whole
 from dlnsweep.networks.generic.view import GenericView
 from dlnsweep.numerics.compensated import add_all, nothing_lost
 from dlnsweep.numerics.divergence import squared_limit
 from dlnsweep.numerics.lazy import jax, jnp
-from dlnsweep.optimizers.directions import couples_decay, direction_of
+from dlnsweep.optimizers.directions import couples_decay, direct, direction_of
 from dlnsweep.settings.base import with_numbers
 from dlnsweep.settings.optimizers import HYPERPARAMETERS
 from dlnsweep.settings.training import BY_LAYER, OF_NETWORK, TrainingSettings
@@ -252,7 +252,7 @@ class GenericKernel(Kernel):
         return tuple(key for key in BY_LAYER if getattr(self.training, key))
 
     def _direction(self, numbers: dict[str, Float[Array, ""]]) -> Any:
-        return direction_of(self.training.optimizer, numbers)
+        return direction_of(self.training.optimizer, numbers, self.training)
 
     def view(self, inputs: Inputs, carry: Carry) -> View:
         """Return the view of the state that observables see."""
@@ -309,8 +309,13 @@ class GenericKernel(Kernel):
         else:
             directions, optimizer = with_decay(gradients, params), state.optimizer
             if optimizer is not None:
-                direction = self._direction(numbers)
-                directions, optimizer = direction.update(directions, optimizer, params)
+                asked = {
+                    "value": lambda: scale * fit + penalty(decay, constants.decays, params),
+                    "rates": lambda: rates,
+                    "key": lambda: constants.keys[steps.OPTIMIZER],
+                }
+                given = self._direction(numbers), directions, optimizer, params
+                directions, optimizer = direct(self.training.optimizer, *given, asked)
             moves = jax.tree.map(lambda eta, d: -eta.astype(dtype) * d, rates, directions)
             moved, lost = add_all(params, state.lost, moves)
         average = state.average

@@ -14,7 +14,7 @@ from dlnsweep.contracts.network import Network, network_of
 from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.networks.generic.descent import GenericKernel
 from dlnsweep.networks.generic.state import Samples
-from dlnsweep.networks.generic.steps import PURPOSES, is_one_pass, is_stochastic
+from dlnsweep.networks.generic.steps import PURPOSES, is_one_pass, takes_keys
 from dlnsweep.networks.test_samples import draw_test_samples
 from dlnsweep.numerics.lanes import Layout
 from dlnsweep.numerics.lazy import jax, jnp
@@ -176,7 +176,7 @@ class GenericDrawing(Drawing):
         network = self.traced_network(arguments, convert)
         record = record_numbers(arguments)
         keys = None
-        if is_stochastic(self.sections.training):
+        if takes_keys(self.sections.training):
             key = self.key_of(arguments)
             keys = {purpose: key(purpose) for purpose in PURPOSES}
         stream = None

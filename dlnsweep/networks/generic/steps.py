@@ -23,6 +23,7 @@ from typing import Any
 
 from jaxtyping import Array, Int
 
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.networks.layered.minibatches import draw_in_epochs, draw_samples
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.products import for_gradients
@@ -32,8 +33,10 @@ from dlnsweep.settings.training import TrainingSettings
 
 _MINIBATCHES, _LABEL_NOISE = "training/minibatches", "training/label_noise"
 _STREAM = "training/stream"
+# What an optimizer draws.
+OPTIMIZER = "training/optimizer"
 # The purposes of the random numbers of a run's steps.
-PURPOSES = (_MINIBATCHES, _LABEL_NOISE, _STREAM)
+PURPOSES = (_MINIBATCHES, _LABEL_NOISE, _STREAM, OPTIMIZER)
 # The numbers of [training] that are read here.
 NUMBERS = ("data_fit_scale", "label_noise", "sam_radius", "clip_norm", *schedules.NUMBERS)
 
@@ -42,8 +45,13 @@ NUMBERS = ("data_fit_scale", "label_noise", "sam_radius", "clip_norm", *schedule
 
 
 def is_stochastic(training: TrainingSettings) -> bool:
-    """Return whether the steps of a run draw numbers."""
+    """Return whether the losses of a run's steps are of numbers that they draw."""
     return bool(training.minibatch_size or training.label_noise)
+
+
+def takes_keys(training: TrainingSettings) -> bool:
+    """Return whether the steps of a run draw numbers, for their loss or for their direction."""
+    return is_stochastic(training) or "key" in OPTIMIZERS[training.optimizer].asks
 
 
 def is_one_pass(training: TrainingSettings) -> bool:

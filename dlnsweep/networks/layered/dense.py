@@ -96,7 +96,7 @@ class DenseKernel(Kernel):
             }
             values |= {"weight_decay": decay, "data_fit_scale": scale}
             constants = optax_descent.Constants(data, rates, values, minibatches)
-            state = optax_descent.start(weights, constants, self.training.optimizer)
+            state = optax_descent.start(weights, constants, self.training)
         looks_back = any(OBSERVABLES[name].needs_initial for name in self.record.observables)
         initial = weights if looks_back else None
         made = Inputs(constants, decay, record, test, fan_in_numbers(fan_ins), initial)
@@ -127,8 +127,8 @@ class DenseKernel(Kernel):
         size = self.training.minibatch_size
         if isinstance(constants, gradient_descent.Constants):
             return gradient_descent.step(constants, state, now, minibatch_size=size)
-        name = self.training.optimizer
-        return optax_descent.step(constants, state, now, name=name, minibatch_size=size)
+        training = self.training
+        return optax_descent.step(constants, state, now, training=training, minibatch_size=size)
 
     def advance(self, inputs: Inputs, state: Any, step: Array, stop: Array) -> Any:
         """Return the state after the steps `step`, ..., `stop` - 1."""
@@ -147,7 +147,7 @@ class DenseKernel(Kernel):
             state,
             step,
             stop,
-            name=self.training.optimizer,
+            training=self.training,
             early_exit=self.early_exit,
             minibatch_size=self.training.minibatch_size,
         )

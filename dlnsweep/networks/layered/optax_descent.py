@@ -19,6 +19,7 @@ from dlnsweep.numerics.compensated import Matrices, add_all, nothing_lost
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.optimizers.directions import couples_decay, direction_of
+from dlnsweep.settings.training import TrainingSettings
 
 
 class Constants(NamedTuple):
@@ -55,9 +56,11 @@ class State(NamedTuple):
     lost: Matrices
 
 
-def start(weights: tuple[Float[Array, "..."], ...], constants: Constants, name: str) -> State:
-    """Make the state at step 0."""
-    transformation = direction_of(name, constants.numbers)
+def start(
+    weights: tuple[Float[Array, "..."], ...], constants: Constants, training: TrainingSettings
+) -> State:
+    """Make the state at step 0; of [training] the optimizer and its choices are read."""
+    transformation = direction_of(training.optimizer, constants.numbers, training)
     return State(
         weights,
         transformation.init(weights),
@@ -86,12 +89,12 @@ def advance(
     begin: Int[Array, ""],
     stop: Int[Array, ""],
     *,
-    name: str,
+    training: TrainingSettings,
     early_exit: bool,
     minibatch_size: int = 0,
 ) -> State:
     """Carry out the steps `begin`, ..., `stop` - 1; see `gradient_descent.advance`."""
-    of_run = partial(step, constants, name=name, minibatch_size=minibatch_size)
+    of_run = partial(step, constants, training=training, minibatch_size=minibatch_size)
     return one_by_one(of_run, state, begin, stop, early_exit=early_exit)
 
 
@@ -100,14 +103,15 @@ def step(
     state: State,
     now: Int[Array, ""],
     *,
-    name: str,
+    training: TrainingSettings,
     minibatch_size: int = 0,
 ) -> State:
     """Return the state after one step; see `advance`."""
     data, dtype = constants.data, state.weights[0].dtype
     numbers = {key: value.astype(dtype) for key, value in constants.numbers.items()}
     rates = constants.learning_rates.astype(dtype)
-    transformation = direction_of(name, numbers)
+    name = training.optimizer
+    transformation = direction_of(name, numbers, training)
     measurements = reduced_measurements(data)
     coupled_decay = numbers["weight_decay"] if couples_decay(name) else 0.0
 

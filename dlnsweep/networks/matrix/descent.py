@@ -156,7 +156,7 @@ class FactorizationKernel(Kernel):
         return self.training.optimizer != "gradient_descent"
 
     def _direction(self, numbers: dict[str, Float[Array, ""]]) -> Any:
-        return direction_of(self.training.optimizer, numbers)
+        return direction_of(self.training.optimizer, numbers, self.training)
 
     def view(self, inputs: Inputs, carry: Carry) -> FactorizationView:
         """Return the view of the state that observables see."""

@@ -1,0 +1,58 @@
+"""What settings of [training] need of each other, and of the problem, as conditions. No JAX."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from dlnsweep.settings.base import Constraint
+from dlnsweep.settings.flow import NEEDS_OF_FLOW
+from dlnsweep.settings.layer_factors import BY_LAYER, not_one_a_layer, one_a_layer
+
+CONSTRAINTS: tuple[Constraint, ...] = (
+    Constraint(
+        ("training.minibatch_size", "problem.num_samples", "training.minibatch_order"),
+        # Fresh samples are none of those n, which are recorded alone.
+        lambda size, samples, order: size <= samples or order == "one_pass",
+        "training.minibatch_size is {0}; it must not exceed problem.num_samples, which is {1} "
+        "(0 takes all samples).",
+    ),
+    Constraint(
+        ("training.minibatch_order", "training.minibatch_size"),
+        lambda order, size: order == "replacement" or size > 0,
+        "training.minibatch_order is {0}, which needs minibatches; give training.minibatch_size.",
+    ),
+    Constraint(
+        ("training.schedule", "training.schedule_steps", "training.num_steps"),
+        lambda schedule, steps, total: schedule == "constant" or steps <= total,
+        "training.schedule_steps is {1}; the schedule would not end within "
+        "training.num_steps, which is {2}.",
+    ),
+    Constraint(
+        ("training.schedule", "training.warmup_steps", "training.schedule_steps"),
+        lambda schedule, warmup, steps: schedule == "constant" or warmup < steps,
+        "training.warmup_steps is {1}; it must be less than training.schedule_steps, which is {2}.",
+    ),
+    Constraint(
+        ("training.warmup_steps", "training.num_steps"),
+        lambda warmup, total: warmup <= total,
+        "training.warmup_steps is {0}; the warm-up would not end within training.num_steps, "
+        "which is {1}.",
+    ),
+    Constraint(
+        ("training.schedule", "training.schedule_end"),
+        lambda schedule, end: schedule not in ("exponential", "steps") or end > 0,
+        "training.schedule_end is {1}; training.schedule = {0} falls by factors and needs it "
+        "to be positive.",
+    ),
+    Constraint(
+        ("training.loss", "problem.signal_dim"),
+        lambda loss, outputs: loss != "cross_entropy" or outputs > 1,
+        "training.loss is {0}, of a softmax over the outputs, and problem.signal_dim is {1}: a "
+        "single output always has probability 1. Take another loss, or two outputs or more.",
+    ),
+    *(
+        Constraint((f"training.{key}", "network.depth"), one_a_layer, partial(not_one_a_layer, key))
+        for key in BY_LAYER
+    ),
+    *NEEDS_OF_FLOW,
+)
