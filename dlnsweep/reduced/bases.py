@@ -19,6 +19,10 @@ _HYSTERESIS = 0.25
 _LARGEST_BESIDE_TARGETS = 30.0
 # Rows that there is room for at first.
 _ROOM = 32
+# Steps take whole layers once the bases' matrices have this share of the entries of the layers:
+# whole ones need no products from one kind of bases to the other, and do not grow. 0.85 and 1 were
+# alike at Figure 2's s = 8, 0.7 took a fifth longer.
+_OUTGROWN = 1.0
 
 
 class Rows:
@@ -63,6 +67,7 @@ class Bases:
 
     Attributes:
         chain: The chain; its output basis is the identity.
+        whole: Whether the chain is in coordinates of whole layers for now; see `open_up`.
         weights: W_1 U, W_2, ..., W_L.
         forward: F_1, ..., F_{L-1}.
         backward: B_1, ..., B_L.
@@ -98,6 +103,7 @@ class Bases:
         )
         if depth == 1:
             self.chain.forward[0] = network.first
+        self.whole = False
         self._largest = np.zeros(depth)
         self.largest_activations = np.full(depth - 1, np.inf)
         self.leak = 0.0
@@ -116,11 +122,12 @@ class Bases:
         chain = self.chain
         targets, depth = chain.descent.targets, chain.depth
         values = [np.diag(chain.descent.inputs)]
+        seen = chain.activations() if self.whole else []
         for j in range(depth - 1):
-            scaled, change = chain.scales[j] * values[-1], chain.corrections[j] @ values[-1]
-            own = chain.forward[j] @ scaled + chain.mixed[j] @ change
-            parts = ((self.images[j], scaled), (self.backward[j], change), (self.forward[j], -own))
-            outside = _added(parts)
+            if self.whole:
+                own, outside = _split(self.forward[j], seen[j + 1])
+            else:
+                own, outside = self._activation(j, values[-1])
             left = _norm(outside)
             size = min(float(np.hypot(_norm(own), left)), float(self.largest_activations[j]))
             new = self._beyond(self.forward[j], outside, left, tolerance * size)
@@ -128,19 +135,19 @@ class Bases:
                 own = np.vstack([own, new @ outside.T])
                 self._extend_forward(j, new)
             values.append(own)
-        output = chain.scales[-1] * (chain.forward[-1] @ values[-1])
-        output += chain.corrections[-1] @ values[-1]
+        last = seen[-2] if self.whole else values[-1]
+        output = chain.scales[-1] * (chain.forward[-1] @ last) + chain.corrections[-1] @ last
         if not np.all(np.isfinite(output)):
             return Sample(weight, values[1:], []), output
         signals = [chain.descent.data_fit_scale * (output - targets)]
         self._largest[-1] = max(self._largest[-1], weight * _norm(signals[0]))
+        seen = chain.signals(output - targets) if self.whole else []
         for j in range(depth - 1, 0, -1):
-            scaled, change = chain.scales[j] * signals[0], chain.corrections[j].T @ signals[0]
-            own = chain.backward[j].T @ scaled + chain.mixed[j - 1].T @ change
             basis = self.backward[j - 1]
-            outside = _added(
-                ((self.preimages[j], scaled), (self.forward[j - 1], change), (basis, -own))
-            )
+            if self.whole:
+                own, outside = _split(basis, seen[j - 1])
+            else:
+                own, outside = self._signal(j, signals[0])
             left = _norm(outside)
             size = float(np.hypot(_norm(own), left))
             self._largest[j - 1] = max(self._largest[j - 1], weight * size)
@@ -155,6 +162,87 @@ class Bases:
                 most = _LARGEST_BESIDE_TARGETS * _norm(targets) * _norm(signals[-1]) / size
                 self.largest_activations[j - 1] = min(self.largest_activations[j - 1], most)
         return Sample(weight, values[1:], signals), output
+
+    def _activation(self, j: int, below: Matrix) -> tuple[Matrix, Matrix]:
+        """Return f_{j+1} in its basis, and as rows what is outside of it."""
+        chain = self.chain
+        scaled, change = chain.scales[j] * below, chain.corrections[j] @ below
+        own = chain.forward[j] @ scaled + chain.mixed[j] @ change
+        parts = ((self.images[j], scaled), (self.backward[j], change), (self.forward[j], -own))
+        return own, _added(parts)
+
+    def _signal(self, j: int, above: Matrix) -> tuple[Matrix, Matrix]:
+        """Return b_j in its basis, and as rows what is outside of it."""
+        chain = self.chain
+        scaled, change = chain.scales[j] * above, chain.corrections[j].T @ above
+        own = chain.backward[j].T @ scaled + chain.mixed[j - 1].T @ change
+        basis = self.backward[j - 1]
+        parts = ((self.preimages[j], scaled), (self.forward[j - 1], change), (basis, -own))
+        return own, _added(parts)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one evaluation of the chain's velocity."""
+        rank = len(self.chain.descent.inputs)
+        # Nothing goes from one kind of bases to the other where both are whole.
+        none = 4 * rank * sum(matrix.size for matrix in self.chain.mixed) if self.whole else 0
+        return self.chain.flops - none
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether steps take less in whole layers."""
+        chain = self.chain
+        own = sum(matrix.size for matrix in (*chain.forward, *chain.backward))
+        own += 2 * sum(matrix.size for matrix in chain.mixed)
+        layers = sum(weight.size for weight in self.weights)
+        return not self.whole and own > _OUTGROWN * (2 * layers - self.weights[0].size)
+
+    def open_up(self) -> None:
+        """Let the chain go on in coordinates of whole layers, while the bases grow as before."""
+        chain = self.chain
+        inner, outer = self._seen()
+
+        def opened(changes: list[Matrix]) -> list[Matrix]:
+            triples = zip(outer, changes, inner, strict=True)
+            return [above.T @ change @ below for above, change, below in triples]
+
+        if chain.memory is not None:
+            chain.memory = [*opened(chain.memory[:-1]), chain.memory[-1]]
+        self._go_to(opened(chain.corrections), self.weights, self.weights[1:])
+        chain.mixed[:] = [np.eye(weight.shape[0]) for weight in self.weights[:-1]]
+        self.whole = True
+
+    def close(self) -> None:
+        """Have the chain in coordinates of the bases again, at the end."""
+        if not self.whole:
+            return
+        inner, outer = self._seen()
+        for j, weight in enumerate(self.weights[1:], 1):
+            self.images[j] = Rows(inner[j] @ weight.T)
+            self.preimages[j] = Rows(outer[j] @ weight)
+        above = [*inner[1:], outer[-1]]
+        forward = [left @ image.rows.T for left, image in zip(above, self.images, strict=True)]
+        pairs = zip(self.preimages[1:], outer, strict=False)
+        backward = [preimage.rows @ below.T for preimage, below in pairs]
+        triples = zip(outer, self.chain.corrections, inner, strict=True)
+        self._go_to([b @ change @ f.T for b, change, f in triples], forward, backward)
+        pairs = zip(inner[1:], outer, strict=False)
+        self.chain.mixed[:] = [f @ b.T for f, b in pairs]
+        self.chain.memory, self.whole = None, False
+
+    def _seen(self) -> tuple[list[Matrix], list[Matrix]]:
+        """Return F_0 (the identity), ..., F_{L-1} and B_1, ..., B_L, as rows."""
+        first = np.eye(self.weights[0].shape[1])
+        return [first, *(f.rows for f in self.forward)], [b.rows for b in self.backward]
+
+    def _go_to(
+        self, corrections: list[Matrix], forward: list[Matrix], backward: list[Matrix]
+    ) -> None:
+        """Have the chain go on with these D_j, A_j and N_2, ..., N_L."""
+        chain = self.chain
+        chain.forward[:], chain.backward[1:] = forward, backward
+        chain.backward[0] = np.zeros((len(corrections[0]), 0))
+        chain.go_to(corrections, chain.scales)
 
     def _beyond(self, basis: Rows, outside: Matrix, left: float, allowed: float) -> Matrix:
         """Return orthonormal directions of what is outside a basis, if it exceeds `allowed`."""
@@ -171,6 +259,9 @@ class Bases:
 
     def _extend_forward(self, j: int, new: Matrix) -> None:
         """Let F_{j+1} hold more directions."""
+        if self.whole:
+            self.forward[j].add(new)
+            return
         chain = self.chain
         self.streams += 1
         image = new @ self.weights[j + 1].T
@@ -184,6 +275,9 @@ class Bases:
 
     def _extend_backward(self, j: int, new: Matrix) -> None:
         """Let B_{j+1} hold more directions."""
+        if self.whole:
+            self.backward[j].add(new)
+            return
         chain = self.chain
         chain.mixed[j] = np.hstack([chain.mixed[j], self.forward[j].rows @ new.T])
         above = self.preimages[j + 1].rows @ new.T
@@ -205,6 +299,12 @@ def _added(parts: tuple[tuple[Rows, Matrix], ...]) -> Matrix:
     for vectors, coordinates in rest:
         total += coordinates.T @ vectors.rows
     return total
+
+
+def _split(basis: Rows, vectors: Matrix) -> tuple[Matrix, Matrix]:
+    """Return vectors in a basis, and as rows what is outside of it."""
+    own = basis.rows @ vectors
+    return own, vectors.T - own.T @ basis.rows
 
 
 def _norm(matrix: Matrix) -> float:

@@ -302,6 +302,11 @@ class Chain:
             self._set([*state, left * scales])
         return norms
 
+    def merge(self) -> None:
+        """Merge layers now, before steps of a chain that stays as large as it is."""
+        if self.compiled and not self.descent.momentum:
+            self._merge(_ROOM)
+
     def _merge(self, stages: int) -> Merged | Compiled:
         """Return the layers merged, with room for so many stages at least."""
         if self._merged is None or self._merged.stages < stages:

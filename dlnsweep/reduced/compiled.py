@@ -18,6 +18,9 @@ from dlnsweep.simd.memory import empty
 from dlnsweep.simd.products import FIELDS, VECTOR, Kind, operation, ready
 
 _BYTES = 8
+# Rows of so many numbers, or of a multiple of it, all begin in the same few places of the caches:
+# they are padded by one vector more.
+_ALIKE = 256
 # A number of a table, or what it is at first and what a round adds; where rows lie and how long
 # they are.
 _Number = int | tuple[int, int]
@@ -350,7 +353,8 @@ class Compiled:
 
 def _wide(size: int) -> int:
     """Return a size with what is padded."""
-    return VECTOR * -(-size // VECTOR)
+    width = VECTOR * -(-size // VECTOR)
+    return width + VECTOR * (width % _ALIKE == 0)
 
 
 def _zeros(rows: int, columns: int) -> Matrix:

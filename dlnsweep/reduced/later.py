@@ -28,7 +28,7 @@ from dlnsweep.reduced.alignment import aligned
 from dlnsweep.reduced.chain import Chain, Matrix
 from dlnsweep.reduced.layers import Layers
 from dlnsweep.reduced.path import Advance, Sample, grouped
-from dlnsweep.reduced.spaces import CHANGE_SHARE
+from dlnsweep.reduced.spaces import CHANGE_SHARE, principal
 
 # Where a step of the whole bases has fewer floating-point operations it takes little beside what is
 # looked ahead and rehearsed: Figure 2 with s = 4 (2.5e6) took as long with and without, with s = 8
@@ -143,7 +143,7 @@ def _of_size_one(matrix: Matrix) -> Matrix:
 
 
 def _leading(matrix: Matrix, least: float) -> Matrix:
-    left, values, _ = np.linalg.svd(matrix, full_matrices=False)
+    left, values = principal([matrix])
     return left[:, values > least]
 
 

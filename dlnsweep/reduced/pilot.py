@@ -114,6 +114,7 @@ class Pilot:
         self.work = 0
         with np.errstate(over="ignore", invalid="ignore"):
             self._run(num_steps)
+            bases.close()
         # Vectors are columns for those who read them.
         self.forward_bases = [basis.rows.T for basis in bases.forward]
         self.backward_bases = [basis.rows.T for basis in bases.backward]
@@ -248,7 +249,7 @@ class Pilot:
     def _advance(self, steps: float, stages: int, times: int = 1) -> list[float]:
         norms = self.chain.advance(steps, stages, times)
         self.schedule += times * [Advance(steps, stages, self._now_stiffness)]
-        self.work += times * max(stages, 1) * self.chain.flops
+        self.work += times * max(stages, 1) * self._bases.flops
         return norms
 
     def _decay(self, before: float, steps: float, relaxing: float) -> float:
@@ -321,6 +322,9 @@ class Pilot:
             self.refusal = "the run visits too large a part of the hidden layers"
         elif self.work > self.largest_work:
             self.refusal = "finding its bases takes too large a part of the run's own arithmetic"
+        elif self._bases.outgrown:
+            self._bases.open_up()
+            self._place = None
         return residual
 
     def _tolerance(self) -> float:

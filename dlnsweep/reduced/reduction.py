@@ -171,6 +171,7 @@ class Reduction:
             found: Gets their bases.
         """
         chain, off, left = self.truncated(sizes)
+        chain.merge()
         norms, narrow, now = list[float](), None, 0.0
         yield self._observe(chain, off, left, norms)
         for part, times in grouped(self.schedule):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dlnsweep.reduced import compiled as module
 from dlnsweep.reduced import tableau
 from dlnsweep.reduced.chain import Chain, Descent
 from dlnsweep.reduced.path import Advance, grouped
@@ -184,6 +185,24 @@ def test_bases_may_grow_between_steps(compiled: bool):
     for found, true in zip([*grown.corrections, grown.scales], expected, strict=True):
         assert found.shape == true.shape
         assert np.max(np.abs(found - true)) <= EXACT * np.max(np.abs(true))
+
+
+@pytest.mark.skipif(not is_usable(), reason="no llvmlite")
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_rows_that_are_padded_by_a_vector_more_give_the_same(
+    monkeypatch: pytest.MonkeyPatch, diagonal: bool
+):
+    found = []
+    # By default none of these; all, and those of 8 and of 16 numbers.
+    for alike in (module._ALIKE, 8, 16):
+        monkeypatch.setattr(module, "_ALIKE", alike)
+        chain = chain_of(3, ((16, 8), (11, 19), (13, 16)), 0.3, True, diagonal=diagonal)
+        chain.advance(4.0, 5)
+        chain.advance(1.0, 0, 20)
+        found.append([*chain.corrections, chain.scales])
+    for other in found[1:]:
+        for own, same in zip(other, found[0], strict=True):
+            np.testing.assert_array_equal(own, same)
 
 
 def test_equal_short_parts_come_together():

@@ -11,7 +11,7 @@ import numpy as np
 import oracle
 import pytest
 
-from dlnsweep.reduced import later
+from dlnsweep.reduced import bases, later
 from dlnsweep.reduced.chain import SETTLED, Chain, Descent
 from dlnsweep.reduced.compiled import Compiled
 from dlnsweep.reduced.merged import Merged
@@ -260,6 +260,47 @@ def test_the_schedule_covers_the_run(pilot):
     assert pilot.schedule[-1].checked
     # The short steps before each checkpoint are left out of its weight.
     assert 0.8 * 2000 < sum(s.weight**2 for s in pilot.samples) < 1.01 * 2000
+
+
+@pytest.mark.parametrize(
+    "numbers", [{}, {"widths": (30,)}, {"momentum": 0.6}, {"momentum": 0.6, "nesterov": True}]
+)
+def test_whole_layers_take_a_pilot_where_its_bases_do(
+    monkeypatch: pytest.MonkeyPatch, numbers: dict[str, Any]
+):
+    network, found = network_of(**numbers), []
+    # Never, from the first checkpoint on, and in between.
+    for outgrown in (np.inf, 0.0, 0.2):
+        monkeypatch.setattr(bases, "_OUTGROWN", outgrown)
+        found.append(Pilot(network, 1000, PACE))
+    own, *others = found
+    for other in others:
+        assert not other.refusal
+        assert other.leak <= PACE.tolerance
+        # What its own bases leave out acts on a pilot's path, and on its residual most.
+        assert abs(other.residual_norm / own.residual_norm - 1) <= 1e-6
+        assert [part.steps for part in other.schedule] == pytest.approx(
+            [part.steps for part in own.schedule], rel=1e-6
+        )
+        for j, (basis, before) in enumerate(
+            zip(other.forward_bases, own.forward_bases, strict=True)
+        ):
+            last, expected = (p.samples[-1].activations[j] for p in (other, own))
+            seen = basis[:, : len(last)] @ last
+            assert relative(seen, before[:, : len(expected)] @ expected) <= 1e-6
+        inner, outer = [np.eye(2), *other.forward_bases], other.backward_bases
+        above, layers = [*other.forward_bases, np.eye(7)], [network.first, *network.rest]
+        for j, layer in enumerate(layers):
+            assert relative(other.chain.forward[j], above[j].T @ layer @ inner[j]) <= EXACT
+            assert relative(other.images[j], layer @ inner[j]) <= EXACT
+            assert other.chain.corrections[j].shape == (outer[j].shape[1], inner[j].shape[1])
+            if j:
+                assert relative(other.chain.backward[j], outer[j].T @ layer @ outer[j - 1]) <= EXACT
+                assert relative(other.preimages[j], layer.T @ outer[j]) <= EXACT
+                mixed = inner[j].T @ outer[j - 1]
+                assert np.max(np.abs(other.chain.mixed[j - 1] - mixed)) <= EXACT
+        output = other.chain.activations()[-1]
+        assert relative(output, own.chain.activations()[-1]) <= 1e-6
 
 
 def test_a_rehearsal_takes_another_path(pilot):
@@ -595,8 +636,15 @@ def test_operations_of_the_pilot_are_counted(pilot: Pilot, monkeypatch: pytest.M
     monkeypatch.setattr(Chain, "velocity", counted)
     for way in (Merged, Compiled):
         count_along(way)
+    monkeypatch.setattr(bases, "_OUTGROWN", np.inf)
     again = Pilot(network_of(), 2000, PACE)
-    assert again.work == sum(made) == pilot.work
+    assert again.work == sum(made)
+    # In whole layers from the first step on nothing goes from one kind of bases to the other.
+    monkeypatch.setattr(bases, "_OUTGROWN", 0.0)
+    whole = Pilot(network_of(), 2000, PACE)
+    evaluated = sum(max(part.stages, 1) for part in whole.schedule)
+    first, *rest = (w.size for w in whole.weights)
+    assert whole.work == evaluated * 2 * 2 * (4 * first + 5 * sum(rest))
     assert any(part.stages > 1 for part in again.schedule)
 
 
