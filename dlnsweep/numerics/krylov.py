@@ -6,7 +6,7 @@ Comp. 33): so eigenvalues that come several times are found as often. Every new 
 orthogonal to those before it, to which alone a product is coupled but for rounding and restarts,
 and then to all that are kept, a second time only where that took much off; what the matrix makes of
 each is kept beside it, so that Ritz pairs and their residuals ||A v - theta v|| are those of the
-products themselves.
+products themselves. One eigenvalue alone needs none of that on a CPU: three_terms.py.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.numerics.lazy import jnp, lax
+from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
+from dlnsweep.numerics.three_terms import largest_eigenvalue
 
 # Vectors that are kept beyond those asked for at a restart, and products from one to the next.
 _SPARE = 6
@@ -82,9 +83,16 @@ def largest_eigenvalues(
         dtype: The precision.
         support: The rows that A has; the others, which must be zero, do not count. None: all.
     """
+    tolerance = TOLERANCES[jnp.dtype(dtype).name]
+    starts = generic_vectors(count, size).astype(dtype)
+    if support is not None:
+        starts = jnp.where(support, starts, 0.0)
+    starts = starts / jnp.linalg.norm(starts, axis=1, keepdims=True)
+    # Its tridiagonal matrix is worked on number by number, for each of which a GPU starts anew.
+    if count == 1 and jax.default_backend() == "cpu":
+        return largest_eigenvalue(apply, starts[0], tolerance, MOST_PRODUCTS)[None]
     spare = count + _SPARE
     rows = spare + min(_PRODUCTS + 2 * count, size)
-    tolerance = TOLERANCES[jnp.dtype(dtype).name]
 
     def orthonormal(basis: Array, vector: Array, before: Array | None = None) -> Array:
         """Return the direction of a vector off the basis; zeros if it lies in that."""
@@ -152,10 +160,6 @@ def largest_eigenvalues(
     def unfinished(search: _Search) -> Bool[Array, ""]:
         return (search.residual > tolerance) & (search.products < MOST_PRODUCTS)
 
-    starts = generic_vectors(count, size).astype(dtype)
-    if support is not None:
-        starts = jnp.where(support, starts, 0.0)
-    starts = starts / jnp.linalg.norm(starts, axis=1, keepdims=True)
     basis = lax.fori_loop(0, count, begin, jnp.zeros((rows + count, size), dtype))
     first = _Search(
         basis,

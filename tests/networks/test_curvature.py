@@ -17,8 +17,10 @@ from dlnsweep.networks.layered.relu import ReluView, keep_samples
 from dlnsweep.networks.layered.samples import reduce_samples
 from dlnsweep.networks.layered.view import LinearView
 from dlnsweep.networks.matrix.descent import FactorizationView
+from dlnsweep.numerics.krylov import largest_eigenvalues
 from dlnsweep.numerics.lazy import jax, jnp
 from dlnsweep.numerics.runtime import numerics
+from dlnsweep.numerics.vectors import flat, like
 from dlnsweep.plan.plan import make_plan
 from dlnsweep.problems import losses as fits
 from dlnsweep.problems.losses import Fit
@@ -63,14 +65,21 @@ def tanh_hessian(a, b, gain, x, y, scale, decay):
 
 def test_a_network_in_pure_functions():
     with loaded():
-        plan = make_plan(
-            sweep(
-                network={"kind": "tanh2", "width": 6, "gain": [0.5, 1.5]},
-                training=TRAINING,
-                record=RECORD,
+        # The largest alone is found another way.
+        ways = [RECORD, {"observables": ["sharpness"], "spacing": "explicit", "steps": [20]}]
+        plans = [
+            make_plan(
+                sweep(
+                    network={"kind": "tanh2", "width": 6, "gain": [0.5, 1.5]},
+                    training=TRAINING,
+                    record=record,
+                )
             )
-        )
-        trained = train(plan)
+            for record in ways
+        ]
+        trained, alone = map(train, plans)
+    plan = plans[0]
+    assert alone.steps.tolist() == trained.steps.tolist()
     like = make_plan(sweep(network={"depth": 2, "width": 6}))
     signs = set()
     for i in range(plan.num_runs):
@@ -82,12 +91,52 @@ def test_a_network_in_pure_functions():
                 place = trained.steps.tolist().index(step)
                 hessian = tanh_hessian(a, b, gain, x, y, 0.7, 0.03)
                 signs |= set(np.sign(np.linalg.eigvalsh(hessian)))
-                assert_curved({n: v[i, place] for n, v in trained.observables.items()}, hessian)
+                found = {n: v[i, place] for n, v in trained.observables.items()}
+                assert_curved(found, hessian)
+                found["sharpness"] = alone.observables["sharpness"][i, place]
+                assert_curved(found, hessian)
             hidden = np.tanh(gain * (a @ y))
             off = 0.7 * (b @ hidden - x)
             back = (b.T @ off) * (1 - hidden**2) * gain
             a, b = a - 0.05 * (back @ y.T + 0.03 * a), b - 0.05 * (off @ hidden.T + 0.03 * b)
     assert signs == {-1.0, 1.0}, "there is negative curvature"
+
+
+def test_the_sharpness_alone_where_the_gradient_says_nothing_of_it():
+    """At a saddle without slope, at neurons that are alike, and across a mirror's plane."""
+    random = np.random.default_rng(5)
+    x, y = random.normal(size=(3, 6)), random.normal(size=(4, 6))
+    a, b = random.normal(size=(3, 4)), random.normal(size=(3, 3))
+    # Each sample and its mirror image have one target, and no neuron reads what tells them apart.
+    far = np.diag([5.0, 1.0, 1.0, 1.0])
+    images = far @ np.concatenate([y, np.diag([-1.0, 1.0, 1.0, 1.0]) @ y], axis=1)
+    states = {
+        "a saddle": (x, y, np.zeros((6, 4)), np.zeros((3, 6))),
+        "neurons twice": (x, y, np.concatenate([a, a]), np.concatenate([b, b], axis=1)),
+        "a mirror": (np.concatenate([x, x], axis=1), images, a * [0.0, 1.0, 1.0, 1.0], b),
+    }
+    for name, (targets, inputs, first, last) in states.items():
+        # c/2 ||B tanh(A Y) - X||^2 + decay/2 ||.||^2, as of what is trained in these tests.
+        def objective(params, x=targets, y=inputs):
+            off = params[1] @ jnp.tanh(params[0] @ y) - x
+            return 0.35 * jnp.sum(off**2) + 0.015 * sum(jnp.sum(w**2) for w in params)
+
+        values, vectors = np.linalg.eigh(tanh_hessian(first, last, 1.0, targets, inputs, 0.7, 0.03))
+        size, slopes = np.max(np.abs(values)), {}
+        for dtype, tolerance in (("float64", 1e-10), ("float32", 1e-4)):
+            with numerics():
+                params = tuple(jnp.asarray(w, dtype) for w in (first, last))
+                slope, along = jax.linearize(jax.grad(objective), params)
+                slopes[dtype] = np.asarray(flat(slope))
+                found = largest_eigenvalues(
+                    lambda v, p=params, along=along: flat(along(like(v, p))), len(values), 1, dtype
+                )
+            assert abs(float(found[0]) - values[-1]) <= tolerance * size, name
+        leading = vectors[:, values > values[-1] - 1e-9 * size]
+        if name != "neurons twice":
+            slope = slopes["float64"]
+            assert np.linalg.norm(leading.T @ slope) <= 1e-13 * np.linalg.norm(slope)
+        assert (leading.shape[1] > 1) == (name == "a saddle")
 
 
 def test_a_deep_linear_network_in_padded_arrays_with_fan_in_steps():
