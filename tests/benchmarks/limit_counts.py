@@ -26,9 +26,10 @@ CHECKPOINTS, PILOT, REHEARSED, TRAINED = (
 _PARTS = {
     CHECKPOINTS: ["reduced.bases:Bases.visit"],
     PILOT: ["reduced.pilot:Pilot._advance"],
-    REHEARSED: ["reduced.reduction:Reduction.__init__", "reduced.reduction:Reduction.deviations"],
+    REHEARSED: [f"reduced.reduction:Reduction.{name}"
+                for name in ("__init__", "rehearse", "rehearse_later")],
     TRAINED: ["engine.calls:_train_lanes"],
-}
+}  # fmt: skip
 _BYTES = 8
 
 Counts = dict[str, dict[str, float]]

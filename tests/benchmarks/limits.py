@@ -8,7 +8,8 @@ the bytes of the matrices that it reads and writes, and what these take at the s
 product and of reading an array that lies in the cache (in memory, of whole layers), both measured
 here. `--only WORD` measures the works that have it.
 
-Of walks by time jumps a real step is the difference of two short runs, and a jump what is left.
+Of walks by time jumps a real step, with its share of the records, is that of a short run that
+hardly jumps, and a jump is what is left. `--turns 0` makes each work once, for a first look.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class Work:
         seconds: The column that has its time.
         dims: Of a walk by time jumps, the sizes of its layers.
         samples: And how many samples its steps need.
-        short: And the steps of two runs that hardly jump.
+        short: And the steps of a run that hardly jumps.
         turns: How often it is made after a first time that compiles; none if that one counts.
         of_one: What is set where stages of jumps are counted.
     """
@@ -67,9 +68,9 @@ class Work:
     seconds: str
     dims: tuple[int, ...] = ()
     samples: int = 0
-    short: tuple[int, ...] = ()
+    short: int = 0
     turns: int = 3
-    of_one: str = field(default="")
+    of_one: str = ""
 
 
 def works() -> Iterator[Work]:
@@ -80,9 +81,7 @@ def works() -> Iterator[Work]:
             decay, steps = (1e-4, 10**6) if "0.0001" in name else (1e-7, 10**9)
             kept = {"depth": depth, "weight decay": decay, "steps": steps, "kind": "both"}
             dims = (8, *[32] * (depth - 1), 12)
-            yield Work(
-                name, file, settings, ("jumps_by_decay", kept), "seconds", dims, 2, (500, 1000)
-            )
+            yield Work(name, file, settings, ("jumps_by_decay", kept), "seconds", dims, 2, 1000)
         else:
             whole = "whole" in name
             column = "seconds again" if whole else "clock in a session"
@@ -100,7 +99,7 @@ def works() -> Iterator[Work]:
     case = {"depth": 3, "weight decay": 0.0, "steps": 10**6, "records": 20}
     yield Work(
         "factorization", "", "sweep.kernel=jumps", ("factorizations", case), "again",
-        (100,) * 4, 100, (300, 600),
+        (100,) * 4, 100, 600,
     )  # fmt: skip
     settings = "network.depth=3 sweep.seeds=1 sweep.tolerance=1e-4 training.num_steps=10000000"
     yield Work(
@@ -110,7 +109,7 @@ def works() -> Iterator[Work]:
     )  # fmt: skip
     yield Work(
         "1e7 steps, width 60", "fig3_depth", f"{settings} network.width=60 sweep.kernel=jumps",
-        ("against_loop", {"width": 60}), "seconds", (32, 60, 60, 64), 4, (500, 1000),
+        ("against_loop", {"width": 60}), "seconds", (32, 60, 60, 64), 4, 1000,
     )  # fmt: skip
 
 
@@ -206,19 +205,16 @@ def reduced_parts(work: Work, found: dict[str, Any]) -> Iterator[Part]:
 
 def walk_parts(work: Work, found: dict[str, Any]) -> Iterator[Part]:
     """Yield the parts of walks by time jumps."""
-    short = [told(work, f"training.num_steps={steps}") for steps in work.short]
-    at = [(each["parts"][limit_counts.TRAINED]["steps of walks"],
-           each["seconds"][limit_counts.TRAINED]) for each in short]  # fmt: skip
-    step = (at[1][1] - at[0][1]) / (at[1][0] - at[0][0])
-    beside = at[0][1] - step * at[0][0]
+    short = told(work, f"training.num_steps={work.short}")
+    begun = short["parts"][limit_counts.TRAINED]["steps of walks"]
+    step = short["seconds"][limit_counts.TRAINED] / begun
     own = found["parts"][limit_counts.TRAINED]
     steps, jumps = own["steps of walks"], own["jumps of walks"] + own["trials of walks"]
     whole = found["seconds"][limit_counts.TRAINED]
     parameters = sum(a * b for a, b in pairwise(work.dims))
     gradient = 6 * parameters * work.samples
     each = 8 * 5 * parameters
-    yield "real steps of both walks", steps, "steps", step, gradient, each, False
-    yield "records", 1, "run", beside, 0, 0, False
+    yield "real steps and records of both walks", steps, "steps", step, gradient, each, False
     within = told(work, count=True)["within"]
     outputs = work.dims[-1] * work.samples
     plain, following = (within.get(name, 0.0) / within["tried"] for name in ("plain", "following"))
@@ -234,7 +230,7 @@ def walk_parts(work: Work, found: dict[str, Any]) -> Iterator[Part]:
         flops = plain * (TERMS * gradient + 12 * entries) + fast
         flops += following * (3 * TERMS * gradient + 16 * entries + fast)
         read = plain * 8 * 6 * entries + following * 8 * 12 * entries
-    jump = (whole - step * steps - beside) / jumps
+    jump = (whole - step * steps) / jumps
     name = f"jumps of both walks, {plain:.0f} Euler steps each"
     name += f", and {following:.0f} that follow" * (following > 0)
     yield name, jumps, "jumps", jump, flops, read, False
@@ -251,6 +247,7 @@ def main() -> int:
     """Print the table, and write it if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="")
+    parser.add_argument("--turns", type=int)
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
     where, peak = machine(), speeds()
@@ -266,6 +263,8 @@ def main() -> int:
     for work in works():
         if arguments.only not in work.name:
             continue
+        if arguments.turns is not None:
+            work = replace(work, turns=arguments.turns)
         found = told(work)
         parts = [*(walk_parts if work.dims else reduced_parts)(work, found)]
         products = [count * each for _, count, _, each, *_ in parts]
@@ -278,7 +277,7 @@ def main() -> int:
                 work.name, part, round(count), unit, 1e6 * each, product, sum(products),
                 found["seconds"]["whole"], kept(work), sum(products) / kept(work), flops / 1e3,
                 read / 1e3, 1e6 * by_flops, 1e6 * by_bytes,
-                limited_by(each, by_flops, by_bytes) if flops else "",
+                limited_by(each, by_flops, by_bytes),
             )  # fmt: skip
             table.keep_last(arguments.csv, where)
     return 0

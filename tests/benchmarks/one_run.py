@@ -27,10 +27,11 @@ PARTS = {
     "draw": ["reduced.program:ReducedDraw.draw"],
     "pilot": ["reduced.pilot:Pilot.__init__"],
     "truncate, and rehearse all of it": ["reduced.reduction:Reduction.__init__"],
-    "rehearse truncations": ["reduced.reduction:Reduction.deviations"],
+    "rehearse truncations": ["reduced.reduction:Reduction.rehearse",
+                             "reduced.reduction:Reduction.rehearse_later"],
     "load the program that trains": ["reduced.program:ReducedProgram.__init__"],
     "jumps, steps, records": ["engine.calls:_train_lanes"],
-}
+}  # fmt: skip
 
 
 def timed(arguments: list[str]) -> dict[str, float]:

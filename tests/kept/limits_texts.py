@@ -1,0 +1,62 @@
+"""results/kept/long_runs: how near their limits the works are that have floors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kept.tables import table
+from kept.text import Part, Statement, says
+
+FILE = "results/kept/long_runs/README.md"
+# As the text calls what is dearest of a work.
+_PARTS = {
+    "checkpoints of the pilot": "checkpoints",
+    "steps of the pilot": "pilot",
+    "rehearsals": "rehearsals",
+    "steps, jumps, records": "steps and jumps",
+    "jumps of both walks": "time jumps",
+    "real steps and records of both walks": "real steps",
+}
+
+
+def _largest(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return max(rows, key=lambda row: row["seconds"])
+
+
+def _limits() -> Iterator[Statement]:
+    rows = table("long_runs/limits.csv").rows
+    works = list(dict.fromkeys(row["work"] for row in rows))
+    near, shares = [], []
+    for work in works:
+        own = [row for row in rows if row["work"] == work]
+        top = _largest(own)
+        (name,) = [words for part, words in _PARTS.items() if top["part"].startswith(part)]
+        at_most = max(top["us by flop"], top["us by bytes"])
+        assert abs(sum(row["seconds"] for row in own) / top["all parts"] - 1) < 1e-3
+        yield says(
+            f"| {work} | {{}} | {{}} | {name} | {{}} | {{}} | {{}} | {{}} | {top['limited by']} |",
+            top["kept"], top["all parts"], top["outer steps"], top["us of one"],
+            top["us by flop"], top["us by bytes"],
+        )  # fmt: skip
+        near.append(top["us of one"] / at_most)
+        shares.append(top["all parts"] / top["whole"])
+    yield says("between {} and {} times what", min(near), max(near))
+    yield says("products are {} to {} of a run", min(shares), max(shares))
+    # As the text has it, of runs of 2000 steps.
+    for work in works:
+        if "2000 steps" in work:
+            (last,) = [
+                row for row in rows if row["work"] == work and "jumps, records" in row["part"]
+            ]
+            assert last["seconds"] < 0.1 * last["all parts"]
+
+
+PARTS = [
+    Part(
+        FILE,
+        "How near their limits they are",
+        _limits,
+        settings=("A gradient of a run of Figure 3's width", "of 2 000 steps all"),
+    ),
+]
