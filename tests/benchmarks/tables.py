@@ -40,7 +40,7 @@ class Table:
 
     def text(self) -> str:
         """Return the table in aligned columns."""
-        cells = [self.columns, *([_cell(c) for c in row] for row in self.rows)]
+        cells = [self.columns, *([written(c) for c in row] for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
         lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in cells]
         lines.insert(1, "-" * len(lines[0]))
@@ -49,7 +49,7 @@ class Table:
     def markdown(self) -> str:
         """Return the table in Markdown."""
         rows = [self.columns, ["---:"] * len(self.columns)]
-        rows += [[_cell(c) for c in row] for row in self.rows]
+        rows += [[written(c) for c in row] for row in self.rows]
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         notes = [f"\n{note}" for note in self.notes]
         return "\n".join([f"**{self.title}**\n", *lines, *notes, ""])
@@ -60,7 +60,7 @@ class Table:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             file.writelines(f"# {line}\n" for line in (self.title, measured_on))
-            writer.writerows([self.columns, *([_cell(c) for c in row] for row in self.rows)])
+            writer.writerows([self.columns, *([written(c) for c in row] for row in self.rows)])
             file.writelines(f"# {note}\n" for note in self.notes)
 
 
@@ -84,5 +84,6 @@ def machine() -> str:
     return f"{len(usable_cores())} cores of {name}; {used}; load average {load:.1f} at the start"
 
 
-def _cell(value: str | float | int) -> str:
+def written(value: str | float | int) -> str:
+    """Return how tables write a number."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

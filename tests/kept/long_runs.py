@@ -11,6 +11,7 @@ from typing import Any
 import jump_samples as samples
 
 from dlnsweep.engine import motion, rungs
+from kept.jump_runs import counts
 from kept.numbers import AtMost
 from kept.plans import planned
 from kept.tables import Table, sweep, table
@@ -96,6 +97,7 @@ def _estimates() -> Iterator[Statement]:
     assert len(names) > 4
     yield says("deep linear networks of depth {} to {},", min(depths), max(depths))
     yield says("at a tolerance of {} and", samples.TOLERANCE)
+    yield from counts("estimates", samples.family)
     known = _known(rows)
     yield says("| runs that have an estimate | {} |", len(known))
     yield says("larger one of the tolerance and three estimates | {} |", max(map(_allowed, known)))
@@ -131,6 +133,7 @@ def _estimates() -> Iterator[Statement]:
 
 def _with_momentum() -> Iterator[Statement]:
     rows = table("long_runs/momentum.csv")
+    yield from counts("momentum", samples.with_memory)
     programs = {*rows.column("family")}
     assert len(rows.rows) == len(programs) * samples.RUNS
     assert {*rows.column("optimizer")} == {"momentum", "nesterov"}
@@ -406,15 +409,18 @@ def _jumped(text: str) -> float:
     return beyond / (taken + beyond) if taken + beyond else 0.0
 
 
+# What runs are counted by.
+_OF_RUNS = ("κ of 1, 3 and 10", "of 8, of 16, of 2 to 5", "from 1e-7 to 0.1", "λ = 0 |")
 PARTS = [
     Part(f"{GUIDES}/kernels.md", "Time jumps: any number of steps", _front_page),
-    Part(FILE, "What the estimates are worth", _estimates),
+    Part(FILE, "What the estimates are worth", _estimates, settings=("depth 1 to 6", *_OF_RUNS)),
     Part(FILE, "Where auto tries them", _border),
     Part(
         FILE,
         "Momentum and Nesterov's",
         _with_momentum,
         settings=(
+            *_OF_RUNS,
             "of 0.5 to 0.99",
             "8.4e-3, more than 1 %, and 5.9e-4",
             "above 1e-4",

@@ -419,6 +419,20 @@ def test_a_run_whose_later_steps_have_smaller_bases_is_as_right_as_it_says(
     assert group.tolerance < 1e-6 or narrow
 
 
+def test_bases_of_later_steps_are_rehearsed_and_not_others_like_them(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    # A run whose residual falls to rounding. The rehearsal's own later bases had a direction at the
+    # threshold that the run's had not: of 4e-14 the run was at 1.5e-11, and certified.
+    monkeypatch.setattr(later, "_LEAST_FLOPS", 0.0)
+    monkeypatch.setattr(later, "_PAYS", 0.0)
+    group = draw(118).only([3])
+    assert group.decays == 0
+    (case,) = outcomes_of(group, 118, narrows=True)
+    assert not case.prepared.refusal
+    assert case.ratio <= 1
+
+
 def test_a_record_in_a_trough_of_a_residual_that_swings_is_as_right_as_it_says():
     # At step 130 the residual is a quarter of what it is some steps before and after, and so an
     # error that is allowed beside these was more than is: 1.05 times.

@@ -24,6 +24,33 @@ RUNS = 33
 LAYERED_RUNS = 9
 
 
+class Path(NamedTuple):
+    """How a run's loss goes, at the steps that are recorded.
+
+    Attributes:
+        first: The loss at step 0.
+        rests: The last step until which it is never a hundredth below that.
+        last: At the last step that has one.
+    """
+
+    first: float
+    rests: int
+    last: float
+
+    @property
+    def escapes(self) -> bool:
+        """Whether it leaves a saddle: it rests for ten steps or more, and halves in the end."""
+        return self.rests >= 10 and self.last < self.first / 2
+
+
+# Names of what is random of a run beside its rate, decay and scale, as tables have them.
+SETTINGS = {
+    "depth": "network.depth", "width": "network.width",
+    "condition number": "problem.condition_number", "step rule": "training.step_rule",
+    "num steps": "training.num_steps", "seed": "seed",
+}  # fmt: skip
+
+
 class Case(NamedTuple):
     """A run by jumps, beside its judge.
 
@@ -35,6 +62,8 @@ class Case(NamedTuple):
         estimate: The estimate.
         error: The largest deviation of a recorded number.
         where: Of which, and at which step.
+        settings: What else is random of it; see `SETTINGS`.
+        path: How its loss goes, by the judge.
         momentum: The momentum; 0 of gradient descent.
     """
 
@@ -47,6 +76,8 @@ class Case(NamedTuple):
     estimate: float
     error: float
     where: str
+    settings: tuple[Any, ...]
+    path: Path
     momentum: float
 
     @property
@@ -195,6 +226,61 @@ def judged(name: str, found: np.ndarray, judge: np.ndarray) -> np.ndarray:
     return np.where(difference <= rounding, 0.0, deviations_of(name, found, judge, "generic"))
 
 
+def settings_of(row: Any) -> tuple[Any, ...]:
+    """Return a run's SETTINGS; "" of those that its network has not."""
+    # A condition number is that of the signals.
+    known = {"problem.condition_number"} if row["problem.kind"] != "subspace" else set()
+    found = [None if name in known else row.get(name) for name in SETTINGS.values()]
+    return tuple("" if value is None else value for value in found)
+
+
+def named(row: Any) -> tuple[str, float, float, float]:
+    """Return a run's label, learning rate, weight decay and scale of the start."""
+    names = ("problem.kind", "network.kind", "network.depth", "network.activation")
+    return (
+        " ".join(str(row[name]) for name in names if row.get(name) is not None),
+        row["training.learning_rate"],
+        row["training.weight_decay"],
+        row.get("network.layer_init_scale") or 1.0,
+    )
+
+
+def planned(document: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Return of each run of a document what `named` and `settings_of` say."""
+    plan = make_plan(Sweep.from_dict(document))
+    return [(*named(row), *settings_of(row)) for row in map(plan.row, range(plan.num_runs))]
+
+
+def path_of(judge: Trained, run: int) -> Path:
+    """Return how the loss of a run goes."""
+    rows = int(judge.num_rows[run])
+    loss = np.asarray(judge.observables["loss"][run, :rows], dtype=float)
+    fallen = np.flatnonzero(~(loss >= 0.99 * loss[0]))
+    rests = int(fallen[0]) - 1 if len(fallen) else rows - 1
+    return Path(float(loss[0]), int(judge.steps[rests]), float(loss[-1]))
+
+
+def paths(document: dict[str, Any]) -> list[Path]:
+    """Return how the losses of a document's runs go, step by step."""
+    only = document | {"record": document["record"] | {"observables": ["loss"]}}
+    plan, judge = train(only, "generic")
+    return [path_of(judge, run) for run in range(plan.num_runs)]
+
+
+def steepness(document: dict[str, Any]) -> np.ndarray:
+    """Return learning rate times largest curvature at the start of a document's runs.
+
+    NaN of deep priors, of which no sharpness is recorded.
+    """
+    if document["network"]["kind"] == "deep_prior":
+        return np.full(len(planned(document)), np.nan)
+    training = document["training"] | {"num_steps": 2}
+    record = {"count": 2, "observables": ["sharpness"]}
+    plan, found = train(document | {"training": training, "record": record}, "generic")
+    rates = [plan.row(run)["training.learning_rate"] for run in range(plan.num_runs)]
+    return np.array(rates) * found.observables["sharpness"][:, 0]
+
+
 def outcomes(document: dict[str, Any]) -> list[Case]:
     """Train the runs of a document by jumps and step by step."""
     plan, found = train(document, "jumps")
@@ -217,19 +303,16 @@ def outcomes(document: dict[str, Any]) -> list[Case]:
             if np.max(found_at, initial=0.0) > error:
                 place = int(np.argmax(found_at))
                 error, where = float(found_at[place]), f"{name} at {judge.steps[place]}"
-        names = ("problem.kind", "network.kind", "network.depth", "network.activation")
-        label = " ".join(str(row[name]) for name in names if row.get(name) is not None)
         cases.append(
             Case(
-                label,
-                row["training.learning_rate"],
-                row["training.weight_decay"],
-                row.get("network.layer_init_scale") or 1.0,
+                *named(row),
                 " beside ".join(dict.fromkeys(endings)),
                 found.kernel_reason[run].removeprefix("asked for; "),
                 float(found.truncation_error[run]),
                 error,
                 where,
+                settings_of(row),
+                path_of(judge, run),
                 row.get("training.momentum") or 0.0,
             )
         )
