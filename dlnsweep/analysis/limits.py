@@ -27,8 +27,18 @@ That corrections fall as 1/w is checked, not assumed: p with
 
     (y_1 - y_2) / (y_2 - y_3) = (h_1^p - h_2^p) / (h_2^p - h_3^p)
 
-over the three largest sizes is 1 up to O(h) then. Its interval is the percentile bootstrap's over
-the seeds. Where that has nothing from 3/4 to 5/4 no limit is given. Order 1 is told where it has
+over the three largest sizes is 1 up to O(h) then. With N and F the means of y_1 - y_2 and
+y_2 - y_3, S their covariances over the n seeds by n and t Student's quantile, its interval is that
+of the quotient (Fieller 1954): all rho with
+
+    (N - rho F)^2 <= t^2 (S_NN - 2 rho S_NF + rho^2 S_FF),
+
+whose ends are roots of a quadratic, as the p whose right side above, which rises with p, is rho.
+Where F^2 <= t^2 S_FF, F is not clear of zero and the interval has no upper end: it is told as
+infinite, as one beyond 8 is, and a lower end below 1/20 as 0. Resamples of the seeds, which stood
+here before, held a known order in 63 to 87 % of samples of five seeds and 81 to 94 % of ten, where
+this holds it in 92 to 98 % (measured: Gaussian and skewed errors, orders 1/2, 1 and 2). Where
+the interval has nothing from 3/4 to 5/4 no limit is given. Order 1 is told where it has
 something of that and lies between 1/2 and 2, the orders next to 1 (of fluctuations, and of
 corrections whose first term vanishes). Sizes eight times apart tell it by fewer seeds than sizes
 twice apart. The random numbers of a seed at several sizes may be the same ones, whose effect falls
@@ -48,7 +58,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from dlnsweep.analysis.begun import check_begun
-from dlnsweep.analysis.bootstrap import resamples
 from dlnsweep.errors import SpecError
 from dlnsweep.results import Results
 from dlnsweep.results.joined import Joined, opened
@@ -64,11 +73,10 @@ ORDERS = (0.75, 1.25)
 # It is told to be 1 where it is none of these.
 _NEXT = (0.5, 2.0)
 ONE, ANOTHER, UNTOLD = "order 1", "another order", "order not told by these seeds"
-# The orders that are looked for; a share of resamples without one leaves it unknown.
+# The orders that are looked for.
 _SEARCHED = (0.05, 8.0)
 # To rounding.
 _HALVINGS = 55
-_UNKNOWN = 0.05
 _FEWEST_SIZES, _FEWEST_SEEDS = 3, 3
 _CLEAR = 5.0
 # Below this a, what the first order leaves out, some a^2 t^3, is rounding.
@@ -92,7 +100,7 @@ def extrapolate(
         observable; num_sizes; num_seeds, of seeds that have a run at every size that did not
         diverge; num_left_out, of other seeds; largest, the mean at the largest size; limit with
         the ends low and high of its 95 % interval; order with order_low and order_high, NaN where
-        the seeds do not tell; verdict.
+        the seeds do not tell, order_high infinite where they bound it from below alone; verdict.
 
     Raises:
         SpecError: If a name is not one of the sweep's, or the setting has too few values.
@@ -249,36 +257,58 @@ def orders(sizes: Numbers, values: Numbers) -> tuple[float, float, float]:
     across = ends[:, 0] - ends[:, -1]
     if abs(across.mean()) * len(across) ** 0.5 < _CLEAR * np.std(across, ddof=1):
         return np.nan, np.nan, np.nan
-    found = _order(last, np.stack([ends[chosen].mean(axis=0) for chosen in resamples(len(ends))]))
-    (own,) = _order(last, ends.mean(axis=0, keepdims=True))
-    known = np.isfinite(found)
-    if not np.isfinite(own) or np.mean(~known) > _UNKNOWN:
+    near, far = ends[:, 0] - ends[:, 1], ends[:, 1] - ends[:, 2]
+    own = _order(last, near.mean() / far.mean()) if near.mean() * far.mean() > 0 else np.nan
+    if not 0 < own < np.inf:
         return np.nan, np.nan, np.nan
-    low, high = np.quantile(found[known], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(own), float(low), float(high)
+    low, high = (_order(last, each) for each in _quotient_ends(near, far))
+    return own, low, high
 
 
-def _order(sizes: Numbers, means: Numbers) -> Numbers:
-    """Return p of three sizes (3,) for each row of means (n, 3), by bisection.
+def _quotient_ends(near: Numbers, far: Numbers) -> tuple[float, float]:
+    """Return the ends of Fieller's interval of the quotient of two means; see the module's head.
 
-    NaN where the means do not fall (or rise) by less and less, or by another power than is looked
-    for.
+    Without an upper end it is infinite; the quotients below zero are left out, and where the set
+    has two pieces of others the lower end is that of the lower piece.
     """
-    near, far = means[:, 0] - means[:, 1], means[:, 1] - means[:, 2]
-    small = (sizes[0] / sizes)[:, None]
+    student: Any = stats.t
+    t = float(student.ppf((1 + LEVEL) / 2, len(near) - 1))
+    (nn, nf), (_, ff) = np.cov(near, far) * t**2 / len(near)
+    above, below = float(near.mean()), float(far.mean())
+    # All rho with a rho^2 - 2 b rho + c <= 0.
+    a, b, c = below**2 - ff, above * below - nf, above**2 - nn
+    inside = b**2 - a * c
+    if a > 0:
+        # The quotient itself is within: without rounding there is a root.
+        root = max(inside, 0.0) ** 0.5
+        return (b - root) / a, (b + root) / a
+    if a == 0 or inside <= 0:
+        return 0.0, np.inf
+    first, last = sorted(((b - inside**0.5) / a, (b + inside**0.5) / a))
+    return (max(last, 0.0) if first <= 0 else 0.0), np.inf
 
-    def apart(p: Numbers) -> Numbers:
+
+def _order(sizes: Numbers, quotient: float) -> float:
+    """Return p of three sizes (3,) by the quotient of their means' differences, by bisection.
+
+    0 where it is below what is looked for, or there is none, infinite where it is beyond that.
+    """
+    small = sizes[0] / sizes
+
+    def apart(p: float) -> float:
         """Return what rises through 0 at the order."""
         a, b, c = small**p
-        return (a - b) * np.abs(far) - (b - c) * np.abs(near)
+        return float((a - b) - (b - c) * quotient)
 
-    low, high = (np.full(len(means), p) for p in _SEARCHED)
-    found = (near * far > 0) & (apart(low) <= 0) & (apart(high) >= 0)
+    low, high = _SEARCHED
+    if apart(low) > 0:
+        return 0.0
+    if apart(high) < 0:
+        return np.inf
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        below = apart(middle) < 0
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.where(found, (low + high) / 2, np.nan)
+        low, high = (middle, high) if apart(middle) < 0 else (low, middle)
+    return (low + high) / 2
 
 
 def limits_text(table: pd.DataFrame, setting: str, width: int = 10**6) -> str:

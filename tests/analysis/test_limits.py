@@ -102,6 +102,79 @@ def test_the_order_is_found(order: float):
     assert found == pytest.approx((order, order, order), rel=1e-9)
 
 
+def unlike(values: np.ndarray, order: float) -> float:
+    """Return how rarely seeds of that order are as far from it, by Student's test of one sample."""
+    a, b, c = SIZES[0] ** order / SIZES[-3:] ** order
+    y = values[:, -3:]
+    tested: Any = stats.ttest_1samp(
+        (a - b) * (y[:, 1] - y[:, 2]) - (b - c) * (y[:, 0] - y[:, 1]), 0
+    )
+    return float(tested.pvalue)
+
+
+def test_the_ends_of_an_order_are_where_a_test_of_it_begins_to_refuse_it():
+    rng = np.random.default_rng(4)
+    values = 3 + 20 / SIZES + 0.02 * rng.standard_normal((10, 4))
+    order, low, high = limits.orders(SIZES, values)
+    assert low < order < high < np.inf
+    assert unlike(values, order) == pytest.approx(1, abs=1e-6)
+    # The slope of the test's level over p is some tens, p is known to 1e-15.
+    assert [unlike(values, end) for end in (low, high)] == pytest.approx([0.05, 0.05], rel=1e-9)
+
+
+def test_an_order_that_is_bounded_from_below_alone_says_so():
+    """The last two sizes differ by less than their error: the order may be any larger one."""
+    rng = np.random.default_rng(1)
+    values = 3 + 50 * SIZES**-2.0 + 0.0005 * rng.standard_normal((5, 4))
+    order, low, high = limits.orders(SIZES, values)
+    assert high == np.inf
+    assert 0 < low < order < np.inf
+    assert unlike(values, low) == pytest.approx(0.05, rel=1e-9)
+    assert min(unlike(values, p) for p in np.linspace(low + 1e-6, 30, 200)) > 0.05
+    found = pd.DataFrame(
+        [
+            limits._limit_of(runs_of(values), "network.width", "final_error")
+            | {"observable": "error"}
+        ]
+    )
+    assert " inf " in limits.limits_text(found, "network.width")
+
+
+def test_an_interval_of_a_quotient_is_all_that_a_test_does_not_refuse():
+    """Over a grid, with means clear of zero and not, of one sign and two."""
+    rng = np.random.default_rng(3)
+    grid, kinds = np.linspace(0, 40, 4001), set()
+    for _ in range(200):
+        mixed = rng.standard_normal((6, 2)) @ rng.standard_normal((2, 2))
+        near, far = (mixed + rng.normal(size=2) * 3).T
+        low, high = limits._quotient_ends(near, far)
+        tested: Any = stats.ttest_1samp(near[:, None] - grid * far[:, None], 0)
+        kept = grid[tested.pvalue >= 0.05]
+        if far.mean() ** 2 <= stats.t.ppf(0.975, 5) ** 2 * far.var(ddof=1) / 6:
+            kinds.add("open")
+            assert high == np.inf
+            assert (kept.min() if kept.size else np.inf) >= low - 1e-9
+            assert not kept.size or low == 0 or kept.min() <= low + 0.01
+        else:
+            kinds.add("closed")
+            within = grid[(grid >= low) & (grid <= high)]
+            np.testing.assert_allclose(kept, within, atol=1e-12)
+    assert kinds == {"open", "closed"}
+
+
+def test_the_interval_of_an_order_holds_it_as_often_as_it_says():
+    """400 simulated sweeps of five seeds; resamples of the seeds held it in 84 %."""
+    rng = np.random.default_rng(7)
+    held = []
+    while len(held) < 400:
+        values = 3 + 20 / SIZES + 0.02 * rng.standard_normal((5, 4))
+        _, low, high = limits.orders(SIZES, values)
+        if not np.isnan(low):
+            held.append(low <= 1 <= high)
+    # Three standard errors below 95 %.
+    assert sum(held) >= 367
+
+
 def test_another_order_has_no_limit_and_noise_leaves_it_open():
     rng = np.random.default_rng(0)
     steep = limits._limit_of(runs_of(drawn(30, rng, 50.0, 0.5)), "network.width", "final_error")
@@ -124,6 +197,8 @@ def test_another_order_has_no_limit_and_noise_leaves_it_open():
         ((1.3, 1.0, 2.1), limits.UNTOLD),
         ((0.5, 0.4, 0.6), limits.ANOTHER),
         ((2.0, 1.5, 2.5), limits.ANOTHER),
+        ((1.2, 0.8, np.inf), limits.UNTOLD),
+        ((1.9, 1.3, np.inf), limits.ANOTHER),
         ((np.nan, np.nan, np.nan), limits.UNTOLD),
     ],
 )
