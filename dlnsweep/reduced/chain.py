@@ -24,9 +24,10 @@ from jaxtyping import Float
 from dlnsweep.machine.stopping import end_if_wished
 from dlnsweep.reduced.compiled import Compiled
 from dlnsweep.reduced.layers import Layers, Matrix
+from dlnsweep.reduced.long_steps import long_step
 from dlnsweep.reduced.merged import Merged
 from dlnsweep.reduced.stiffness import first_mode, largest
-from dlnsweep.reduced.tableau import MOST_TABLED, Tableau, chebyshev, decaying, euler, recurrence
+from dlnsweep.reduced.tableau import MOST_TABLED, Tableau, chebyshev, decaying, euler
 
 # Share of the limit of stability beyond which a run may not follow its flow, as the pilot does.
 _STABLE_SHARE = 0.995
@@ -196,7 +197,8 @@ class Chain:
         """Advance by `steps` steps of gradient descent, or along its flow; return ||Phi|| before.
 
         No stage: one step of gradient descent itself, with its momentum. One stage: a step of
-        Euler's method along the flow. More: one of the method of `tableau.chebyshev`.
+        Euler's method along the flow. More: one of the method of `tableau.chebyshev`, of more than
+        there are tables for one of `long_steps.py`.
 
         Args:
             steps: The length of the advance.
@@ -209,7 +211,7 @@ class Chain:
         end_if_wished()
         rates, norms = self.descent.rates, list[float]()
         if stages > MOST_TABLED:
-            return self._recur(steps, stages)
+            return long_step(self, steps, stages)
         if stages > 1:
             tables = [chebyshev(stages)]
         else:
@@ -226,36 +228,6 @@ class Chain:
         for tableau in tables:
             norms += self._along(tableau, steps, rates)
         self.residual_norm = norms[-1]
-        return norms
-
-    def _recur(self, length: float, stages: int) -> list[float]:
-        """Make a step of `tableau.recurrence`, of any number of stages; see `advance`."""
-        w0, w1, values, b = recurrence(stages)
-        start, norms = [*self.corrections, self.scales], list[float]()
-        before, now = start, start
-        first: list[np.ndarray] = []
-        for j in range(1, stages + 1):
-            end_if_wished()
-            changes = [
-                length * speed * change
-                for speed, change in zip(
-                    [*self.descent.speeds, self.descent.speeds], self.velocity(), strict=True
-                )
-            ]
-            norms.append(self.residual_norm)
-            if j == 1:
-                first = changes
-                new = [y + b[1] * w1 * v for y, v in zip(start, first, strict=True)]
-            else:
-                mu, nu, rate = 2 * w0 * b[j] / b[j - 1], -b[j] / b[j - 2], 2 * w1 * b[j] / b[j - 1]
-                last = (b[j - 1] * values[j - 1] - 1) * rate
-                parts = zip(start, now, before, changes, first, strict=True)
-                new = [
-                    (1 - mu - nu) * y0 + mu * y + nu * y2 + rate * v + last * v0
-                    for y0, y, y2, v, v0 in parts
-                ]
-            before, now = now, new
-            self._set(now)
         return norms
 
     def _along(

@@ -9,8 +9,10 @@ import oracle
 import pytest
 from batch_samples import expected, plan_of, train_rows
 
+from dlnsweep.engine.programs import Programs
 from dlnsweep.reduced.arrival import LEFT, Place, has_arrived
 from dlnsweep.reduced.chain import Descent
+from dlnsweep.reduced.jumping import gaps
 from dlnsweep.reduced.jumping import may_jump as long_runs
 
 NAMES = ["regression_error", "off_subspace_error"]
@@ -127,3 +129,18 @@ def test_without_weight_decay_arrived_is_a_residual_of_rounding():
         place = Place(1e6, weights, size)
         found = has_arrived(descent(0.0), place, place, size * np.eye(2))
         assert found == wanted
+
+
+def test_jumps_beyond_what_stages_reach_are_right_where_a_run_drifts_and_where_it_has_arrived(
+    truth, monkeypatch
+):
+    """As those of a decay a hundred times as slow, whose truth has a million steps."""
+    monkeypatch.setattr(long_runs, "_LEAST_STEPS", STEPS)
+    monkeypatch.setattr(gaps, "farthest", lambda: 2.0)
+    trained = train_rows(plan(), programs=Programs())
+    taken, beyond, _ = told(trained)
+    assert taken + beyond == STEPS
+    assert beyond > STEPS / 2
+    allowed = max(1e-4, 3 * trained.truncation_error[0])
+    for name in NAMES:
+        np.testing.assert_allclose(trained.observables[name][0], truth[name], allowed, 2e-13)

@@ -171,7 +171,7 @@ def compiled():
     return jax.jit(jumps._jumped)
 
 
-def jumped(chain, scales, layers, length, count, halved=0, rate=0.05, may_move=-1.0):
+def jumped(chain, scales, layers, length, count, halved=0, rate=0.05, may_move=-1.0, far=False):
     with numerics():
         chain = jumps.Chained(*(jax.tree.map(jnp.asarray, part) for part in chain))
         found = compiled()(
@@ -182,16 +182,18 @@ def jumped(chain, scales, layers, length, count, halved=0, rate=0.05, may_move=-
             jnp.float64(length),
             jnp.int64(count),
             jnp.int64(halved),
+            jnp.asarray(far),
             jnp.float64(may_move),
         )
         return np.asarray(found[0]), [np.asarray(layer) for layer in found[1]]
 
 
-def test_what_only_decays_is_exact():
+@pytest.mark.parametrize("far", [False, True])
+def test_what_only_decays_is_exact(far):
     chain, scales, layers = chain_of(np.random.default_rng(0), decay=0.1)
     chain = chain._replace(data_fit_scale=np.float64(0.0))
     wanted = stepped(chain, scales, layers, 2500)
-    found = jumped(chain, scales, layers, 1000.0, 2, halved=1)
+    found = jumped(chain, scales, layers, 1000.0, 2, halved=1, far=far)
     np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
     for own, true in zip(found[1], wanted[1], strict=True):
         np.testing.assert_allclose(own, true, rtol=1e-12)
@@ -232,6 +234,21 @@ def test_jumps_are_of_third_order_and_followed_by_steps_come_to_where_all_steps_
     coarse, fine = error(2), error(8)
     assert coarse < 1e-4
     assert 45 < coarse / fine < 90
+
+
+def test_jumps_that_stages_do_not_reach_are_of_third_order_and_leave_nothing_to_fade():
+    chain, scales, layers = chain_of(np.random.default_rng(1), decay=0.02)
+    scales, layers = stepped(chain, scales, layers, 2_000)
+    wanted = stepped(chain, scales, layers, 2_000)
+
+    def error(count):
+        found = jumped(chain, scales, layers, 2000 / count, count, far=True)
+        pairs = zip(found[1], wanted[1], strict=True)
+        return max(np.max(np.abs(own - true)) for own, true in pairs)
+
+    found = [error(count) for count in (4, 8, 16)]
+    assert found[0] < 1e-4
+    assert found[1] < found[0] / 6
 
 
 def test_weighted_stages_are_of_third_order_reach_as_far_as_told_and_damp():
@@ -275,7 +292,7 @@ def test_jumps_of_a_gap_fill_it_and_get_shorter_before_a_record():
     rate, decay = np.array([0.5, 0.1, 0.03, 0.2]), 1e-5
     before = np.full(4, np.inf)
     for parts in (1.0, 2.0, 5.0):
-        made = gaps.divided(left, 1000.0, rate, rate, decay, parts, np)
+        made = gaps.divided(left, 1000.0, rate, rate, decay, parts, np, far=False)
         for k in range(4):
             equal, halved = int(made.equal[k]), int(made.halved[k])
             lengths = [made.length[k]] * equal + [
@@ -293,9 +310,18 @@ def test_jumps_of_a_gap_fill_it_and_get_shorter_before_a_record():
 
 
 def test_no_jump_is_longer_than_the_most_stages_reach():
-    made = gaps.divided(np.array([1e9]), 1e9, np.array([0.1]), np.array([0.1]), 0.0, 1.0, np)
+    rate = np.array([0.1])
+    made = gaps.divided(np.array([1e9]), 1e9, rate, rate, 0.0, 1.0, np, far=False)
     assert made.length[0] <= stages.farthest() / 1.5 / 0.1
     assert made.equal[0] > 1000
+    assert not made.far[0]
+    # Where K may be made they are longer, and nothing is left to fade after them.
+    made = gaps.divided(np.array([1e9]), 1e8, rate, rate, 0.0, 1.0, np, far=True)
+    assert made.far[0]
+    assert 5e7 < made.length[0] <= 1e8
+    assert made.halved[0] == 1
+    made = gaps.divided(np.array([1e9]), 1e5, rate, rate, 0.0, 1.0, np, far=True)
+    assert not made.far[0]
 
 
 def test_the_largest_rate_is_that_of_the_linearised_step():

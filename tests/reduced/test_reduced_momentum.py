@@ -129,7 +129,9 @@ def compiled():
     return jax.jit(momentum.jumped, static_argnames="nesterov")
 
 
-def jumped(chain, slow, beta, before, state, length, equal, halved, *, nesterov, may_move=-1.0):
+def jumped(
+    chain, slow, beta, before, state, length, equal, halved, *, nesterov, may_move=-1.0, far=False
+):
     with numerics():
         arrays: Any = jax.tree.map(jnp.asarray, (chain, slow))
         (layers, scales), then = (
@@ -139,14 +141,16 @@ def jumped(chain, slow, beta, before, state, length, equal, halved, *, nesterov,
         found = compiled()(
             chain, slow, jnp.float64(beta), scales, then[0], layers,
             jnp.float64(0.05 / (1 - beta)), jnp.float64(length),
-            jnp.int64(equal), jnp.int64(halved), jnp.float64(may_move), nesterov=nesterov,
+            jnp.int64(equal), jnp.int64(halved), jnp.asarray(far),
+            jnp.float64(may_move), nesterov=nesterov,
         )  # fmt: skip
     scales, layers, memory, _ = jax.tree.map(np.asarray, found)
     return [*layers, scales], list(memory)
 
 
+@pytest.mark.parametrize("far", [False, True])
 @BOTH
-def test_what_only_decays_is_exact_and_so_is_its_memory(nesterov):
+def test_what_only_decays_is_exact_and_so_is_its_memory(nesterov, far):
     beta, decay = 0.8, 0.1
     chain, slow, rates, state = chain_of(np.random.default_rng(0), decay, beta, nesterov=nesterov)
     chain = chain._replace(data_fit_scale=np.float64(0.0))
@@ -155,7 +159,7 @@ def test_what_only_decays_is_exact_and_so_is_its_memory(nesterov):
     before, memory = stepped(chain, rates, decay, beta, state, still, 400, nesterov=nesterov)
     state, memory = stepped(chain, rates, decay, beta, before, memory, 1, nesterov=nesterov)
     wanted = stepped(chain, rates, decay, beta, state, memory, 50, nesterov=nesterov)
-    found = jumped(chain, slow, beta, before, state, 20.0, 2, 1, nesterov=nesterov)
+    found = jumped(chain, slow, beta, before, state, 20.0, 2, 1, nesterov=nesterov, far=far)
     for own, true in zip(found[0], wanted[0], strict=True):
         np.testing.assert_allclose(own, true, rtol=1e-11)
     for own, true in zip(found[1], wanted[1], strict=True):
@@ -183,8 +187,9 @@ def test_jumps_are_passed_over_where_nothing_moves(nesterov):
         assert np.max(np.abs(own)) < 1e-7
 
 
+@pytest.mark.parametrize("far", [False, True])
 @BOTH
-def test_jumps_followed_by_steps_come_to_where_all_steps_do(nesterov):
+def test_jumps_followed_by_steps_come_to_where_all_steps_do(nesterov, far):
     beta, decay = 0.8, 0.01
     chain, slow, rates, state = chain_of(np.random.default_rng(1), decay, beta, nesterov=nesterov)
 
@@ -198,7 +203,8 @@ def test_jumps_followed_by_steps_come_to_where_all_steps_do(nesterov):
 
     def error(count):
         # What is fast fades behind the jumps; the memory begins as the last of them says.
-        made = jumped(chain, slow, beta, before, state, 800 / count, count, 0, nesterov=nesterov)
+        own = {"nesterov": nesterov, "far": far}
+        made = jumped(chain, slow, beta, before, state, 800 / count, count, 0, **own)
         found = goes(*made, 3000)[0]
         return max(np.max(np.abs(a - b)) for a, b in zip(found, wanted, strict=True))
 

@@ -60,7 +60,7 @@ def chained(constants: Any) -> Chained:
     )
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where a jump stands: at the E_i of its beginning, what was added, and the time since.
 
     Attributes:
@@ -80,7 +80,7 @@ class _Place(NamedTuple):
     time: Any
 
 
-def _forward(chain: Chained, place: _Place, faded: Float[Array, " L"]) -> list[Array]:
+def forward_rows(chain: Chained, place: Place, faded: Float[Array, " L"]) -> list[Array]:
     """Return f_0^T, ..., f_L^T."""
     rows = [chain.inputs]
     for j, matrix in enumerate(place.straight):
@@ -91,8 +91,8 @@ def _forward(chain: Chained, place: _Place, faded: Float[Array, " L"]) -> list[A
     return rows
 
 
-def _backward(
-    chain: Chained, place: _Place, faded: Float[Array, " L"], last: Float[Array, "r q"]
+def backward_rows(
+    chain: Chained, place: Place, faded: Float[Array, " L"], last: Float[Array, "r q"]
 ) -> list[Array]:
     """Return b_1^T, ..., b_L^T, given the last."""
     rows = [last]
@@ -105,7 +105,7 @@ def _backward(
     return rows
 
 
-def _added(place: _Place, j: int, rows: Array, *, transposed: bool = False) -> Array:
+def _added(place: Place, j: int, rows: Array, *, transposed: bool = False) -> Array:
     """Return the product of what was added to a layer, or its transpose, with rows."""
     right, left = place.thin[j] if transposed else place.thin[j][::-1]
     change = place.share * multiply(multiply(rows, right.T), left)
@@ -115,7 +115,7 @@ def _added(place: _Place, j: int, rows: Array, *, transposed: bool = False) -> A
     return change + multiply(rows, matrix)
 
 
-def _move(chain: Chained, place: _Place, ratios: Float[Array, " L"]) -> Pairs:
+def _move(chain: Chained, place: Place, ratios: Float[Array, " L"]) -> Pairs:
     """Return r_i G_i, as pairs.
 
     Args:
@@ -125,10 +125,15 @@ def _move(chain: Chained, place: _Place, ratios: Float[Array, " L"]) -> Pairs:
     """
     faded = jnp.exp(chain.logs * place.time)
     factors = -chain.rates * ratios
-    forward = _forward(chain, place, faded)
+    forward = forward_rows(chain, place, faded)
     last = chain.data_fit_scale * (forward[-1] - chain.targets)
-    backward = _backward(chain, place, faded, last)
+    backward = backward_rows(chain, place, faded, last)
     return [(factors[j] * b, f) for j, (b, f) in enumerate(zip(backward, forward, strict=False))]
+
+
+def nothing(layers: Layers) -> Pairs:
+    """Return pairs that add nothing."""
+    return [(jnp.zeros((1, x.shape[0])), jnp.zeros((1, x.shape[1]))) for x in layers]
 
 
 def outer(left: Float[Array, "r p"], right: Float[Array, "r q"]) -> Float[Array, "p q"]:
@@ -185,12 +190,12 @@ def _with_others(
     # What a step adds is G times this, of the first and of the second step.
     added = [jnp.exp(-(1 + step) * chain.logs) / clock.of_all for step in (0, 1)]
     after = [(added[0][j] * b, f) for j, (b, f) in enumerate(v0)]
-    v1 = _move(chain, _Place(straight, back, after, one, None, one), clock.of_all)
+    v1 = _move(chain, Place(straight, back, after, one, None, one), clock.of_all)
     after = [
         (jnp.concatenate([b0, added[1][j] * b1]), jnp.concatenate([f0, f1]))
         for j, ((b0, f0), (b1, f1)) in enumerate(zip(after, v1, strict=True))
     ]
-    v2 = _move(chain, _Place(straight, back, after, one, None, 2 * one), clock.of_all)
+    v2 = _move(chain, Place(straight, back, after, one, None, 2 * one), clock.of_all)
     # v_0 + w, w = -Delta / 2 + Delta^2 / 3.
     return [
         (
@@ -199,6 +204,15 @@ def _with_others(
         )
         for (b0, f0), (b1, f1), (b2, f2) in zip(v0, v1, v2, strict=True)
     ]
+
+
+def other_terms(chain: Chained, clock: Clock, scales: Float[Array, " L"], layers: Layers) -> Layers:
+    """Return w of plain steps, as matrices."""
+    straight, back = merged(chain, layers, scales)
+    zero = jnp.zeros(())
+    v0 = _move(chain, Place(straight, back, nothing(layers), zero, None, zero), clock.of_all)
+    whole = _with_others(chain, clock, straight, back, v0)
+    return tuple(outer(*both) - outer(*own) for both, own in zip(whole, v0, strict=True))
 
 
 def jump(
@@ -245,8 +259,7 @@ def jump(
     b2 = 1 / (4 * w0**2)
     zero, one = jnp.zeros_like(w0), jnp.ones_like(w0)
     straight, back = merged(chain, layers, scales)
-    nothing = [(jnp.zeros((1, x.shape[0])), jnp.zeros((1, x.shape[1]))) for x in layers]
-    v0 = _move(chain, _Place(straight, back, nothing, zero, None, zero), clock.of_all)
+    v0 = _move(chain, Place(straight, back, nothing(layers), zero, None, zero), clock.of_all)
     thin = _with_others(chain, clock, straight, back, v0) if others is None else v0
     moved = tuple(outer(*pair) for pair in v0)
 
@@ -259,7 +272,7 @@ def jump(
         b = dd2 / d2**2
         mu, nu, rate = 2 * w0 * b / b_now, -b / b_before, 2 * w1 * b / b_now
         time = clock.steps(passed)
-        place = _Place(straight, back, thin, passed, now, time)
+        place = Place(straight, back, thin, passed, now, time)
         move = _move(chain, place, clock.ratios(chain, time))
         new = tuple(
             mu * z1 + nu * z0 + (rate * whole) * (outer(*pair) - v0)
@@ -294,7 +307,6 @@ def jump(
 def pulls(chain: Chained, scales: Float[Array, " L"], layers: Layers) -> list[Float[Array, "..."]]:
     """Return the G_i."""
     straight, back = merged(chain, layers, scales)
-    nothing = [(jnp.zeros((1, x.shape[0])), jnp.zeros((1, x.shape[1]))) for x in layers]
     zero = jnp.zeros(())
-    place = _Place(straight, back, nothing, zero, None, zero)
+    place = Place(straight, back, nothing(layers), zero, None, zero)
     return [outer(*pair) for pair in _move(chain, place, jnp.ones(len(layers)))]

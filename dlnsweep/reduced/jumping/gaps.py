@@ -7,7 +7,8 @@ followed by ever shorter ones, each half of the one before,
     h, ..., h, h / 2, h / 4, ..., h / 2^m,    h / 2^m about the ten steps' worth of 1 / a:
 
 whatever rate a part of the residual fades at, one of them is as long as it takes, and those after
-it are so short that they do not disturb it. Then few real steps are left to take.
+it are so short that they do not disturb it. Then few real steps are left to take. Jumps that are
+longer than stages reach (`far.py`) leave nothing to fade, and one half as long is the last.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ class Division(NamedTuple):
         equal: How many jumps are so long.
         halved: How many follow, each half as long as the one before.
         stages: Those of all of them.
+        far: Whether they are longer than stages reach.
     """
 
     length: Any
     equal: Any
     halved: Any
     stages: Any
+    far: Any
 
     @property
     def shortest(self) -> Any:
@@ -71,7 +74,15 @@ def reach_of(rate: Any, decay: Any, length: Any, numpy: Any) -> Any:
 
 
 def divided(
-    left: Any, longest: Any, rate: Any, fades: Any, decay: Any, parts: Any, numpy: Any
+    left: Any,
+    longest: Any,
+    rate: Any,
+    fades: Any,
+    decay: Any,
+    parts: Any,
+    numpy: Any,
+    *,
+    far: bool,
 ) -> Division:
     """Return how so many steps are divided.
 
@@ -83,14 +94,20 @@ def divided(
         decay: See `reach_of`.
         parts: Into how many each jump is divided, and what is left where that is shorter.
         numpy: NumPy, or JAX's.
+        far: Whether jumps may be longer than stages reach.
     """
     own = numpy.where(decay > 0, decay, 1.0)
     farthest_ = numpy.maximum(farthest() / _MORE / numpy.maximum(rate, 1e-300), 1.0)
     # As far as the most stages reach.
     reached = numpy.where(decay > 0, numpy.log1p(farthest_ * -numpy.expm1(-own)) / own, farthest_)
-    wide = numpy.minimum(numpy.minimum(longest, numpy.maximum(left, 1.0)), reached) / parts
+    wanted = numpy.minimum(longest, numpy.maximum(left, 1.0))
+    wide = numpy.minimum(wanted, reached) / parts
     halved = numpy.ceil(numpy.log2(numpy.maximum(parts * wide * fades / _LAST, 1.0)))
     halved = numpy.clip(halved, 1.0, _MOST_HALVED)
+    beyond = numpy.asarray(far) & (wanted / parts > reached)
+    if far:
+        wide = numpy.where(beyond, wanted / parts, wide)
+        halved = numpy.where(beyond, 1.0, halved)
     tail = 1 - 2.0**-halved
     equal = numpy.maximum(numpy.ceil(left / wide - tail), 0.0)
     length = left / (equal + tail)
@@ -104,4 +121,4 @@ def divided(
     each = stages(numpy.asarray(length)[..., None] / 2.0**shorter)
     made = shorter <= numpy.asarray(halved)[..., None]
     total = equal * whole + numpy.sum(numpy.where(made, each, 0.0), axis=-1)
-    return Division(length, equal, halved, total)
+    return Division(length, equal, halved, total, beyond)

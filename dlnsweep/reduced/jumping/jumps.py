@@ -12,18 +12,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.numerics.lanes import as_one_function
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.compact_descent import merged
 from dlnsweep.reduced.jumping.arrived import passed_over
-from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of, jump, pulls
-from dlnsweep.reduced.jumping.gaps import divided, length_of, reach_of
+from dlnsweep.reduced.jumping.far import jumped_once, may_be_far
+from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of, pulls
+from dlnsweep.reduced.jumping.gaps import divided, length_of
 from dlnsweep.reduced.jumping.momentum import Momentum, WithMomentum
 from dlnsweep.reduced.jumping.slow import fading, limit_of
-from dlnsweep.reduced.jumping.stages import row_for
 
 # A part of which a step takes away a > 1 alternates until it has faded, by |1 - a| a step, and then
 # follows what is slow as any other: its flow goes the same way. Near 2 it does not fade; this is of
@@ -74,6 +74,7 @@ def _jumped(
     length: Float[Array, ""],
     equal: Int[Array, ""],
     halved: Int[Array, ""],
+    far: Bool[Array, ""],
     may_move: Any,
 ) -> tuple[Float[Array, " L"], Layers, Int[Array, ""]]:
     """Return the c_i and the D_i some jumps later, and how many were made; see `gaps.py`."""
@@ -82,10 +83,8 @@ def _jumped(
     def once(carry: Any) -> Any:
         number, count, scales, layers = carry
         own = length_of(number, length, equal, jnp)
-        row = row_for(reach_of(rate, clock.decay, own, jnp), jnp)
-        made = jump(chain, clock, scales, layers, own, row)
+        made = jumped_once(chain, clock, scales, layers, rate, own, far)
         faded = jnp.exp(chain.logs * own)
-        made = tuple(faded[j] * layer for j, layer in enumerate(made))
         over = passed_over(chain, layers, made, own, equal - number - 1, may_move)
         faded *= jnp.exp(chain.logs * (over * length))
         return number + 1 + over, count + 1, scales * faded, made
@@ -124,6 +123,7 @@ class Plain:
         length: Any,
         equal: Any,
         halved: Any,
+        far: Any,
         may_move: Any,
         *,
         fused: bool,
@@ -132,7 +132,7 @@ class Plain:
         del before
         go = as_one_function(_jumped) if fused else _jumped
         scales, made, count = go(
-            self.chain, ready.scales, ready.corrections, rate, length, equal, halved, may_move
+            self.chain, ready.scales, ready.corrections, rate, length, equal, halved, far, may_move
         )
         return ready._replace(corrections=made, scales=scales), count
 
@@ -218,8 +218,8 @@ def before_record(
         left = (stop - now) - settling
         longest = _longest(chain, pace, layers, ready.scales, now)
         decay = jnp.max(-chain.logs)
-        tail = flow.tail(rate, pace.parts)
-        division = divided(left, longest, rate, tail, decay, pace.parts, jnp)
+        tail, far = flow.tail(rate, pace.parts), may_be_far(chain)
+        division = divided(left, longest, rate, tail, decay, pace.parts, jnp, far=far)
         # Real steps are cheaper than so short jumps.
         pays = (rate < limit) & (left > LEAST_A_STAGE * division.stages)
         pays &= division.shortest > flow.shortest
@@ -230,6 +230,7 @@ def before_record(
             jnp.where(pays, division.length, 1.0),
             jnp.where(pays, division.equal, 0).astype(jnp.int64),
             jnp.where(pays, division.halved, 0).astype(jnp.int64),
+            division.far,
             jnp.where(step >= pace.arrived_from, pace.still, -1.0),
             fused=fused,
         )

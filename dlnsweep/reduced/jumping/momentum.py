@@ -16,16 +16,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from dlnsweep.numerics.lanes import as_one_function
 from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.reduced.jumping import history
 from dlnsweep.reduced.jumping.arrived import passed_over
-from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of, jump
-from dlnsweep.reduced.jumping.gaps import length_of, reach_of
+from dlnsweep.reduced.jumping.far import jumped_once
+from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of
+from dlnsweep.reduced.jumping.gaps import length_of
 from dlnsweep.reduced.jumping.slow import Slow, fading, limit_of, shortest_of, slow_of, tail_of
-from dlnsweep.reduced.jumping.stages import row_for
 
 
 class Momentum(NamedTuple):
@@ -80,6 +80,7 @@ class WithMomentum:
         length: Any,
         equal: Any,
         halved: Any,
+        far: Any,
         may_move: Any,
         *,
         fused: bool,
@@ -98,6 +99,7 @@ class WithMomentum:
             length,
             equal,
             halved,
+            far,
             may_move,
         )
         return ready._replace(corrections=made, scales=scales, memory=memory), count
@@ -114,6 +116,7 @@ def jumped(
     length: Float[Array, ""],
     equal: Int[Array, ""],
     halved: Int[Array, ""],
+    far: Bool[Array, ""],
     may_move: Any,
     *,
     nesterov: bool,
@@ -131,6 +134,7 @@ def jumped(
         length: That of the first jumps.
         equal: How many are so long.
         halved: How many follow, each half as long as the one before.
+        far: Whether they are longer than stages reach.
         may_move: See `arrived.passed_over`.
         nesterov: Whether the momentum is Nesterov's.
     """
@@ -139,12 +143,10 @@ def jumped(
     def once(carry: Any) -> Any:
         number, count, scales, layers, past = carry
         own = length_of(number, length, equal, jnp)
-        row = row_for(reach_of(rate, clock.decay, own, jnp), jnp)
         others = history.others(chain, clock, slow, past, layers, own / 2)
-        made = jump(chain, clock, scales, layers, own, row, others)
+        made = jumped_once(chain, clock, scales, layers, rate, own, far, others)
         past = history.later(chain, past, layers, own)
         faded = jnp.exp(chain.logs * own)
-        made = tuple(faded[j] * layer for j, layer in enumerate(made))
         over = passed_over(chain, layers, made, own, equal - number - 1, may_move)
         # What nothing has moved since was here, too, a jump's length before.
         past = jax.tree.map(

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.chain import SETTLED, Descent, settling_steps
+from dlnsweep.reduced.implicit import LARGEST
 from dlnsweep.reduced.jumping.gaps import divided
 from dlnsweep.reduced.jumping.jumps import LEAST_A_STAGE, RISE, STEEPEST, Pace
 from dlnsweep.reduced.jumping.slow import Slow, fading, shortest_of, slow_of, tail_of
@@ -154,7 +155,8 @@ def _cost(
         tail, shortest = tail_of(fades, pace.parts), shortest_of(slow, np)
     # Once nothing moves one jump says so, and those after it are passed over.
     moving = np.where(begun >= arrived, np.minimum(left, longest), left)
-    division = divided(moving, longest, rate, tail, decay, pace.parts, np)
+    far = descent.targets.size <= LARGEST
+    division = divided(moving, longest, rate, tail, decay, pace.parts, np, far=far)
     jumps = _STAGE * division.stages
     pays = (left > LEAST_A_STAGE * division.stages) & (division.shortest > shortest)
     jumping = np.where(pays, jumps + np.where(rises, left, 0.0), left)
