@@ -57,6 +57,10 @@ PARTS = [
         FILE,
         "How near their limits they are",
         _limits,
-        settings=("A gradient of a run of Figure 3's width", "of 2 000 steps all"),
+        settings=(
+            "A gradient of a run of Figure 3's width",
+            "of 2 000 steps all",
+            "with 256 outputs",
+        ),
     ),
 ]
