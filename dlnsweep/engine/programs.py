@@ -23,7 +23,7 @@ from dlnsweep.engine.sample_vectors import (
 from dlnsweep.engine.vectors import program_of_vectors, program_where_it_pays
 from dlnsweep.numerics.lanes import reduced_layout
 from dlnsweep.numerics.runtime import device_description
-from dlnsweep.reduced.jumping.may_jump import may_jump
+from dlnsweep.reduced.jumping.may_jump import may_go_far, may_jump
 from dlnsweep.reduced.kernel import ReducedKernel
 from dlnsweep.reduced.lane import Lane
 from dlnsweep.reduced.program import ReducedDraw, ReducedProgram, common_sizes, narrows
@@ -101,11 +101,12 @@ class Programs:
         sizes, layout = common_sizes(lanes), reduced_layout(platform, len(lanes))
         alone = platform == "cpu" and layout.vectorized == 1
         jumps = alone and may_jump(row)
+        far = jumps and may_go_far(int(row["training.num_steps"]))
         plain = sections.training.optimizer == "gradient_descent"
         stepped = alone and plain and not jumps and not row.get(STEPS_BY_XLA)
         stepped = stepped and pays(sizes, len(lanes[0].start.data.inputs))
         key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout, jumps)
-        key += (stepped,)
+        key += (stepped, far)
 
         def make() -> ReducedProgram:
             kernel = ReducedKernel(
@@ -114,8 +115,9 @@ class Programs:
                 early_exit=layout.vectorized == 1,
                 precision=row["sweep.precision"],
                 # The bits of steps with momentum in folders begun before they jumped are of others.
-                fused=platform == "cpu" and (jumps or plain),
+                fused=platform == "cpu" and (jumps or plain) and not far,
                 jumps=jumps,
+                far=far,
             )
             name = f"{sections.static_key()} {row['sweep.precision']}"
             return (SteppedProgram if stepped else ReducedProgram)(kernel, lanes, layout, name)

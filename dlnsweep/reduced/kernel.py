@@ -143,11 +143,13 @@ class ReducedKernel(Kernel):
         precision: What records are rounded to; arithmetic is float64.
         fused: See `compact_descent.advance`.
         jumps: Whether runs may jump, each at its own pace; see `jumps.py`.
+        far: Whether jumps may be longer than stages reach; see `far.py`.
     """
 
     precision: str
     fused: bool = False
     jumps: bool = False
+    far: bool = False
 
     def start(
         self,
@@ -173,7 +175,13 @@ class ReducedKernel(Kernel):
         constants = inputs.constants
         if self.jumps:
             state, step = jumps.before_record(
-                constants, state, step, stop, fused=self.fused, momentum=self._momentum(constants)
+                constants,
+                state,
+                step,
+                stop,
+                fused=self.fused,
+                momentum=self._momentum(constants),
+                far=self.far,
             )
         if state.memory:
             of_run = partial(self._step, constants)

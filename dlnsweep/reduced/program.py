@@ -224,7 +224,9 @@ class ReducedProgram:
             flops = self.sizes.step_flops(len(lanes[0].start.data.inputs)) * layout.vectorized
             self.grain = 2 ** max(4, int(np.log2(_STOP_FLOPS / flops)))
         given = self._given(lanes[:1])
-        forms = f"{kernel.early_exit} {kernel.fused} {kernel.jumps} {self.sizes} {layout}"
+        forms = (
+            f"{kernel.early_exit} {kernel.fused} {kernel.jumps} {kernel.far} {self.sizes} {layout}"
+        )
         self._start, self._segment, self._norms = executables.once(
             name and f"{type(self)} {name} {forms}", given, lambda: self._compiled(given)
         )

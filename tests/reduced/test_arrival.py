@@ -136,6 +136,7 @@ def test_jumps_beyond_what_stages_reach_are_right_where_a_run_drifts_and_where_i
 ):
     """As those of a decay a hundred times as slow, whose truth has a million steps."""
     monkeypatch.setattr(long_runs, "_LEAST_STEPS", STEPS)
+    monkeypatch.setattr(long_runs, "_LEAST_FAR", STEPS)
     monkeypatch.setattr(gaps, "farthest", lambda: 2.0)
     trained = train_rows(plan(), programs=Programs())
     taken, beyond, _ = told(trained)

@@ -61,7 +61,7 @@ def jumped_once(
     layers: Layers,
     rate: Float[Array, ""],
     length: Float[Array, ""],
-    is_far: Bool[Array, ""],
+    is_far: Bool[Array, ""] | None,
     others: Layers | None = None,
 ) -> Layers:
     """Return the D_i a jump later.
@@ -73,7 +73,7 @@ def jumped_once(
         layers: The D_i.
         rate: The largest rate of a step.
         length: That of the jump.
-        is_far: Whether the jumps of the gap are implicit; see `gaps.Division`.
+        is_far: Whether the jumps of the gap are implicit; see `gaps.Division`. None: none is.
         others: See `flow.jump`.
     """
 
@@ -83,7 +83,7 @@ def jumped_once(
         faded = jnp.exp(chain.logs * own)
         return tuple(faded[j] * layer for j, layer in enumerate(made)), jnp.ones((), bool)
 
-    if not may_be_far(chain):
+    if is_far is None:
         return by_stages(scales, layers, length)[0]
 
     def implicitly(scales: Any, layers: Layers, own: Any) -> tuple[Layers, Bool[Array, ""]]:

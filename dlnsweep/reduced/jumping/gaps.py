@@ -33,7 +33,7 @@ class Division(NamedTuple):
         equal: How many jumps are so long.
         halved: How many follow, each half as long as the one before.
         stages: Those of all of them.
-        far: Whether they are longer than stages reach.
+        far: Whether they are longer than stages reach; None where none may be.
     """
 
     length: Any
@@ -104,7 +104,7 @@ def divided(
     wide = numpy.minimum(wanted, reached) / parts
     halved = numpy.ceil(numpy.log2(numpy.maximum(parts * wide * fades / _LAST, 1.0)))
     halved = numpy.clip(halved, 1.0, _MOST_HALVED)
-    beyond = numpy.asarray(far) & (wanted / parts > reached)
+    beyond = wanted / parts > reached if far else None
     if far:
         wide = numpy.where(beyond, wanted / parts, wide)
         halved = numpy.where(beyond, 1.0, halved)

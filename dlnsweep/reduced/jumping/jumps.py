@@ -74,7 +74,7 @@ def _jumped(
     length: Float[Array, ""],
     equal: Int[Array, ""],
     halved: Int[Array, ""],
-    far: Bool[Array, ""],
+    far: Bool[Array, ""] | None,
     may_move: Any,
 ) -> tuple[Float[Array, " L"], Layers, Int[Array, ""]]:
     """Return the c_i and the D_i some jumps later, and how many were made; see `gaps.py`."""
@@ -195,6 +195,7 @@ def before_record(
     *,
     fused: bool,
     momentum: Momentum | None = None,
+    far: bool = False,
 ) -> tuple[Any, Int[Array, ""]]:
     """Return a state by jumps, as near to a record as real steps are to begin, and its step.
 
@@ -205,6 +206,7 @@ def before_record(
         stop: That of the record.
         fused: See `lanes.as_one_function`.
         momentum: How the run takes its steps, if with momentum.
+        far: Whether jumps may be longer than stages reach.
     """
     pace = constants.pace
     flow = Plain(constants) if momentum is None else WithMomentum(constants, momentum)
@@ -218,8 +220,8 @@ def before_record(
         left = (stop - now) - settling
         longest = _longest(chain, pace, layers, ready.scales, now)
         decay = jnp.max(-chain.logs)
-        tail, far = flow.tail(rate, pace.parts), may_be_far(chain)
-        division = divided(left, longest, rate, tail, decay, pace.parts, jnp, far=far)
+        tail, farther = flow.tail(rate, pace.parts), far and may_be_far(chain)
+        division = divided(left, longest, rate, tail, decay, pace.parts, jnp, far=farther)
         # Real steps are cheaper than so short jumps.
         pays = (rate < limit) & (left > LEAST_A_STAGE * division.stages)
         pays &= division.shortest > flow.shortest

@@ -8,6 +8,9 @@ from dlnsweep.settings.run_settings import RunSettings
 # Shorter runs take their steps: to compile jumps, once a program, takes as long as some hundreds of
 # thousands of steps.
 _LEAST_STEPS = 200_000
+# Shorter runs have no jumps that are longer than stages reach (`far.py`): to compile those takes
+# six seconds a program, and without them a run of so many steps takes a few more stages.
+_LEAST_FAR = 20_000_000
 _OPTIMIZERS = ("gradient_descent", "momentum", "nesterov")
 
 
@@ -19,3 +22,8 @@ def may_jump(row: RunSettings) -> bool:
     if optimizer != "gradient_descent":
         steps = steps or row.get(ALL_MOMENTUM_STEPS)
     return jumps and not steps
+
+
+def may_go_far(num_steps: int) -> bool:
+    """Return whether a run of so many steps may have jumps that are longer than stages reach."""
+    return num_steps >= _LEAST_FAR

@@ -116,7 +116,7 @@ def jumped(
     length: Float[Array, ""],
     equal: Int[Array, ""],
     halved: Int[Array, ""],
-    far: Bool[Array, ""],
+    far: Bool[Array, ""] | None,
     may_move: Any,
     *,
     nesterov: bool,

@@ -12,6 +12,7 @@ from dlnsweep.reduced.chain import SETTLED, Descent, settling_steps
 from dlnsweep.reduced.implicit import LARGEST
 from dlnsweep.reduced.jumping.gaps import divided
 from dlnsweep.reduced.jumping.jumps import LEAST_A_STAGE, RISE, STEEPEST, Pace
+from dlnsweep.reduced.jumping.may_jump import may_go_far
 from dlnsweep.reduced.jumping.slow import Slow, fading, shortest_of, slow_of, tail_of
 from dlnsweep.reduced.reduction import Rehearsal
 
@@ -155,7 +156,7 @@ def _cost(
         tail, shortest = tail_of(fades, pace.parts), shortest_of(slow, np)
     # Once nothing moves one jump says so, and those after it are passed over.
     moving = np.where(begun >= arrived, np.minimum(left, longest), left)
-    far = descent.targets.size <= LARGEST
+    far = may_go_far(int(steps[-1])) and descent.targets.size <= LARGEST
     division = divided(moving, longest, rate, tail, decay, pace.parts, np, far=far)
     jumps = _STAGE * division.stages
     pays = (left > LEAST_A_STAGE * division.stages) & (division.shortest > shortest)
