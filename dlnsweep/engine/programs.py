@@ -115,6 +115,8 @@ class Programs:
                 early_exit=layout.vectorized == 1,
                 precision=row["sweep.precision"],
                 # The bits of steps with momentum in folders begun before they jumped are of others.
+                # What far jumps are made of XLA divides among cores, and in one function so that no
+                # cache can read it back.
                 fused=platform == "cpu" and (jumps or plain) and not far,
                 jumps=jumps,
                 far=far,
