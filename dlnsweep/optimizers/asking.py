@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dlnsweep.numerics.lazy import jax, jnp, optax
-from dlnsweep.numerics.streams import gaussian, step_keys
 
 if TYPE_CHECKING:
     from optax import GradientTransformationExtraArgs
@@ -73,6 +72,9 @@ def add_noise(variance: Any, decay: Any) -> GradientTransformationExtraArgs:
 
     def update(updates: Any, state: Any, params: Any = None, **asked: Any) -> Any:
         del params
+        # What draws needs NumPy, and settings are read without.
+        from dlnsweep.numerics.streams import gaussian, step_keys
+
         of_leaf = step_keys(asked["key"], state)
         time = (state + 1).astype(jnp.float64)
         size = jnp.sqrt(variance * time**-decay)

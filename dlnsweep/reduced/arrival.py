@@ -1,9 +1,11 @@
 """Where a run has arrived: from there on nothing moves but what only decays.
 
 With weight decay a run ends at a stationary point, and with the slowest decay rho = 1 - min eta_i
-lambda what is left of its way there fades by rho a step or faster: what n steps have moved it by,
-over 1 - rho^n, is what it will still move. Without weight decay it ends where the residual is
-rounding, and what moves it is nothing then.
+lambda what is left of its way there fades by rho a step or faster: if n steps have moved it by d,
+it will still move by d rho^n / (1 - rho^n), which is less than d / t where n steps are t time
+constants, rho^n = e^-t. A truncated chain follows no gradient, and may drift on for ever: what is
+held is that by which it moves in a time constant. Without weight decay a run ends where the
+residual is rounding, and what moves it is nothing then.
 
 A saddle looks the same where what will leave it is less than what is looked at. Off a minimum whose
 residual is held by weight decay, c ||Phi|| ~ lambda, a part of which both layers of two are small
@@ -23,8 +25,11 @@ import numpy as np
 
 from dlnsweep.reduced.chain import Descent, Matrix, padded
 
-# What a run still moves, over its size, where it has arrived. Records are right to 1e-9 and less.
+# What a run still moves in a time constant, over its size, where it has arrived. Records are right
+# to 1e-9 and less.
 LEFT = 1e-10
+# So many time constants count at most: in more, what leaves a saddle would be seen too late.
+_MOST_TIME = 3.0
 # The residual may still change by this share of itself; where weights have arrived it is what long
 # steps of a pilot have left of what is fast.
 _STILL = 1e-4
@@ -73,10 +78,11 @@ def has_arrived(descent: Descent, before: Place, now: Place, residual: Matrix) -
     pull = float(np.linalg.norm(descent.data_fit_scale * residual * descent.inputs, 2))
     size = np.sqrt(sum(float(np.sum(matrix**2)) for matrix in now.corrections))
     depth = len(now.corrections)
-    growth = pull * (LEFT * size) ** (depth - 2) if depth > 1 else 0.0
+    seen = LEFT * min(passed, _MOST_TIME)
+    growth = pull * (seen * size) ** (depth - 2) if depth > 1 else 0.0
     if not growth <= (1 + _HELD) * descent.weight_decay:
         return False
-    return moved(before.corrections, now.corrections) <= LEFT * -float(np.expm1(-passed))
+    return moved(before.corrections, now.corrections) <= seen
 
 
 def moved(before: Sequence[Matrix], now: Sequence[Matrix]) -> float:

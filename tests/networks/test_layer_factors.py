@@ -96,7 +96,7 @@ def test_they_are_a_column_of_texts_that_goes_round(folder: Any):
     assert set(folder.runs()[FACTORS]) == {"1, 0.5", "0.25, 2", ""}
     table = pd.read_parquet(Path(folder.path) / "runs.parquet", columns=[FACTORS])
     assert set(table[FACTORS]) == {"1, 0.5", "0.25, 2", ""}
-    again = dlnsweep.run(Sweep.from_dict(DOCUMENT), folder.path, workers=0)
+    again = dlnsweep.run(Sweep.from_dict(DOCUMENT), Path(folder.path).parent, workers=0)
     assert len(again.runs()) == 6, "nothing is computed again"
 
 
