@@ -101,10 +101,11 @@ class Programs:
         sizes, layout = common_sizes(lanes), reduced_layout(platform, len(lanes))
         alone = platform == "cpu" and layout.vectorized == 1
         jumps = alone and may_jump(row)
-        far = jumps and may_go_far(int(row["training.num_steps"]))
+        rank = len(lanes[0].start.data.inputs)
+        far = jumps and may_go_far(int(row["training.num_steps"]), sizes.backward[-1] * rank)
         plain = sections.training.optimizer == "gradient_descent"
         stepped = alone and plain and not jumps and not row.get(STEPS_BY_XLA)
-        stepped = stepped and pays(sizes, len(lanes[0].start.data.inputs))
+        stepped = stepped and pays(sizes, rank)
         key = ("reduced", sections.static_key(), row["sweep.precision"], sizes, layout, jumps)
         key += (stepped, far)
 

@@ -28,10 +28,14 @@ def long_step(chain: Any, length: float, stages: int) -> list[float]:
     if descent.targets.size > LARGEST:
         return _recur(chain, length, stages)
     end_if_wished()
+    before = float(np.linalg.norm(chain.activations()[-1] - descent.targets))
+    if not np.isfinite(before):
+        # What has diverged stays what it is, by no step and by no number of shorter ones.
+        chain.residual_norm = before
+        return [before]
     rates, fit = descent.speeds * descent.rates, descent.data_fit_scale
     made = advanced(chain.layers, length, rates, descent.weight_decay, fit)
     if made is not None:
-        before = float(np.linalg.norm(chain.activations()[-1] - descent.targets))
         chain.go_to(*made)
         chain.residual_norm = before
         return [before]

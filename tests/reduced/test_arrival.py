@@ -99,6 +99,11 @@ def test_arrived_is_what_moves_no_more_for_a_decays_time():
     assert arrives()
     assert arrives(moves=0.1 * LEFT)
     assert not arrives(moves=LEFT)
+    # By nearly twice that in two time constants, as a truncated chain may drift on; not by more,
+    # and not by as much a time constant in very many.
+    assert arrives(moves=1.3 * LEFT, time=2e4)
+    assert not arrives(moves=1.6 * LEFT, time=2e4)
+    assert not arrives(moves=3 * LEFT, time=1e6)
     assert not arrives(change=1e-3)
     # A tenth of the time in which weight decay takes a share of 1 / e.
     assert not arrives(time=1000.0)

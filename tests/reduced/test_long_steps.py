@@ -140,6 +140,15 @@ def test_a_step_that_does_not_converge_is_two(monkeypatch):
     assert apart(layers_of(chain, decay), truth) < 1e-4
 
 
+def test_what_has_diverged_is_not_halved(monkeypatch):
+    chain = begun(1e-3, 300)
+    monkeypatch.setattr(long_steps, "advanced", None)
+    chain.go_to([np.full_like(d, np.nan) for d in chain.corrections], chain.scales)
+    with np.errstate(invalid="ignore"):
+        (norm,) = chain.advance(1e9, 1000 * MOST_TABLED)
+    assert not np.isfinite(norm)
+
+
 def test_what_no_iteration_solves_is_said():
     # From the initial weights on, by many times what they take to fit and to decay.
     chain = begun(1e-3, 0)

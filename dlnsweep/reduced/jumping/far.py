@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float
 from dlnsweep.numerics.lazy import jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.compact_descent import across, merged
-from dlnsweep.reduced.implicit import CONVERGED, LARGEST, MOST, NEAR, PARTS, ROUNDING, WEIGHTS
+from dlnsweep.reduced.implicit import CONVERGED, MOST, NEAR, PARTS, ROUNDING, WEIGHTS
 from dlnsweep.reduced.jumping.flow import (
     Chained,
     Clock,
@@ -47,11 +47,6 @@ from dlnsweep.reduced.jumping.stages import farthest, row_for
 _SHORT = 64.0
 # What is left of a jump after this share of it is rounding.
 _LEFT = 1e-12
-
-
-def may_be_far(chain: Chained) -> bool:
-    """Return whether K is small enough to be made."""
-    return chain.targets.size <= LARGEST
 
 
 def jumped_once(

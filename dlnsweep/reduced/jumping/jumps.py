@@ -19,7 +19,7 @@ from dlnsweep.numerics.lazy import jax, jnp, lax
 from dlnsweep.numerics.products import multiply
 from dlnsweep.reduced.compact_descent import merged
 from dlnsweep.reduced.jumping.arrived import passed_over
-from dlnsweep.reduced.jumping.far import jumped_once, may_be_far
+from dlnsweep.reduced.jumping.far import jumped_once
 from dlnsweep.reduced.jumping.flow import Chained, Layers, chained, clock_of, pulls
 from dlnsweep.reduced.jumping.gaps import divided, length_of
 from dlnsweep.reduced.jumping.momentum import Momentum, WithMomentum
@@ -220,8 +220,8 @@ def before_record(
         left = (stop - now) - settling
         longest = _longest(chain, pace, layers, ready.scales, now)
         decay = jnp.max(-chain.logs)
-        tail, farther = flow.tail(rate, pace.parts), far and may_be_far(chain)
-        division = divided(left, longest, rate, tail, decay, pace.parts, jnp, far=farther)
+        tail = flow.tail(rate, pace.parts)
+        division = divided(left, longest, rate, tail, decay, pace.parts, jnp, far=far)
         # Real steps are cheaper than so short jumps.
         pays = (rate < limit) & (left > LEAST_A_STAGE * division.stages)
         pays &= division.shortest > flow.shortest

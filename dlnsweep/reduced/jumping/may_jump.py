@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlnsweep.contracts.network import ALL_MOMENTUM_STEPS, ALL_STEPS
+from dlnsweep.reduced.implicit import LARGEST
 from dlnsweep.settings.run_settings import RunSettings
 
 # Shorter runs take their steps: to compile jumps, once a program, takes as long as some hundreds of
@@ -24,6 +25,11 @@ def may_jump(row: RunSettings) -> bool:
     return jumps and not steps
 
 
-def may_go_far(num_steps: int) -> bool:
-    """Return whether a run of so many steps may have jumps that are longer than stages reach."""
-    return num_steps >= _LEAST_FAR
+def may_go_far(num_steps: int, size: int) -> bool:
+    """Return whether runs may have jumps that are longer than stages reach.
+
+    Args:
+        num_steps: Those of a run.
+        size: Outputs times samples, in their bases: as many rows as the matrix of such a jump has.
+    """
+    return num_steps >= _LEAST_FAR and size <= LARGEST

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float
 
 from dlnsweep.reduced.chain import SETTLED, Descent, settling_steps
-from dlnsweep.reduced.implicit import LARGEST
 from dlnsweep.reduced.jumping.gaps import divided
 from dlnsweep.reduced.jumping.jumps import LEAST_A_STAGE, RISE, STEEPEST, Pace
 from dlnsweep.reduced.jumping.may_jump import may_go_far
@@ -156,7 +155,7 @@ def _cost(
         tail, shortest = tail_of(fades, pace.parts), shortest_of(slow, np)
     # Once nothing moves one jump says so, and those after it are passed over.
     moving = np.where(begun >= arrived, np.minimum(left, longest), left)
-    far = may_go_far(int(steps[-1])) and descent.targets.size <= LARGEST
+    far = may_go_far(int(steps[-1]), descent.targets.size)
     division = divided(moving, longest, rate, tail, decay, pace.parts, np, far=far)
     jumps = _STAGE * division.stages
     pays = (left > LEAST_A_STAGE * division.stages) & (division.shortest > shortest)
