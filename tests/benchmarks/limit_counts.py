@@ -137,7 +137,7 @@ class Within:
 
     def __init__(self) -> None:
         self.found: dict[str, float] = defaultdict(float)
-        wrap("reduced.jumping.jumps:row_for", self._rows)
+        wrap("reduced.jumping.far:row_for", self._rows)
         wrap("jumps.walk:jump", self._extrapolated)
         wrap("jumps.walk:euler", self._euler)
         wrap("jumps.layers:carried", self._carried)
