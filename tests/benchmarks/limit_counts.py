@@ -105,11 +105,13 @@ class Counted:
             own["jumps"] += jumps
             own["records"] += float(np.sum(trained.num_rows))
             own["trials"] += runs
-            # M_j and N_j in one product each, and the update.
-            own["flops of one"] = 2 * rank * (forward + backward + entries)
-            own["bytes of one"] = bytes_of_step(forward, backward, entries)
-            # A stage keeps four matrices like D_j, and reads two more.
-            own["bytes of a stage"] = _BYTES * (forward + backward + 8 * entries)
+            # M_j and N_j in one product each, and the update. A stage keeps four matrices like
+            # D_j, and reads two more. Batches differ in their sizes.
+            flops = 2 * rank * (forward + backward + entries)
+            own["flops of steps"] += steps * flops
+            own["flops of jumps, a stage"] += jumps * flops
+            own["bytes of steps"] += steps * bytes_of_step(forward, backward, entries)
+            own["bytes of jumps, a stage"] += jumps * _BYTES * (forward + backward + 8 * entries)
             return function(program, carry, trained)
 
         return call

@@ -191,16 +191,17 @@ def reduced_parts(work: Work, found: dict[str, Any]) -> Iterator[Part]:
         each = [value / count for value in (seconds[name], own["flops"], own["bytes"])]
         yield name, count, unit, *each, unit == "checkpoints"
     name, own = limit_counts.TRAINED, parts[limit_counts.TRAINED]
-    stages = 0.0
+    each = 0.0
     if own["jumps"]:
         within = told(work, work.of_one, count=True)["within"]
-        stages = own["jumps"] * within["stages"] / within["made"]
-    count = own["steps"] + stages
-    read = own["steps"] * own["bytes of one"] + stages * own["bytes of a stage"]
+        each = within["stages"] / within["made"]
+    count = own["steps"] + each * own["jumps"]
+    flops, read = (
+        (own[f"{what} of steps"] + each * own[f"{what} of jumps, a stage"]) / count
+        for what in ("flops", "bytes")
+    )
     name = f"{name}: {own['steps']:.0f} steps, {own['jumps']:.0f} jumps"
-    yield name, count, "gradients", seconds[limit_counts.TRAINED] / count, own["flops of one"], (
-        read / count
-    ), False  # fmt: skip
+    yield name, count, "gradients", seconds[limit_counts.TRAINED] / count, flops, read, False
 
 
 def walk_parts(work: Work, found: dict[str, Any]) -> Iterator[Part]:
