@@ -43,7 +43,15 @@ def settings_classes(document: Mapping[str, Any]) -> tuple[dict[str, type[Settin
         if isinstance(kind, str) and not nearest_key(kind[:100], PROBLEMS):
             hint = f"{hint.removesuffix('.')}; one of your own needs its file, --plugin FILE."
         sentence = f"problem.kind is {show(kind)}, which is not known{hint}"
-    return {"network": find_network("subspace").settings, **SECTIONS}, [sentence]
+    return {"network": _settings_of(document), **SECTIONS}, [sentence]
+
+
+def _settings_of(document: Mapping[str, Any]) -> type[Settings]:
+    """Return the settings class of a network whose problem is not known, by its kind alone."""
+    network = document.get("network")
+    named = network.get("kind") if isinstance(network, dict) else None
+    of_kind = (each.settings for (_, kind), each in NETWORKS.items() if kind == named)
+    return next(of_kind, find_network("subspace").settings)
 
 
 def unknown_network(kind: str, document: Mapping[str, Any]) -> str:

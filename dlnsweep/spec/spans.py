@@ -17,6 +17,9 @@ Values = Mapping[str, Sequence[Any]]
 _WHY = f'sweep.kernel is "{REDUCED_INPUTS}", which trains coordinates of the samples\' span'
 _WHY_LAW = "problem.inputs is 'law', which trains coordinates of the samples' span"
 
+# What inputs by their law have in place of the generic way.
+_DRAWN = 'problem.inputs = "gaussian"'
+
 
 def check_spans(values: Values) -> Iterator[str]:
     """Check that a sweep whose inputs are to be reduced to their span is the same there."""
@@ -32,7 +35,9 @@ def check_spans(values: Values) -> Iterator[str]:
             return
     asked = _WHY if kernel == REDUCED_INPUTS else _WHY_LAW
     for why in why_not_on_span(values):
-        yield f"{asked}; {why}"
+        # The generic way needs inputs that are drawn.
+        way = why.replace('"generic"', _DRAWN) if _by_law(values) else why
+        yield f"{asked}; {way}"
 
 
 def _by_law(values: Values) -> bool:

@@ -201,6 +201,13 @@ def test_what_has_no_law_is_refused():
         check_network(plan)
     (sentence,) = problems(**given | {"problem": {**LAW, "measurement_dim": 7}})
     assert "it must be more than problem.num_samples, 7" in sentence
+    # The generic way, which has other optimizers, is no way out.
+    for kernel in ("auto", "reduced_inputs"):
+        (sentence,) = problems(
+            **given | {"sweep__kernel": kernel, "training__optimizer": "adam"},
+            record__observables=["loss"],
+        )
+        assert sentence.endswith('optimistic_gradient_descent, or problem.inputs = "gaussian".')
     drawn = {**LAW, "measurement_dim": 10**12, "inputs": "gaussian"}
     (sentence,) = problems(**given | {"problem": drawn})
     assert 'take inputs = "law"' in sentence

@@ -84,6 +84,10 @@ def networks(task: str | None = None) -> str:
         ({"problem__kind": "subspce"}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?"]),
         ({"problem__kind": ["subspace"]}, [f"problem.kind is ['subspace'], which is not known; known are {KINDS}."]),
         ({"problem__kind": None}, [f"problem.kind is missing; known are {KINDS}."]),
+        # A network that there is is judged by its own keys, though its problem is not known.
+        ({"problem__kind": "subspce", "network": {"kind": "mlp", "depth": 2, "width": 4, "activation": "tahn"}}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?", "network.activation is 'tahn'; it must be 'linear', 'tanh', 'relu', 'gelu', 'erf', 'quadratic' or 'softplus'."]),
+        ({"problem__kind": "subspce", "network": {"kind": "diagonal_linear", "layer_init_scale": 0}}, ["problem.kind is 'subspce', which is not known; did you mean 'subspace'?", "network.layer_init_scale is 0; it must be positive."]),
+        ({"problem__kind": None, "network": {"kind": "committee", "width": 2}}, [f"problem.kind is missing; known are {KINDS}."]),
         ({"network__kind": "mpl"}, [f"network.kind is 'mpl'; with problem.kind = 'subspace' it must be {networks('samples')}{PLUGIN}"]),
         # Of a kind of one's own nobody knows the keys, nor what is missing; of a word neither.
         ({"network": {"kind": "mine", "hidden": [3, 4]}, "training__learning_rate": [0.1, 0.2], "sweep__zip": [["network.hidden", "training.learning_rate"]], "figure": {"kind": "final", "x": "network.hidden", "y": "regression_error"}}, [f"network.kind is 'mine'; with problem.kind = 'subspace' it must be {networks('samples')}{PLUGIN}"]),
