@@ -52,6 +52,8 @@ def load_plugin(path: str | Path) -> None:
     if file in _files:
         return
     shown = printable(str(path))
+    if not file.exists():
+        raise SpecError(f"the plug-in {shown} is not there: no such file.")
     if not file.is_file() or file.suffix != ".py":
         raise SpecError(f"the plug-in {shown} is no Python file; name a file that ends in .py.")
     name = f"{_OF_FILES}.{file.stem}"

@@ -153,6 +153,8 @@ def _apart(one: list[Any], other: list[Any]) -> tuple[str, str]:
 
 
 def _with_own(values: list[Any], others: list[Any]) -> str:
+    if "..." not in (text := _listed(values)):
+        return text
     own = [value for value in values if value not in others]
     return f"{len(values)} values" + (f", of which {_listed(own)} here alone" if own else "")
 

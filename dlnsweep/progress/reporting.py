@@ -20,6 +20,9 @@ from dlnsweep.spec.sweep import Sweep
 
 _PLAIN_SECONDS = 30.0
 _LEAST_SECONDS = 5.0
+# Of its planned steps a sweep has taken such a share before they tell how long the others take:
+# the first ones lie between records of steps 1, 2, 3, ..., which take longer than they do.
+_LEAST_SHARE = 1e-3
 # Terminals that can only add lines: a bar would be shown when it has ended.
 _DUMB = ("dumb", "unknown")
 _MOST_SHOWN = 16
@@ -160,7 +163,8 @@ class Tally:
 
         Of the planned steps the rest will take the share that ended batches took. Until a batch
         has ended, its start (compiling, drawing, a rehearsal) is no measure of the others: the
-        steps count from the first ones on, once they have gone on for some seconds.
+        steps count from the first ones on, once they have gone on for some seconds and are a share
+        of all.
         """
         if self.by_runs:
             done = self.runs_done - self._runs_before
@@ -174,7 +178,8 @@ class Tally:
         if self._trained is None or self._last - self._trained[0] < _LEAST_SECONDS:
             return None
         steps = self.steps_done - sum(self._resumed.values()) - self._trained[1]
-        return left * (self._last - self._trained[0]) / steps if steps > 0 else None
+        told = steps > 0 and steps >= _LEAST_SHARE * self.run_steps
+        return left * (self._last - self._trained[0]) / steps if told else None
 
     @property
     def _is_bound(self) -> bool:

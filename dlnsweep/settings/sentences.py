@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+import pydantic
 from pydantic import ValidationError
 
 from dlnsweep.errors import without_places
@@ -17,6 +20,8 @@ _MOST_LISTED = 15
 MOST_MISTAKES = 40
 # Of what an exception says, so many characters are told.
 _LONGEST_RAISED = 300
+# Where our own files are, and what is installed beside them.
+_OTHERS = Path(__file__).parents[1], Path(pydantic.__file__).parents[1]
 
 # What other programs and papers call our keys.
 _ALSO_CALLED = {
@@ -129,9 +134,19 @@ def _last(key: str) -> str:
 
 
 def raised(error: BaseException) -> str:
-    """Return the type and the first line of what a stranger's function raised."""
+    """Return the type and the first line of what a stranger's function raised, and where it did."""
     lines = str(error).strip().splitlines() or [""]
-    return printable(f"{type(error).__name__}: {lines[0]}", _LONGEST_RAISED)
+    said = printable(f"{type(error).__name__}: {lines[0]}", _LONGEST_RAISED)
+    return said + _place_of(error)
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the innermost line of what was called that is neither ours nor installed."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if not any(path.is_relative_to(each) for each in _OTHERS) and path.is_file():
+            return f", at {printable(path.name)}:{frame.lineno}"
+    return ""
 
 
 def bounded(problems: Sequence[str]) -> list[str]:

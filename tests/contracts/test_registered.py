@@ -481,7 +481,7 @@ def test_what_is_registered_is_tried_before_anything_is_written(folder: Path):
         "wide": optimizer.format("wide", "update makes a direction float32 of shape (3, 2) of a "
                                  "gradient float64 of shape (3, 2); both must be alike."),
         "thin": optimizer.format("thin", "update makes a direction float64 of shape (1, 2)"),
-        "broken": optimizer.format("broken", "init fails (ValueError: no state)"),
+        "broken": optimizer.format("broken", "init fails (ValueError: no state, at bad.py:19)"),
         "spreads": "training.optimizer 'spreads' cannot be trained with: it says that it is "
         "paddable, but zeros without a gradient beside a matrix move",
         "grows": optimizer.format("grows", "update returns a state of other shapes or dtypes"),
@@ -494,7 +494,7 @@ def test_what_is_registered_is_tried_before_anything_is_written(folder: Path):
         "few": initializer.format("few", "its draw returns arrays of shapes (4, 2); for the"),
         "coarse": initializer.format("coarse", "its draw returns an array of float32; all must"),
         "nans": initializer.format("nans", "its draw returns numbers that are not finite."),
-        "raises": initializer.format("raises", "its draw fails (KeyError: 'oops')."),
+        "raises": initializer.format("raises", "its draw fails (KeyError: 'oops', at bad.py:54)."),
         "full": initializer.format("full", "it says that it is paddable, and draws numbers beyond"),
     }  # fmt: skip
     found: dict[str, str] = json.loads(ended.stdout)

@@ -66,6 +66,8 @@ def test_points_that_are_shifted_keep_their_order_and_their_distance(scale: str)
     assert 4 * np.max(shifts) < np.min(np.diff(on_axis(places)))
     words = "\n".join(text.get_text() for text in aside.texts)
     assert "points beside each other: the same value" in words
+    (alone,) = (drawn(y="loss", x_scale=scale, dodge=True, hue=None).caption,)
+    assert "beside each other" not in alone
     for a, b in zip(points(still.axes[0]), points(aside.axes[0]), strict=True):
         np.testing.assert_array_equal(a[:, 1], b[:, 1])
 

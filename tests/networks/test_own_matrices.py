@@ -285,7 +285,8 @@ def test_what_it_has_not_is_refused(diagonal: Path):
          "predict returns float64 of shape (6, 3); the matrix that the problem is about has the "
          "shape (6, 5)."),
         ("data.num_rows", "data.rows",
-         "init fails (AttributeError: 'MatrixData' object has no attribute 'rows')."),
+         "init fails (AttributeError: 'MatrixData' object has no attribute 'rows', at "
+         "diagonal_middle.py:18)."),
         ('(params["u"]', '(inputs @ params["u"]', "predict fails with the parameters that init"),
         ('return (params["u"] * params["s"])', 'return (0 * params["u"] * params["s"])',
          "the gradient of its loss is zero at the initial parameters"),

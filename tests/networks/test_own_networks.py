@@ -148,10 +148,11 @@ def test_the_id_of_a_run_tells_its_code(tmp_path: Path):
         ("jnp.ones((len(data.targets), len(data.inputs)))", "jnp.ones((3, 7))",
          "predict fails with the parameters that init returns (TypeError: dot_general requires"),
         ("jnp.ones((len(data.targets), len(data.inputs)))", "data.no_such",
-         "init fails (AttributeError: 'Samples' object has no attribute 'no_such')."),
+         "init fails (AttributeError: 'Samples' object has no attribute 'no_such', at "
+         "mine.py:15)."),
         ("settings.gain * params", "settings.gian * params",
          "predict fails with the parameters that init returns (AttributeError: 'Mine' object has "
-         "no attribute 'gian')."),
+         "no attribute 'gian', at mine.py:19)."),
         ("settings.gain * params", "float(settings.gain) * params",
          "predict fails with the parameters that init returns (ConcretizationTypeError:"),
         ("return settings.gain * params @ inputs", "return [params @ inputs]",
@@ -274,13 +275,15 @@ def test_a_broken_plug_in_is_a_sentence(text: str, sentence: str, tmp_path: Path
 
 
 def test_a_plug_in_that_is_no_file(tmp_path: Path):
-    for name in ("missing.py", "folder"):
-        (tmp_path / "folder").mkdir(exist_ok=True)
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "text.txt").touch()
+    for name in ("folder.py", "text.txt"):
         with pytest.raises(dlnsweep.SpecError, match="is no Python file; name a file that ends"):
             dlnsweep.load_plugin(tmp_path / name)
     done = ran(tmp_path, "check", "x.toml", "--plugin", "missing.py")
     assert done.returncode == 2
-    assert "missing.py is no Python file" in done.stderr
+    # It ends in .py: that it should was said of it.
+    assert done.stderr == "dlnsweep: the plug-in missing.py is not there: no such file.\n"
 
 
 def test_a_network_without_a_source_file_needs_a_version():

@@ -87,6 +87,15 @@ def test_a_slow_start_is_no_measure_of_the_rest(clock: Clock) -> None:
     assert "at most" not in tally.line()
 
 
+def test_a_few_first_steps_are_no_measure_of_the_rest(clock: Clock) -> None:
+    """Steps between records of steps 1, 2, 3, ... had made 43 hours of a minute."""
+    tally = Tally(runs=120, runs_done=0, run_steps=7_200_000)
+    tell(tally, clock, Event("ready"), *[Event("progress", 0, 60)] * 20)
+    assert tally.line() == "0 of 120 runs done, 60 run-steps/s, 0 diverged"
+    tell(tally, clock, Event("progress", 0, 7_200))
+    assert "at most" in tally.line()
+
+
 def test_where_steps_are_jumped_over_runs_tell_how_long_it_takes(clock: Clock) -> None:
     tally = Tally(runs=12, runs_done=2, run_steps=10**12, by_runs=True)
     tell(tally, clock, Event("progress", 0, 10**11))

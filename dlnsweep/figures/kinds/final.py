@@ -123,7 +123,11 @@ def draw_final(results: Results, keys: FinalFigure, selection: Selection) -> Fig
         *band_note(keys, [summary for shown in per_panel for summary in shown], "bars"),
         *layout.not_shown(selection, keys.x, *shown_by(keys).values()),
         *missing_note(missing),
-        *(["points beside each other: the same value"] if keys.dodge and numeric else []),
+        *(
+            ["points beside each other: the same value"]
+            if keys.dodge and numeric and grid.num_curves > 1
+            else []
+        ),
         *scale_y(keys, grid, per_panel, drawn),
         *mark_shares(grid, shares, mark_points),
         *([RAN_OUT] if capped else []),
