@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from dlnsweep.contracts.network import NetworkKind
-from dlnsweep.figures import layout, legends, looks, style
+from dlnsweep.figures import layout, legends, looks, rows, style
 from dlnsweep.figures.labels import (
     format_settings,
     network_among,
@@ -72,7 +72,8 @@ class Grid:
     """The panels of a figure, and the values of its hue with their colours.
 
     `measured` takes the lines that are drawn of each curve, `lost` the crosses where none of its
-    runs is left. `styles` are the values of `style_by` with what they look like.
+    runs is left. `styles` are the values of `style_by` with what they look like, `beside` the
+    texts beside rows.
     """
 
     figure: Figure
@@ -80,6 +81,7 @@ class Grid:
     hues: list[Any]
     colour_of: dict[Any, Any]
     styles: list[tuple[Any, Mapping[str, Any]]]
+    beside: list[Text]
     measured: list[tuple[Curve, Line2D]] = field(default_factory=list)
     lost: list[tuple[Curve, Line2D]] = field(default_factory=list)
 
@@ -128,7 +130,7 @@ def make_grid(keys: Panelled, selection: Selection, observables: Sequence[str]) 
             runs &= matches(used, key, value)
         lowest = len(panels) + shape[1] >= len(cells)
         panels.append(Panel(ax, str(name), where, runs, lowest))
-    _title_panels(keys, selection, panels, shape)
+    beside = _title_panels(keys, selection, panels, shape)
     _label_y(keys, panels, shape, network_among(selection.runs))
     hues = _levels(selection, keys.hue)
     colours = looks.colours(hues, keys.colours) if keys.hue else [_only_colour(keys)]
@@ -138,7 +140,8 @@ def make_grid(keys: Panelled, selection: Selection, observables: Sequence[str]) 
     drawn: list[tuple[Any, Mapping[str, Any]]] = [
         (each, looks.line_style(i, plain)) for i, each in enumerate(styles)
     ]
-    figure.grid = Grid(figure, panels, hues, dict(zip(hues, colours, strict=True)), drawn)
+    colour_of = dict(zip(hues, colours, strict=True))
+    figure.grid = Grid(figure, panels, hues, colour_of, drawn, beside)
     return figure.grid
 
 
@@ -152,8 +155,9 @@ def _only_colour(keys: Panelled) -> str:
 
 def _title_panels(
     keys: Panelled, selection: Selection, panels: Sequence[Panel], shape: tuple[int, int]
-) -> None:
-    """Say above (or beside) the panels which they are."""
+) -> list[Text]:
+    """Say above the panels which they are, and beside rows, whose texts are returned."""
+    beside: list[Text] = []
     texts: dict[tuple[str, Any], str] = {}
     for name in panel_settings(keys):
         values = levels(selection.runs, name)
@@ -171,13 +175,11 @@ def _title_panels(
         if keys.column_by and index < shape[1]:
             panel.ax.set_title(titles[keys.column_by])
         if keys.row_by and index % shape[1] == shape[1] - 1:
-            panel.ax.text(
-                1.02, 0.5, titles[keys.row_by], transform=panel.ax.transAxes, rotation=270,
-                ha="left", va="center", fontsize=matplotlib.rcParams["axes.titlesize"],
-            )  # fmt: skip
+            beside.append(rows.name(panel.ax, titles[keys.row_by]))
         if lettered:
             letter = f"{'abcdefghijklmnopqrstuvwxyz'[index % 26]}" * (1 + index // 26)
             panel.ax.set_title(f"({letter})", loc="left", fontweight="bold")
+    return beside
 
 
 def groups(
@@ -247,6 +249,7 @@ def mark_shares(
     notes: dict[str, None] = {}
     for panel, shares in zip(grid.panels, per_panel, strict=True):
         notes |= dict.fromkeys(mark(panel.ax, shares))
+    rows.clear(grid.beside)
     return list(notes)
 
 

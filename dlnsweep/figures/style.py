@@ -128,7 +128,9 @@ def set_y_scale(
             y = np.asarray(line.get_ydata(), dtype=float)
             line.set_ydata(np.where(y > 0, y, np.nan))
     if not cuts and np.any(drawn <= 0):
-        cuts = ["zeros are not on the logarithmic axis"]
+        less = np.any(drawn < 0)
+        what = "values of zero and less" if less else "zeros"
+        cuts = [f"{what} are not on the logarithmic axis"]
     return cuts + unused
 
 

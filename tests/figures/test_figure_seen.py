@@ -189,6 +189,30 @@ def shares(ax: Axes) -> list[str]:
     return [text.get_text() for text in ax.texts]
 
 
+@pytest.mark.parametrize("kind", ["curves", "final"])
+def test_shares_at_the_ends_of_curves_do_not_cover_the_names_of_rows(kind: str) -> None:
+    """They stood in the same place: "4/6" upon "κ = 1"."""
+    keys: dict[str, Any] = {"kind": kind, "y": "regression_error", "row_by": "network.depth"}
+    keys |= {"hue": DECAY} if kind == "curves" else {"x": DECAY, "hue": "network.initializer"}
+    lost = gone(*((decay, depth, 1) for decay in DECAYS for depth in (2, 3)))
+    figure = drawn(make_tables(lost), **keys, y_min=1e-9, y_max=1e9)
+    figure.draw_without_rendering()
+    beside = []
+    for ax in figure.axes:
+        (name,) = [text for text in ax.texts if text.get_rotation() == 270]
+        others = [text for text in ax.texts if text is not name]
+        assert others
+        box = name.get_window_extent()
+        beside.append(box.x0 - ax.bbox.x1)
+        assert not any(box.overlaps(text.get_window_extent()) for text in others)
+        assert box.x1 <= figure.bbox.x1
+    np.testing.assert_allclose(beside, beside[0], rtol=0, atol=0.5)
+    (plain, _) = drawn(**keys).axes
+    (name,) = plain.texts
+    # Without lost runs a name stands at its panel.
+    assert name.get_window_extent().x0 - plain.bbox.x1 < 6 * plain.figure.dpi / 72
+
+
 def test_points_of_few_survivors_are_hollow_and_say_how_many() -> None:
     figure = drawn(
         make_tables(gone((0.1, 2, 4), (0.01, 3, 1))), kind="final", y="loss", x=DECAY,

@@ -247,6 +247,10 @@ def test_a_median_of_zero_is_not_on_a_log_axis_and_a_note_says_so() -> None:
     assert np.isnan(y[-1])
     assert np.all(y[:-1] > 0)
     assert "zeros are not on the logarithmic axis" in texts(figure)
+    # Where an error grows its rate of decay is less than zero, which was said to be zero.
+    tables.curve_table.loc[tables.curve_table["step"] == 1000, "loss"] = -1.0
+    figure = drawn(tables, kind="curves", y="loss", band="none")
+    assert "values of zero and less are not on the logarithmic axis" in texts(figure)
 
 
 def test_an_observable_without_positive_values_gets_a_linear_axis() -> None:
