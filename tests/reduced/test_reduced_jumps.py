@@ -315,13 +315,17 @@ def test_no_jump_is_longer_than_the_most_stages_reach():
     assert made.length[0] <= stages.farthest() / 1.5 / 0.1
     assert made.equal[0] > 1000
     assert made.far is None
-    # Where K may be made they are longer, and nothing is left to fade after them.
+    # Where K may be made stages reach less far: they leave in outputs what is much of a small
+    # residual. Beyond, nothing is left to fade after a jump.
     made = gaps.divided(np.array([1e9]), 1e8, rate, rate, 0.0, 1.0, np, far=True)
     assert made.far[0]
     assert 5e7 < made.length[0] <= 1e8
     assert made.halved[0] == 1
     made = gaps.divided(np.array([1e9]), 1e5, rate, rate, 0.0, 1.0, np, far=True)
+    assert made.far[0]
+    made = gaps.divided(np.array([1e9]), 5e3, rate, rate, 0.0, 1.0, np, far=True)
     assert not made.far[0]
+    assert np.max(stages.count_for(gaps.reach_of(rate, 0.0, made.length, np), np)) < 60
 
 
 def test_the_largest_rate_is_that_of_the_linearised_step():

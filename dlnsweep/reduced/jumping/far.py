@@ -1,4 +1,4 @@
-"""Jumps that are longer than stages reach, by the implicit method of `reduced/implicit.py`.
+"""Jumps that stages are too many or too inexact for, by the method of `reduced/implicit.py`.
 
 Where decay is slow a jump is a share of its time long, and a stabilised method would have thousands
 of stages. Here a jump of h steps is divided into parts, which are implicit and exact in what only
@@ -10,7 +10,8 @@ with G_j = -eta_j b_j f_{j-1}^T at its end and w the flow's other terms at the j
 is solved for Psi = theta Phi of f_L - X = Psi / theta; three divisions are extrapolated, and the
 outputs are brought to their last Phi. What a jump leaves in the residual is then no more than in
 what moves slowly, so that no shorter ones need to follow. Where the iteration does not converge, as
-where more than decay moves the run, a jump is halved, until stages reach.
+where more than decay moves the run, a jump is halved, until it is one that stages make
+(`gaps.BEFORE_FAR`).
 
 Changes are counted as in `flow.py`, D_j = rho_j^t E_j with t from the jump's beginning.
 """
@@ -39,12 +40,9 @@ from dlnsweep.reduced.jumping.flow import (
     other_terms,
     outer,
 )
-from dlnsweep.reduced.jumping.gaps import reach_of
+from dlnsweep.reduced.jumping.gaps import BEFORE_FAR, reach_of
 from dlnsweep.reduced.jumping.stages import farthest, row_for
 
-# A jump whose iteration does not converge is halved until it is so many times shorter than stages
-# reach: they leave more in the residual, the less the fewer they are.
-_SHORT = 64.0
 # What is left of a jump after this share of it is rounding.
 _LEFT = 1e-12
 
@@ -88,7 +86,7 @@ def jumped_once(
     def onward(carry: Any) -> Any:
         left, own, scales, layers = carry
         own = jnp.minimum(own, left)
-        short = reach_of(rate, clock.decay, own, jnp) <= farthest() / _SHORT
+        short = reach_of(rate, clock.decay, own, jnp) <= farthest() / BEFORE_FAR
         reached = ~is_far | (short & (own < length))
         made, good = lax.cond(reached, by_stages, implicitly, scales, layers, own)
         layers = tuple(jnp.where(good, new, old) for new, old in zip(made, layers, strict=True))
