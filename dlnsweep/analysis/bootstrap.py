@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 Places = NDArray[np.int64]
 
+LEVEL = 0.95
 RESAMPLES = 2000
 _KEY = 20250222
 # Means of so many pairs of values are sorted at once (8 bytes each).
@@ -47,13 +48,14 @@ def resamples(count: int) -> NDArray[np.int64]:
     return rng.integers(0, count, size=(RESAMPLES, count))
 
 
-def median_interval(table: Numbers, level: float = 0.95) -> tuple[Numbers, Numbers]:
+def median_interval(table: Numbers, level: float = LEVEL) -> tuple[Numbers, Numbers]:
     """Return the percentile bootstrap interval of the median over axis 1.
 
     The interval's ends are the (1 -+ level) / 2 quantiles of the median of the runs drawn with
     replacement, as many as there are (Efron and Tibshirani 1993, section 13.3), of its exact law:
-    the smallest numbers that it does not exceed with those probabilities. For a median it is known
-    to cover a little less than `level` in small samples: about 93 % at 20 runs.
+    the smallest numbers that it does not exceed with those probabilities. In small samples it holds
+    the median of a continuous law less often than `level`: by simulation, of 95 %, 75 % at 3 runs,
+    88 % at 4, 94 % at 5 and 6, 87 % at 7, from there on 93 to 97 % (normal, log-normal, Cauchy).
 
     Args:
         table: Values, (points, runs, ...); NaN where a run has none. Those are left out of each
@@ -83,6 +85,14 @@ def median_interval(table: Numbers, level: float = 0.95) -> tuple[Numbers, Numbe
                 chosen = np.take_along_axis(order, place[:, None], axis=1)
                 ends[part] = np.take_along_axis(medians, chosen, axis=1)[:, 0]
     return low.reshape(points, *rest), high.reshape(points, *rest)
+
+
+def most_often(count: int) -> float:
+    """Return how often an interval between two of so many values holds the median at most.
+
+    1 - 2^(1 - n), of a continuous law: all n values lie on one side of it with twice 2^-n.
+    """
+    return 1 - 2.0 ** (1 - count)
 
 
 @lru_cache(maxsize=64)

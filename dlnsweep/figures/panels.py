@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
+from dlnsweep.analysis.bootstrap import LEVEL, most_often
 from dlnsweep.contracts.network import NetworkKind
 from dlnsweep.figures import layout, legends, looks, rows, style
 from dlnsweep.figures.labels import (
@@ -266,7 +267,12 @@ def band_note(keys: Banded, summaries: Sequence[Summary], what: str = "band") ->
     if keys.band == "std":
         return [f"{note}, {what}: ± one standard deviation"]
     if keys.band == "bootstrap":
-        return [f"{note}, {what}: its 95 % bootstrap interval"]
+        note = f"{note}, {what}: its {100 * LEVEL:g} % bootstrap interval"
+        if (most := most_often(low)) < LEVEL:
+            # Three runs span the median in three of four cases, whatever is made of them.
+            runs = "run" if low == 1 else "runs"
+            note += f" (of {low} {runs} it holds the truth in {100 * most:.3g} % at most)"
+        return [note]
     if keys.band == "until":
         return [f"{note}, {what}: the interval that was asked for"]
     if keys.band == "quantile":

@@ -182,7 +182,8 @@ class Banded(Panelled):
         Band,
         outside(
             "quantile: between two quantiles; std: median ± one standard deviation; bootstrap: the "
-            "median's 95 % confidence interval; until: in 'final', the interval that [sweep.until] "
+            "median's 95 % confidence interval, which fewer than six runs cannot give (of three it "
+            "holds the truth in 75 % at most); until: in 'final', the interval that [sweep.until] "
             "asks for; none"
         ),
     ] = "quantile"

@@ -289,3 +289,48 @@ def test_groups_are_told_apart_and_settings_that_follow_the_size_make_none():
     ):
         with pytest.raises(SpecError, match=sentence):
             limits.extrapolate(folder, setting, [observable], most)
+
+
+@pytest.mark.parametrize(
+    "means", [SIZES, np.log(SIZES), -np.sqrt(SIZES), np.array([1.0, 0.0, 1.0, 0.2]), SIZES**-0.01]
+)
+def test_what_does_not_fall_as_a_power_has_no_limit(means: np.ndarray):
+    """A mean that grew as the width itself had a limit, with an interval."""
+    values = means + 1e-5 * np.random.default_rng(5).standard_normal((10, 4))
+    found = limits._limit_of(runs_of(values), "network.width", "final_error")
+    assert found["verdict"] == "does not fall as a power of 1/width: no limit"
+    assert np.isnan([found["limit"], found["low"], found["high"]]).all()
+    assert (found["order_low"], found["order_high"]) == (0, 0)
+
+
+def test_means_that_have_reached_their_limit_fall_as_no_first_power():
+    """As shares of samples that are right do, which end at one."""
+    values = np.array([0.5, 0.75, 1.0, 1.0]) - np.zeros((5, 1))
+    values[:, 1] += 0.01 * np.arange(5)
+    assert limits.orders(SIZES, values)[1:] == (np.inf, np.inf)
+    found = limits._limit_of(runs_of(values), "network.width", "final_error")
+    assert found["verdict"] == "falls as another power than 1/width: no limit"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", [1e-250, 1e250])
+def test_the_unit_of_an_observable_does_not_matter(unit: float):
+    values = 3 + 20 / SIZES + 0.02 * np.random.default_rng(6).standard_normal((10, 4))
+    plain = limits._limit_of(runs_of(values), "network.width", "final_error")
+    scaled = limits._limit_of(runs_of(unit * values), "network.width", "final_error")
+    for name in ("largest", "limit", "low", "high"):
+        assert scaled[name] == pytest.approx(unit * plain[name], rel=1e-12, abs=0)
+    for name in ("order", "order_low", "order_high"):
+        assert scaled[name] == pytest.approx(plain[name], rel=1e-9)
+    assert scaled["verdict"] == plain["verdict"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_seeds_that_end_with_infinity_are_left_out():
+    values = 3 + 5 / SIZES + np.array([[-0.1], [0.0], [0.1], [0.2]])
+    values[3, 1] = np.inf
+    found = limits._limit_of(runs_of(values), "network.width", "final_error")
+    assert (found["num_seeds"], found["num_left_out"]) == (3, 1)
+    assert found["limit"] == pytest.approx(3)
+    none = limits._limit_of(runs_of(np.inf * values), "network.width", "final_error")
+    assert none["verdict"].startswith("too few")

@@ -140,6 +140,10 @@ def test_the_packages_own():
     late = STEPS >= 400
     assert margin_of("the sharpness is", sharpness=np.where(late, 4.0, 9.0)) == pytest.approx(1.1)
     assert margin_of("the sharpness is", sharpness=np.where(STEPS == 400, 4.5, 1.0)) < 1
+    # Where the largest eigenvalue is negative, or nothing but zero, there is no edge.
+    assert margin_of("the sharpness is", sharpness=-one) == np.inf
+    assert margin_of("the sharpness is", sharpness=0 * one) == np.inf
+    assert np.isnan(margin_of("the sharpness is", sharpness=np.nan * one))
     # L sigma^(2 - 2/L) = 4, at records with a loss below 1e-12.
     loss = np.where(STEPS == 600, 1e-13, 1.0)
     sharp = np.where(STEPS == 600, 5.0, 1.0)

@@ -10,6 +10,7 @@ import pytest
 from scipy.optimize import minimize
 
 from dlnsweep.analysis import transitions as module
+from dlnsweep.analysis.bootstrap import resamples
 from dlnsweep.analysis.transitions import Condition, logistic_half, transitions, transitions_text
 from dlnsweep.errors import SpecError
 
@@ -138,6 +139,45 @@ def test_groups_with_one_transition_have_an_exponent_of_zero(
     (row,) = found.exponents.to_dict("records")
     assert (row["exponent"], row["low"], row["high"]) == (0.0, 0.0, 0.0)
     assert "e-1" not in transitions_text(found, "network.width")
+
+
+def test_gaps_between_values_leave_an_exponent_open(monkeypatch: pytest.MonkeyPatch):
+    """All runs change between the same two widths: the interval had no width."""
+    fake = Fake(1.0, depths=(2, 3, 6))
+    sharp = np.where(fake.frame["network.width"] > 10, 0.01, 1.0)
+    fake.frame["final_regression_error"] = sharp
+    (row,) = fitted(monkeypatch, fake).exponents.to_dict("records")
+    across = np.linalg.pinv(np.column_stack([np.ones(3), np.log([2, 3, 6])]))[1]
+    # Student's quantile of 39 degrees of freedom.
+    reach = 2.022690920036762 * np.log(2) / 12**0.5 * np.linalg.norm(across)
+    assert row["exponent"] == 0
+    assert (row["low"], row["high"]) == pytest.approx((-reach, reach), rel=1e-12)
+
+
+def test_one_seed_has_no_interval_of_an_exponent(monkeypatch: pytest.MonkeyPatch):
+    fake = Fake(1.0, seeds=1)
+    width, depth = fake.frame["network.width"], fake.frame["network.depth"]
+    fake.frame["final_regression_error"] = np.where(width > 5 * depth, 0.01, 1.0)
+    (row,) = fitted(monkeypatch, fake).exponents.to_dict("records")
+    assert row["exponent"] > 0
+    assert np.isnan([row["low"], row["high"]]).all()
+
+
+def test_the_interval_of_an_exponent_holds_it_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch):
+    """100 simulated sweeps of three seeds with thresholds of their own; quantiles held it in 75."""
+    monkeypatch.setattr(module, "resamples", lambda count: resamples(count)[:100])
+    rng, widths, held = np.random.default_rng(9), np.geomspace(1, 1000, 40), 0
+    for _ in range(100):
+        runs = []
+        for depth in (2.0, 3.0, 5.0, 8.0):
+            halves = 5 * depth**1.2 * np.exp(0.3 * rng.standard_normal(3))
+            for seed, half in enumerate(halves):
+                runs.append({"x": widths, "seed": seed, "g": depth, "succeeded": widths > half})
+        table = pd.concat([pd.DataFrame(each) for each in runs]).assign(status="finished")
+        (row,) = module.fit_transitions(table, "x", ["g"]).exponents.to_dict("records")
+        held += row["low"] <= 1.2 <= row["high"]
+    # Three standard errors below 95 %.
+    assert held >= 88
 
 
 def test_diverged_runs_have_failed_and_others_are_not_counted(monkeypatch: pytest.MonkeyPatch):

@@ -107,6 +107,15 @@ def test_a_bootstrap_band_is_the_interval_of_the_median() -> None:
     assert "median of 10 runs, band: its 95 % bootstrap interval" in texts(figure)
 
 
+def test_a_bootstrap_band_of_few_runs_says_how_often_it_holds_at_most() -> None:
+    tables = make_tables()
+    fewer = (tables.run_table["seed"] < 3) & (tables.run_table["network.depth"] == 2)
+    tables.run_table = tables.run_table[fewer]
+    figure = drawn(tables, kind="curves", y="loss", hue=DECAY, band="bootstrap")
+    wanted = "its 95 % bootstrap interval (of 3 runs it holds the truth in 75 % at most)"
+    assert f"median of 3 runs, band: {wanted}" in " ".join(texts(figure).split())
+
+
 def test_what_a_prescription_sets_is_not_pooled() -> None:
     tables = make_tables()
     tables.run_table["training.num_steps"] = 10 * tables.run_table["network.depth"]

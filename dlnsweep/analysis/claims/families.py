@@ -32,8 +32,10 @@ def _formula(name: str, run: Records) -> np.ndarray:
 
 def _at_the_edge(run: Records) -> float:
     late = run.steps >= 2 / 3 * run.steps[-1]
-    threshold = _formula("stability_threshold", run)[late]
-    return float(np.min(1.1 * threshold / run.values["sharpness"][late]))
+    threshold, sharpness = _formula("stability_threshold", run)[late], run.values["sharpness"][late]
+    # What is curved nowhere upwards is below any threshold.
+    margins = 1.1 * threshold / np.where(sharpness > 0, sharpness, np.nan)
+    return float(np.min(np.where(sharpness <= 0, np.inf, margins)))
 
 
 def _flattest(run: Records) -> float:
