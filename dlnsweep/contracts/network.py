@@ -1,8 +1,7 @@
 """What a network is: as a researcher writes it, and as the engine asks its kind. No JAX.
 
 What is specific to a kind stands here, or is named here: its keys in the sweep file, what a step
-costs, which observables apply, and how its runs are drawn and trained. Plan, program and batch ask
-the kind.
+costs, which observables apply, how its runs are drawn and trained. Who plans and trains asks it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from dlnsweep.settings.reasons import Reason
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import show
 from dlnsweep.settings.switches import are_on
-from dlnsweep.settings.training import OF_NETWORK, STEP_RULE_WORDS, SWITCHES
+from dlnsweep.settings.training import OF_NETWORK, OWN_SQUARED, STEP_RULE_WORDS, SWITCHES
 from dlnsweep.settings.warm_start import WARM_START
 
 
@@ -161,12 +160,11 @@ class NetworkKind(ABC):
         generic: The same for the generic way, on the kind's definition in pure functions; empty if
             it has none, as it is trained by no gradient.
         reducible: Whether the reduced kernel can train it.
-        honoured: The only values of some dotted settings with which it is trained; with any other
-            value of them a sweep is refused.
+        honoured: The only values of some dotted settings with which it is trained.
         constraints: What of its settings and others cannot go together, whatever its settings
             class says; see `Settings.constraints`.
-        step_rules: The values of training.step_rule with which it is trained beside "uniform",
-            each with what it is.
+        step_rules: The values of training.step_rule beside "uniform", each with what it is.
+        squared: Whether its own loss is half the squared error on samples.
         version: What tells its runs from those of another network of this name; empty for this
             package's own.
         layered: Whether the generic way knows layers, of which `network.depth` is the number.
@@ -185,6 +183,7 @@ class NetworkKind(ABC):
     honoured: Mapping[str, tuple[Any, ...]] = {}
     constraints: tuple[Constraint, ...] = ()
     step_rules: Mapping[str, str] = {}
+    squared: bool = False
     version: str = ""
     layered: bool = False
     one_pass: bool = False
@@ -292,7 +291,6 @@ class NetworkKind(ABC):
             name: Its name among those that are kept, such as "weights[0]".
             row: The run's settings.
         """
-        del name, row
         return None
 
     def size_class(self, key: str, value: Any, values: Mapping[str, Any]) -> Any:
@@ -364,6 +362,7 @@ def register(network: NetworkKind) -> NetworkKind:
     if place in NETWORKS:
         raise ValueError(f"a network of kind {network.kind!r} is registered for {network.task!r}")
     NETWORKS[place] = network
+    OWN_SQUARED.update([network.kind] * network.squared)
     for rule, text in network.step_rules.items():
         if rule not in STEP_RULE_WORDS:
             STEP_RULE_WORDS.add(rule, text=text)

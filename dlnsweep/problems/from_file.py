@@ -24,6 +24,7 @@ from dlnsweep.problems.labels import LOSS_FITS, num_outputs, targets_of
 from dlnsweep.problems.operators import Dimension
 from dlnsweep.problems.tables import Table, read_table, why_no_size, why_not_standardised
 from dlnsweep.settings.base import Constraint, Describe, Follows, Settings
+from dlnsweep.settings.training import OF_NETWORK, OWN_SQUARED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,9 +44,8 @@ _SIZED = (
     "training.loss",
     "network.kind",
 )
-# The losses that are zero of targets and outputs of zero, and the networks whose own is one.
+# The losses that are zero of targets and outputs of zero.
 _SQUARED = ("squared", "mean_squared")
-_WITH_SQUARED = ("deep_linear", "linear_then_relu", "mlp", "diagonal_linear", "deep_linear_resnet")
 # Of what cannot be read something else is said.
 _NO_LIMIT = 2**31
 
@@ -68,7 +68,7 @@ def _why_no_size(
 ) -> str:
     if _why_not(*place) or count < 1 or _why_not_standardised(standardise, *place):
         return ""
-    squared = loss in _SQUARED or (loss == "network" and kind in _WITH_SQUARED)
+    squared = loss in _SQUARED or (loss == OF_NETWORK and kind in OWN_SQUARED)
     return why_no_size(precision, standardise, split, count, squared, *place)
 
 

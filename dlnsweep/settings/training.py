@@ -32,6 +32,8 @@ STEP_RULE_WORDS.texts[UNIFORM] = "one η for all parameters"
 LOSS_WORDS = Words(
     OF_NETWORK, "squared", "mean_squared", "logistic", "exponential", "cross_entropy"
 )
+# The kinds of networks on samples whose own loss is half the squared error, as they are registered.
+OWN_SQUARED: set[str] = set()
 
 Schedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
 # What of [training] turns something on, and the values that turn it off. What is off costs nothing:

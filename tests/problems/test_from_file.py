@@ -19,16 +19,19 @@ import jax
 import numpy as np
 import pytest
 from batch_samples import assert_follows, train_rows
+from plugin_samples import loaded
 from spec_samples import document
 from worker_samples import told_by_a_worker
 
 import dlnsweep
+from dlnsweep.contracts.network import NETWORKS
 from dlnsweep.errors import SpecError, StoreError
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.numerics.runtime import numerics
 from dlnsweep.numerics.streams import gaussian, purpose_key
 from dlnsweep.plan.plan import Plan, make_plan
 from dlnsweep.problems import arrays, from_file
+from dlnsweep.settings.training import OWN_SQUARED
 from dlnsweep.spec.explain import explain
 from dlnsweep.spec.sweep import Sweep
 
@@ -289,6 +292,19 @@ def test_data_that_no_run_could_train_on_are_refused(
     rest = "; every run would end at step 0 as diverged: in float64 norms must lie between 1e-69 and 1e+76."
     wanted = f"problem.data_file is 'a.npz', whose training {expected}{rest}"
     assert problems(**keys) == [wanted]
+
+
+def test_a_network_says_itself_whether_its_loss_is_squared():
+    """Targets of zero leave nothing to learn by half the squared error; by another who knows."""
+    write(targets=0 * TARGETS)
+    with loaded():
+        for name, network in NETWORKS.items():
+            assert (name[1] in OWN_SQUARED) >= network.squared, name
+        signs = document_of() | {"network": {"kind": "signs"}}
+        assert Sweep.from_dict(signs).values["problem.signal_dim"] == (2,)
+        for own in ({"kind": "tanh2", "width": 4}, {"kind": "linear_attention"}):
+            with pytest.raises(SpecError, match="whose training targets are of norm 0"):
+                Sweep.from_dict(document_of() | {"network": own})
 
 
 def test_small_data_that_are_standardised_and_a_row_of_zeros_are_right():

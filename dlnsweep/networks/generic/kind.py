@@ -56,6 +56,7 @@ class GenericKind(NetworkKind):
         self.network = network
         self.kind, self.settings = network.kind, network.settings
         self.observables = network.observables
+        self.squared = network.loss is None and network.task == GenericKind.task
         self.layered = network.structure.layer_of is not None
         if network.structure.input_axes is not None:
             self.on_span = "dlnsweep.networks.reduced_inputs.draw:SpanDrawing"

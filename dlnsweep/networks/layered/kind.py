@@ -196,7 +196,7 @@ class DeepLinear(NetworkKind):
     observables = ("regression_error", "off_subspace_error")
     drawing = "dlnsweep.networks.layered.draw:SampleDrawing"
     generic = "dlnsweep.networks.layered.definition:LinearDefinition"
-    reducible = layered = True
+    reducible = layered = squared = True
     step_rules = FAN_IN
 
     def step_cost(self, row: RunSettings, width: int) -> StepCost:
