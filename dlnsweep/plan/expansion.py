@@ -127,7 +127,10 @@ def _index(setting: Setting, total: int) -> np.ndarray:
 
 
 def blank_unused(sweep: Sweep, settings: dict[str, Setting]) -> None:
-    """Blank settings in the runs whose choice does not use them: NaN, and "" for a string."""
+    """Blank settings in the runs whose choice does not use them.
+
+    With NaN; strings with "", truth values with None.
+    """
     for section, own in sweep.classes.items():
         for key, use in own.used_by.items():
             chooser = settings[f"{section}.{use.chooser}"]
@@ -138,8 +141,12 @@ def blank_unused(sweep: Sweep, settings: dict[str, Setting]) -> None:
 
 def _blanked(setting: Setting, chooser: Setting, used: np.ndarray) -> Setting:
     """Return a setting, blank where the chooser's value is none of those that are `used`."""
-    text = isinstance(setting.values[0], str)
-    blank = np.array([""], dtype=object) if text else np.array([np.nan])
+    first = setting.values[0]
+    if isinstance(first, str):
+        blank = np.array([""], dtype=object)
+    else:
+        # Beside NaN true and false would become numbers.
+        blank = np.array([None if isinstance(first, bool | np.bool_) else np.nan])
     if chooser.index is None:
         return setting if used[0] else Setting(blank, ("null",), None)
     own = 0 if setting.index is None else setting.index

@@ -40,7 +40,7 @@ from dlnsweep.store.records import curves_parquet, integers, outcomes_parquet
 from dlnsweep.store.seals import now, seal, sha256
 from dlnsweep.store.status import Status, status_of
 from dlnsweep.store.stored_plan import FORMAT, StoredPlan, check_compatible, is_setting
-from dlnsweep.store.system import Data
+from dlnsweep.store.system import Data, only_removing
 from dlnsweep.store.weights import Group, read_weights
 
 __all__ = ["Problem", "Status", "Store", "StoredPlan", "results_folder"]
@@ -325,6 +325,7 @@ class Store:
         """Return the file in which an unfinished batch keeps how far it has come."""
         return CheckpointFile(self.files, number)
 
+    @only_removing()
     def gc(self, *, dry_run: bool = False) -> list[Any]:
         """Remove what interrupted commits left behind; never anything committed.
 
@@ -335,8 +336,7 @@ class Store:
             The files removed, or to be removed: paths, or addresses.
 
         Raises:
-            StoreError: If they cannot be removed, or the file system has no locks and so a
-                running commit could be hit.
+            StoreError: If they cannot be removed, or without locks a commit could be hit.
         """
         self.files.check_no_links(EVERY_FOLDER)
         if dry_run:

@@ -20,13 +20,14 @@ from dlnsweep.errors import StoreError
 Data = bytes | pa.Buffer
 
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+_CHOOSE = "choose a folder that you may write with --out DIR"
 _ADVICE = {
     errno.ENOSPC: "free space on this disk and run the same command again",
     errno.EDQUOT: "free space within your quota and run the same command again",
     errno.EFBIG: "raise the file size limit (ulimit -f) and run the same command again",
-    errno.EACCES: "choose a folder that you may write with --out DIR",
-    errno.EPERM: "choose a folder that you may write with --out DIR",
-    errno.EROFS: "choose a folder that you may write with --out DIR",
+    errno.EACCES: _CHOOSE,
+    errno.EPERM: _CHOOSE,
+    errno.EROFS: _CHOOSE,
     errno.ENOTDIR: "a folder is needed, and a part of this path is a file; give another --out DIR",
     errno.EEXIST: "a folder is needed, and this is a file; give another --out DIR",
     errno.ENAMETOOLONG: "give a shorter --out DIR or a shorter sweep name",
@@ -55,6 +56,20 @@ def explained(path: Path, action: str) -> Iterator[None]:
         raise StoreError(
             f"{path}: cannot {action} it ({found}); every committed batch is kept; {advice}."
         ) from error
+
+
+@contextlib.contextmanager
+def only_removing() -> Iterator[None]:
+    """Give other advice where a block that removes files may not write: another folder is no help.
+
+    Raises:
+        StoreError: As the block does.
+    """
+    try:
+        yield
+    except StoreError as error:
+        advice = "files are removed only where you may write; --dry-run tells which would go"
+        raise StoreError(str(error).replace(_CHOOSE, advice)) from error.__cause__
 
 
 def refuse_link(path: Path) -> None:

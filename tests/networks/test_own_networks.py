@@ -224,6 +224,29 @@ def test_what_lies_beside_a_plug_in_is_its_code(tmp_path: Path, monkeypatch: pyt
     assert ids[0] == ids[2] != ids[1]
 
 
+def test_a_truth_value_that_some_choices_read_stays_one(tmp_path: Path):
+    """Beside the runs that do not read it; it had become a number, and its folder was damaged."""
+    text = NETWORK.replace(
+        '    gain: Annotated[float, Describe("traced", "a factor")] = 1.0\n',
+        '    shape: Annotated[Literal["plain", "bent"], Describe("static", "which")] = "plain"\n'
+        '    twice: Annotated[bool, Describe("static", "bent twice")] = False\n'
+        '    used_by = {"twice": UsedBy("shape", ("bent",))}\n',
+    ).replace("settings.gain", "(1 + 0.1 * (settings.shape == 'bent') + 0.1 * settings.twice)")
+    text = text.replace("import Describe", "import Describe, UsedBy")
+    (tmp_path / "mine.py").write_text(text)
+    own = {"kind": "mine", "shape": ["plain", "bent"], "twice": [True, False]}
+    with loaded(tmp_path / "mine.py"):
+        given = document(network=own, record={"observables": ["loss"]}, sweep={"seeds": [0]})
+        results = dlnsweep.run(given, out=tmp_path, workers=0)
+        runs = results.runs()
+    assert runs["network.shape"].tolist() == ["plain", "bent", "bent"]
+    assert [each if each in (True, False) else None for each in runs["network.twice"]] == [
+        None, True, False
+    ]  # fmt: skip
+    # Factors 1, 1.2 and 1.1 on the outputs.
+    assert runs["final_loss"].nunique() == 3
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

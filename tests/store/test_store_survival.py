@@ -212,6 +212,20 @@ def test_read_only_folder_can_still_be_read(tmp_path):
         assert again.gc(dry_run=True) == []
 
 
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
+def test_gc_that_may_not_write_is_told_of_no_other_folder(tmp_path, code):
+    store = samples.complete(tmp_path / "a")
+    with (
+        faults(1, lambda: OSError(code, os.strerror(code)), lasting=True),
+        pytest.raises(StoreError) as caught,
+    ):
+        store.gc()
+    assert "--out" not in str(caught.value)
+    assert str(caught.value).endswith(
+        "files are removed only where you may write; --dry-run tells which would go."
+    )
+
+
 def test_short_writes_are_completed(tmp_path):
     class ShortOs(FaultyOs):
         def __getattr__(self, name):
