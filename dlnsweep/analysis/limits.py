@@ -83,6 +83,8 @@ _FEWEST_SIZES, _FEWEST_SEEDS = 3, 3
 _CLEAR = 5.0
 # Below this a, what the first order leaves out, some a^2 t^3, is rounding.
 _SYMMETRIC = 1e-8
+# What sentences call it: an option of the command, an argument of the function.
+_IN = "the setting to extrapolate in"
 
 
 def extrapolate(
@@ -110,7 +112,7 @@ def extrapolate(
         StoreError: If no run is done yet.
     """
     if not isinstance(setting, str):
-        raise SpecError(f"in is {show(setting)}; it must be a setting, such as 'network.width'.")
+        raise SpecError(f"{_IN} is {show(setting)}; it must be a setting, such as 'network.width'.")
     if at_most is not None and (isinstance(at_most, bool) or not isinstance(at_most, Real)):
         raise SpecError(f"at_most is {show(at_most)}; it must be a number, or None.")
     observables = listed(observables, "of")
@@ -139,21 +141,23 @@ def _check(
     results: Results | Joined, runs: pd.DataFrame, setting: str, observables: Sequence[str]
 ) -> None:
     if setting not in results.settings:
-        raise SpecError(no_setting("in", setting, results.settings))
+        raise SpecError(no_setting(_IN, setting, results.settings))
     for name in observables:
         if f"final_{name}" not in runs.columns:
             recorded = [each.removeprefix("final_") for each in runs.columns if "final_" in each]
             raise SpecError(
-                f"of names '{name}', which was not recorded as one number"
+                f"the observable to extrapolate is '{name}', which was not recorded as one number"
                 f"{did_you_mean(name, recorded)}"
             )
     values = np.asarray(runs[setting], dtype=object)
     if not all(isinstance(v, int | float) and 0 < v < np.inf for v in values):
-        raise SpecError(f"in is '{setting}', which must have positive numbers in every run done.")
+        raise SpecError(
+            f"{_IN} is '{setting}', which must have positive numbers in every run done."
+        )
     count = len(set(values))
     if count < _FEWEST_SIZES:
         raise SpecError(
-            f"in is '{setting}', which has {count} value{'s' * (count != 1)} in the runs that are "
+            f"{_IN} is '{setting}', which has {count} value{'s' * (count != 1)} in the runs that are "
             f"done; a limit and the order in which it is neared need {_FEWEST_SIZES}, such as "
             "[64, 128, 256, 512]."
         )

@@ -106,7 +106,7 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
         try:
             _check(file, overrides or ())
         except DlnsweepError as error:
-            if len(files) == 1:
+            if len(files) == 1 and f"{file}" in f"{error}":
                 raise
             print(f"dlnsweep: {file}:\n{error}", file=sys.stderr)
             statuses.add(error.exit_status)
@@ -117,7 +117,7 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
 def _check(file: Path, overrides: Sequence[str]) -> None:
     from dlnsweep.execution.record_price import told_records
     from dlnsweep.execution.trial import check_network
-    from dlnsweep.execution.ways import jumps_here
+    from dlnsweep.execution.ways import auto_kernel, jumps_here
     from dlnsweep.execution.weights_size import check_weights, told_weights
     from dlnsweep.plan.fitting import need_of
     from dlnsweep.spec.sweep import Sweep
@@ -134,6 +134,7 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
         more += _going_on(planned)
         more += told_records(planned)
         more += jumps_here.told(planned)
+        more += auto_kernel.told(planned)
     more += _vectors_here(sweep)
     runs = "1 run" if sweep.num_runs == 1 else f"{sweep.num_runs} runs"
     print(f"{file}: right; {runs}: {sweep.crossed}")

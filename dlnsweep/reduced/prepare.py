@@ -208,7 +208,8 @@ def search(
         leak = thinness * reduction.pilot.leak
         later = None
         if narrows and pays(reduction.pilot.schedule, sizes.step_flops(rank)):
-            first, rest, later = reduction.rehearse_later(sizes, tolerance, most)
+            further = safety * _LATER_SAFETY
+            first, rest, later = reduction.rehearse_later(sizes, tolerance, most, further)
             rest *= _LATER_SAFETY
             deviation = max(first, rest)
             if rest > first and safety * rest > tolerance:

@@ -311,7 +311,7 @@ class Reduction:
         return max(self._deviations(self._follow(sizes), most))
 
     def rehearse_later(
-        self, sizes: Sizes, tolerance: float, most: float = np.inf
+        self, sizes: Sizes, tolerance: float, most: float = np.inf, safety: float = 1.0
     ) -> tuple[float, float, Later | None]:
         """Rehearse with smaller bases for later steps.
 
@@ -319,22 +319,34 @@ class Reduction:
             sizes: The numbers of directions of the first steps.
             tolerance: That of the run.
             most: See `rehearse`.
+            safety: By how much a run may be further off in later steps than is found: so much less
+                of a residual counts as rounding there.
 
         Returns:
             The largest deviation of the first steps, that of the later ones, and the bases of
             these, if it came to them.
         """
         found = list[Later]()
-        first, rest = self._deviations(self._follow(sizes, tolerance, found), most)
+        records = self._follow(sizes, tolerance, found)
+        first, rest = self._deviations(records, most, _ROUNDING / safety)
         return first, rest, found[0] if found else None
 
-    def _deviations(self, records: Iterator[Record], most: float) -> tuple[float, float]:
-        """Return the largest relative deviations of the first steps and of the later ones."""
+    def _deviations(
+        self, records: Iterator[Record], most: float, rounding: float = _ROUNDING
+    ) -> tuple[float, float]:
+        """Return the largest relative deviations of the first steps and of the later ones.
+
+        Args:
+            records: Those of the truncated chain.
+            most: See `rehearse`.
+            rounding: What counts as rounding in later steps.
+        """
         worst, times = [0.0, 0.0], self.rehearsal_times
         with np.errstate(over="ignore", invalid="ignore"):
             for found, true, time in zip(records, self.records, times, strict=True):
                 part = int(time > self.later_from)
-                worst[part] = max(worst[part], self.deviation(found, true))
+                counted = rounding if part else _ROUNDING
+                worst[part] = max(worst[part], self.deviation(found, true, counted))
                 if not worst[part] <= most or not np.isfinite(worst[part]):
                     break
         return worst[0], worst[1]
@@ -350,11 +362,17 @@ class Reduction:
         other.off = off_range_blocks(other.pilot)
         return other.rehearse(self.everything)
 
-    def deviation(self, found: Record, true: Record) -> float:
-        """Return the largest relative deviation of a record from the whole chain's."""
+    def deviation(self, found: Record, true: Record, rounding: float = _ROUNDING) -> float:
+        """Return the largest relative deviation of a record from the whole chain's.
+
+        Args:
+            found: The record.
+            true: The whole chain's.
+            rounding: The share of the targets up to which residuals count as equal.
+        """
         # Below this the numbers lose digits themselves, on the way to zero.
         tiny = 1e-200
-        rounding = _ROUNDING * float(np.linalg.norm(self.pilot.network.descent.targets))
+        rounding *= float(np.linalg.norm(self.pilot.network.descent.targets))
         norms = np.append(true.passed, true.error)
         apart = np.abs(np.append(found.passed, found.error) - norms)
         errors = [

@@ -25,6 +25,7 @@ from dlnsweep.theory.setup import (
     SUBSPACE,
     THEOREM,
     Setup,
+    is_decoupled,
     is_met,
 )
 
@@ -48,6 +49,7 @@ class TheoryCurve:
         any_start: Whether it is for runs that begin with given weights, too.
         setting: The setting of which it is a value, such as the largest learning rate: a line over
             the cells of a heatmap with that setting on an axis; it stands beside no observable.
+        coupled: Whether it is for weight decay that is part of the gradient, not AdamW's.
     """
 
     observables: tuple[str, ...]
@@ -58,12 +60,15 @@ class TheoryCurve:
     vertical: bool = False
     any_start: bool = False
     setting: str = ""
+    coupled: bool = False
 
     def why_not(self, settings: Mapping[str, Sequence[Any]]) -> str:
         """Return which setting it needs and none of the values is; empty if there is none."""
         given = settings.get(WARM_START, ())
         if not self.any_start and given and not any(is_met(value, ("",)) for value in given):
             return "is for runs that begin with weights drawn"
+        if self.coupled and all(map(is_decoupled, settings.get("training.optimizer") or ("",))):
+            return "is for weight decay that is part of the gradient"
         for name, allowed in self.needs.items():
             present = settings.get(name)
             if present is not None and not any(is_met(value, allowed) for value in present):
@@ -87,6 +92,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         values.plateau,
         {**SUBSPACE, **LINEAR},
         any_start=True,
+        coupled=True,
     ),
     "phase_1": TheoryCurve(
         ("regression_error",),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dlnsweep.contracts.optimizer import OPTIMIZERS
 from dlnsweep.settings.run_settings import no_column
 from dlnsweep.settings.training import BY_LAYER, SWITCHES
 from dlnsweep.settings.warm_start import WARM_START
@@ -136,3 +137,11 @@ def is_met(value: Any, allowed: Sequence[Any]) -> bool:
     None and NaN are: the run is older than the setting, and was what its default says.
     """
     return value is None or value != value or value in allowed
+
+
+def is_decoupled(optimizer: Any) -> bool:
+    """Return whether an optimizer decays weights beside the gradient: its fixed points are others.
+
+    Not of an older run, which names none, nor of a plug-in's that is not loaded.
+    """
+    return optimizer in OPTIMIZERS and OPTIMIZERS[optimizer].decoupled_decay

@@ -695,7 +695,7 @@ def test_a_limit_of_two_sizes_is_refused(command, finished: Path) -> None:
     options = ["--in", "training.weight_decay", "--of", "regression_error"]
     ended = command("extrapolate", finished, *options)
     assert (ended.status, ended.out) == (2, "")
-    assert "in is 'training.weight_decay', which has " in ended.err
+    assert "the setting to extrapolate in is 'training.weight_decay', which has " in ended.err
 
 
 def test_a_summary_over_a_refined_axis_says_so(

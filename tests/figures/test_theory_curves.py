@@ -163,6 +163,23 @@ def test_runs_that_a_formula_is_not_for_are_left_out():
     assert line.get_ydata()[0] == pytest.approx(np.median(values[0, ::2]))
 
 
+def test_the_minimum_with_decay_is_none_of_decoupled_decay():
+    """AdamW's fixed points are others; Adam's, whose decay is in the gradient, are stationary."""
+    made = tables()
+    odd = made.run_table["seed"] % 2 == 1
+    made.run_table["training.optimizer"] = np.where(odd, "adamw", "adam")
+    (ax,) = draw(made, read_figure({
+        "kind": "curves", "y": "regression_error", "theory": ["plateau"],
+        "hue": "training.optimizer", "where": {"network.depth": 2, DECAY: 0.1},
+    })).axes  # fmt: skip
+    (line,) = dashed_lines(ax)
+    assert np.allclose(line.get_ydata(), theory.plateau(0.1, 32, 4, 2), rtol=1e-12)
+    for optimizer, sentence in (
+        ("adamw", "is for weight decay that is part of the gradient"), ("adam", ""),
+    ):  # fmt: skip
+        assert THEORY_CURVES["plateau"].why_not({"training.optimizer": [optimizer]}) == sentence
+
+
 def test_without_weight_decay_there_is_no_plateau():
     made = tables(**{DECAY: 0.0})
     figure = draw(
