@@ -157,8 +157,8 @@ def _check(
     count = len(set(values))
     if count < _FEWEST_SIZES:
         raise SpecError(
-            f"{_IN} is '{setting}', which has {count} value{'s' * (count != 1)} in the runs that are "
-            f"done; a limit and the order in which it is neared need {_FEWEST_SIZES}, such as "
+            f"{_IN} is '{setting}', which has {count} value{'s' * (count != 1)} in the runs that "
+            f"are done; a limit and the order in which it is neared need {_FEWEST_SIZES}, such as "
             "[64, 128, 256, 512]."
         )
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dlnsweep.errors import DlnsweepError, RunError, StoreError
+from dlnsweep.errors import DlnsweepError, Interrupted, RunError, SpecError, StoreError
 from dlnsweep.machine.paths import user_path
 
 _MOST_TIMES = 2.5
@@ -106,7 +106,7 @@ def check(files: SweepFiles, overrides: Overrides = None, plugin: Plugins = None
         try:
             _check(file, overrides or ())
         except DlnsweepError as error:
-            if len(files) == 1 and f"{file}" in f"{error}":
+            if len(files) == 1 or isinstance(error, Interrupted):
                 raise
             print(f"dlnsweep: {file}:\n{error}", file=sys.stderr)
             statuses.add(error.exit_status)
@@ -126,8 +126,13 @@ def _check(file: Path, overrides: Sequence[str]) -> None:
     crossings = math.prod(sweep.axis_lengths) * len(sweep.seeds)
     planned = _plan_of(sweep) if crossings <= _MOST_LOOKED_AT else None
     if planned is not None:
-        check_network(planned)
-        if (weights := check_weights(planned)) is not None:
+        try:
+            check_network(planned)
+            weights = check_weights(planned)
+        except SpecError as error:
+            # As what is wrong with the file itself has it.
+            raise SpecError(*(f"{file}: {problem}" for problem in error.problems)) from error
+        if weights is not None:
             more.append(f"weights: {told_weights(planned, weights)}")
             if lacking := _no_room(weights, sweep.name):
                 more.append(f"not enough room here: {lacking}")
@@ -227,7 +232,7 @@ def plan(
     from dlnsweep.execution import estimate as estimates
     from dlnsweep.execution.record_price import told_records
     from dlnsweep.execution.ways import jumps_here
-    from dlnsweep.execution.ways.auto_kernel import least_runs, of_new, settings_in
+    from dlnsweep.execution.ways.auto_kernel import least_runs, of_here, settings_in
     from dlnsweep.execution.weights_size import told_weights, weights_size
     from dlnsweep.execution.workers.local import LocalExecutor
     from dlnsweep.machine.memory import workers_that_fit
@@ -238,7 +243,7 @@ def plan(
 
     sweep = Sweep.from_file(file, overrides or ())
     planned = _plan_of(sweep)
-    taken = of_new(planned)
+    taken = of_here(planned)
     least, told = least_runs(planned, taken), settings_in(taken)
     batches = make_batches(planned, np.arange(planned.num_runs), least=least, told=told)
     found = estimates.estimate(planned, batches)

@@ -15,7 +15,7 @@ import numpy as np
 from dlnsweep.contracts.plugins import plugin_files
 from dlnsweep.contracts.schedule import total_of
 from dlnsweep.errors import RunError
-from dlnsweep.execution.ways.auto_kernel import of_new, settings_in
+from dlnsweep.execution.ways.auto_kernel import of_here, settings_in
 from dlnsweep.machine.environment import for_workers
 from dlnsweep.numerics.runtime import accelerators, python_command
 from dlnsweep.plan.batches import Batch
@@ -103,7 +103,7 @@ def probe(plan: Plan, batches: list[Batch], workers: int) -> Timing:
     for batch in batches:
         work.setdefault((int(plan.programs[batch.runs[0]]), len(batch.runs)), []).append(batch)
 
-    told = settings_in(of_new(plan))
+    told = settings_in(of_here(plan))
 
     def weight(group: list[Batch]) -> float:
         return sum(len(b.runs) * plan.cost(int(b.runs[0]), told).seconds for b in group)
@@ -225,5 +225,5 @@ def _request(plan: Plan, batch: Batch, kernel: str = "") -> dict[str, Any]:
     columns = {key: values(column) for key, column in plan.settings.items()}
     if kernel:
         columns["sweep.kernel"] = [kernel] * len(batch.runs)
-    shared = plan.shared | settings_in(of_new(plan))
+    shared = plan.shared | settings_in(of_here(plan))
     return {"columns": columns, "shared": shared, "padded_width": batch.padded_width}

@@ -282,7 +282,12 @@ def test_groups_are_told_apart_and_settings_that_follow_the_size_make_none():
     short = limits.extrapolate(folder, "network.width", ["error"], at_most=256)
     assert list(short["num_sizes"]) == [3, 3]
     for setting, observable, most, sentence in (
-        ("network.widht", "error", None, "^the setting to extrapolate in is.*did you mean 'network.width'"),
+        (
+            "network.widht",
+            "error",
+            None,
+            "^the setting to extrapolate in is.*did you mean 'network.width'",
+        ),
         ("network.width", "eror", None, "not recorded as one number.*'error'"),
         ("network.width", "error", 128, "has 2 values in the runs that are done.*need 3"),
         ("network.depth", "error", None, "has 2 values"),

@@ -33,7 +33,7 @@ from sweep_samples import (
 
 import dlnsweep
 from dlnsweep.cli import app as cli
-from dlnsweep.errors import DlnsweepError
+from dlnsweep.errors import DlnsweepError, Interrupted, SpecError
 from dlnsweep.execution.preparing import prepare
 from dlnsweep.figures import folder as drawing
 from dlnsweep.figures.drawn import up_to_date
@@ -117,6 +117,28 @@ def test_check_looks_at_all_files_whatever_the_first_has(command, tmp_path: Path
     assert ended.err.startswith(f"dlnsweep: {wrong}:\n")
     assert "did you mean 'training'" in ended.err
     assert f"dlnsweep: {missing}:\n" in ended.err
+
+
+def test_check_names_the_file_in_what_it_finds_by_trying_and_stops_when_it_is_asked_to(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise SpecError("it is wrong.", "so is that.")
+
+    monkeypatch.setattr("dlnsweep.execution.trial.check_network", fail)
+    ended = command("check", path)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"dlnsweep: {path}: it is wrong.\n{path}: so is that.\n"
+
+    def stop(*_: object) -> None:
+        raise Interrupted("it was asked to.")
+
+    monkeypatch.setattr("dlnsweep.execution.trial.check_network", stop)
+    ended = command("check", path, path)
+    assert ended.status == 130
+    assert ended.err.count("it was asked to.") == 1
 
 
 def test_check_counts_the_runs_that_will_be_run(command, tmp_path: Path) -> None:

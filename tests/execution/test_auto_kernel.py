@@ -1,3 +1,5 @@
+# ruff: noqa: E501  (what is told stands in one line)
+
 """Which kernel `auto` takes is settled when a results folder is begun, and stays what it is."""
 
 from __future__ import annotations
@@ -141,6 +143,28 @@ def test_on_a_processor_without_fma_such_a_folder_is_not_gone_on_with(
     # Folders are told by whole paths, or as they were given.
     assert found.partition(": was begun")[2] == said.partition(": was begun")[2]
     assert found.startswith("not possible here: ")
+
+
+def test_check_and_plan_tell_what_run_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By `auto` or asked for; and in a folder that was begun without it, that it is not taken."""
+    monkeypatch.chdir(tmp_path)
+    for given, words, when in (
+        (tiny(), "one run a lane (simd) or samples of one run in the lanes (simd_samples)", "that pays"),
+        (tiny(2), "samples of one run in the lanes (simd_samples)", "that pays"),
+        (tiny(2, kernel="simd_samples"), "samples of one run in the lanes (simd_samples)", "they can be"),
+        (tiny(2, kernel="simd"), "one run a lane (simd)", "they can be"),
+    ):  # fmt: skip
+        (said,) = auto_kernel.told(make_plan(given))
+        assert f"where {when}, {words};" in said
+        assert said.startswith(f"steps of {len(given.seeds)} runs are")
+    plan = make_plan(tiny())
+    assert auto_kernel.told(make_plan(tiny(kernel="generic"))) == []
+    use(monkeypatch, False)
+    assert auto_kernel.told(plan) == auto_kernel.told(make_plan(tiny(kernel="simd"))) == []
+    prepare(tiny(), Path("results") / plan.sweep.name)
+    use(monkeypatch, True)
+    assert auto_kernel.of_here(plan) == {} != auto_kernel.of_new(plan)
+    assert auto_kernel.told(plan) == []
 
 
 def test_where_vectors_are_asked_for_and_there_are_none_that_is_told(

@@ -240,9 +240,8 @@ def test_a_truth_value_that_some_choices_read_stays_one(tmp_path: Path):
         results = dlnsweep.run(given, out=tmp_path, workers=0)
         runs = results.runs()
     assert runs["network.shape"].tolist() == ["plain", "bent", "bent"]
-    assert [each if each in (True, False) else None for each in runs["network.twice"]] == [
-        None, True, False
-    ]  # fmt: skip
+    twice: list[Any] = runs["network.twice"].tolist()
+    assert [None if each != each else each for each in twice] == [None, True, False]
     # Factors 1, 1.2 and 1.1 on the outputs.
     assert runs["final_loss"].nunique() == 3
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from dlnsweep.contracts.network import AUTO_TAKES, BY_VECTORS, VECTORS, network_of
 from dlnsweep.errors import RunError, StoreError
+from dlnsweep.execution.ways.record_here import record_here
 from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.simd.llvm import (
     BEGUN,
@@ -36,6 +37,12 @@ _RECORD = "auto_takes"
 # instructions takes a second or two in each worker.
 _LEAST_SECONDS = 5.0
 _DENSE_FLOPS_A_SECOND = 4e9
+# What stands in the lanes of a vector, by the words of `VECTORS`.
+_LANES = {
+    "simd": "one run a lane (simd)",
+    "simd_samples": "samples of one run in the lanes (simd_samples)",
+    "simd_all": "one run a lane (simd) or samples of one run in the lanes (simd_samples)",
+}
 # Runs of the widest vector.
 _VECTOR = {"float64": 8, "float32": 16}
 
@@ -49,6 +56,33 @@ def of_new(plan: Plan) -> dict[str, str]:
         return {}
     word = _word(plan)
     return {_RECORD: word} if word and is_usable() else {}
+
+
+def of_here(plan: Plan) -> dict[str, str]:
+    """Return what the record of the folder has of it in which `run` computes a plan by default."""
+    record = record_here(plan)
+    return of_new(plan) if record is None else _of_record(record)
+
+
+def told(plan: Plan) -> list[str]:
+    """Return what `check` tells of it: for which runs vector instructions are tried, and which."""
+    kernel = plan.sweep.options.kernel
+    # Others tell of machines that have none.
+    if not is_usable():
+        return []
+    if kernel in BY_VECTORS:
+        word, programs, when = kernel, [*range(plan.num_programs)], "they can be"
+    else:
+        word, when = of_here(plan).get(_RECORD, ""), "that pays"
+        programs = [program for program, _ in _by_vectors(plan)] if word else []
+    count = int(np.isin(plan.programs, programs).sum())
+    if not count:
+        return []
+    runs = "1 run" if count == 1 else f"{count} runs"
+    return [
+        f"steps of {runs} are made vector instructions where {when}, {_LANES[word]}; `dlnsweep "
+        "plan` tries it, and tells by which way they train"
+    ]
 
 
 def of_store(store: Store) -> dict[str, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dlnsweep.contracts.network import network_of
-from dlnsweep.errors import StoreError
 from dlnsweep.execution.ways import auto_jumps, jump_checks, reduced_steps
+from dlnsweep.execution.ways.record_here import record_here
 from dlnsweep.numerics.runtime import accelerators
 from dlnsweep.reduced.jumping.may_jump import may_jump
 from dlnsweep.settings.run_settings import RunSettings
@@ -29,14 +27,14 @@ def told(plan: Plan) -> list[str]:
 
 def by_auto(plan: Plan) -> np.ndarray:
     """Return for each run whether "auto" tries time jumps of it."""
-    record = _record(plan)
+    record = record_here(plan)
     none = accelerators() if record is None else not auto_jumps.of_record(record)
     return np.zeros(plan.num_runs, bool) if none else auto_jumps.taken_by(plan)
 
 
 def reduced(plan: Plan) -> np.ndarray:
     """Return for each run whether it may jump where the reduced kernel trains it."""
-    record = _record(plan)
+    record = record_here(plan)
     begun = plan.sweep.options.kernel in reduced_steps.KERNELS
     begun &= record is None or bool(reduced_steps.of_record(record))
     if not begun or accelerators():
@@ -47,18 +45,3 @@ def reduced(plan: Plan) -> np.ndarray:
         return may_jump(row | kept) and not network_of(row).why_full(row, width)
 
     return auto_jumps.each(plan, tells)
-
-
-def _record(plan: Plan) -> Mapping[str, Any] | None:
-    """Return the record of the folder that `run` goes on with by default; None if there is none."""
-    folder = Path("results") / plan.sweep.name
-    # Nothing else is imported where nothing is there.
-    if not (folder / "sweep.json").is_file():
-        return None
-    from dlnsweep.store import Store
-
-    try:
-        return Store.open(folder).sweep["sweep"]
-    except StoreError:
-        # Whatever is wrong with it, `run` says it.
-        return None
