@@ -38,6 +38,27 @@ OPTIMIZER_WORDS = Words(
     "noisy_sgd",
     "polyak_sgd",
 )
+_TWO_PLACES = (
+    "takes gradients at other weights than those that it ends at, so that records would not be of "
+    "what is learned; training.ema_decay records an average of the weights, training.schedule lets "
+    "the rate fall"
+)
+_ONE_LINE = (
+    "is in optax.contrib and not here by name; it is one line of a plug-in, as momo and ademamix "
+    "are in `dlnsweep guide own_networks`"
+)
+# What of optax and its contrib the road of a direction and a learning rate does not carry; and what
+# it carries, of which no network or result that this package is made for has need by name.
+OPTIMIZER_WORDS.absent = {
+    "lbfgs": "evaluates the loss anew along each step, in each run another number of times, and "
+    "has a rate of its own, which steps of many runs side by side do not have; polyak_sgd has its "
+    "rate from the loss, and training.flow_tolerance follows the gradient flow to where it ends",
+    **dict.fromkeys(("schedule_free", "schedule_free_sgd", "schedule_free_adamw"), _TWO_PLACES),
+    "sophia": "asks for the diagonal of the Hessian, which no optimizer is given; adamw is the "
+    "nearest, and record.observables = ['sharpness'] tells of the Hessian",
+    "sgd": "is called gradient_descent here, and momentum or nesterov with such",
+    **dict.fromkeys(("prodigy", "dadapt_adamw", "ademamix", "adopt", "dog", "momo"), _ONE_LINE),
+}
 # Those of the family of Adam, which keep two averages.
 _ADAMS = (
     *("adam", "adamw", "adamax", "nadam", "amsgrad", "radam", "lamb", "muon"),

@@ -26,6 +26,8 @@ class Words(Sequence[str]):
 
     Attributes:
         texts: What words say, of those that say it themselves.
+        absent: Words that are looked for here and are none, each with why not and what to do, as
+            the end of a sentence.
     """
 
     def __init__(self, *ours: str, others: Words | None = None) -> None:
@@ -33,6 +35,7 @@ class Words(Sequence[str]):
         self._versions = dict.fromkeys(ours, "")
         self._homes: dict[str, str] = {}
         self.texts: dict[str, str] = {}
+        self.absent: dict[str, str] = {}
 
     def add(self, word: str, version: str = "", home: str = "", text: str = "") -> None:
         """Make a word known.

@@ -111,6 +111,13 @@ def of_a_plugin(problems: Sequence[str], raw: Any, metadata: Sequence[Any]) -> l
         return [*problems]
     given = raw if isinstance(raw, list) else [raw]
     strange = [each for each in given if isinstance(each, str) and each not in words]
+    for each in strange:
+        if why := words.absent.get(each):
+            said = f" is {show(each)}; it must be "
+            problems = [
+                f"{text.partition(said)[0]} is {show(each)}, which {why}." if said in text else text
+                for text in problems
+            ]
     return [
         f"{text.removesuffix('.')}, or one of a plug-in that is named, --plugin FILE."
         if any(f" is {show(each)}; it must be " in text for each in strange)

@@ -253,7 +253,13 @@ def test_polyak_stands_where_there_is_no_gap_and_no_gradient():
         ({"optimizer": "polyak_sgd", "polyak_epsilon": -1.0}, "polyak_epsilon is -1"),
         ({"optimizer": "polyak_sgd", "polyak_least_loss": float("nan")}, "polyak_least_loss is"),
         ({"adafactor_steps": "absolute"}, "it belongs to adafactor"),
-        ({"optimizer": "lbfgs"}, "'lbfgs'"),
+        ({"optimizer": "lbfgs"}, "is 'lbfgs', which evaluates the loss anew along each step"),
+        ({"optimizer": "schedule_free_sgd"}, "training.ema_decay records an average"),
+        ({"optimizer": "sophia"}, "is 'sophia', which asks for the diagonal of the Hessian"),
+        ({"optimizer": "prodigy"}, "is one line of a plug-in"),
+        ({"optimizer": "sgd"}, "is 'sgd', which is called gradient_descent here"),
+        ({"optimizer": ["adam", "lbfgs"]}, "is 'lbfgs', which evaluates"),
+        ({"optimizer": "adamm"}, "or one of a plug-in that is named, --plugin FILE."),
     ],
 )
 def test_bad_numbers_get_a_sentence(training: dict[str, Any], sentence: str):
