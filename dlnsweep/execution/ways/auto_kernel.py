@@ -24,11 +24,11 @@ from dlnsweep.simd.llvm import (
     is_usable,
     why_not_here,
 )
-from dlnsweep.store import Store
 
 if TYPE_CHECKING:
     from dlnsweep.plan.plan import Plan
     from dlnsweep.spec.sweep import Sweep
+    from dlnsweep.store import Store
 
 # What a folder's record says of it.
 _RECORD = "auto_takes"
@@ -50,6 +50,9 @@ _VECTOR = {"float64": 8, "float32": 16}
 def of_new(plan: Plan) -> dict[str, str]:
     """Return what the record of a folder that is begun here now has of it."""
     if folder := plan.sweep.options.go_on_from:
+        # `check` needs no pyarrow of most sweeps.
+        from dlnsweep.store import Store
+
         # Runs that go on have the bits of whole ones. If there is none, others say so.
         with contextlib.suppress(StoreError):
             return of_store(Store.open(folder))
