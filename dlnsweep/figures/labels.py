@@ -100,7 +100,8 @@ def words_of(runs: Any) -> Iterator[None]:
 def setting_symbol(name: str) -> tuple[str, str, str]:
     """Return symbol (plain text, may be empty), words and unit of a dotted setting."""
     info = describe_setting(name, _kinds())
-    words = _words(name.rpartition(".")[2])
+    key = name.rpartition(".")[2]
+    words = _CALLED.get(key) or _words(key)
     if info is None:
         return "", words, ""
     # "number of steps [steps]" says it twice.
@@ -134,6 +135,14 @@ _SHORT = {
     "data fit": "data-fit",
     "beta1": "first-moment decay",
     "beta2": "second-moment decay",
+}
+# Numbers of optimizers whose names say the number and not what it does.
+_CALLED = {
+    "lion_beta2": "decay of the kept average",
+    "novograd_beta2": "squared-norm decay",
+    "adan_beta1": "average-gradient decay",
+    "adan_beta2": "gradient-difference decay",
+    "adan_beta3": "second-moment decay",
 }
 
 

@@ -31,6 +31,8 @@ _LATEX = {
     "[": "{[}",
     "*": "{*}",
 }
+# What symbols of settings have beside letters: β₁ and ‖M‖.
+_SIGNS = {"‖": r"\|", **{chr(0x2080 + digit): f"_{{{digit}}}" for digit in range(10)}}
 # Brackets make a link only where another one follows, and underscores stress only whole words.
 _MARKDOWN = re.compile(r"([\\`*{}<>|~#$&]|(?<!\w)_|_(?!\w)|(?<=\])[(\[])")
 
@@ -172,8 +174,10 @@ def latex_text(text: str) -> str:
 
 
 def _greek(formula: str) -> str:
-    """Return a formula with commands for Greek letters, which not every engine knows as letters."""
-    return "".join(_greek_letter(c) if "\u0370" <= c <= "\u03ff" else c for c in formula)
+    """Return a formula with commands for what not every engine knows: Greek letters, and signs."""
+    return "".join(
+        _greek_letter(c) if "\u0370" <= c <= "\u03ff" else _SIGNS.get(c, c) for c in formula
+    )
 
 
 def _greek_letter(letter: str) -> str:

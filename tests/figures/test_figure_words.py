@@ -87,6 +87,14 @@ def test_a_letter_that_is_spelled_stands_once() -> None:
     assert setting_label("training.gamma") == "$γ$"
 
 
+def test_numbers_of_optimizers_are_called_what_they_are() -> None:
+    """Lion's and Adan's beta2 are no decays of second moments, as they were called."""
+    assert setting_label("training.beta2") == "second-moment decay $β₂$"
+    assert setting_label("training.lion_beta2") == "decay of the kept average $β₂$"
+    assert setting_label("training.adan_beta2") == "gradient-difference decay $β₂$"
+    assert setting_label("training.adan_beta3") == "second-moment decay $β₃$"
+
+
 @pytest.mark.parametrize(
     ("problem", "symbol"),
     [("subspace", r"{range}(Y)"), ("noisy_subspace", r"{range}(Y_{\mathrm{clean}})")],

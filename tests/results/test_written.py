@@ -9,6 +9,8 @@ import math
 import pandas as pd
 import pytest
 
+from dlnsweep.contracts.keys import known_settings
+from dlnsweep.contracts.observable import OBSERVABLES
 from dlnsweep.figures.folder import with_few_digits
 from dlnsweep.figures.labels import setting_label
 from dlnsweep.results import written
@@ -107,6 +109,17 @@ def test_markdown_is_a_table_whatever_it_holds():
         "| --- | --- |",
         r"| \<b\>x\</b\> | [x]\(y) \_z\_ [1, 2] |",
     ]
+
+
+def test_latex_of_labels_is_of_letters_that_every_engine_knows():
+    """pdfLaTeX stopped at β₁ and ‖M‖: "Unicode character not set up for use with LaTeX"."""
+    words = {name: written.latex_style(setting_label, 3).words(name) for name in known_settings()}
+    assert {name: word for name, word in words.items() if not word.isascii()} == {}
+    assert words["training.beta1"] == r"first-moment decay $\beta _{1}$"
+    assert words["problem.target_norm"] == r"target norm $\|M\|_{F}$"
+    labels = {name: observable.label for name, observable in OBSERVABLES.items()}
+    told = {name: written.latex_style(labels.__getitem__, 3).words(name) for name in labels}
+    assert {name: word for name, word in told.items() if not word.isascii()} == {}
 
 
 def test_latex_holds_no_command_of_a_folder():
