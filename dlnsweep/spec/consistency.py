@@ -14,6 +14,7 @@ from dlnsweep.contracts.observable import OBSERVABLES, VIEWS
 from dlnsweep.contracts.problem import PROBLEMS, Problem
 from dlnsweep.networks.layered.proof import CURVATURES, why_no_curvature
 from dlnsweep.settings.base import Constraint, Settings
+from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import MOST_MISTAKES, did_you_mean, show, show_key
 from dlnsweep.settings.sizes import SIZES
 from dlnsweep.spec.space import Space
@@ -318,9 +319,11 @@ def _check_test_samples(problem: Problem, names: Sequence[str], space: Space) ->
                 f"record.observables names {show(names[0])}, which needs test samples; all samples "
                 "of the problem train: lower problem.num_samples."
             )
+        unsaid = RecordSettings.model_fields["num_test_samples"].default
+        default = ", as where a file does not say it" if found[-1] == unsaid else ""
         return (
-            f"record.num_test_samples is {found[-1]}; {most} samples do not train: lower it, or "
-            "problem.num_samples."
+            f"record.num_test_samples is {found[-1]}{default}; {most} samples do not train: lower "
+            "it, or problem.num_samples."
         )
 
     if found := check_constraint(Constraint(keys, lambda *f: left(*f) >= 0, sentence), space):

@@ -259,6 +259,7 @@ def test_a_file_that_cannot_be_used_is_refused(spoil: Any, expected: str):
         ({"num_samples": 11}, "problem.num_samples is 11; the file has 10 rows. Left out, all of them train."),
         ({"record": {"observables": ["test_error"]}}, "record.observables names 'test_error', which needs test samples; all samples of the problem train: lower problem.num_samples."),
         ({"num_samples": 7, "record": {"observables": ["test_error"], "num_test_samples": 4}}, "record.num_test_samples is 4; 3 samples do not train: lower it, or problem.num_samples."),
+        ({"num_samples": 7, "record": {"observables": ["test_error"]}}, "record.num_test_samples is 100, as where a file does not say it; 3 samples do not train: lower it, or problem.num_samples."),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(keys: dict[str, Any], expected: str):
