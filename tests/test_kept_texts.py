@@ -5,6 +5,7 @@ Each text's statements are in tests/kept/; see tests/kept/text.py for how to wri
 
 from __future__ import annotations
 
+import jump_starts as starts
 import pytest
 from kept import (
     adaptation_texts,
@@ -44,6 +45,7 @@ from kept import (
     width_scaling,
 )
 from kept.numbers import About, AtLeast, AtMost, fits, read
+from kept.tables import table
 from kept.text import GUIDES, ROOT, Part, faults, says, sections, without_names
 
 PARTS = [
@@ -94,6 +96,14 @@ def texts() -> list[str]:
 def test_every_number_follows_from_a_table(part):
     found = list(faults(part, sections(part.file)[part.section]))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("kind", ["wide", "edge", "edge momentum"])
+def test_runs_whose_rates_go_by_curvature_are_drawn_again(kind: str):
+    kind, *memory = kind.split()
+    path = jump_runs.MEMORY[kind] if memory else jump_runs.TABLES[kind]
+    family = starts.with_memory(kind) if memory else starts.KINDS[kind]
+    jump_runs.assert_drawn(table(path), family)
 
 
 def test_every_section_with_a_number_is_gone_through():

@@ -4,7 +4,8 @@ With `--momentum` the same runs by momentum and Nesterov's, of 0.5 to 0.99. With
 linear layers with more outputs than are decomposed (`jumps/layers.py`). With `--following` all
 jumps follow the fast part as it turns (`jumps/euler.py`), which elsewhere few of so short runs do.
 With `--kind` the runs of tests/samples/jump_starts.py that begin where jumps have it hard: wide
-networks, the edge of stability, escapes from a saddle, and deep priors.
+networks, the edge of stability, escapes from a saddle, and deep priors; with `--momentum`, too, the
+same of 0.5 to 0.98.
 
 The random runs of tests/samples/jump_samples.py: how far records by `sweep.kernel = "jumps"` are
 from the generic way, step by step in float64, and what the estimate said of that. One row a run,
@@ -137,7 +138,8 @@ def main() -> int:
     if arguments.layers:
         descent, family = "gradient descent of many outputs", samples.of_layers
     if arguments.kind:
-        family = starts.KINDS[arguments.kind]
+        by_kind = starts.with_memory if arguments.momentum else starts.KINDS.__getitem__
+        family = by_kind(arguments.kind)
     if arguments.describe:
         describe(arguments.describe, family)
         return 0

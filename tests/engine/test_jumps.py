@@ -150,11 +150,18 @@ def test_a_batch_in_pieces_has_the_bits_of_a_whole_one(
     assert_same(pieces, found)
 
 
+def test_trials_that_may_not_be_finer_are_alike_without_being_one_walk():
+    """Of a tolerance of 1e-10 the last two trials may be wrong by the same, float64's least."""
+    assert rungs.tolerances(1e-10)[1] == rungs.tolerances(1e-10)[2]
+    found = rungs._of_all([1e-8, 3e-10, 3e-10], 1e-10, rungs.tolerances(1e-10))
+    assert found == 3e-10
+
+
 def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPatch):
     def trained(indices: list[int], tolerance: float) -> Trained:
         asked.append((indices, tolerance))
         # The run of a place needs so many trials.
-        errors = [0.0 if len(asked) > i else 1e-5 for i in indices]
+        errors = [0.0 if len(asked) > i else 1e-5 / len(asked) for i in indices]
         count, none = len(indices), np.full(len(indices), -1)
         return Trained(
             np.array([0]), {"loss": np.array(indices, float)[:, None]}, np.ones(count, int), none,
@@ -178,11 +185,13 @@ def test_what_misses_the_tolerance_is_walked_again(monkeypatch: pytest.MonkeyPat
         ([3e-3, 1e-4, 4e-6], 4e-6),
         ([math.inf, 3e-3, 5e-5], 5e-5),
         # Of rounding: what is found last is a draw as the others are.
-        ([2e-5, 2e-5, 2e-5], 2e-5),
         ([9e-5, 2e-5, 6e-5], 6e-5),
         ([3e-3, 1e-4, 9e-5], 1e-4),
         ([8e-3, math.inf, 6e-4], math.inf),
         ([math.inf, math.inf, 6e-4], math.inf),
+        # The same real steps before all jumps, or no jumps: one draw; a run was wrong by 3.4 of it.
+        ([6.2e-6, 6.2e-6, 6.2e-6], math.inf),
+        ([2e-5, 6e-6, 6.01e-6], math.inf),
         # Of so much nothing is known.
         ([7e-5, 4e-4, 1e-4], math.inf),
         ([math.inf, 9e-3, 2e-4], math.inf),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jump_samples as samples
@@ -24,19 +24,27 @@ NAMES = {
     "deep_prior": "deep priors",
 }
 TABLES = {kind: f"long_runs/starts_{kind}.csv" for kind in NAMES}
+# The kinds that were also made by momentum and Nesterov's.
+WITH_MEMORY = ("edge", "escape")
+MEMORY = {kind: f"long_runs/starts_{kind}_momentum.csv" for kind in WITH_MEMORY}
 
 
 def assert_drawn(rows: Table, family: Any) -> None:
     """Check that the rows of a table are the runs that a generator draws."""
     for number in {*rows.column("family")}:
         own = [row for row in rows.rows if row["family"] == number]
-        for row, run in zip(own, samples.planned(family(number)), strict=True):
+        document = family(number)
+        for row, run in zip(own, samples.planned(document), strict=True):
             said = [row["network"], row["learning rate"], row["weight decay"], row["init scale"]]
             said += [row[name] for name in samples.SETTINGS]
             for name, value in zip(said, run, strict=True):
                 # Tables have four digits.
                 alike = isinstance(value, float) and math.isclose(name, value, rel_tol=1e-3)
                 assert alike or name == value or value == "" == (name or ""), (number, name, value)
+        if "momentum" in rows.rows[0]:
+            assert {row["optimizer"] for row in own} == {document["training"]["optimizer"]}
+            for row, value in zip(own, samples.momenta(document), strict=True):
+                assert math.isclose(row["momentum"], value, rel_tol=1e-3), (number, value)
 
 
 def counts(name: str, family: Any) -> Iterator[Statement]:
@@ -72,29 +80,49 @@ def counts(name: str, family: Any) -> Iterator[Statement]:
     yield says(" ".join(lines), *cells)
 
 
+def _ends(rows: Sequence[dict[str, Any]]) -> tuple[list[Any], int]:
+    """Return what a line of the text says of runs, and how many end otherwise than by the judge."""
+    none = [row for row in rows if math.isinf(row["estimate"])]
+    kept = [row for row in rows if not math.isinf(row["estimate"])]
+    # Of the others nothing is known, and so it is said.
+    assert not any(" beside " in row["ending"] for row in kept)
+    others = sum(" beside " in row["ending"] for row in none)
+    known = [row for row in kept if "diverged" not in row["ending"]]
+    shares = [
+        row["error"] / max(samples.TOLERANCE, samples.ESTIMATES * row["estimate"]) for row in known
+    ]
+    assert max(shares) <= 1
+    beyond = sum(row["error"] > samples.TOLERANCE for row in known)
+    return [
+        len(rows), len(known), len(none), len(kept) - len(known), beyond, max(shares),
+    ], others  # fmt: skip
+
+
 def _starts() -> Iterator[Statement]:
-    lines, cells, found, others = [], [], {}, {}
-    for kind, path in TABLES.items():
-        rows = found[kind] = table(path).rows
-        none = [row for row in rows if math.isinf(row["estimate"])]
-        kept = [row for row in rows if not math.isinf(row["estimate"])]
-        # Of the others nothing is known, and so it is said.
-        assert not any(" beside " in row["ending"] for row in kept)
-        others[kind] = sum(" beside " in row["ending"] for row in none)
-        known = [row for row in kept if "diverged" not in row["ending"]]
-        shares = [
-            row["error"] / max(samples.TOLERANCE, samples.ESTIMATES * row["estimate"])
-            for row in known
-        ]
-        lines.append("{} | {} | {} | {} | {} | {} |")
-        beyond = sum(row["error"] > samples.TOLERANCE for row in known)
-        cells += [
-            len(rows), len(known), len(none), len(kept) - len(known), beyond, max(shares),
-        ]  # fmt: skip
-    text = " ".join(f"| {NAMES[kind]} | {line}" for kind, line in zip(TABLES, lines, strict=True))
-    yield says(text, *cells)
-    assert [kind for kind, count in others.items() if count] == ["edge"]
-    yield says("{} of those at the edge end otherwise than by the judge", others["edge"])
+    lines, cells, others = [], [], {}
+    found = {kind: table(path).rows for kind, path in TABLES.items()}
+    for kind, rows in found.items():
+        own, others[kind] = _ends(rows)
+        lines.append(f"| {NAMES[kind]} | {' | '.join(['{}'] * len(own))} |")
+        cells += own
+    for kind, path in MEMORY.items():
+        rows = table(path).rows
+        own, others[f"{kind} by momentum"] = _ends(rows)
+        lines.append(f"| {NAMES[kind]}, by momentum | {' | '.join(['{}'] * len(own))} |")
+        cells += own
+        assert {row["optimizer"] for row in rows} == {"momentum", "nesterov"}
+        momenta = [row["momentum"] for row in rows]
+        assert min(momenta) >= 0.5
+        assert max(momenta) <= 0.98
+    yield says(" ".join(lines), *cells)
+    text = "{} of those at the edge, {} of the escapes and {} by momentum end otherwise"
+    memory = sum(others[f"{kind} by momentum"] for kind in MEMORY)
+    assert others["wide"] == others["deep_prior"] == 0
+    yield says(text, others["edge"], others["escape"], memory)
+    # Of the others rates are found by the curvature: a further test draws them.
+    for kind in ("escape", "deep_prior"):
+        assert_drawn(table(TABLES[kind]), starts.KINDS[kind])
+    assert_drawn(table(MEMORY["escape"]), starts.with_memory("escape"))
     for kind in ("wide", "edge", "escape"):
         rows = found[kind]
         assert {row["depth"] for row in rows} == {2, 3, 4, 5, 6}
@@ -113,7 +141,8 @@ def _starts() -> Iterator[Statement]:
     yield says("{} leave it within", len(escapes))
     yield says("rests for {} to {} steps", rests[0], rests[-1])
     activations = Counter(row["network"].split()[-1] for row in found["deep_prior"])
-    yield says("The {} deep priors have tanh", activations["tanh"])
+    assert {*activations} == {"tanh", "sigmoid", "arctan"}
+    yield says("{} deep priors have each of three activations", *{*activations.values()})
 
 
 PARTS = [
@@ -122,6 +151,7 @@ PARTS = [
         "Where jumps have it hard",
         _starts,
         settings=("of depth 2 to 6",  "unstable above 2", "by a hundredth",
-                  "ten steps", "below half"),
+                  "ten steps", "below half", "three activations", "0.5 to 0.98",
+                  "6.2e-6", "2.1e-5"),
     ),
 ]  # fmt: skip

@@ -27,7 +27,7 @@ def _front_page() -> Iterator[Statement]:
     yield says("{} of {} would be kept", kept, runs)
     yield says("and {} of {} by the\nother two", *memory[:2])
     yield says("largest errors are {} and {} times the tolerance", worst, memory[2])
-    yield says("or, above {}, none", rungs._KNOWN)
+    yield says("or, above {} or where two", rungs._KNOWN)
     border = [row["ratio"] for row in _fit(table("long_runs/border.csv"))[1::3]]
     yield says("takes {} to {} times as long by its steps", min(border), max(border))
     most = planned("vanishing_decay")[2]

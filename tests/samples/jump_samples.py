@@ -251,6 +251,12 @@ def planned(document: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(*named(row), *settings_of(row)) for row in map(plan.row, range(plan.num_runs))]
 
 
+def momenta(document: dict[str, Any]) -> list[float]:
+    """Return the momentum of each run of a document."""
+    plan = make_plan(Sweep.from_dict(document))
+    return [plan.row(run)["training.momentum"] for run in range(plan.num_runs)]
+
+
 def path_of(judge: Trained, run: int) -> Path:
     """Return how the loss of a run goes."""
     rows = int(judge.num_rows[run])

@@ -3,7 +3,8 @@
 Of each kind a number names a program: deep linear networks of depth 2 to 6 by either step rule.
 `wide` has widths of 24 to 128; `edge` learning rates of 1.5 to 1.99 over the curvature at the
 start, where 2 is unstable; `escape` starts so near the saddle at 0 that the loss rests for a while.
-`deep_prior` are deep-image-prior networks with each activation in turn.
+`deep_prior` are deep-image-prior networks with each activation in turn. `with_memory` has the same
+by momentum and Nesterov's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _ACTIVATIONS = "tanh", "sigmoid", "arctan"
 # Between them `escape` has the last but one power of a layer's size: about the rate, over the
 # learning rate, at which a network leaves the saddle.
 _SMALL = 3e-3, 3e-2
+# Of a momentum b, 1 - b lies between them.
+_LESS = 0.02, 0.5
 
 
 def _log(random: np.random.Generator, ends: tuple[float, float], count: int) -> np.ndarray:
@@ -112,3 +115,33 @@ def deep_prior(number: int) -> dict[str, Any]:
 KINDS: dict[str, Callable[[int], dict[str, Any]]] = {
     "wide": wide, "edge": edge, "escape": escape, "deep_prior": deep_prior,
 }  # fmt: skip
+
+
+def with_memory(kind: str) -> Callable[[int], dict[str, Any]]:
+    """Return what names programs of a kind by momentum, and by Nesterov's in each second number.
+
+    Depths and step rules have other periods, so that each depth has both. Rates are such that runs
+    begin where the kind has them: over the curvature at the start they have the same share of what
+    is stable, 2 (1 + b) or Nesterov's 2 (1 + b) / (1 + 2 b) where gradient descent has 2; escapes
+    grow as fast, by rates 1 - b times those. Deep priors have gradient descent alone.
+    """
+
+    def memory(number: int) -> dict[str, Any]:
+        random = np.random.default_rng([26, number])
+        document = KINDS[kind](number)
+        training = document["training"]
+        less = _log(random, _LESS, len(training["learning_rate"]))
+        nesterov = number % 2 == 1
+        factors = (2 - less) / (3 - 2 * less) if nesterov else 2 - less
+        if kind == "escape":
+            factors = less
+        own = {
+            "optimizer": "nesterov" if nesterov else "momentum",
+            "momentum": (1 - less).tolist(),
+            "learning_rate": (factors * np.array(training["learning_rate"])).tolist(),
+        }
+        (axes,) = document["sweep"]["zip"]
+        sweep = document["sweep"] | {"zip": [[*axes, "training.momentum"]]}
+        return document | {"training": training | own, "sweep": sweep}
+
+    return memory
