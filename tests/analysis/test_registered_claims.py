@@ -16,6 +16,7 @@ from sweep_samples import write
 import dlnsweep
 from dlnsweep.analysis.claims import claims_table, claims_text
 from dlnsweep.analysis.claims.families import judged
+from dlnsweep.analysis.claims.table import _nothing_judged  # pyright: ignore
 from dlnsweep.cli.app import app
 from dlnsweep.contracts.claim import CLAIMS, Claim, Records
 from dlnsweep.errors import SpecError
@@ -71,6 +72,30 @@ def test_without_a_claim_about_them_runs_are_the_theorems(tmp_path: Path):
     samples.complete(tmp_path / "results")
     with pytest.raises(SpecError, match=r"did not record regression_error and off_subspace_error"):
         claims_table(tmp_path / "results")
+
+
+def test_networks_that_have_no_such_errors_are_not_told_to_record_them():
+    # An mlp's off-subspace error is refused by the sweep file.
+    settings = dict.fromkeys(key for each in CLAIMS.values() for key in each.needs)
+    runs = pd.DataFrame([settings | {"problem.kind": "teacher", "network.kind": "mlp"}]).fillna("-")
+    missing = ["regression_error", "off_subspace_error"]
+    assert _nothing_judged(runs, missing) == (
+        "its networks have no off_subspace_error, which Theorem 2.3 is about; "
+        "no registered claim is about its runs."
+    )
+    claim = Claim(NAME, "me", ("nc1", "loss"), lambda run: 1.0, {"network.kind": ("mlp",)})
+    dlnsweep.register_claim(claim)
+    try:
+        assert _nothing_judged(runs.assign(final_loss=[1.0]), missing).endswith(
+            f"; add nc1 for '{NAME}' to record.observables and run again."
+        )
+        linear = runs.assign(**{"network.kind": ["deep_linear"]})
+        assert _nothing_judged(linear, missing) == (
+            "the sweep did not record regression_error and off_subspace_error, which the "
+            "statements are about; add them for Theorem 2.3 to record.observables and run again."
+        )
+    finally:
+        del CLAIMS[NAME]
 
 
 def test_what_a_claim_of_recorded_observables_is_not_about_is_said(tmp_path: Path):

@@ -121,6 +121,14 @@ def claims_about_none(runs: pd.DataFrame) -> Iterator[str]:
                 yield f"'{claim.name}' is not about them: {' or '.join(reasons)}"
 
 
+def claims_not_recorded(runs: pd.DataFrame) -> Iterator[str]:
+    """Yield what to record for a registered claim that would be about some of the runs."""
+    for claim in CLAIMS.values():
+        missing = [name for name in claim.observables if f"final_{name}" not in runs.columns]
+        if missing and any(not _unmet(claim, row) for row in _settings(runs, claim)):
+            yield f"{' and '.join(missing)} for '{claim.name}'"
+
+
 def _settings(runs: pd.DataFrame, claim: Claim) -> list[dict[str, Any]]:
     known = [name for name in (*claim.needs, WARM_START) if name in runs.columns]
     return runs[known].drop_duplicates().to_dict("records") if known else [{}]  # type: ignore

@@ -25,6 +25,7 @@ from dlnsweep.analysis.claims.families import (
     claim_row,
     claims_about,
     claims_about_none,
+    claims_not_recorded,
     judged,
     needed_by,
 )
@@ -38,6 +39,9 @@ from dlnsweep.analysis.claims.run import (
     not_applicable,
 )
 from dlnsweep.contracts.claim import Claim
+from dlnsweep.contracts.network import NETWORKS, find_network
+from dlnsweep.contracts.observable import OBSERVABLES
+from dlnsweep.contracts.problem import PROBLEMS
 from dlnsweep.errors import SpecError
 from dlnsweep.results.joined import SWEEP, Joined, Numbered, opened
 from dlnsweep.results.wide_tables import fitted
@@ -92,11 +96,7 @@ def claims_table(
     if missing and claims:
         return _of_claims(results, runs, claims, by)
     if missing:
-        others = "".join(f" {why}." for why in claims_about_none(runs))
-        raise SpecError(
-            f"{results.path}: the sweep did not record {' and '.join(missing)}, which the "
-            f"statements are about; add it to record.observables and run again.{others}"
-        )
+        raise SpecError(f"{results.path}: {_nothing_judged(runs, missing)}")
     known = [*_NEEDED, *(name for name in _HELPFUL if f"final_{name}" in runs.columns)]
     demands = demands or Demands()
     # Batch by batch: the curves of a large sweep do not fit into memory, its verdicts do.
@@ -121,6 +121,32 @@ def claims_table(
         table = pd.concat([table, _of_claims(results, runs, claims, by)], ignore_index=True)
     table.attrs["notes"] = list(_notes(known, outside))
     return table
+
+
+def _nothing_judged(runs: pd.DataFrame, missing: Sequence[str]) -> str:
+    """Return why nothing can be said of runs that lack observables, and what to record."""
+    about = f"the sweep did not record {' and '.join(missing)}, which the statements are about; "
+    others = list(claims_not_recorded(runs))
+    if unknown := [name for name in missing if not _is_known(runs, name)]:
+        about = f"its networks have no {' and '.join(unknown)}, which Theorem 2.3 is about; "
+    else:
+        others.insert(0, f"{'it' if len(missing) == 1 else 'them'} for Theorem 2.3")
+    if others:
+        about += f"add {', or '.join(others)} to record.observables and run again."
+    else:
+        about += "no registered claim is about its runs."
+    return "".join([about, *(f" {why}." for why in claims_about_none(runs))])
+
+
+def _is_known(runs: pd.DataFrame, name: str) -> bool:
+    """Return whether an observable can be recorded of any of the runs, as far as is known."""
+    kinds = runs.reindex(columns=["problem.kind", "network.kind"]).drop_duplicates()
+    for problem, network in kinds.itertuples(index=False):
+        if problem not in PROBLEMS or (PROBLEMS[problem].task, network) not in NETWORKS:
+            return True
+        if find_network(problem, network).has(OBSERVABLES[name]):
+            return True
+    return False
 
 
 def _of_claims(
