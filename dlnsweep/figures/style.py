@@ -269,6 +269,13 @@ def _set_log_with_zero(ax: Axes, positive: np.ndarray) -> None:
     beside = room * decades / max(inches - room, 1e-3)
     linscale = max(0.4, 0.12 * decades, beside if beside < 1 else 0.0)
     ax.set_xscale("symlog", linthresh=first, linscale=linscale)
+    formatter = FuncFormatter(lambda value, _: "0" if value == 0 else _tick(value, max(decades, 2)))
+    if not len(powers):
+        # All within a decade, such as steps 24 to 40: their ends are labelled, if there is room.
+        ends = [FixedLocator([0.0, *each]) for each in ([first, last], [last])]
+        ax.xaxis.set_minor_locator(NullLocator())
+        _set_fitting(ax.xaxis, ends, formatter)
+        return
     decade = max(inches, room) / (linscale + decades)
     stride = max(int(np.ceil(len(powers) / 6)), int(np.ceil(room / decade)))
     # Counted from the right; what is too near the 0 at the left end has no label.
@@ -277,7 +284,5 @@ def _set_log_with_zero(ax: Axes, positive: np.ndarray) -> None:
     ax.xaxis.set_major_locator(FixedLocator([0.0, *10.0**kept]))
     minor = np.outer(10.0 ** np.arange(powers[0] - 1, powers[-1] + 1), np.arange(1, 10)).ravel()
     ax.xaxis.set_minor_locator(FixedLocator(minor[(minor >= first) & (minor <= last)]))
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: "0" if value == 0 else _tick(value, max(decades, 2)))
-    )
+    ax.xaxis.set_major_formatter(formatter)
     ax.xaxis.set_minor_formatter(NullFormatter())

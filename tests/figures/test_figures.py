@@ -248,6 +248,26 @@ def test_step_zero_stands_at_the_left_end_of_a_log_axis() -> None:
     assert labels == ["0", "$10^{0}$", "$10^{1}$", "$10^{2}$", "$10^{3}$"]
 
 
+@pytest.mark.parametrize(
+    ("steps", "labels"),
+    [
+        ({10: 24, 100: 26, 1000: 40}, ["0", "24", "40"]),
+        # There is no room for both ends.
+        ({10: 38, 100: 39, 1000: 40}, ["0", "40"]),
+    ],
+)
+def test_steps_within_a_decade_are_labelled_though_there_is_no_power_of_ten(
+    steps: dict[int, int], labels: list[str]
+) -> None:
+    tables = make_tables()
+    curves = tables.curve_table[tables.curve_table["step"] != 1]
+    tables.curve_table = curves.assign(step=curves["step"].replace(steps))
+    (ax,) = (figure := drawn(tables, kind="curves", y="loss")).axes
+    figure.canvas.draw()
+    assert ax.get_xlim() == (0, 40)
+    assert [label.get_text() for label in ax.get_xticklabels()] == labels
+
+
 def test_a_median_of_zero_is_not_on_a_log_axis_and_a_note_says_so() -> None:
     tables = make_tables()
     tables.curve_table.loc[tables.curve_table["step"] == 1000, "loss"] = 0.0
