@@ -48,6 +48,9 @@ def mark_isolated(ax: Axes) -> None:
     for line in ax.get_lines():
         x, y = (np.asarray(each, dtype=float) for each in line.get_data())
         there = np.isfinite(x) & np.isfinite(y)
+        if not there.any():
+            # Matplotlib looks for the first of the points that it is to space markers from.
+            line.set_markevery(None)
         beside = np.zeros(len(there), dtype=bool)
         beside[1:] |= there[:-1]
         beside[:-1] |= there[1:]

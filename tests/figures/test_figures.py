@@ -282,6 +282,17 @@ def test_a_median_of_zero_is_not_on_a_log_axis_and_a_note_says_so() -> None:
     assert "values of zero and less are not on the logarithmic axis" in texts(figure)
 
 
+def test_a_curve_of_zeros_beside_others_on_a_log_axis_is_told_and_not_an_error() -> None:
+    # As loss_increase or activation_distance are of runs that train gently.
+    tables = make_tables()
+    gentle = tables.runs().query(f"`{DECAY}` == 0.001")["run_id"]
+    tables.curve_table.loc[tables.curve_table["run_id"].isin(gentle), "loss"] = 0.0
+    figure = drawn(tables, kind="curves", y="loss", hue=DECAY)
+    # Its markers are spaced along what can be seen of it, which is nothing.
+    figure.canvas.draw()
+    assert "zeros are not on the logarithmic axis" in texts(figure)
+
+
 def test_an_observable_without_positive_values_gets_a_linear_axis() -> None:
     tables = make_tables()
     tables.curve_table["loss"] = 0.0
