@@ -59,7 +59,8 @@ def partial_dependence(
     The interval is of Student's t with the errors' variance by sampled points (a sandwich: runs
     of one point, its seeds, belong together), and has the scatter of the others' average in it.
     It is of independent samples, of these seeds; a Sobol sequence fills space more evenly, so
-    that its errors are smaller.
+    that its errors are smaller. Means of few values of which some are far above the rest are held
+    less often than it says; those of logarithms are not.
 
     Args:
         y: A finite number of each run, (runs,).
