@@ -87,8 +87,13 @@ def describe(path: Path, family: Callable[[int], dict[str, Any]]) -> None:
 def retrain(
     path: Path, family: Callable[[int], dict[str, Any]], table: Table, where: str, to: Path | None
 ) -> None:
-    """Fill a table with the rows of another, those above the tolerance made anew."""
-    kept: list[list[Any]] = [[row.get(name, "") for name in table.columns] for row in kept_in(path)]
+    """Fill a table with the rows of another, those above the tolerance made anew.
+
+    It has the columns of the other, which may be older and have none for what is told of a path.
+    """
+    full, before = table.columns, kept_in(path)
+    table.columns = [name for name in full if name in before[0]]
+    kept: list[list[Any]] = [[row[name] for name in table.columns] for row in before]
     rate_at, estimate_at = table.columns.index("learning rate"), table.columns.index("estimate")
     above: dict[int, list[str]] = {}
     for row in kept:
@@ -103,12 +108,13 @@ def retrain(
         for section, name in axes:
             values = document[section][name]
             document[section][name] = [values[place] for place in places]
-        made = Table(table.title, table.columns)
+        made = Table(table.title, full)
         for case in rows_of(number, document, made):
             print(f"family {number}: {case.share:.3g} of what is allowed, {case}", flush=True)
         new: dict[str, list[list[Any]]] = {}
         for row in made.rows:
-            new.setdefault(f"{row[rate_at]:.4g}", []).append(row)
+            own = [value for name, value in zip(full, row, strict=True) if name in before[0]]
+            new.setdefault(f"{own[rate_at]:.4g}", []).append(own)
         for place, row in enumerate(kept):
             if int(row[0]) == number and new.get(row[rate_at]):
                 kept[place] = new[row[rate_at]].pop(0)
