@@ -187,7 +187,7 @@ def test_plan_tells_what_run_does_here(tmp_path: Path, monkeypatch: pytest.Monke
     # By another method their records would be others, to the tolerance.
     for word, same in ((None, False), ("by_trials", False), ("third_order", True)):
         record = {"reduced_jumps": word} if word else {}
-        monkeypatch.setattr(jumps_here, "_record", lambda _, record=record: record)
+        monkeypatch.setattr(jumps_here, "record_here", lambda _, record=record: record)
         assert jumps_here.reduced(plan).all() == same
     monkeypatch.setattr(jumps_here, "accelerators", lambda: ["a GPU"])
     assert not jumps_here.reduced(plan).any()

@@ -61,7 +61,9 @@ def test_an_observable_of_other_networks_says_so_as_the_guide_tells(folder: Path
     own = own.replace("largest_entry)\n", 'largest_entry, views=("parameters",))\n')
     (folder / "sparse.py").write_text(own)
     # Its own mistake is told as one, not as ours.
-    mistake = "observable 'largest_entry' cannot be computed of a GenericView (KeyError: 'first')"
+    mistake = (
+        "observable 'largest_entry' cannot be computed of a GenericView (KeyError: 'first', at"
+    )
     assert mistake in ran(folder, *check).stderr
     (folder / "sparse.py").write_text(own.replace("params['first']", "params['weights'][0]"))
     python(folder, *check)
