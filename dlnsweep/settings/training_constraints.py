@@ -50,6 +50,13 @@ CONSTRAINTS: tuple[Constraint, ...] = (
         "training.loss is {0}, of a softmax over the outputs, and problem.signal_dim is {1}: a "
         "single output always has probability 1. Take another loss, or two outputs or more.",
     ),
+    Constraint(
+        ("training.sam_radius", "training.optimizer"),
+        lambda radius, optimizer: not radius or optimizer != "polyak_sgd",
+        "training.sam_radius is {0}, and training.optimizer is {1}, whose rate is the loss over "
+        "the squared gradient: these would be of other weights. Take another optimizer, or a "
+        "radius of 0.",
+    ),
     *(
         Constraint((f"training.{key}", "network.depth"), one_a_layer, partial(not_one_a_layer, key))
         for key in BY_LAYER

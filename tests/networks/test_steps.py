@@ -178,6 +178,11 @@ def test_permutations_are_uniform():
          "training.schedule_end is given, but constant does not use it; it belongs to linear, "
          "cosine, exponential, steps."),
         ({"sam_radius": -1.0}, "training.sam_radius is -1.0; it must not be negative."),
+        ({"sam_radius": 0.1, "optimizer": "polyak_sgd", "polyak_largest_rate": 1.0,
+          "polyak_least_loss": 0.0, "polyak_epsilon": 0.0},
+         "training.sam_radius is 0.1, and training.optimizer is 'polyak_sgd', whose rate is the "
+         "loss over the squared gradient: these would be of other weights. Take another "
+         "optimizer, or a radius of 0."),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_refused(training: dict[str, Any], sentence: str):
