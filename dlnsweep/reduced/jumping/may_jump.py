@@ -9,8 +9,8 @@ from dlnsweep.settings.run_settings import RunSettings
 # Shorter runs take their steps: to compile jumps, once a program, takes as long as some hundreds of
 # thousands of steps.
 _LEAST_STEPS = 200_000
-# Shorter runs have no jumps that are longer than stages reach (`far.py`): to compile those takes
-# six seconds a program, and without them a run of so many steps takes a few more stages.
+# Shorter runs have no implicit jumps (`far.py`): to compile those takes six seconds a program, and
+# without them a run of so many steps takes a few more stages.
 _LEAST_FAR = 20_000_000
 _OPTIMIZERS = ("gradient_descent", "momentum", "nesterov")
 
@@ -26,7 +26,7 @@ def may_jump(row: RunSettings) -> bool:
 
 
 def may_go_far(num_steps: int, size: int) -> bool:
-    """Return whether runs may have jumps that are longer than stages reach.
+    """Return whether runs may have implicit jumps; `gaps.py` says from where on they are.
 
     Args:
         num_steps: Those of a run.
