@@ -33,10 +33,11 @@ def everything(basis: Matrix) -> tuple[Matrix, Float[np.ndarray, " k"]]:
 
 def with_targets(
     targets: Matrix, left: Matrix, values: Float[np.ndarray, " k"]
-) -> tuple[Matrix, Float[np.ndarray, " k"]]:
+) -> tuple[Matrix, Float[np.ndarray, " with_targets"]]:
     """Return the residual's space with the range of the targets before all else.
 
     What is left out of the targets would never be learned, however small the residual becomes.
+    There are at most as many values more as the targets have directions.
     """
     own, sizes, _ = np.linalg.svd(targets, full_matrices=False)
     own = own[:, sizes > sizes[0] * 1e-14]

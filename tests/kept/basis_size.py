@@ -83,6 +83,6 @@ PARTS = [
         FILE,
         "Figure 2's sizes",
         _figure_2,
-        settings=("the run with s = 2 was faster than a dense one, and for s = 16 and 32",),
+        settings=("For s = 16 and 32 `auto`",),
     ),
 ]

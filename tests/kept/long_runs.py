@@ -385,6 +385,18 @@ def _figure_2() -> Iterator[Statement]:
     last = rows[-1]
     yield says("of s = {} {} in the one measurement and {} in the other",
                last["s"], last["dense"], last["dense there"])  # fmt: skip
+    errors = table("long_runs/figure_2_errors.csv")
+    observables = ("regression_error", "off_subspace_error")
+    worst = [max(max(row[name] for name in observables) for row in errors.where(s=s).rows)
+             for s in (2, 4, 8)]  # fmt: skip
+    yield says("at most {} for s = 2, {} for s = 4 and {} for s = 8,", *map(AtMost, worst))
+    tolerance = 1e-4
+    assert max(worst) < tolerance
+    allowed = [
+        max(row[name] for name in observables) / max(tolerance, 3 * row["estimate"])
+        for row in errors.rows
+    ]
+    yield says("at most {}. Before", AtMost(max(allowed)))
 
 
 def _plan() -> Iterator[Statement]:
@@ -485,7 +497,11 @@ PARTS = [
         FILE,
         "Figure 2's sizes beside the dense kernel",
         _figure_2,
-        settings=("a run of 30 000 steps to 1e-4", "of 200 and 1 400 steps"),
+        settings=(
+            "a run of 30 000 steps to 1e-4",
+            "of 200 and 1 400 steps",
+            "ten seeds of s = 2",
+        ),  # fmt: skip
     ),
     Part(FILE, "What `plan` says of their time", _plan, settings=("first 0.3 s",)),
 ]
