@@ -501,7 +501,7 @@ PARTS = [
             "a run of 30 000 steps to 1e-4",
             "of 200 and 1 400 steps",
             "ten seeds of s = 2",
-        ),  # fmt: skip
+        ),
     ),
     Part(FILE, "What `plan` says of their time", _plan, settings=("first 0.3 s",)),
 ]
