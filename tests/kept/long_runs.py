@@ -497,11 +497,7 @@ PARTS = [
         FILE,
         "Figure 2's sizes beside the dense kernel",
         _figure_2,
-        settings=(
-            "a run of 30 000 steps to 1e-4",
-            "of 200 and 1 400 steps",
-            "ten seeds of s = 2",
-        ),
+        settings=("a run of 30 000 steps to 1e-4", "of 200 and 1 400 steps"),
     ),
     Part(FILE, "What `plan` says of their time", _plan, settings=("first 0.3 s",)),
 ]
