@@ -91,10 +91,11 @@ class Prepared:
 
 def paces(tolerance: float) -> list[Pace]:
     """Return how to follow a run for a tolerance: at first, and once more if that fails."""
-    # A checkpoint after every step along the flow: of steps no shorter than what lies between two
-    # checkpoints two fit (the first steps, one by one, do not count for their length), and in
-    # between the pilot is where the run does not go, by more than the rehearsal sees. With 0.07
-    # two of ten runs at Figure 2's sizes were wrong by more than is allowed.
+    # Checkpoints half a stride apart, so that each long step has one at its end. A stride is a share
+    # of the steps since the exact ones, and what lies between checkpoints is one of all steps: were
+    # the shares equal, two long steps would fit between checkpoints. After the first of them the
+    # pilot would have left its bases, and go where the run does not, which no rehearsal sees
+    # (tests/reduced/test_visited.py).
     first = Pace(tolerance / 3e3, exact=200, stride=0.07, checks=0.035, shrink=0.3)
     second = Pace(
         first.tolerance / 10,

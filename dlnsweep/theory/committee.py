@@ -43,6 +43,8 @@ from dlnsweep.errors import SpecError
 # Half the distance of the points of a central difference. ReLU's gradient has a term of second
 # order in the difference of two neurons, which adds some 1e-7 of the curvature; others 1e-12.
 _STEP = 1e-6
+# Errors below it are none: rounding of numbers of size 1.
+_NO_ERROR = 1e-12
 # Of ReLU neurons: where the point with one of them away is a minimum from.
 LEAST_SPURIOUS = 6
 
@@ -170,7 +172,8 @@ def escape_rate(activation: str, neurons: int, teachers: int) -> float:
 def plateau_slope(activation: str, neurons: int, teachers: int, learning_rate: float) -> float:
     """Return by how many steps a plateau is longer for e times the dimension.
 
-    1 / (2 ln(1 + eta gamma)), gamma the `escape_rate`.
+    1 / (2 ln(1 + eta gamma)), gamma the `escape_rate`; NaN where neurons that are one and the same
+    have no error to escape from (ReLU and quadratic ones of one teacher).
 
     Args:
         activation: "erf" (of z / sqrt 2), "relu" or "quadratic".
@@ -181,6 +184,8 @@ def plateau_slope(activation: str, neurons: int, teachers: int, learning_rate: f
     Raises:
         SpecError: If the moments of the activation are not known here.
     """
+    if plateau_error(activation, neurons, teachers) < _NO_ERROR:
+        return float("nan")
     rate = escape_rate(activation, neurons, teachers)
     return float(1 / (2 * np.log1p(learning_rate * rate)))
 

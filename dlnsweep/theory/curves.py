@@ -383,8 +383,9 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             (
                 "exp(-min(6 λ, 2 ρ) η t), ρ how fast the loss itself draws a class together "
                 "(c √N; cross-entropy λ (1 + z / C), z the logits' difference)",
-                "exp(-2 λ η t)",
-                "exp(-λ η t) on cross-entropy",
+                "exp(-r η t), r the least of 2 λ and what the loss pulls with (2 c √N - 2 λ; "
+                "cross-entropy 2 λ z / C, and less for three classes)",
+                "exp(-min(λ, 2 r) η t) on cross-entropy, r that of NC2",
             )
         )
     },

@@ -182,10 +182,13 @@ def stable_rank(values: ArrayLike) -> float:
 def inverse_moment(m: int, s: int, power: float) -> float:
     """Return E tr((B^T B)^{-power}) / s of a Gaussian B (m, s), entries of variance 1 / m; derived.
 
-    B stands for A R, the operator on the subspace. Exact for power 1, m / (m - s - 1); otherwise
-    the mean over 4000 draws with a fixed seed.
+    B stands for A R, the operator on the subspace. Near 0 the least eigenvalue of B^T B has a
+    density like its power (m - s - 1) / 2, so that the mean is infinite for 2 power >= m - s + 1.
+    Exact for power 1, m / (m - s - 1); otherwise the mean over 4000 draws with a fixed seed.
     """
-    if power == 1 and m > s + 1:
+    if 2 * power >= m - s + 1:
+        return float("inf")
+    if power == 1:
         return m / (m - s - 1)
     rng = np.random.default_rng(_MOMENT_SEED)
     draws = rng.normal(size=(_MOMENT_DRAWS, m, s)) / np.sqrt(m)
@@ -214,7 +217,8 @@ def plateau(
         (||Phi|| / ||X||)^2
             = (lambda / c)^2 E[tr (B^T B)^{-2/L} / s] (sum_k sigma_k^{-2}) / (sum_k sigma_k^2).
 
-    Whatever the step rule: all layers are stationary there.
+    Whatever the step rule: all layers are stationary there. It is infinite where that mean is, for
+    m <= s - 1 + 4 / L, and about layers at least as wide as s.
 
     Args:
         weight_decay: lambda.

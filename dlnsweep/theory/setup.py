@@ -109,12 +109,16 @@ class Setup:
         return 1 / float(self["problem.condition_number"])
 
     @property
+    def rank(self) -> int:
+        """That of X: s, or the number of samples if they are fewer."""
+        return min(self.sizes[2], int(self["problem.num_samples"]))
+
+    @property
     def norm(self) -> float:
         """||X||_F."""
         from dlnsweep.theory import formulas as theory
 
-        rank = min(self.sizes[2], int(self["problem.num_samples"]))
-        values = theory.signal_values(float(self["problem.condition_number"]), rank)
+        values = theory.signal_values(float(self["problem.condition_number"]), self.rank)
         return float((values @ values) ** 0.5)
 
     @property

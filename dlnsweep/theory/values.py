@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 
 def everywhere(value: float, steps: np.ndarray) -> np.ndarray:
-    """Return one positive value at every step; NaN for another."""
+    """Return one positive, finite value at every step; NaN for another."""
     import numpy as np
 
-    # Zero (no weight decay) has no place on a logarithmic axis, and says nothing on another.
-    return np.full(len(steps), value if value > 0 else np.nan)
+    # Zero (no weight decay) has no place on a logarithmic axis, and says nothing on another; a mean
+    # that is infinite has none either.
+    return np.full(len(steps), value if 0 < value < np.inf else np.nan)
+
+
+def _spanned(run: Setup) -> bool:
+    """Return whether the samples span the subspace: fewer are another law."""
+    return run.rank == run.sizes[2]
 
 
 def plateau(run: Setup, steps: np.ndarray) -> np.ndarray:
@@ -23,13 +29,14 @@ def plateau(run: Setup, steps: np.ndarray) -> np.ndarray:
     from dlnsweep.theory import formulas as theory
 
     _, m, s = run.sizes
-    # Fewer samples than dimensions are another law.
-    known = int(run["problem.num_samples"]) >= s
+    depth = int(run["network.depth"])
+    # Layers narrower than the subspace cannot learn all of it.
+    known = _spanned(run) and (depth == 1 or int(run["network.width"]) >= s)
     value = theory.plateau(
         float(run["training.weight_decay"]),
         m,
         s,
-        int(run["network.depth"]),
+        depth,
         float(run["problem.condition_number"]),
         float(run["training.data_fit_scale"]),
     )
@@ -108,8 +115,8 @@ def off_subspace(run: Setup, steps: np.ndarray) -> np.ndarray:
     """Return the bound (74)."""
     from dlnsweep.theory import formulas as theory
 
-    _, m, s = run.sizes
-    first = theory.first_layer_off_range(m, s, float(run["network.width"]))
+    m = run.sizes[1]
+    first = theory.first_layer_off_range(m, run.rank, float(run["network.width"]))
     rate, decay = float(run["training.learning_rate"]), float(run["training.weight_decay"])
     return theory.off_subspace_bound(steps, rate, decay, m, first)
 
@@ -143,7 +150,8 @@ def oracle_noise(run: Setup, steps: np.ndarray) -> np.ndarray:
 
     _, m, s = run.sizes
     noise = float(run["record.test_noise"])
-    return everywhere(theory.oracle_noise(noise, m, s) if m > s + 1 else 0.0, steps)
+    known = m > s + 1 and _spanned(run)
+    return everywhere(theory.oracle_noise(noise, m, s) if known else 0.0, steps)
 
 
 def noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
@@ -152,7 +160,8 @@ def noise_without_decay(run: Setup, steps: np.ndarray) -> np.ndarray:
 
     d, m, s = run.sizes
     noise = float(run["record.test_noise"])
-    return everywhere(theory.noise_without_decay(noise, m, d, s) if m > s + 1 else 0.0, steps)
+    known = m > s + 1 and _spanned(run)
+    return everywhere(theory.noise_without_decay(noise, m, d, s) if known else 0.0, steps)
 
 
 def deficiency_envelope(run: Setup, steps: np.ndarray) -> np.ndarray:
@@ -276,15 +285,18 @@ def inverse_log(_run: Setup, steps: np.ndarray) -> np.ndarray:
 
 
 def collapse(run: Setup, steps: np.ndarray, place: int) -> np.ndarray:
-    """Return NC1, NC2 or NC3 at step 0 as its late rate would carry it on."""
+    """Return NC1, NC2 or NC3 at step 0 as its late rate would carry it on; NaN of none derived."""
     import numpy as np
 
     from dlnsweep.theory import neural_collapse as theory
 
+    loss, num_classes = str(run["training.loss"]), int(run["problem.num_classes"])
+    if int(run["network.width"]) < theory.least_width(loss, num_classes):
+        return np.full(len(steps), np.nan)
     rates = theory.collapse_rates(
-        str(run["training.loss"]),
+        loss,
         float(run["training.weight_decay"]),
-        int(run["problem.num_classes"]),
+        num_classes,
         int(run["problem.samples_per_class"]),
         float(run["training.data_fit_scale"]),
     )

@@ -189,6 +189,34 @@ def test_without_weight_decay_there_is_no_plateau():
 
 
 @pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        # Fewer samples than dimensions of the subspace are another law.
+        *[(name, {"problem.num_samples": 3})
+          for name in ("plateau", "oracle_noise", "noise_without_decay")],
+        # No matrix of rank 3 has four values.
+        ("plateau", {"network.width": 3}),
+        # Of one layer the mean of its square is infinite from m = s + 3 on down.
+        ("plateau", {"problem.measurement_dim": 7, "network.depth": 1}),
+    ],
+)  # fmt: skip
+def test_there_is_no_line_where_the_formula_says_nothing(name: str, lacking: dict[str, Any]):
+    run = {**SETTINGS, DECAY: 1e-3, "network.depth": 3}
+    steps = np.array([0.0, 10.0])
+    assert np.isfinite(THEORY_CURVES[name].values(Setup(run, 1.0), steps)).all()
+    assert np.isnan(THEORY_CURVES[name].values(Setup({**run, **lacking}, 1.0), steps)).all()
+
+
+def test_fewer_samples_span_less_of_the_measurements():
+    run = {**SETTINGS, DECAY: 1e-3, "training.learning_rate": 0.1}
+    found = [
+        THEORY_CURVES["off_subspace_bound"].values(Setup({**run, **more}, 1.0), np.zeros(1))[0]
+        for more in ({}, {"problem.num_samples": 3}, {"problem.subspace_dim": 3})
+    ]
+    assert found[1] == found[2] > found[0]
+
+
+@pytest.mark.parametrize(
     ("table", "sentence"),
     [
         (
@@ -367,6 +395,7 @@ def test_lines_of_neural_collapse():
     run = {
         "training.loss": "squared", "training.weight_decay": 0.01, "training.learning_rate": 0.1,
         "training.data_fit_scale": 1.0, "problem.num_classes": 4, "problem.samples_per_class": 5,
+        "network.width": 4,
     }  # fmt: skip
     steps = np.array([0.0, 1000.0])
     fall = [THEORY_CURVES[name].values(Setup(run, 2.0), steps) for name in COLLAPSE]
@@ -376,6 +405,11 @@ def test_lines_of_neural_collapse():
     run["training.loss"] = "cross_entropy"
     found = THEORY_CURVES["nc3_rate"].values(Setup(run, 2.0), steps)
     np.testing.assert_allclose(found, [2, 2 * exp(-1)], rtol=1e-14)
+    # Three coordinates have room for differences of four classes, and not for orthogonal ones.
+    run["network.width"] = 3
+    assert np.isfinite(THEORY_CURVES["nc3_rate"].values(Setup(run, 2.0), steps)).all()
+    run["training.loss"] = "squared"
+    assert np.isnan(THEORY_CURVES["nc2_rate"].values(Setup(run, 2.0), steps)).all()
     for name, loss in (("nc3_rate", "squared"), ("nc3_limit", "cross_entropy")):
         known = {"training.loss": [loss]}
         (ending,) = check_theory([name], "step", ["nc3"], known)

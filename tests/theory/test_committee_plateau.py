@@ -157,3 +157,11 @@ def test_a_student_with_one_neuron_away_is_at_a_minimum_from_six_on(size: int, k
     least = np.linalg.eigvalsh(curvature)[0]
     # 0.0047 and -0.0077, and differences of steps of a thousandth err by some 1e-3.
     assert least > 0.002 if kind == "minimum" else least < -0.004
+
+
+@pytest.mark.parametrize(
+    ("activation", "escapes"), [("relu", False), ("quadratic", False), ("erf", True)]
+)
+def test_what_fits_its_one_teacher_has_no_plateau(activation: str, escapes: bool):
+    """Two equal neurons of half the output are the teacher, where outputs are homogeneous."""
+    assert np.isfinite(committee.plateau_slope(activation, 2, 1, 0.1)) == escapes

@@ -182,3 +182,11 @@ def test_noise_lines():
     assert abs(theory.noise_without_decay(1.0, 100, 200, 5) - 13.96) < 0.02
     with pytest.raises(ValueError, match="finite for m > s \\+ 1 only"):
         theory.oracle_noise(1.0, 5, 4)
+
+
+@pytest.mark.parametrize(("m", "s", "power"), [(9, 8, 1.0), (11, 8, 2.0), (8, 8, 0.5)])
+def test_inverse_moments_without_a_mean_are_infinite(m: int, s: int, power: float):
+    """The least eigenvalue has a density like its power (m - s - 1) / 2 near 0."""
+    assert theory.inverse_moment(m, s, power) == np.inf
+    assert np.isfinite(theory.inverse_moment(m + 1, s, power))
+    assert theory.plateau(1e-3, m, s, round(2 / power)) == np.inf

@@ -92,7 +92,7 @@ _OURS = (
     ("nc1_rate", ("nc1",), _late_rate("nc1"), "derived",
      "NC1 falls at its derived rate, to 5 %, over the last sixth"),
     ("nc2_rate", ("nc2",), _late_rate("nc2"), "derived",
-     "NC2 falls by exp(-2 λ η t), to 5 %, over the last sixth"),
+     "NC2 falls at its derived rate, to 5 %, over the last sixth"),
 )  # fmt: skip
 for _curve, _observables, _judge, _source, _name in _OURS:
     register_claim(Claim(_name, _source, _observables, _judge, THEORY_CURVES[_curve].needs))

@@ -106,8 +106,9 @@ def _phase_two_order(run: Run) -> Verdict:
 def _first_layer(run: Run) -> float:
     """Return the run's own ||W_1(0) P_perp|| where it was recorded, else that of a wide layer."""
     own = run.recorded.get("first_layer_off_range")
-    _, m, s = run.setup.sizes
-    return theory.first_layer_off_range(m, s, run.width) if own is None else float(own[0])
+    if own is not None:
+        return float(own[0])
+    return theory.first_layer_off_range(run.setup.sizes[1], run.setup.rank, run.width)
 
 
 def _off_subspace(run: Run) -> Verdict:
