@@ -91,7 +91,7 @@ class Prepared:
 
 def paces(tolerance: float) -> list[Pace]:
     """Return how to follow a run for a tolerance: at first, and once more if that fails."""
-    # Checkpoints half a stride apart, so that each long step has one at its end. A stride is a share
+    # Checkpoints half a stride apart: each long step has one at its end. A stride is a share
     # of the steps since the exact ones, and what lies between checkpoints is one of all steps: were
     # the shares equal, two long steps would fit between checkpoints. After the first of them the
     # pilot would have left its bases, and go where the run does not, which no rehearsal sees

@@ -102,7 +102,7 @@ PARTS = [
             "a million, 1e-6",
             "2 000 steps, 1e-4",
             "2 000, 1e-6",
-            "a million steps to 1e-6 three tenths",
+            "a million steps to 1e-6 a third",
         ),
     ),
     Part(
