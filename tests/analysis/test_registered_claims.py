@@ -149,7 +149,7 @@ TRAINING = {
     "training.learning_rate": 0.5, "training.weight_decay": 0.01, "training.loss": "squared",
     "training.data_fit_scale": 1.0, "training.optimizer": "gradient_descent",
     "network.depth": 4, "problem.margin": 0.8, "problem.num_classes": 4,
-    "problem.samples_per_class": 5,
+    "problem.samples_per_class": 5, "network.width": 10,
 }  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def margin_of(start: str, **values: np.ndarray) -> float:
     return claim.judge(Records(TRAINING, STEPS, values))
 
 
-def test_the_packages_own():
+def test_the_packages_own(monkeypatch: pytest.MonkeyPatch):
     one = np.ones(len(STEPS))
     # 2 / eta = 4; before the last third it may be anything.
     late = STEPS >= 400
@@ -192,6 +192,9 @@ def test_the_packages_own():
         assert margin_of(name.upper(), **slow) == pytest.approx(0.05 / 0.02, rel=1e-9)
         assert margin_of(name.upper(), **{name: np.exp(-1.1 * rate * 0.5 * STEPS)}) < 1
         assert np.isnan(margin_of(name.upper(), **{name: 1e-30 * one}))
+    # Three coordinates have no room for four orthogonal means.
+    monkeypatch.setitem(TRAINING, "network.width", 3)
+    assert np.isnan(margin_of("NC2", nc2=np.exp(-0.01 * STEPS)))
 
 
 def test_no_run_that_descends_to_a_minimiser_breaks_the_statement_about_them(tmp_path: Path):

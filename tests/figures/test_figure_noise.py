@@ -25,6 +25,7 @@ SIZES: dict[str, Any] = {
     "problem.signal_dim": 64,
     "problem.measurement_dim": 32,
     "problem.subspace_dim": 4,
+    "problem.num_samples": 100,
     "network.kind": "deep_linear",
     "network.initializer": "fan_in_normal",
     "training.num_steps": 1000,
