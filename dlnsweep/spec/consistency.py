@@ -170,6 +170,22 @@ def check_recording(values: Values, given: Collection[str]) -> Iterator[str]:
         )
 
 
+def missing(
+    classes: Mapping[str, type[Settings]], values: Values, given: Collection[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the settings without which a choice means nothing and that the file leaves out.
+
+    Yields:
+        The setting, the one that chooses, and what it chose.
+    """
+    for section, settings in classes.items():
+        for key, use in settings.used_by.items():
+            dotted, chooser = f"{section}.{key}", f"{section}.{use.chooser}"
+            users = [choice for choice in values.get(chooser, ()) if choice in use.choices]
+            if users and use.needed and dotted not in given:
+                yield dotted, chooser, users[0]
+
+
 def check_used(
     classes: Mapping[str, type[Settings]], values: Values, given: Collection[str]
 ) -> Iterator[str]:
@@ -189,11 +205,8 @@ def check_used(
                     f"{dotted} is given, but {', '.join(chosen)} does not use it; it belongs to "
                     f"{', '.join(use.choices)}."
                 )
-            elif users and use.needed and dotted not in given:
-                yield (
-                    f"{dotted} is missing; {section}.{use.chooser} = {show(users[0])} has no "
-                    "default for it."
-                )
+    for dotted, chooser, chosen in missing(classes, values, given):
+        yield f"{dotted} is missing; {chooser} = {show(chosen)} has no default for it."
 
 
 def check_zip(

@@ -333,7 +333,10 @@ class Reader:
         return tuple((*group, *self._followers_of(group)) for group in own)
 
     def _space(self) -> Space:
-        return Space(self.values, self._axes(), self.derived)
+        # What is missing has a default that stands for nothing: nothing is said about it.
+        unknown = {key for key, *_ in consistency.missing(self.classes, self.values, self.given)}
+        values = {key: found for key, found in self.values.items() if key not in unknown}
+        return Space(values, self._axes(), self.derived)
 
     def _followers_of(self, group: Sequence[str]) -> list[str]:
         return [follower for key in group for follower in self.followers.get(key, ())]

@@ -162,6 +162,12 @@ def test_permutations_are_uniform():
          "training.minibatch_size."),
         ({"schedule": "linear", "schedule_end": 0.1},
          "training.schedule_steps is missing; training.schedule = 'linear' has no default for it."),
+        # Of a default that stands for nothing no second sentence is said.
+        ({"schedule": "linear", "schedule_end": 0.1, "warmup_steps": 20},
+         "training.schedule_steps is missing; training.schedule = 'linear' has no default for it."),
+        ({"schedule": "exponential", "schedule_steps": 20},
+         "training.schedule_end is missing; training.schedule = 'exponential' has no default for "
+         "it."),
         ({"schedule": "linear", "schedule_end": 0.1, "schedule_steps": 41},
          "training.schedule_steps is 41.0; the schedule would not end within training.num_steps, "
          "which is 40."),
