@@ -197,7 +197,32 @@ def test_the_packages_own(monkeypatch: pytest.MonkeyPatch):
     assert np.isnan(margin_of("NC2", nc2=np.exp(-0.01 * STEPS)))
 
 
-def test_no_run_that_descends_to_a_minimiser_breaks_the_statement_about_them(tmp_path: Path):
+def test_what_rounding_in_float32_leaves_breaks_no_statement(monkeypatch: pytest.MonkeyPatch):
+    # In float64 these are numbers of the run: 1e-15 and 1e-7 are where float32 comes to rest.
+    rest = {"nc1": np.full(len(STEPS), 1e-15), "nc2": np.full(len(STEPS), 1e-7)}
+    for name, values in rest.items():
+        assert margin_of(name.upper(), **{name: values}) < 1
+    monkeypatch.setitem(TRAINING, "sweep.precision", "float32")
+    for name, values in rest.items():
+        assert np.isnan(margin_of(name.upper(), **{name: values}))
+    # What is not at rest yet is judged as in float64.
+    for name, rate in (("nc1", 0.06), ("nc2", 0.02)):
+        for times, margin in ((0.98, 2.5), (1.1, 0.5)):
+            falling = np.exp(-times * rate * 0.5 * STEPS)
+            assert margin_of(name.upper(), **{name: falling}) == pytest.approx(margin, rel=1e-9)
+    # The residual of a sharpness in float32 may be 1e-4 of it; that of a margin is some roundings.
+    loss, sharp = np.where(STEPS == 600, 1e-15, 1.0), np.where(STEPS == 600, 4 * (1 - 1e-4), 1.0)
+    assert margin_of("no minimiser", sharpness=sharp, loss=loss) >= 1
+    assert margin_of("no minimiser", sharpness=sharp - 4e-3, loss=loss) < 1
+    one = np.ones(len(STEPS))
+    assert margin_of("no l2_margin", l2_margin=0.8 * (1 + 5e-6) * one) >= 1
+    assert margin_of("no l2_margin", l2_margin=0.8 * (1 + 2e-5) * one) < 1
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_no_run_that_descends_to_a_minimiser_breaks_the_statement_about_them(
+    tmp_path: Path, precision: str
+):
     document = {
         "name": "arriving",
         "problem": {"kind": "matrix_approximation", "num_rows": 1, "num_columns": 1},
@@ -210,7 +235,7 @@ def test_no_run_that_descends_to_a_minimiser_breaks_the_statement_about_them(tmp
         },
         # Many records between a loss of 1e-12 and rounding.
         "record": {"observables": ["loss", "sharpness"], "count": 2001, "spacing": "linear"},
-        "sweep": {"seeds": 12},
+        "sweep": {"seeds": 12, "precision": precision},
     }
     dlnsweep.run(dlnsweep.Sweep.from_dict(document), out=tmp_path, workers=0)
     table: Any = claims_table(tmp_path / "arriving")

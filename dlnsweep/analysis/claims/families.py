@@ -19,10 +19,21 @@ from dlnsweep.theory.setup import Setup, is_met
 
 # A minimiser, up to an error of 1e-6 in its output.
 _ARRIVED = 1e-12
-# A share of it, to which the sharpness is known (numerics/krylov.py, and its own rounding).
-_CURVATURE_KNOWN = 1e-9
-# What NC1 and NC2 are beyond rounding: both are of unit matrices.
-_ROUNDED = {"nc1": 1e-25, "nc2": 1e-12}
+# By the precision of training, in which observables are computed. The share of it to which the
+# sharpness is known: ten residuals and two of numerics/krylov.py, with its own rounding.
+_CURVATURE_KNOWN = {"float64": 1e-9, "float32": 2e-4}
+# Some hundred roundings: where a bound may be met with equality.
+_EQUAL = {"float64": 1e-6, "float32": 1e-5}
+# What NC1 and NC2 are beyond rounding: both are of unit matrices, and the first is a square. Runs
+# in float32 come to rest at 1e-15 and 1e-7.
+_ROUNDED = {
+    "float64": {"nc1": 1e-25, "nc2": 1e-12},
+    "float32": {"nc1": 1e-10, "nc2": 1e-4},
+}
+
+
+def _precision(run: Records) -> str:
+    return str(run.settings.get("sweep.precision", "float64"))
 
 
 def _formula(name: str, run: Records) -> np.ndarray:
@@ -48,7 +59,7 @@ def _flattest(run: Records) -> float:
     there = run.values["loss"] < _ARRIVED
     if not np.any(there):
         return np.nan
-    near = 3 * np.sqrt(2 * run.values["loss"][there]) + _CURVATURE_KNOWN
+    near = 3 * np.sqrt(2 * run.values["loss"][there]) + _CURVATURE_KNOWN[_precision(run)]
     least = _formula("least_sharpness", run)[there] * (1 - near)
     return float(np.min(run.values["sharpness"][there] / least))
 
@@ -58,9 +69,8 @@ def _largest(name: str, observable: str) -> Any:
         known = run.values[observable][np.isfinite(run.values[observable])]
         if not len(known):
             return np.nan
-        # A millionth for rounding at equality.
-        most = float(np.max(known))
-        return float(_formula(name, run)[0] * (1 + 1e-6) / most) if most > 0 else np.inf
+        most, allowed = float(np.max(known)), 1 + _EQUAL[_precision(run)]
+        return float(_formula(name, run)[0] * allowed / most) if most > 0 else np.inf
 
     return judge
 
@@ -70,7 +80,7 @@ def _late_rate(observable: str) -> Any:
         values, late = run.values[observable], run.steps >= 5 / 6 * run.steps[-1]
         first, last = np.flatnonzero(late)[[0, -1]]
         fall = np.array([1.0, np.nan])
-        if last > first and values[last] > _ROUNDED[observable]:
+        if last > first and values[last] > _ROUNDED[_precision(run)][observable]:
             wanted = THEORY_CURVES[f"{observable}_rate"].values(
                 Setup(run.settings, 1.0), run.steps[[first, last]].astype(float)
             )
