@@ -12,6 +12,7 @@ from dlnsweep.numerics.lazy import jax, jnp, optax
 from dlnsweep.optimizers.adafactor import scale_by_adafactor
 from dlnsweep.optimizers.asking import add_noise, scale_by_fromage, scale_by_polyak
 from dlnsweep.optimizers.muon import scale_by_muon
+from dlnsweep.optimizers.radam import scale_by_radam
 from dlnsweep.optimizers.rprop import scale_by_rprop
 from dlnsweep.settings.optimizers import CHOICES, HYPERPARAMETERS
 from dlnsweep.settings.training import TrainingSettings
@@ -61,7 +62,7 @@ def scale_by_group_rms(decay: Any, epsilon: Any) -> GradientTransformation:
         del params
         squares = sum(jnp.sum(g**2) for g in jax.tree.leaves(updates))
         average = decay * state.average + (1 - decay) * squares
-        steps = state.steps + 1
+        steps = optax.safe_increment(state.steps)
         unbiased = average / (1 - decay ** steps.astype(average.dtype))
         factor = 1 / (jnp.sqrt(unbiased) + epsilon)
         return jax.tree.map(lambda g: factor * g, updates), GroupRmspropState(steps, average)
@@ -202,7 +203,7 @@ OURS = (
     ),
     _paddable(
         "radam",
-        lambda settings: optax.scale_by_radam(**_moments(settings), eps=settings.epsilon),
+        lambda settings: scale_by_radam(settings.beta1, settings.beta2, settings.epsilon),
         source="arXiv:1908.03265",
     ),
     _paddable("adabelief", _adabelief, source="arXiv:2010.07468"),

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from functools import partial
 
 from dlnsweep.settings.base import Constraint
 from dlnsweep.settings.flow import NEEDS_OF_FLOW
 from dlnsweep.settings.layer_factors import BY_LAYER, not_one_a_layer, one_a_layer
+
+# Decays of averages that optimizers keep in the precision of training.
+DECAYS = (
+    "momentum", "beta1", "beta2", "rmsprop_decay", "group_rmsprop_decay", "adadelta_decay",
+    "lion_beta2", "novograd_beta2", "adan_beta1", "adan_beta2", "adan_beta3", "muon_beta",
+)  # fmt: skip
+
+
+def below_one(decay: float, precision: str) -> bool:
+    """Return whether a decay is below 1 in some precision; beyond 1 another sentence says it."""
+    return (
+        decay >= 1 or precision == "float64" or struct.unpack("f", struct.pack("f", decay))[0] < 1
+    )
+
 
 CONSTRAINTS: tuple[Constraint, ...] = (
     Constraint(
@@ -43,6 +58,21 @@ CONSTRAINTS: tuple[Constraint, ...] = (
         lambda schedule, end: schedule not in ("exponential", "steps") or end > 0,
         "training.schedule_end is {1}; training.schedule = {0} falls by factors and needs it "
         "to be positive.",
+    ),
+    Constraint(
+        ("training.schedule", "training.schedule_stages"),
+        lambda schedule, stages: schedule != "steps" or stages == int(stages),
+        "training.schedule_stages is {1}; stages are counted, and of another number the schedule "
+        "would not end at training.schedule_end: take a whole number.",
+    ),
+    *(
+        Constraint(
+            (f"training.{key}", "sweep.precision"),
+            below_one,
+            f"training.{key} is {{0}} and sweep.precision is {{1}}, in which that is 1: an average "
+            'that takes up nothing. Take at most 0.9999999, or set sweep.precision to "float64".',
+        )
+        for key in DECAYS
     ),
     Constraint(
         ("training.loss", "problem.signal_dim"),

@@ -19,6 +19,7 @@ from dlnsweep.settings.sections import RecordSettings
 from dlnsweep.settings.sentences import bounded, did_you_mean, sentences, show
 from dlnsweep.settings.sizes import SIZES
 from dlnsweep.settings.training import UNIFORM, TrainingSettings
+from dlnsweep.settings.training_constraints import DECAYS, below_one
 
 
 def check_arrays(
@@ -202,6 +203,7 @@ def check_settings(
                 f"observables names {name!r}, which needs a problem to draw an operator from."
             )
     problems += _check_hyperparameters(training)
+    problems += _check_decays(training, precision)
     known = [name for name in record["observables"] if name in OBSERVABLES]
     reasons = reasons_not_reduced(
         training["optimizer"], depth, known, num_steps=max(1, int(steps.max()))
@@ -265,3 +267,14 @@ def _check_hyperparameters(training: dict[str, Any]) -> list[str]:
             'sweep alone has that for it: take another one, or a sweep with kernel = "generic".'
         )
     return problems
+
+
+def _check_decays(training: dict[str, Any], precision: str) -> list[str]:
+    """Return which decays of averages are 1 in the precision of training."""
+    given = {key: training[key] for key in DECAYS if isinstance(training.get(key), float)}
+    return [
+        f"{key} is {show(decay)} and precision is {precision!r}, in which that is 1: an average "
+        "that takes up nothing. Take at most 0.9999999, or precision='float64'."
+        for key, decay in given.items()
+        if not below_one(decay, precision)
+    ]

@@ -180,6 +180,9 @@ def test_permutations_are_uniform():
         ({"schedule": "exponential", "schedule_end": 0.0, "schedule_steps": 20},
          "training.schedule_end is 0.0; training.schedule = 'exponential' falls by factors and "
          "needs it to be positive."),
+        ({"schedule": "steps", "schedule_end": 0.1, "schedule_steps": 20, "schedule_stages": 2.5},
+         "training.schedule_stages is 2.5; stages are counted, and of another number the schedule "
+         "would not end at training.schedule_end: take a whole number."),
         ({"schedule_end": 0.1},
          "training.schedule_end is given, but constant does not use it; it belongs to linear, "
          "cosine, exponential, steps."),
@@ -195,6 +198,28 @@ def test_what_does_not_fit_together_is_refused(training: dict[str, Any], sentenc
     with pytest.raises(SpecError) as caught:
         plan_with(**training)
     assert caught.value.problems == (f"sweep: {sentence}",)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "key"),
+    [("adam", "beta1"), ("adam", "beta2"), ("group_rmsprop", "group_rmsprop_decay")],
+)
+def test_a_decay_that_float32_makes_one_is_refused(optimizer: str, key: str):
+    """By Adam all weights were NaN after the first step, and the run had diverged."""
+
+    def plan(decay: float, precision: str):
+        numbers = {"num_steps": STEPS, "learning_rate": 0.03, "optimizer": optimizer, key: decay}
+        return plan_of(training=numbers, sweep={"seeds": 1, "precision": precision})
+
+    with pytest.raises(SpecError) as caught:
+        plan(1 - 1e-8, "float32")
+    assert caught.value.problems == (
+        f"sweep: training.{key} is 0.99999999 and sweep.precision is 'float32', in which that is "
+        "1: an average that takes up nothing. Take at most 0.9999999, or set sweep.precision to "
+        '"float64".',
+    )
+    plan(1 - 1e-8, "float64")
+    plan(0.9999999, "float32")
 
 
 def test_only_the_generic_way_carries_it_out():

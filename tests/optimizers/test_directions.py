@@ -26,7 +26,7 @@ NUMBERS = {
     "beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3, "lion_beta2": 0.9, "adabelief_epsilon": 1e-4,
     "yogi_epsilon": 1e-2, "novograd_beta2": 0.4, "weight_decay": 0.1,
     "adan_beta1": 0.9, "adan_beta2": 0.7, "adan_beta3": 0.95, "muon_beta": 0.8,
-    "momentum": 0.7, "optimism": 0.6, "trust_coefficient": 0.02,
+    "group_rmsprop_decay": 0.9, "group_rmsprop_epsilon": 1e-3, "momentum": 0.7, "optimism": 0.6, "trust_coefficient": 0.02,
     "rprop_shrink": 0.4, "rprop_grow": 1.5, "rprop_least": 0.1, "rprop_most": 3.0,
     "adafactor_decay": 0.7, "adafactor_epsilon": 1e-3, "adafactor_clipping": 0.9,
     "adafactor_least_scale": 0.02, "adafactor_factored_from": 2, "adafactor_steps": "relative",
@@ -322,6 +322,54 @@ def test_adafactor_factors_the_two_longest_axes():
             found, state = direction.update({"all": jax.numpy.asarray(gradient)}, state, params)
             expected = np.stack([each[step] for each in wanted])
             np.testing.assert_allclose(found["all"], expected, rtol=ROUNDING * 10)
+
+
+@pytest.mark.parametrize("beta2", [0.0, 0.5, 0.9, 0.999, 0.9999, 0.99999])
+def test_radam_knows_in_float32_when_its_second_moment_comes_in(beta2: float):
+    """Differences of numbers of size 2 / (1 - beta2) were made in float32: wrong by 4e-3 and 1."""
+    rng = np.random.default_rng(4)
+    near, own = float(np.float32(beta2)), float(np.float32(0.8))
+    gradients = [rng.normal(size=(3, 2)).astype(np.float32) for _ in range(12)]
+    given = [gradient.astype(np.float64) for gradient in gradients]
+    wanted = list(radam(Numbers(beta1=own, beta2=near, epsilon=1e-8), given, np.zeros((3, 2))))
+    with numerics():
+        numbers = NUMBERS | {"beta1": own, "beta2": near, "epsilon": 1e-8}
+        in_float32 = {
+            key: jax.numpy.float32(value) for key, value in numbers.items()
+            if not isinstance(value, str)
+        }  # fmt: skip
+        direction: Any = direction_of("radam", in_float32)
+        params = (jax.numpy.zeros((3, 2), np.float32),)
+        state = direction.init(params)
+        for gradient, right in zip(gradients, wanted, strict=True):
+            (found,), state = direction.update((jax.numpy.asarray(gradient),), state, params)
+            assert found.dtype == np.float32
+            # A dozen roundings of 6e-8.
+            np.testing.assert_allclose(found, right, rtol=0, atol=1e-6 * np.max(np.abs(right)))
+
+
+@pytest.mark.parametrize("name", ["group_rmsprop", "muon", "adafactor", "adam", "radam"])
+def test_a_count_of_steps_ends_where_int32_does(name: str):
+    """Some went on at -2^31: steps 6000 times as long, of nothing, and NaN."""
+    gradient = (np.random.default_rng(0).normal(size=(3, 2)),)
+    with numerics():
+        direction: Any = direction_of(name, NUMBERS)
+        params = (jax.numpy.full((3, 2), 0.5),)
+        state = direction.init(params)
+
+        def counted(leaf: Any) -> Any:
+            is_count = leaf.dtype == np.int32 and leaf.shape == ()
+            return jax.numpy.full_like(leaf, 2**31 - 2) if is_count else leaf
+
+        for _ in range(30):
+            _, state = direction.update(gradient, state, params)
+        found = []
+        for _ in range(3):
+            state = jax.tree.map(counted, state) if not found else state
+            moved, state = direction.update(gradient, state, params)
+            found.append(np.asarray(moved[0]))
+    for later in found[1:]:
+        np.testing.assert_allclose(later, found[0], rtol=0.05)
 
 
 @pytest.mark.parametrize("optimizer", OURS, ids=lambda optimizer: optimizer.name)

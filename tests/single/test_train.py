@@ -754,6 +754,11 @@ BAD_NUMBERS = [
     ({"precision": "half"}, "precision is 'half'; it must be 'float64' or 'float32'."),
     ({"rank_threshold": 2.0}, "rank_threshold is 2.0; it must be less than 1."),
     (
+        {"optimizer": "adam", "beta1": 1 - 1e-8, "precision": "float32"},
+        "beta1 is 0.99999999 and precision is 'float32', in which that is 1: an average that takes "
+        "up nothing. Take at most 0.9999999, or precision='float64'.",
+    ),
+    (
         {"optimizer": "momentum", "momentum": 1.0},
         "momentum is 1.0; it must be less than 1.",
     ),
