@@ -80,7 +80,7 @@ def scale_by_adafactor(
         return jnp.sqrt(jnp.mean(array**2))
 
     def update(updates: Any, state: Any, params: Any = None) -> Any:
-        steps = optax.safe_increment(state.steps)
+        steps: Any = optax.safe_increment(state.steps)
 
         def moved(gradient: Any, moments: Any, own: Any) -> tuple[Any, Any]:
             kept = 1 - steps.astype(gradient.dtype) ** -decay

@@ -62,7 +62,7 @@ def scale_by_group_rms(decay: Any, epsilon: Any) -> GradientTransformation:
         del params
         squares = sum(jnp.sum(g**2) for g in jax.tree.leaves(updates))
         average = decay * state.average + (1 - decay) * squares
-        steps = optax.safe_increment(state.steps)
+        steps: Any = optax.safe_increment(state.steps)
         unbiased = average / (1 - decay ** steps.astype(average.dtype))
         factor = 1 / (jnp.sqrt(unbiased) + epsilon)
         return jax.tree.map(lambda g: factor * g, updates), GroupRmspropState(steps, average)

@@ -79,7 +79,7 @@ def scale_by_muon(
 
     def update(updates: Any, state: Any, params: Any = None) -> Any:
         plain, after = others.update(updates, state.others, params)
-        steps = optax.safe_increment(state.steps)
+        steps: Any = optax.safe_increment(state.steps)
 
         def kept(gradient: Any, average: Any) -> Any:
             if gradient.ndim != 2:

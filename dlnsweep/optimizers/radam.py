@@ -38,7 +38,7 @@ def scale_by_radam(b1: Any, b2: Any, epsilon: Any) -> GradientTransformation:
 
     def update(updates: Any, state: Any, params: Any = None) -> Any:
         del params
-        steps = optax.safe_increment(state.count)
+        steps: Any = optax.safe_increment(state.count)
         averages = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, updates)
         squares = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.nu, updates)
         first, second = (_known_share(decay, steps) for decay in (b1, b2))
