@@ -87,6 +87,13 @@ CONSTRAINTS: tuple[Constraint, ...] = (
         "the squared gradient: these would be of other weights. Take another optimizer, or a "
         "radius of 0.",
     ),
+    Constraint(
+        ("training.clip_norm", "training.optimizer"),
+        lambda norm, optimizer: not norm or optimizer != "polyak_sgd",
+        "training.clip_norm is {0}, and training.optimizer is {1}, whose rate is the loss over the "
+        "squared gradient: of a shorter gradient its steps are longer. Take another optimizer, "
+        "bound its steps by training.polyak_largest_rate, or leave the norm out.",
+    ),
     *(
         Constraint((f"training.{key}", "network.depth"), one_a_layer, partial(not_one_a_layer, key))
         for key in BY_LAYER

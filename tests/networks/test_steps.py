@@ -192,6 +192,10 @@ def test_permutations_are_uniform():
          "training.sam_radius is 0.1, and training.optimizer is 'polyak_sgd', whose rate is the "
          "loss over the squared gradient: these would be of other weights. Take another "
          "optimizer, or a radius of 0."),
+        ({"clip_norm": 0.1, "optimizer": "polyak_sgd"},
+         "training.clip_norm is 0.1, and training.optimizer is 'polyak_sgd', whose rate is the "
+         "loss over the squared gradient: of a shorter gradient its steps are longer. Take another "
+         "optimizer, bound its steps by training.polyak_largest_rate, or leave the norm out."),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_refused(training: dict[str, Any], sentence: str):
