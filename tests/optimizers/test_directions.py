@@ -6,7 +6,9 @@ gradient, a step is w <- w - eta direction.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -404,3 +406,10 @@ def test_what_muon_does_is_that_of_optax_on_transposed_matrices_and_on_vectors()
             wanted, other = theirs.update(transposed, other, turned)
             for name, value in found.items():
                 np.testing.assert_allclose(value, -wanted[name].T, rtol=0, atol=ROUNDING)
+
+
+def test_the_guide_names_those_whose_decay_is_apart_from_the_gradient():
+    text = (files("dlnsweep") / "guide" / "choosing.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r"apart from the gradient, as AdamW's, with ([^;]*);", text)
+    apart = {optimizer.name for optimizer in OURS if optimizer.decoupled_decay}
+    assert set(re.findall(r"`(\w+)`", named)) == apart
