@@ -44,6 +44,20 @@ def _limits() -> Iterator[Statement]:
     near_by, share_by = (dict(zip(works, each, strict=True)) for each in (near, shares))
     whole = [share_by.pop(f"Figure {number} whole") for number in (4, 3)]
     yield says("between {} and {} times what", min(near_by.values()), max(near_by.values()))
+    steps = {
+        row["work"]: row for row in rows
+        if row["part"].startswith("real steps") and row["work"].startswith("depth")
+    }  # fmt: skip
+    assert all(row["limited by"] == "calls" for row in steps.values())
+    over = [row["us of one"] / max(row["us by flop"], row["us by bytes"]) for row in steps.values()]
+    share = {work: 100 * row["seconds"] / row["all parts"] for work, row in steps.items()}
+    million = [each for work, each in share.items() if "1e+06" in work]
+    billion = [each for work, each in share.items() if "1e+09" in work]
+    yield says(
+        "takes {} to {} times what the machine must: it is {} and {} % of a million steps' cost, "
+        "and {} and {} % of",
+        min(over), max(over), *million, *billion,
+    )  # fmt: skip
     yield says("products are {} to {} of a run", min(share_by.values()), max(share_by.values()))
     yield says("made once each, {} and {}", *whole)
     # As the text has it, of runs of 2000 steps.

@@ -119,11 +119,12 @@ def _estimates() -> Iterator[Statement]:
     assert len(fresh.rows) == len(programs) * samples.RUNS
     assert any("deep_prior" in name for name in fresh.column("network"))
     known = _known(fresh)
-    diverged = sum("diverged" in row["ending"] for row in fresh.rows)
+    infinite = [row for row in fresh.rows if math.isinf(row["estimate"])]
+    diverged = sum("diverged" in row["ending"] for row in infinite)
     yield says("{} runs of each of {} (`--first 200", samples.RUNS, len(programs))
     yield says(
-        "is among them): {}, and {} infinite estimates.",
-        max(map(_allowed, known)), len(fresh.rows) - len(known) - diverged,
+        "is among them): {}, and {} infinite estimates, {} of them of runs that diverge.",
+        max(map(_allowed, known)), len(infinite), diverged,
     )  # fmt: skip
     yield says(
         "below {} of a run's largest value, and below {} of the off-subspace",
