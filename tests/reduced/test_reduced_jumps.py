@@ -35,25 +35,34 @@ SAFETY = 3.0
 NAMES = ["regression_error", "off_subspace_error", "weight_norms"]
 
 
-def plan():
+def plan(rates=(0.03, 0.065), rule="uniform", **network: Any):
     """Two runs that drift after hundreds of steps; a part of the second alternates at first."""
     return plan_of(
-        network={"depth": 3, "width": 40},
-        training={"learning_rate": [0.03, 0.065], "weight_decay": 2e-3, "num_steps": STEPS},
+        network={"depth": 3, "width": 40} | network,
+        training={
+            "learning_rate": [*rates],
+            "step_rule": rule,
+            "weight_decay": 2e-3,
+            "num_steps": STEPS,
+        },
         record={"count": 16, "observables": NAMES},
         sweep={"seeds": 1, "tolerance": TOLERANCE, "kernel": "reduced"},
     )
 
 
-@pytest.fixture(scope="module")
-def both():
-    made = plan()
+def by_jumps_and_by_steps(made):
     with pytest.MonkeyPatch.context() as patch:
         # As if they were long enough to pay for what is compiled.
         patch.setattr(long_runs, "_LEAST_STEPS", STEPS)
         jumped = train_rows(made)
         patch.setattr(batch, "paces_of", lambda program, row, lanes: [[] for _ in lanes])
-        return made, jumped, train_rows(made)
+        return jumped, train_rows(made)
+
+
+@pytest.fixture(scope="module")
+def both():
+    made = plan()
+    return made, *by_jumps_and_by_steps(made)
 
 
 def test_jumps_agree_with_the_plain_recursion(both):
@@ -68,8 +77,17 @@ def test_jumps_agree_with_the_plain_recursion(both):
             )
 
 
+def test_networks_drawn_by_their_law_jump_as_others_do():
+    # At rates that are the same for all layers a network as wide diverges.
+    made = plan((0.5, 1.0), "fan_in", width=10**6, initial_weights="law")
+    tell(*by_jumps_and_by_steps(made))
+
+
 def test_outcomes_tell_steps_and_jumps_and_estimates_hold(both):
-    _, jumped, stepped = both
+    tell(*both[1:])
+
+
+def tell(jumped, stepped):
     assert stepped.kernel_reason == ["certified"] * 2
     for row, reason in enumerate(jumped.kernel_reason):
         found = re.fullmatch(r"certified; ([\d,]+) steps taken, ([\d,]+) in ([\d,]+) jumps", reason)
