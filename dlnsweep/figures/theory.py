@@ -25,7 +25,8 @@ from dlnsweep.figures.statistics import (
 )
 from dlnsweep.settings.figure_keys import panel_settings, shown_by
 from dlnsweep.settings.figures import HeatmapFigure
-from dlnsweep.theory.curves import THEORY_CURVES, TheoryCurve
+from dlnsweep.theory.curve import TheoryCurve
+from dlnsweep.theory.curves import THEORY_CURVES
 from dlnsweep.theory.setup import Setup
 
 
