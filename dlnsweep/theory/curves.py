@@ -16,6 +16,8 @@ from dlnsweep.theory.setup import (
     FACTORS,
     GAUSSIAN,
     LINEAR,
+    NOISELESS,
+    ONE_PASS,
     PAIR,
     PLATEAU,
     STEADY,
@@ -311,6 +313,25 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
             **STEADY,
         },
         any_start=True,
+    ),
+    "least_norm_error": TheoryCurve(
+        ("test_error", "least_norm_distance"),
+        "least ℓ₂ solution to true β, √(1 − n/m)",
+        "sqrt(1 - n/m), the relative distance of the least l2 solution X Y⁺ from the true β in the "
+        "root mean square over data: its test error, and the least_norm_distance of networks that "
+        "find β (derived: inputs N(0, I), no noise, n <= m)",
+        values.least_norm_error,
+        NOISELESS,
+        any_start=True,
+    ),
+    "power_law_rate": TheoryCurve(
+        ("loss",),
+        "published slope",
+        "the loss at step 0 times t^-e, e = min(1 + β/α, 2) - 1/(2α), F_pp and K_pp in Table 1 of "
+        "arXiv:2405.15074, to be compared in slope: factors are left out; for 2 α > 1, until η t = "
+        "m^((2α - max(0, 1 - 2β))/e), where they come to F_0, and from a start near zero (derived)",
+        values.power_law_rate,
+        ONE_PASS,
     ),
     **{
         f"nc{place + 1}_rate": TheoryCurve(

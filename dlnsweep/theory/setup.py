@@ -76,6 +76,29 @@ PLATEAU = {
     **STEADY,
 }
 PAIR = {"problem.kind": ("separable",), "problem.support": ("pair",)}
+# The same n samples at all steps, which leave the truth open.
+NOISELESS = {
+    "problem.kind": ("sparse_regression",),
+    "problem.noise": (0.0,),
+    "training.minibatch_order": ("replacement", "epochs"),
+}
+# Linear regression on fresh samples.
+ONE_PASS = {
+    "problem.kind": ("power_law",),
+    "network.kind": ("mlp",),
+    "network.depth": (1,),
+    "network.biases": (False,),
+    "network.initializer": ("fan_in_normal",),
+    "network.parametrization": ("standard",),
+    "network.richness": (1.0,),
+    "network.output": ("plain",),
+    "network.trained_layers": ("all",),
+    "training.loss": ("mean_squared",),
+    "training.optimizer": ("gradient_descent",),
+    "training.weight_decay": (0.0,),
+    "training.minibatch_order": ("one_pass",),
+    **STEADY,
+}
 
 
 @dataclass(frozen=True)

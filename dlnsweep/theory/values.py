@@ -308,3 +308,27 @@ def nc3_limit(run: Setup, steps: np.ndarray) -> np.ndarray:
     from dlnsweep.theory import neural_collapse as theory
 
     return everywhere(theory.nc3_limit(int(run["problem.num_classes"])), steps)
+
+
+def least_norm_error(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return how far the least-norm solution is from the truth; NaN where it is the truth."""
+    from dlnsweep.theory import least_norm as theory
+
+    sizes = (int(run[f"problem.{name}"]) for name in ("num_samples", "measurement_dim"))
+    return everywhere(theory.least_norm_error(*sizes), steps)
+
+
+def power_law_rate(run: Setup, steps: np.ndarray) -> np.ndarray:
+    """Return the start times t^-e from t = 1 until the power law ends; NaN of none derived."""
+    import numpy as np
+
+    from dlnsweep.theory import power_law as theory
+
+    data, target = (float(run[f"problem.{name}_exponent"]) for name in ("data", "target"))
+    features = int(run["problem.measurement_dim"])
+    rate = float(run["training.learning_rate"]) * float(run["training.data_fit_scale"])
+    exponent = theory.power_law_exponent(data, target)
+    known = theory.is_small_start(float(run["network.layer_init_scale"]), target, features)
+    # Nothing is below an end that is not a number.
+    inside = (steps >= 1) & (steps * rate <= theory.power_law_end(data, target, features)) & known
+    return np.where(inside, run.start * np.maximum(steps, 1.0) ** -exponent, np.nan)

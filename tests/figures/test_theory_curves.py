@@ -227,8 +227,8 @@ def test_fewer_samples_span_less_of_the_measurements():
             "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
             "stability_threshold, symmetric_plateau, spurious_minimum, plateau_growth, "
             "least_sharpness, least_loss_of_rank, stability_limit, largest_margin, "
-            "largest_normalized_margin, inverse_log, nc1_rate, nc2_rate, nc3_rate, nc3_limit. "
-            "Did you mean 'plateau'?",
+            "largest_normalized_margin, inverse_log, least_norm_error, power_law_rate, nc1_rate, "
+            "nc2_rate, nc3_rate, nc3_limit. Did you mean 'plateau'?",
         ),
         (
             {"theory": ["plateau", "first_layer_decay"]},
@@ -270,7 +270,8 @@ COLLAPSE = ("nc1_rate", "nc2_rate", "nc3_rate", "nc3_limit")
 MARGINS = ("largest_margin", "largest_normalized_margin", "inverse_log")
 COMMITTEE = ("symmetric_plateau", "spurious_minimum", "plateau_growth")
 SHARPNESS = ("stability_threshold", "least_sharpness", "stability_limit")
-OTHERS = ("jacobian_limit", *SHARPNESS, *MARGINS, *COLLAPSE, *COMMITTEE)
+REGRESSION = ("least_norm_error", "power_law_rate")
+OTHERS = ("jacobian_limit", *SHARPNESS, *MARGINS, *COLLAPSE, *COMMITTEE, *REGRESSION)
 SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, *OTHERS)]
 GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
 
@@ -389,6 +390,50 @@ def test_lines_of_the_margin():
         known = {setting: [value]}
         (ending,) = check_theory([name], "step", THEORY_CURVES[name].observables, known)
         assert f"which is for {setting} = " in ending
+
+
+def test_the_line_of_the_least_norm():
+    curve, steps = THEORY_CURVES["least_norm_error"], np.zeros(2)
+    sizes = {"problem.measurement_dim": 30, "problem.num_samples": 20}
+    np.testing.assert_allclose(curve.values(Setup(sizes, 1.0), steps), sqrt(1 / 3), rtol=1e-15)
+    for n in (30, 31):
+        assert np.isnan(curve.values(Setup(sizes | {"problem.num_samples": n}, 1.0), steps)).all()
+    for name, value in (
+        ("problem.noise", 0.1), ("problem.kind", "single_index"),
+        ("training.minibatch_order", "one_pass"),
+    ):  # fmt: skip
+        for beside in curve.observables:
+            (ending,) = check_theory(["least_norm_error"], "setting", [beside], {name: [value]})
+            assert f"which is for {name} = " in ending
+
+
+def test_the_slope_of_one_pass():
+    run = {
+        "problem.data_exponent": 1.0, "problem.target_exponent": 0.3,
+        "problem.measurement_dim": 10, "training.learning_rate": 0.1,
+        "training.data_fit_scale": 2.0, "network.layer_init_scale": 1e-9,
+    }  # fmt: skip
+    curve, steps = THEORY_CURVES["power_law_rate"], np.array([0.0, 1, 10, 499, 501])
+
+    def found(**settings: float) -> np.ndarray:
+        more = {name.replace("__", "."): value for name, value in settings.items()}
+        return curve.values(Setup(run | more, 3.0), steps)
+
+    # Ten features end at eta c t = 100.
+    own = [np.nan, 3, 3 * 10**-0.8, 3 * 499**-0.8, np.nan]
+    np.testing.assert_allclose(found(), own, rtol=1e-14)
+    # Noise of the steps rules, until eta c t = 10^(4/3).
+    noisy = [np.nan, 3, 3 * 10**-1.5, np.nan, np.nan]
+    np.testing.assert_allclose(found(problem__target_exponent=1.5), noisy, rtol=1e-14)
+    assert np.isnan(found(problem__data_exponent=0.5)).all()
+    # 0.3^2 10^(-0.4) is more than a hundredth.
+    assert np.isnan(found(network__layer_init_scale=0.3)).all()
+    for name, value in (
+        ("training.minibatch_order", "epochs"), ("training.schedule", "linear"),
+        ("network.depth", 2), ("training.weight_decay", 0.1),
+    ):  # fmt: skip
+        (ending,) = check_theory(["power_law_rate"], "step", ["loss"], {name: [value]})
+        assert f"which is for {name} = " in ending
 
 
 def test_lines_of_neural_collapse():
@@ -576,7 +621,7 @@ def test_the_band_of_the_events_changes_at_the_bound_on_tau():
 # True of any weights, or of where they end, which an average of them reaches, too.
 OF_ANY_WEIGHTS = {
     "plateau", "oracle_noise", "noise_without_decay", "jacobian_limit", "least_sharpness",
-    "least_loss_of_rank", "largest_margin", "largest_normalized_margin",
+    "least_loss_of_rank", "largest_margin", "largest_normalized_margin", "least_norm_error",
 }  # fmt: skip
 
 
