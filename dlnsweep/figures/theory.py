@@ -146,13 +146,18 @@ def _median(curve: TheoryCurve, runs: pd.DataFrame, steps: np.ndarray) -> np.nda
             continue
         # Every formula is linear in the start, so this is the median over the seeds.
         start = float(np.nanmedian(np.asarray(group["start"], dtype=float)))
-        found.append(curve.values(Setup(settings, start), steps))
+        seeds = [{"seed": seed} for seed in group["seed"]] if curve.by_seed else [{}]
+        own = [curve.values(Setup({**settings, **seed}, start), steps) for seed in seeds]
+        # The median over some of the seeds would be of other samples than what stands beside it.
+        found += own if np.all(np.isfinite(own)) or not curve.by_seed else own[:0]
     if not found:
         return np.full(1 if curve.vertical else len(steps), np.nan)
     table = np.array(found)
     empty = np.all(np.isnan(table), axis=0)
     # nanmedian warns of columns without a number.
-    return np.where(empty, np.nan, np.nanmedian(np.where(empty, 0.0, table), axis=0))
+    median = np.nanmedian(np.where(empty, 0.0, table), axis=0)
+    # Zero has no place on a logarithmic axis, and counts among seeds that are not.
+    return np.where(empty | (curve.by_seed & (median == 0)), np.nan, median)
 
 
 def over_cells(keys: HeatmapFigure, selection: Selection) -> dict[str, list[tuple[Any, float]]]:

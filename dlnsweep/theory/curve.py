@@ -30,6 +30,8 @@ class TheoryCurve:
         setting: The setting of which it is a value, such as the largest learning rate: a line over
             the cells of a heatmap with that setting on an axis; it stands beside no observable.
         coupled: Whether it is for weight decay that is part of the gradient, not AdamW's.
+        by_seed: Whether it is about each seed's own samples, drawn again: the run's settings have
+            `seed` then, and what is drawn is the median over the seeds.
     """
 
     observables: tuple[str, ...]
@@ -41,6 +43,7 @@ class TheoryCurve:
     any_start: bool = False
     setting: str = ""
     coupled: bool = False
+    by_seed: bool = False
 
     def why_not(self, settings: Mapping[str, Sequence[Any]]) -> str:
         """Return which setting it needs and none of the values is; empty if there is none."""

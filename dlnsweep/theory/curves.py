@@ -16,7 +16,6 @@ from dlnsweep.theory.setup import (
     FACTORS,
     GAUSSIAN,
     LINEAR,
-    NOISELESS,
     ONE_PASS,
     PAIR,
     PLATEAU,
@@ -24,6 +23,7 @@ from dlnsweep.theory.setup import (
     SUBSPACE,
     THEOREM,
 )
+from dlnsweep.theory.sparse_curves import SPARSE_CURVES
 
 _BOTH = ("regression_error", "off_subspace_error")
 
@@ -314,16 +314,7 @@ THEORY_CURVES: dict[str, TheoryCurve] = {
         },
         any_start=True,
     ),
-    "least_norm_error": TheoryCurve(
-        ("test_error", "least_norm_distance"),
-        "least ℓ₂ solution to true β, √(1 − n/m)",
-        "sqrt(1 - n/m), the relative distance of the least l2 solution X Y⁺ from the true β in the "
-        "root mean square over data: its test error, and the least_norm_distance of networks that "
-        "find β (derived: inputs N(0, I), no noise, n <= m)",
-        values.least_norm_error,
-        NOISELESS,
-        any_start=True,
-    ),
+    **SPARSE_CURVES,
     "power_law_rate": TheoryCurve(
         ("loss",),
         "published slope",

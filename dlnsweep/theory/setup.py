@@ -76,12 +76,13 @@ PLATEAU = {
     **STEADY,
 }
 PAIR = {"problem.kind": ("separable",), "problem.support": ("pair",)}
-# The same n samples at all steps, which leave the truth open.
-NOISELESS = {
+# The same n samples at all steps.
+SPARSE = {
     "problem.kind": ("sparse_regression",),
-    "problem.noise": (0.0,),
     "training.minibatch_order": ("replacement", "epochs"),
 }
+# Which leave the truth open, and nothing else.
+NOISELESS = {**SPARSE, "problem.noise": (0.0,)}
 # Linear regression on fresh samples.
 ONE_PASS = {
     "problem.kind": ("power_law",),

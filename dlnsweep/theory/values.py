@@ -332,3 +332,12 @@ def power_law_rate(run: Setup, steps: np.ndarray) -> np.ndarray:
     # Nothing is below an end that is not a number.
     inside = (steps >= 1) & (steps * rate <= theory.power_law_end(data, target, features)) & known
     return np.where(inside, run.start * np.maximum(steps, 1.0) ** -exponent, np.nan)
+
+
+def least_solution(run: Setup, steps: np.ndarray, what: str) -> np.ndarray:
+    """Return one of what the least solutions of a seed's samples are; NaN of none."""
+    import numpy as np
+
+    from dlnsweep.theory.least_solutions import least_solutions
+
+    return np.full(len(steps), getattr(least_solutions(run), what))

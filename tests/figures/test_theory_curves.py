@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from math import asin, exp, pi, sqrt
 from typing import Any
 
@@ -227,8 +228,9 @@ def test_fewer_samples_span_less_of_the_measurements():
             "noise_without_decay, deficiency_envelope, speed_exponent, jacobian_limit, "
             "stability_threshold, symmetric_plateau, spurious_minimum, plateau_growth, "
             "least_sharpness, least_loss_of_rank, stability_limit, largest_margin, "
-            "largest_normalized_margin, inverse_log, least_norm_error, power_law_rate, nc1_rate, "
-            "nc2_rate, nc3_rate, nc3_limit. Did you mean 'plateau'?",
+            "largest_normalized_margin, inverse_log, least_norm_error, least_l2_error, "
+            "least_l1_error, least_l1_distance, least_l1_norm, power_law_rate, nc1_rate, nc2_rate, "
+            "nc3_rate, nc3_limit. Did you mean 'plateau'?",
         ),
         (
             {"theory": ["plateau", "first_layer_decay"]},
@@ -270,7 +272,8 @@ COLLAPSE = ("nc1_rate", "nc2_rate", "nc3_rate", "nc3_limit")
 MARGINS = ("largest_margin", "largest_normalized_margin", "inverse_log")
 COMMITTEE = ("symmetric_plateau", "spurious_minimum", "plateau_growth")
 SHARPNESS = ("stability_threshold", "least_sharpness", "stability_limit")
-REGRESSION = ("least_norm_error", "power_law_rate")
+LEAST = ("least_l2_error", "least_l1_error", "least_l1_distance", "least_l1_norm")
+REGRESSION = ("least_norm_error", *LEAST, "power_law_rate")
 OTHERS = ("jacobian_limit", *SHARPNESS, *MARGINS, *COLLAPSE, *COMMITTEE, *REGRESSION)
 SAMPLES = [name for name in THEORY_CURVES if name not in (*MATRICES, *OTHERS)]
 GAUSSIAN = [name for name in SAMPLES if not name.endswith("_decay") or "noise" in name]
@@ -405,6 +408,56 @@ def test_the_line_of_the_least_norm():
         for beside in curve.observables:
             (ending,) = check_theory(["least_norm_error"], "setting", [beside], {name: [value]})
             assert f"which is for {name} = " in ending
+
+
+def test_lines_of_the_samples_are_medians_over_the_seeds_that_are_drawn():
+    made = tables(**{
+        "problem.kind": "sparse_regression", "problem.sparsity": 2, "problem.measurement_dim": 9,
+        "problem.num_samples": 5, "problem.noise": 0.3, "record.num_test_samples": 40,
+    })  # fmt: skip
+    made.curve_table["test_error"] = made.curve_table["loss"]
+    made.run_table["final_test_error"] = made.run_table["final_loss"]
+    seeds, where = sorted(set(made.run_table["seed"])), {"network.depth": 2, DECAY: 0.1}
+    keys = {"kind": "curves", "y": "test_error", "theory": "least_l2_error", "where": where}
+
+    def line() -> float:
+        (drawn,) = dashed_lines(draw(made, read_figure(keys)).axes[0])
+        assert len(set(drawn.get_ydata())) == 1
+        return float(drawn.get_ydata()[0])
+
+    names = [name for name in made.run_table.columns if name.startswith(("problem.", "record."))]
+    settings = made.run_table.iloc[0][names].to_dict()
+    own = [
+        THEORY_CURVES["least_l2_error"].values(Setup({**settings, "seed": seed}, 0.0), np.zeros(1))
+        for seed in seeds
+    ]
+    assert len({float(each[0]) for each in own}) == NUM_SEEDS
+    assert line() == pytest.approx(np.median(own), rel=1e-14)
+    made.run_table = made.run_table[made.run_table["seed"] == seeds[1]]
+    assert line() == pytest.approx(float(own[1][0]), rel=1e-14)
+
+
+def test_lines_of_the_samples_are_of_all_seeds_or_none():
+    """Some find the truth, whose error is 0; some may have no certified solution."""
+    made = tables(**{"problem.kind": "sparse_regression"})
+    keys = {"kind": "curves", "y": "test_error", "theory": "least_l1_error",
+            "where": {"network.depth": 2, DECAY: 0.1}}  # fmt: skip
+    made.curve_table["test_error"] = made.curve_table["loss"]
+    made.run_table["final_test_error"] = made.run_table["final_loss"]
+    curve, last = THEORY_CURVES["least_l1_error"], NUM_SEEDS - 1
+    assert curve.by_seed
+
+    def lines(of: Any) -> list[float]:
+        with pytest.MonkeyPatch.context() as patch:
+            changed = replace(curve, values=lambda run, steps: np.full(len(steps), of(run["seed"])))
+            patch.setitem(THEORY_CURVES, "least_l1_error", changed)
+            figure = draw(made, read_figure(keys))
+            return [float(line.get_ydata()[0]) for line in dashed_lines(figure.axes[0])]
+
+    assert lines(lambda seed: 1.0 + seed) == [1 + last / 2]
+    assert lines(lambda seed: 0.0 if seed == 0 else 1.0 + seed) == [1 + last / 2]
+    assert lines(lambda seed: 0.0 if seed < last else 0.3) == []
+    assert lines(lambda seed: np.nan if seed == last else 0.3) == []
 
 
 def test_the_slope_of_one_pass():
@@ -622,6 +675,7 @@ def test_the_band_of_the_events_changes_at_the_bound_on_tau():
 OF_ANY_WEIGHTS = {
     "plateau", "oracle_noise", "noise_without_decay", "jacobian_limit", "least_sharpness",
     "least_loss_of_rank", "largest_margin", "largest_normalized_margin", "least_norm_error",
+    *LEAST,
 }  # fmt: skip
 
 
