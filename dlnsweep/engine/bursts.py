@@ -9,7 +9,8 @@ there, in the recorded observables and in the parameters, is d.
 To first order records are wrong by sum_i Phi_i d_i over the n jumps of the walk, where Phi_i is
 what the run makes of it from there on. Where it neither magnifies nor forgets that is at most
 sum_i d_i; and a velocity that is wrong by a constant factor moves a stretch by an error that is
-proportional to its length. So k places that were looked at say
+proportional to its length. What holds a run that has arrived (`jumps/arrival.py`) is not looked at.
+So k places that were looked at say
 
     burst_error = n / k  sum_i (H_i / h_i) d_i,
 
@@ -88,7 +89,7 @@ def checked(carry: Any, trained: Trained, tolerance: float) -> Trained:
     found = found[found >= 0]
     told, whole = "no jump was checked", np.nan
     if len(found):
-        whole = float(np.asarray(walks.jumps)[0, 0] * np.mean(found))
+        whole = float(_jumps_of(carry) * np.mean(found))
         told = f"{len(found)} checked by bursts of steps: {whole:.1e}"
     return replace(
         trained,
@@ -118,11 +119,17 @@ def _deviation(
     length = int(np.asarray(carry.state.walks.places.lengths)[0, 0, place])
     taken = int(steps[1]) - passed.segment.start
     wrong = _apart(passed, trained) * length / taken
-    jumps_made = int(np.asarray(carry.state.walks.jumps)[0, 0])
+    jumps_made = _jumps_of(carry)
     # What steps are rounded by stands for so much of the run's numbers, or for more where these
     # magnify it.
     hidden = max(length * _ROUNDED, wrong) * jumps_made
     return np.nan if hidden > tolerance and _rounding(passed, taken) else wrong
+
+
+def _jumps_of(carry: Any) -> int:
+    """Return how many jumps the finer walk has made on its way; what holds it is none of them."""
+    walks = carry.state.walks
+    return int(np.asarray(walks.jumps)[0, 0] - np.asarray(walks.holds)[0, 0])
 
 
 def _rounding(passed: Passed, taken: int) -> bool:
@@ -170,7 +177,7 @@ def _apart(passed: Passed, trained: Trained) -> float:
         jumped, stepped = (
             np.concatenate([own[0, :rows], ends[each + name][0]]) for each in ("", COARSE)
         )
-        found.append(deviations_of(name, jumped, stepped, "generic")[-1])
+        found.append(deviations_of(name, jumped, stepped, "jumps")[-1])
     state = passed.carry.state
     size = sum(leaf[0].size for leaf in jax.tree.leaves(state.params))
     # Momentum keeps the last displacement behind the parameters.

@@ -7,6 +7,9 @@ import numpy as np
 # A difference of numbers of size 1 is known no better than this in float64: each of them is
 # rounded at 1.1e-16, and the roundings of many steps add up.
 _ROUNDING = 1e-13
+# What is left off the subspace by jumps is no better known: at each they add up velocities of
+# whole matrices.
+_JUMPS_ROUNDING = 1e-12
 # The observables that are such differences, over the norm of what they differ from.
 _DIFFERENCES = (
     "regression_error",
@@ -22,8 +25,6 @@ _SQUARES = ("loss", "mean_squared_error")
 _SQUARED_DIFFERENCES = ("layer_rotation", "kernel_distance")
 # Near the smallest numbers float64 has fewer than its 53 bits.
 _SMALLEST = 1e-290
-
-
 # Half the distance of 1 and the next number: what one rounding makes.
 _UNIT = np.finfo(np.float64).eps / 2
 
@@ -34,6 +35,7 @@ def deviations_of(
     judged: np.ndarray,
     judge: str = "dense",
     known_to: np.ndarray | None = None,
+    rounded: np.ndarray | float = 0,
 ) -> np.ndarray:
     """Return the relative deviation of an observable at each recorded step.
 
@@ -47,14 +49,17 @@ def deviations_of(
     cos, the square of such a difference. The generic way keeps whole
     matrices, in which what decays stands beside what does not: of all that it records 1e-13 times
     the largest value of the run is rounding, and of the off-subspace error 1e-13: it is a part of a
-    matrix of size 1.
+    matrix of size 1. That has been rounded anew in every step, each time by 1.1e-16 of it at most,
+    of which weight decay forgets what is more than 1 / (eta lambda) steps ago. Of two walks by
+    jumps it is 1e-12.
 
     Args:
         name: The observable.
         found: Its values by the kernel; (steps,) or (steps, length).
         judged: Those by the judge.
-        judge: "dense" or "generic".
+        judge: "dense", "generic" or "jumps".
         known_to: What one rounding of each parameter makes of it at each step, if that is known.
+        rounded: How many steps the generic way has rounded at each recorded one and not forgotten.
 
     Returns:
         One number a step; infinite where only one of the kernels has a number, or only the one
@@ -65,14 +70,16 @@ def deviations_of(
     agree = np.all((a == b) | (np.isnan(a) & np.isnan(b)), axis=1)
     with np.errstate(all="ignore"):
         difference, size = np.linalg.norm(a - b, axis=1), np.linalg.norm(b, axis=1)
-        agree |= difference <= _rounding(name, size, judge)
+        agree |= difference <= _rounding(name, size, judge, rounded)
         if known_to is not None:
             agree |= difference <= _ROUNDING / _UNIT * known_to
         ratio = np.where(np.isfinite(difference), difference / size, np.inf)
     return np.where(agree, 0.0, ratio)
 
 
-def _rounding(name: str, size: np.ndarray, judge: str) -> np.ndarray | float:
+def _rounding(
+    name: str, size: np.ndarray, judge: str, rounded: np.ndarray | float
+) -> np.ndarray | float:
     """Return the difference up to which values of these sizes may be equal but for rounding."""
     if name in _DIFFERENCES:
         return _ROUNDING
@@ -84,7 +91,9 @@ def _rounding(name: str, size: np.ndarray, judge: str) -> np.ndarray | float:
     if name in _SQUARED_DIFFERENCES:
         root, error = np.sqrt(size), _ROUNDING
         return 2 * root * error + error**2
-    if name == "gradient_norm" or judge == "generic":
-        least = _ROUNDING if name == "off_subspace_error" else _SMALLEST
-        return max(_ROUNDING * np.max(size), least)
+    if name == "off_subspace_error" and judge != "dense":
+        own = _JUMPS_ROUNDING if judge == "jumps" else _ROUNDING + _UNIT * np.asarray(rounded)
+        return np.maximum(_ROUNDING * np.max(size), own)
+    if name == "gradient_norm" or judge != "dense":
+        return max(_ROUNDING * np.max(size), _SMALLEST)
     return _SMALLEST

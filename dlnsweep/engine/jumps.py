@@ -52,7 +52,7 @@ COARSE = "coarse/"
 # How the weights of the coarser walk are rounded at the start.
 _ROUNDED = 1e-13
 # Walks that differ by more have nothing in common, and their difference says nothing.
-_FARTHEST = 0.01
+_FARTHEST = 0.1
 
 
 class Given(NamedTuple):
@@ -296,7 +296,7 @@ class JumpProgram(Program):
         values = trained.observables
         own = {k: v for k, v in values.items() if not k.startswith(COARSE)}
         walks = carry.state.walks
-        names = ("steps", "now", "jumps", "diverged_step")
+        names = ("steps", "now", "jumps", "holds", "diverged_step")
         counts = {name: np.asarray(getattr(walks, name)) for name in names}
         errors, reasons = [], []
         for run, rows in enumerate(trained.num_rows):
@@ -308,10 +308,11 @@ class JumpProgram(Program):
             else:
                 # Of numbers that blow up nothing is promised but where.
                 errors.append(np.nan if ended[0] == ended[1] else np.inf)
-            taken, jumps = int(counts["steps"][run, 0]), int(counts["jumps"][run, 0])
-            beyond = int(counts["now"][run, 0]) - taken
+            taken, now, jumps, holds = (int(counts[name][run, 0]) for name in names[:4])
+            rests = f", {holds:,} of them at rest" if holds else ""
             why = trained.kernel_reason[run]
-            reasons.append(f"{why}; {taken:,} steps taken, {beyond:,} in {jumps:,} jumps")
+            told = f"{taken:,} steps taken, {now - taken:,} in {jumps:,} jumps{rests}"
+            reasons.append(f"{why}; {told}")
         return replace(
             trained,
             observables=own,
@@ -352,7 +353,7 @@ def estimate_of(values: Mapping[str, np.ndarray]) -> float:
 def _apart(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> float:
     """Return by how much the records of two walks differ; infinite if they are not comparable."""
     found = [
-        float(np.max(deviations_of(name, coarse, fine, "generic")))
+        float(np.max(deviations_of(name, coarse, fine, "jumps")))
         for name, (coarse, fine) in pairs.items()
         if len(fine)
     ]

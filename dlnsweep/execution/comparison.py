@@ -34,6 +34,7 @@ from dlnsweep.execution.ways import auto_jumps, jump_checks
 from dlnsweep.numerics.runtime import load_jax
 from dlnsweep.plan.cost import cost_of
 from dlnsweep.plan.plan import Plan
+from dlnsweep.settings.run_settings import RunSettings
 from dlnsweep.settings.sentences import show
 
 if TYPE_CHECKING:
@@ -168,9 +169,10 @@ def compare_runs(
         if kernel == AS_AUTO:
             kernels = _what_auto_took(network_of(plan.row(chosen[0])), trained[kernel]), kernels[1]
     labels = _labels(plan, chosen)
+    memories = [_memory(plan.row(index)) for index in chosen]
     return [
-        compare(label, one, judge, kernels)
-        for label, one, judge in zip(labels, *trained.values(), strict=True)
+        compare(label, one, judge, kernels, memory)
+        for label, one, judge, memory in zip(labels, *trained.values(), memories, strict=True)
     ]
 
 
@@ -281,11 +283,19 @@ def compare(
     trained: Trained,
     judge: Trained,
     kernels: tuple[str, str] = ("reduced", "dense"),
+    memory: float = np.inf,
 ) -> Pair:
     """Compare a run trained by a kernel with the same run by its judge.
 
     Of a run that diverged by either kernel only the endings are compared: its numbers blow up, and
     rounding with them.
+
+    Args:
+        label: See `Pair`.
+        trained: The run by the kernel.
+        judge: The run by its judge.
+        kernels: Their names.
+        memory: The steps after which weight decay has forgotten what rounding made.
     """
     rows = min(int(trained.num_rows[0]), int(judge.num_rows[0]))
     steps = judge.steps[:rows]
@@ -304,6 +314,7 @@ def compare(
                 values[0, :rows],
                 judge=kernels[1],
                 known_to=known_to.get(name),
+                rounded=np.minimum(steps, memory),
             ),
         )
         for name, values in judge.observables.items()
@@ -319,6 +330,12 @@ def compare(
         kernels,
         np.nan if trained.burst_error is None else float(trained.burst_error[0]),
     )
+
+
+def _memory(row: RunSettings) -> float:
+    """Return 1 / (eta lambda), by the smallest rate and decay of any layer."""
+    rate, decay = (np.min(row[f"training.{name}"]) for name in ("learning_rate", "weight_decay"))
+    return 1 / (rate * decay) if rate * decay > 0 else np.inf
 
 
 def _ending(trained: Trained) -> str:

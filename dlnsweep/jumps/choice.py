@@ -30,6 +30,7 @@ class Choice(NamedTuple):
         kind: Which was tried last.
         alone: How many of it since the other.
         patience: After how many the other is tried.
+        failed: Whether the last one was not made.
     """
 
     lengths: Float[Array, " 2"]
@@ -37,6 +38,7 @@ class Choice(NamedTuple):
     kind: Int[Array, ""]
     alone: Int[Array, ""]
     patience: Int[Array, ""]
+    failed: Bool[Array, ""]
 
     @property
     def _tries(self) -> Bool[Array, ""]:
@@ -54,8 +56,16 @@ class Choice(NamedTuple):
         kind: Int[Array, ""],
         lands: Bool[Array, ""],
         following: Float[Array, ""],
+        made: Bool[Array, ""],
     ) -> Choice:
-        """Return what is known after a jump of some kind, with the length of its next."""
+        """Return what is known after a jump of some kind, with the length of its next.
+
+        Args:
+            kind: Which it was.
+            lands: Whether it ends, or was to end, at a recorded step.
+            following: The length of the next one.
+            made: Whether it was made.
+        """
         other = kind != self.kind
         again = other & self._tries
         return Choice(
@@ -64,6 +74,7 @@ class Choice(NamedTuple):
             kind,
             jnp.where(other, 0, self.alone) + 1,
             jnp.where(again, 2 * self.patience, self.patience),
+            ~made,
         )
 
 
@@ -71,4 +82,4 @@ def begun(dtype: jnp.dtype) -> Choice:
     """Return what is known at the beginning."""
     ones, whole = jnp.ones(2, dtype), jnp.int64
     none = jnp.zeros((), whole)
-    return Choice(ones, ones, none, none, jnp.asarray(_PATIENCE, whole))
+    return Choice(ones, ones, none, none, jnp.asarray(_PATIENCE, whole), jnp.zeros((), bool))

@@ -38,12 +38,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Complex, Float
 
 from dlnsweep.jumps.extrapolation import ROWS
-from dlnsweep.jumps.fast import fast_part
+from dlnsweep.jumps.fast import Fast, carried, fast_part
 from dlnsweep.jumps.flow import TERMS, Move, State, Vector
 from dlnsweep.jumps.rules import STEEPEST
 from dlnsweep.numerics.lazy import jnp
@@ -218,6 +219,14 @@ class Momentum:
     def beside(self, fast: Doubled, length: Float[Array, ""]) -> Callable[[State], State]:
         """It does not follow."""
         raise NotImplementedError
+
+    def as_descent(self, length: Float[Array, ""]) -> Float[Array, ""]:
+        """Return so many over 1 - b."""
+        return length / (1 - self.beta)
+
+    def settler(self, fast: Doubled, length: Float[Array, ""]) -> Callable[[Vector], Vector]:
+        """Return Phi(k) of the rates, not of their logarithms."""
+        return partial(carried, Fast(fast.rows, fast.rates, fast.rates, fast.beside.rates), length)
 
     def holds(self, fast: Doubled, length: Float[Array, ""]) -> Bool[Array, ""]:
         """Return whether all of it is stable, and fades by the flow as it does by steps."""

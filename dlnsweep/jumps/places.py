@@ -1,7 +1,8 @@
 """Where a walk is looked at: the states before some of its jumps, kept while it goes on.
 
 A place is a step. What is kept of it is the walk before the first jump that ends beyond it; a jump
-is kept for one place, so that two places in one jump are two jumps.
+is kept for one place, so that two places in one jump are two jumps. A jump that holds a run which
+has arrived is none of them: what it is wrong by does not grow with its length.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def passed(places: Places, before: Any, after: Any) -> Places:
         after: The walk after.
     """
     length = after.now - before.now
-    jumped = after.jumps > before.jumps
+    jumped = (after.jumps > before.jumps) & (after.holds == before.holds)
     due = jumped & (places.lengths == 0) & (places.steps < after.now)
     first = due & (jnp.cumsum(due) == 1)
 

@@ -78,6 +78,14 @@ class Rule(Protocol):
         """Return the part of Phi(k) off the span, where the rule follows it."""
         ...
 
+    def as_descent(self, length: Float[Array, ""]) -> Float[Array, ""]:
+        """Return in how many steps of gradient descent a slow part moves as far as in so many."""
+        ...
+
+    def settler(self, fast: Any, length: Float[Array, ""]) -> Callable[[Vector], Vector]:
+        """Return Phi(k) of gradient descent, as a function of f."""
+        ...
+
     def holds(self, fast: Any, length: Float[Array, ""]) -> Bool[Array, ""]:
         """Return whether the fast part fades in a jump of that length, by the flow."""
         ...
@@ -149,6 +157,14 @@ class GradientDescent:
     def beside(self, fast: Any, length: Float[Array, ""]) -> Callable[[State], State]:
         """Return that of `fast.py`."""
         return partial(carried_beside, fast, length)
+
+    def as_descent(self, length: Float[Array, ""]) -> Float[Array, ""]:
+        """Return them."""
+        return length
+
+    def settler(self, fast: Any, length: Float[Array, ""]) -> Callable[[Vector], Vector]:
+        """Return the carrier."""
+        return self.carrier(fast, length)
 
     def holds(self, fast: Any, length: Float[Array, ""]) -> Bool[Array, ""]:
         """Return whether all of it is below the limit: there terms of a logarithm decay."""

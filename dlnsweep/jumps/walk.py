@@ -24,16 +24,16 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Bool, Float, Int
 
-from dlnsweep.jumps import choice
+from dlnsweep.jumps import arrival, choice, growth
 from dlnsweep.jumps.choice import FOLLOWING, Choice
 from dlnsweep.jumps.euler import dearer, euler
 from dlnsweep.jumps.extrapolation import ROWS_WANTED, jump
 from dlnsweep.jumps.flow import TERMS, Move, Vector, flow
 from dlnsweep.jumps.places import Places, passed
 from dlnsweep.jumps.rules import STEEPEST, Rule
+from dlnsweep.jumps.steepest import steepest_of
 from dlnsweep.numerics.lazy import jax, jnp, lax
 
-_POWER_STEPS = 4
 # Differences of points are no better known than this, relative to the points.
 _ROUNDING = 2e-15
 # Of the steps that are left no jump that lands takes a smaller share.
@@ -57,8 +57,11 @@ class Walk(NamedTuple):
         trial: No jump is tried before this step.
         landed: Where the last jump came to.
         steepest: The direction of the largest curvature as last seen, in y.
+        weakest: That of the least one, as `growth.py` has it.
         steps: Real steps taken.
-        jumps: Jumps made.
+        jumps: Jumps made, holds among them.
+        holds: How many of them have held a run that had arrived.
+        waits: Before so many jumps it is not asked whether the run has arrived.
         trials: Jumps tried that were not made.
         places: Where it is looked at, if anywhere; see `places.py`.
     """
@@ -72,8 +75,11 @@ class Walk(NamedTuple):
     trial: Int[Array, ""]
     landed: Int[Array, ""]
     steepest: Vector
+    weakest: Vector
     steps: Int[Array, ""]
     jumps: Int[Array, ""]
+    holds: Int[Array, ""]
+    waits: Int[Array, ""]
     trials: Int[Array, ""]
     # Without them no leaf, so that programs and checkpoints are what they were.
     places: Places | None = None
@@ -119,6 +125,10 @@ class Motion:
     advance: Callable[[Walk, Int[Array, ""]], Walk]
     dearness: int
 
+    def pull(self, point: Vector) -> Vector:
+        """Return what a step of gradient descent adds to y."""
+        return self.descent(self.roots * point) / self.roots
+
     @property
     def least(self) -> int:
         """The steps that a jump costs: some twenty velocities, and the derivatives."""
@@ -146,6 +156,9 @@ def begun(rule: Rule, parameters: Vector) -> Walk:
         zero,
         none,
         jnp.zeros_like(parameters),
+        jnp.zeros_like(parameters),
+        zero,
+        zero,
         zero,
         zero,
         zero,
@@ -249,6 +262,7 @@ def _tried(
         velocity, left_out = lax.cond(quiet, velocity_of, lambda _: (velocity, left_out), still)
         walk = walk._replace(point=jnp.where(quiet, scales * point, walk.point))
     left = (stop - walk.now).astype(point.dtype)
+    looser = jnp.minimum(_LOOSER * tolerance, _LOOSEST)
 
     # Beyond 2^53 what is left is rounded: by less than a jump that lands.
     shortest = jnp.maximum(left * _LEFT_KNOWN, least)
@@ -262,7 +276,6 @@ def _tried(
         moved = rule.parameters(rule.carrier(fast, wanted)(velocity))
         change = jnp.linalg.norm(rule.along(derivatives, moved))
         follows = ~(change <= _SLAVED * fit)
-        looser = jnp.minimum(_LOOSER * tolerance, _LOOSEST)
         share = jnp.where(lands | follows, tolerance, looser)
         # The flow's own error grows with the length.
         error = error_of(rule.carrier(fast, wanted)(left_out), share)
@@ -291,6 +304,28 @@ def _tried(
         needed = jnp.clip(needed, least // 2, 4 * least).astype(burst.dtype)
         wait = jnp.where(swings > 1, needed, burst)
 
+    def held(walk: Walk, way: Vector) -> tuple[Walk, Bool[Array, ""]]:
+        time = rule.as_descent(left)
+        approach = arrival.Approach(motion.pull, rule.settler(fast, time), time)
+        made = point + way
+        made = made + rule.begun(approach.correction(rule.parameters(made)))
+        to_rest, rests = approach.way_left(rule.parameters(made))
+        beyond = rule.carrier(fast, left)(velocity_of(made)[0])
+        found = [error_of(each, tolerance) for each in (beyond, rule.begun(to_rest))]
+        done = rests & rule.holds(fast, left) & (reduce(jnp.maximum, found) <= 1)
+        more = {"jumps": walk.jumps + 1, "holds": walk.holds + 1}
+        after = walk._replace(point=scales * made, now=stop, landed=stop, trial=stop, **more)
+        other = walk._replace(waits=walk.jumps + arrival.later(walk.jumps))
+        return jax.tree.map(lambda a, b: jnp.where(done, a, b), after, other), done
+
+    def near(walk: Walk) -> tuple[Walk, Bool[Array, ""]]:
+        way = rule.carrier(fast, left)(velocity)
+        close = error_of(way, looser) <= arrival.NEAR
+        return lax.cond(close, held, stays, walk, way)
+
+    def stays(walk: Walk, *_: Any) -> tuple[Walk, Bool[Array, ""]]:
+        return walk, jnp.zeros((), bool)
+
     def jumped(walk: Walk) -> tuple[Walk, Bool[Array, ""]]:
         steps = euler(
             rule,
@@ -302,16 +337,33 @@ def _tried(
             length,
             kind == FOLLOWING,
         )
-        made = jump(steps, lambda difference: error_of(difference, share), point, length)
+        time = rule.as_descent(length)
+        rate, weakest = growth.growing(
+            motion.pull, rule.settler(fast, time), rule.parameters(point), time, walk.weakest
+        )
+        decay = jnp.max(motion.decays)
+
+        def both(n: Int[Array, ""]) -> Vector:
+            return jnp.append(steps(n), growth.unseen(rate, decay, time, n))
+
+        def error_of_both(difference: Vector) -> Float[Array, ""]:
+            unseen = growth.least_error(difference[-1], rate, time) / (tolerance + _ROUNDING)
+            return jnp.maximum(error_of(difference[:-1], share), unseen)
+
+        made = jump(both, error_of_both, jnp.append(point, 0.0), length)
+        made = made._replace(point=made.point[:-1])
         end, largest = rule.parameters(made.point), rule.steepest(fast)
-        rate, steepest = _steepest(motion, end, walk.steepest, largest)
-        done = made.accepted & (rate < STEEPEST * rule.limit)
+        taken, steepest = steepest_of(motion.pull, end, walk.steepest, largest)
+        done = made.accepted & (taken < STEEPEST * rule.limit)
         # A jump that was cut short says less than the one before it.
         known = walk.choice.landings, walk.choice.lengths
         before = jnp.where(lands, *(each[kind] for each in known))
         cut = done & (length < before)
-        following = jnp.where(cut, jnp.maximum(made.following, before), made.following)
-        walk = walk._replace(choice=walk.choice.tried(kind, lands, following))
+        # Longer than this one it has just failed.
+        most = jnp.where(done & walk.choice.failed, length, jnp.inf)
+        following = jnp.minimum(made.following, most)
+        following = jnp.where(cut, jnp.maximum(following, before), following)
+        walk = walk._replace(choice=walk.choice.tried(kind, lands, following, done))
         # As a length of time it is rounded where it is so long, as a number of steps it is not.
         beyond, whole = stop - walk.now, length.astype(jnp.int64)
         arrives = lands & (chosen.jumps <= 1)
@@ -322,42 +374,25 @@ def _tried(
             landed=now,
             burst=jnp.asarray(least, jnp.int64),
             steepest=steepest,
+            weakest=weakest,
             jumps=walk.jumps + 1,
         )
         failed = walk._replace(trials=walk.trials + 1)
         again = ~made.accepted & (made.following >= least)
         return jax.tree.map(lambda a, b: jnp.where(done, a, b), after, failed), done | again
 
-    walk, goes_on = lax.cond(
-        smooth,
-        jumped,
-        lambda walk: (walk._replace(trials=walk.trials + 1), jnp.zeros((), bool)),
-        walk,
-    )
-    return walk._replace(
-        trial=jnp.where(goes_on, walk.now, walk.now + wait),
-        burst=jnp.where(goes_on | (wait != burst), walk.burst, 2 * burst),
-    )
+    def unheld(walk: Walk) -> Walk:
+        walk, goes_on = lax.cond(
+            smooth,
+            jumped,
+            lambda walk: (walk._replace(trials=walk.trials + 1), jnp.zeros((), bool)),
+            walk,
+        )
+        return walk._replace(
+            trial=jnp.where(goes_on, walk.now, walk.now + wait),
+            burst=jnp.where(goes_on | (wait != burst), walk.burst, 2 * burst),
+        )
 
-
-def _steepest(
-    motion: Motion, point: Vector, before: Vector, largest: Vector
-) -> tuple[Float[Array, ""], Vector]:
-    """Return what a step takes away at most, from below, and along which direction."""
-    roots = motion.roots
-
-    def move(y: Vector) -> Vector:
-        return motion.descent(roots * y) / roots
-
-    along = jax.linearize(move, point)[1]
-
-    def once(_: Any, state: tuple[Array, Vector]) -> tuple[Array, Vector]:
-        vector = state[1]
-        image = -along(vector)
-        norm = jnp.linalg.norm(image)
-        return jnp.sum(vector * image), image / jnp.where(norm > 0, norm, 1.0)
-
-    start = before + largest * jnp.where(jnp.sum(before * largest) < 0, -1.0, 1.0)
-    norm = jnp.linalg.norm(start)
-    first = jnp.zeros((), point.dtype), start / jnp.where(norm > 0, norm, 1.0)
-    return lax.fori_loop(0, _POWER_STEPS, once, first)
+    asks = (chosen.jumps > arrival.FEW) & (walk.jumps >= walk.waits)
+    walk, arrived = lax.cond(asks, near, stays, walk)
+    return lax.cond(arrived, lambda walk: walk, unheld, walk)

@@ -357,3 +357,22 @@ def test_a_long_run_is_planned_at_what_its_jumps_cost():
     ]
     assert seconds[0] == pytest.approx(seconds[1])
     assert seconds[1] < 60
+
+
+def test_a_run_that_has_arrived_is_held():
+    """2 * 10^5 time constants of the decay, which took a jump for every four of them.
+
+    What only decays has gone to rounding by then, of which estimates are not made.
+    """
+    training = {"learning_rate": 0.1, "weight_decay": 1e-3, "num_steps": 2 * 10**9}
+    case = GRID | {"training": training, "record": {"count": 20}}
+    found = train(planned(case, seeds=2))
+    short = train(planned(case | {"training": training | {"num_steps": 2 * 10**6}}, seeds=2))
+    for run, reason in enumerate(found.kernel_reason):
+        _, _, count, holds = _counts(reason)
+        assert count < 200, reason
+        assert 3 < holds < 20, reason
+        assert found.truncation_error[run] <= samples.TOLERANCE
+    ends = (each.observables["regression_error"][:, -1] for each in (found, short))
+    np.testing.assert_allclose(*ends, rtol=samples.TOLERANCE)
+    assert np.all(found.observables["off_subspace_error"][:, -1] < 1e-13)

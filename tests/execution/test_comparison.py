@@ -142,6 +142,19 @@ def test_a_gradient_is_known_to_what_rounding_the_parameters_makes_of_it(
     assert deviations_of("gradient_norm", apart, values)[1] > 1
 
 
+def test_each_step_rounds_what_the_generic_way_has_off_the_subspace():
+    values, apart = np.array([1.0, 1e-20, 1e-20]), np.array([0, 2e-12, 2e-12])
+    rounded = np.array([0, 1e4, 1e5])
+    found = deviations_of(
+        "off_subspace_error", values + apart, values, judge="generic", rounded=rounded
+    )
+    # 1e-13, and 1.1e-16 a step: 1.2e-12 and 1.1e-11.
+    assert (found > 1).tolist() == [False, True, False]
+    # Of both walks of a run by jumps 1e-12.
+    found = deviations_of("off_subspace_error", values + apart / 3, values, judge="jumps")
+    assert not np.any(found)
+
+
 @pytest.mark.parametrize("kernel", ["dense", "reduced"])
 def test_a_gradient_that_falls_to_rounding_from_near_a_saddle_is_right(kernel: str):
     """Small weights, whose gradient is small, and then none but rounding: no large one is known."""

@@ -151,7 +151,8 @@ def test_that_kind_of_jump_is_made_by_which_the_next_record_is_nearer():
     with numerics():
         prices = jnp.asarray([1.0, dearer(24, 7)])
         assert prices[1] == pytest.approx(28 * 36 / (28 * 4 + 24))
-        known, no = choice.begun(jnp.dtype("float64")), jnp.zeros((), bool)
+        known = choice.begun(jnp.dtype("float64"))
+        no, yes = jnp.zeros((), bool), jnp.ones((), bool)
         plain, following = jnp.asarray(choice.PLAIN), jnp.asarray(choice.FOLLOWING)
         tried = []
         for jumps in range(40):
@@ -159,13 +160,13 @@ def test_that_kind_of_jump_is_made_by_which_the_next_record_is_nearer():
             if hoped[1] > 1:
                 # Twice as cheap as what the plain ones are; it fails.
                 assert hoped[1] == pytest.approx(2 * 50.0 * prices[1])
-                known = known.tried(following, no, jnp.asarray(0.5))
+                known = known.tried(following, no, jnp.asarray(0.5), no)
                 tried.append(jumps)
             else:
-                known = known.tried(plain, no, jnp.asarray(50.0))
+                known = known.tried(plain, no, jnp.asarray(50.0), yes)
         assert tried == [8, 8 + 1 + 16]
         assert known.lengths.tolist() == [50.0, 0.5]
-        known = known.tried(plain, jnp.ones((), bool), jnp.asarray(7.0))
+        known = known.tried(plain, yes, jnp.asarray(7.0), yes)
         assert known.lengths.tolist() == [50.0, 0.5]
         assert known.landings.tolist() == [7.0, 1.0]
 
